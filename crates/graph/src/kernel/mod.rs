@@ -1,0 +1,8 @@
+//! The work that runs on the CPU: the functions of one number, and the products of matrices.
+//!
+//! All code here is generic over the precision and written so that the compiler turns its loops into vector code;
+//! [`simd`] picks the widest instruction set that the machine has, at run time.
+
+pub mod gemm;
+pub mod math;
+pub mod simd;

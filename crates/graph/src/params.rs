@@ -1,0 +1,288 @@
+//! The store of trainable tensors: one place for names, shapes, values and what is frozen.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+/// A parameter of a model, as its layers hold it: the place in the store, the name and the shape. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Param(Arc<Spec>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Spec {
+    index: usize,
+    name: String,
+    shape: Shape,
+}
+
+impl Param {
+    /// The place in the store, counted from 0 in the order of creation.
+    pub fn index(&self) -> usize {
+        self.0.index
+    }
+
+    /// The dotted name, such as `encoder.hidden.weight`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The sizes of the axes.
+    pub fn shape(&self) -> &Shape {
+        &self.0.shape
+    }
+}
+
+impl fmt::Debug for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.name, self.0.shape)
+    }
+}
+
+#[derive(Clone, PartialEq)]
+struct Entry<T> {
+    param: Param,
+    value: Tensor<T>,
+    trainable: bool,
+}
+
+/// The store of a model's parameters: named, ordered, in one precision.
+///
+/// Layers add their parameters when they are made and keep only a [`Param`]; so the store is the state of the model:
+/// it is what is saved, counted, frozen and updated. [`Params::scope`] prefixes names. [`Params::seed`] gives each new
+/// parameter a seed of its own, so that a model is the same at each start.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// let mut params: Params = Params::new(7);
+/// let weight = params.scope("hidden", |params| params.add("weight", Tensor::zeros([3, 2])));
+/// assert_eq!(weight.name(), "hidden.weight");
+/// assert_eq!(params.count(), 6);
+/// let doubles: Params<f64> = params.cast();
+/// assert_eq!(doubles.get(&weight).shape().sizes(), [3, 2]);
+/// ```
+#[derive(Clone)]
+pub struct Params<T = f32> {
+    entries: Vec<Entry<T>>,
+    by_name: FxHashMap<String, usize>,
+    scope: String,
+    seed: u64,
+}
+
+impl<T: Real> Params<T> {
+    /// The empty store; `seed` decides the initial values that layers draw.
+    pub fn new(seed: u64) -> Self {
+        Self { entries: Vec::new(), by_name: FxHashMap::default(), scope: String::new(), seed }
+    }
+
+    /// Adds a trainable parameter under the current scope.
+    ///
+    /// # Panics
+    /// If the name is empty, holds a dot or is taken within the scope.
+    #[track_caller]
+    pub fn add(&mut self, name: &str, value: Tensor<T>) -> Param {
+        assert!(
+            !name.is_empty() && !name.contains('.'),
+            "a parameter's own name is not empty and has no dot: {name:?}"
+        );
+        let name = self.full_name(name);
+        assert!(!self.by_name.contains_key(&name), "a parameter named `{name}` exists already; use another scope");
+        let index = self.entries.len();
+        let param = Param(Arc::new(Spec { index, name: name.clone(), shape: value.shape().clone() }));
+        self.by_name.insert(name, index);
+        self.entries.push(Entry { param: param.clone(), value, trainable: true });
+        param
+    }
+
+    /// Runs `build` with `name.` before the names of the parameters that it adds.
+    pub fn scope<R>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = self.scope.len();
+        if outer > 0 {
+            self.scope.push('.');
+        }
+        self.scope.push_str(name);
+        let result = build(self);
+        self.scope.truncate(outer);
+        result
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.scope.is_empty() { name.to_owned() } else { format!("{}.{name}", self.scope) }
+    }
+
+    /// A seed for the initial value of the next parameter: a function of the store's seed and the parameter's full
+    /// name, so that adding a layer does not change what the others draw.
+    pub fn seed(&self, name: &str) -> u64 {
+        // FNV-1a over the name, then the finaliser of SplitMix64, so that near seeds give unrelated streams.
+        let hash = |start: u64, byte: u8| (start ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let name = self.full_name(name).bytes().fold(0xcbf2_9ce4_8422_2325, hash);
+        let mut mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// The number of parameters (tensors).
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The number of scalars in all parameters.
+    pub fn count(&self) -> usize {
+        self.entries.iter().map(|entry| entry.value.len()).sum()
+    }
+
+    /// The parameters in order of creation.
+    pub fn iter(&self) -> impl Iterator<Item = (&Param, &Tensor<T>)> {
+        self.entries.iter().map(|entry| (&entry.param, &entry.value))
+    }
+
+    /// The parameters that training moves, in order of creation.
+    pub fn trainable(&self) -> impl Iterator<Item = &Param> {
+        self.entries.iter().filter(|entry| entry.trainable).map(|entry| &entry.param)
+    }
+
+    /// The parameter with the given dotted name.
+    pub fn find(&self, name: &str) -> Option<&Param> {
+        self.by_name.get(name).map(|&index| &self.entries[index].param)
+    }
+
+    /// Whether training moves the parameter.
+    ///
+    /// # Panics
+    /// If the parameter belongs to another store.
+    #[track_caller]
+    pub fn is_trainable(&self, param: &Param) -> bool {
+        self.entry(param).trainable
+    }
+
+    /// Freezes (`false`) or frees (`true`) every parameter whose dotted name satisfies the predicate; gives their
+    /// number.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// params.scope("encoder", |params| params.add("weight", Tensor::zeros([2])));
+    /// params.scope("head", |params| params.add("weight", Tensor::zeros([2])));
+    /// assert_eq!(params.set_trainable(false, |name| name.starts_with("encoder.")), 1);
+    /// assert_eq!(params.trainable().count(), 1);
+    /// ```
+    pub fn set_trainable(&mut self, trainable: bool, matches: impl Fn(&str) -> bool) -> usize {
+        let chosen = self.entries.iter_mut().filter(|entry| matches(entry.param.name()));
+        chosen.map(|entry| entry.trainable = trainable).count()
+    }
+
+    /// The value of a parameter.
+    ///
+    /// # Panics
+    /// If the parameter belongs to another store.
+    #[track_caller]
+    pub fn get(&self, param: &Param) -> &Tensor<T> {
+        &self.entry(param).value
+    }
+
+    /// The value of a parameter, to write to.
+    ///
+    /// # Panics
+    /// If the parameter belongs to another store.
+    #[track_caller]
+    pub fn get_mut(&mut self, param: &Param) -> &mut Tensor<T> {
+        if let Err(message) = self.check(param) {
+            panic!("{message}");
+        }
+        &mut self.entries[param.index()].value
+    }
+
+    /// Replaces the value of a parameter.
+    ///
+    /// # Panics
+    /// If the shape differs or the parameter belongs to another store.
+    #[track_caller]
+    pub fn set(&mut self, param: &Param, value: Tensor<T>) {
+        assert!(
+            value.shape() == param.shape(),
+            "parameter `{}` has shape {}; the new value has {}",
+            param.name(),
+            param.shape(),
+            value.shape()
+        );
+        *self.get_mut(param) = value;
+    }
+
+    /// The same parameters in another precision; the handles of the layers fit both stores.
+    pub fn cast<U: Real>(&self) -> Params<U> {
+        let entries = self.entries.iter().map(|entry| Entry {
+            param: entry.param.clone(),
+            value: entry.value.cast(),
+            trainable: entry.trainable,
+        });
+        Params { entries: entries.collect(), by_name: self.by_name.clone(), scope: self.scope.clone(), seed: self.seed }
+    }
+
+    /// Whether the parameter is one of this store (or of the store it was cast or cloned from); says why not.
+    pub(crate) fn check(&self, param: &Param) -> Result<&Tensor<T>, String> {
+        match self.entries.get(param.index()) {
+            Some(entry) if entry.param == *param => Ok(&entry.value),
+            _ => Err(format!("parameter `{}` of shape {} is not in this store", param.name(), param.shape())),
+        }
+    }
+
+    #[track_caller]
+    fn entry(&self, param: &Param) -> &Entry<T> {
+        match self.check(param) {
+            Ok(_) => &self.entries[param.index()],
+            Err(message) => panic!("{message}"),
+        }
+    }
+}
+
+impl<T: Real> fmt::Debug for Params<T> {
+    /// One line a parameter: name, shape, number of scalars, and whether it is frozen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.entries.iter().map(|entry| entry.param.name().len()).max().unwrap_or(0);
+        for entry in &self.entries {
+            let frozen = if entry.trainable { "" } else { "  frozen" };
+            let shape = entry.param.shape().to_string();
+            writeln!(f, "{:width$}  {shape:14} {:>10}{frozen}", entry.param.name(), entry.value.len())?;
+        }
+        write!(f, "{:width$}  {:14} {:>10}", "total", "", self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_depend_on_the_name_and_not_on_the_order() {
+        let mut params: Params = Params::new(3);
+        let before = params.seed("b");
+        params.add("a", Tensor::zeros([1]));
+        assert_eq!(params.seed("b"), before);
+        assert_ne!(params.seed("a"), before);
+        assert_ne!(Params::<f32>::new(4).seed("b"), before);
+    }
+
+    #[test]
+    #[should_panic(expected = "a parameter named `weight` exists already")]
+    fn a_name_is_taken_once() {
+        let mut params: Params = Params::new(0);
+        params.add("weight", Tensor::zeros([1]));
+        params.add("weight", Tensor::zeros([1]));
+    }
+
+    #[test]
+    #[should_panic(expected = "parameter `a` of shape [1] is not in this store")]
+    fn a_strange_parameter_is_refused() {
+        let mut params: Params = Params::new(0);
+        let strange = params.add("a", Tensor::zeros([1]));
+        let _ = Params::<f32>::new(0).get(&strange);
+    }
+}

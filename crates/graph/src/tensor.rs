@@ -1,0 +1,412 @@
+//! Dense row-major arrays.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::real::Real;
+use crate::shape::Shape;
+
+/// A dense row-major array. Cloning shares the elements; writing to a shared tensor copies them first.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Tensor;
+/// let x = Tensor::new([2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// assert_eq!(x.shape().sizes(), [2, 3]);
+/// assert_eq!(x.at(&[1, 2]), 6.0);
+/// assert_eq!(x.to_string(), "[[1, 2, 3],\n [4, 5, 6]]");
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Tensor<T> {
+    shape: Shape,
+    data: Arc<Vec<T>>,
+}
+
+impl<T: Clone> Tensor<T> {
+    /// The tensor of the given shape with the elements in row-major order.
+    ///
+    /// # Panics
+    /// If the number of elements is not the product of the sizes; [`Tensor::try_new`] gives an error instead.
+    #[track_caller]
+    pub fn new(shape: impl Into<Shape>, data: Vec<T>) -> Self {
+        match Self::try_new(shape, data) {
+            Ok(tensor) => tensor,
+            Err(message) => panic!("{message}"),
+        }
+    }
+
+    /// The tensor of the given shape with the elements in row-major order.
+    ///
+    /// # Errors
+    /// If the number of elements is not the product of the sizes: the message names both.
+    pub fn try_new(shape: impl Into<Shape>, data: Vec<T>) -> Result<Self, String> {
+        let shape = shape.into();
+        if shape.len() != data.len() {
+            return Err(format!("a tensor of shape {shape} has {} elements; {} were given", shape.len(), data.len()));
+        }
+        Ok(Self { shape, data: Arc::new(data) })
+    }
+
+    /// The tensor of the given shape with all elements equal.
+    pub fn full(shape: impl Into<Shape>, value: T) -> Self {
+        let shape = shape.into();
+        let data = Arc::new(vec![value; shape.len()]);
+        Self { shape, data }
+    }
+
+    /// The tensor without axes.
+    pub fn scalar(value: T) -> Self {
+        Self::full(Shape::scalar(), value)
+    }
+
+    /// The tensor whose element number `k` in row-major order is `value(k)`.
+    pub fn from_fn(shape: impl Into<Shape>, value: impl FnMut(usize) -> T) -> Self {
+        let shape = shape.into();
+        let data = Arc::new((0..shape.len()).map(value).collect());
+        Self { shape, data }
+    }
+
+    /// The tensor with one axis that holds a copy of the slice.
+    pub fn from_slice(values: &[T]) -> Self {
+        Self { shape: Shape::from(values.len()), data: Arc::new(values.to_vec()) }
+    }
+
+    /// The matrix with the given rows.
+    pub fn from_rows<const N: usize, const M: usize>(rows: [[T; M]; N]) -> Self {
+        Self { shape: Shape::from([N, M]), data: Arc::new(rows.into_iter().flatten().collect()) }
+    }
+
+    /// The sizes of the axes.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The number of elements.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// The elements in row-major order.
+    pub fn data(&self) -> &[T] {
+        &self.data
+    }
+
+    /// The elements in row-major order, to write to; copied first if the tensor is shared.
+    pub fn data_mut(&mut self) -> &mut [T] {
+        Arc::make_mut(&mut self.data).as_mut_slice()
+    }
+
+    /// The elements, if no clone shares them.
+    pub(crate) fn unshared_mut(&mut self) -> Option<&mut [T]> {
+        Arc::get_mut(&mut self.data).map(Vec::as_mut_slice)
+    }
+
+    /// The elements in row-major order; copied only if the tensor is shared.
+    pub fn into_vec(self) -> Vec<T> {
+        Arc::unwrap_or_clone(self.data)
+    }
+
+    /// The same elements under another shape.
+    ///
+    /// # Panics
+    /// If the numbers of elements differ.
+    #[track_caller]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        assert!(shape.len() == self.len(), "cannot view {} elements of shape {} as {shape}", self.len(), self.shape);
+        Self { shape, data: Arc::clone(&self.data) }
+    }
+
+    /// The elements `start..end` along the first axis.
+    ///
+    /// # Panics
+    /// If the tensor is a scalar or the range leaves the axis.
+    #[track_caller]
+    pub fn rows(&self, start: usize, end: usize) -> Self {
+        assert!(
+            self.shape.rank() > 0 && start <= end && end <= self.shape[0],
+            "rows {start}..{end} of a tensor of shape {}",
+            self.shape
+        );
+        let row: usize = self.shape[1..].iter().product();
+        let mut shape = self.shape.clone();
+        shape[0] = end - start;
+        Self { shape, data: Arc::new(self.data[start * row..end * row].to_vec()) }
+    }
+
+    /// The rows with the given numbers along the first axis, in that order.
+    ///
+    /// # Panics
+    /// If the tensor is a scalar or a number is out of range.
+    #[track_caller]
+    pub fn select_rows(&self, numbers: &[usize]) -> Self {
+        assert!(self.shape.rank() > 0, "a scalar has no rows");
+        let row: usize = self.shape[1..].iter().product();
+        let mut data = Vec::with_capacity(numbers.len() * row);
+        for &number in numbers {
+            assert!(number < self.shape[0], "row {number} of a tensor of shape {}", self.shape);
+            data.extend_from_slice(&self.data[number * row..(number + 1) * row]);
+        }
+        let mut shape = self.shape.clone();
+        shape[0] = numbers.len();
+        Self { shape, data: Arc::new(data) }
+    }
+
+    /// The tensor with `f` applied to every element.
+    pub fn map<U: Clone>(&self, f: impl FnMut(&T) -> U) -> Tensor<U> {
+        Tensor { shape: self.shape.clone(), data: Arc::new(self.data.iter().map(f).collect()) }
+    }
+}
+
+impl<T: Copy> Tensor<T> {
+    /// The element at the given index, one number an axis.
+    ///
+    /// # Panics
+    /// If the index has the wrong length or leaves the shape.
+    #[track_caller]
+    pub fn at(&self, index: &[usize]) -> T {
+        let fits = index.len() == self.shape.rank() && index.iter().zip(self.shape.iter()).all(|(i, size)| i < size);
+        assert!(fits, "index {index:?} in a tensor of shape {}", self.shape);
+        self.data[index.iter().zip(self.shape.iter()).fold(0, |position, (i, size)| position * size + i)]
+    }
+
+    /// The only element.
+    ///
+    /// # Panics
+    /// If there is not exactly one element.
+    #[track_caller]
+    pub fn item(&self) -> T {
+        assert!(self.len() == 1, "`item` needs exactly one element; the shape is {}", self.shape);
+        self.data[0]
+    }
+}
+
+impl<T: Real> Tensor<T> {
+    /// The tensor of zeros.
+    pub fn zeros(shape: impl Into<Shape>) -> Self {
+        Self::full(shape, T::zero())
+    }
+
+    /// The tensor of ones.
+    pub fn ones(shape: impl Into<Shape>) -> Self {
+        Self::full(shape, T::one())
+    }
+
+    /// The nearest tensor of another precision.
+    pub fn cast<U: Real>(&self) -> Tensor<U> {
+        self.map(|value| U::of(value.as_f64()))
+    }
+
+    /// Whether both have one shape and every pair of elements satisfies `|a − b| ≤ absolute + relative·|b|`. Equal
+    /// infinities are close; NaN is close to nothing.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Tensor;
+    /// let x = Tensor::from_slice(&[1.0, 2.0]);
+    /// assert!(x.is_close(&Tensor::from_slice(&[1.0, 2.0 + 1e-12]), 1e-9, 0.0));
+    /// assert!(!x.is_close(&Tensor::from_slice(&[1.0, f64::NAN]), 1e-9, 0.0));
+    /// ```
+    pub fn is_close(&self, other: &Tensor<T>, relative: f64, absolute: f64) -> bool {
+        self.shape == other.shape
+            && self.data.iter().zip(other.data.iter()).all(|(a, b)| close(a.as_f64(), b.as_f64(), relative, absolute))
+    }
+
+    /// Asserts [`Tensor::is_close`], naming the first element that is not.
+    ///
+    /// # Panics
+    /// If the tensors are not close.
+    #[track_caller]
+    pub fn assert_close(&self, other: &Tensor<T>, relative: f64, absolute: f64) {
+        assert_eq!(self.shape, other.shape, "the shapes differ");
+        for (position, (a, b)) in self.data.iter().zip(other.data.iter()).enumerate() {
+            assert!(
+                close(a.as_f64(), b.as_f64(), relative, absolute),
+                "element {:?} differs: {a} against {b} (allowed: {absolute:e} + {relative:e} of it)",
+                unravel(position, &self.shape)
+            );
+        }
+    }
+
+    /// The position of the first element that is NaN or infinite, if there is one.
+    pub fn first_non_finite(&self) -> Option<Vec<usize>> {
+        self.data.iter().position(|value| !value.is_finite()).map(|position| unravel(position, &self.shape))
+    }
+}
+
+fn close(a: f64, b: f64, relative: f64, absolute: f64) -> bool {
+    a == b || (a - b).abs() <= absolute + relative * b.abs()
+}
+
+/// The index, one number an axis, of the element at a row-major position.
+pub(crate) fn unravel(mut position: usize, shape: &Shape) -> Vec<usize> {
+    let mut index = vec![0; shape.rank()];
+    for axis in (0..shape.rank()).rev() {
+        index[axis] = position % shape[axis];
+        position /= shape[axis];
+    }
+    index
+}
+
+impl<T: Clone> From<Vec<T>> for Tensor<T> {
+    fn from(data: Vec<T>) -> Self {
+        Self { shape: Shape::from(data.len()), data: Arc::new(data) }
+    }
+}
+
+impl<T: Clone, const N: usize> From<[T; N]> for Tensor<T> {
+    fn from(data: [T; N]) -> Self {
+        Self::from(data.to_vec())
+    }
+}
+
+#[cfg(feature = "ndarray")]
+mod with_ndarray {
+    use super::{Shape, Tensor};
+    use ndarray::{ArrayBase, ArrayD, Data, Dimension, IxDyn};
+
+    impl<T: Clone, S: Data<Elem = T>, D: Dimension> From<&ArrayBase<S, D>> for Tensor<T> {
+        /// Copies the elements in row-major order, whatever the memory order of the array.
+        fn from(array: &ArrayBase<S, D>) -> Self {
+            Self::new(Shape::from(array.shape()), array.iter().cloned().collect())
+        }
+    }
+
+    impl<T: Clone> From<&Tensor<T>> for ArrayD<T> {
+        fn from(tensor: &Tensor<T>) -> Self {
+            ArrayD::from_shape_vec(IxDyn(tensor.shape().sizes()), tensor.data().to_vec())
+                .expect("a tensor has as many elements as its shape says")
+        }
+    }
+}
+
+/// Elements printed at each end of an axis that is abbreviated.
+const EDGE: usize = 3;
+/// Tensors with more elements than this are abbreviated, as in NumPy.
+const FULL: usize = 1000;
+
+impl<T: fmt::Display> Tensor<T> {
+    fn write_axis(&self, f: &mut fmt::Formatter<'_>, axis: usize, start: usize, cells: &Cells) -> fmt::Result {
+        if axis == self.shape.rank() {
+            let width = cells.width;
+            return match cells.precision {
+                Some(precision) => write!(f, "{:>width$.precision$}", self.data[start]),
+                None => write!(f, "{:>width$}", self.data[start]),
+            };
+        }
+        let step: usize = self.shape[axis + 1..].iter().product();
+        f.write_str("[")?;
+        for (number, i) in shown(self.shape[axis], cells.abbreviate).enumerate() {
+            if number > 0 {
+                f.write_str(",")?;
+                if axis + 1 < self.shape.rank() {
+                    for _ in 0..self.shape.rank() - axis - 1 {
+                        f.write_str("\n")?;
+                    }
+                    for _ in 0..=axis {
+                        f.write_str(" ")?;
+                    }
+                } else {
+                    f.write_str(" ")?;
+                }
+            }
+            match i {
+                Some(i) => self.write_axis(f, axis + 1, start + i * step, cells)?,
+                None => f.write_str("...")?,
+            }
+        }
+        f.write_str("]")
+    }
+}
+
+/// How the elements of one tensor are printed.
+struct Cells {
+    width: usize,
+    precision: Option<usize>,
+    abbreviate: bool,
+}
+
+/// The positions printed along an axis; `None` stands for the gap.
+fn shown(size: usize, abbreviate: bool) -> Box<dyn Iterator<Item = Option<usize>>> {
+    if abbreviate && size > 2 * EDGE {
+        Box::new((0..EDGE).map(Some).chain([None]).chain((size - EDGE..size).map(Some)))
+    } else {
+        Box::new((0..size).map(Some))
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Tensor<T> {
+    /// Nested brackets as NumPy prints them, abbreviated above 1,000 elements, numbers aligned. `{:.3}` sets the number
+    /// of decimals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let abbreviate = self.data.len() > FULL;
+        let precision = f.precision();
+        let mut positions = vec![0];
+        for &size in self.shape.iter() {
+            positions = positions
+                .iter()
+                .flat_map(|&p: &usize| shown(size, abbreviate).flatten().map(move |i| p * size + i))
+                .collect();
+        }
+        let text = |position: usize| match precision {
+            Some(precision) => format!("{:.precision$}", self.data[position]),
+            None => format!("{}", self.data[position]),
+        };
+        let width = positions.into_iter().map(|position| text(position).len()).max().unwrap_or(0);
+        self.write_axis(f, 0, 0, &Cells { width, precision, abbreviate })
+    }
+}
+
+impl<T: fmt::Display> fmt::Debug for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor {} {self}", self.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_is_numpys() {
+        assert_eq!(Tensor::scalar(2.5).to_string(), "2.5");
+        assert_eq!(Tensor::from([1.0, 10.5]).to_string(), "[   1, 10.5]");
+        assert_eq!(format!("{:.2}", Tensor::from_rows([[1.0], [-0.333]])), "[[ 1.00],\n [-0.33]]");
+        assert_eq!(Tensor::<f32>::zeros([2, 0]).to_string(), "[[],\n []]");
+        let large = Tensor::from_fn([2000], |k| k);
+        assert_eq!(large.to_string(), "[   0,    1,    2, ..., 1997, 1998, 1999]");
+        let cube = Tensor::from_fn([2, 1, 2], |k| k);
+        assert_eq!(cube.to_string(), "[[[0, 1]],\n\n [[2, 3]]]");
+    }
+
+    #[test]
+    fn writing_to_a_clone_leaves_the_original() {
+        let x = Tensor::from([1.0, 2.0]);
+        let mut y = x.clone();
+        y.data_mut()[0] = 9.0;
+        assert_eq!((x.data()[0], y.data()[0]), (1.0, 9.0));
+    }
+
+    #[test]
+    fn a_wrong_number_of_elements_is_told() {
+        let message = Tensor::try_new([2, 2], vec![1.0]).unwrap_err();
+        assert_eq!(message, "a tensor of shape [2, 2] has 4 elements; 1 were given");
+    }
+
+    #[test]
+    fn rows_are_taken_in_order() {
+        let x = Tensor::from_rows([[1, 2], [3, 4], [5, 6]]);
+        assert_eq!(x.select_rows(&[2, 0]), Tensor::from_rows([[5, 6], [1, 2]]));
+        assert_eq!(x.rows(1, 2), Tensor::from_rows([[3, 4]]));
+    }
+
+    #[cfg(feature = "ndarray")]
+    #[test]
+    fn ndarray_goes_both_ways() {
+        let array = ndarray::arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+        let turned = Tensor::from(&array.t());
+        assert_eq!(turned, Tensor::from_rows([[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]));
+        assert_eq!(ndarray::ArrayD::from(&turned), array.t().to_owned().into_dyn());
+    }
+}
