@@ -1,12 +1,26 @@
 //! The computation graph of Gradus.
 
+pub mod check;
+mod diff;
+mod error;
 pub mod kernel;
+mod ops;
 mod params;
+mod plan;
 mod real;
 mod shape;
+mod tape;
 mod tensor;
 
+pub use error::{Error, ErrorKind};
+pub use ops::{Axes, Operand};
 pub use params::{Param, Params};
+pub use plan::{AnyTensor, Data, Feed};
 pub use real::Real;
 pub use shape::{Layout, Shape};
+pub use tape::op::{
+    Array, ArrayMut, Call, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work,
+    expect_index, expect_inputs, expect_real,
+};
+pub use tape::{Graph, NodeId, Var};
 pub use tensor::Tensor;

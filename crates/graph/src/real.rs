@@ -11,6 +11,7 @@ use num_traits::{NumAssign, ToPrimitive};
 
 use crate::kernel::gemm::Gemm;
 use crate::kernel::math::Math;
+use crate::tape::op::Dispatch;
 
 /// A floating-point number that kernels can be instantiated with: `f32` or `f64`.
 ///
@@ -25,7 +26,9 @@ use crate::kernel::math::Math;
 /// }
 /// assert!((swish(1.0_f64) - 0.731_058_578_630_004_9).abs() < 1e-15);
 /// ```
-pub trait Real: FloatCore + NumAssign + Math + Gemm + Debug + Display + Default + Send + Sync + 'static {
+pub trait Real:
+    Dispatch + FloatCore + NumAssign + Math + Gemm + Debug + Display + Default + Send + Sync + 'static
+{
     /// `"f32"` or `"f64"`, as messages say it.
     const NAME: &'static str;
     /// The distance from 1 to the next larger number.

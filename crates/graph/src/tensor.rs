@@ -358,9 +358,12 @@ impl<T: fmt::Display> fmt::Display for Tensor<T> {
     }
 }
 
-impl<T: fmt::Display> fmt::Debug for Tensor<T> {
+impl<T: fmt::Debug> fmt::Debug for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tensor {} {self}", self.shape)
+        write!(f, "Tensor {} ", self.shape)?;
+        // `f32` and `f64` debug-print with a point, so that values can be pasted into a program.
+        let data = Arc::new(self.data.iter().map(|value| format!("{value:?}")).collect());
+        fmt::Display::fmt(&Tensor { shape: self.shape.clone(), data }, f)
     }
 }
 

@@ -5,4 +5,6 @@
 
 pub mod gemm;
 pub mod math;
+pub mod random;
+pub mod reduce;
 pub mod simd;

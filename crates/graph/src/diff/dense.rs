@@ -1,0 +1,61 @@
+//! Jacobians and Hessians as dense arrays, one row a sweep: for small functions.
+
+use crate::error::Error;
+use crate::tape::{Graph, Var};
+use crate::tensor::Tensor;
+
+impl Graph {
+    /// The Jacobian of `of` with respect to `wrt`.
+    ///
+    /// # Shapes
+    /// The axes of `of`, followed by those of `wrt`.
+    ///
+    /// # Errors
+    /// If an op on the way has no derivative.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([2.0, 3.0]));
+    /// let jacobian = graph.jacobian(x * x, x)?;
+    /// assert_eq!(graph.eval(jacobian)?, Tensor::from_rows([[4.0, 0.0], [0.0, 6.0]]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn jacobian<'g>(&'g self, of: Var<'g>, wrt: Var<'g>) -> Result<Var<'g>, Error> {
+        let (rows, columns) = (of.shape(), wrt.shape());
+        let shape: Vec<usize> = rows.iter().chain(columns.iter()).copied().collect();
+        let mut jacobian = self.zeros([rows.len(), columns.len()]);
+        for row in 0..rows.len() {
+            let one = self.constant(&Tensor::from_fn(rows.clone(), |k| if k == row { 1.0 } else { 0.0 }));
+            let product = self.vjp(&[of], &[one], &[wrt])?[0].reshape([1, columns.len()]);
+            jacobian = jacobian + product.pad(0, row, rows.len() - row - 1);
+        }
+        Ok(jacobian.reshape(shape))
+    }
+
+    /// The Hessian of a scalar with respect to `wrt`.
+    ///
+    /// # Shapes
+    /// The axes of `wrt`, twice.
+    ///
+    /// # Errors
+    /// If `of` is not a scalar or an op on the way has no derivative.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([2.0, 3.0]));
+    /// let product = x.slice(0, 0, 1) * x.slice(0, 1, 2);
+    /// let hessian = graph.hessian(product.sum(), x)?;
+    /// assert_eq!(graph.eval(hessian)?, Tensor::from_rows([[0.0, 1.0], [1.0, 0.0]]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn hessian<'g>(&'g self, of: Var<'g>, wrt: Var<'g>) -> Result<Var<'g>, Error> {
+        let gradient = self.grad_or_zeros(of, &[wrt])?[0];
+        self.jacobian(gradient, wrt)
+    }
+}

@@ -1,0 +1,216 @@
+//! Derivatives: they append nodes to the graph, so that a derivative of a derivative is nothing special.
+//!
+//! Reverse mode is one walk backwards over the tape. Forward mode needs nothing of an op's author: a vjp is linear in
+//! its cotangent, so its transpose, found by a second walk, is the jvp.
+
+mod dense;
+mod reverse;
+
+use std::panic::Location;
+
+use crate::error::{Error, ErrorKind};
+use crate::tape::op::Kind;
+use crate::tape::{Graph, Value, Var, at};
+
+impl Graph {
+    /// The gradient of a scalar with respect to each of `wrt`.
+    ///
+    /// A variable that the scalar does not depend on differentiably is an error that names it, because in practice it
+    /// is a layer that was forgotten; [`Graph::grad_or_zeros`] gives zeros instead.
+    ///
+    /// # Errors
+    /// If `of` is not a scalar, does not depend on one of `wrt`, or an op on the way has no derivative.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1.0, 2.0]));
+    /// let first = graph.grad((x * x * x).sum(), &[x])?[0];
+    /// let second = graph.grad(first.sum(), &[x])?[0];
+    /// assert_eq!(graph.eval(second)?.data(), [6.0, 12.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn grad<'g>(&'g self, of: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>, Error> {
+        let caller = Location::caller();
+        let found = self.scalar_sweep(of, wrt, caller)?;
+        let named = |(cotangent, x): (Option<Var<'g>>, &Var<'g>)| {
+            cotangent.ok_or_else(|| {
+                self.fault(
+                    caller,
+                    format!(
+                        "`grad`: the scalar does not depend on {}; `grad_or_zeros` \
+                 gives zeros instead",
+                        self.tape().describe(x.node())
+                    ),
+                )
+            })
+        };
+        found.into_iter().zip(wrt).map(named).collect()
+    }
+
+    /// [`Graph::grad`] with zeros for variables that the scalar does not depend on.
+    ///
+    /// # Errors
+    /// If `of` is not a scalar or an op on the way has no derivative.
+    #[track_caller]
+    pub fn grad_or_zeros<'g>(&'g self, of: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>, Error> {
+        let found = self.scalar_sweep(of, wrt, Location::caller())?;
+        Ok(self.or_zeros(found, wrt))
+    }
+
+    /// The scalar itself and its gradient, which share their work in a plan.
+    ///
+    /// # Errors
+    /// As [`Graph::grad`].
+    #[track_caller]
+    pub fn value_and_grad<'g>(&'g self, of: Var<'g>, wrt: &[Var<'g>]) -> Result<(Var<'g>, Vec<Var<'g>>), Error> {
+        Ok((of, self.grad(of, wrt)?))
+    }
+
+    /// Vector-Jacobian products: the cotangents of `wrt` from those of `outputs`. Zeros where nothing depends.
+    ///
+    /// # Errors
+    /// If a cotangent has not its output's shape or an op on the way has no derivative.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([2.0, 3.0]));
+    /// let u = graph.constant(&Tensor::from([1.0, 10.0]));
+    /// let product = graph.vjp(&[x * x], &[u], &[x])?[0];
+    /// assert_eq!(graph.eval(product)?.data(), [4.0, 60.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn vjp<'g>(
+        &'g self,
+        outputs: &[Var<'g>],
+        cotangents: &[Var<'g>],
+        wrt: &[Var<'g>],
+    ) -> Result<Vec<Var<'g>>, Error> {
+        let found = self.seeded_sweep("vjp", outputs, cotangents, wrt, Location::caller())?;
+        Ok(self.or_zeros(found, wrt))
+    }
+
+    /// Jacobian-vector products: the tangents of `outputs` from those of `wrt`. Zeros where nothing depends.
+    ///
+    /// # Errors
+    /// If a tangent has not its variable's shape or an op on the way has no derivative.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([2.0, 3.0]));
+    /// let v = graph.constant(&Tensor::from([1.0, 10.0]));
+    /// let product = graph.jvp(&[(x * x).sum()], &[x], &[v])?[0];
+    /// assert_eq!(graph.eval(product)?.item(), 64.0);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn jvp<'g>(
+        &'g self,
+        outputs: &[Var<'g>],
+        wrt: &[Var<'g>],
+        tangents: &[Var<'g>],
+    ) -> Result<Vec<Var<'g>>, Error> {
+        let caller = Location::caller();
+        let seeds: Vec<Var<'g>> = outputs.iter().map(|output| self.seed(output.shape(), caller)).collect();
+        let pulled = self.seeded_sweep("jvp", outputs, &seeds, wrt, caller)?;
+        if wrt.len() != tangents.len() {
+            return Err(self.fault(caller, format!("`jvp`: {} variables but {} tangents", wrt.len(), tangents.len())));
+        }
+        let mut reached = Vec::new();
+        let mut arriving = Vec::new();
+        for ((pulled, x), &tangent) in pulled.iter().zip(wrt).zip(tangents) {
+            if tangent.shape() != x.shape() {
+                let shapes = format!("a tangent of shape {} for a variable of {}", tangent.shape(), x.shape());
+                return Err(self.fault(caller, format!("`jvp`: {shapes}")));
+            }
+            if let &Some(pulled) = pulled {
+                reached.push(pulled);
+                arriving.push(tangent);
+            }
+        }
+        let found = self.seeded_sweep("jvp", &reached, &arriving, &seeds, caller)?;
+        Ok(self.or_zeros(found, outputs))
+    }
+
+    /// Hessian-vector products of a scalar: for each of `wrt`, the derivative of its gradient along `vectors`. Zeros
+    /// where the gradient is constant.
+    ///
+    /// # Errors
+    /// As [`Graph::grad_or_zeros`]; also if a vector has not its variable's shape.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([2.0, 3.0]));
+    /// let v = graph.constant(&Tensor::from([1.0, 1.0]));
+    /// let product = graph.hvp((x * x * x).sum(), &[x], &[v])?[0];
+    /// assert_eq!(graph.eval(product)?.data(), [12.0, 18.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn hvp<'g>(&'g self, of: Var<'g>, wrt: &[Var<'g>], vectors: &[Var<'g>]) -> Result<Vec<Var<'g>>, Error> {
+        let gradients = self.grad_or_zeros(of, wrt)?;
+        let found = self.seeded_sweep("hvp", &gradients, vectors, wrt, Location::caller())?;
+        Ok(self.or_zeros(found, wrt))
+    }
+
+    fn scalar_sweep<'g>(
+        &'g self,
+        of: Var<'g>,
+        wrt: &[Var<'g>],
+        caller: &'static Location<'static>,
+    ) -> Result<Vec<Option<Var<'g>>>, Error> {
+        let shape = of.shape();
+        if shape.rank() > 0 || of.kind() != Kind::Real {
+            let advice = "take `sum()` or `mean()` first, or use `vjp` with a cotangent or `jacobian`";
+            return Err(self.fault(
+                caller,
+                format!(
+                    "`grad` of a value of shape {shape}: only a real scalar has a \
+                 gradient; {advice}"
+                ),
+            ));
+        }
+        self.sweep(&[(of.value, self.scalar(1.0).value)], wrt, 0, caller)
+    }
+
+    fn seeded_sweep<'g>(
+        &'g self,
+        op: &str,
+        outputs: &[Var<'g>],
+        cotangents: &[Var<'g>],
+        wrt: &[Var<'g>],
+        caller: &'static Location<'static>,
+    ) -> Result<Vec<Option<Var<'g>>>, Error> {
+        if outputs.len() != cotangents.len() {
+            let counts = format!("{} outputs but {} cotangents", outputs.len(), cotangents.len());
+            return Err(self.fault(caller, format!("`{op}`: {counts}")));
+        }
+        let mut seeds: Vec<(Value, Value)> = Vec::with_capacity(outputs.len());
+        for (output, cotangent) in outputs.iter().zip(cotangents) {
+            if output.meta() != cotangent.meta() {
+                let shapes = format!("a cotangent of shape {} for an output of {}", cotangent.shape(), output.shape());
+                return Err(self.fault(caller, format!("`{op}`: {shapes}")));
+            }
+            seeds.push((output.value, cotangent.value));
+        }
+        self.sweep(&seeds, wrt, 0, caller)
+    }
+
+    fn or_zeros<'g>(&'g self, found: Vec<Option<Var<'g>>>, like: &[Var<'g>]) -> Vec<Var<'g>> {
+        let filled = |(cotangent, x): (Option<Var<'g>>, &Var<'g>)| cotangent.unwrap_or_else(|| self.zeros(x.shape()));
+        found.into_iter().zip(like).map(filled).collect()
+    }
+
+    fn fault(&self, caller: &Location<'_>, problem: String) -> Error {
+        Error::new(ErrorKind::Derivative, format!("{problem} (at {})", at(caller)))
+    }
+}

@@ -1,0 +1,179 @@
+//! The reverse sweep: one walk backwards over the tape. It knows no op.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::error::Error;
+use crate::tape::op::{AnyOp, Call, Kind, Vars, Vjp};
+use crate::tape::{Graph, NodeId, Source, Value, Var};
+
+/// The cotangents that have arrived so far.
+struct Cotangents {
+    /// Of output 0 of each node from `floor` on.
+    first: Vec<Option<Value>>,
+    /// Of further outputs.
+    others: FxHashMap<Value, Value>,
+    floor: usize,
+}
+
+impl Cotangents {
+    fn get(&self, value: Value) -> Option<Value> {
+        match value.output {
+            0 => self.first[value.node.index() - self.floor],
+            _ => self.others.get(&value).copied(),
+        }
+    }
+
+    fn set(&mut self, value: Value, cotangent: Value) {
+        match value.output {
+            0 => self.first[value.node.index() - self.floor] = Some(cotangent),
+            _ => drop(self.others.insert(value, cotangent)),
+        }
+    }
+}
+
+impl Graph {
+    /// The cotangents of `wrt` that follow from the seeds, pairs of a value and its cotangent; `None` where nothing
+    /// depends. Nodes before `floor` are not looked at.
+    pub(super) fn sweep<'g>(
+        &'g self,
+        seeds: &[(Value, Value)],
+        wrt: &[Var<'g>],
+        floor: u32,
+        caller: &'static Location<'static>,
+    ) -> Result<Vec<Option<Var<'g>>>, Error> {
+        let var = |value| Var { graph: self, value };
+        let first_wrt = wrt.iter().map(|x| x.value.node.0).min().unwrap_or(0);
+        let floor = floor.max(first_wrt) as usize;
+        let end = seeds.iter().map(|(value, _)| value.node.index() + 1).max().unwrap_or(0).max(floor);
+        let depends = self.dependents(wrt, floor, end);
+
+        let mut cotangents = Cotangents { first: vec![None; end - floor], others: FxHashMap::default(), floor };
+        let add = |cotangents: &mut Cotangents, value: Value, cotangent: Value| {
+            let total = match cotangents.get(value) {
+                Some(before) => (var(before) + var(cotangent)).value,
+                None => cotangent,
+            };
+            cotangents.set(value, total);
+        };
+        for &(value, cotangent) in seeds {
+            if value.node.index() >= floor {
+                add(&mut cotangents, value, cotangent);
+            }
+        }
+        for index in (floor..end).rev() {
+            if !depends[index - floor] {
+                continue;
+            }
+            let node = NodeId(index as u32);
+            let outputs = self.tape().nodes[index].outputs.len() as u32;
+            let outputs = (0..outputs).map(|output| Value { node, output });
+            let arrived: SmallVec<[Option<Var<'g>>; 2]> =
+                outputs.clone().map(|value| cotangents.get(value).map(var)).collect();
+            if arrived.iter().all(Option::is_none) {
+                continue;
+            }
+            let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };
+            let inputs: Vars<'g> = self.tape().nodes[index].inputs.iter().copied().map(var).collect();
+            let outputs: Vars<'g> = outputs.map(var).collect();
+            self.on_behalf_of(node, || {
+                let call = Call { inputs: &inputs, outputs: &outputs, cotangents: &arrived };
+                self.pull(
+                    &*op,
+                    call,
+                    |i| self.may_pass(inputs[i].value, &depends, floor),
+                    caller,
+                    |i, cotangent| {
+                        add(&mut cotangents, inputs[i].value, cotangent.value);
+                    },
+                )
+            })?;
+        }
+        Ok(wrt
+            .iter()
+            .map(|x| if x.value.node.index() < end { cotangents.get(x.value).map(var) } else { None })
+            .collect())
+    }
+
+    /// Asks an op for the cotangents of the inputs that need one, and hands them to `give`.
+    fn pull<'g>(
+        &'g self,
+        op: &dyn AnyOp,
+        call: Call<'_, 'g>,
+        needed: impl Fn(usize) -> bool,
+        caller: &'static Location<'static>,
+        mut give: impl FnMut(usize, Var<'g>),
+    ) -> Result<(), Error> {
+        let mut expanded: SmallVec<[usize; 4]> = SmallVec::new();
+        for input in (0..call.inputs.len()).filter(|&input| needed(input)) {
+            match op.vjp(call, input) {
+                Vjp::Value(cotangent) => {
+                    let (found, wanted) = (cotangent.meta(), call.inputs[input].meta());
+                    if found != wanted {
+                        let problem = format!("gives {} for input {input} of {}", found.shape, wanted.shape);
+                        return Err(self.fault(caller, format!("the vjp of `{}` {problem}", op.name())));
+                    }
+                    give(input, cotangent);
+                }
+                Vjp::Zero => {}
+                Vjp::Expanded => expanded.push(input),
+                Vjp::Undefined => {
+                    let line = self.tape().describe(call.y().node());
+                    let problem = format!("{line} has no derivative with respect to input {input}");
+                    return Err(self.fault(caller, problem));
+                }
+            }
+        }
+        if expanded.is_empty() {
+            return Ok(());
+        }
+        let floor = self.len() as u32;
+        // Stand-ins for the inputs: an input may itself depend on another, or be passed twice.
+        let inputs: Vars<'g> = call.inputs.iter().map(|input| input.stand_in()).collect();
+        let Some(outputs) = op.expand(&inputs) else {
+            let problem = format!("`{}` has neither a vjp nor an expansion to differentiate", op.name());
+            return Err(self.fault(caller, problem));
+        };
+        let seeds: Vec<(Value, Value)> = outputs
+            .iter()
+            .zip(call.cotangents)
+            .filter_map(|(output, cotangent)| cotangent.map(|cotangent| (output.value, cotangent.value)))
+            .collect();
+        let wrt: Vec<Var<'g>> = expanded.iter().map(|&input| inputs[input]).collect();
+        for (&input, cotangent) in expanded.iter().zip(self.sweep(&seeds, &wrt, floor, caller)?) {
+            if let Some(cotangent) = cotangent {
+                give(input, cotangent);
+            }
+        }
+        Ok(())
+    }
+
+    /// For each node from `floor` to `end`, whether a derivative may pass from it to one of `wrt`.
+    fn dependents(&self, wrt: &[Var<'_>], floor: usize, end: usize) -> Vec<bool> {
+        let mut depends = vec![false; end - floor];
+        for x in wrt {
+            if (floor..end).contains(&x.value.node.index()) {
+                depends[x.value.node.index() - floor] = true;
+            }
+        }
+        let tape = self.tape();
+        for index in floor..end {
+            let node = &tape.nodes[index];
+            if !depends[index - floor] && matches!(node.source, Source::Op(_)) {
+                depends[index - floor] = node.inputs.iter().any(|input| {
+                    input.node.index() >= floor
+                        && depends[input.node.index() - floor]
+                        && tape.meta(*input).kind == Kind::Real
+                });
+            }
+        }
+        depends
+    }
+
+    fn may_pass(&self, value: Value, depends: &[bool], floor: usize) -> bool {
+        value.node.index() >= floor && depends[value.node.index() - floor] && self.tape().meta(value).kind == Kind::Real
+    }
+}

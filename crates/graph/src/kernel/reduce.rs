@@ -1,0 +1,105 @@
+//! Folding a tensor along axes, in an order that does not depend on threads.
+
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::shape::{Layout, Shape};
+
+/// How two partial results become one. The join must be associative and commutative but for rounding.
+pub trait Fold {
+    /// The result for no elements.
+    fn start<T: Real>() -> T;
+
+    /// Two results as one; marked `#[inline(always)]`.
+    fn join<T: Real>(a: T, b: T) -> T;
+}
+
+/// Partial results kept side by side, so that the loop over a row becomes vector code.
+const LANES: usize = 32;
+/// Elements folded into one set of lanes before it is joined to the rest.
+const BLOCK: usize = 1024;
+
+/// Folds `x` of the given shape along `axes` (counted from the first, in order) into `y`.
+pub fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
+    vectorized(Reduce::<T, F> { x, shape, axes, y, fold: std::marker::PhantomData });
+}
+
+struct Reduce<'a, T, F> {
+    x: &'a [T],
+    shape: &'a Shape,
+    axes: &'a [usize],
+    y: &'a mut [T],
+    fold: std::marker::PhantomData<F>,
+}
+
+impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, shape, axes, y, .. } = self;
+        y.fill(F::start());
+        if x.is_empty() {
+            return;
+        }
+        // The trailing axes are either all folded (rows become numbers) or all kept (rows are added to rows).
+        let rank = shape.rank();
+        let folded = |axis: usize| axes.contains(&axis);
+        let last = rank > 0 && folded(rank - 1);
+        let split = (0..rank).rev().find(|&axis| folded(axis) != last).map_or(0, |axis| axis + 1);
+        let row: usize = shape[split..].iter().product();
+        // Where the result of each row goes: the layout of the output with stride 0 along folded axes.
+        let target = output_layout(shape, split, axes, if last { 1 } else { row });
+        for (start, position) in target.positions().enumerate() {
+            let values = &x[start * row..(start + 1) * row];
+            if last {
+                y[position] = F::join(y[position], fold_row::<T, F>(values));
+            } else {
+                let into = &mut y[position..position + row];
+                for (a, &b) in into.iter_mut().zip(values) {
+                    *a = F::join(*a, b);
+                }
+            }
+        }
+    }
+}
+
+fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Layout {
+    let mut layout = Layout::contiguous(shape[..split].into());
+    let mut step = row as isize;
+    for axis in (0..split).rev() {
+        if axes.contains(&axis) {
+            layout.strides[axis] = 0;
+        } else {
+            layout.strides[axis] = step;
+            step *= shape[axis] as isize;
+        }
+    }
+    layout
+}
+
+/// Folds a row: lanes within a block, blocks one after another.
+#[inline(always)]
+fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
+    let mut total = F::start();
+    for block in values.chunks(BLOCK) {
+        let mut lanes = [F::start::<T>(); LANES];
+        let mut chunks = block.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            for lane in 0..LANES {
+                lanes[lane] = F::join(lanes[lane], chunk[lane]);
+            }
+        }
+        for (lane, &value) in chunks.remainder().iter().enumerate() {
+            lanes[lane] = F::join(lanes[lane], value);
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                lanes[lane] = F::join(lanes[lane], lanes[lane + width]);
+            }
+            width /= 2;
+        }
+        total = F::join(total, lanes[0]);
+    }
+    total
+}

@@ -1,0 +1,237 @@
+//! `+ − × ÷`, negation and the reciprocal, with NumPy's broadcasting and scalars on either side.
+//!
+//! Broadcasting is an op of its own that the binary methods insert, so these ops see equal shapes only and their
+//! derivatives never sum over axes.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::real::Real;
+use crate::tape::op::{Call, Domain, Pointwise, Vjp};
+use crate::tape::{Graph, Var};
+
+/// `x + y`
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AddOp;
+
+/// `x − y`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SubOp;
+
+/// `x · y`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct MulOp;
+
+/// `x / y`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct DivOp;
+
+/// `−x`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NegOp;
+
+/// `1 / x`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Recip;
+
+impl Pointwise for AddOp {
+    const NAME: &'static str = "add";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0] + x[1]
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].graph().ones(x[0].shape())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        call.g().into()
+    }
+}
+
+impl Pointwise for SubOp {
+    const NAME: &'static str = "sub";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0] - x[1]
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        x[0].graph().full(x[0].shape(), if input == 0 { 1.0 } else { -1.0 })
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        if input == 0 { call.g().into() } else { (-call.g()).into() }
+    }
+}
+
+impl Pointwise for MulOp {
+    const NAME: &'static str = "mul";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0] * x[1]
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        x[1 - input]
+    }
+}
+
+impl Pointwise for DivOp {
+    const NAME: &'static str = "div";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0] / x[1]
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
+        if input == 0 { x[1].recip() } else { -y / x[1] }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let quotient = call.g() / call.x(1);
+        if input == 0 { quotient.into() } else { (-(quotient * call.y())).into() }
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        if input == 1 { Domain::POSITIVE } else { Domain::REAL }
+    }
+}
+
+impl Pointwise for NegOp {
+    const NAME: &'static str = "neg";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        -x[0]
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].graph().full(x[0].shape(), -1.0)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        (-call.g()).into()
+    }
+}
+
+impl Pointwise for Recip {
+    const NAME: &'static str = "recip";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        T::one() / x[0]
+    }
+
+    fn slope<'g>(&self, _x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
+        -(y * y)
+    }
+
+    fn domain(&self, _input: usize) -> Domain {
+        Domain::POSITIVE
+    }
+}
+
+/// What can stand beside a variable in arithmetic: another variable or a number.
+pub trait Operand<'g> {
+    /// The operand as a variable of the graph.
+    #[doc(hidden)]
+    #[track_caller]
+    fn on(self, graph: &'g Graph) -> Var<'g>;
+}
+
+impl<'g> Operand<'g> for Var<'g> {
+    fn on(self, _graph: &'g Graph) -> Var<'g> {
+        self
+    }
+}
+
+impl<'g> Operand<'g> for f64 {
+    #[track_caller]
+    fn on(self, graph: &'g Graph) -> Var<'g> {
+        graph.scalar(self)
+    }
+}
+
+impl<'g> Var<'g> {
+    /// Applies a pointwise op to this variable and another operand, after broadcasting both.
+    #[track_caller]
+    pub(crate) fn pointwise<P: Pointwise>(self, op: P, other: impl Operand<'g>) -> Var<'g> {
+        let other = other.on(self.graph());
+        let (x, y) = self.broadcast_with(P::NAME, other);
+        self.graph().call(op, &[x, y])
+    }
+
+    /// `1 / x`
+    #[track_caller]
+    pub fn recip(self) -> Var<'g> {
+        self.graph().call(Recip, &[self])
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $op:expr) => {
+        impl<'g, O: Operand<'g>> $trait<O> for Var<'g> {
+            type Output = Var<'g>;
+
+            #[track_caller]
+            fn $method(self, other: O) -> Var<'g> {
+                self.pointwise($op, other)
+            }
+        }
+
+        impl<'g> $trait<Var<'g>> for f64 {
+            type Output = Var<'g>;
+
+            #[track_caller]
+            fn $method(self, other: Var<'g>) -> Var<'g> {
+                other.graph().scalar(self).pointwise($op, other)
+            }
+        }
+    };
+}
+
+operator!(Add, add, AddOp);
+operator!(Sub, sub, SubOp);
+operator!(Mul, mul, MulOp);
+operator!(Div, div, DivOp);
+
+impl<'g> Neg for Var<'g> {
+    type Output = Var<'g>;
+
+    #[track_caller]
+    fn neg(self) -> Var<'g> {
+        self.graph().call(NegOp, &[self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{
+        assert_property,
+        strategies::{alike, broadcastable},
+    };
+
+    #[test]
+    fn gradients_with_every_broadcast() {
+        assert_property(broadcastable(vec![-3.0..3.0, -3.0..3.0]), |x| x[0] + x[1]);
+        assert_property(broadcastable(vec![-3.0..3.0, -3.0..3.0]), |x| x[0] - x[1]);
+        assert_property(broadcastable(vec![-3.0..3.0, -3.0..3.0]), |x| x[0] * x[1]);
+        assert_property(broadcastable(vec![-3.0..3.0, 0.5..3.0]), |x| x[0] / x[1]);
+        assert_property(broadcastable(vec![-3.0..3.0, -3.0..-0.5]), |x| x[0] / x[1]);
+    }
+
+    #[test]
+    fn gradients_of_one_operand_and_with_scalars() {
+        assert_property(alike(1, -3.0..3.0), |x| 2.0 - x[0] * x[0] * 0.5 + (-x[0]));
+        assert_property(alike(1, 0.5..3.0), |x| x[0].recip() + 1.0 / x[0] + x[0] / x[0]);
+    }
+}

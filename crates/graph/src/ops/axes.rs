@@ -1,0 +1,68 @@
+//! Axes as callers name them: one or several, negative ones counted from the last.
+
+use smallvec::SmallVec;
+
+use crate::shape::Shape;
+
+/// One or several axes of a value; −1 is the last.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from_rows([[1.0, 2.0], [3.0, 4.0]]));
+/// assert_eq!(graph.eval(x.sum_axes(-1))?.data(), [3.0, 7.0]);
+/// assert_eq!(graph.eval(x.sum_axes([0, 1]))?.item(), 10.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Axes(SmallVec<[isize; 4]>);
+
+impl From<isize> for Axes {
+    fn from(axis: isize) -> Self {
+        Self(SmallVec::from_slice(&[axis]))
+    }
+}
+
+impl<const N: usize> From<[isize; N]> for Axes {
+    fn from(axes: [isize; N]) -> Self {
+        Self(SmallVec::from_slice(&axes))
+    }
+}
+
+impl From<&[isize]> for Axes {
+    fn from(axes: &[isize]) -> Self {
+        Self(SmallVec::from_slice(axes))
+    }
+}
+
+impl Axes {
+    /// Every axis of a value.
+    pub(crate) fn all(shape: &Shape) -> SmallVec<[usize; 4]> {
+        (0..shape.rank()).collect()
+    }
+
+    /// The axes counted from the first, in order.
+    ///
+    /// # Panics
+    /// If one is out of range or named twice.
+    #[track_caller]
+    pub(crate) fn resolve(&self, op: &str, shape: &Shape) -> SmallVec<[usize; 4]> {
+        let mut axes: SmallVec<[usize; 4]> = self.0.iter().map(|&axis| resolve_axis(op, axis, shape)).collect();
+        axes.sort_unstable();
+        assert!(axes.windows(2).all(|pair| pair[0] != pair[1]), "`{op}` of {shape}: an axis is named twice");
+        axes
+    }
+}
+
+/// An axis counted from the first.
+///
+/// # Panics
+/// If it is out of range.
+#[track_caller]
+pub(crate) fn resolve_axis(op: &str, axis: isize, shape: &Shape) -> usize {
+    let rank = shape.rank() as isize;
+    let counted = if axis < 0 { axis + rank } else { axis };
+    assert!((0..rank).contains(&counted), "`{op}` of {shape}: axis {axis} is out of range for {rank} axes");
+    counted as usize
+}

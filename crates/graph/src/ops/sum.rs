@@ -1,0 +1,113 @@
+//! The sum over axes. Its derivative repeats the cotangent along them.
+//!
+//! Sums run in a fixed order, in blocks whose partial sums are added at the end: the error grows slowly, the compiler
+//! makes vector code of it, and the bits do not depend on threads.
+
+use smallvec::SmallVec;
+
+use super::axes::Axes;
+use crate::kernel::reduce::{Fold, reduce};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+
+/// The sum over `axes`, which are counted from the first, in order, and absent from the output.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Sum {
+    axes: SmallVec<[usize; 4]>,
+}
+
+/// Addition, from 0.
+struct Add;
+
+impl Fold for Add {
+    fn start<T: Real>() -> T {
+        T::zero()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        a + b
+    }
+}
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        reduce::<T, Add>(work.inputs[0].real(), &work.input_shapes[0], &self.axes, work.outputs[0].real());
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let shape = call.x(0).shape();
+        call.g().reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape).into()
+    }
+}
+
+impl<'g> Var<'g> {
+    #[track_caller]
+    pub(crate) fn sum_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
+        if axes.is_empty() {
+            return self;
+        }
+        self.graph().call(Sum { axes }, &[self])
+    }
+
+    /// The sum of all elements.
+    #[track_caller]
+    pub fn sum(self) -> Var<'g> {
+        self.sum_resolved(Axes::all(&self.shape()))
+    }
+
+    /// The sum over the given axes, which disappear.
+    ///
+    /// # Panics
+    /// If an axis is out of range or named twice.
+    #[track_caller]
+    pub fn sum_axes(self, axes: impl Into<Axes>) -> Var<'g> {
+        self.sum_resolved(axes.into().resolve("sum", &self.shape()))
+    }
+
+    /// The sum over the given axes, which stay with size 1.
+    ///
+    /// # Panics
+    /// If an axis is out of range or named twice.
+    #[track_caller]
+    pub fn sum_keep(self, axes: impl Into<Axes>) -> Var<'g> {
+        let shape = self.shape();
+        let axes = axes.into().resolve("sum", &shape);
+        self.sum_resolved(axes.clone()).reshape(shape.with_ones(|axis| axes.contains(&axis)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::{alike, tensor};
+
+    #[test]
+    fn gradients_over_any_axes() {
+        assert_property(alike(1, -3.0..3.0), |x| x[0].square().sum());
+        let cube =
+            || prop::collection::vec(0..4_usize, 3).prop_flat_map(|s| tensor(s, -3.0..3.0).prop_map(|x| vec![x]));
+        assert_property(cube(), |x| x[0].square().sum_axes(0));
+        assert_property(cube(), |x| x[0].square().sum_axes([1]));
+        assert_property(cube(), |x| x[0].square().sum_axes([-1, 0]));
+        assert_property(cube(), |x| x[0] * x[0].sum_keep([1, 2]));
+    }
+}

@@ -1,0 +1,613 @@
+//! Views: the same elements under another shape. In a plan they cost nothing.
+//!
+//! `broadcast_to`, `reshape`, `permute` and `slice` are the ops; transpose, squeeze, unsqueeze and flip are made of
+//! them. Derivatives: the sum over the repeated axes, the reshape back, the inverse permutation, and `embed`, which
+//! writes its input into zeros at the places that the slice took.
+
+use smallvec::SmallVec;
+
+use super::axes::{Axes, resolve_axis};
+use crate::real::Real;
+use crate::shape::{Layout, Shape};
+use crate::tape::Var;
+use crate::tape::op::{Array, ArrayMut, Call, Form, Kind, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+
+/// The input repeated to `shape`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct BroadcastTo {
+    shape: Shape,
+}
+
+impl Op for BroadcastTo {
+    fn name(&self) -> &'static str {
+        "broadcast_to"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        if inputs[0].shape.broadcast(&self.shape).as_ref() != Some(&self.shape) {
+            return Err(format!("cannot be repeated to {}", self.shape));
+        }
+        Ok(smallvec::smallvec![Meta { shape: self.shape.clone(), ..inputs[0].clone() }])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Some(input.broadcast(&self.shape))
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let shape = call.x(0).shape();
+        let lead = self.shape.rank() - shape.rank();
+        let repeated = |axis: usize| axis < lead || shape[axis - lead] != self.shape[axis];
+        let axes: SmallVec<[isize; 4]> = (0..self.shape.rank()).filter(|&a| repeated(a)).map(|a| a as isize).collect();
+        call.g().sum_axes(&axes[..]).reshape(shape).into()
+    }
+}
+
+/// The elements in row-major order under another shape.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Reshape {
+    shape: Shape,
+}
+
+impl Op for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        let (found, wanted) = (inputs[0].shape.len(), self.shape.len());
+        if found != wanted {
+            return Err(format!("{found} elements do not fill {} ({wanted} elements)", self.shape));
+        }
+        Ok(smallvec::smallvec![Meta { shape: self.shape.clone(), ..inputs[0].clone() }])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        input.reshaped(&self.shape)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        call.g().reshape(call.x(0).shape()).into()
+    }
+}
+
+/// Axis `k` of the output is axis `axes[k]` of the input.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Permute {
+    axes: SmallVec<[usize; 4]>,
+}
+
+impl Op for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        let shape = &inputs[0].shape;
+        let mut seen: SmallVec<[usize; 4]> = self.axes.clone();
+        seen.sort_unstable();
+        if !seen.iter().copied().eq(0..shape.rank()) {
+            return Err(format!("{:?} is not an order of its {} axes", self.axes, shape.rank()));
+        }
+        let shape = self.axes.iter().map(|&axis| shape[axis]).collect();
+        Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Some(input.permuted(&self.axes))
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let mut back: SmallVec<[isize; 4]> = SmallVec::from_elem(0, self.axes.len());
+        for (to, &from) in self.axes.iter().enumerate() {
+            back[from] = to as isize;
+        }
+        call.g().permute(&back[..]).into()
+    }
+}
+
+/// Along one axis: `count` elements from `start`, `step` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Range {
+    start: usize,
+    step: isize,
+    count: usize,
+}
+
+impl Range {
+    fn fits(&self, size: usize) -> bool {
+        let last = self.start as isize + self.step * (self.count as isize - 1);
+        self.count == 0 || (self.step != 0 && self.start < size && (0..size as isize).contains(&last))
+    }
+}
+
+/// One range of each axis.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Slice {
+    ranges: SmallVec<[Range; 4]>,
+}
+
+fn sliced(layout: &Layout, ranges: &[Range]) -> Layout {
+    let mut offset = layout.offset as isize;
+    let mut strides = layout.strides.clone();
+    for (axis, range) in ranges.iter().enumerate() {
+        if range.count > 0 {
+            offset += range.start as isize * layout.strides[axis];
+        }
+        strides[axis] *= range.step;
+    }
+    Layout { shape: ranges.iter().map(|range| range.count).collect(), strides, offset: offset as usize }
+}
+
+impl Op for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        let shape = &inputs[0].shape;
+        if self.ranges.len() != shape.rank() || !self.ranges.iter().zip(shape.iter()).all(|(r, &size)| r.fits(size)) {
+            return Err(format!("the ranges {:?} leave it", self.ranges));
+        }
+        let shape = self.ranges.iter().map(|range| range.count).collect();
+        Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Some(sliced(input, &self.ranges))
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let embed = Embed { shape: call.x(0).shape(), ranges: self.ranges.clone() };
+        call.x(0).graph().call(embed, &[call.g()]).into()
+    }
+}
+
+/// Zeros of `shape`, with the input at the places that the ranges name.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Embed {
+    shape: Shape,
+    ranges: SmallVec<[Range; 4]>,
+}
+
+impl Op for Embed {
+    fn name(&self) -> &'static str {
+        "embed"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        let fits = self.ranges.len() == self.shape.rank()
+            && self.ranges.iter().zip(self.shape.iter()).all(|(range, &size)| range.fits(size))
+            && self.ranges.iter().map(|range| range.count).eq(inputs[0].shape.iter().copied());
+        if !fits {
+            return Err(format!("the ranges {:?} do not place it within {}", self.ranges, self.shape));
+        }
+        Ok(smallvec::smallvec![Meta::real(self.shape.clone())])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let x = work.inputs[0].real();
+        let y = work.outputs[0].real();
+        y.fill(T::zero());
+        if x.is_empty() {
+            return Ok(());
+        }
+        let target = sliced(&Layout::contiguous(self.shape.clone()), &self.ranges);
+        let run = match (target.strides.last(), target.shape.last()) {
+            (Some(1), Some(&run)) => run,
+            _ => 1,
+        };
+        let rows = if run == 1 { target } else { row_starts(&target) };
+        for (row, position) in rows.positions().enumerate() {
+            y[position..position + run].copy_from_slice(&x[row * run..(row + 1) * run]);
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        call.x(0).graph().call(Slice { ranges: self.ranges.clone() }, &[call.g()]).into()
+    }
+}
+
+/// The layout of the first elements of the rows along the last axis.
+fn row_starts(layout: &Layout) -> Layout {
+    let last = layout.shape.rank() - 1;
+    Layout {
+        shape: layout.shape[..last].into(),
+        strides: SmallVec::from_slice(&layout.strides[..last]),
+        offset: layout.offset,
+    }
+}
+
+/// The same elements, through which no derivative passes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct StopGradient;
+
+impl Op for StopGradient {
+    fn name(&self) -> &'static str {
+        "stop_gradient"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Some(input.clone())
+    }
+
+    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        Vjp::Zero
+    }
+}
+
+/// The real numbers that equal the indices.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ToReal;
+
+impl Op for ToReal {
+    fn name(&self) -> &'static str {
+        "to_real"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.clone())])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        match (work.inputs[0], &mut work.outputs[0]) {
+            (Array::Index(x), ArrayMut::Real(y)) => {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::of(x as f64));
+            }
+            (Array::Real(x), ArrayMut::Real(y)) => y.copy_from_slice(x),
+            _ => unreachable!("the output is real by the shape rule"),
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        Vjp::Value(call.g())
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The variable repeated to `shape` by NumPy's rule: axes are aligned at the last, and a size of 1 stretches.
+    ///
+    /// # Panics
+    /// If it cannot be repeated to that shape.
+    #[track_caller]
+    pub fn broadcast_to(self, shape: impl Into<Shape>) -> Var<'g> {
+        let shape = shape.into();
+        if shape == self.graph().tape().meta(self.value).shape {
+            return self;
+        }
+        self.graph().call(BroadcastTo { shape }, &[self])
+    }
+
+    /// Both variables repeated to the shape that they have together.
+    #[track_caller]
+    pub(crate) fn broadcast_with(self, op: &str, other: Var<'g>) -> (Var<'g>, Var<'g>) {
+        let (mine, its) = (self.shape(), other.shape());
+        if mine == its {
+            return (self, other);
+        }
+        match mine.broadcast(&its) {
+            Some(shape) => (self.broadcast_to(shape.clone()), other.broadcast_to(shape)),
+            None => panic!(
+                "`{op}` of {mine} and {its}: the shapes do not broadcast; aligned at the last axis, two sizes must be \
+                 equal or one of them 1 (at {})",
+                crate::tape::at(std::panic::Location::caller())
+            ),
+        }
+    }
+
+    /// The elements in row-major order under another shape. One size may be [`Var::INFERRED`]: it
+    /// is worked out from the others.
+    ///
+    /// # Panics
+    /// If the numbers of elements differ.
+    #[track_caller]
+    pub fn reshape(self, shape: impl Into<Shape>) -> Var<'g> {
+        let mut shape = shape.into();
+        if let Some(axis) = shape.iter().position(|&size| size == Self::INFERRED) {
+            shape[axis] = 1;
+            let (total, rest) = (self.shape().len(), shape.len());
+            assert!(
+                rest > 0 && total % rest == 0,
+                "`reshape` of {}: {total} elements cannot be divided over axis {axis} of {shape:?} beside {rest}",
+                self.shape()
+            );
+            shape[axis] = total / rest;
+        }
+        if shape == self.graph().tape().meta(self.value).shape {
+            return self;
+        }
+        self.graph().call(Reshape { shape }, &[self])
+    }
+
+    /// Stands in a shape for the one size that [`Var::reshape`] is to work out.
+    pub const INFERRED: usize = usize::MAX;
+
+    /// The axes in another order: axis `k` of the result is axis `axes[k]`.
+    ///
+    /// # Panics
+    /// If `axes` is not an order of all axes.
+    #[track_caller]
+    pub fn permute(self, axes: impl AsRef<[isize]>) -> Var<'g> {
+        let shape = self.shape();
+        let axes: SmallVec<[usize; 4]> = axes.as_ref().iter().map(|&a| resolve_axis("permute", a, &shape)).collect();
+        if axes.iter().copied().eq(0..shape.rank()) {
+            return self;
+        }
+        self.graph().call(Permute { axes }, &[self])
+    }
+
+    /// The last two axes swapped.
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[track_caller]
+    pub fn t(self) -> Var<'g> {
+        self.transpose(-2, -1)
+    }
+
+    /// Two axes swapped.
+    ///
+    /// # Panics
+    /// If an axis is out of range.
+    #[track_caller]
+    pub fn transpose(self, a: isize, b: isize) -> Var<'g> {
+        let shape = self.shape();
+        let (a, b) = (resolve_axis("transpose", a, &shape), resolve_axis("transpose", b, &shape));
+        let mut axes: SmallVec<[isize; 4]> = (0..shape.rank() as isize).collect();
+        axes.swap(a, b);
+        self.permute(&axes[..])
+    }
+
+    /// Without the given axes, which must have size 1.
+    ///
+    /// # Panics
+    /// If an axis is out of range or has another size.
+    #[track_caller]
+    pub fn squeeze(self, axes: impl Into<Axes>) -> Var<'g> {
+        let shape = self.shape();
+        let axes = axes.into().resolve("squeeze", &shape);
+        for &axis in &axes {
+            assert!(shape[axis] == 1, "`squeeze` of {shape}: axis {axis} has size {}, not 1", shape[axis]);
+        }
+        self.reshape(shape.without(|axis| axes.contains(&axis)))
+    }
+
+    /// With a new axis of size 1 at the given place of the result.
+    ///
+    /// # Panics
+    /// If the place is out of range.
+    #[track_caller]
+    pub fn unsqueeze(self, axis: isize) -> Var<'g> {
+        let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(&self.shape());
+        sizes.push(1);
+        let axis = resolve_axis("unsqueeze", axis, &Shape::from(&sizes[..]));
+        sizes.pop();
+        sizes.insert(axis, 1);
+        self.reshape(&sizes[..])
+    }
+
+    /// The elements `start..end` along an axis. Negative ends count from the end of the axis, and `None` is the end
+    /// of the axis, as in Python.
+    ///
+    /// # Panics
+    /// If the range leaves the axis.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([0.0, 1.0, 2.0, 3.0, 4.0]));
+    /// assert_eq!(graph.eval(x.slice(0, 1, -1))?.data(), [1.0, 2.0, 3.0]);
+    /// assert_eq!(graph.eval(x.slice_step(0, None, None, -2))?.data(), [4.0, 2.0, 0.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn slice(self, axis: isize, start: impl Into<Option<isize>>, end: impl Into<Option<isize>>) -> Var<'g> {
+        self.slice_step(axis, start, end, 1)
+    }
+
+    /// Every `step`-th element of `start..end` along an axis; a negative step walks backwards from `start` down to,
+    /// but without, `end`.
+    ///
+    /// # Panics
+    /// If the range leaves the axis or the step is 0.
+    #[track_caller]
+    pub fn slice_step(
+        self,
+        axis: isize,
+        start: impl Into<Option<isize>>,
+        end: impl Into<Option<isize>>,
+        step: isize,
+    ) -> Var<'g> {
+        let shape = self.shape();
+        let axis = resolve_axis("slice", axis, &shape);
+        let size = shape[axis] as isize;
+        assert!(step != 0, "`slice` of {shape}: the step is 0");
+        let counted = |at: isize| if at < 0 { at + size } else { at };
+        let (first, last) = if step > 0 { (0, size) } else { (size - 1, -1) };
+        let (start, end) = (start.into().map_or(first, counted), end.into().map_or(last, counted));
+        let inside = if step > 0 { 0..=size } else { -1..=size - 1 };
+        assert!(
+            inside.contains(&start) && inside.contains(&end),
+            "`slice` of {shape}: {start}..{end} leaves axis {axis} of size {size}"
+        );
+        let count = if step > 0 { (end - start + step - 1) / step } else { (start - end - step - 1) / -step };
+        let mut ranges: SmallVec<[Range; 4]> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
+        let count = count.max(0) as usize;
+        ranges[axis] = Range { start: if count == 0 { 0 } else { start as usize }, step, count };
+        self.graph().call(Slice { ranges }, &[self])
+    }
+
+    /// The order along an axis reversed.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[track_caller]
+    pub fn flip(self, axis: isize) -> Var<'g> {
+        self.slice_step(axis, None, None, -1)
+    }
+
+    /// With `before` and `after` zeros added along an axis.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[track_caller]
+    pub fn pad(self, axis: isize, before: usize, after: usize) -> Var<'g> {
+        let mut shape = self.shape();
+        let axis = resolve_axis("pad", axis, &shape);
+        let mut ranges: SmallVec<[Range; 4]> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
+        shape[axis] += before + after;
+        ranges[axis].start = if ranges[axis].count == 0 { 0 } else { before };
+        self.graph().call(Embed { shape, ranges }, &[self])
+    }
+
+    /// The same value, through which no derivative passes (`detach`).
+    #[track_caller]
+    pub fn stop_gradient(self) -> Var<'g> {
+        self.graph().call(StopGradient, &[self])
+    }
+
+    /// The indices as real numbers; a real variable stays as it is.
+    #[track_caller]
+    pub fn to_real(self) -> Var<'g> {
+        match self.kind() {
+            Kind::Real => self,
+            Kind::Index => self.graph().call(ToReal, &[self]),
+        }
+    }
+}
+
+/// The same elements under a node of their own.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct StandIn;
+
+impl Op for StandIn {
+    fn name(&self) -> &'static str {
+        "stand_in"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Some(input.clone())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        call.g().into()
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The same value under a node of its own, so that a derivative can tell it from other uses.
+    pub(crate) fn stand_in(self) -> Var<'g> {
+        self.graph().call(StandIn, &[self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::{alike, shape, tensor};
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn gradients() {
+        let two_axes =
+            || (0..4_usize, 0..4_usize).prop_flat_map(|(m, n)| tensor([m, n], -3.0..3.0).prop_map(|x| vec![x]));
+        assert_property(two_axes(), |x| x[0].t() * 2.0);
+        assert_property(two_axes(), |x| x[0].square().reshape([Var::INFERRED]));
+        assert_property(two_axes(), |x| x[0].unsqueeze(1).square().squeeze(1));
+        assert_property(two_axes(), |x| x[0].flip(0) * x[0]);
+        assert_property(two_axes(), |x| x[0].pad(1, 2, 1).square());
+        assert_property(alike(1, -3.0..3.0), |x| {
+            x[0].unsqueeze(0).broadcast_to([vec![2], x[0].shape().to_vec()].concat()).square()
+        });
+        let wide = || tensor([3, 5], -3.0..3.0).prop_map(|x| vec![x]);
+        assert_property(wide(), |x| x[0].slice_step(1, 4, 0, -2).square() * x[0].slice(1, 0, 2));
+        assert_property(wide(), |x| x[0].slice(0, 1, 1).square());
+        assert_property(wide(), |x| x[0].permute([1, 0]).reshape([3, 5]).square());
+    }
+
+    #[test]
+    fn slices_are_pythons() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_fn([5], |k| k as f64));
+        let value = |x| graph.eval(x).unwrap().into_vec();
+        assert_eq!(value(x.slice(0, None, None)), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(value(x.slice(0, -2, None)), [3.0, 4.0]);
+        assert_eq!(value(x.slice_step(0, 0, 5, 2)), [0.0, 2.0, 4.0]);
+        assert_eq!(value(x.slice_step(0, 3, 0, -1)), [3.0, 2.0, 1.0]);
+        assert_eq!(value(x.slice(0, 3, 1)), []);
+        assert_eq!(value(x.flip(0)), [4.0, 3.0, 2.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn no_derivative_passes_a_stopped_gradient() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([2.0]));
+        let slope = graph.grad((x * x.stop_gradient()).sum(), &[x]).unwrap()[0];
+        assert_eq!(graph.eval(slope).unwrap().data(), [2.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn views_agree_with_their_definition(x in shape(3).prop_flat_map(|shape| tensor(shape, -3.0..3.0))) {
+            let graph = Graph::new();
+            let v = graph.constant(&x);
+            let flat = graph.eval(v.reshape([x.len()])).unwrap();
+            prop_assert_eq!(flat.data(), x.data());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a run is given: values for the inputs, and seed and step for the random leaves.
+
+use smallvec::SmallVec;
+
+use crate::error::{Error, ErrorKind};
+use crate::real::Real;
+use crate::tape::op::{Kind, Meta};
+use crate::tensor::Tensor;
+
+/// The value of one input.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a, T> {
+    /// Real numbers.
+    Real(&'a Tensor<T>),
+    /// Indices.
+    Index(&'a Tensor<i64>),
+}
+
+impl<'a, T> From<&'a Tensor<i64>> for Data<'a, T> {
+    fn from(tensor: &'a Tensor<i64>) -> Self {
+        Self::Index(tensor)
+    }
+}
+
+impl<'a> From<&'a Tensor<f32>> for Data<'a, f32> {
+    fn from(tensor: &'a Tensor<f32>) -> Self {
+        Self::Real(tensor)
+    }
+}
+
+impl<'a> From<&'a Tensor<f64>> for Data<'a, f64> {
+    fn from(tensor: &'a Tensor<f64>) -> Self {
+        Self::Real(tensor)
+    }
+}
+
+impl<T: Real> Data<'_, T> {
+    /// Kind and shape.
+    pub fn meta(&self) -> Meta {
+        match self {
+            Self::Real(tensor) => Meta::real(tensor.shape()),
+            Self::Index(tensor) => Meta::index(tensor.shape()),
+        }
+    }
+}
+
+/// Values for the inputs of a graph by name, and seed and step for its random leaves (0 and 0 if not given).
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
+/// let graph = Graph::new();
+/// let x = graph.input("x", [2]);
+/// let plan = Plan::new(&graph, &[x * 2.0])?;
+/// let mut session = plan.session::<f32>();
+/// let outputs = session.run(&Params::new(0), &Feed::new().with("x", &Tensor::from([1.0, 2.5])))?;
+/// assert_eq!(outputs.real(0).data(), [2.0, 5.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Feed<'a, T> {
+    values: SmallVec<[(&'a str, Data<'a, T>); 4]>,
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
+}
+
+impl<T> Default for Feed<'_, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a, T> Feed<'a, T> {
+    /// Nothing fed.
+    pub fn new() -> Self {
+        Self { values: SmallVec::new(), seed: 0, step: 0 }
+    }
+
+    /// Also the value of the input `name`.
+    #[must_use]
+    pub fn with(mut self, name: &'a str, value: impl Into<Data<'a, T>>) -> Self {
+        self.values.push((name, value.into()));
+        self
+    }
+
+    /// With the seed and the step of the random leaves.
+    #[must_use]
+    pub fn random(mut self, seed: u64, step: u64) -> Self {
+        self.seed = seed;
+        self.step = step;
+        self
+    }
+}
+
+/// An input as a graph declares it.
+#[derive(Clone, Debug)]
+pub(crate) struct InputSpec {
+    pub(crate) name: String,
+    pub(crate) meta: Meta,
+    /// The line that declares it.
+    pub(crate) line: String,
+}
+
+impl<T: Real> Feed<'_, T> {
+    /// The value of an input, if it was fed with the declared kind and shape.
+    pub(crate) fn get(&self, input: &InputSpec) -> Result<Data<'_, T>, Error> {
+        let InputSpec { name, meta, line } = input;
+        let kind = |kind| if kind == Kind::Real { "real numbers" } else { "indices" };
+        let fault = |problem: String| {
+            let declared = format!("it is declared as {} of shape {} at {line}", kind(meta.kind), meta.shape);
+            Error::new(ErrorKind::Feed, format!("input `{name}` {problem}; {declared}"))
+        };
+        let Some((_, value)) = self.values.iter().find(|(given, _)| given == name) else {
+            let given: Vec<String> = self.values.iter().map(|(given, _)| format!("`{given}`")).collect();
+            let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
+            return Err(fault(format!("was not fed ({given} was)")));
+        };
+        let found = value.meta();
+        if found != *meta {
+            return Err(fault(format!("was fed {} of shape {}", kind(found.kind), found.shape)));
+        }
+        Ok(*value)
+    }
+
+    /// Says so if a value was fed for a name that no graph declares.
+    pub(crate) fn check_names(&self, declared: impl Fn(&str) -> bool) -> Result<(), Error> {
+        match self.values.iter().find(|(name, _)| !declared(name)) {
+            Some((name, _)) => {
+                Err(Error::new(ErrorKind::Feed, format!("the graph has no input named `{name}`, but it was fed")))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Plain evaluation, one node after another: what [`Graph::eval`] does, and what plans are checked against.
+
+use smallvec::SmallVec;
+
+use super::feed::{Data, Feed, InputSpec};
+use crate::error::{Error, ErrorKind};
+use crate::kernel::gemm::Matrix;
+use crate::kernel::random::Stream;
+use crate::params::Params;
+use crate::real::Real;
+use crate::shape::{Layout, Shape};
+use crate::tape::op::{AnyOp, Array, ArrayMut, Form, Kind, Meta, Work};
+use crate::tape::{Constant, Distribution, Graph, Node, NodeId, Source, Tape, Value, Var, at};
+use crate::tensor::Tensor;
+
+/// A value that a run has computed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyTensor<T> {
+    /// Real numbers.
+    Real(Tensor<T>),
+    /// Indices.
+    Index(Tensor<i64>),
+}
+
+impl<T: Real> AnyTensor<T> {
+    /// The real numbers.
+    ///
+    /// # Panics
+    /// If these are indices.
+    #[track_caller]
+    pub fn real(&self) -> &Tensor<T> {
+        match self {
+            Self::Real(tensor) => tensor,
+            Self::Index(_) => panic!("these are indices; `index` gives them"),
+        }
+    }
+
+    /// The indices.
+    ///
+    /// # Panics
+    /// If these are real numbers.
+    #[track_caller]
+    pub fn index(&self) -> &Tensor<i64> {
+        match self {
+            Self::Index(tensor) => tensor,
+            Self::Real(_) => panic!("these are real numbers; `real` gives them"),
+        }
+    }
+
+    fn array(&self) -> Array<'_, T> {
+        match self {
+            Self::Real(tensor) => Array::Real(tensor.data()),
+            Self::Index(tensor) => Array::Index(tensor.data()),
+        }
+    }
+
+    fn shape(&self) -> &Shape {
+        match self {
+            Self::Real(tensor) => tensor.shape(),
+            Self::Index(tensor) => tensor.shape(),
+        }
+    }
+
+    fn laid_out(&self, layout: &Layout) -> Self {
+        match self {
+            Self::Real(tensor) => Self::Real(gather(tensor, layout)),
+            Self::Index(tensor) => Self::Index(gather(tensor, layout)),
+        }
+    }
+}
+
+fn gather<T: Copy>(tensor: &Tensor<T>, layout: &Layout) -> Tensor<T> {
+    Tensor::new(layout.shape.clone(), layout.positions().map(|position| tensor.data()[position]).collect())
+}
+
+impl Graph {
+    /// The value of a variable in double precision, at once: for a look at it, and for control flow that depends on
+    /// values. The variable may depend on constants and random leaves (under seed 0 at step 0); for inputs and
+    /// parameters there is [`Graph::eval_with`].
+    ///
+    /// # Errors
+    /// If the variable depends on an input or a parameter, or an index that was computed is out of range.
+    ///
+    /// # Panics
+    /// If the variable is an index; [`Graph::eval_with`] gives those.
+    #[track_caller]
+    pub fn eval(&self, var: Var<'_>) -> Result<Tensor<f64>, Error> {
+        let values = self.eval_with::<f64>(&[var], &Params::new(0), &Feed::new())?;
+        Ok(values[0].real().clone())
+    }
+
+    /// The values of variables from the given parameters and inputs, one node after another, without a plan.
+    ///
+    /// # Errors
+    /// If an input was not fed or does not fit, a parameter is not in the store, or an index that was computed is out
+    /// of range.
+    pub fn eval_with<T: Real>(
+        &self,
+        vars: &[Var<'_>],
+        params: &Params<T>,
+        feed: &Feed<'_, T>,
+    ) -> Result<Vec<AnyTensor<T>>, Error> {
+        let tape = self.tape();
+        let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);
+        // How often each node is still needed; 0 for those that are not.
+        let mut uses = vec![0_u32; end];
+        for var in vars {
+            uses[var.value.node.index()] += 1;
+        }
+        for index in (0..end).rev() {
+            if uses[index] > 0 {
+                for input in &tape.nodes[index].inputs {
+                    uses[input.node.index()] += 1;
+                }
+            }
+        }
+        let mut values: Vec<SmallVec<[AnyTensor<T>; 1]>> = vec![SmallVec::new(); end];
+        for index in 0..end {
+            if uses[index] == 0 {
+                continue;
+            }
+            let node = &tape.nodes[index];
+            let inputs: SmallVec<[AnyTensor<T>; 3]> =
+                node.inputs.iter().map(|input| values[input.node.index()][input.output as usize].clone()).collect();
+            values[index] = evaluate(&tape, NodeId(index as u32), &inputs, params, feed)?;
+            for input in &node.inputs {
+                uses[input.node.index()] -= 1;
+                if uses[input.node.index()] == 0 {
+                    values[input.node.index()] = SmallVec::new();
+                }
+            }
+        }
+        let take = |Value { node, output }: Value| values[node.index()][output as usize].clone();
+        Ok(vars.iter().map(|var| take(var.value)).collect())
+    }
+}
+
+fn evaluate<T: Real>(
+    tape: &Tape,
+    id: NodeId,
+    inputs: &[AnyTensor<T>],
+    params: &Params<T>,
+    feed: &Feed<'_, T>,
+) -> Result<SmallVec<[AnyTensor<T>; 1]>, Error> {
+    let node = &tape.nodes[id.index()];
+    let one = |tensor| Ok(smallvec::smallvec![tensor]);
+    match node.source {
+        Source::Op(op) => apply(&*tape.ops[op as usize], node, inputs)
+            .map_err(|problem| Error::new(ErrorKind::Run, format!("{}: {problem}", tape.describe(id)))),
+        Source::Input(input) => match feed.get(&input_spec(tape, input))? {
+            Data::Real(tensor) => one(AnyTensor::Real(tensor.clone())),
+            Data::Index(tensor) => one(AnyTensor::Index(tensor.clone())),
+        },
+        Source::Constant(constant) => one(match &tape.constants[constant as usize] {
+            Constant::Scalar(value) => AnyTensor::Real(Tensor::scalar(T::of(*value))),
+            Constant::Real(tensor) => AnyTensor::Real(tensor.cast()),
+            Constant::Index(tensor) => AnyTensor::Index(tensor.clone()),
+        }),
+        Source::Param(param) => {
+            let value = params.check(&tape.params[param as usize].0);
+            one(AnyTensor::Real(value.map_err(|problem| Error::new(ErrorKind::Feed, problem))?.clone()))
+        }
+        Source::Random(random) => {
+            let mut tensor = Tensor::zeros(node.outputs[0].shape.clone());
+            let stream = Stream { seed: feed.seed, step: feed.step, stream: random };
+            draw(tape.randoms[random as usize], stream, 0, tensor.data_mut());
+            one(AnyTensor::Real(tensor))
+        }
+        Source::Seed => Err(Error::new(
+            ErrorKind::Derivative,
+            "a vjp is not linear in its cotangent: the jvp derived from it depends on the cotangent",
+        )),
+    }
+}
+
+/// What a graph declares of an input.
+pub(crate) fn input_spec(tape: &Tape, input: u32) -> InputSpec {
+    let (name, node) = &tape.inputs[input as usize];
+    let node = &tape.nodes[node.index()];
+    InputSpec { name: name.clone(), meta: node.outputs[0].clone(), line: at(node.location) }
+}
+
+/// Fills `out` with the elements from `start` on of a random leaf.
+pub(crate) fn draw<T: Real>(distribution: Distribution, stream: Stream, start: usize, out: &mut [T]) {
+    match distribution {
+        Distribution::Uniform => stream.uniform(start, out),
+        Distribution::Normal => stream.normal(start, out),
+        Distribution::Bernoulli(probability) => stream.bernoulli(probability, start, out),
+    }
+}
+
+fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Result<SmallVec<[AnyTensor<T>; 1]>, String> {
+    let fresh = |meta: &Meta| match meta.kind {
+        Kind::Real => AnyTensor::Real(Tensor::zeros(meta.shape.clone())),
+        Kind::Index => AnyTensor::Index(Tensor::full(meta.shape.clone(), 0)),
+    };
+    match op.form() {
+        Form::Expanded => unreachable!("{} was recorded as its expansion", op.name()),
+        Form::View => {
+            let layout = op.view(&Layout::contiguous(inputs[0].shape().clone()));
+            Ok(smallvec::smallvec![inputs[0].laid_out(&layout.expect("a contiguous input can be viewed"))])
+        }
+        Form::Alias { first } => Ok(inputs[first..].iter().cloned().collect()),
+        Form::Pointwise => {
+            let arrays: SmallVec<[&[T]; 4]> = inputs.iter().map(|input| input.real().data()).collect();
+            let mut output = Tensor::zeros(node.outputs[0].shape.clone());
+            T::block(op, &arrays, output.data_mut());
+            Ok(smallvec::smallvec![AnyTensor::Real(output)])
+        }
+        Form::Product => {
+            let mut output = Tensor::zeros(node.outputs[0].shape.clone());
+            product(inputs[0].real(), inputs[1].real(), output.data_mut());
+            Ok(smallvec::smallvec![AnyTensor::Real(output)])
+        }
+        Form::Kernel => {
+            let mut outputs: SmallVec<[AnyTensor<T>; 1]> = node.outputs.iter().map(fresh).collect();
+            let arrays: SmallVec<[Array<'_, T>; 4]> = inputs.iter().map(AnyTensor::array).collect();
+            let input_shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| input.shape().clone()).collect();
+            let output_shapes: SmallVec<[Shape; 1]> = node.outputs.iter().map(|meta| meta.shape.clone()).collect();
+            let mut memory: SmallVec<[ArrayMut<'_, T>; 1]> = outputs
+                .iter_mut()
+                .map(|output| match output {
+                    AnyTensor::Real(tensor) => ArrayMut::Real(tensor.data_mut()),
+                    AnyTensor::Index(tensor) => ArrayMut::Index(tensor.data_mut()),
+                })
+                .collect();
+            let mut work = Work {
+                inputs: &arrays,
+                input_shapes: &input_shapes,
+                outputs: &mut memory,
+                output_shapes: &output_shapes,
+            };
+            T::run(op, &mut work)?;
+            drop(memory);
+            Ok(outputs)
+        }
+    }
+}
+
+/// The batched product of contiguous operands.
+fn product<T: Real>(a: &Tensor<T>, b: &Tensor<T>, c: &mut [T]) {
+    let rank = a.shape().rank();
+    let (m, k, n) = (a.shape()[rank - 2], a.shape()[rank - 1], b.shape()[rank - 1]);
+    let mut workspace = vec![T::zero(); T::workspace(m, k, n)];
+    let batches: usize = a.shape()[..rank - 2].iter().product();
+    for batch in 0..batches {
+        let a = Matrix { data: a.data(), offset: batch * m * k, row: k as isize, col: 1 };
+        let b = Matrix { data: b.data(), offset: batch * k * n, row: n as isize, col: 1 };
+        T::gemm(m, k, n, a, b, false, &mut c[batch * m * n..(batch + 1) * m * n], &mut workspace);
+    }
+}

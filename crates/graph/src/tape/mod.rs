@@ -1,0 +1,527 @@
+//! Recording: a graph is a tape of nodes in an order in which they can be evaluated.
+//!
+//! Nodes are appended and never change. A node knows its op, its inputs, the kind and shape of its outputs, the line of
+//! the user's code that made it, and the scope it was made in.
+
+mod lowered;
+pub(crate) mod op;
+mod var;
+
+use std::cell::{Ref, RefCell};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::error::{Error, ErrorKind};
+use crate::params::Param;
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use lowered::WithRule;
+use op::{AnyOp, Form, Meta, Metas, Op, Vars, op_hash};
+pub use var::Var;
+
+/// The number of a node on the tape.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// The place on the tape, counted from 0.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// One output of a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Value {
+    pub(crate) node: NodeId,
+    pub(crate) output: u32,
+}
+
+/// What a node does: an op of the table, or one of the leaves that every graph has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Source {
+    /// An entry of [`Tape::ops`].
+    Op(u32),
+    /// An entry of [`Tape::inputs`].
+    Input(u32),
+    /// An entry of [`Tape::constants`].
+    Constant(u32),
+    /// An entry of [`Tape::params`].
+    Param(u32),
+    /// An entry of [`Tape::randoms`].
+    Random(u32),
+    /// The stand-in for a cotangent from which forward mode is derived; it is never evaluated.
+    Seed,
+}
+
+/// One entry of the tape.
+pub(crate) struct Node {
+    pub(crate) source: Source,
+    pub(crate) inputs: SmallVec<[Value; 2]>,
+    pub(crate) outputs: Metas,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) scope: u32,
+}
+
+/// A constant of a graph; real constants are kept in double precision, whatever the run.
+#[derive(Clone)]
+pub(crate) enum Constant {
+    Scalar(f64),
+    Real(Tensor<f64>),
+    Index(Tensor<i64>),
+}
+
+/// The distribution of a random leaf.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Distribution {
+    /// Uniform in [0, 1).
+    Uniform,
+    /// Normal with mean 0 and standard deviation 1.
+    Normal,
+    /// 1 with the given probability, else 0.
+    Bernoulli(f64),
+}
+
+struct Scope {
+    parent: u32,
+    name: String,
+}
+
+/// The tape and its tables.
+#[derive(Default)]
+pub(crate) struct Tape {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) ops: Vec<Arc<dyn AnyOp>>,
+    /// Ops by [`op_hash`]; more than one under a hash are told apart by comparison.
+    op_index: FxHashMap<u64, SmallVec<[u32; 1]>>,
+    pub(crate) inputs: Vec<(String, NodeId)>,
+    pub(crate) constants: Vec<Constant>,
+    scalars: FxHashMap<u64, Value>,
+    pub(crate) params: Vec<(Param, NodeId)>,
+    param_index: FxHashMap<Param, Value>,
+    pub(crate) randoms: Vec<Distribution>,
+    scopes: Vec<Scope>,
+    scope: u32,
+    /// While a derivative is built: the line and scope of the node that is differentiated.
+    origin: Option<(&'static Location<'static>, u32)>,
+}
+
+impl Tape {
+    pub(crate) fn meta(&self, value: Value) -> &Meta {
+        &self.nodes[value.node.index()].outputs[value.output as usize]
+    }
+
+    pub(crate) fn op(&self, node: NodeId) -> Option<&Arc<dyn AnyOp>> {
+        match self.nodes[node.index()].source {
+            Source::Op(op) => Some(&self.ops[op as usize]),
+            _ => None,
+        }
+    }
+
+    /// The name of a node's op, or what kind of leaf it is.
+    pub(crate) fn name(&self, node: NodeId) -> &'static str {
+        match self.nodes[node.index()].source {
+            Source::Op(op) => self.ops[op as usize].name(),
+            Source::Input(_) => "input",
+            Source::Constant(_) => "constant",
+            Source::Param(_) => "parameter",
+            Source::Random(_) => "random",
+            Source::Seed => "seed",
+        }
+    }
+
+    /// The dotted path of a scope; empty at the top.
+    pub(crate) fn scope_path(&self, mut scope: u32) -> String {
+        let mut names = Vec::new();
+        while scope != 0 {
+            names.push(self.scopes[scope as usize].name.as_str());
+            scope = self.scopes[scope as usize].parent;
+        }
+        names.reverse();
+        names.join(".")
+    }
+
+    /// Name and parent of a scope other than the top.
+    pub(crate) fn scope(&self, scope: u32) -> (&str, u32) {
+        (&self.scopes[scope as usize].name, self.scopes[scope as usize].parent)
+    }
+
+    /// "`matmul` in scope encoder at src/main.rs:3:4", for messages.
+    pub(crate) fn describe(&self, node: NodeId) -> String {
+        let Node { location, scope, .. } = &self.nodes[node.index()];
+        let what = match self.nodes[node.index()].source {
+            Source::Input(input) => format!("input `{}`", self.inputs[input as usize].0),
+            Source::Param(param) => format!("parameter `{}`", self.params[param as usize].0.name()),
+            Source::Constant(_) | Source::Random(_) | Source::Seed => self.name(node).to_owned(),
+            Source::Op(_) => format!("`{}`", self.name(node)),
+        };
+        let path = self.scope_path(*scope);
+        let within = if path.is_empty() { String::new() } else { format!(" in scope `{path}`") };
+        format!("{what}{within} at {}", at(location))
+    }
+
+    fn intern<O: Op>(&mut self, op: O) -> u32 {
+        let hash = op_hash(&op);
+        let found = self.op_index.get(&hash).and_then(|candidates| {
+            let same = |&&id: &&u32| self.ops[id as usize].as_any().downcast_ref::<O>() == Some(&op);
+            candidates.iter().find(same).copied()
+        });
+        found.unwrap_or_else(|| {
+            let id = self.ops.len() as u32;
+            self.ops.push(Arc::new(op));
+            self.op_index.entry(hash).or_default().push(id);
+            id
+        })
+    }
+
+    fn push(
+        &mut self,
+        source: Source,
+        inputs: SmallVec<[Value; 2]>,
+        outputs: Metas,
+        caller: &'static Location<'static>,
+    ) -> Value {
+        let node = NodeId(u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"));
+        let (location, scope) = self.origin.unwrap_or((caller, self.scope));
+        self.nodes.push(Node { source, inputs, outputs, location, scope });
+        Value { node, output: 0 }
+    }
+}
+
+/// "src/main.rs:3:4".
+pub(crate) fn at(location: &Location<'_>) -> String {
+    format!("{}:{}:{}", location.file(), location.line(), location.column())
+}
+
+/// A computation graph: a tape to which variables append nodes.
+///
+/// A graph is a value. It is built by a program, differentiated (which appends more nodes), looked at, and compiled to
+/// a [`Plan`](crate::Plan) that runs in either precision. Nothing is computed while it is built, except on request by
+/// [`Graph::eval`].
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from([1.0, 2.0, 3.0]));
+/// let y = (x * x + 1.0).sum();
+/// let slope = graph.grad(y, &[x])?[0];
+/// assert_eq!(graph.eval(y)?.item(), 17.0);
+/// assert_eq!(graph.eval(slope)?.data(), [2.0, 4.0, 6.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+pub struct Graph {
+    tape: RefCell<Tape>,
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Graph {
+    /// The graph without nodes.
+    pub fn new() -> Self {
+        let top = Scope { parent: 0, name: String::new() };
+        Self { tape: RefCell::new(Tape { scopes: vec![top], ..Tape::default() }) }
+    }
+
+    pub(crate) fn tape(&self) -> Ref<'_, Tape> {
+        self.tape.borrow()
+    }
+
+    /// The number of nodes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.tape().nodes.len()
+    }
+
+    fn leaf(&self, source: Source, meta: Meta, caller: &'static Location<'static>) -> Var<'_> {
+        let value = self.tape.borrow_mut().push(source, SmallVec::new(), smallvec::smallvec![meta], caller);
+        Var { graph: self, value }
+    }
+
+    /// A real input that is fed by name at each run.
+    ///
+    /// # Panics
+    /// If an input of that name exists.
+    #[track_caller]
+    pub fn input(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
+        self.named_input(name, Meta::real(shape), Location::caller())
+    }
+
+    /// An index input (classes, positions) that is fed by name at each run.
+    ///
+    /// # Panics
+    /// If an input of that name exists.
+    #[track_caller]
+    pub fn index_input(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
+        self.named_input(name, Meta::index(shape), Location::caller())
+    }
+
+    #[track_caller]
+    fn named_input(&self, name: &str, meta: Meta, caller: &'static Location<'static>) -> Var<'_> {
+        let number = {
+            let mut tape = self.tape.borrow_mut();
+            let taken = tape.inputs.iter().any(|(other, _)| other == name);
+            assert!(!taken, "an input named `{name}` exists already");
+            let id = NodeId(tape.nodes.len() as u32);
+            tape.inputs.push((name.to_owned(), id));
+            tape.inputs.len() as u32 - 1
+        };
+        self.leaf(Source::Input(number), meta, caller)
+    }
+
+    /// A real constant.
+    #[track_caller]
+    pub fn constant<T: Real>(&self, value: &Tensor<T>) -> Var<'_> {
+        if value.shape().rank() == 0 {
+            return self.scalar(value.item().as_f64());
+        }
+        let number = self.add_constant(Constant::Real(value.cast()));
+        self.leaf(Source::Constant(number), Meta::real(value.shape()), Location::caller())
+    }
+
+    /// A constant of indices.
+    #[track_caller]
+    pub fn index_constant(&self, value: &Tensor<i64>) -> Var<'_> {
+        let number = self.add_constant(Constant::Index(value.clone()));
+        self.leaf(Source::Constant(number), Meta::index(value.shape()), Location::caller())
+    }
+
+    /// A real constant without axes; equal ones are one node.
+    #[track_caller]
+    pub fn scalar(&self, value: f64) -> Var<'_> {
+        if let Some(&value) = self.tape().scalars.get(&value.to_bits()) {
+            return Var { graph: self, value };
+        }
+        let number = self.add_constant(Constant::Scalar(value));
+        let var = self.leaf(Source::Constant(number), Meta::real(Shape::scalar()), Location::caller());
+        self.tape.borrow_mut().scalars.insert(value.to_bits(), var.value);
+        var
+    }
+
+    /// A constant of the given shape with all elements equal.
+    #[track_caller]
+    pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Var<'_> {
+        self.scalar(value).broadcast_to(shape)
+    }
+
+    /// A constant of zeros.
+    #[track_caller]
+    pub fn zeros(&self, shape: impl Into<Shape>) -> Var<'_> {
+        self.full(shape, 0.0)
+    }
+
+    /// A constant of ones.
+    #[track_caller]
+    pub fn ones(&self, shape: impl Into<Shape>) -> Var<'_> {
+        self.full(shape, 1.0)
+    }
+
+    fn add_constant(&self, constant: Constant) -> u32 {
+        let mut tape = self.tape.borrow_mut();
+        tape.constants.push(constant);
+        tape.constants.len() as u32 - 1
+    }
+
+    /// A parameter of a model. The same parameter is one node, however often a model uses it.
+    #[track_caller]
+    pub fn param(&self, param: &Param) -> Var<'_> {
+        if let Some(&value) = self.tape().param_index.get(param) {
+            return Var { graph: self, value };
+        }
+        let number = {
+            let mut tape = self.tape.borrow_mut();
+            let id = NodeId(tape.nodes.len() as u32);
+            tape.params.push((param.clone(), id));
+            tape.params.len() as u32 - 1
+        };
+        let var = self.leaf(Source::Param(number), Meta::real(param.shape()), Location::caller());
+        self.tape.borrow_mut().param_index.insert(param.clone(), var.value);
+        var
+    }
+
+    /// The parameters that the graph uses, in the order of their first use, with their variables.
+    pub fn params(&self) -> Vec<(Param, Var<'_>)> {
+        let var = |&(ref param, node): &(Param, NodeId)| {
+            (param.clone(), Var { graph: self, value: Value { node, output: 0 } })
+        };
+        self.tape().params.iter().map(var).collect()
+    }
+
+    /// Random numbers, uniform in [0, 1): new ones at each step of a run, the same for the same seed and step.
+    #[track_caller]
+    pub fn uniform(&self, shape: impl Into<Shape>) -> Var<'_> {
+        self.random(Distribution::Uniform, shape.into(), Location::caller())
+    }
+
+    /// Random numbers, normal with mean 0 and standard deviation 1.
+    #[track_caller]
+    pub fn normal(&self, shape: impl Into<Shape>) -> Var<'_> {
+        self.random(Distribution::Normal, shape.into(), Location::caller())
+    }
+
+    /// Random numbers that are 1 with the given probability, else 0.
+    ///
+    /// # Panics
+    /// If the probability is not within 0 and 1.
+    #[track_caller]
+    pub fn bernoulli(&self, probability: f64, shape: impl Into<Shape>) -> Var<'_> {
+        assert!((0.0..=1.0).contains(&probability), "`bernoulli` needs a probability, not {probability}");
+        self.random(Distribution::Bernoulli(probability), shape.into(), Location::caller())
+    }
+
+    fn random(&self, distribution: Distribution, shape: Shape, caller: &'static Location<'static>) -> Var<'_> {
+        let number = {
+            let mut tape = self.tape.borrow_mut();
+            tape.randoms.push(distribution);
+            tape.randoms.len() as u32 - 1
+        };
+        self.leaf(Source::Random(number), Meta::real(shape), caller)
+    }
+
+    /// The stand-in for a cotangent of the given shape, from which forward mode is derived.
+    pub(crate) fn seed(&self, shape: Shape, caller: &'static Location<'static>) -> Var<'_> {
+        self.leaf(Source::Seed, Meta::real(shape), caller)
+    }
+
+    /// Runs `build`; the nodes that it makes lie in the scope `name`, within the present one. Messages, pictures and
+    /// summaries show scopes.
+    pub fn scope<R>(&self, name: &str, build: impl FnOnce() -> R) -> R {
+        let outer = {
+            let mut tape = self.tape.borrow_mut();
+            let outer = tape.scope;
+            tape.scopes.push(Scope { parent: outer, name: name.to_owned() });
+            tape.scope = tape.scopes.len() as u32 - 1;
+            outer
+        };
+        let restore = Restore(|| self.tape.borrow_mut().scope = outer);
+        let result = build();
+        drop(restore);
+        result
+    }
+
+    /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
+    pub(crate) fn on_behalf_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
+        let outer = {
+            let mut tape = self.tape.borrow_mut();
+            let Node { location, scope, .. } = tape.nodes[node.index()];
+            tape.origin.replace((location, scope))
+        };
+        let restore = Restore(|| self.tape.borrow_mut().origin = outer);
+        let result = build();
+        drop(restore);
+        result
+    }
+
+    /// Appends a node for the op, or its expansion if the op has no work of its own.
+    ///
+    /// # Errors
+    /// If the op does not accept the inputs: the message names the op, the shapes and the caller's line.
+    ///
+    /// # Panics
+    /// If an input belongs to another graph.
+    #[track_caller]
+    pub fn apply<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Result<Vars<'g>, Error> {
+        let caller = Location::caller();
+        for input in inputs {
+            assert!(std::ptr::eq(input.graph, self), "`{}`: an input belongs to another graph", op.name());
+        }
+        let metas: SmallVec<[Meta; 3]> = {
+            let tape = self.tape();
+            inputs.iter().map(|input| tape.meta(input.value).clone()).collect()
+        };
+        let outputs = op.infer(&metas).map_err(|problem| {
+            let shapes: Vec<String> = metas.iter().map(|meta| meta.shape.to_string()).collect();
+            let of = if shapes.is_empty() { String::new() } else { format!(" of {}", shapes.join(" and ")) };
+            let line = self.tape().origin.map_or(caller, |(location, _)| location);
+            Error::new(ErrorKind::Op, format!("`{}`{of}: {problem} (at {})", op.name(), at(line)))
+        })?;
+        if op.form() == Form::Expanded {
+            return self.lower(op, inputs, &outputs, caller);
+        }
+        Ok(self.record(op, inputs.iter().map(|input| input.value).collect(), outputs, caller))
+    }
+
+    /// Appends a node for an op of one output.
+    ///
+    /// # Panics
+    /// If the op does not accept the inputs ([`Graph::apply`] gives an error instead), has not one output, or an input
+    /// belongs to another graph.
+    #[track_caller]
+    pub fn call<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Var<'g> {
+        match self.apply(op, inputs) {
+            Ok(outputs) => outputs[0],
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn record<'g, O: Op>(
+        &'g self,
+        op: O,
+        inputs: SmallVec<[Value; 2]>,
+        outputs: Metas,
+        caller: &'static Location<'static>,
+    ) -> Vars<'g> {
+        let mut tape = self.tape.borrow_mut();
+        let count = outputs.len() as u32;
+        let id = tape.intern(op);
+        let Value { node, .. } = tape.push(Source::Op(id), inputs, outputs, caller);
+        (0..count).map(|output| Var { graph: self, value: Value { node, output } }).collect()
+    }
+
+    /// Records the expansion of an op. If the op states a vjp of its own, a node that carries it stands at the end.
+    fn lower<'g, O: Op>(
+        &'g self,
+        op: O,
+        inputs: &[Var<'g>],
+        outputs: &Metas,
+        caller: &'static Location<'static>,
+    ) -> Result<Vars<'g>, Error> {
+        let name = op.name();
+        let fault = |problem: String| Error::new(ErrorKind::Op, format!("`{name}`: {problem} (at {})", at(caller)));
+        let restore = {
+            let mut tape = self.tape.borrow_mut();
+            let outer = tape.origin;
+            let scope = outer.map_or(tape.scope, |(_, scope)| scope);
+            tape.scopes.push(Scope { parent: scope, name: name.to_owned() });
+            let scope = tape.scopes.len() as u32 - 1;
+            let line = outer.map_or(caller, |(location, _)| location);
+            tape.origin = Some((line, scope));
+            Restore(move || self.tape.borrow_mut().origin = outer)
+        };
+        let expansion = op.expand(inputs).ok_or_else(|| fault("has neither a kernel nor an expansion".into()))?;
+        drop(restore);
+        let found: Metas = expansion.iter().map(|output| self.tape().meta(output.value).clone()).collect();
+        if found != *outputs {
+            return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));
+        }
+        if inputs.is_empty() || !lowered::has_rule(&op, inputs, &expansion) {
+            return Ok(expansion);
+        }
+        let all = inputs.iter().chain(&expansion).map(|var| var.value).collect();
+        Ok(self.record(WithRule { op, arity: inputs.len() }, all, found, caller))
+    }
+}
+
+/// Runs a closure when dropped, also when what lies between panics.
+struct Restore<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Restore<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -1,0 +1,620 @@
+//! What an op is: one object that states its name, its shape rule, its work and its derivative.
+//!
+//! Built-in ops and users' ops implement the same trait and have the same rights. The graph, the derivatives and the
+//! plan know no op by name: they ask it for its [`Form`].
+
+use std::any::{Any, TypeId};
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::FxHasher;
+use smallvec::SmallVec;
+
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::shape::{Layout, Shape};
+use crate::tape::Var;
+
+/// What the elements of a value are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Real numbers, in the precision of the run. Truth values are the real numbers 0 and 1.
+    Real,
+    /// Whole numbers that count classes or positions; they have no derivative.
+    Index,
+}
+
+/// Kind and shape of a value: all that is known of it while a graph is built.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Meta {
+    /// Real numbers or indices.
+    pub kind: Kind,
+    /// The sizes of the axes.
+    pub shape: Shape,
+}
+
+impl Meta {
+    /// A real value of the given shape.
+    pub fn real(shape: impl Into<Shape>) -> Self {
+        Self { kind: Kind::Real, shape: shape.into() }
+    }
+
+    /// An index value of the given shape.
+    pub fn index(shape: impl Into<Shape>) -> Self {
+        Self { kind: Kind::Index, shape: shape.into() }
+    }
+}
+
+/// Kinds and shapes of an op's outputs; nearly always one.
+pub type Metas = SmallVec<[Meta; 1]>;
+
+/// A list of variables, such as the outputs of an op.
+pub type Vars<'g> = SmallVec<[Var<'g>; 2]>;
+
+/// The form of work that an op is; passes of the plan match on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// No work of its own: the graph records [`Op::expand`] in its place.
+    Expanded,
+    /// The same elements under another layout: [`Op::view`].
+    View,
+    /// Output number `k` is input number `first + k`.
+    Alias {
+        /// The input that is output 0.
+        first: usize,
+    },
+    /// One number of the output from one number of each input, all of one shape: [`Op::block`].
+    Pointwise,
+    /// A matrix product over the last two axes of two inputs; the axes before them are alike in both.
+    Product,
+    /// Anything else: [`Op::run`].
+    Kernel,
+}
+
+/// Where an input of an op may lie: the open interval in which the op is defined and differentiable.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Domain {
+    /// The lower end, not included.
+    pub low: f64,
+    /// The upper end, not included.
+    pub high: f64,
+}
+
+impl Domain {
+    /// All real numbers.
+    pub const REAL: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+    /// The numbers above 0.
+    pub const POSITIVE: Self = Self { low: 0.0, high: f64::INFINITY };
+}
+
+/// Where an op has no derivative although it is defined; there its documented subgradient holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kinks {
+    /// Nowhere.
+    None,
+    /// At these values of the input.
+    At(Vec<f64>),
+    /// At whole numbers plus this offset.
+    Whole(f64),
+    /// Where elements that are compared with each other are equal.
+    Ties,
+}
+
+/// An op's answer to the question for the cotangent of one input.
+#[derive(Clone, Copy, Debug)]
+pub enum Vjp<'g> {
+    /// The cotangent of the input.
+    Value(Var<'g>),
+    /// The derivative is zero wherever it exists (as for `floor`), or is declared so (`stop_gradient`).
+    Zero,
+    /// There is no derivative with respect to this input: a gradient that passes here is an error.
+    Undefined,
+    /// Differentiate [`Op::expand`] instead.
+    Expanded,
+}
+
+impl<'g> From<Var<'g>> for Vjp<'g> {
+    fn from(cotangent: Var<'g>) -> Self {
+        Self::Value(cotangent)
+    }
+}
+
+/// What a derivative may mention: the inputs and outputs of the op and the cotangents of its outputs.
+#[derive(Clone, Copy)]
+pub struct Call<'a, 'g> {
+    /// The inputs.
+    pub inputs: &'a [Var<'g>],
+    /// The outputs.
+    pub outputs: &'a [Var<'g>],
+    /// For each output its cotangent; `None` stands for zero.
+    pub cotangents: &'a [Option<Var<'g>>],
+}
+
+impl<'g> Call<'_, 'g> {
+    /// Input number `i`.
+    pub fn x(&self, i: usize) -> Var<'g> {
+        self.inputs[i]
+    }
+
+    /// The output of an op that has one.
+    pub fn y(&self) -> Var<'g> {
+        self.outputs[0]
+    }
+
+    /// The cotangent of the output of an op that has one.
+    pub fn g(&self) -> Var<'g> {
+        self.cotangents[0].expect("a derivative is asked for only if a cotangent arrived")
+    }
+}
+
+/// The elements of one input of a kernel, row-major without gaps.
+#[derive(Clone, Copy, Debug)]
+pub enum Array<'a, T> {
+    /// Real numbers.
+    Real(&'a [T]),
+    /// Indices.
+    Index(&'a [i64]),
+}
+
+impl<'a, T> Array<'a, T> {
+    /// The real numbers of an input that is real by the op's shape rule.
+    pub fn real(self) -> &'a [T] {
+        match self {
+            Self::Real(values) => values,
+            Self::Index(_) => unreachable!("the shape rule accepted an index input as real"),
+        }
+    }
+
+    /// The indices of an input that is an index by the op's shape rule.
+    pub fn index(self) -> &'a [i64] {
+        match self {
+            Self::Index(values) => values,
+            Self::Real(_) => unreachable!("the shape rule accepted a real input as an index"),
+        }
+    }
+}
+
+/// The memory of one output of a kernel, row-major without gaps. What is in it before is not defined.
+#[derive(Debug)]
+pub enum ArrayMut<'a, T> {
+    /// Real numbers.
+    Real(&'a mut [T]),
+    /// Indices.
+    Index(&'a mut [i64]),
+}
+
+impl<T> ArrayMut<'_, T> {
+    /// The real numbers of an output that is real by the op's shape rule.
+    pub fn real(&mut self) -> &mut [T] {
+        match self {
+            Self::Real(values) => values,
+            Self::Index(_) => unreachable!("the shape rule gave an index output"),
+        }
+    }
+
+    /// The indices of an output that is an index by the op's shape rule.
+    pub fn index(&mut self) -> &mut [i64] {
+        match self {
+            Self::Index(values) => values,
+            Self::Real(_) => unreachable!("the shape rule gave a real output"),
+        }
+    }
+}
+
+/// What a kernel works on: elements and shapes of the inputs, memory and shapes of the outputs.
+pub struct Work<'a, 'b, T> {
+    /// The inputs.
+    pub inputs: &'a [Array<'b, T>],
+    /// Their shapes.
+    pub input_shapes: &'a [Shape],
+    /// The outputs.
+    pub outputs: &'a mut [ArrayMut<'b, T>],
+    /// Their shapes.
+    pub output_shapes: &'a [Shape],
+}
+
+/// A node's work and its derivative.
+///
+/// Required are a name and a shape rule, and one of:
+///
+/// - [`expand`](Op::expand): the definition in ordinary graph ops. With it alone the op runs and has every derivative.
+/// - a [`form`](Op::form) with its kernel, and a [`vjp`](Op::vjp). If `expand` is given too, it is the definition
+///   that the kernel and the vjp are checked against.
+///
+/// A function of one number each (an activation, say) implements the smaller trait [`Pointwise`] instead. Ops are
+/// compared by type and attributes, so that equal work is found: derive `PartialEq`, `Eq` and `Hash`, and hold real
+/// attributes in [`Number`].
+pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
+    /// The name that messages and pictures use, such as `"matmul"`.
+    fn name(&self) -> &'static str;
+
+    /// Kinds and shapes of the outputs, or what is wrong with the inputs. The message need not name the op, the shapes
+    /// or the line: the graph adds them.
+    ///
+    /// # Errors
+    /// If the op does not accept these inputs.
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String>;
+
+    /// The definition in ordinary graph ops, if it has one.
+    fn expand<'g>(&self, _inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        None
+    }
+
+    /// The form of work; decides which of the methods below is called.
+    fn form(&self) -> Form {
+        Form::Expanded
+    }
+
+    /// For [`Form::View`]: the layout of the output over the buffer of the input, or `None` if strides cannot express
+    /// it and the plan must copy the input first. A contiguous input must give a layout.
+    fn view(&self, _input: &Layout) -> Option<Layout> {
+        None
+    }
+
+    /// For [`Form::Pointwise`]: fills `y` from as many elements of each input.
+    fn block<T: Real>(&self, _x: &[&[T]], _y: &mut [T]) {
+        unreachable!("{} is pointwise but has no `block`", self.name())
+    }
+
+    /// For [`Form::Kernel`]: fills the outputs.
+    ///
+    /// # Errors
+    /// Only for what the shape rule cannot know: an index out of range.
+    fn run<T: Real>(&self, _work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        unreachable!("{} is a kernel but has no `run`", self.name())
+    }
+
+    /// The cotangent of input number `input`, written in graph ops on what `call` offers.
+    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        Vjp::Expanded
+    }
+
+    /// Where the input may lie.
+    fn domain(&self, _input: usize) -> Domain {
+        Domain::REAL
+    }
+
+    /// Where the op has no derivative with respect to the input.
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::None
+    }
+
+    /// Floating-point operations of one run that count as multiply-adds in a summary of the graph.
+    fn multiply_adds(&self, _inputs: &[Meta]) -> usize {
+        0
+    }
+}
+
+/// An op that computes each number of its output from the numbers at the same place of its inputs, all of one shape.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Pointwise, Real, Tensor, Var};
+///
+/// /// x / (1 + |x|)
+/// #[derive(Debug, PartialEq, Eq, Hash)]
+/// struct Squash;
+///
+/// impl Pointwise for Squash {
+///     const NAME: &'static str = "squash";
+///     fn value<T: Real>(&self, x: &[T]) -> T {
+///         x[0] / (T::one() + x[0].abs())
+///     }
+///     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+///         (x[0].abs() + 1.0).square().recip()
+///     }
+/// }
+///
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from([1.0, -3.0]));
+/// let y = graph.call(Squash, &[x]);
+/// assert_eq!(graph.eval(y)?.data(), [0.5, -0.75]);
+/// let slope = graph.grad(y.sum(), &[x])?[0];
+/// assert_eq!(graph.eval(slope)?.data(), [0.25, 0.0625]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
+    /// The name that messages and pictures use.
+    const NAME: &'static str;
+    /// The number of inputs: 1, 2, 3 or 4.
+    const ARITY: usize = 1;
+
+    /// The value at `x`, one number for each input. Mark it `#[inline(always)]` if it is to be vectorised with all that
+    /// it calls.
+    fn value<T: Real>(&self, x: &[T]) -> T;
+
+    /// The partial derivative with respect to input number `input`, from the inputs `x` and the output `y`.
+    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g>;
+
+    /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope).
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        Vjp::Value(call.g() * self.slope(call.inputs, call.y(), input))
+    }
+
+    /// Where the input may lie.
+    fn domain(&self, _input: usize) -> Domain {
+        Domain::REAL
+    }
+
+    /// Where the op has no derivative with respect to the input.
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::None
+    }
+}
+
+impl<P: Pointwise> Op for P {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, P::ARITY)?;
+        for input in inputs {
+            expect_real(input)?;
+            if input.shape != inputs[0].shape {
+                return Err("the shapes differ (broadcast them first)".into());
+            }
+        }
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::Pointwise
+    }
+
+    fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
+        vectorized(Block { op: self, x, y });
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        Pointwise::vjp(self, call, input)
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        Pointwise::domain(self, input)
+    }
+
+    fn kinks(&self, input: usize) -> Kinks {
+        Pointwise::kinks(self, input)
+    }
+}
+
+struct Block<'a, P, T> {
+    op: &'a P,
+    x: &'a [&'a [T]],
+    y: &'a mut [T],
+}
+
+impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { op, x, y } = self;
+        let n = y.len();
+        // Slices of one length, so that the loops below need no bounds checks and become vector code.
+        match P::ARITY {
+            1 => {
+                let a = &x[0][..n];
+                for i in 0..n {
+                    y[i] = op.value(&[a[i]]);
+                }
+            }
+            2 => {
+                let (a, b) = (&x[0][..n], &x[1][..n]);
+                for i in 0..n {
+                    y[i] = op.value(&[a[i], b[i]]);
+                }
+            }
+            3 => {
+                let (a, b, c) = (&x[0][..n], &x[1][..n], &x[2][..n]);
+                for i in 0..n {
+                    y[i] = op.value(&[a[i], b[i], c[i]]);
+                }
+            }
+            4 => {
+                let (a, b, c, d) = (&x[0][..n], &x[1][..n], &x[2][..n], &x[3][..n]);
+                for i in 0..n {
+                    y[i] = op.value(&[a[i], b[i], c[i], d[i]]);
+                }
+            }
+            arity => unreachable!("a pointwise op has 1 to 4 inputs, not {arity}"),
+        }
+    }
+}
+
+/// Says so if there are not `count` inputs.
+///
+/// # Errors
+/// If there are not.
+pub fn expect_inputs(inputs: &[Meta], count: usize) -> Result<(), String> {
+    match inputs.len() {
+        found if found == count => Ok(()),
+        found => Err(format!("takes {count} input{}, not {found}", if count == 1 { "" } else { "s" })),
+    }
+}
+
+/// Says so if the input is an index.
+///
+/// # Errors
+/// If it is.
+pub fn expect_real(input: &Meta) -> Result<(), String> {
+    match input.kind {
+        Kind::Real => Ok(()),
+        Kind::Index => Err("expects real numbers where an index was given (`to_real` converts)".into()),
+    }
+}
+
+/// Says so if the input is real.
+///
+/// # Errors
+/// If it is.
+pub fn expect_index(input: &Meta) -> Result<(), String> {
+    match input.kind {
+        Kind::Index => Ok(()),
+        Kind::Real => Err("expects indices where real numbers were given".into()),
+    }
+}
+
+/// A real attribute of an op: a number that can be compared and hashed, by its bits.
+#[derive(Clone, Copy)]
+pub struct Number(pub f64);
+
+impl Number {
+    /// The number in the precision of a run.
+    #[inline(always)]
+    pub fn real<T: Real>(self) -> T {
+        T::of(self.0)
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl Debug for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(value: f64) -> Self {
+        Self(value)
+    }
+}
+
+/// An op of any type, as nodes and plans hold it.
+pub trait AnyOp: Debug + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn name(&self) -> &'static str;
+    #[doc(hidden)]
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String>;
+    #[doc(hidden)]
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>>;
+    #[doc(hidden)]
+    fn form(&self) -> Form;
+    #[doc(hidden)]
+    fn view(&self, input: &Layout) -> Option<Layout>;
+    #[doc(hidden)]
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g>;
+    #[doc(hidden)]
+    fn domain(&self, input: usize) -> Domain;
+    #[doc(hidden)]
+    fn kinks(&self, input: usize) -> Kinks;
+    #[doc(hidden)]
+    fn multiply_adds(&self, inputs: &[Meta]) -> usize;
+    #[doc(hidden)]
+    fn block_f32(&self, x: &[&[f32]], y: &mut [f32]);
+    #[doc(hidden)]
+    fn block_f64(&self, x: &[&[f64]], y: &mut [f64]);
+    #[doc(hidden)]
+    fn run_f32(&self, work: &mut Work<'_, '_, f32>) -> Result<(), String>;
+    #[doc(hidden)]
+    fn run_f64(&self, work: &mut Work<'_, '_, f64>) -> Result<(), String>;
+    #[doc(hidden)]
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<O: Op> AnyOp for O {
+    fn name(&self) -> &'static str {
+        Op::name(self)
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Op::infer(self, inputs)
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        Op::expand(self, inputs)
+    }
+
+    fn form(&self) -> Form {
+        Op::form(self)
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Op::view(self, input)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        Op::vjp(self, call, input)
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        Op::domain(self, input)
+    }
+
+    fn kinks(&self, input: usize) -> Kinks {
+        Op::kinks(self, input)
+    }
+
+    fn multiply_adds(&self, inputs: &[Meta]) -> usize {
+        Op::multiply_adds(self, inputs)
+    }
+
+    fn block_f32(&self, x: &[&[f32]], y: &mut [f32]) {
+        self.block(x, y);
+    }
+
+    fn block_f64(&self, x: &[&[f64]], y: &mut [f64]) {
+        self.block(x, y);
+    }
+
+    fn run_f32(&self, work: &mut Work<'_, '_, f32>) -> Result<(), String> {
+        self.run(work)
+    }
+
+    fn run_f64(&self, work: &mut Work<'_, '_, f64>) -> Result<(), String> {
+        self.run(work)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Picks the kernel of an op for one precision.
+#[doc(hidden)]
+pub trait Dispatch: Sized {
+    fn block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]);
+    fn run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String>;
+}
+
+impl Dispatch for f32 {
+    fn block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
+        op.block_f32(x, y);
+    }
+
+    fn run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
+        op.run_f32(work)
+    }
+}
+
+impl Dispatch for f64 {
+    fn block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
+        op.block_f64(x, y);
+    }
+
+    fn run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
+        op.run_f64(work)
+    }
+}
+
+/// The hash by type and attributes under which a graph finds an op that it holds already.
+pub(crate) fn op_hash<O: Op>(op: &O) -> u64 {
+    let mut hasher = FxHasher::default();
+    TypeId::of::<O>().hash(&mut hasher);
+    op.hash(&mut hasher);
+    hasher.finish()
+}
