@@ -15,7 +15,7 @@ mod tensor;
 pub use error::{Error, ErrorKind};
 pub use ops::{Axes, Operand};
 pub use params::{Param, Params};
-pub use plan::{AnyTensor, Data, Feed};
+pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
 pub use shape::{Layout, Shape};
 pub use tape::op::{
