@@ -103,7 +103,7 @@ impl<'a, T: Real> Gradients<'a, T> {
     }
 
     /// The parameters with their gradients.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + use<'a, T> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone + Send + use<'a, T> {
         self.params.iter().zip(self.gradients).map(|(param, gradient)| (param, gradient.real()))
     }
 }
