@@ -26,7 +26,7 @@ impl<X: Clone, Y: Clone> Batch<X, Y> {
     }
 }
 
-impl<X: Clone + fmt::Display, Y: Clone + fmt::Display> fmt::Debug for Batch<X, Y> {
+impl<X: Clone + fmt::Debug, Y: Clone + fmt::Debug> fmt::Debug for Batch<X, Y> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch").field("inputs", &self.inputs).field("targets", &self.targets).finish()
     }
