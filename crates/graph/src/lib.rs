@@ -6,6 +6,7 @@ mod error;
 pub mod kernel;
 mod ops;
 mod params;
+mod picture;
 mod plan;
 mod real;
 mod shape;

@@ -273,7 +273,7 @@ impl GetAdjacencyMatrix for GraphView<'_> {
     }
 }
 
-impl<'a> IntoNodeIdentifiers for &'a GraphView<'_> {
+impl IntoNodeIdentifiers for &GraphView<'_> {
     type NodeIdentifiers = Map<Range<u32>, fn(u32) -> Index>;
 
     fn node_identifiers(self) -> Self::NodeIdentifiers {
