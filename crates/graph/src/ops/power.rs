@@ -89,8 +89,9 @@ impl Pointwise for Pow {
     fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
         let (base, exponent) = (x[0], x[1]);
         if input == 0 {
-            // Where the exponent is 0 the slope is 0, also at 0⁰, where 0·0⁻¹ would not be a number.
-            exponent * base.pow(exponent.equal(0.0).where_(1.0, exponent - 1.0))
+            // At 0⁰ the slope is 0; 0·0⁻¹ would not be a number.
+            let neither = base.equal(0.0).and(exponent.equal(0.0));
+            exponent * neither.where_(1.0, base).pow(exponent - 1.0)
         } else {
             // A base of 0 has slope 0 where the power is finite; a negative one has no real logarithm.
             y * base.greater(0.0).where_(base, 1.0).ln()
