@@ -150,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn the_mixed_second_derivative_is_right_at_exponent_zero() {
+        let graph = Graph::new();
+        let (x, y) = (graph.constant(&Tensor::from([2.0])), graph.constant(&Tensor::from([0.0])));
+        let slope = graph.grad(x.pow(y).sum(), &[x]).unwrap()[0];
+        let mixed = graph.grad(slope.sum(), &[y]).unwrap()[0];
+        assert_eq!(graph.eval(mixed).unwrap().item(), 0.5);
+    }
+
+    #[test]
     fn zero_to_the_zero_is_one_with_slopes_of_zero() {
         let graph = Graph::new();
         let (x, y) = (graph.constant(&Tensor::from([0.0])), graph.constant(&Tensor::from([0.0])));
