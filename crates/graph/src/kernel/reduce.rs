@@ -79,7 +79,7 @@ fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Lay
 
 /// Folds a row: lanes within a block, blocks one after another.
 #[inline(always)]
-fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
+pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
     let mut total = F::start();
     for block in values.chunks(BLOCK) {
         let mut lanes = [F::start::<T>(); LANES];

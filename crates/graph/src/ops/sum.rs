@@ -18,7 +18,7 @@ struct Sum {
 }
 
 /// Addition, from 0.
-struct Add;
+pub(super) struct Add;
 
 impl Fold for Add {
     fn start<T: Real>() -> T {

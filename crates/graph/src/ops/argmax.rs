@@ -1,0 +1,130 @@
+//! The place on an axis where the largest or smallest element lies: the first of equal ones.
+//!
+//! NaN counts as larger than every number, so that a maximum that is NaN is found.
+
+use super::axes::resolve_axis;
+use super::runs::Runs;
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
+
+/// The place of the largest element along `axis`, or of the smallest.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ArgExtreme {
+    axis: usize,
+    largest: bool,
+}
+
+impl Op for ArgExtreme {
+    fn name(&self) -> &'static str {
+        if self.largest { "argmax" } else { "argmin" }
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        let shape = &inputs[0].shape;
+        if shape[self.axis] == 0 {
+            return Err(format!("axis {} has size 0: no element is there to be found", self.axis));
+        }
+        Ok(smallvec::smallvec![Meta::index(shape.without(|axis| axis == self.axis))])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let x = work.inputs[0].real();
+        let runs = Runs::around(self.axis, &work.input_shapes[0]);
+        let places = work.outputs[0].index();
+        if self.largest {
+            first_place(x, runs, places, |a, b| a > b || (a.is_nan() && !b.is_nan()));
+        } else {
+            first_place(x, runs, places, |a, b| a < b || (b.is_nan() && !a.is_nan()));
+        }
+        Ok(())
+    }
+}
+
+/// The place of the first element of each line that no other is `ahead` of.
+#[inline(always)]
+fn first_place<T: Real>(x: &[T], runs: Runs, places: &mut [i64], ahead: impl Fn(T, T) -> bool) {
+    places.fill(0);
+    for block in 0..runs.outer {
+        let best = &mut places[block * runs.inner..(block + 1) * runs.inner];
+        for place in 1..runs.size {
+            for (inner, best) in best.iter_mut().enumerate() {
+                if ahead(x[runs.start(block, place) + inner], x[runs.start(block, *best as usize) + inner]) {
+                    *best = place as i64;
+                }
+            }
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// For each line along an axis the place of its largest element, as an index: the first of equal ones, and the
+    /// first NaN if there is one. The axis disappears.
+    ///
+    /// # Panics
+    /// If the axis is out of range or has size 0.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from_rows([[1.0, 5.0, 5.0], [9.0, 2.0, 3.0]]));
+    /// assert_eq!(graph.eval(x.argmax(-1).to_real())?.data(), [1.0, 0.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn argmax(self, axis: isize) -> Var<'g> {
+        let axis = resolve_axis("argmax", axis, &self.shape());
+        self.graph().call(ArgExtreme { axis, largest: true }, &[self])
+    }
+
+    /// For each line along an axis the place of its smallest element, as an index: the first of equal ones. NaN counts
+    /// as larger than every number. The axis disappears.
+    ///
+    /// # Panics
+    /// If the axis is out of range or has size 0.
+    #[track_caller]
+    pub fn argmin(self, axis: isize) -> Var<'g> {
+        let axis = resolve_axis("argmin", axis, &self.shape());
+        self.graph().call(ArgExtreme { axis, largest: false }, &[self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::params::Params;
+    use crate::plan::Feed;
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    fn places(x: Var<'_>) -> Vec<i64> {
+        x.graph().eval_with::<f64>(&[x], &Params::new(0), &Feed::new()).unwrap()[0].index().data().to_vec()
+    }
+
+    #[test]
+    fn every_axis_ties_and_nan() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[3.0, 1.0, 3.0], [0.0, 1.0, 4.0]]));
+        assert_eq!(places(x.argmax(0)), [0, 0, 1]);
+        assert_eq!(places(x.argmax(1)), [0, 2]);
+        assert_eq!(places(x.argmin(0)), [1, 0, 0]);
+        assert_eq!(places(x.argmin(-1)), [1, 0]);
+        let x = graph.constant(&Tensor::from([1.0, f64::NAN, f64::INFINITY, f64::NAN]));
+        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![1], vec![0]));
+        let x = graph.constant(&Tensor::from([f64::NAN, f64::NAN, 2.0, f64::NEG_INFINITY]));
+        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![0], vec![3]));
+        assert_eq!(places(graph.zeros([0, 2]).argmax(1)), [0_i64; 0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "`argmin` of [2, 0]: axis 1 has size 0: no element is there to be found (at ")]
+    fn an_empty_axis_has_no_smallest_element() {
+        Graph::new().zeros([2, 0]).argmin(1);
+    }
+}

@@ -1,0 +1,188 @@
+//! Variables joined along an axis, one after another; the derivative cuts the cotangent at the seams.
+
+use smallvec::SmallVec;
+
+use super::axes::resolve_axis;
+use super::runs::Runs;
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tape::op::{Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work};
+use crate::tape::{Graph, Var};
+
+/// The inputs along `axis`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Concat {
+    axis: usize,
+}
+
+impl Op for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        let Some(first) = inputs.first() else { return Err("there is nothing to join".into()) };
+        let mut joined = first.clone();
+        for other in &inputs[1..] {
+            if other.kind != first.kind {
+                return Err("real numbers and indices cannot be joined".into());
+            }
+            let rest = |shape: &Shape| shape.without(|axis| axis == self.axis);
+            if other.shape.rank() != first.shape.rank() || rest(&other.shape) != rest(&first.shape) {
+                return Err(format!("the shapes differ on another axis than {}", self.axis));
+            }
+            joined.shape[self.axis] += other.shape[self.axis];
+        }
+        Ok(smallvec::smallvec![joined])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let to = Runs::around(self.axis, &work.output_shapes[0]);
+        let mut place = 0;
+        for (x, shape) in work.inputs.iter().zip(work.input_shapes) {
+            let run = shape[self.axis] * to.inner;
+            match (*x, &mut work.outputs[0]) {
+                (Array::Real(x), ArrayMut::Real(y)) => copy_blocks(x, run, y, to, place),
+                (Array::Index(x), ArrayMut::Index(y)) => copy_blocks(x, run, y, to, place),
+                _ => unreachable!("inputs and output are of one kind by the shape rule"),
+            }
+            place += shape[self.axis];
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let size = |x: &Var<'g>| x.shape()[self.axis] as isize;
+        let start: isize = call.inputs[..input].iter().map(size).sum();
+        call.g().slice(self.axis as isize, start, start + size(&call.inputs[input])).into()
+    }
+}
+
+/// Copies `x`, in blocks of `run` elements, to the given place of each block of `y`.
+fn copy_blocks<T: Copy>(x: &[T], run: usize, y: &mut [T], to: Runs, place: usize) {
+    for block in 0..to.outer {
+        let start = to.start(block, place);
+        y[start..start + run].copy_from_slice(&x[block * run..(block + 1) * run]);
+    }
+}
+
+impl Graph {
+    /// Variables joined along an axis, one after another.
+    ///
+    /// # Shapes
+    /// All have as many axes and the same sizes but for `axis`, on which the sizes add up.
+    ///
+    /// # Panics
+    /// If there are none, the shapes do not fit, or the axis is out of range.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from_rows([[1.0, 2.0], [3.0, 4.0]]));
+    /// let y = graph.constant(&Tensor::from_rows([[5.0], [6.0]]));
+    /// let joined = graph.concat(&[x, y], 1);
+    /// assert_eq!(graph.eval(joined)?, Tensor::from_rows([[1.0, 2.0, 5.0], [3.0, 4.0, 6.0]]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn concat<'g>(&'g self, vars: &[Var<'g>], axis: isize) -> Var<'g> {
+        assert!(!vars.is_empty(), "`concat` of no variables: there is nothing to join");
+        let axis = resolve_axis("concat", axis, &vars[0].shape());
+        if vars.len() == 1 {
+            return vars[0];
+        }
+        self.call(Concat { axis }, vars)
+    }
+
+    /// Variables of one shape joined along a new axis at the given place of the result.
+    ///
+    /// # Shapes
+    /// `n` variables of `[a, b]` give `[n, a, b]` for axis 0.
+    ///
+    /// # Panics
+    /// If there are none, the shapes differ, or the place is out of range.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1.0, 2.0]));
+    /// let y = graph.constant(&Tensor::from([3.0, 4.0]));
+    /// assert_eq!(graph.eval(graph.stack(&[x, y], -1))?, Tensor::from_rows([[1.0, 3.0], [2.0, 4.0]]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn stack<'g>(&'g self, vars: &[Var<'g>], axis: isize) -> Var<'g> {
+        assert!(!vars.is_empty(), "`stack` of no variables: there is nothing to join");
+        let shape = vars[0].shape();
+        for var in vars {
+            let other = var.shape();
+            assert!(other == shape, "`stack` of {shape} and {other}: the shapes differ");
+        }
+        let raised: SmallVec<[Var<'g>; 8]> = vars.iter().map(|var| var.unsqueeze(axis)).collect();
+        self.concat(&raised, axis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::{alike, tensor};
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn gradients_along_every_axis() {
+        for axis in 0..3_usize {
+            let inputs = (prop::collection::vec(0..4_usize, 3), prop::collection::vec(0..4_usize, 3)).prop_flat_map(
+                move |(shape, sizes)| {
+                    let part = |&size: &usize| {
+                        let mut shape = shape.clone();
+                        shape[axis] = size;
+                        tensor(shape, -3.0..3.0)
+                    };
+                    sizes.iter().map(part).collect::<Vec<_>>()
+                },
+            );
+            assert_property(inputs, |x| {
+                let joined = x[0].graph().concat(&[x[0], x[1], x[2], x[0]], axis as isize);
+                joined * joined
+            });
+        }
+    }
+
+    #[test]
+    fn gradients_of_a_stack() {
+        assert_property(alike(2, -3.0..3.0), |x| x[0].graph().stack(&[x[0], x[1], x[1]], 0).square());
+        assert_property(alike(2, -3.0..3.0), |x| x[0].graph().stack(&[x[0], x[1]], -1).square());
+    }
+
+    #[test]
+    fn indices_are_joined_as_well_as_real_numbers() {
+        let graph = Graph::new();
+        let x = graph.index_constant(&Tensor::from([1, 2]));
+        let joined = graph.concat(&[x, x], 0);
+        assert_eq!(graph.eval(joined.to_real()).unwrap().data(), [1.0, 2.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "`concat` of [2, 3] and [3, 3]: the shapes differ on another axis than 1 (at ")]
+    fn shapes_that_do_not_fit_are_named() {
+        let graph = Graph::new();
+        graph.concat(&[graph.zeros([2, 3]), graph.zeros([3, 3])], 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "`stack` of [2] and [3]: the shapes differ")]
+    fn a_stack_needs_one_shape() {
+        let graph = Graph::new();
+        graph.stack(&[graph.zeros([2]), graph.zeros([3])], 0);
+    }
+}

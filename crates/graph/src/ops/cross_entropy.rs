@@ -1,0 +1,380 @@
+//! `−ln softmax(x)[label]` for each row of logits, and `−Σᵢ pᵢ·ln softmax(x)ᵢ` for a distribution `p` over the classes.
+//!
+//! Both are taken from the logits in one pass, `ln Σⱼ exp(xⱼ) − x[label]`, so that nothing overflows and no digits are
+//! lost. Derivatives: `(softmax(x) − one_hot(label))·g` and `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
+//! nothing, also where its logit is −∞.
+
+use super::indices::expect_below;
+use super::softmax::{shift, softmax_row, sum_of_exp};
+use crate::kernel::reduce::fold_row;
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_index, expect_inputs, expect_real};
+
+/// From logits and labels.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CrossEntropy;
+
+/// The cotangent of the logits from logits, labels and the cotangent of the loss: `(softmax(x) − one_hot(label))·g`, in
+/// one pass.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CrossEntropyVjp;
+
+/// From logits and probabilities.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CrossEntropyWith;
+
+/// Says so if the inputs are not rows of logits and one label a row.
+fn expect_labels(logits: &Meta, labels: &Meta) -> Result<(), String> {
+    expect_real(logits)?;
+    expect_index(labels)?;
+    match logits.shape.split_last() {
+        None => Err("a scalar has no axis of classes".into()),
+        Some((_, rows)) if labels.shape.sizes() != rows => {
+            Err(format!("there must be one label a row of logits, labels of shape {}", crate::Shape::from(rows)))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_labels<T: Real>(work: &Work<'_, '_, T>) -> Result<(), String> {
+    let classes = *work.input_shapes[0].last().expect("a scalar was refused");
+    let labels = work.inputs[1].index();
+    expect_below(labels, &work.input_shapes[1], classes, "label", || format!("{classes} classes"))
+}
+
+impl Op for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 2)?;
+        expect_labels(&inputs[0], &inputs[1])?;
+        Ok(smallvec::smallvec![Meta::real(inputs[1].shape.clone())])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let (logits, labels) = (inputs[0], inputs[1]);
+        let loss = -logits.log_softmax(-1).take_along(-1, labels.unsqueeze(-1)).squeeze(-1);
+        Some(smallvec::smallvec![loss])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        check_labels(work)?;
+        let (logits, labels) = (work.inputs[0].real(), work.inputs[1].index());
+        vectorized(Losses { logits, labels, losses: work.outputs[0].real() });
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        call.y().graph().call(CrossEntropyVjp, &[call.x(0), call.x(1), call.g()]).into()
+    }
+}
+
+struct Losses<'a, T> {
+    logits: &'a [T],
+    labels: &'a [i64],
+    losses: &'a mut [T],
+}
+
+impl<T: Real> Loop for Losses<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { logits, labels, losses } = self;
+        // Labels were checked, so that where there is a row there is a class.
+        let classes = logits.len() / labels.len().max(1);
+        for ((row, &label), loss) in logits.chunks_exact(classes.max(1)).zip(labels).zip(losses) {
+            let shift = shift(row);
+            let total = sum_of_exp(row, shift);
+            *loss = if total == T::zero() { T::infinity() } else { (shift - row[label as usize]) + total.ln() };
+        }
+    }
+}
+
+impl Op for CrossEntropyVjp {
+    fn name(&self) -> &'static str {
+        "cross_entropy_vjp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 3)?;
+        expect_labels(&inputs[0], &inputs[1])?;
+        expect_real(&inputs[2])?;
+        if inputs[2].shape != inputs[1].shape {
+            return Err("labels and cotangent have different shapes".into());
+        }
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let (logits, labels, g) = (inputs[0], inputs[1], inputs[2]);
+        let classes = *logits.shape().last().expect("a scalar was refused");
+        Some(smallvec::smallvec![(logits.softmax(-1) - labels.one_hot(classes)) * g.unsqueeze(-1)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        check_labels(work)?;
+        let (logits, labels, g) = (work.inputs[0].real(), work.inputs[1].index(), work.inputs[2].real());
+        vectorized(LossSlopes { logits, labels, g, slopes: work.outputs[0].real() });
+        Ok(())
+    }
+}
+
+struct LossSlopes<'a, T> {
+    logits: &'a [T],
+    labels: &'a [i64],
+    g: &'a [T],
+    slopes: &'a mut [T],
+}
+
+impl<T: Real> Loop for LossSlopes<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { logits, labels, g, slopes } = self;
+        let classes = (logits.len() / labels.len().max(1)).max(1);
+        let rows = logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
+        for ((row, slope), (&label, &g)) in rows.zip(labels.iter().zip(g)) {
+            softmax_row(row, slope);
+            slope[label as usize] -= T::one();
+            for slope in slope {
+                *slope *= g;
+            }
+        }
+    }
+}
+
+impl Op for CrossEntropyWith {
+    fn name(&self) -> &'static str {
+        "cross_entropy_with"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 2)?;
+        expect_real(&inputs[0])?;
+        expect_real(&inputs[1])?;
+        let shape = &inputs[0].shape;
+        if shape.rank() == 0 {
+            return Err("a scalar has no axis of classes".into());
+        }
+        if *shape != inputs[1].shape {
+            return Err("there must be one probability a logit".into());
+        }
+        Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        Some(smallvec::smallvec![-(inputs[0].log_softmax(-1) * inputs[1]).sum_axes(-1)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let classes = *work.input_shapes[0].last().expect("a scalar was refused");
+        let (logits, chances) = (work.inputs[0].real(), work.inputs[1].real());
+        vectorized(LossesWith { logits, chances, losses: work.outputs[0].real(), classes });
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let (logits, chances, g) = (call.x(0), call.x(1), call.g().unsqueeze(-1));
+        match input {
+            0 => ((logits.softmax(-1) * chances.sum_keep(-1) - chances) * g).into(),
+            _ => (-(logits.log_softmax(-1) * g)).into(),
+        }
+    }
+}
+
+struct LossesWith<'a, T> {
+    logits: &'a [T],
+    chances: &'a [T],
+    losses: &'a mut [T],
+    classes: usize,
+}
+
+impl<T: Real> Loop for LossesWith<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { logits, chances, losses, classes } = self;
+        losses.fill(T::zero());
+        let rows = logits.chunks_exact(classes.max(1)).zip(chances.chunks_exact(classes.max(1)));
+        for ((row, chances), loss) in rows.zip(losses) {
+            let shift = shift(row);
+            let total = sum_of_exp(row, shift);
+            let log = if total == T::zero() { T::zero() } else { total.ln() };
+            let mut terms = [T::zero(); 256];
+            for (row, chances) in row.chunks(terms.len()).zip(chances.chunks(terms.len())) {
+                let terms = &mut terms[..row.len()];
+                for ((term, &x), &chance) in terms.iter_mut().zip(row).zip(chances) {
+                    let whole = chance * ((shift - x) + log);
+                    *term = if chance == T::zero() { T::zero() } else { whole };
+                }
+                *loss += fold_row::<T, super::sum::Add>(terms);
+            }
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The cross entropy of each row of logits with its label, `−ln softmax(x)[label]`.
+    ///
+    /// A label that is no class is an error of the run.
+    ///
+    /// # Shapes
+    /// Logits of `[…, classes]` and index labels of `[…]` give losses of `[…]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or the labels are real.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let logits = graph.constant(&Tensor::from_rows([[0.0, 0.0], [1e4, -1e4]]));
+    /// let labels = graph.index_constant(&Tensor::from([1, 1]));
+    /// assert_eq!(graph.eval(logits.cross_entropy(labels))?.data(), [2.0_f64.ln(), 2e4]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cross_entropy(self, labels: Var<'g>) -> Var<'g> {
+        self.graph().call(CrossEntropy, &[self, labels])
+    }
+
+    /// The cross entropy of each row of logits with a distribution over the classes, `−Σᵢ pᵢ·ln softmax(x)ᵢ`.
+    ///
+    /// # Shapes
+    /// Logits and probabilities of `[…, classes]` give losses of `[…]`.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let logits = graph.constant(&Tensor::from([3.0, 3.0, f64::NEG_INFINITY]));
+    /// let chances = graph.constant(&Tensor::from([0.25, 0.75, 0.0]));
+    /// assert_eq!(graph.eval(logits.cross_entropy_with(chances))?.item(), 2.0_f64.ln());
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cross_entropy_with(self, distribution: Var<'g>) -> Var<'g> {
+        self.graph().call(CrossEntropyWith, &[self, distribution])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::check::assert_property;
+    use crate::check::strategies::tensor;
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    const NONE: f64 = f64::NEG_INFINITY;
+
+    /// Some label for each row.
+    fn labels<'g>(logits: Var<'g>) -> Var<'g> {
+        let shape = logits.shape();
+        let (classes, rows) = shape.split_last().unwrap();
+        logits.graph().index_constant(&Tensor::from_fn(rows, |k| ((k * k + 1) % classes) as i64))
+    }
+
+    #[test]
+    fn gradients() {
+        let rows = || prop_oneof![Just(vec![]), Just(vec![0]), Just(vec![3]), Just(vec![2, 1]), Just(vec![2, 3])];
+        let logits = (rows(), 1..5_usize).prop_flat_map(|(rows, classes)| {
+            let shape = [rows.clone(), vec![classes]].concat();
+            vec![tensor(shape.clone(), -3.0..3.0), tensor(rows, -3.0..3.0), tensor(shape, -1.0..2.0)]
+        });
+        assert_property(&logits, |x| x[0].cross_entropy(labels(x[0])) * x[1]);
+        assert_property(&logits, |x| x[0].cross_entropy_with(x[2]) * x[1]);
+    }
+
+    #[test]
+    fn kernels_agree_with_their_expansions() {
+        let graph = Graph::new();
+        let table = |k: usize| ((k * 37) % 101) as f64 / 7.0 - 5.0;
+        for shape in [vec![2, 3, 5], vec![7], vec![3, 700], vec![4, 1]] {
+            let x = graph.constant(&Tensor::from_fn(shape.clone(), table));
+            let p = graph.constant(&Tensor::from_fn(shape.clone(), |k| ((k * 29) % 13) as f64 / 13.0));
+            let g = graph.constant(&Tensor::from_fn(&shape[..shape.len() - 1], |k| 1.0 + k as f64));
+            let same = |a: Var<'_>, b: Option<Vars<'_>>| {
+                let (a, b) = (graph.eval(a).unwrap(), graph.eval(b.unwrap()[0]).unwrap());
+                assert_eq!(a.shape(), b.shape());
+                assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + b.abs())));
+            };
+            let l = labels(x);
+            same(x.cross_entropy(l), CrossEntropy.expand(&[x, l]));
+            same(graph.call(CrossEntropyVjp, &[x, l, g]), CrossEntropyVjp.expand(&[x, l, g]));
+            same(x.cross_entropy_with(p), CrossEntropyWith.expand(&[x, p]));
+        }
+    }
+
+    #[test]
+    fn large_and_infinite_logits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[1e4, -1e4], [1e4, -1e4], [0.0, NONE], [0.0, NONE], [NONE, NONE]]));
+        let labels = graph.index_constant(&Tensor::from([0, 1, 0, 1, 0]));
+        let loss = x.cross_entropy(labels);
+        let value = |y| graph.eval(y).unwrap().into_vec();
+        assert_eq!(value(loss), [0.0, 2e4, 0.0, f64::INFINITY, f64::INFINITY]);
+        let slope = graph.grad(loss.sum(), &[x]).unwrap()[0];
+        assert_eq!(value(slope), [0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 1.0, -1.0, -1.0, 0.0]);
+        let with = x.cross_entropy_with(labels.one_hot(2));
+        assert_eq!(value(with), value(loss));
+        assert_eq!(value(graph.grad(with.sum(), &[x]).unwrap()[0]), value(slope));
+    }
+
+    #[test]
+    fn labels_that_are_no_class_are_named() {
+        let graph = Graph::new();
+        let logits = graph.zeros([2, 2, 10]);
+        for (label, classes) in [(10, 10), (-1, 10)] {
+            let labels = graph.index_constant(&Tensor::from_rows([[0, 9], [label, 0]]));
+            let error = graph.eval(logits.cross_entropy(labels)).unwrap_err().to_string();
+            let message = format!(": label {label} at position [1, 0] is out of range for {classes} classes");
+            assert!(error.ends_with(&message), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_rows_and_no_classes() {
+        let graph = Graph::new();
+        let none = graph.index_constant(&Tensor::full([0], 0));
+        assert_eq!(graph.eval(graph.zeros([0, 3]).cross_entropy(none)).unwrap().shape().sizes(), [0]);
+        assert_eq!(graph.eval(graph.zeros([0, 0]).cross_entropy(none)).unwrap().shape().sizes(), [0]);
+        let one = graph.index_constant(&Tensor::full([1], 0));
+        let error = graph.eval(graph.zeros([1, 0]).cross_entropy(one)).unwrap_err().to_string();
+        assert!(error.ends_with("label 0 at position [0] is out of range for 0 classes"), "{error}");
+        let nothing = graph.zeros([2, 0]);
+        assert_eq!(graph.eval(nothing.cross_entropy_with(nothing)).unwrap().data(), [0.0, 0.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "`cross_entropy` of [4, 3] and [3]: there must be one label a row of logits, labels of \
+                               shape [4] (at ")]
+    fn shapes_that_do_not_fit_are_named() {
+        let graph = Graph::new();
+        graph.zeros([4, 3]).cross_entropy(graph.index_constant(&Tensor::full([3], 0)));
+    }
+}

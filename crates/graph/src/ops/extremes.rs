@@ -1,0 +1,210 @@
+//! The largest and the smallest element over axes. NaN propagates.
+//!
+//! Elements that are equally extreme share the cotangent equally: at a tie this is the middle of the derivatives that
+//! the tied elements would have had alone.
+
+use smallvec::SmallVec;
+
+use super::axes::Axes;
+use super::reduction::reduction;
+use crate::kernel::reduce::{Fold, reduce};
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tape::Var;
+use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Pointwise, Vjp, Work, expect_inputs, expect_real};
+
+/// The largest element over `axes`, which are counted from the first, in order, and absent from the output; or the
+/// smallest.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Extreme {
+    axes: SmallVec<[usize; 4]>,
+    largest: bool,
+}
+
+/// The larger of two, from −∞.
+pub(super) struct Largest;
+
+impl Fold for Largest {
+    fn start<T: Real>() -> T {
+        T::neg_infinity()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        if a > b || a.is_nan() { a } else { b }
+    }
+}
+
+/// The smaller of two, from ∞.
+struct Smallest;
+
+impl Fold for Smallest {
+    fn start<T: Real>() -> T {
+        T::infinity()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        if a < b || a.is_nan() { a } else { b }
+    }
+}
+
+impl Op for Extreme {
+    fn name(&self) -> &'static str {
+        if self.largest { "max" } else { "min" }
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        let shape = &inputs[0].shape;
+        let output: Shape = shape.without(|axis| self.axes.contains(&axis));
+        if let Some(axis) = self.axes.iter().find(|&&axis| shape[axis] == 0) {
+            return Err(format!("axis {axis} has size 0: no element is there to be found"));
+        }
+        Ok(smallvec::smallvec![Meta::real(output)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let fold = if self.largest { reduce::<T, Largest> } else { reduce::<T, Smallest> };
+        fold(work.inputs[0].real(), &work.input_shapes[0], &self.axes, work.outputs[0].real());
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let x = call.x(0);
+        let kept = x.shape().with_ones(|axis| self.axes.contains(&axis));
+        let axes: SmallVec<[isize; 4]> = self.axes.iter().map(|&axis| axis as isize).collect();
+        let reached = x.pointwise(Reached, call.y().reshape(kept.clone()));
+        (reached * (call.g().reshape(kept) / reached.sum_keep(&axes[..]))).into()
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::Ties
+    }
+}
+
+/// 1 where an element equals the extreme, else 0.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Reached;
+
+impl Pointwise for Reached {
+    const NAME: &'static str = "reached";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] == x[1] { T::one() } else { T::zero() }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].graph().zeros(x[0].shape())
+    }
+
+    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        Vjp::Zero
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::Ties
+    }
+}
+
+impl<'g> Var<'g> {
+    #[track_caller]
+    fn max_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
+        self.extreme(axes, true)
+    }
+
+    #[track_caller]
+    fn min_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
+        self.extreme(axes, false)
+    }
+
+    #[track_caller]
+    fn extreme(self, axes: SmallVec<[usize; 4]>, largest: bool) -> Var<'g> {
+        if axes.is_empty() {
+            return self;
+        }
+        self.graph().call(Extreme { axes, largest }, &[self])
+    }
+}
+
+reduction! {
+    ///
+    /// # Panics
+    /// If there are none.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([3.0, 7.0, 7.0]));
+    /// assert_eq!(graph.eval(x.max())?.item(), 7.0);
+    /// let slope = graph.grad(x.max(), &[x])?[0];
+    /// assert_eq!(graph.eval(slope)?.data(), [0.0, 0.5, 0.5]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    "largest element", max, max_axes, max_keep = max_resolved
+}
+
+reduction! {
+    ///
+    /// # Panics
+    /// If there are none.
+    "smallest element", min, min_axes, min_keep = min_resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::separated;
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    fn cube() -> impl Strategy<Value = Vec<Tensor<f64>>> {
+        prop::collection::vec(1..4_usize, 3).prop_flat_map(|s| separated(s, 0.25).prop_map(|x| vec![x]))
+    }
+
+    #[test]
+    fn gradients_over_any_axes() {
+        assert_property(cube(), |x| x[0].max() * x[0].min());
+        assert_property(cube(), |x| x[0].max_axes(0).square());
+        assert_property(cube(), |x| x[0].min_axes([1]).square());
+        assert_property(cube(), |x| x[0].max_axes([0, -1]) + x[0].min_axes([-1, 0]).square());
+        assert_property(cube(), |x| x[0] * x[0].max_keep([1, 2]) * x[0].min_keep([0]));
+    }
+
+    #[test]
+    fn ties_share_the_cotangent_and_nan_propagates() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[1.0, 4.0, 4.0], [2.0, 2.0, 2.0]]));
+        let slope = |y| graph.eval(graph.grad(y, &[x]).unwrap()[0]).unwrap().into_vec();
+        assert_eq!(slope(x.max_axes(1).sum()), [0.0, 0.5, 0.5, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0]);
+        assert_eq!(slope(x.min_axes(0).sum()), [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+        for place in 0..40 {
+            let broken = Tensor::from_fn([40], |k| if k == place { f64::NAN } else { k as f64 });
+            let broken = graph.constant(&broken);
+            assert!(graph.eval(broken.max()).unwrap().item().is_nan());
+            assert!(graph.eval(broken.reshape([40, 1]).min_axes(0)).unwrap().item().is_nan());
+        }
+    }
+
+    #[test]
+    fn no_elements_along_another_axis_are_no_error() {
+        let graph = Graph::new();
+        assert_eq!(graph.eval(graph.zeros([0, 2]).max_axes(1)).unwrap().shape().sizes(), [0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "`max` of [2, 0]: axis 1 has size 0: no element is there to be found (at ")]
+    fn nothing_has_no_largest_element() {
+        Graph::new().zeros([2, 0]).max();
+    }
+}

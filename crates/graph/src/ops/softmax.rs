@@ -1,0 +1,418 @@
+//! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis, its logarithm, and `logsumexp(x) = ln Σⱼ exp(xⱼ)`.
+//!
+//! Derivatives: `y·(g − Σ g·y)`, `g − softmax(x)·Σ g` and `softmax(x)·g`.
+//!
+//! The largest element of a line is subtracted before `exp`, so that nothing overflows. In a line of nothing but −∞
+//! (all of it masked) softmax is 0, and the others are −∞: no NaN arises there, nor in the derivatives. Kernels work
+//! on rows; another axis is permuted to the last.
+
+use smallvec::SmallVec;
+
+use super::axes::{Axes, resolve_axis};
+use super::extremes::Largest;
+use super::reduction::reduction;
+use super::sum::Add;
+use crate::kernel::reduce::fold_row;
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+
+/// Along the last axis.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Softmax;
+
+/// The cotangent of softmax's input from its output `y` and the cotangent of that: `y·(g − Σ g·y)`, in one pass.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SoftmaxVjp;
+
+/// Along the last axis.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LogSoftmax;
+
+/// Along the last axis, which disappears.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LogSumExp;
+
+/// Says so if there are not `count` real inputs of one shape with a last axis.
+fn expect_rows(inputs: &[Meta], count: usize) -> Result<(), String> {
+    expect_inputs(inputs, count)?;
+    for input in inputs {
+        expect_real(input)?;
+        if input.shape != inputs[0].shape {
+            return Err("the shapes differ".into());
+        }
+    }
+    if inputs[0].shape.rank() == 0 { Err("a scalar has no axis".into()) } else { Ok(()) }
+}
+
+/// What is to be subtracted from a row before `exp`: its largest element, or 0 if that is infinite.
+#[inline(always)]
+pub(super) fn shift<T: Real>(row: &[T]) -> T {
+    let largest = fold_row::<T, Largest>(row);
+    if largest.is_infinite() { T::zero() } else { largest }
+}
+
+/// `Σ exp(xᵢ − shift)`, without memory for the terms.
+#[inline(always)]
+pub(super) fn sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
+    let mut terms = [T::zero(); 256];
+    let mut total = T::zero();
+    for part in row.chunks(terms.len()) {
+        let terms = &mut terms[..part.len()];
+        for (term, &x) in terms.iter_mut().zip(part) {
+            *term = (x - shift).exp();
+        }
+        total += fold_row::<T, Add>(terms);
+    }
+    total
+}
+
+/// Fills `y` with the softmax of a row.
+#[inline(always)]
+pub(super) fn softmax_row<T: Real>(row: &[T], y: &mut [T]) {
+    let shift = shift(row);
+    for (y, &x) in y.iter_mut().zip(row) {
+        *y = (x - shift).exp();
+    }
+    let total = fold_row::<T, Add>(y);
+    let scale = if total == T::zero() { T::zero() } else { T::one() / total };
+    for y in y {
+        *y *= scale;
+    }
+}
+
+/// Work on one row, which makes another row or one number.
+trait RowWise {
+    /// Fills `y` from `x`; marked `#[inline(always)]`.
+    fn row<T: Real>(x: &[T], y: &mut [T]);
+}
+
+impl RowWise for Softmax {
+    #[inline(always)]
+    fn row<T: Real>(x: &[T], y: &mut [T]) {
+        softmax_row(x, y);
+    }
+}
+
+impl RowWise for LogSoftmax {
+    #[inline(always)]
+    fn row<T: Real>(x: &[T], y: &mut [T]) {
+        let shift = shift(x);
+        let total = sum_of_exp(x, shift);
+        // Where the sum is 0 all elements are −∞, and so stay.
+        let log = if total == T::zero() { T::zero() } else { total.ln() };
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = (x - shift) - log;
+        }
+    }
+}
+
+impl RowWise for LogSumExp {
+    #[inline(always)]
+    fn row<T: Real>(x: &[T], y: &mut [T]) {
+        let shift = shift(x);
+        y[0] = shift + sum_of_exp(x, shift).ln();
+    }
+}
+
+/// All rows of `x`, `size[0]` elements each, and those of `y`, `size[1]` each.
+struct Rows<'a, T, R> {
+    x: &'a [T],
+    y: &'a mut [T],
+    size: [usize; 2],
+    work: std::marker::PhantomData<R>,
+}
+
+impl<T: Real, R: RowWise> Loop for Rows<'_, T, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, y, size, .. } = self;
+        for (x, y) in x.chunks_exact(size[0]).zip(y.chunks_exact_mut(size[1])) {
+            R::row(x, y);
+        }
+    }
+}
+
+fn by_rows<R: RowWise, T: Real>(work: &mut Work<'_, '_, T>, reduces: bool) {
+    let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
+    let size = *work.input_shapes[0].last().expect("a scalar was refused");
+    if size > 0 {
+        let size = [size, if reduces { 1 } else { size }];
+        vectorized(Rows::<T, R> { x, y, size, work: std::marker::PhantomData });
+    } else {
+        y.fill(T::neg_infinity());
+    }
+}
+
+impl Op for Softmax {
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_rows(inputs, 1)?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        by_rows::<Self, T>(work, false);
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        call.y().graph().call(SoftmaxVjp, &[call.y(), call.g()]).into()
+    }
+}
+
+impl Op for SoftmaxVjp {
+    fn name(&self) -> &'static str {
+        "softmax_vjp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_rows(inputs, 2)?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let (y, g) = (inputs[0], inputs[1]);
+        Some(smallvec::smallvec![y * (g - (y * g).sum_keep(-1))])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let [y, g] = [work.inputs[0].real(), work.inputs[1].real()];
+        let size = *work.input_shapes[0].last().expect("a scalar was refused");
+        if size > 0 {
+            vectorized(SoftmaxVjpRows { y, g, x: work.outputs[0].real(), size });
+        }
+        Ok(())
+    }
+}
+
+struct SoftmaxVjpRows<'a, T> {
+    y: &'a [T],
+    g: &'a [T],
+    x: &'a mut [T],
+    size: usize,
+}
+
+impl<T: Real> Loop for SoftmaxVjpRows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { y, g, x, size } = self;
+        let rows = y.chunks_exact(size).zip(g.chunks_exact(size)).zip(x.chunks_exact_mut(size));
+        for ((y, g), x) in rows {
+            for i in 0..size {
+                x[i] = y[i] * g[i];
+            }
+            let total = fold_row::<T, Add>(x);
+            for i in 0..size {
+                x[i] = y[i] * (g[i] - total);
+            }
+        }
+    }
+}
+
+impl Op for LogSoftmax {
+    fn name(&self) -> &'static str {
+        "log_softmax"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_rows(inputs, 1)?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let x = inputs[0];
+        Some(smallvec::smallvec![x - x.logsumexp_keep(-1)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        by_rows::<Self, T>(work, false);
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        (call.g() - call.x(0).softmax(-1) * call.g().sum_keep(-1)).into()
+    }
+}
+
+impl Op for LogSumExp {
+    fn name(&self) -> &'static str {
+        "logsumexp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_rows(inputs, 1)?;
+        let shape = &inputs[0].shape;
+        Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        by_rows::<Self, T>(work, true);
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        (call.x(0).softmax(-1) * call.g().unsqueeze(-1)).into()
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis: positive numbers that sum to 1.
+    ///
+    /// Elements of −∞ get 0; if all are −∞, all get 0.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1000.0, 1000.0, f64::NEG_INFINITY]));
+    /// assert_eq!(graph.eval(x.softmax(0))?.data(), [0.5, 0.5, 0.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn softmax(self, axis: isize) -> Var<'g> {
+        let axis = resolve_axis("softmax", axis, &self.shape()) as isize;
+        self.graph().call(Softmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
+    }
+
+    /// The logarithm of [`Var::softmax`], `xᵢ − ln Σⱼ exp(xⱼ)`, without the overflow and loss of digits of the two.
+    ///
+    /// Elements of −∞ stay −∞.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    #[track_caller]
+    pub fn log_softmax(self, axis: isize) -> Var<'g> {
+        let axis = resolve_axis("log_softmax", axis, &self.shape()) as isize;
+        self.graph().call(LogSoftmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
+    }
+
+    #[track_caller]
+    fn logsumexp_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
+        self.graph().call(LogSumExp, &[self.folded_last(&axes)])
+    }
+}
+
+reduction! {
+    ///
+    /// It neither overflows nor loses digits. That of no elements, or of elements that are all −∞, is −∞.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1000.0, 1000.0]));
+    /// assert_eq!(graph.eval(x.logsumexp())?.item(), 1000.0 + 2.0_f64.ln());
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    "logarithm of the sum of the exponentials, `ln Σ exp(x)`,",
+    logsumexp, logsumexp_axes, logsumexp_keep = logsumexp_resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::{alike, tensor};
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    const NONE: f64 = f64::NEG_INFINITY;
+
+    fn cube() -> impl Strategy<Value = Vec<Tensor<f64>>> {
+        prop::collection::vec(0..4_usize, 3)
+            .prop_flat_map(|shape| vec![tensor(shape.clone(), -3.0..3.0), tensor(shape, -3.0..3.0)])
+    }
+
+    #[test]
+    fn gradients_along_every_axis() {
+        for axis in 0..3 {
+            assert_property(cube(), |x| x[0].softmax(axis) * x[1]);
+            assert_property(cube(), |x| x[0].log_softmax(axis) * x[1]);
+        }
+        assert_property(cube(), |x| x[0].softmax(-1).softmax(0));
+    }
+
+    #[test]
+    fn gradients_of_logsumexp_over_any_axes() {
+        let full =
+            || prop::collection::vec(1..4_usize, 3).prop_flat_map(|s| tensor(s, -3.0..3.0).prop_map(|x| vec![x]));
+        assert_property(full(), |x| x[0].logsumexp());
+        assert_property(full(), |x| x[0].logsumexp_axes(0).square());
+        assert_property(full(), |x| x[0].logsumexp_axes([2, 0]).square());
+        assert_property(full(), |x| x[0] * x[0].logsumexp_keep([0, 1]));
+        assert_property(alike(1, -3.0..3.0), |x| x[0].unsqueeze(0).logsumexp_axes(0));
+    }
+
+    #[test]
+    fn large_and_infinite_elements() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[1e4, -1e4, 1e4], [0.0, NONE, 0.0], [NONE, NONE, NONE]]));
+        let value = |y| graph.eval(y).unwrap().into_vec();
+        let softmax = [0.5, 0.0, 0.5, 0.5, 0.0, 0.5, 0.0, 0.0, 0.0];
+        assert_eq!(value(x.softmax(1)), softmax);
+        let half = 0.5_f64.ln();
+        let log = [half, half - 2e4, half, half, NONE, half, NONE, NONE, NONE];
+        assert!(value(x.log_softmax(1)).iter().zip(log).all(|(a, b)| *a == b || (a - b).abs() < 1e-11));
+        assert_eq!(value(x.logsumexp_axes(1)), [1e4 - half, -half, NONE]);
+        assert_eq!(value(graph.grad(x.logsumexp_axes(1).sum(), &[x]).unwrap()[0]), softmax);
+        assert!(value(graph.grad(x.softmax(1).square().sum(), &[x]).unwrap()[0]).iter().all(|g| g.is_finite()));
+        assert!(value(graph.grad(x.log_softmax(1).sum(), &[x]).unwrap()[0]).iter().all(|g| g.is_finite()));
+        let infinite = graph.constant(&Tensor::from([0.0, f64::INFINITY]));
+        assert_eq!(value(infinite.logsumexp()), [f64::INFINITY]);
+        assert!(value(graph.constant(&Tensor::from([0.0, f64::NAN])).softmax(0)).iter().all(|y| y.is_nan()));
+    }
+
+    #[test]
+    fn no_elements() {
+        let graph = Graph::new();
+        assert_eq!(graph.eval(graph.zeros([2, 0]).softmax(1)).unwrap().shape().sizes(), [2, 0]);
+        assert_eq!(graph.eval(graph.zeros([2, 0]).logsumexp_axes(1)).unwrap().data(), [NONE, NONE]);
+        assert_eq!(graph.eval(graph.zeros([0, 3]).log_softmax(1)).unwrap().shape().sizes(), [0, 3]);
+    }
+
+    #[test]
+    fn long_rows_agree_with_their_definition() {
+        let graph = Graph::new();
+        let data = Tensor::from_fn([3, 700], |k| ((k * 37) % 101) as f64 / 10.0 - 5.0);
+        let x = graph.constant(&data);
+        let [softmax, log, sum] = [x.softmax(1), x.log_softmax(1), x.logsumexp_axes(1)].map(|y| graph.eval(y).unwrap());
+        for row in 0..3 {
+            let exps: Vec<f64> = (0..700).map(|i| data.at(&[row, i]).exp()).collect();
+            let total: f64 = exps.iter().sum();
+            assert!((sum.at(&[row]) - total.ln()).abs() < 1e-13 * total.ln());
+            for i in 0..700 {
+                assert!((softmax.at(&[row, i]) * total / exps[i] - 1.0).abs() < 1e-12);
+                assert!((log.at(&[row, i]) - (exps[i] / total).ln()).abs() < 1e-12);
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One element of each line along an axis, or several: `y[i, k] = x[i, idx[i, k]]`.
+//!
+//! The derivative adds the cotangent at the places that were taken (`scatter_add`), whose derivative takes it from
+//! there again. Additions to one place are made in the order of the indices.
+
+use super::axes::resolve_axis;
+use super::indices::expect_within;
+use super::runs::Runs;
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tape::Var;
+use crate::tape::op::{
+    Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work, expect_index, expect_inputs, expect_real,
+};
+
+/// From the input at the places on `axis` that the indices name.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TakeAlong {
+    axis: usize,
+}
+
+/// The input, with a source added at the places on `axis` that the indices name.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ScatterAdd {
+    axis: usize,
+}
+
+/// Says so if the indices are not as many axes as `x`, of equal sizes but for `axis`.
+fn expect_lines(x: &Shape, indices: &Meta, axis: usize) -> Result<(), String> {
+    expect_index(indices)?;
+    let alike = x.rank() == indices.shape.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices.shape[a]);
+    if alike { Ok(()) } else { Err(format!("the shapes differ on another axis than {axis}")) }
+}
+
+/// Calls `visit` with the position of each index and the position on the axis that it names.
+#[inline(always)]
+fn each_place(
+    indices: &[i64],
+    [shape, size]: [&Shape; 2],
+    axis: usize,
+    mut visit: impl FnMut(usize, usize),
+) -> Result<(), String> {
+    expect_within(indices, shape, axis, size[axis])?;
+    let (from, to) = (Runs::around(axis, shape), Runs::around(axis, size));
+    for block in 0..from.outer {
+        for place in 0..from.size {
+            let start = from.start(block, place);
+            for inner in 0..from.inner {
+                visit(start + inner, to.start(block, indices[start + inner] as usize) + inner);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Op for TakeAlong {
+    fn name(&self) -> &'static str {
+        "take_along"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 2)?;
+        expect_lines(&inputs[0].shape, &inputs[1], self.axis)?;
+        Ok(smallvec::smallvec![Meta { kind: inputs[0].kind, shape: inputs[1].shape.clone() }])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let shapes = [&work.input_shapes[1], &work.input_shapes[0]];
+        let indices = work.inputs[1].index();
+        match (work.inputs[0], &mut work.outputs[0]) {
+            (Array::Real(x), ArrayMut::Real(y)) => each_place(indices, shapes, self.axis, |to, from| y[to] = x[from]),
+            (Array::Index(x), ArrayMut::Index(y)) => each_place(indices, shapes, self.axis, |to, from| y[to] = x[from]),
+            _ => unreachable!("input and output are of one kind by the shape rule"),
+        }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let zeros = call.g().graph().zeros(call.x(0).shape());
+        call.g().graph().call(ScatterAdd { axis: self.axis }, &[zeros, call.x(1), call.g()]).into()
+    }
+}
+
+impl Op for ScatterAdd {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 3)?;
+        expect_real(&inputs[0])?;
+        expect_real(&inputs[2])?;
+        expect_lines(&inputs[0].shape, &inputs[1], self.axis)?;
+        if inputs[1].shape != inputs[2].shape {
+            return Err("indices and source have different shapes".into());
+        }
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let source = work.inputs[2].real();
+        let y = work.outputs[0].real();
+        y.copy_from_slice(work.inputs[0].real());
+        let shapes = [&work.input_shapes[1], &work.input_shapes[0]];
+        each_place(work.inputs[1].index(), shapes, self.axis, |from, to| y[to] += source[from])
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        match input {
+            0 => call.g().into(),
+            _ => call.g().graph().call(TakeAlong { axis: self.axis }, &[call.g(), call.x(1)]).into(),
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The elements at the places on an axis that `indices` names: NumPy's `take_along_axis`, PyTorch's `gather`.
+    ///
+    /// An index that is not a place on the axis is an error of the run.
+    ///
+    /// # Shapes
+    /// The indices have as many axes as the variable and the same sizes but for `axis`; the result has their shape.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, the axis is out of range, or `indices` is real.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from_rows([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]));
+    /// let last_and_first = graph.index_constant(&Tensor::from_rows([[2, 0], [2, 0]]));
+    /// let taken = graph.eval(x.take_along(1, last_and_first))?;
+    /// assert_eq!(taken, Tensor::from_rows([[3.0, 1.0], [6.0, 4.0]]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn take_along(self, axis: isize, indices: Var<'g>) -> Var<'g> {
+        let axis = resolve_axis("take_along", axis, &self.shape());
+        self.graph().call(TakeAlong { axis }, &[self, indices])
+    }
+
+    /// The variable with each element of `source` added at the place on an axis that `indices` names; what is added
+    /// to one place more than once adds up.
+    ///
+    /// An index that is not a place on the axis is an error of the run.
+    ///
+    /// # Shapes
+    /// Indices and source have one shape, with as many axes as the variable and the same sizes but for `axis`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, the axis is out of range, or `indices` is real.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let bins = graph.index_constant(&Tensor::from([0, 2, 2]));
+    /// let counts = graph.zeros([4]).scatter_add(0, bins, graph.ones([3]));
+    /// assert_eq!(graph.eval(counts)?.data(), [1.0, 0.0, 2.0, 0.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn scatter_add(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
+        let axis = resolve_axis("scatter_add", axis, &self.shape());
+        self.graph().call(ScatterAdd { axis }, &[self, indices, source])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::tensor;
+    use crate::shape::Shape;
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    /// Indices of the given shape below `size` that repeat.
+    fn places<'g>(graph: &'g Graph, shape: &Shape, size: usize) -> Var<'g> {
+        graph.index_constant(&Tensor::from_fn(shape.clone(), |k| ((k * k + k / 2) % size.max(1)) as i64))
+    }
+
+    #[test]
+    fn gradients_along_every_axis_with_repeated_places() {
+        for axis in 0..3_usize {
+            let inputs = (prop::collection::vec(1..4_usize, 3), 0..5_usize).prop_flat_map(move |(shape, count)| {
+                let mut taken = shape.clone();
+                taken[axis] = count;
+                vec![tensor(shape, -3.0..3.0), tensor(taken, -3.0..3.0)]
+            });
+            assert_property(&inputs, |x| {
+                let indices = places(x[0].graph(), &x[1].shape(), x[0].shape()[axis]);
+                x[0].take_along(axis as isize, indices) * x[1]
+            });
+            assert_property(&inputs, |x| {
+                let indices = places(x[0].graph(), &x[1].shape(), x[0].shape()[axis]);
+                x[0].scatter_add(axis as isize - 3, indices, x[1]).square()
+            });
+        }
+    }
+
+    #[test]
+    fn indices_are_taken_as_well_as_real_numbers() {
+        let graph = Graph::new();
+        let x = graph.index_constant(&Tensor::from([7, 8, 9]));
+        let taken = x.take_along(0, graph.index_constant(&Tensor::from([2, 2])));
+        assert_eq!(graph.eval(taken.to_real()).unwrap().data(), [9.0, 9.0]);
+    }
+
+    #[test]
+    fn an_index_out_of_range_is_named() {
+        let graph = Graph::new();
+        let x = graph.zeros([1, 3]);
+        let end = |error: crate::Error| error.to_string().split(": ").last().unwrap().to_owned();
+        let indices = graph.index_constant(&Tensor::from_rows([[0, 3]]));
+        let message = "index 3 at position [0, 1] is out of range for axis 1 of size 3";
+        assert_eq!(end(graph.eval(x.take_along(1, indices)).unwrap_err()), message);
+        assert_eq!(end(graph.eval(x.scatter_add(1, indices, graph.ones([1, 2]))).unwrap_err()), message);
+        let negative = graph.index_constant(&Tensor::from_rows([[-1]]));
+        let message = "index -1 at position [0, 0] is out of range for axis 1 of size 3";
+        assert_eq!(end(graph.eval(x.take_along(-1, negative)).unwrap_err()), message);
+    }
+
+    #[test]
+    #[should_panic(expected = "`take_along` of [2, 3] and [3, 2]: the shapes differ on another axis than 1 (at ")]
+    fn shapes_that_do_not_fit_are_named() {
+        let graph = Graph::new();
+        graph.zeros([2, 3]).take_along(1, graph.index_constant(&Tensor::full([3, 2], 0)));
+    }
+}
