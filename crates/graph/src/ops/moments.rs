@@ -16,6 +16,25 @@ impl<'g> Var<'g> {
         self.sum_resolved(axes) / count as f64
     }
 
+    #[track_caller]
+    fn var_resolved(self, axes: SmallVec<[usize; 4]>, correction: usize) -> Var<'g> {
+        let count = self.count(&axes).saturating_sub(correction);
+        self.centred(&axes).square().sum_resolved(axes) / count as f64
+    }
+
+    #[track_caller]
+    fn std_resolved(self, axes: SmallVec<[usize; 4]>, correction: usize) -> Var<'g> {
+        let count = self.count(&axes).saturating_sub(correction);
+        self.centred(&axes).norm_resolved(axes) / (count as f64).sqrt()
+    }
+
+    /// The variable less its mean over the axes.
+    #[track_caller]
+    fn centred(self, axes: &SmallVec<[usize; 4]>) -> Var<'g> {
+        let kept = self.shape().with_ones(|axis| axes.contains(&axis));
+        self - self.mean_resolved(axes.clone()).reshape(kept)
+    }
+
     /// The number of elements that each result of a reduction is made of.
     fn count(self, axes: &[usize]) -> usize {
         let shape = self.shape();
@@ -40,12 +59,37 @@ reduction! {
     "mean", mean, mean_axes, mean_keep = mean_resolved
 }
 
+reduction! {
+    ///
+    /// The sum of the squared distances from the mean is divided by the number of elements less `correction`: 0 for
+    /// the variance of the elements themselves, 1 for an unbiased estimate from a sample. Where that number is 0 the
+    /// result is NaN.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1.0, 3.0]));
+    /// assert_eq!(graph.eval(x.var(0))?.item(), 1.0);
+    /// assert_eq!(graph.eval(x.var(1))?.item(), 2.0);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    "variance", var, var_axes, var_keep = var_resolved, correction: usize
+}
+
+reduction! {
+    ///
+    /// The root of [`Var::var`], with the same `correction`. Where all elements are equal its derivative is taken
+    /// as 0.
+    "standard deviation", std, std_axes, std_keep = std_resolved, correction: usize
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use crate::check::assert_property;
-    use crate::check::strategies::{alike, tensor};
+    use crate::check::strategies::{alike, separated, tensor};
     use crate::tape::Graph;
     use crate::tensor::Tensor;
 
@@ -68,5 +112,29 @@ mod tests {
         let graph = Graph::new();
         assert!(graph.eval(graph.zeros([0, 2]).mean()).unwrap().item().is_nan());
         assert!(graph.eval(graph.zeros([0, 2]).mean_axes(0)).unwrap().data().iter().all(|m| m.is_nan()));
+    }
+
+    #[test]
+    fn gradients_of_variance_and_deviation() {
+        assert_property(cube(), |x| x[0].var(0));
+        assert_property(cube(), |x| x[0].var_axes([0, 2], 0).square());
+        let apart = || prop::collection::vec(2..4_usize, 3).prop_flat_map(|s| separated(s, 0.25).prop_map(|x| vec![x]));
+        assert_property(apart(), |x| x[0].var_keep(1, 1) * x[0]);
+        assert_property(apart(), |x| x[0].std(1));
+        assert_property(apart(), |x| x[0].std_axes([-1], 0).square());
+        assert_property(apart(), |x| x[0] / x[0].std_keep([0, 1], 1));
+    }
+
+    #[test]
+    fn a_large_mean_costs_no_digits_and_equal_elements_give_no_nan() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1e9 + 1.0, 1e9 + 3.0]));
+        assert_eq!(graph.eval(x.var(0)).unwrap().item(), 1.0);
+        assert_eq!(graph.eval(x.std(1)).unwrap().item(), 2.0_f64.sqrt());
+        let equal = graph.constant(&Tensor::from([2.0, 2.0, 2.0]));
+        let slope = graph.grad(equal.std(0), &[equal]).unwrap()[0];
+        assert_eq!(graph.eval(slope).unwrap().data(), [0.0; 3]);
+        assert!(graph.eval(graph.ones([1]).var(1)).unwrap().item().is_nan());
+        assert_eq!(graph.eval(graph.scalar(3.0).var(0)).unwrap().item(), 0.0);
     }
 }

@@ -1,0 +1,97 @@
+//! Running sums along an axis, `yᵢ = x₀ + … + xᵢ`. The derivative is the running sum of the cotangent from the end.
+
+use super::axes::resolve_axis;
+use super::runs::Runs;
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+
+/// Along `axis`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CumSum {
+    axis: usize,
+}
+
+impl Op for CumSum {
+    fn name(&self) -> &'static str {
+        "cumsum"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let runs = Runs::around(self.axis, &work.input_shapes[0]);
+        let y = work.outputs[0].real();
+        y.copy_from_slice(work.inputs[0].real());
+        for block in 0..runs.outer {
+            for place in 1..runs.size {
+                let (before, after) = y.split_at_mut(runs.start(block, place));
+                let previous = &before[before.len() - runs.inner..];
+                for (sum, &so_far) in after.iter_mut().zip(previous) {
+                    *sum += so_far;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let axis = self.axis as isize;
+        call.g().flip(axis).cumsum(axis).flip(axis).into()
+    }
+}
+
+impl<'g> Var<'g> {
+    /// Running sums along an axis: each element with all before it.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1.0, 2.0, 3.0]));
+    /// assert_eq!(graph.eval(x.cumsum(0))?.data(), [1.0, 3.0, 6.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cumsum(self, axis: isize) -> Var<'g> {
+        let axis = resolve_axis("cumsum", axis, &self.shape());
+        self.graph().call(CumSum { axis }, &[self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::tensor;
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn gradients_along_every_axis() {
+        for axis in -3..3 {
+            let cube = prop::collection::vec(0..4_usize, 3).prop_flat_map(|shape| vec![tensor(shape, -3.0..3.0)]);
+            assert_property(cube, |x| x[0].cumsum(axis).square());
+        }
+    }
+
+    #[test]
+    fn sums_along_each_axis() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]));
+        assert_eq!(graph.eval(x.cumsum(0)).unwrap().data(), [1.0, 2.0, 3.0, 5.0, 7.0, 9.0]);
+        assert_eq!(graph.eval(x.cumsum(1)).unwrap().data(), [1.0, 3.0, 6.0, 4.0, 9.0, 15.0]);
+    }
+}

@@ -1,0 +1,240 @@
+//! The parts of a variable at the places on an axis that a list of indices names: the rows of an embedding table.
+//!
+//! The derivative adds the parts of the cotangent at those places (`index_add`), whose derivative selects them again.
+//! Additions to one place are made in the order of the indices.
+
+use super::axes::resolve_axis;
+use super::indices::expect_within;
+use super::runs::Runs;
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{
+    Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work, expect_index, expect_inputs, expect_real,
+};
+
+/// From the input at the places on `axis` that the indices name.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IndexSelect {
+    axis: usize,
+}
+
+/// The input with parts of a source added at the places on `axis` that the indices name.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IndexAdd {
+    axis: usize,
+}
+
+fn expect_list(indices: &Meta) -> Result<(), String> {
+    expect_index(indices)?;
+    if indices.shape.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
+}
+
+impl Op for IndexSelect {
+    fn name(&self) -> &'static str {
+        "index_select"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 2)?;
+        expect_list(&inputs[1])?;
+        let mut selected = inputs[0].clone();
+        selected.shape[self.axis] = inputs[1].shape[0];
+        Ok(smallvec::smallvec![selected])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let indices = work.inputs[1].index();
+        let from = Runs::around(self.axis, &work.input_shapes[0]);
+        expect_within(indices, &work.input_shapes[1], self.axis, from.size)?;
+        match (work.inputs[0], &mut work.outputs[0]) {
+            (Array::Real(x), ArrayMut::Real(y)) => select(x, from, indices, y),
+            (Array::Index(x), ArrayMut::Index(y)) => select(x, from, indices, y),
+            _ => unreachable!("input and output are of one kind by the shape rule"),
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let zeros = call.g().graph().zeros(call.x(0).shape());
+        call.g().graph().call(IndexAdd { axis: self.axis }, &[zeros, call.x(1), call.g()]).into()
+    }
+}
+
+fn select<T: Copy>(x: &[T], from: Runs, indices: &[i64], y: &mut [T]) {
+    let to = Runs { size: indices.len(), ..from };
+    for block in 0..from.outer {
+        for (place, &index) in indices.iter().enumerate() {
+            let (start, source) = (to.start(block, place), from.start(block, index as usize));
+            y[start..start + to.inner].copy_from_slice(&x[source..source + from.inner]);
+        }
+    }
+}
+
+impl Op for IndexAdd {
+    fn name(&self) -> &'static str {
+        "index_add"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 3)?;
+        expect_real(&inputs[0])?;
+        expect_list(&inputs[1])?;
+        expect_real(&inputs[2])?;
+        let mut source = inputs[0].shape.clone();
+        source[self.axis] = inputs[1].shape[0];
+        if inputs[2].shape != source {
+            return Err(format!("the source must have shape {source}"));
+        }
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let (indices, source) = (work.inputs[1].index(), work.inputs[2].real());
+        let to = Runs::around(self.axis, &work.input_shapes[0]);
+        let from = Runs { size: indices.len(), ..to };
+        expect_within(indices, &work.input_shapes[1], self.axis, to.size)?;
+        let y = work.outputs[0].real();
+        y.copy_from_slice(work.inputs[0].real());
+        for block in 0..to.outer {
+            for (place, &index) in indices.iter().enumerate() {
+                let part = &source[from.start(block, place)..][..from.inner];
+                let start = to.start(block, index as usize);
+                for (sum, &x) in y[start..start + to.inner].iter_mut().zip(part) {
+                    *sum += x;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        match input {
+            0 => call.g().into(),
+            _ => call.g().graph().call(IndexSelect { axis: self.axis }, &[call.g(), call.x(1)]).into(),
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The parts at the places on an axis that `indices` names, in their order; a place may be named several times.
+    ///
+    /// An index that is not a place on the axis is an error of the run.
+    ///
+    /// # Shapes
+    /// The indices have one axis, whose size takes the place of that of `axis`.
+    ///
+    /// # Panics
+    /// If the axis is out of range, or `indices` is real or has not one axis.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let table = graph.constant(&Tensor::from_rows([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
+    /// let words = graph.index_constant(&Tensor::from([2, 0]));
+    /// assert_eq!(graph.eval(table.index_select(0, words))?, Tensor::from_rows([[5.0, 6.0], [1.0, 2.0]]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn index_select(self, axis: isize, indices: Var<'g>) -> Var<'g> {
+        let axis = resolve_axis("index_select", axis, &self.shape());
+        self.graph().call(IndexSelect { axis }, &[self, indices])
+    }
+
+    /// The variable with the parts of `source` along an axis added at the places that `indices` names; what is added
+    /// to one place more than once adds up.
+    ///
+    /// An index that is not a place on the axis is an error of the run.
+    ///
+    /// # Shapes
+    /// The indices have one axis; the source has the shape of the variable but for the size of `axis`, which is theirs.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, the axis is out of range, or `indices` is real.
+    #[track_caller]
+    pub fn index_add(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
+        let axis = resolve_axis("index_add", axis, &self.shape());
+        self.graph().call(IndexAdd { axis }, &[self, indices, source])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::assert_property;
+    use crate::check::strategies::tensor;
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    /// `count` indices below `size` that repeat.
+    fn places(graph: &Graph, count: usize, size: usize) -> Var<'_> {
+        graph.index_constant(&Tensor::from_fn([count], |k| ((k * k + k / 2) % size.max(1)) as i64))
+    }
+
+    #[test]
+    fn gradients_along_every_axis_with_repeated_places() {
+        for axis in 0..3_usize {
+            let inputs = (prop::collection::vec(1..4_usize, 3), 0..5_usize).prop_flat_map(move |(shape, count)| {
+                let mut selected = shape.clone();
+                selected[axis] = count;
+                vec![tensor(shape, -3.0..3.0), tensor(selected, -3.0..3.0)]
+            });
+            let list = |x: &[Var<'_>]| (x[1].shape()[axis], x[0].shape()[axis]);
+            assert_property(&inputs, |x| {
+                let (count, size) = list(x);
+                x[0].index_select(axis as isize - 3, places(x[0].graph(), count, size)) * x[1]
+            });
+            assert_property(&inputs, |x| {
+                let (count, size) = list(x);
+                x[0].index_add(axis as isize, places(x[0].graph(), count, size), x[1]).square()
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_added_to_one_place_adds_up() {
+        let graph = Graph::new();
+        let indices = graph.index_constant(&Tensor::from([2, 0, 2]));
+        let source = graph.constant(&Tensor::from_rows([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]));
+        let sum = graph.ones([2, 3]).index_add(1, indices, source);
+        assert_eq!(graph.eval(sum).unwrap().data(), [3.0, 1.0, 5.0, 6.0, 1.0, 11.0]);
+        let labels = graph.index_constant(&Tensor::from([7, 8, 9]));
+        assert_eq!(graph.eval(labels.index_select(0, indices).to_real()).unwrap().data(), [9.0, 7.0, 9.0]);
+    }
+
+    #[test]
+    fn an_index_out_of_range_is_named() {
+        let graph = Graph::new();
+        let x = graph.zeros([2, 10]);
+        let end = |error: crate::Error| error.to_string().split(": ").last().unwrap().to_owned();
+        for index in [12, -1] {
+            let indices = graph.index_constant(&Tensor::from([0, 1, 2, index]));
+            let message = format!("index {index} at position [3] is out of range for axis 1 of size 10");
+            assert_eq!(end(graph.eval(x.index_select(1, indices)).unwrap_err()), message);
+            assert_eq!(end(graph.eval(x.index_add(1, indices, graph.ones([2, 4]))).unwrap_err()), message);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "`index_select` of [2, 3] and [1, 1]: the indices must have one axis (at ")]
+    fn indices_of_two_axes_are_refused() {
+        let graph = Graph::new();
+        graph.zeros([2, 3]).index_select(1, graph.index_constant(&Tensor::full([1, 1], 0)));
+    }
+
+    #[test]
+    #[should_panic(expected = "`index_add` of [2, 3] and [2] and [2, 3]: the source must have shape [2, 2] (at ")]
+    fn a_source_that_does_not_fit_is_refused() {
+        let graph = Graph::new();
+        graph.zeros([2, 3]).index_add(1, graph.index_constant(&Tensor::full([2], 0)), graph.zeros([2, 3]));
+    }
+}

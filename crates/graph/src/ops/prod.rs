@@ -1,0 +1,144 @@
+//! The product over axes.
+//!
+//! The derivative with respect to an element is the product of the others. It is taken through a tree of products of
+//! pairs and never divides, so that it is right where elements are 0, at every order.
+
+use smallvec::SmallVec;
+
+use super::axes::Axes;
+use super::reduction::reduction;
+use crate::kernel::reduce::{Fold, reduce};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Form, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
+
+/// The product over `axes`, which are counted from the first, in order, and absent from the output.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Prod {
+    axes: SmallVec<[usize; 4]>,
+}
+
+/// Multiplication, from 1.
+struct Multiply;
+
+impl Fold for Multiply {
+    fn start<T: Real>() -> T {
+        T::one()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        a * b
+    }
+}
+
+impl Op for Prod {
+    fn name(&self) -> &'static str {
+        "prod"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let mut factors = inputs[0].folded_last(&self.axes);
+        let shape = factors.shape();
+        let (&count, kept) = shape.split_last().expect("the folded axis is there");
+        if count == 0 {
+            return Some(smallvec::smallvec![inputs[0].graph().ones(kept)]);
+        }
+        // The product of the factors that were left over when their number was odd.
+        let mut left_over: Option<Var<'g>> = None;
+        let mut count = count as isize;
+        while count > 1 {
+            let half = count / 2;
+            if count % 2 == 1 {
+                let last = factors.slice(-1, count - 1, count);
+                left_over = Some(left_over.map_or(last, |before| before * last));
+            }
+            factors = factors.slice(-1, 0, half) * factors.slice(-1, half, 2 * half);
+            count = half;
+        }
+        let product = left_over.map_or(factors, |rest| factors * rest);
+        Some(smallvec::smallvec![product.reshape(kept)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        reduce::<T, Multiply>(work.inputs[0].real(), &work.input_shapes[0], &self.axes, work.outputs[0].real());
+        Ok(())
+    }
+}
+
+impl<'g> Var<'g> {
+    #[track_caller]
+    fn prod_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
+        if axes.is_empty() {
+            return self;
+        }
+        self.graph().call(Prod { axes }, &[self])
+    }
+}
+
+reduction! {
+    ///
+    /// That of no elements is 1.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([2.0, 3.0, 0.0]));
+    /// assert_eq!(graph.eval(x.prod())?.item(), 0.0);
+    /// let slope = graph.grad(x.prod(), &[x])?[0];
+    /// assert_eq!(graph.eval(slope)?.data(), [0.0, 0.0, 6.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    "product", prod, prod_axes, prod_keep = prod_resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::check::strategies::tensor;
+    use crate::check::{assert_gradients, assert_property};
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    fn cube() -> impl Strategy<Value = Vec<Tensor<f64>>> {
+        prop::collection::vec(0..4_usize, 3).prop_flat_map(|s| tensor(s, -2.0..2.0).prop_map(|x| vec![x]))
+    }
+
+    #[test]
+    fn gradients_over_any_axes() {
+        assert_property((0..8_usize).prop_flat_map(|n| tensor(n, -2.0..2.0)).prop_map(|x| vec![x]), |x| x[0].prod());
+        assert_property(cube(), |x| x[0].prod_axes(0).square());
+        assert_property(cube(), |x| x[0].prod_axes([2, 0]).square());
+        assert_property(cube(), |x| x[0] * x[0].prod_keep([1]));
+    }
+
+    #[test]
+    fn gradients_with_zeros() {
+        for zeros in [vec![1], vec![0, 3], vec![0, 2, 4], vec![0, 1, 2, 3, 4]] {
+            let x = Tensor::from_fn([5], |k| if zeros.contains(&k) { 0.0 } else { 1.5 - k as f64 });
+            assert_gradients(&[x], |x| x[0].prod());
+        }
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([0.0, 2.0, 0.0]));
+        let hessian = graph.eval(graph.hessian(x.prod(), x).unwrap()).unwrap();
+        assert_eq!(hessian, Tensor::from_rows([[0.0, 0.0, 2.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0]]));
+    }
+
+    #[test]
+    fn the_product_of_nothing_is_one() {
+        let graph = Graph::new();
+        assert_eq!(graph.eval(graph.zeros([2, 0]).prod_axes(1)).unwrap().data(), [1.0, 1.0]);
+    }
+}
