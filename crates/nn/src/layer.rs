@@ -183,8 +183,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`Dense` of [3]: the last axis must have size 2, as `b.weight` is [1, 2]")]
-    fn a_stack_names_the_layer_that_does_not_fit() {
+    #[should_panic(
+        expected = "`Dense` of [3]: the last axis must have size 2, as `b.weight` is [1, 2] (at crates/nn/src/layer.rs"
+    )]
+    fn a_stack_names_the_layer_that_does_not_fit_and_the_line_of_its_caller() {
         let mut params: Params = Params::new(0);
         let stack = (Dense::new(&mut params, "a", 2, 3), Dense::new(&mut params, "b", 2, 1));
         stack.forward(Graph::new().zeros([2]));

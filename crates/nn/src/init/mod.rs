@@ -8,12 +8,14 @@
 //!   Xavier: the average of both fans, gain 1.
 //! - He et al., "Delving deep into rectifiers" (2015), called Kaiming: fan in, gain √2.
 
+mod fan;
 mod gain;
 mod orthogonal;
 
 use gradus_graph::kernel::random::Stream;
 use gradus_graph::{Param, Params, Real, Shape, Tensor};
 
+pub use fan::{Fan, Fans};
 pub use gain::Gain;
 
 /// How the initial value of a parameter is drawn.
@@ -45,45 +47,6 @@ enum Draw {
     ScaledUniform(Fan),
     ScaledNormal(Fan),
     Orthogonal,
-}
-
-/// Which of a layer's sizes scaled values go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fan {
-    /// The inputs of a unit: keeps the variance of activations on the way forward.
-    In,
-    /// The outputs that an input reaches: keeps the variance of gradients on the way back.
-    Out,
-    /// The mean of both.
-    Average,
-}
-
-/// How many inputs a unit of a layer has, and how many outputs an input reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fans {
-    /// Inputs of a unit.
-    pub inputs: usize,
-    /// Outputs that an input reaches.
-    pub outputs: usize,
-}
-
-impl Fans {
-    /// The fans of a weight `[outputs, inputs, …]`, where further axes are those of a kernel, as PyTorch counts them.
-    /// Of a vector both are its size.
-    pub fn of(shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
-        let kernel: usize = shape.iter().skip(2).product();
-        let size = |axis: usize| shape.get(axis).or(shape.first()).copied().unwrap_or(1);
-        Self { inputs: size(1) * kernel, outputs: size(0) * kernel }
-    }
-
-    fn size(self, fan: Fan) -> f64 {
-        match fan {
-            Fan::In => self.inputs as f64,
-            Fan::Out => self.outputs as f64,
-            Fan::Average => (self.inputs + self.outputs) as f64 / 2.0,
-        }
-    }
 }
 
 impl Default for Init {

@@ -111,13 +111,6 @@ fn values_depend_on_the_seed_and_single_precision_only_rounds() {
 }
 
 #[test]
-fn fans_are_counted_as_in_pytorch() {
-    assert_eq!(Fans::of([8, 5]), Fans { inputs: 5, outputs: 8 });
-    assert_eq!(Fans::of([8, 5, 3, 2]), Fans { inputs: 30, outputs: 48 });
-    assert_eq!(Fans::of([8]), Fans { inputs: 8, outputs: 8 });
-}
-
-#[test]
 #[should_panic(expected = "Orthogonal does not depend on a fan; Xavier's, He's and LeCun's do")]
 fn a_fan_is_refused_where_it_means_nothing() {
     let _ = Init::orthogonal().fan(Fan::Out);
