@@ -134,7 +134,7 @@ impl<T: Real> Part<'_, T> {
                     Target::Slot(slot) => self.memory.write(slot, from, count),
                 }
             };
-            T::block(&*self.ops[step.op as usize], &blocks[..args.len()], target);
+            T::op_block(&*self.ops[step.op as usize], &blocks[..args.len()], target);
         }
         for &(load, slot) in &fused.copies {
             let load = &fused.loads[load as usize];
