@@ -1,8 +1,8 @@
 //! Products of matrices, without an allocation: the packing buffers are the caller's.
 //!
-//! Three files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
-//! computes tiles of c in registers, `blocks` cuts a product into panels that stay in the caches. The instruction set
-//! is chosen at run time. [`product`] divides large products among threads.
+//! Four files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
+//! computes tiles of c in registers, `blocks` cuts a product into panels that stay in the caches, `share` divides large
+//! products among threads. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is cut into equal blocks of at most 256, by k alone; within a block each element of c is one chain
 //! of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element do
@@ -14,11 +14,13 @@
 mod blocks;
 mod lanes;
 mod panel;
+mod share;
 #[cfg(test)]
 mod tests;
 
 use blocks::{Product, Strided};
 use lanes::Portable;
+pub use share::{product, product_workspace};
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]

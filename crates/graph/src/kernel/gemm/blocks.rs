@@ -17,8 +17,13 @@ use super::panel::{Panel, Tile};
 pub(super) const STEPS: usize = 256;
 /// Bytes of packed b; half of a usual second-level cache.
 const BAND: usize = 512 << 10;
-/// Bytes of a first-level cache that a block may take and still leave room for the rest.
-const NEAR: usize = 16 << 10;
+/// The bytes that a block may be spread over and still be read where it lies: a quarter of a usual second-level cache,
+/// and no more pages than the first level of address translation holds. Packing such a block costs more than it saves.
+const NEAR: usize = 256 << 10;
+/// The same for a block of b that only a few panels of rows will read.
+const FAR: usize = 8 * NEAR;
+/// The most registers side by side in a packed panel of b, so that the panel fits into the first-level cache.
+const PACKED: usize = 2;
 /// The alignment of packed panels.
 const LINE: usize = 64;
 
@@ -46,13 +51,16 @@ pub(super) struct Product<T> {
 
 /// The length of the blocks that k is cut into.
 pub(super) fn block(k: usize) -> usize {
-    k.div_ceil(k.div_ceil(STEPS).max(1))
+    if k <= STEPS { k } else { k.div_ceil(k.div_ceil(STEPS)) }
 }
 
-/// The columns of b that are packed together.
-fn band<L: Lanes>(steps: usize) -> usize {
+/// How many of `n` columns of b are packed together.
+#[inline(always)]
+fn band<L: Lanes>(steps: usize, n: usize) -> usize {
+    let room = BAND / size_of::<L::Scalar>();
     let widest = L::WIDTH * L::vectors(1);
-    (BAND / size_of::<L::Scalar>() / steps / widest).max(1) * widest
+    // Divisions take longer than the smallest products.
+    if n <= room / STEPS { n } else { n.min((room / steps / widest).max(1) * widest) }
 }
 
 /// Elements of workspace that [`run`] needs.
@@ -62,7 +70,7 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
     }
     let (m, n) = if n == 1 { (n, m) } else { (m, n) };
     let steps = block(k);
-    let lanes = n.min(band::<L>(steps)).next_multiple_of(L::WIDTH) + m.min(L::HEIGHT).next_multiple_of(L::WIDTH);
+    let lanes = band::<L>(steps, n).next_multiple_of(L::WIDTH) + m.min(L::HEIGHT).next_multiple_of(L::WIDTH);
     steps * lanes + LINE / size_of::<L::Scalar>()
 }
 
@@ -87,10 +95,23 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     let steps = block(k);
     let rows = m.div_ceil(L::HEIGHT);
     let highest = m.div_ceil(rows);
-    let registers = L::vectors(highest);
-    let direct_b = b.col == 1 && (rows <= 2 || steps * n * size <= NEAR);
-    let direct_a = n <= 4 * L::WIDTH || steps * m * size <= NEAR;
-    let band = if direct_b { n } else { band::<L>(steps).min(n) };
+    let within = |bytes: usize, (rows, row): (usize, isize), (cols, col): (usize, isize)| {
+        (rows - 1) * row.unsigned_abs() + (cols - 1) * col.unsigned_abs() < bytes / size
+    };
+    let direct_a = n <= 4 * L::WIDTH || within(NEAR, (m, a.row), (steps, a.col));
+    let direct_b = b.col == 1
+        && match rows {
+            0..=2 => true,
+            3..=4 => within(FAR, (steps, b.row), (n, 1)),
+            _ => within(NEAR, (steps, b.row), (n, 1)),
+        };
+    let registers = if direct_b { L::vectors(highest) } else { L::vectors(highest).min(PACKED) };
+    let band = match (rows, direct_b) {
+        (1, true) => n,
+        // A panel that is used once is used while it is near.
+        (1, false) => n.min(registers * L::WIDTH),
+        _ => band::<L>(steps, n),
+    };
     let packed_b = workspace.wrapping_add(workspace.align_offset(LINE));
     let packed_a = packed_b.wrapping_add(if direct_b { 0 } else { steps * band.next_multiple_of(L::WIDTH) });
     let pitch_a = highest.next_multiple_of(L::WIDTH);

@@ -1,0 +1,44 @@
+//! Measures Gradus. Each figure stands beside its yardstick, taken in the same run, because machines differ and are
+//! shared.
+//!
+//!     gradus-bench scale [--json FILE]    time per node of a long chain, by phase and length
+//!     gradus-bench steps [--json FILE]    training steps on one thread
+
+mod allocations;
+mod scale;
+mod steps;
+mod table;
+
+use std::process::ExitCode;
+
+use table::Table;
+
+#[global_allocator]
+static COUNTED: allocations::Counted = allocations::Counted;
+
+const USAGE: &str = "usage: gradus-bench scale|steps [--json FILE]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (command, file) = match words[..] {
+        [command] => (command, None),
+        [command, "--json", file] => (command, Some(file)),
+        _ => return fail(USAGE),
+    };
+    let table = match command {
+        "scale" => scale::run(),
+        "steps" => steps::run(),
+        _ => return fail(USAGE),
+    };
+    println!("{table}");
+    match file.map(|file| std::fs::write(file, table.json())) {
+        Some(Err(problem)) => fail(&format!("the figures could not be written: {problem}")),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::from(2)
+}

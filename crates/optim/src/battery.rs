@@ -1,0 +1,206 @@
+//! The tests that every rule passes, in one line.
+
+use gradus_graph::{Param, Params, Real, Tensor};
+
+use crate::{Optimizer, Part, State};
+
+/// Tests a rule, with hyperparameters that suit it: a learning rate with which a hundred steps from (−1.2, 1) stay in
+/// Rosenbrock's valley, and lower it.
+///
+/// In f32 and in f64: the rule goes down in a quadratic bowl and in Rosenbrock's valley; two runs agree to the bit; so
+/// do runs with one and two threads; a frozen parameter does not move; a run that is saved, restored into a new
+/// optimizer and resumed agrees to the bit with one that was not.
+///
+/// # Panics
+/// If the rule fails: the message says at what.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{battery, Momentum, LearningRate};
+/// battery::check((Momentum::new(0.5), LearningRate::new(1e-3)));
+/// ```
+#[track_caller]
+pub fn check(rule: impl Part + Clone) {
+    check_in::<f32>(&rule);
+    check_in::<f64>(&rule);
+}
+
+#[track_caller]
+fn check_in<T: Real>(rule: &(impl Part + Clone)) {
+    let new = || Optimizer::<T>::new(rule.clone());
+    for (name, problem) in [("a quadratic bowl", Problem::BOWL), ("Rosenbrock's valley", Problem::VALLEY)] {
+        let mut run = Run::new(new(), problem);
+        let before = run.loss();
+        run.steps(STEPS);
+        let after = run.loss();
+        assert!(after < before, "{}: the rule goes up in {name}, from {before:.6} to {after:.6}", T::NAME);
+        let frozen = run.params.get(&run.frozen);
+        assert!(frozen.data() == [T::of(0.5)], "{}: the rule moves a frozen parameter, to {frozen}", T::NAME);
+
+        let mut again = Run::new(new(), problem);
+        again.steps(STEPS);
+        assert!(again.same(&run), "{}: two runs in {name} differ", T::NAME);
+
+        let mut first_half = Run::new(new(), problem);
+        first_half.steps(STEPS / 2);
+        let saved = first_half.optimizer.state();
+        let mut resumed = Run { optimizer: new(), ..first_half };
+        if let Err(message) = resumed.optimizer.restore(&resumed.params, &saved) {
+            panic!("{}: {message}", T::NAME);
+        }
+        resumed.steps(STEPS - STEPS / 2);
+        assert!(resumed.same(&run), "{}: a resumed run in {name} differs", T::NAME);
+    }
+    let (one, two) = (with_threads(1, new), with_threads(2, new));
+    assert!(one == two, "{}: one and two threads give different results", T::NAME);
+}
+
+const STEPS: usize = 100;
+
+/// A function of two parameters of two elements, and its gradient.
+#[derive(Clone, Copy)]
+struct Problem {
+    start: [f64; 4],
+    loss: fn([f64; 4]) -> f64,
+    gradient: fn([f64; 4]) -> [f64; 4],
+}
+
+impl Problem {
+    /// `Σ aᵢ(xᵢ − 1)²/2` with curvatures from 0.5 to 4.
+    const BOWL: Self = Self {
+        start: [-1.0, 2.0, 3.0, -0.5],
+        loss: |x| (0..4).map(|i| 0.5 * CURVATURES[i] * (x[i] - 1.0).powi(2)).sum(),
+        gradient: |x| std::array::from_fn(|i| CURVATURES[i] * (x[i] - 1.0)),
+    };
+
+    /// `(1 − x)² + 100(y − x²)²`, twice: in the first elements of both parameters, and in the second ones.
+    const VALLEY: Self = Self {
+        start: [-1.2, 0.5, 1.0, 0.0],
+        loss: |x| rosenbrock(x[0], x[2]) + rosenbrock(x[1], x[3]),
+        gradient: |x| {
+            let slope = |x: f64, y: f64| [-2.0 * (1.0 - x) - 400.0 * x * (y - x * x), 200.0 * (y - x * x)];
+            let (a, b) = (slope(x[0], x[2]), slope(x[1], x[3]));
+            [a[0], b[0], a[1], b[1]]
+        },
+    };
+}
+
+const CURVATURES: [f64; 4] = [1.0, 4.0, 0.5, 2.0];
+
+fn rosenbrock(x: f64, y: f64) -> f64 {
+    (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2)
+}
+
+/// A rule on its way through a problem.
+struct Run<T> {
+    optimizer: Optimizer<T>,
+    problem: Problem,
+    params: Params<T>,
+    list: [Param; 2],
+    frozen: Param,
+}
+
+impl<T: Real> Run<T> {
+    fn new(optimizer: Optimizer<T>, problem: Problem) -> Self {
+        let mut params = Params::new(0);
+        let [a, b, c, d] = problem.start.map(T::of);
+        let x = params.add("x", Tensor::from([a, b]));
+        let frozen = params.add("frozen", Tensor::from([T::of(0.5)]));
+        params.set_trainable(false, |name| name == "frozen");
+        let y = params.scope("layer", |params| params.add("y", Tensor::from([c, d])));
+        Self { optimizer, problem, params, list: [x, y], frozen }
+    }
+
+    fn point(&self) -> [f64; 4] {
+        let [x, y] = self.list.each_ref().map(|param| self.params.get(param).data());
+        [x[0], x[1], y[0], y[1]].map(T::as_f64)
+    }
+
+    fn loss(&self) -> f64 {
+        (self.problem.loss)(self.point())
+    }
+
+    #[track_caller]
+    fn steps(&mut self, count: usize) {
+        for _ in 0..count {
+            let [a, b, c, d] = (self.problem.gradient)(self.point()).map(T::of);
+            let gradients = [Tensor::from([a, b]), Tensor::from([c, d])];
+            if let Err(message) = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients)) {
+                panic!("{}: {message}", T::NAME);
+            }
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.point() == other.point() && self.optimizer.state() == other.optimizer.state()
+    }
+}
+
+/// Three steps with a tensor that is spread over threads and a small one, with that many threads.
+fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec<Tensor<T>>, State<T>) {
+    let mut params = Params::new(0);
+    let wave = |len: usize, pace: f64| Tensor::from_fn([len], |k| T::of((pace * k as f64).sin()));
+    let list = [params.add("large", wave(70_001, 0.1)), params.add("small", wave(300, 0.2))];
+    let gradients = [wave(70_001, 0.3), wave(300, 0.4)];
+    let mut optimizer = new();
+    let mut steps = || {
+        for _ in 0..3 {
+            optimizer.step(&mut params, list.iter().zip(&gradients)).expect("the gradients are right");
+        }
+    };
+    // Where no thread can be started, the calling thread does the work.
+    match threads {
+        1 => steps(),
+        _ => match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+            Ok(pool) => pool.install(steps),
+            Err(_) => steps(),
+        },
+    }
+    (params.iter().map(|(_, value)| value.clone()).collect(), optimizer.state())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Block, LearningRate, Link, Sgd, Step};
+
+    /// Gradient ascent.
+    #[derive(Clone)]
+    struct Uphill;
+
+    impl Link for Uphill {
+        fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+            |block| block.each(|_, update, []| -update)
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "f32: the rule goes up in a quadratic bowl")]
+    fn a_rule_that_walks_uphill_is_refused() {
+        check((Uphill, Sgd::new(1e-4)));
+    }
+
+    /// Keeps a memory that it does not name.
+    struct Forgetful(std::sync::Mutex<f64>);
+
+    impl Clone for Forgetful {
+        fn clone(&self) -> Self {
+            Self(Default::default())
+        }
+    }
+
+    impl Link for Forgetful {
+        fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+            let mut calls = self.0.lock().expect("no call panics");
+            *calls += 1.0;
+            let scale = T::of(1.0 / *calls);
+            move |block| block.each(|_, update, []| update * scale)
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "f32: a resumed run in a quadratic bowl differs")]
+    fn a_rule_with_a_hidden_memory_is_refused() {
+        check((Forgetful(Default::default()), LearningRate::new(1e-3)));
+    }
+}

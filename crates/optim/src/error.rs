@@ -1,0 +1,53 @@
+//! Why a step was refused.
+
+use std::error::Error;
+use std::fmt;
+
+use gradus_graph::{Param, Shape};
+
+/// Why a step was refused. Parameters and state are then as they were before it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepError {
+    /// The parameter is not in the store, or not the one whose state the optimizer holds.
+    Unknown(Param),
+    /// The parameter is frozen.
+    Frozen(Param),
+    /// The parameter has two gradients.
+    Twice(Param),
+    /// The gradient has another shape than the parameter.
+    Shape(Param, Shape),
+    /// An element of the gradient is NaN or infinite.
+    NonFinite {
+        /// The parameter.
+        param: Param,
+        /// The index of the first such element.
+        index: Vec<usize>,
+        /// The element.
+        value: f64,
+        /// The number of the step that was refused, counted from 1.
+        step: u64,
+    },
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(param) => {
+                write!(f, "parameter `{}` of shape {} is not in this store", param.name(), param.shape())
+            }
+            Self::Frozen(param) => {
+                write!(f, "parameter `{}` is frozen, but a gradient was given for it", param.name())
+            }
+            Self::Twice(param) => write!(f, "two gradients were given for parameter `{}`", param.name()),
+            Self::Shape(param, given) => {
+                write!(f, "parameter `{}` has shape {}; its gradient has {given}", param.name(), param.shape())
+            }
+            Self::NonFinite { param, index, value, step } => {
+                write!(f, "the gradient of `{}` is {value} at {index:?} in step {step}; ", param.name())?;
+                f.write_str("no parameter was changed")
+            }
+        }
+    }
+}
+
+impl Error for StepError {}

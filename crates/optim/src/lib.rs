@@ -1,0 +1,46 @@
+//! The update rules of Gradus.
+//!
+//! An update is a chain of small links (clip, decay, scale by moments) with a learning rate; a ready-made rule is such
+//! a chain under its usual name, and a tuple joins parts in the order in which they act. [`Optimizer`] runs a chain over
+//! the parameters in one pass over memory and keeps its state, by name. A new rule is mostly a new [`Link`], written
+//! once for every precision; [`battery::check`] tests it in one line.
+//!
+//! Rules consume tensors and know no graph. Formulas and defaults are PyTorch's; where others differ, the rule's file
+//! says so and offers their form.
+//!
+//! # Example
+//! ```
+//! use gradus_graph::{Params, Tensor};
+//! use gradus_optim::{AdamW, ClipGlobalNorm, Optimizer};
+//! let mut params: Params<f64> = Params::new(0);
+//! let x = params.add("x", Tensor::from([3.0, -2.0]));
+//! let mut optimizer = Optimizer::new((ClipGlobalNorm::new(1.0), AdamW::new(0.1)));
+//! for _ in 0..300 {
+//!     let gradient = params.get(&x).map(|x| 2.0 * (x - 1.0));
+//!     optimizer.step(&mut params, [(&x, &gradient)]).unwrap();
+//! }
+//! params.get(&x).assert_close(&Tensor::from([1.0, 1.0]), 0.02, 0.0);
+//! ```
+
+pub mod battery;
+mod block;
+mod chain;
+mod error;
+mod link;
+mod links;
+mod optimizer;
+mod rules;
+mod schedule;
+mod state;
+mod survey;
+mod walk;
+
+pub use block::{Block, Elements};
+pub use chain::{Chain, Part};
+pub use error::StepError;
+pub use link::{Link, Over, Step};
+pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, Momentum, Only};
+pub use optimizer::{NonFinite, Optimizer};
+pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
+pub use schedule::{Rate, Schedule};
+pub use state::{RestoreError, State};

@@ -1,0 +1,90 @@
+//! Momentum as a running sum: `m ← momentum·m + (1 − dampening)·u`, `u ← m`; Nesterov: `u ← u + momentum·m`.
+//!
+//! As `torch.optim.SGD`: a sum, not a mean, and the first step sets `m = u` without dampening.
+//!
+//! Defaults: dampening 0, no Nesterov. State: `momentum`, from zero.
+//!
+//! Polyak: Some methods of speeding up the convergence of iteration methods, 1964; Sutskever, Martens, Dahl, Hinton:
+//! On the importance of initialization and momentum in deep learning, 2013.
+
+use gradus_graph::Real;
+
+use crate::{Block, Link, Step};
+
+/// Replaces the update by its running sum.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{LearningRate, Momentum, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([0.0]));
+/// let mut rule = Optimizer::new((Momentum::new(0.5), LearningRate::new(1.0)));
+/// for _ in 0..2 {
+///     rule.step(&mut params, [(&x, &Tensor::from([1.0]))]).unwrap();
+/// }
+/// assert_eq!(params.get(&x).data(), [-2.5]); // 1, then 1.5
+/// ```
+#[derive(Clone, Debug)]
+pub struct Momentum {
+    momentum: f64,
+    dampening: f64,
+    nesterov: bool,
+}
+
+impl Momentum {
+    /// Momentum with the given factor.
+    ///
+    /// # Panics
+    /// If the factor is negative or not finite.
+    #[track_caller]
+    pub fn new(momentum: f64) -> Self {
+        assert!(momentum >= 0.0 && momentum.is_finite(), "momentum is not negative: {momentum}");
+        Self { momentum, dampening: 0.0, nesterov: false }
+    }
+
+    /// Takes `1 − dampening` of each update after the first.
+    pub fn dampening(self, dampening: f64) -> Self {
+        Self { dampening, ..self }
+    }
+
+    /// Looks ahead by one step of momentum (Nesterov).
+    pub fn nesterov(self) -> Self {
+        Self { nesterov: true, ..self }
+    }
+}
+
+impl Link for Momentum {
+    fn state(&self) -> &[&'static str] {
+        &["momentum"]
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let momentum = T::of(self.momentum);
+        let take = T::of(if step.number == 1 { 1.0 } else { 1.0 - self.dampening });
+        move |block| {
+            if self.nesterov {
+                block.each(|_, update, [sum]| {
+                    *sum = momentum * *sum + take * update;
+                    update + momentum * *sum
+                });
+            } else {
+                block.each(|_, update, [sum]| {
+                    *sum = momentum * *sum + take * update;
+                    *sum
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LearningRate, battery};
+
+    #[test]
+    fn battery() {
+        battery::check((Momentum::new(0.9).dampening(0.1).nesterov(), LearningRate::new(1e-4)));
+    }
+}

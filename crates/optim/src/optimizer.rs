@@ -1,0 +1,296 @@
+//! The walk over the parameters: written once, for every rule.
+
+use gradus_graph::{Param, Params, Real, Tensor};
+
+use crate::block::Slots;
+use crate::chain::{Chain, Part};
+use crate::error::StepError;
+use crate::link::{AnyLink, Change, Over, Step};
+use crate::walk::{Pass, Place, Work, add, is_large, look_at};
+
+/// What a step does about a gradient that is NaN or infinite. In no case does a part of the parameters move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// The step is an error that names the parameter and the element.
+    #[default]
+    Refuse,
+    /// The step changes nothing and is counted in [`Optimizer::skipped`].
+    Skip,
+    /// The gradients are known to be finite and not looked at, which saves reading them twice. A gradient that is not
+    /// finite spreads into the parameter and the state.
+    Trust,
+}
+
+/// A rule at work: its links, and the state that it keeps for each parameter.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Adam, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0, -2.0]));
+/// let mut adam = Optimizer::new(Adam::new(0.1));
+/// for _ in 0..200 {
+///     let gradient = params.get(&x).map(|x| 2.0 * x); // of the sum of squares
+///     adam.step(&mut params, [(&x, &gradient)]).unwrap();
+/// }
+/// assert!(params.get(&x).data().iter().all(|x| x.abs() < 1e-3));
+/// assert_eq!(adam.steps(), 200);
+/// ```
+pub struct Optimizer<T = f32> {
+    pub(crate) chain: Chain<T>,
+    non_finite: NonFinite,
+    pub(crate) steps: u64,
+    pub(crate) skipped: u64,
+    /// The state of each parameter, by its place in the store.
+    pub(crate) moved: Vec<Option<Moved<T>>>,
+    calls: u64,
+}
+
+/// What the optimizer keeps for one parameter.
+pub(crate) struct Moved<T> {
+    pub(crate) param: Param,
+    /// The number of updates so far.
+    pub(crate) steps: u64,
+    /// The state of the links that apply, in order.
+    pub(crate) slots: Vec<Tensor<T>>,
+    /// The update between two passes; empty if the chain needs but one.
+    waiting: Vec<T>,
+    /// What the link at the start of the next pass measured.
+    sums: [f64; 2],
+    /// The last call of `step` that gave a gradient, to find a second one.
+    call: u64,
+}
+
+impl<T: Real> Optimizer<T> {
+    /// The optimizer that makes the update that a rule, or a tuple of links and a rule, describes.
+    ///
+    /// # Panics
+    /// If the parts state no learning rate, or more than one.
+    #[track_caller]
+    pub fn new(part: impl Part) -> Self {
+        let (steps, skipped, calls) = (0, 0, 0);
+        Self { chain: Chain::of(part), non_finite: NonFinite::Refuse, steps, skipped, moved: Vec::new(), calls }
+    }
+
+    /// The same optimizer with another answer to gradients that are not finite.
+    pub fn on_non_finite(mut self, answer: NonFinite) -> Self {
+        self.non_finite = answer;
+        self
+    }
+
+    /// The number of steps that moved the parameters.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The number of steps that were skipped because a gradient was not finite.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.chain.rate(self.steps)
+    }
+
+    /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
+    ///
+    /// The gradients are pairs of references: `list.iter().zip(&gradients)` for two slices. After its first step the
+    /// optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
+    ///
+    /// # Errors
+    /// If a parameter is unknown, frozen or given twice, if a shape differs, or if a gradient is not finite (see
+    /// [`NonFinite`]). Nothing has been changed then.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_optim::{Optimizer, Sgd};
+    /// let mut params: Params<f64> = Params::new(0);
+    /// let list = [params.add("a", Tensor::from([1.0])), params.add("b", Tensor::from([2.0, 3.0]))];
+    /// let mut sgd = Optimizer::new(Sgd::new(0.5));
+    /// let gradients = [Tensor::from([1.0]), Tensor::from([0.0, f64::NAN])];
+    /// let refused = sgd.step(&mut params, list.iter().zip(&gradients)).unwrap_err();
+    /// assert_eq!(refused.to_string(), "the gradient of `b` is NaN at [1] in step 1; no parameter was changed");
+    /// assert_eq!(params.get(&list[0]).data(), [1.0]);
+    /// ```
+    pub fn step<'a>(
+        &mut self,
+        params: &mut Params<T>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone + Send>,
+    ) -> Result<(), StepError> {
+        let gradients = gradients.into_iter();
+        self.admit(params)?;
+        let large = self.check(params, gradients.clone())?;
+        let threads = large && rayon::current_num_threads() > 1;
+        if threads && rayon::current_thread_index().is_none() {
+            // Enters the pool once, not once a tensor.
+            return rayon::join(|| self.advance(params, gradients, threads), || ()).0;
+        }
+        self.advance(params, gradients, threads)
+    }
+
+    /// Makes the state of trainable parameters that have none.
+    fn admit(&mut self, params: &Params<T>) -> Result<(), StepError> {
+        if self.moved.len() < params.len() {
+            self.moved.resize_with(params.len(), || None);
+        }
+        for param in params.trainable() {
+            match &self.moved[param.index()] {
+                Some(moved) if moved.param == *param => {}
+                Some(_) => return Err(StepError::Unknown(param.clone())),
+                None => self.moved[param.index()] = Some(Moved::new(&self.chain, param, params.get(param))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether each gradient has its parameter; gives whether one is large.
+    fn check<'a>(
+        &mut self,
+        params: &Params<T>,
+        gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
+    ) -> Result<bool, StepError> {
+        self.calls += 1;
+        let mut large = false;
+        for (param, gradient) in gradients {
+            if params.find(param.name()) != Some(param) {
+                return Err(StepError::Unknown(param.clone()));
+            }
+            let moved = self.moved[param.index()].as_mut().filter(|_| params.is_trainable(param));
+            let moved = moved.ok_or_else(|| StepError::Frozen(param.clone()))?;
+            if std::mem::replace(&mut moved.call, self.calls) == self.calls {
+                return Err(StepError::Twice(param.clone()));
+            }
+            if gradient.shape() != param.shape() {
+                return Err(StepError::Shape(param.clone(), gradient.shape().clone()));
+            }
+            large |= is_large(gradient.len());
+        }
+        Ok(large)
+    }
+
+    /// The step proper, once names and shapes are known to be right.
+    fn advance<'a>(
+        &mut self,
+        params: &mut Params<T>,
+        gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone,
+        threads: bool,
+    ) -> Result<(), StepError> {
+        let mut total = [0.0; 2];
+        let measuring = self.chain.links.first().map(|link| &**link).filter(|link| link.measures().is_some());
+        if measuring.is_some() || self.non_finite != NonFinite::Trust {
+            for (param, gradient) in gradients.clone() {
+                let link = measuring.filter(|link| link.applies_to(param));
+                let (finite, sums) = look_at(gradient.data(), params.get(param).data(), link, threads);
+                if !finite && self.non_finite != NonFinite::Trust {
+                    return self.refuse(gradients);
+                }
+                self.moved[param.index()].as_mut().expect(ADMITTED).sums = sums;
+                total = add(total, sums);
+            }
+        }
+        let learning_rate = self.chain.rate(self.steps);
+        let (mut first, count) = (0, self.chain.links.len());
+        loop {
+            let last = self.chain.pass_from(first);
+            let mut next_total = [0.0; 2];
+            for (param, gradient) in gradients.clone() {
+                let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
+                if first == 0 {
+                    moved.steps += 1;
+                }
+                let over_all = self.chain.links.get(first).is_some_and(|link| link.measures() == Some(Over::All));
+                let measured = if over_all { total } else { moved.sums };
+                let step = Step { number: moved.steps, learning_rate, measured };
+                let value = params.get_mut(param).data_mut();
+                moved.sums = moved.pass(&self.chain, (first, last), step, value, gradient.data(), threads);
+                next_total = add(next_total, moved.sums);
+            }
+            if last >= count {
+                break;
+            }
+            (first, total) = (last, next_total);
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// The answer to a gradient that is not finite.
+    #[cold]
+    fn refuse<'a>(&mut self, mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+        if self.non_finite == NonFinite::Skip {
+            self.skipped += 1;
+            return Ok(());
+        }
+        let found = gradients.find_map(|(param, gradient)| {
+            let index = gradient.first_non_finite()?;
+            Some(StepError::NonFinite {
+                param: param.clone(),
+                value: gradient.at(&index).as_f64(),
+                index,
+                step: self.steps + 1,
+            })
+        });
+        found.map_or(Ok(()), Err)
+    }
+}
+
+const ADMITTED: &str = "every parameter with a gradient was admitted";
+
+impl<T: Real> Moved<T> {
+    /// The state before the first update.
+    pub(crate) fn new(chain: &Chain<T>, param: &Param, value: &Tensor<T>) -> Self {
+        let links = chain.links.iter().filter(|link| link.applies_to(param));
+        let slots = links.flat_map(|link| (0..link.state().len()).map(move |slot| link.initial(slot, value)));
+        let waiting = if chain.pass_from(0) < chain.links.len() { vec![T::zero(); value.len()] } else { Vec::new() };
+        Self { param: param.clone(), steps: 0, slots: slots.collect(), waiting, sums: [0.0; 2], call: 0 }
+    }
+
+    /// Runs the links from `first` up to `last` over the parameter.
+    fn pass(
+        &mut self,
+        chain: &Chain<T>,
+        (first, last): (usize, usize),
+        step: Step,
+        parameter: &mut [T],
+        gradient: &[T],
+        threads: bool,
+    ) -> [f64; 2] {
+        let earlier = chain.links[..first].iter().filter(|link| link.applies_to(&self.param));
+        let first_slot = earlier.map(|link| link.state().len()).sum();
+        let measure = chain.links.get(last).filter(|link| link.applies_to(&self.param)).map(|link| &**link);
+        let slots: Slots<'_, T> = self.slots.iter_mut().map(Tensor::data_mut).collect();
+        let mut work = Some(Work { parameter, gradient, waiting: &mut self.waiting, slots });
+        let mut sums = [0.0; 2];
+        let place = |outside: bool| if outside { Place::Outside } else { Place::Waiting };
+        let (from, to) = (place(first == 0), place(last == chain.links.len()));
+        let scale = chain.scale(step.learning_rate);
+        compose(&chain.links[first..last], &self.param, step, first_slot, &|_| {}, &mut |change| {
+            if let Some(work) = work.take() {
+                sums = Pass { change, from, to, scale, measure, threads }.run(work);
+            }
+        });
+        sums
+    }
+}
+
+/// Hands on the change that makes `before` and then all links that apply to the parameter.
+fn compose<T: Real>(
+    links: &[Box<dyn AnyLink<T>>],
+    param: &Param,
+    step: Step,
+    slot: usize,
+    before: Change<'_, T>,
+    hand_on: &mut dyn FnMut(Change<'_, T>),
+) {
+    let Some((link, rest)) = links.split_first() else { return hand_on(before) };
+    // What was measured is for the first link of a pass.
+    let later = Step { measured: [0.0; 2], ..step };
+    if !link.applies_to(param) {
+        return compose(rest, param, later, slot, before, hand_on);
+    }
+    let next_slot = slot + link.state().len();
+    link.follow(&step, slot, before, &mut |change| compose(rest, param, later, next_slot, change, hand_on));
+}

@@ -1,0 +1,122 @@
+//! Adagrad: `s ← s + g²`, `p ← p − lr·g / (√s + ε)`, with `lr` divided by `1 + t·lr_decay` after `t` steps.
+//!
+//! As `torch.optim.Adagrad`: the sum starts at 0 and ε is 1e-10 (Optax and Keras: 0.1 and 1e-7). With
+//! `eps_inside_root` the denominator is `√(s + ε)`.
+//!
+//! Defaults: initial sum 0, ε 1e-10, no decay of the learning rate (PyTorch's own is 1e-2). State: `sum_of_squares`.
+//!
+//! Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
+
+use gradus_graph::{Real, Tensor};
+
+use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+
+/// Adagrad: divides each gradient by the root of the sum of all its squares so far.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Adagrad, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0]));
+/// let mut rule = Optimizer::new(Adagrad::new(0.5).initial_sum(16.0).eps(1.0));
+/// rule.step(&mut params, [(&x, &Tensor::from([3.0]))]).unwrap();
+/// assert_eq!(params.get(&x).data(), [0.75]); // 1 − 0.5·3/(√(16 + 9) + 1)
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adagrad {
+    learning_rate: Rate,
+    lr_decay: f64,
+    scale: ScaleBySum,
+}
+
+impl Adagrad {
+    /// Adagrad with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let scale = ScaleBySum { initial: 0.0, eps: 1e-10, eps_inside_root: false };
+        Self { learning_rate: Rate::new(learning_rate), lr_decay: 0.0, scale }
+    }
+
+    /// Divides the learning rate by `1 + t·lr_decay` after `t` steps.
+    pub fn lr_decay(self, lr_decay: f64) -> Self {
+        Self { lr_decay, ..self }
+    }
+
+    /// What the sum of squares starts at.
+    pub fn initial_sum(mut self, initial: f64) -> Self {
+        self.scale.initial = initial;
+        self
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.scale.eps = eps;
+        self
+    }
+
+    /// Adds `eps` under the root.
+    pub fn eps_inside_root(mut self) -> Self {
+        self.scale.eps_inside_root = true;
+        self
+    }
+}
+
+impl Part for Adagrad {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        let Self { learning_rate, lr_decay, scale } = self;
+        chain.then(scale).learning_rate(move |done: u64| learning_rate.at(done) / (1.0 + done as f64 * lr_decay));
+    }
+}
+
+/// Adagrad's link.
+#[derive(Clone, Debug)]
+struct ScaleBySum {
+    initial: f64,
+    eps: f64,
+    eps_inside_root: bool,
+}
+
+impl Link for ScaleBySum {
+    fn state(&self) -> &[&'static str] {
+        &["sum_of_squares"]
+    }
+
+    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        Tensor::full(parameter.shape(), T::of(self.initial))
+    }
+
+    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        // Of the two places for `eps`, one holds it and the other zero.
+        let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
+        let (inside, outside) = (T::of(inside), T::of(outside));
+        move |block| {
+            block.each(|_, update, [sum]| {
+                *sum += update * update;
+                update / ((*sum + inside).sqrt() + outside)
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Optimizer, battery};
+    use gradus_graph::Params;
+
+    #[test]
+    fn by_hand() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([1.0]));
+        let mut rule = Optimizer::new(Adagrad::new(0.5).lr_decay(1.0));
+        rule.step(&mut params, [(&x, &Tensor::from([3.0]))]).unwrap(); // 0.5·3/3
+        rule.step(&mut params, [(&x, &Tensor::from([4.0]))]).unwrap(); // 0.25·4/5
+        params.get(&x).assert_close(&Tensor::from([0.3]), 1e-9, 0.0);
+    }
+
+    #[test]
+    fn battery() {
+        battery::check(Adagrad::new(0.05));
+        battery::check(Adagrad::new(0.05).lr_decay(1e-3).eps_inside_root().initial_sum(0.1));
+    }
+}

@@ -1,0 +1,94 @@
+//! AdamW: `p ← p − lr·decay·p`, then Adam's step: weight decay that the moments do not see.
+//!
+//! As `torch.optim.AdamW`: the decay is multiplied by the learning rate and takes the parameter from before the step.
+//! Defaults: decay 1e-2 (Optax: 1e-4), β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: as [`Adam`].
+//!
+//! Loshchilov, Hutter: Decoupled weight decay regularization, 2019.
+
+use gradus_graph::Real;
+
+use super::adam::ScaleByMoments;
+use super::decay_rate;
+use crate::{Chain, DecayWeights, Part, Rate, Schedule};
+
+/// [`Adam`](crate::Adam) with decoupled weight decay.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{AdamW, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([8.0]));
+/// let mut adamw = Optimizer::new(AdamW::new(0.5).decay(0.25));
+/// adamw.step(&mut params, [(&x, &Tensor::from([0.0]))]).unwrap();
+/// assert_eq!(params.get(&x).data(), [7.0]); // 8 − 0.5·0.25·8
+/// ```
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    learning_rate: Rate,
+    moments: ScaleByMoments,
+    decay: f64,
+}
+
+impl AdamW {
+    /// AdamW with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default(), decay: 1e-2 }
+    }
+
+    /// The factor of the weight decay, 1e-2 unless stated.
+    pub fn decay(self, decay: f64) -> Self {
+        Self { decay, ..self }
+    }
+
+    /// The decay rates of the two moments.
+    ///
+    /// # Panics
+    /// If a rate lies outside `0..1`.
+    #[track_caller]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.moments.beta1 = decay_rate("beta1", beta1);
+        self.moments.beta2 = decay_rate("beta2", beta2);
+        self
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.moments.eps = eps;
+        self
+    }
+
+    /// Adds `eps` to the corrected second moment, under the root.
+    pub fn eps_inside_root(mut self) -> Self {
+        self.moments.eps_inside_root = true;
+        self
+    }
+}
+
+impl Part for AdamW {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(self.moments).then(DecayWeights::new(self.decay)).learning_rate(self.learning_rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Optimizer, battery};
+    use gradus_graph::{Params, Tensor};
+
+    #[test]
+    fn by_hand() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([2.0]));
+        let mut adamw = Optimizer::new(AdamW::new(0.5).decay(0.1).eps(1.0));
+        adamw.step(&mut params, [(&x, &Tensor::from([3.0]))]).unwrap();
+        // Decay 0.5·0.1·2 = 0.1; Adam 0.5·3/(3 + 1) = 0.375.
+        params.get(&x).assert_close(&Tensor::from([1.525]), 1e-15, 0.0);
+    }
+
+    #[test]
+    fn battery() {
+        battery::check(AdamW::new(0.01));
+    }
+}

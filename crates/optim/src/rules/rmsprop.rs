@@ -1,0 +1,157 @@
+//! RMSprop: `v ← αv + (1−α)g²`, `p ← p − lr·g / (√v + ε)`; centred: `ḡ ← αḡ + (1−α)g` and `√(v − ḡ²)` for `√v`.
+//!
+//! As `torch.optim.RMSprop`: ε outside the root (Optax and Keras: inside, the option `eps_inside_root`), the momentum
+//! sums `g / (√v + ε)` without the learning rate. Unlike PyTorch, a variance that rounding makes negative counts as
+//! zero, where PyTorch gets NaN.
+//!
+//! Defaults: α 0.99, ε 1e-8, not centred, no momentum. State: `mean_square`; `mean` if centred; `momentum` if any.
+//!
+//! Tieleman, Hinton: Lecture 6.5, 2012; centred: Graves, Generating sequences with recurrent neural networks, 2013.
+
+use gradus_graph::Real;
+
+use super::decay_rate;
+use crate::{Block, Chain, Link, Momentum, Part, Rate, Schedule, Step};
+
+/// RMSprop: divides the gradient by the root of its mean square.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, RmsProp};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0]));
+/// let mut rule = Optimizer::new(RmsProp::new(0.25).alpha(0.75).eps(0.0));
+/// rule.step(&mut params, [(&x, &Tensor::from([3.0]))]).unwrap();
+/// assert_eq!(params.get(&x).data(), [0.5]); // 1 − 0.25·3/√(0.25·9)
+/// ```
+#[derive(Clone, Debug)]
+pub struct RmsProp {
+    learning_rate: Rate,
+    scale: ScaleByRoot,
+    momentum: f64,
+}
+
+impl RmsProp {
+    /// RMSprop with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let scale = ScaleByRoot { alpha: 0.99, eps: 1e-8, eps_inside_root: false, centred: false };
+        Self { learning_rate: Rate::new(learning_rate), scale, momentum: 0.0 }
+    }
+
+    /// The decay rate of the means.
+    ///
+    /// # Panics
+    /// If the rate lies outside `0..1`.
+    #[track_caller]
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.scale.alpha = decay_rate("alpha", alpha);
+        self
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.scale.eps = eps;
+        self
+    }
+
+    /// Adds `eps` under the root.
+    pub fn eps_inside_root(mut self) -> Self {
+        self.scale.eps_inside_root = true;
+        self
+    }
+
+    /// Divides by the standard deviation instead of the root of the mean square.
+    pub fn centred(mut self) -> Self {
+        self.scale.centred = true;
+        self
+    }
+
+    /// Keeps a running sum of the scaled gradients, with this factor.
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+}
+
+impl Part for RmsProp {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(self.scale);
+        if self.momentum > 0.0 {
+            chain.then(Momentum::new(self.momentum));
+        }
+        chain.learning_rate(self.learning_rate);
+    }
+}
+
+/// RMSprop's link.
+#[derive(Clone, Debug)]
+struct ScaleByRoot {
+    alpha: f64,
+    eps: f64,
+    eps_inside_root: bool,
+    centred: bool,
+}
+
+impl Link for ScaleByRoot {
+    fn state(&self) -> &[&'static str] {
+        if self.centred { &["mean_square", "mean"] } else { &["mean_square"] }
+    }
+
+    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let (alpha, take) = (T::of(self.alpha), T::of(1.0 - self.alpha));
+        // Of the two places for `eps`, one holds it and the other zero.
+        let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
+        let (inside, outside) = (T::of(inside), T::of(outside));
+        move |block| {
+            if self.centred {
+                block.each(|_, update, [square, mean]| {
+                    *square = alpha * *square + take * update * update;
+                    *mean = alpha * *mean + take * update;
+                    let variance = (*square - *mean * *mean).max(T::zero());
+                    update / ((variance + inside).sqrt() + outside)
+                });
+            } else {
+                block.each(|_, update, [square]| {
+                    *square = alpha * *square + take * update * update;
+                    update / ((*square + inside).sqrt() + outside)
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Optimizer, battery};
+    use gradus_graph::{Params, Tensor};
+
+    #[test]
+    fn by_hand() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([1.0]));
+        let mut rule = Optimizer::new(RmsProp::new(0.1).alpha(0.5).eps(1.0).centred());
+        rule.step(&mut params, [(&x, &Tensor::from([4.0]))]).unwrap();
+        // v = 8, mean 2, variance 4: 0.1·4/(2 + 1).
+        params.get(&x).assert_close(&Tensor::from([1.0 - 0.4 / 3.0]), 1e-15, 0.0);
+    }
+
+    #[test]
+    fn a_steady_gradient_does_not_turn_the_centred_rule_to_nan() {
+        let mut params: Params<f32> = Params::new(0);
+        let x = params.add("x", Tensor::full([64], 1.0));
+        let gradient = Tensor::from_fn([64], |k| 0.1 + 0.01 * k as f32);
+        let mut rule = Optimizer::new(RmsProp::new(1e-6).alpha(0.5).centred());
+        for _ in 0..200 {
+            rule.step(&mut params, [(&x, &gradient)]).unwrap();
+        }
+        assert_eq!(params.get(&x).first_non_finite(), None);
+    }
+
+    #[test]
+    fn battery() {
+        battery::check(RmsProp::new(1e-3));
+        battery::check(RmsProp::new(1e-3).eps_inside_root());
+        battery::check(RmsProp::new(1e-4).centred().momentum(0.9));
+    }
+}

@@ -1,0 +1,90 @@
+//! Stochastic gradient descent: `p ← p − lr·g`, with momentum `m ← momentum·m + (1 − dampening)·g`, `p ← p − lr·m`.
+//!
+//! As `torch.optim.SGD`: the learning rate is outside the momentum, so that changing it acts at once. Defaults: no
+//! momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
+//!
+//! Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].
+
+use gradus_graph::Real;
+
+use crate::{Chain, Momentum, Part, Rate, Schedule};
+
+/// Stochastic gradient descent, with momentum if asked.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, Sgd};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0]));
+/// let mut sgd = Optimizer::new(Sgd::new(0.25).momentum(0.5).nesterov());
+/// sgd.step(&mut params, [(&x, &Tensor::from([1.0]))]).unwrap();
+/// assert_eq!(params.get(&x).data(), [0.625]); // 1 − 0.25·(1 + 0.5·1)
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sgd {
+    learning_rate: Rate,
+    momentum: f64,
+    dampening: f64,
+    nesterov: bool,
+}
+
+impl Sgd {
+    /// Plain descent with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), momentum: 0.0, dampening: 0.0, nesterov: false }
+    }
+
+    /// Keeps a running sum of the gradients, with this factor.
+    ///
+    /// # Panics
+    /// If the factor is negative or not finite.
+    #[track_caller]
+    pub fn momentum(self, momentum: f64) -> Self {
+        assert!(momentum >= 0.0 && momentum.is_finite(), "momentum is not negative: {momentum}");
+        Self { momentum, ..self }
+    }
+
+    /// Takes `1 − dampening` of each gradient after the first into the momentum.
+    pub fn dampening(self, dampening: f64) -> Self {
+        Self { dampening, ..self }
+    }
+
+    /// Looks ahead by one step of momentum.
+    pub fn nesterov(self) -> Self {
+        Self { nesterov: true, ..self }
+    }
+}
+
+impl Part for Sgd {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        if self.momentum > 0.0 {
+            let momentum = Momentum::new(self.momentum).dampening(self.dampening);
+            chain.then(if self.nesterov { momentum.nesterov() } else { momentum });
+        }
+        chain.learning_rate(self.learning_rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Optimizer, battery};
+    use gradus_graph::{Params, Tensor};
+
+    #[test]
+    fn by_hand() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([1.0]));
+        let mut sgd = Optimizer::new(Sgd::new(0.5).momentum(0.5).dampening(0.25));
+        sgd.step(&mut params, [(&x, &Tensor::from([1.0]))]).unwrap(); // m = 1, x = 0.5
+        sgd.step(&mut params, [(&x, &Tensor::from([2.0]))]).unwrap(); // m = 0.5 + 0.75·2 = 2
+        assert_eq!(params.get(&x).data(), [-0.5]);
+    }
+
+    #[test]
+    fn battery() {
+        battery::check(Sgd::new(1e-3));
+        battery::check(Sgd::new(1e-4).momentum(0.9));
+    }
+}

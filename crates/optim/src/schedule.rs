@@ -1,0 +1,62 @@
+//! Learning rates that depend on the step.
+//!
+//! A schedule is a closed-form function of the number of steps taken so far, never a recursion with a memory of its
+//! own: so a resumed run needs only the step count to go on exactly.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The learning rate as a function of the number of steps taken before this one: the first step asks for `at(0)`, as
+/// in PyTorch and Optax.
+///
+/// A number is the constant schedule, and a closure from `u64` to `f64` is a schedule.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{Adam, Optimizer, Schedule};
+/// let constant = 1e-3;
+/// assert_eq!(constant.at(1000), 1e-3);
+/// let warm_up = |done: u64| 1e-3 * (1.0_f64).min((done + 1) as f64 / 100.0);
+/// assert_eq!(warm_up.at(49), 5e-4);
+/// let _adam = Optimizer::<f32>::new(Adam::new(warm_up));
+/// ```
+pub trait Schedule: Send + Sync + 'static {
+    /// The learning rate of the step that follows `done` steps.
+    fn at(&self, done: u64) -> f64;
+}
+
+impl Schedule for f64 {
+    fn at(&self, _done: u64) -> f64 {
+        *self
+    }
+}
+
+impl<F: Fn(u64) -> f64 + Send + Sync + 'static> Schedule for F {
+    fn at(&self, done: u64) -> f64 {
+        self(done)
+    }
+}
+
+/// A schedule that rules hold and clone. It is itself a [`Schedule`].
+#[derive(Clone)]
+pub struct Rate(Arc<dyn Schedule>);
+
+impl Rate {
+    /// Holds the schedule.
+    pub fn new(schedule: impl Schedule) -> Self {
+        Self(Arc::new(schedule))
+    }
+}
+
+impl Schedule for Rate {
+    fn at(&self, done: u64) -> f64 {
+        self.0.at(done)
+    }
+}
+
+impl fmt::Debug for Rate {
+    /// The rate of the first step.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at the first step", self.at(0))
+    }
+}
