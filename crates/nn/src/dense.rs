@@ -1,0 +1,221 @@
+//! The dense layer: `y = x·Wᵀ + b`.
+//!
+//! The weight `W` has the shape `[outputs, inputs]`, as in PyTorch, so that weights carry over as they are; the
+//! transpose is a view and copies nothing.
+
+use std::panic::Location;
+
+use gradus_graph::{Param, Params, Real, Var};
+
+use crate::init::{Fans, Init};
+use crate::layer::{Layer, Mode, Steady};
+
+/// `y = x·Wᵀ + b`: every output is a weighted sum of all inputs, and a bias.
+///
+/// # Shapes
+/// `[…, inputs]` gives `[…, outputs]`. The parameters are `name.weight` `[outputs, inputs]` and `name.bias` `[outputs]`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Tensor};
+/// use gradus_nn::Dense;
+/// let mut params = Params::new(0);
+/// let layer = Dense::new(&mut params, "layer", 2, 1);
+/// params.set(layer.weight(), Tensor::from_rows([[10.0, 1.0]]));
+/// params.set(layer.bias().expect("there is one"), Tensor::from([0.5]));
+///
+/// let graph = Graph::new();
+/// let y = layer.forward(graph.constant(&Tensor::from_rows([[1.0, 2.0], [3.0, 4.0]])));
+/// let value = graph.eval_with::<f64>(&[y], &params, &Feed::new())?;
+/// assert_eq!(value[0].real(), &Tensor::from_rows([[12.5], [34.5]]));
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dense {
+    name: String,
+    weight: Param,
+    bias: Option<Param>,
+}
+
+/// What a dense layer starts from.
+///
+/// The default is that of PyTorch's `Linear`: weight and bias uniform on `±1/√inputs`. It suits layers of any depth
+/// that are not very deep; for deep stacks of `relu` take [`Init::he_normal`].
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_nn::{Dense, DenseOptions, Init};
+/// let mut params: Params = Params::new(0);
+/// let options = DenseOptions { weight: Init::he_normal(), bias: Some(Init::zeros()) };
+/// let hidden = Dense::with(&mut params, "hidden", 4, 8, options);
+/// assert_eq!(params.get(hidden.bias().expect("there is one")).data(), [0.0; 8]);
+/// let output = Dense::with(&mut params, "output", 8, 1, DenseOptions { bias: None, ..DenseOptions::default() });
+/// assert!(output.bias().is_none());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DenseOptions {
+    /// The initial weight.
+    pub weight: Init,
+    /// The initial bias; `None` for a layer without.
+    pub bias: Option<Init>,
+}
+
+impl Default for DenseOptions {
+    fn default() -> Self {
+        Self { weight: Init::default(), bias: Some(Init::default()) }
+    }
+}
+
+impl Dense {
+    /// Adds a layer to the store, with PyTorch's initial values.
+    ///
+    /// # Panics
+    /// If the scope `name` has a `weight` or `bias` already.
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, outputs: usize) -> Self {
+        Self::with(params, name, inputs, outputs, DenseOptions::default())
+    }
+
+    /// Adds a layer to the store that starts from the given values, or has no bias.
+    ///
+    /// # Panics
+    /// If the scope `name` has a `weight` or `bias` already.
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        options: DenseOptions,
+    ) -> Self {
+        let fans = Fans { inputs, outputs };
+        params.scope(name, |params| {
+            let weight = options.weight.param(params, "weight", [outputs, inputs], fans);
+            let bias = options.bias.map(|init| init.param(params, "bias", [outputs], fans));
+            Self { name: name.to_owned(), weight, bias }
+        })
+    }
+
+    /// The weight, `[outputs, inputs]`.
+    pub fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    /// The bias, `[outputs]`, if there is one.
+    pub fn bias(&self) -> Option<&Param> {
+        self.bias.as_ref()
+    }
+
+    /// The size of the last axis of what the layer takes.
+    pub fn inputs(&self) -> usize {
+        self.weight.shape()[1]
+    }
+
+    /// The size of the last axis of what the layer gives.
+    pub fn outputs(&self) -> usize {
+        self.weight.shape()[0]
+    }
+
+    /// `x·Wᵀ + b`
+    ///
+    /// # Panics
+    /// If the last axis of `x` has not the size `inputs`.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let (shape, caller) = (x.shape(), Location::caller());
+        assert!(
+            shape.last() == Some(&self.inputs()),
+            "`Dense` of {shape}: the last axis must have size {}, as `{}` is {} (at {caller})",
+            self.inputs(),
+            self.weight.name(),
+            self.weight.shape()
+        );
+        let graph = x.graph();
+        graph.scope(&self.name, || {
+            let y = x.matmul(graph.param(&self.weight).t());
+            self.bias.as_ref().map_or(y, |bias| y + graph.param(bias))
+        })
+    }
+}
+
+impl Layer for Dense {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl Steady for Dense {}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::assert_property;
+    use gradus_graph::check::strategies::tensor;
+    use gradus_graph::{Feed, Graph, Tensor};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_and_initial_values_are_those_of_pytorch() {
+        let mut params: Params<f64> = Params::new(1);
+        let layer = params.scope("encoder", |params| Dense::new(params, "hidden", 16, 40));
+        let names: Vec<&str> = params.iter().map(|(param, _)| param.name()).collect();
+        assert_eq!(names, ["encoder.hidden.weight", "encoder.hidden.bias"]);
+        assert_eq!((layer.inputs(), layer.outputs()), (16, 40));
+        for (param, value) in params.iter() {
+            let largest = value.data().iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+            assert!(largest <= 0.25 && largest > 0.2, "{param:?}: {largest}");
+        }
+    }
+
+    #[test]
+    fn vectors_matrices_and_batches_go_through() {
+        let mut params: Params<f64> = Params::new(0);
+        let layer = Dense::new(&mut params, "layer", 3, 2);
+        let graph = Graph::new();
+        let shapes = [vec![3], vec![5, 3], vec![2, 5, 3], vec![0, 3]];
+        for shape in shapes {
+            let mut expected = shape.clone();
+            *expected.last_mut().unwrap() = 2;
+            let y = layer.forward(graph.ones(shape));
+            assert_eq!(y.shape().sizes(), expected);
+            graph.eval_with(&[y], &params, &Feed::new()).unwrap();
+        }
+        let empty = Dense::new(&mut params, "empty", 0, 2);
+        let y = graph.eval_with(&[empty.forward(graph.ones([4, 0]))], &params, &Feed::new()).unwrap();
+        assert!(y[0].real().data().iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn gradients_of_input_weight_and_bias() {
+        let sizes = (0..4_usize, 1..4_usize, 1..4_usize);
+        let inputs = sizes.prop_flat_map(|(rows, inputs, outputs)| {
+            [vec![rows, inputs], vec![outputs, inputs], vec![outputs]].map(|shape| tensor(shape, -3.0..3.0))
+        });
+        // What the layer computes, with its parameters as further inputs.
+        assert_property(inputs.prop_map(Vec::from), |x| x[0].matmul(x[1].t()) + x[2]);
+    }
+
+    #[test]
+    fn the_layer_computes_what_was_checked() {
+        let mut params: Params<f64> = Params::new(4);
+        let layer = Dense::new(&mut params, "layer", 3, 2);
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]));
+        let (weight, bias) = (graph.constant(params.get(&layer.weight)), layer.bias().unwrap());
+        let expected = x.matmul(weight.t()) + graph.constant(params.get(bias));
+        let values = graph.eval_with(&[layer.forward(x), expected], &params, &Feed::new()).unwrap();
+        assert_eq!(values[0].real(), values[1].real());
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`Dense` of [8, 5]: the last axis must have size 4, as `hidden.weight` is [2, 4] (at crates/nn/src/"
+    )]
+    fn a_shape_that_does_not_fit_is_named() {
+        let mut params: Params = Params::new(0);
+        let layer = Dense::new(&mut params, "hidden", 4, 2);
+        layer.forward(Graph::new().zeros([8, 5]));
+    }
+}

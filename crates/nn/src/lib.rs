@@ -1,0 +1,51 @@
+//! Layers, activations, initial values, losses and penalties of Gradus.
+//!
+//! A model is a plain struct of layers. Its constructor takes the store of parameters and gives each layer a name; its
+//! `forward` is the formula.
+//!
+//! # Example
+//! ```
+//! use gradus_graph::{Feed, Graph, Params, Tensor, Var};
+//! use gradus_nn::{Dense, loss};
+//!
+//! struct Classifier {
+//!     hidden: Dense,
+//!     output: Dense,
+//! }
+//!
+//! impl Classifier {
+//!     fn new(params: &mut Params) -> Self {
+//!         Self { hidden: Dense::new(params, "hidden", 2, 8), output: Dense::new(params, "output", 8, 3) }
+//!     }
+//!
+//!     fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+//!         self.output.forward(self.hidden.forward(x).relu())
+//!     }
+//! }
+//!
+//! let mut params = Params::new(0);
+//! let model = Classifier::new(&mut params);
+//! assert_eq!(params.count(), 2 * 8 + 8 + 8 * 3 + 3);
+//!
+//! let graph = Graph::new();
+//! let x = graph.constant(&Tensor::from_rows([[0.0, 1.0], [1.0, 0.0]]));
+//! let labels = graph.index_constant(&Tensor::from([2, 0]));
+//! let loss = loss::cross_entropy(model.forward(x), labels);
+//! let value = graph.eval_with(&[loss], &params, &Feed::new())?[0].real().item();
+//! assert!((value - 3.0_f32.ln()).abs() < 0.5, "an untrained model knows nothing: {value}");
+//! # Ok::<(), gradus_graph::Error>(())
+//! ```
+
+mod activation;
+mod dense;
+mod dropout;
+mod init;
+mod layer;
+pub mod loss;
+pub mod penalty;
+
+pub use activation::*;
+pub use dense::{Dense, DenseOptions};
+pub use dropout::Dropout;
+pub use init::{Fan, Fans, Gain, Init};
+pub use layer::{Apply, Layer, Mode, Sequential, Steady};

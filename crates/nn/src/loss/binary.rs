@@ -1,0 +1,88 @@
+//! Binary cross entropy from logits: `−t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − x·t + ln(1 + e^{−|x|})`.
+//!
+//! It is one op, because the stable form has a kink at 0 in each of its parts although the whole has none; its
+//! derivatives are `σ(x) − t` and `−x`.
+
+use gradus_graph::{Pointwise, Real, Var};
+
+use super::expect_alike;
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct BinaryCrossEntropy;
+
+impl Pointwise for BinaryCrossEntropy {
+    const NAME: &'static str = "binary_cross_entropy";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, inputs: &[T]) -> T {
+        let (x, t) = (inputs[0], inputs[1]);
+        let positive = if x > T::zero() { x } else { T::zero() };
+        positive - x * t + (-x.abs()).exp().ln_1p()
+    }
+
+    fn slope<'g>(&self, inputs: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        if input == 0 { inputs[0].sigmoid() - inputs[1] } else { -inputs[0] }
+    }
+}
+
+/// The mean binary cross entropy of logits with targets between 0 and 1 (PyTorch's `BCEWithLogitsLoss`).
+///
+/// # Shapes
+/// Logits and targets alike; a scalar comes out.
+///
+/// # Panics
+/// If the shapes differ.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss;
+/// let graph = Graph::new();
+/// let logits = graph.constant(&Tensor::from([0.0, 3.0_f64.ln(), 1e4, -1e4]));
+/// let targets = graph.constant(&Tensor::from([1.0, 0.0, 1.0, 1.0]));
+/// let terms = loss::binary_cross_entropy_terms(logits, targets);
+/// let expected = Tensor::from([2.0_f64.ln(), 4.0_f64.ln(), 0.0, 1e4]);
+/// graph.eval(terms)?.assert_close(&expected, 1e-15, 0.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn binary_cross_entropy<'g>(logits: Var<'g>, targets: Var<'g>) -> Var<'g> {
+    binary_cross_entropy_terms(logits, targets).mean()
+}
+
+/// The binary cross entropy of each logit with its target.
+///
+/// # Panics
+/// If the shapes differ.
+#[track_caller]
+pub fn binary_cross_entropy_terms<'g>(logits: Var<'g>, targets: Var<'g>) -> Var<'g> {
+    expect_alike("binary_cross_entropy", logits, targets);
+    logits.graph().call(BinaryCrossEntropy, &[logits, targets])
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::strategies::alike;
+    use gradus_graph::check::{assert_gradients, assert_property};
+    use gradus_graph::{Graph, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn gradients_also_at_zero() {
+        assert_property(alike(2, -3.0..3.0), |x| binary_cross_entropy_terms(x[0], x[1]));
+        assert_gradients(&[Tensor::from([0.0, -0.0]), Tensor::from([0.0, 1.0])], |x| {
+            binary_cross_entropy_terms(x[0], x[1])
+        });
+    }
+
+    #[test]
+    fn small_losses_keep_their_digits() {
+        let graph = Graph::new();
+        let logits = graph.constant(&Tensor::from([40.0, -40.0]));
+        let targets = graph.constant(&Tensor::from([1.0, 0.0]));
+        let terms = graph.eval(binary_cross_entropy_terms(logits, targets)).unwrap();
+        terms.assert_close(&Tensor::full([2], (-40.0_f64).exp()), 1e-15, 0.0);
+    }
+}

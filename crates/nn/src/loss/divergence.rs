@@ -1,0 +1,93 @@
+//! The Kullback–Leibler divergence `Σᵢ pᵢ·(ln pᵢ − ln qᵢ)` along the last axis.
+//!
+//! Terms with `p = 0` are 0, whatever `q`: classes that are masked out on both sides do not make NaN. Derivatives:
+//! `−p` for `ln q`, `ln p + 1 − ln q` for `p`.
+
+use gradus_graph::{Domain, Pointwise, Real, Var};
+
+use super::expect_alike;
+
+/// From `ln q` and `p`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Divergence;
+
+impl Pointwise for Divergence {
+    const NAME: &'static str = "kl_divergence";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, inputs: &[T]) -> T {
+        let (log_q, p) = (inputs[0], inputs[1]);
+        let term = p * (p.ln() - log_q);
+        if p == T::zero() { T::zero() } else { term }
+    }
+
+    fn slope<'g>(&self, inputs: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        let (log_q, p) = (inputs[0], inputs[1]);
+        if input == 0 { -p } else { p.ln() + 1.0 - log_q }
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        if input == 0 { Domain::REAL } else { Domain::POSITIVE }
+    }
+}
+
+/// The mean over rows of the divergence of a predicted distribution `q`, given by its logarithm, from a target `p`.
+///
+/// This is PyTorch's `kl_div(log_q, p, reduction="batchmean")` for matrices; PyTorch's default divides by the number of
+/// classes as well, which is not the divergence.
+///
+/// # Shapes
+/// Both `[…, classes]`; a scalar comes out.
+///
+/// # Panics
+/// If the shapes differ or have no axis.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss;
+/// let graph = Graph::new();
+/// let logits = graph.constant(&Tensor::from_rows([[0.0, 0.0, f64::NEG_INFINITY]]));
+/// let target = graph.constant(&Tensor::from_rows([[1.0, 0.0, 0.0]]));
+/// assert_eq!(graph.eval(loss::kl_divergence(logits.log_softmax(-1), target))?.item(), 2.0_f64.ln());
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn kl_divergence<'g>(log_prediction: Var<'g>, target: Var<'g>) -> Var<'g> {
+    kl_divergence_terms(log_prediction, target).mean()
+}
+
+/// The divergence of each row, `[…]`.
+///
+/// # Panics
+/// If the shapes differ or have no axis.
+#[track_caller]
+pub fn kl_divergence_terms<'g>(log_prediction: Var<'g>, target: Var<'g>) -> Var<'g> {
+    expect_alike("kl_divergence", log_prediction, target);
+    log_prediction.graph().call(Divergence, &[log_prediction, target]).sum_axes(-1)
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::assert_property;
+    use gradus_graph::check::strategies::tensor;
+    use gradus_graph::{Graph, Tensor};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn gradients() {
+        let rows = (0..3_usize).prop_flat_map(|size| vec![tensor([size, 3], -3.0..3.0), tensor([size, 3], 0.25..2.0)]);
+        assert_property(rows, |x| kl_divergence_terms(x[0], x[1]));
+    }
+
+    #[test]
+    fn equal_distributions_have_none() {
+        let graph = Graph::new();
+        let logits = graph.constant(&Tensor::from_rows([[0.5, -1.0, 2.0], [0.0, 3.0, -3.0]]));
+        let terms = graph.eval(kl_divergence_terms(logits.log_softmax(-1), logits.softmax(-1))).unwrap();
+        terms.assert_close(&Tensor::zeros([2]), 0.0, 1e-15);
+    }
+}
