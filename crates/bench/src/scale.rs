@@ -7,14 +7,24 @@ use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
 use crate::table::Table;
 
 pub(crate) fn run() -> Table {
-    let mut table =
-        Table::new(&["nodes", "build ns", "grad ns", "compile ns", "first run ns", "run ns", "drop ns", "first three µs"]);
+    let mut table = Table::new(&[
+        "nodes",
+        "build ns",
+        "grad ns",
+        "compile ns",
+        "first run ns",
+        "run ns",
+        "drop ns",
+        "first three µs",
+    ]);
     // One short chain first, so that the first row does not pay for the program's start.
     measure(1_000);
     for length in [10_000, 100_000, 1_000_000] {
         table.row(format!("{length} links"), &measure(length));
     }
-    table.note("nanoseconds per node of the graph with its gradient; the last column is build + grad + compile, µs per node");
+    table.note(
+        "nanoseconds per node of the graph with its gradient; the last column is build + grad + compile, µs per node",
+    );
     table
 }
 

@@ -27,8 +27,12 @@ impl Table {
 
     pub(crate) fn json(&self) -> String {
         let row = |(name, figures): &(String, Vec<f64>)| {
-            let mut object: Map<String, Value> =
-                self.headings.iter().zip(figures).map(|(heading, figure)| ((*heading).to_owned(), json!(figure))).collect();
+            let mut object: Map<String, Value> = self
+                .headings
+                .iter()
+                .zip(figures)
+                .map(|(heading, figure)| ((*heading).to_owned(), json!(figure)))
+                .collect();
             object.insert("name".to_owned(), json!(name));
             Value::Object(object)
         };
