@@ -25,6 +25,7 @@
 pub mod battery;
 mod block;
 mod chain;
+mod elements;
 mod error;
 mod link;
 mod links;
@@ -35,8 +36,9 @@ mod state;
 mod survey;
 mod walk;
 
-pub use block::{Block, Elements};
+pub use block::Block;
 pub use chain::{Chain, Part};
+pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Over, Step};
 pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, Momentum, Only};

@@ -260,6 +260,7 @@ impl<T: Real> Moved<T> {
     ) -> [f64; 2] {
         let earlier = chain.links[..first].iter().filter(|link| link.applies_to(&self.param));
         let first_slot = earlier.map(|link| link.state().len()).sum();
+        let links = chain.links[first..last].iter().filter(|link| link.applies_to(&self.param)).count();
         let measure = chain.links.get(last).filter(|link| link.applies_to(&self.param)).map(|link| &**link);
         let slots: Slots<'_, T> = self.slots.iter_mut().map(Tensor::data_mut).collect();
         let mut work = Some(Work { parameter, gradient, waiting: &mut self.waiting, slots });
@@ -269,7 +270,7 @@ impl<T: Real> Moved<T> {
         let scale = chain.scale(step.learning_rate);
         compose(&chain.links[first..last], &self.param, step, first_slot, &|_| {}, &mut |change| {
             if let Some(work) = work.take() {
-                sums = Pass { change, from, to, scale, measure, threads }.run(work);
+                sums = Pass { change, links, from, to, scale, measure, threads }.run(work);
             }
         });
         sums

@@ -7,7 +7,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use super::unary::unary;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Kinks, Number, Pointwise};
+use crate::tape::op::{Call, Kinks, Number, Pointwise, Vjp};
 
 /// `√(2/π)`, of the tanh form of GELU.
 const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
@@ -17,10 +17,30 @@ const TANH_CUBE: f64 = 0.044_715;
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
-unary! {
-    /// `max(x, 0)`; the subgradient at 0 is 0
-    Relu, relu: |x| if x < T::zero() { T::zero() } else { x }, slope |x, _y| x.greater(0.0),
-    kinks Kinks::At(vec![0.0]),
+/// `max(x, 0)`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Relu;
+
+impl Pointwise for Relu {
+    const NAME: &'static str = "relu";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] < T::zero() { T::zero() } else { x[0] }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].greater(0.0)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        // A choice and not a product: a unit that is off stays off under a cotangent that is infinite.
+        call.x(0).greater(0.0).where_(call.g(), 0.0).into()
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::At(vec![0.0])
+    }
 }
 
 unary! {
@@ -162,6 +182,12 @@ impl Pointwise for Elu {
 }
 
 impl<'g> Var<'g> {
+    /// `max(x, 0)`; the subgradient at 0 is 0
+    #[track_caller]
+    pub fn relu(self) -> Var<'g> {
+        self.graph().call(Relu, &[self])
+    }
+
     /// `x` above 0, `slope·x` below (PyTorch's slope is 0.01); the subgradient at 0 is `slope`
     #[track_caller]
     pub fn leaky_relu(self, slope: f64) -> Var<'g> {
@@ -260,6 +286,7 @@ mod tests {
             graph.eval(graph.grad(f(x).sum(), &[x]).unwrap()[0]).unwrap().item()
         };
         assert_eq!(slope(|x| x.relu(), 0.0), 0.0);
+        assert_eq!(slope(|x| x.relu().sqrt(), 0.0), 0.0);
         assert_eq!(slope(|x| x.leaky_relu(0.25), 0.0), 0.25);
         assert_eq!(slope(|x| x.elu(0.5), 0.0), 0.5);
         assert_eq!(slope(|x| x.hard_tanh(), 1.0), 0.0);

@@ -146,6 +146,12 @@ impl Pointwise for Where {
     }
 }
 
+/// The cotangent where the mask is true, half of it where the two inputs are equal, else zero.
+fn share<'g>(mask: Var<'g>, call: Call<'_, 'g>) -> Vjp<'g> {
+    let half = call.x(0).equal(call.x(1)).where_(call.g() * 0.5, 0.0);
+    mask.where_(call.g(), half).into()
+}
+
 /// The larger of two.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Maximum;
@@ -161,6 +167,10 @@ impl Pointwise for Maximum {
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
         x[input].greater(x[1 - input]) + x[0].equal(x[1]) * 0.5
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        share(call.x(input).greater(call.x(1 - input)), call)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
@@ -183,6 +193,10 @@ impl Pointwise for Minimum {
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
         x[input].less(x[1 - input]) + x[0].equal(x[1]) * 0.5
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        share(call.x(input).less(call.x(1 - input)), call)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

@@ -89,8 +89,9 @@ impl Pointwise for Pow {
     fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
         let (base, exponent) = (x[0], x[1]);
         if input == 0 {
-            // Where the exponent is 0 the slope is 0, also at 0⁰, where 0·0⁻¹ would not be a number.
-            exponent * base.pow(exponent.equal(0.0).where_(1.0, exponent - 1.0))
+            // At 0⁰ the slope is 0; 0·0⁻¹ would not be a number.
+            let neither = base.equal(0.0).and(exponent.equal(0.0));
+            exponent * neither.where_(1.0, base).pow(exponent - 1.0)
         } else {
             // A base of 0 has slope 0 where the power is finite; a negative one has no real logarithm.
             y * base.greater(0.0).where_(base, 1.0).ln()
@@ -146,6 +147,15 @@ mod tests {
         }
         assert_property(broadcastable(vec![0.25..3.0, -2.0..2.0]), |x| x[0].pow(x[1]));
         assert_property(alike(1, 0.25..3.0), |x| x[0].pow(x[0]));
+    }
+
+    #[test]
+    fn the_mixed_second_derivative_is_right_at_exponent_zero() {
+        let graph = Graph::new();
+        let (x, y) = (graph.constant(&Tensor::from([2.0])), graph.constant(&Tensor::from([0.0])));
+        let slope = graph.grad(x.pow(y).sum(), &[x]).unwrap()[0];
+        let mixed = graph.grad(slope.sum(), &[y]).unwrap()[0];
+        assert_eq!(graph.eval(mixed).unwrap().item(), 0.5);
     }
 
     #[test]

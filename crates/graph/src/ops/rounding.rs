@@ -3,7 +3,7 @@
 use super::unary::{flat, unary};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Kinks, Number, Pointwise};
+use crate::tape::op::{Call, Kinks, Number, Pointwise, Vjp};
 
 unary! {
     /// `|x|`; the subgradient at 0 is 0
@@ -56,6 +56,10 @@ impl Pointwise for Clamp {
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
         x[0].greater_equal(self.low.0) * x[0].less_equal(self.high.0)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        self.slope(call.inputs, call.y(), input).where_(call.g(), 0.0).into()
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

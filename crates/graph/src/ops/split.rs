@@ -50,7 +50,7 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("chunks", axis, &shape);
         let size = shape[axis];
         assert!(
-            count > 0 && size % count == 0,
+            count > 0 && size.is_multiple_of(count),
             "`chunks` of {shape}: axis {axis} of size {size} cannot be cut into {count} equal parts"
         );
         self.parts(std::iter::repeat_n(size / count, count), axis)
