@@ -39,8 +39,8 @@ pub struct Dense {
 
 /// What a dense layer starts from.
 ///
-/// The default is that of PyTorch's `Linear`: weight and bias uniform on `±1/√inputs`. It suits layers of any depth
-/// that are not very deep; for deep stacks of `relu` take [`Init::he_normal`].
+/// The default is that of PyTorch's `Linear`, so that models carry over: weight and bias uniform on `±1/√inputs`. Its
+/// variance is a sixth of what `relu` needs to keep signals alive; for deep stacks of that take [`Init::he_normal`].
 ///
 /// # Example
 /// ```

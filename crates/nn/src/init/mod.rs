@@ -50,7 +50,7 @@ enum Draw {
 }
 
 impl Default for Init {
-    /// Uniform on `±1/√(fan in)`: what PyTorch's `Linear` and recurrent layers draw weights and biases from.
+    /// Uniform on `±1/√(fan in)`: what PyTorch's `Linear` and convolutions draw weights and biases from.
     fn default() -> Self {
         Self::lecun_uniform().gain(1.0 / 3.0_f64.sqrt())
     }
