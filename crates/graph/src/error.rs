@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Run,
     /// Anomaly mode found a NaN or an infinity.
     Anomaly,
+    /// A graph is too large to be drawn.
+    Picture,
 }
 
 /// An error: one message that names the op, the shapes and the line of the caller.

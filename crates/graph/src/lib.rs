@@ -6,6 +6,7 @@ mod error;
 pub mod kernel;
 mod ops;
 mod params;
+mod picture;
 mod plan;
 mod real;
 mod shape;
@@ -15,12 +16,12 @@ mod tensor;
 pub use error::{Error, ErrorKind};
 pub use ops::{Axes, Operand};
 pub use params::{Param, Params};
-pub use plan::{AnyTensor, Data, Feed};
+pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
 pub use shape::{Layout, Shape};
 pub use tape::op::{
     Array, ArrayMut, Call, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work,
     expect_index, expect_inputs, expect_real,
 };
-pub use tape::{Graph, NodeId, Var};
+pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Var};
 pub use tensor::Tensor;

@@ -97,9 +97,9 @@ impl<T: Clone> Tensor<T> {
         Arc::make_mut(&mut self.data).as_mut_slice()
     }
 
-    /// The elements, if no clone shares them.
-    pub(crate) fn unshared_mut(&mut self) -> Option<&mut [T]> {
-        Arc::get_mut(&mut self.data).map(Vec::as_mut_slice)
+    /// Whether a clone shares the elements.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.data) > 1
     }
 
     /// The elements in row-major order; copied only if the tensor is shared.

@@ -1,4 +1,26 @@
-//! Products of matrices.
+//! Products of matrices, without an allocation: the packing buffers are the caller's.
+//!
+//! Four files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
+//! computes tiles of c in registers, `blocks` cuts a product into panels that stay in the caches, `share` divides large
+//! products among threads. The instruction set is chosen at run time.
+//!
+//! Order of sums: k is cut into equal blocks of at most 256, by k alone; within a block each element of c is one chain
+//! of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element do
+//! not depend on the sizes m and n, on the strides, on its place, or on the number of threads.
+//! Safety: the public functions check that strides stay inside the slices; the files below work on raw pointers.
+
+#![allow(unsafe_code)] // Hands checked pointers to the kernels; each block says why it may.
+
+mod blocks;
+mod lanes;
+mod panel;
+mod share;
+#[cfg(test)]
+mod tests;
+
+use blocks::{Product, Strided};
+use lanes::Portable;
+pub use share::{product, product_workspace};
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]
@@ -13,13 +35,64 @@ pub struct Matrix<'a, T> {
     pub col: isize,
 }
 
-/// stub
-pub trait Gemm: Sized {
-    /// Elements of scratch that [`Gemm::gemm`] needs for a product of these sizes.
+impl<T> Matrix<'_, T> {
+    /// The same matrix behind a pointer, for reading `rows × cols` elements; neither is zero.
+    #[track_caller]
+    fn checked(&self, side: &str, rows: usize, cols: usize) -> Strided<T> {
+        let reach = |size: usize, stride: isize| isize::try_from(size - 1).ok()?.checked_mul(stride);
+        let (mut low, mut high) = (Some(0), Some(0));
+        for step in [reach(rows, self.row), reach(cols, self.col)] {
+            low = low.zip(step).and_then(|(low, step): (isize, isize)| low.checked_add(step.min(0)));
+            high = high.zip(step).and_then(|(high, step): (isize, isize)| high.checked_add(step.max(0)));
+        }
+        let inside = low.and_then(|low| self.offset.checked_add_signed(low)).is_some()
+            && high.and_then(|high| self.offset.checked_add_signed(high)).is_some_and(|last| last < self.data.len());
+        assert!(
+            inside,
+            "product: the {side} matrix of {rows}×{cols} elements with offset {} and strides {}, {} leaves its buffer of \
+             {} elements; take strides that stay inside",
+            self.offset,
+            self.row,
+            self.col,
+            self.data.len()
+        );
+        // The offset is inside: the range between `low` and `high` contains zero. A stride that is never taken may be
+        // anything, so it becomes what serves the kernels best.
+        let taken = |size: usize, stride: isize| if size == 1 { 1 } else { stride };
+        Strided {
+            data: self.data.as_ptr().wrapping_add(self.offset),
+            row: taken(rows, self.row),
+            col: taken(cols, self.col),
+        }
+    }
+}
+
+/// A number that matrices can be multiplied in: `f32` or `f64`.
+pub trait Gemm: kernel::Kernel {
+    /// Elements of scratch that [`Gemm::gemm`] needs for a product of these sizes; at most about a megabyte.
     fn workspace(m: usize, k: usize, n: usize) -> usize;
 
     /// `c = a·b` (or `c += a·b`), with `a` m×k, `b` k×n, and `c` m×n row-major without gaps.
+    ///
+    /// Never allocates. What the workspace holds before is never read, what it holds after is of no use.
+    /// With `k = 0` the product is zero; NaN and infinity propagate.
+    ///
+    /// # Panics
+    /// If a matrix leaves its buffer, c does not have m·n elements, or the workspace is smaller than
+    /// [`Gemm::workspace`] says.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::kernel::gemm::{Gemm, Matrix};
+    /// let a = Matrix { data: &[1.0, 2.0, 3.0, 4.0], offset: 0, row: 2, col: 1 };
+    /// let transposed = Matrix { row: 1, col: 2, ..a };
+    /// let mut workspace = vec![0.0; f64::workspace(2, 2, 2)];
+    /// let mut c = [0.0; 4];
+    /// f64::gemm(2, 2, 2, a, transposed, false, &mut c, &mut workspace);
+    /// assert_eq!(c, [5.0, 11.0, 11.0, 25.0]);
+    /// ```
     #[allow(clippy::too_many_arguments)]
+    #[track_caller]
     fn gemm(
         m: usize,
         k: usize,
@@ -32,34 +105,120 @@ pub trait Gemm: Sized {
     );
 }
 
-macro_rules! naive {
-    ($t:ty) => {
-        impl Gemm for $t {
-            fn workspace(_: usize, _: usize, _: usize) -> usize {
-                0
+impl<T: kernel::Kernel> Gemm for T {
+    fn workspace(m: usize, k: usize, n: usize) -> usize {
+        T::room(m, k, n)
+    }
+
+    fn gemm(
+        m: usize,
+        k: usize,
+        n: usize,
+        a: Matrix<'_, Self>,
+        b: Matrix<'_, Self>,
+        accumulate: bool,
+        c: &mut [Self],
+        workspace: &mut [Self],
+    ) {
+        if let Some(product) = checked(m, k, n, a, b, accumulate, c) {
+            let room = T::room(m, k, n);
+            assert!(
+                workspace.len() >= room,
+                "product: a workspace of {} elements for {m}×{k}×{n}; it needs {room}",
+                workspace.len()
+            );
+            // SAFETY: a and b stay inside their buffers and c has m·n elements; the workspace is large enough; the
+            // borrows of c and of the workspace are exclusive.
+            unsafe { T::run(&product, workspace.as_mut_ptr()) }
+        }
+    }
+}
+
+/// The product in pointers, after all checks; nothing if there is nothing to sum, and then c is as it should be.
+#[track_caller]
+fn checked<T: kernel::Kernel>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    accumulate: bool,
+    c: &mut [T],
+) -> Option<Product<T>> {
+    assert!(
+        m.checked_mul(n) == Some(c.len()),
+        "product: c has {} elements for {m}×{n}; it must have as many as the product",
+        c.len()
+    );
+    if c.is_empty() {
+        return None;
+    }
+    if k == 0 {
+        if !accumulate {
+            c.fill(T::default());
+        }
+        return None;
+    }
+    let (a, b) = (a.checked("left", m, k), b.checked("right", k, n));
+    Some(Product { m, k, n, a, b, accumulate, c: c.as_mut_ptr(), c_row: n as isize })
+}
+
+mod kernel {
+    use super::Product;
+
+    /// The kernels of one precision; sealed, because what is reached through pointers cannot be checked here.
+    pub trait Kernel: Copy + Default + Send + Sync + 'static {
+        /// Elements of workspace that `run` needs.
+        fn room(m: usize, k: usize, n: usize) -> usize;
+
+        /// Computes a product with the widest registers of the machine.
+        ///
+        /// # Safety
+        /// As for [`super::blocks::run`].
+        #[allow(private_interfaces)]
+        unsafe fn run(product: &Product<Self>, workspace: *mut Self);
+    }
+}
+
+/// Runs a body with `Registers` standing for the widest registers of the machine.
+macro_rules! dispatch {
+    ($t:ty, $registers:ident => $body:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        {
+            // The macro caches its answer in a static: one load and a test.
+            if std::arch::is_x86_feature_detected!("avx512f")
+                && std::arch::is_x86_feature_detected!("avx512vl")
+                && std::arch::is_x86_feature_detected!("avx512dq")
+                && std::arch::is_x86_feature_detected!("avx512bw")
+            {
+                type $registers = lanes::Avx512<$t>;
+                return $body;
             }
-            fn gemm(
-                m: usize,
-                k: usize,
-                n: usize,
-                a: Matrix<'_, Self>,
-                b: Matrix<'_, Self>,
-                accumulate: bool,
-                c: &mut [Self],
-                _: &mut [Self],
-            ) {
-                let at = |x: &Matrix<'_, Self>, i: usize, j: usize| {
-                    x.data[(x.offset as isize + i as isize * x.row + j as isize * x.col) as usize]
-                };
-                for i in 0..m {
-                    for j in 0..n {
-                        let sum: $t = (0..k).map(|l| at(&a, i, l) * at(&b, l, j)).sum();
-                        if accumulate { c[i * n + j] += sum } else { c[i * n + j] = sum }
-                    }
-                }
+            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                type $registers = lanes::Avx2<$t>;
+                return $body;
+            }
+        }
+        type $registers = Portable<$t>;
+        $body
+    }};
+}
+
+macro_rules! precision {
+    ($t:ty) => {
+        impl kernel::Kernel for $t {
+            #[inline]
+            fn room(m: usize, k: usize, n: usize) -> usize {
+                dispatch!($t, Registers => blocks::room::<Registers>(m, k, n))
+            }
+
+            #[allow(private_interfaces)]
+            unsafe fn run(product: &Product<$t>, workspace: *mut $t) {
+                // SAFETY: the caller's conditions; the instruction set was found on this machine.
+                dispatch!($t, Registers => unsafe { blocks::run::<Registers>(product, workspace) })
             }
         }
     };
 }
-naive!(f32);
-naive!(f64);
+precision!(f32);
+precision!(f64);

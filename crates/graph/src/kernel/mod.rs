@@ -5,6 +5,7 @@
 
 pub mod gemm;
 pub mod math;
+pub mod parallel;
 pub mod random;
 pub mod reduce;
 pub mod simd;

@@ -1,23 +1,71 @@
 //! Squares, square roots and powers.
 
+use super::arithmetic::Operand;
+use super::unary::unary;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Domain, Pointwise};
+use crate::tape::op::{Domain, Number, Pointwise};
 
-/// `√x`; the derivative at 0 is infinite.
+unary! {
+    /// `√x`; the derivative at 0 is infinite
+    Sqrt, sqrt: |x| x.sqrt(), slope |_x, y| 0.5 / y, domain Domain::POSITIVE,
+}
+
+unary! {
+    /// `1 / √x`, for `x > 0`
+    Rsqrt, rsqrt: |x| T::one() / x.sqrt(), slope |_x, y| y * y * y * -0.5, domain Domain::POSITIVE,
+}
+
+unary! {
+    /// `x²`
+    Square, square: |x| x * x, slope |x, _y| x * 2.0,
+}
+
+/// `xⁿ` for a whole number n.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Sqrt;
+struct PowI {
+    exponent: i32,
+}
 
-impl Pointwise for Sqrt {
-    const NAME: &'static str = "sqrt";
+impl Pointwise for PowI {
+    const NAME: &'static str = "powi";
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
-        x[0].sqrt()
+        x[0].powi(self.exponent)
     }
 
-    fn slope<'g>(&self, _x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
-        0.5 / y
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        match self.exponent {
+            0 => x[0].graph().zeros(x[0].shape()),
+            n => x[0].powi(n - 1) * f64::from(n),
+        }
+    }
+
+    fn domain(&self, _input: usize) -> Domain {
+        if self.exponent < 0 { Domain::POSITIVE } else { Domain::REAL }
+    }
+}
+
+/// `xᵖ` for a constant p.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct PowF {
+    exponent: Number,
+}
+
+impl Pointwise for PowF {
+    const NAME: &'static str = "powf";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0].powf(self.exponent.real())
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        match self.exponent.0 {
+            0.0 => x[0].graph().zeros(x[0].shape()),
+            p => x[0].powf(p - 1.0) * p,
+        }
     }
 
     fn domain(&self, _input: usize) -> Domain {
@@ -25,44 +73,91 @@ impl Pointwise for Sqrt {
     }
 }
 
-/// `x²`
+/// `xʸ`
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Square;
+struct Pow;
 
-impl Pointwise for Square {
-    const NAME: &'static str = "square";
+impl Pointwise for Pow {
+    const NAME: &'static str = "pow";
+    const ARITY: usize = 2;
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
-        x[0] * x[0]
+        x[0].powf(x[1])
     }
 
-    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
-        x[0] * 2.0
+    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
+        let (base, exponent) = (x[0], x[1]);
+        if input == 0 {
+            // Where the exponent is 0 the slope is 0, also at 0⁰, where 0·0⁻¹ would not be a number.
+            exponent * base.pow(exponent.equal(0.0).where_(1.0, exponent - 1.0))
+        } else {
+            // A base of 0 has slope 0 where the power is finite; a negative one has no real logarithm.
+            y * base.greater(0.0).where_(base, 1.0).ln()
+        }
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        if input == 0 { Domain::POSITIVE } else { Domain::REAL }
     }
 }
 
 impl<'g> Var<'g> {
-    /// `√x`
+    /// `xⁿ` for a whole number n
     #[track_caller]
-    pub fn sqrt(self) -> Var<'g> {
-        self.graph().call(Sqrt, &[self])
+    pub fn powi(self, exponent: i32) -> Var<'g> {
+        self.graph().call(PowI { exponent }, &[self])
     }
 
-    /// `x²`
+    /// `xᵖ` for a constant p; NaN for a negative x unless p is whole
     #[track_caller]
-    pub fn square(self) -> Var<'g> {
-        self.graph().call(Square, &[self])
+    pub fn powf(self, exponent: f64) -> Var<'g> {
+        self.graph().call(PowF { exponent: Number(exponent) }, &[self])
+    }
+
+    /// `xʸ`, with derivatives to both; that to y is taken as 0 where `x ≤ 0`
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn pow(self, exponent: impl Operand<'g>) -> Var<'g> {
+        self.pointwise(Pow, exponent)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::check::{assert_property, strategies::alike};
+    use crate::check::assert_property;
+    use crate::check::strategies::{alike, broadcastable};
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
 
     #[test]
     fn gradients() {
         assert_property(alike(1, 0.25..4.0), |x| x[0].sqrt());
+        assert_property(alike(1, 0.25..4.0), |x| x[0].rsqrt());
         assert_property(alike(1, -3.0..3.0), |x| x[0].square());
+        for exponent in [0, 1, 2, 5] {
+            assert_property(alike(1, -3.0..3.0), |x| x[0].powi(exponent) * x[0]);
+        }
+        assert_property(alike(1, 0.5..3.0), |x| x[0].powi(-3));
+        for exponent in [0.0, 0.5, 1.0, 2.5, -1.5] {
+            assert_property(alike(1, 0.25..3.0), |x| x[0].powf(exponent) * x[0]);
+        }
+        assert_property(broadcastable(vec![0.25..3.0, -2.0..2.0]), |x| x[0].pow(x[1]));
+        assert_property(alike(1, 0.25..3.0), |x| x[0].pow(x[0]));
+    }
+
+    #[test]
+    fn zero_to_the_zero_is_one_with_slopes_of_zero() {
+        let graph = Graph::new();
+        let (x, y) = (graph.constant(&Tensor::from([0.0])), graph.constant(&Tensor::from([0.0])));
+        let power = x.pow(y);
+        assert_eq!(graph.eval(power).unwrap().item(), 1.0);
+        for slope in graph.grad(power.sum(), &[x, y]).unwrap() {
+            assert_eq!(graph.eval(slope).unwrap().item(), 0.0);
+        }
+        let constant = graph.grad(x.powf(0.0).sum(), &[x]).unwrap()[0];
+        assert_eq!(graph.eval(constant).unwrap().item(), 0.0);
     }
 }

@@ -1,7 +1,252 @@
-//! Running a graph.
+//! Running a graph: compiled to a plan, or node by node.
+//!
+//! Compilation removes what is not needed, shares equal work ([`order`]), turns views into layouts and pointwise chains
+//! into loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between threads; a
+//! [`Session`] holds the memory of its runs.
 
+mod assign;
+mod build;
 mod feed;
+mod fused;
+mod memory;
+mod order;
 mod reference;
+mod session;
+mod unit;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::params::Param;
+use crate::tape::op::{AnyOp, Kind, Meta};
+use crate::tape::{Constant, Graph, NodeId, Tape, Var};
+use crate::tensor::Tensor;
+use assign::assign;
+use build::build;
+use feed::InputSpec;
+use unit::{Slot, SlotId, Unit};
 
 pub use feed::{Data, Feed};
 pub use reference::AnyTensor;
+pub use session::{Outputs, Session};
+
+/// A compiled graph: the work for chosen outputs, in order, with memory assigned. It has no precision: sessions in `f32`
+/// and `f64` may run one plan. Cheap to clone.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
+/// let mut params: Params = Params::new(0);
+/// let w = params.add("w", Tensor::from([2.0, 3.0]));
+/// let graph = Graph::new();
+/// let (x, w) = (graph.input("x", [2]), graph.param(&w));
+/// let loss = (w * x).sum();
+/// let gradient = graph.grad(loss, &[w])?[0];
+/// let mut session = Plan::new(&graph, &[loss, gradient])?.session();
+/// let x = Tensor::from([10.0, 100.0]);
+/// let outputs = session.run(&params, &Feed::new().with("x", &x))?;
+/// assert_eq!(outputs.real(0).item(), 320.0);
+/// assert_eq!(outputs.real(1).data(), [10.0, 100.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Plan {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ops: Vec<Arc<dyn AnyOp>>,
+    prologue: Vec<Unit>,
+    body: Vec<(Unit, NodeId)>,
+    /// For each unit of the body the node it stands for, as messages name it; only where a run can fail.
+    lines: Vec<String>,
+    inputs: Vec<InputSpec>,
+    /// All names that the graph declares; one that the plan does not read may be fed all the same.
+    declared: Vec<String>,
+    params: Vec<Param>,
+    real_constants: Vec<(SlotId, Tensor<f64>)>,
+    index_constants: Vec<(SlotId, Tensor<i64>)>,
+    outputs: Vec<Meta>,
+    real_slots: Vec<Slot>,
+    index_slots: Vec<Slot>,
+    real_arena: usize,
+    index_arena: usize,
+    real_kept: usize,
+    index_kept: usize,
+    anomaly: bool,
+    summary: Summary,
+}
+
+/// What a plan does and needs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Nodes of the graph that the plan runs, after equal ones are shared.
+    pub nodes: usize,
+    /// Pieces of work that they were made into.
+    pub units: usize,
+    /// Scalars in the parameters that the plan reads.
+    pub parameters: usize,
+    /// Multiply-adds of matrix products in one run.
+    pub multiply_adds: usize,
+    /// Elements of the arena.
+    pub arena: usize,
+    /// Elements of all values of ops: what a run without reuse and fusion would keep.
+    pub activations: usize,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = |elements: usize| format!("{:.1} KiB", elements as f64 * 4.0 / 1024.0);
+        writeln!(f, "nodes          {:>12}", self.nodes)?;
+        writeln!(f, "units          {:>12}", self.units)?;
+        writeln!(f, "parameters     {:>12}", self.parameters)?;
+        writeln!(f, "multiply-adds  {:>12}", self.multiply_adds)?;
+        writeln!(f, "arena          {:>12} in f32", bytes(self.arena))?;
+        write!(f, "activations    {:>12} in f32", bytes(self.activations))
+    }
+}
+
+impl Plan {
+    /// Compiles the work for the given outputs.
+    ///
+    /// # Errors
+    /// If an output needs the jvp of an op whose vjp is not linear in its cotangent.
+    ///
+    /// # Panics
+    /// If an output belongs to another graph.
+    pub fn new(graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
+        Self::compile(graph, outputs, true)
+    }
+
+    /// [`Plan::new`] without fusion, for a search: a run stops at the first value that is NaN or infinite and names the
+    /// op, its scope, the line that made it and the ranges of its inputs.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.input("x", [2]);
+    /// let y = graph.scope("loss", || (x - 1.0).recip());
+    /// let mut session = Plan::with_anomaly_checks(&graph, &[y])?.session::<f64>();
+    /// let error = session.run(&Params::new(0), &Feed::new().with("x", &Tensor::from([2.0, 1.0]))).unwrap_err();
+    /// assert!(error.to_string().starts_with("`recip` in scope `loss` at "));
+    /// assert!(error.to_string().ends_with("gave inf at element 1; its inputs range over [0, 1]"));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    pub fn with_anomaly_checks(graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
+        Self::compile(graph, outputs, false)
+    }
+
+    fn compile(graph: &Graph, outputs: &[Var<'_>], fuse: bool) -> Result<Self, Error> {
+        for output in outputs {
+            assert!(std::ptr::eq(output.graph, graph), "an output belongs to another graph");
+        }
+        let tape = &*graph.tape();
+        let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
+        let drafts = build(tape, &values, fuse)?;
+        let mut summary = Summary {
+            nodes: drafts.nodes,
+            activations: drafts.activations,
+            multiply_adds: drafts.multiply_adds,
+            ..Summary::default()
+        };
+        let assigned = assign(tape, drafts);
+        summary.units = assigned.body.len();
+        summary.arena = assigned.real.arena_size();
+        let line = |(unit, node): &(Unit, NodeId)| match unit {
+            Unit::Kernel { .. } => tape.describe(*node),
+            _ if !fuse => tape.describe(*node),
+            _ => String::new(),
+        };
+        // Only leaves that the plan reads need to be fed.
+        let mut numbers = Renumbered::default();
+        let (mut real_slots, mut index_slots) = (assigned.real.slots.clone(), assigned.index.slots.clone());
+        real_slots.iter_mut().chain(&mut index_slots).for_each(|slot| numbers.renumber(slot));
+        let inputs: Vec<InputSpec> = numbers.inputs.iter().map(|&input| reference::input_spec(tape, input)).collect();
+        let params: Vec<Param> = numbers.params.iter().map(|&param| tape.params[param as usize].0.clone()).collect();
+        summary.parameters = params.iter().map(|param| param.shape().len()).sum();
+        let (real_constants, index_constants) = constants(tape, &assigned.constants);
+        let inner = Inner {
+            ops: tape.ops.clone(),
+            lines: assigned.body.iter().map(line).collect(),
+            prologue: assigned.prologue,
+            body: assigned.body,
+            inputs,
+            declared: tape.inputs.iter().map(|(name, _)| name.clone()).collect(),
+            params,
+            real_constants,
+            index_constants,
+            outputs: outputs.iter().map(|output| tape.meta(output.value).clone()).collect(),
+            real_arena: assigned.real.arena_size(),
+            index_arena: assigned.index.arena_size(),
+            real_kept: assigned.real.kept,
+            index_kept: assigned.index.kept,
+            real_slots,
+            index_slots,
+            anomaly: !fuse,
+            summary,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the plan does and needs.
+    pub fn summary(&self) -> &Summary {
+        &self.inner.summary
+    }
+
+    /// The parameters that the plan reads.
+    pub fn params(&self) -> &[Param] {
+        &self.inner.params
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.summary.fmt(f)
+    }
+}
+
+/// Inputs and parameters of the tape that a plan reads, in the plan's own numbering.
+#[derive(Default)]
+struct Renumbered {
+    inputs: Vec<u32>,
+    params: Vec<u32>,
+}
+
+impl Renumbered {
+    fn renumber(&mut self, slot: &mut Slot) {
+        let (list, number) = match &mut slot.place {
+            unit::Place::Input(number) => (&mut self.inputs, number),
+            unit::Place::Param(number) => (&mut self.params, number),
+            _ => return,
+        };
+        let known = list.iter().position(|other| other == number);
+        let own = known.unwrap_or_else(|| {
+            list.push(*number);
+            list.len() - 1
+        });
+        *number = own as u32;
+    }
+}
+
+/// Constants of each kind with their slots.
+type Constants = (Vec<(SlotId, Tensor<f64>)>, Vec<(SlotId, Tensor<i64>)>);
+
+fn constants(tape: &Tape, placed: &[(u32, Kind, SlotId)]) -> Constants {
+    let (mut real, mut index) = (Vec::new(), Vec::new());
+    for &(constant, _, slot) in placed {
+        match &tape.constants[constant as usize] {
+            Constant::Scalar(value) => real.push((slot, Tensor::scalar(*value))),
+            Constant::Real(tensor) => real.push((slot, tensor.clone())),
+            Constant::Index(tensor) => index.push((slot, tensor.clone())),
+        }
+    }
+    (real, index)
+}
+
+#[cfg(test)]
+mod tests;

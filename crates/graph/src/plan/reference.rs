@@ -204,7 +204,7 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
         Form::Pointwise => {
             let arrays: SmallVec<[&[T]; 4]> = inputs.iter().map(|input| input.real().data()).collect();
             let mut output = Tensor::zeros(node.outputs[0].shape.clone());
-            T::block(op, &arrays, output.data_mut());
+            T::op_block(op, &arrays, output.data_mut());
             Ok(smallvec::smallvec![AnyTensor::Real(output)])
         }
         Form::Product => {
@@ -230,7 +230,7 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
                 outputs: &mut memory,
                 output_shapes: &output_shapes,
             };
-            T::run(op, &mut work)?;
+            T::op_run(op, &mut work)?;
             drop(memory);
             Ok(outputs)
         }

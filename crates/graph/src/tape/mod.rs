@@ -6,6 +6,7 @@
 mod lowered;
 pub(crate) mod op;
 mod var;
+mod visit;
 
 use std::cell::{Ref, RefCell};
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::tensor::Tensor;
 use lowered::WithRule;
 use op::{AnyOp, Form, Meta, Metas, Op, Vars, op_hash};
 pub use var::Var;
+pub use visit::{Edge, Edges, GraphView, Nodes};
 
 /// The number of a node on the tape.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

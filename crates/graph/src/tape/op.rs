@@ -587,26 +587,26 @@ impl<O: Op> AnyOp for O {
 /// Picks the kernel of an op for one precision.
 #[doc(hidden)]
 pub trait Dispatch: Sized {
-    fn block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]);
-    fn run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String>;
+    fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]);
+    fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String>;
 }
 
 impl Dispatch for f32 {
-    fn block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
+    fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
         op.block_f32(x, y);
     }
 
-    fn run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
+    fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
         op.run_f32(work)
     }
 }
 
 impl Dispatch for f64 {
-    fn block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
+    fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
         op.block_f64(x, y);
     }
 
-    fn run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
+    fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
         op.run_f64(work)
     }
 }

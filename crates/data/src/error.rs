@@ -1,0 +1,158 @@
+//! What can be wrong with a data file: which file, what was found in it, and what was expected.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gradus_graph::Shape;
+
+/// A data file that could not be read. Its text is one sentence that begins with the file.
+///
+/// # Example
+/// ```
+/// use gradus_data::{Problem, mnist};
+/// let error = mnist::read_labels("no/such/file").unwrap_err();
+/// assert!(error.to_string().starts_with("no/such/file: cannot be read: "));
+/// assert!(matches!(error.problem(), Problem::Io(_)));
+/// ```
+#[derive(Debug)]
+pub struct Error {
+    path: PathBuf,
+    problem: Problem,
+}
+
+impl Error {
+    pub(crate) fn new(path: &Path, problem: Problem) -> Self {
+        Self { path: path.to_owned(), problem }
+    }
+
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is wrong with it.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.problem)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// What is wrong with a data file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The operating system does not give the file.
+    Io(io::Error),
+    /// The file begins as gzip does and goes on otherwise, or ends early.
+    Gzip(io::Error),
+    /// The header is cut short.
+    Header {
+        /// The length of the header in bytes.
+        expected: usize,
+        /// The bytes there are.
+        found: usize,
+    },
+    /// The first two bytes are not those of an IDX file.
+    Magic([u8; 2]),
+    /// The third byte stands for no element type.
+    ElementType(u8),
+    /// The sizes in the header multiply to more than memory can address.
+    TooLarge {
+        /// The sizes in the header.
+        shape: Shape,
+        /// The element type in the header.
+        element: &'static str,
+    },
+    /// There are fewer or more bytes of elements than the header tells.
+    Length {
+        /// The sizes in the header.
+        shape: Shape,
+        /// The element type in the header.
+        element: &'static str,
+        /// The bytes that such elements take.
+        expected: usize,
+        /// The bytes after the header.
+        found: u64,
+    },
+    /// Images were asked for, and the file holds something else.
+    NotImages {
+        /// The sizes in the header.
+        shape: Shape,
+        /// The element type in the header.
+        element: &'static str,
+    },
+    /// Labels were asked for, and the file holds something else.
+    NotLabels {
+        /// The sizes in the header.
+        shape: Shape,
+        /// The element type in the header.
+        element: &'static str,
+    },
+    /// The file of labels has not one label for each image.
+    Unpaired {
+        /// The number of labels.
+        labels: usize,
+        /// The number of images.
+        images: usize,
+        /// The file with the images.
+        images_path: PathBuf,
+    },
+    /// The folder lacks one of the files.
+    Missing {
+        /// The usual name of that file.
+        name: &'static str,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "cannot be read: {error}"),
+            Self::Gzip(error) => write!(f, "the gzip data are damaged: {error}"),
+            Self::Header { expected, found } => {
+                write!(f, "the header of an IDX file like this takes {expected} bytes; the file has {found}")
+            }
+            Self::Magic([first, second]) => {
+                write!(f, "an IDX file begins with the bytes 00 00; this one begins with {first:02x} {second:02x}")
+            }
+            Self::ElementType(code) => write!(
+                f,
+                "unknown element type {code:02x}; IDX has 08 (u8), 09 (i8), 0b (i16), 0c (i32), 0d (f32) and 0e (f64)"
+            ),
+            Self::TooLarge { shape, element } => {
+                write!(f, "the header tells of {element} elements of shape {shape}, more than memory can address")
+            }
+            Self::Length { shape, element, expected, found } => {
+                let verdict = if *found < *expected as u64 { "the file is cut short" } else { "something is appended" };
+                write!(
+                    f,
+                    "{element} elements of shape {shape} take {expected} bytes after the header, \
+                     where {found} were found: {verdict}"
+                )
+            }
+            Self::NotImages { shape, element } => write!(
+                f,
+                "images are u8 elements with at least three axes (image, row, column); \
+                 the file holds {element} elements of shape {shape}"
+            ),
+            Self::NotLabels { shape, element } => {
+                write!(f, "labels are integers along one axis; the file holds {element} elements of shape {shape}")
+            }
+            Self::Unpaired { labels, images, images_path } => {
+                write!(f, "one label for each image is expected; {labels} labels were found, and {images} images in ")?;
+                write!(f, "{}", images_path.display())
+            }
+            Self::Missing { name } => write!(f, "the folder has no file {name}, plain or with the ending .gz"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}

@@ -1,0 +1,32 @@
+//! Data for Gradus: labelled rows, batches of them, and where they come from.
+//!
+//! A [`Dataset`] pairs a tensor of inputs with a tensor of targets, row by row, and cuts them into batches. The
+//! handwritten [`digits`] are built in; [`mnist`] reads files in the format of MNIST, and [`idx`] any file of that kind.
+//!
+//! # Example
+//! ```
+//! use gradus_data::{Split, digits};
+//!
+//! let Split { train, test } = digits::load();
+//! for epoch in 0..2 {
+//!     for batch in train.batches(32).shuffled(7, epoch).drop_last() {
+//!         assert_eq!(batch.inputs.shape().sizes(), [32, 8, 8]);
+//!         assert_eq!(batch.targets.shape().sizes(), [32]);
+//!     }
+//! }
+//! assert_eq!(test.full_batch().len(), 360);
+//! ```
+
+mod batches;
+mod dataset;
+pub mod digits;
+mod error;
+pub mod idx;
+pub mod mnist;
+mod shuffle;
+mod split;
+
+pub use batches::{Batch, Batches};
+pub use dataset::Dataset;
+pub use error::{Error, Problem};
+pub use split::Split;

@@ -1,0 +1,431 @@
+//! The vector registers that a product is computed in, one implementation per instruction set and precision.
+//!
+//! [`Lanes`] is the vocabulary that the tile kernel and the packing are written in: load, splat, multiply and add,
+//! store, and the transposition of a square of numbers on its way from memory to a packed panel. Its methods are
+//! inlined into functions that carry the `#[target_feature]`, which are [`Lanes::tile`] and [`Lanes::pack`].
+//! `HEIGHT` and `vectors` say how large a tile may be before its sums no longer fit into the registers.
+//!
+//! Safety: every method needs a machine with the instruction set that the type stands for, which [`super::dispatch`]
+//! has checked, and pointers that are valid for what it reads or writes.
+
+#![allow(unsafe_code)] // Vector intrinsics and raw pointers; the conditions are the ones stated above.
+
+use super::panel::{self, Panel, Tile};
+
+/// A function that computes one tile.
+pub(super) type Kernel<T> = unsafe fn(&Tile<T>);
+
+/// An instruction set, seen as registers of `WIDTH` numbers.
+pub(super) trait Lanes: Copy {
+    /// The number in one lane.
+    type Scalar: Copy + 'static;
+    /// A register.
+    type Vector: Copy;
+    /// Which lanes of a register take part in a load or a store.
+    type Mask: Copy;
+    /// Numbers in a register.
+    const WIDTH: usize;
+    /// The most rows of a tile.
+    const HEIGHT: usize;
+
+    /// The most registers side by side in a tile of so many rows; a power of two that never grows with `height`.
+    fn vectors(height: usize) -> usize;
+    /// The kernel of a tile of `height` rows and `vectors` registers.
+    fn kernel(height: usize, vectors: usize) -> Kernel<Self::Scalar>;
+    /// Packs a panel; see [`panel::pack`].
+    unsafe fn pack(panel: &Panel<Self::Scalar>);
+    /// Computes a tile of `H` rows and `V` registers; see [`panel::tile`].
+    unsafe fn tile<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>);
+
+    /// The first `count` lanes, with `1 <= count <= WIDTH`.
+    unsafe fn mask(count: usize) -> Self::Mask;
+    unsafe fn zero() -> Self::Vector;
+    unsafe fn splat(from: *const Self::Scalar) -> Self::Vector;
+    unsafe fn load(from: *const Self::Scalar) -> Self::Vector;
+    /// Zero where the mask has no lane; reads nothing there.
+    unsafe fn load_part(from: *const Self::Scalar, mask: Self::Mask) -> Self::Vector;
+    unsafe fn store(to: *mut Self::Scalar, x: Self::Vector);
+    /// Writes nothing where the mask has no lane.
+    unsafe fn store_part(to: *mut Self::Scalar, x: Self::Vector, mask: Self::Mask);
+    unsafe fn add(x: Self::Vector, y: Self::Vector) -> Self::Vector;
+    /// `x·y + sum`, rounded once wherever the machine can.
+    unsafe fn multiply_add(x: Self::Vector, y: Self::Vector, sum: Self::Vector) -> Self::Vector;
+    unsafe fn prefetch(from: *const Self::Scalar);
+
+    /// Reads `WIDTH` numbers from each of `WIDTH` rows and writes column `x` of them at `to + x·pitch`.
+    unsafe fn transpose(rows: impl Fn(usize) -> *const Self::Scalar, to: *mut Self::Scalar, pitch: usize);
+}
+
+/// Lists the tiles of an instruction set: each height with its numbers of registers.
+macro_rules! kernels {
+    ($($height:literal: $($vectors:literal)+;)+) => {
+        #[inline(always)]
+        fn kernel(height: usize, vectors: usize) -> Kernel<Self::Scalar> {
+            match (height, vectors) {
+                $($(($height, $vectors) => Self::tile::<$height, $vectors>,)+)+
+                _ => unreachable!("no kernel for {height} rows of {vectors} registers"),
+            }
+        }
+    };
+}
+
+/// The methods that compile the shared code for one instruction set.
+macro_rules! compiled {
+    ($($features:literal)?) => {
+        $(#[target_feature(enable = $features)])?
+        unsafe fn pack(panel: &Panel<Self::Scalar>) {
+            // SAFETY: the caller's conditions are the same.
+            unsafe { panel::pack::<Self>(panel) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn tile<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>) {
+            // SAFETY: the caller's conditions are the same.
+            unsafe { panel::tile::<Self, H, V>(tile) }
+        }
+    };
+}
+
+/// Registers of the oldest machine: arrays that the compiler turns into whatever vectors it knows of.
+#[derive(Clone, Copy)]
+pub(super) struct Portable<T>(std::marker::PhantomData<T>);
+
+macro_rules! portable {
+    ($t:ty, $width:literal) => {
+        impl Lanes for Portable<$t> {
+            type Scalar = $t;
+            type Vector = [$t; $width];
+            type Mask = usize;
+            const WIDTH: usize = $width;
+            const HEIGHT: usize = 4;
+
+            fn vectors(_: usize) -> usize {
+                2
+            }
+            kernels! { 1: 1 2; 2: 1 2; 3: 1 2; 4: 1 2; }
+            compiled! {}
+
+            #[inline(always)]
+            unsafe fn mask(count: usize) -> usize {
+                count
+            }
+            #[inline(always)]
+            unsafe fn zero() -> Self::Vector {
+                [0.0; $width]
+            }
+            #[inline(always)]
+            unsafe fn splat(from: *const $t) -> Self::Vector {
+                // SAFETY: the caller's pointer is valid.
+                [unsafe { *from }; $width]
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $t) -> Self::Vector {
+                // SAFETY: the caller's pointer is valid for `WIDTH` numbers; the read needs no alignment.
+                unsafe { from.cast::<Self::Vector>().read_unaligned() }
+            }
+            #[inline(always)]
+            unsafe fn load_part(from: *const $t, mask: usize) -> Self::Vector {
+                // SAFETY: the caller's pointer is valid for the lanes of the mask.
+                unsafe {
+                    if mask == $width {
+                        return Self::load(from);
+                    }
+                    let mut x = Self::zero();
+                    for lane in 0..mask {
+                        x[lane] = *from.add(lane);
+                    }
+                    x
+                }
+            }
+            #[inline(always)]
+            unsafe fn store(to: *mut $t, x: Self::Vector) {
+                // SAFETY: the caller's pointer is valid for `WIDTH` numbers; the write needs no alignment.
+                unsafe { to.cast::<Self::Vector>().write_unaligned(x) }
+            }
+            #[inline(always)]
+            unsafe fn store_part(to: *mut $t, x: Self::Vector, mask: usize) {
+                for lane in 0..mask {
+                    // SAFETY: the caller's pointer is valid for the lanes of the mask.
+                    unsafe { *to.add(lane) = x[lane] }
+                }
+            }
+            #[inline(always)]
+            unsafe fn add(x: Self::Vector, y: Self::Vector) -> Self::Vector {
+                std::array::from_fn(|lane| x[lane] + y[lane])
+            }
+            #[inline(always)]
+            unsafe fn multiply_add(x: Self::Vector, y: Self::Vector, sum: Self::Vector) -> Self::Vector {
+                // Where the machine cannot fuse, `mul_add` would be a slow call of the C library.
+                if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+                    std::array::from_fn(|lane| x[lane].mul_add(y[lane], sum[lane]))
+                } else {
+                    std::array::from_fn(|lane| x[lane] * y[lane] + sum[lane])
+                }
+            }
+            #[inline(always)]
+            unsafe fn prefetch(_: *const $t) {}
+
+            #[inline(always)]
+            unsafe fn transpose(rows: impl Fn(usize) -> *const $t, to: *mut $t, pitch: usize) {
+                for lane in 0..$width {
+                    let row = rows(lane);
+                    for x in 0..$width {
+                        // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+                        unsafe { *to.add(x * pitch + lane) = *row.add(x) }
+                    }
+                }
+            }
+        }
+    };
+}
+portable!(f32, 4);
+portable!(f64, 2);
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+    use std::marker::PhantomData;
+
+    use super::{Kernel, Lanes, Panel, Tile, panel};
+
+    /// 32 registers of 512 bits.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512<T>(PhantomData<T>);
+
+    /// 16 registers of 256 bits.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2<T>(PhantomData<T>);
+
+    /// The methods that differ between instruction sets only by the names of the intrinsics.
+    macro_rules! intrinsics {
+        ($t:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
+            // SAFETY of all: the machine has the instructions and the pointers are valid, as the trait demands.
+            #[inline(always)]
+            unsafe fn zero() -> Self::Vector {
+                unsafe { $zero() }
+            }
+            #[inline(always)]
+            unsafe fn splat(from: *const $t) -> Self::Vector {
+                unsafe { $splat(*from) }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $t) -> Self::Vector {
+                unsafe { $load(from) }
+            }
+            #[inline(always)]
+            unsafe fn store(to: *mut $t, x: Self::Vector) {
+                unsafe { $store(to, x) }
+            }
+            #[inline(always)]
+            unsafe fn add(x: Self::Vector, y: Self::Vector) -> Self::Vector {
+                unsafe { $add(x, y) }
+            }
+            #[inline(always)]
+            unsafe fn multiply_add(x: Self::Vector, y: Self::Vector, sum: Self::Vector) -> Self::Vector {
+                unsafe { $fma(x, y, sum) }
+            }
+            #[inline(always)]
+            unsafe fn prefetch(from: *const $t) {
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            }
+        };
+    }
+
+    macro_rules! avx512 {
+        ($t:ty, $vector:ty, $mask:ty, $width:literal, $load_part:ident, $store_part:ident, $($name:ident)+) => {
+            type Scalar = $t;
+            type Vector = $vector;
+            type Mask = $mask;
+            const WIDTH: usize = $width;
+            const HEIGHT: usize = 14;
+
+            #[inline(always)]
+            fn vectors(height: usize) -> usize {
+                match height {
+                    0..=3 => 8,
+                    4..=6 => 4,
+                    _ => 2,
+                }
+            }
+            kernels! {
+                1: 1 2 4 8; 2: 1 2 4 8; 3: 1 2 4 8; 4: 1 2 4; 5: 1 2 4; 6: 1 2 4; 7: 1 2;
+                8: 1 2; 9: 1 2; 10: 1 2; 11: 1 2; 12: 1 2; 13: 1 2; 14: 1 2;
+            }
+            compiled! { "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma" }
+            intrinsics! { $t, $($name),+ }
+
+            #[inline(always)]
+            unsafe fn mask(count: usize) -> $mask {
+                <$mask>::MAX >> ($width - count)
+            }
+            #[inline(always)]
+            unsafe fn load_part(from: *const $t, mask: $mask) -> $vector {
+                // SAFETY: as the trait demands; lanes outside the mask are not read.
+                unsafe { $load_part(mask, from) }
+            }
+            #[inline(always)]
+            unsafe fn store_part(to: *mut $t, x: $vector, mask: $mask) {
+                // SAFETY: as the trait demands; lanes outside the mask are not written.
+                unsafe { $store_part(to, mask, x) }
+            }
+        };
+    }
+
+    macro_rules! avx2 {
+        ($t:ty, $vector:ty, $lane:ty, $width:literal, $load_part:ident, $store_part:ident, $($name:ident)+) => {
+            type Scalar = $t;
+            type Vector = $vector;
+            type Mask = __m256i;
+            const WIDTH: usize = $width;
+            const HEIGHT: usize = 6;
+
+            #[inline(always)]
+            fn vectors(height: usize) -> usize {
+                if height <= 3 { 4 } else { 2 }
+            }
+            kernels! { 1: 1 2 4; 2: 1 2 4; 3: 1 2 4; 4: 1 2; 5: 1 2; 6: 1 2; }
+            compiled! { "avx2,fma" }
+            intrinsics! { $t, $($name),+ }
+
+            #[inline(always)]
+            unsafe fn mask(count: usize) -> __m256i {
+                // A window into a row of ones followed by zeros.
+                const ONES: [$lane; 2 * $width] = {
+                    let mut ones = [0; 2 * $width];
+                    let mut lane = 0;
+                    while lane < $width {
+                        ones[lane] = -1;
+                        lane += 1;
+                    }
+                    ones
+                };
+                // SAFETY: `count` is at most the width, so that the window lies inside the row.
+                unsafe { _mm256_loadu_si256(ONES.as_ptr().add($width - count).cast()) }
+            }
+            #[inline(always)]
+            unsafe fn load_part(from: *const $t, mask: __m256i) -> $vector {
+                // SAFETY: as the trait demands; lanes outside the mask are not read.
+                unsafe { $load_part(from, mask) }
+            }
+            #[inline(always)]
+            unsafe fn store_part(to: *mut $t, x: $vector, mask: __m256i) {
+                // SAFETY: as the trait demands; lanes outside the mask are not written.
+                unsafe { $store_part(to, mask, x) }
+            }
+        };
+    }
+
+    // The transpositions below fill each 128-bit part of a register from another row while loading, so that what
+    // remains are shuffles inside those parts, half as many as a transposition in registers needs.
+
+    impl Lanes for Avx512<f32> {
+        avx512! {
+            f32, __m512, __mmask16, 16, _mm512_maskz_loadu_ps, _mm512_mask_storeu_ps,
+            _mm512_setzero_ps _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_fmadd_ps
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f32, to: *mut f32, pitch: usize) {
+            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            unsafe {
+                for part in 0..4 {
+                    let load = |row: usize| {
+                        let x = _mm512_castps128_ps512(_mm_loadu_ps(rows(row).add(4 * part)));
+                        let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(rows(row + 4).add(4 * part)));
+                        let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(rows(row + 8).add(4 * part)));
+                        _mm512_insertf32x4::<3>(x, _mm_loadu_ps(rows(row + 12).add(4 * part)))
+                    };
+                    let [x, y, z, w] = [load(0), load(1), load(2), load(3)];
+                    let (low, high) = (_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y));
+                    let (low2, high2) = (_mm512_unpacklo_ps(z, w), _mm512_unpackhi_ps(z, w));
+                    let to = to.add(4 * part * pitch);
+                    _mm512_storeu_ps(to, _mm512_shuffle_ps::<0x44>(low, low2));
+                    _mm512_storeu_ps(to.add(pitch), _mm512_shuffle_ps::<0xEE>(low, low2));
+                    _mm512_storeu_ps(to.add(2 * pitch), _mm512_shuffle_ps::<0x44>(high, high2));
+                    _mm512_storeu_ps(to.add(3 * pitch), _mm512_shuffle_ps::<0xEE>(high, high2));
+                }
+            }
+        }
+    }
+
+    impl Lanes for Avx512<f64> {
+        avx512! {
+            f64, __m512d, __mmask8, 8, _mm512_maskz_loadu_pd, _mm512_mask_storeu_pd,
+            _mm512_setzero_pd _mm512_set1_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_add_pd _mm512_fmadd_pd
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f64, to: *mut f64, pitch: usize) {
+            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            unsafe {
+                for part in 0..4 {
+                    let load = |row: usize| {
+                        let x = _mm512_castpd128_pd512(_mm_loadu_pd(rows(row).add(2 * part)));
+                        let x = _mm512_insertf64x2::<1>(x, _mm_loadu_pd(rows(row + 2).add(2 * part)));
+                        let x = _mm512_insertf64x2::<2>(x, _mm_loadu_pd(rows(row + 4).add(2 * part)));
+                        _mm512_insertf64x2::<3>(x, _mm_loadu_pd(rows(row + 6).add(2 * part)))
+                    };
+                    let (x, y) = (load(0), load(1));
+                    let to = to.add(2 * part * pitch);
+                    _mm512_storeu_pd(to, _mm512_unpacklo_pd(x, y));
+                    _mm512_storeu_pd(to.add(pitch), _mm512_unpackhi_pd(x, y));
+                }
+            }
+        }
+    }
+
+    impl Lanes for Avx2<f32> {
+        avx2! {
+            f32, __m256, i32, 8, _mm256_maskload_ps, _mm256_maskstore_ps,
+            _mm256_setzero_ps _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_fmadd_ps
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f32, to: *mut f32, pitch: usize) {
+            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            unsafe {
+                for part in 0..2 {
+                    let load = |row: usize| {
+                        let x = _mm256_castps128_ps256(_mm_loadu_ps(rows(row).add(4 * part)));
+                        _mm256_insertf128_ps::<1>(x, _mm_loadu_ps(rows(row + 4).add(4 * part)))
+                    };
+                    let [x, y, z, w] = [load(0), load(1), load(2), load(3)];
+                    let (low, high) = (_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y));
+                    let (low2, high2) = (_mm256_unpacklo_ps(z, w), _mm256_unpackhi_ps(z, w));
+                    let to = to.add(4 * part * pitch);
+                    _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(low, low2));
+                    _mm256_storeu_ps(to.add(pitch), _mm256_shuffle_ps::<0xEE>(low, low2));
+                    _mm256_storeu_ps(to.add(2 * pitch), _mm256_shuffle_ps::<0x44>(high, high2));
+                    _mm256_storeu_ps(to.add(3 * pitch), _mm256_shuffle_ps::<0xEE>(high, high2));
+                }
+            }
+        }
+    }
+
+    impl Lanes for Avx2<f64> {
+        avx2! {
+            f64, __m256d, i64, 4, _mm256_maskload_pd, _mm256_maskstore_pd,
+            _mm256_setzero_pd _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_fmadd_pd
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f64, to: *mut f64, pitch: usize) {
+            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            unsafe {
+                for part in 0..2 {
+                    let load = |row: usize| {
+                        let x = _mm256_castpd128_pd256(_mm_loadu_pd(rows(row).add(2 * part)));
+                        _mm256_insertf128_pd::<1>(x, _mm_loadu_pd(rows(row + 2).add(2 * part)))
+                    };
+                    let (x, y) = (load(0), load(1));
+                    let to = to.add(2 * part * pitch);
+                    _mm256_storeu_pd(to, _mm256_unpacklo_pd(x, y));
+                    _mm256_storeu_pd(to.add(pitch), _mm256_unpackhi_pd(x, y));
+                }
+            }
+        }
+    }
+}

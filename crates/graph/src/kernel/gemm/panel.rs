@@ -1,0 +1,155 @@
+//! The two inner loops of a product: packing a panel, and computing a tile from two panels.
+//!
+//! A tile is a small block of c whose sums stay in registers while the loop runs over k: at every step it takes one
+//! number from each of its rows of a, and as many registers of one row of b as it is wide. Its rows of a may lie at
+//! any strides; its rows of b must be contiguous. A packed panel holds, step after step of k, the numbers of the lanes
+//! (columns of b, or rows of a) side by side, padded to whole registers; what the padding holds never reaches c.
+//!
+//! Order of sums: every element of c starts from zero, takes one multiply-add for each step, in order, and is then
+//! written to c or added to it. Neither the size of the tile nor the element's place in it plays a part.
+
+#![allow(unsafe_code)] // Raw pointers; whoever makes a `Panel` or a `Tile` answers for them.
+
+use super::lanes::Lanes;
+
+/// A panel to be packed: lane `x` of step `l` is at `from + l·step + x·lane`, and goes to `to + l·pitch + x`.
+pub(super) struct Panel<T> {
+    pub(super) from: *const T,
+    pub(super) step: isize,
+    pub(super) lane: isize,
+    /// How many steps.
+    pub(super) steps: usize,
+    /// How many lanes; at least one.
+    pub(super) lanes: usize,
+    /// Room for `steps · pitch` numbers.
+    pub(super) to: *mut T,
+    /// A multiple of the width of a register, and at least `lanes`.
+    pub(super) pitch: usize,
+}
+
+/// A tile to be computed: `c = a·b`, or `c += a·b`.
+pub(super) struct Tile<T> {
+    pub(super) steps: usize,
+    pub(super) a: *const T,
+    pub(super) a_row: isize,
+    pub(super) a_col: isize,
+    pub(super) b: *const T,
+    pub(super) b_row: isize,
+    pub(super) c: *mut T,
+    pub(super) c_row: isize,
+    /// Columns: more than all registers but the last hold, and at most what all hold.
+    pub(super) width: usize,
+    /// Whether to add to c.
+    pub(super) accumulate: bool,
+}
+
+/// Packs a panel.
+///
+/// # Safety
+/// The machine has the instructions of `L`; every lane of every step can be read, and `to` has room for all steps.
+#[inline(always)]
+pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
+    let Panel { from, step, lane, steps, lanes, to, pitch } = *panel;
+    // SAFETY: all reads are at lanes below `lanes` and steps below `steps`. All writes are at steps below `steps`, in
+    // whole registers that start at multiples of the width below `lanes`, hence below `pitch`.
+    unsafe {
+        if lane == 1 {
+            let whole = (lanes - 1) / L::WIDTH * L::WIDTH;
+            let mask = L::mask(lanes - whole);
+            for l in 0..steps {
+                let (from, to) = (from.offset(l as isize * step), to.add(l * pitch));
+                for x in (0..whole).step_by(L::WIDTH) {
+                    L::store(to.add(x), L::load(from.add(x)));
+                }
+                L::store(to.add(whole), L::load_part(from.add(whole), mask));
+            }
+        } else if step == 1 && steps >= L::WIDTH {
+            for first in (0..lanes).step_by(L::WIDTH) {
+                let from = from.offset(first as isize * lane);
+                // A lane that is padding repeats the last one that is not.
+                let last = lanes - first - 1;
+                for l in (0..steps).step_by(L::WIDTH) {
+                    // The last square reaches back over steps that are packed already.
+                    let l = l.min(steps - L::WIDTH);
+                    let from = from.add(l);
+                    let to = to.add(l * pitch + first);
+                    if last + 1 >= L::WIDTH {
+                        L::transpose(|x| from.offset(x as isize * lane), to, pitch);
+                    } else {
+                        L::transpose(|x| from.offset(x.min(last) as isize * lane), to, pitch);
+                    }
+                }
+            }
+        } else {
+            for l in 0..steps {
+                let (from, to) = (from.offset(l as isize * step), to.add(l * pitch));
+                for x in 0..lanes {
+                    *to.add(x) = *from.offset(x as isize * lane);
+                }
+            }
+        }
+    }
+}
+
+/// Computes a tile of `H` rows and `V` registers.
+///
+/// # Safety
+/// The machine has the instructions of `L`; the `H` rows of a and the `width` columns of b can be read at every step,
+/// and the `H × width` places of c can be read and written and overlap with neither.
+#[inline(always)]
+pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
+    let size = size_of::<L::Scalar>() as isize;
+    let row = tile.a_row * size;
+    let whole = (V - 1) * L::WIDTH;
+    // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
+    unsafe {
+        let mask = L::mask(tile.width - whole);
+        if tile.accumulate && tile.steps >= 32 {
+            for i in 0..H {
+                for v in 0..V {
+                    L::prefetch(tile.c.offset(i as isize * tile.c_row).wrapping_add(v * L::WIDTH));
+                }
+            }
+        }
+        let mut sums = [[L::zero(); V]; H];
+        let (mut a, mut b) = (tile.a, tile.b);
+        for _ in 0..tile.steps {
+            let mut line = [L::zero(); V];
+            for v in 0..V - 1 {
+                line[v] = L::load(b.add(v * L::WIDTH));
+            }
+            line[V - 1] = L::load_part(b.add(whole), mask);
+            // Three rows are reached from one base, by the address modes of the machine: few registers, few additions.
+            let mut base = a;
+            for i in 0..H {
+                let x = L::splat(base.byte_offset((i % 3) as isize * row));
+                for v in 0..V {
+                    sums[i][v] = L::multiply_add(x, line[v], sums[i][v]);
+                }
+                if i % 3 == 2 && i + 1 < H {
+                    base = base.byte_offset(3 * row);
+                }
+            }
+            a = a.wrapping_offset(tile.a_col);
+            b = b.wrapping_offset(tile.b_row);
+        }
+        for i in 0..H {
+            let c = tile.c.offset(i as isize * tile.c_row);
+            if tile.accumulate {
+                for v in 0..V - 1 {
+                    let c = c.add(v * L::WIDTH);
+                    sums[i][v] = L::add(L::load(c), sums[i][v]);
+                }
+                sums[i][V - 1] = L::add(L::load_part(c.add(whole), mask), sums[i][V - 1]);
+            }
+            for v in 0..V - 1 {
+                L::store(c.add(v * L::WIDTH), sums[i][v]);
+            }
+            if tile.width == V * L::WIDTH {
+                L::store(c.add(whole), sums[i][V - 1]);
+            } else {
+                L::store_part(c.add(whole), sums[i][V - 1], mask);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One product on several threads.
+//!
+//! c is cut into a grid of equal blocks, one for each thread, each with its own part of the workspace. Since no bit of
+//! an element depends on the block that it falls into, neither does any depend on the number of threads.
+
+#![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
+
+use super::blocks::Product;
+use super::{Gemm, Matrix, checked};
+
+/// Multiplications that are worth a thread of their own: some ten microseconds of work.
+const WORTH: usize = 1 << 19;
+/// Columns of blocks come in multiples of this, so that only the last ones end inside a register or a cache line.
+const COLUMNS: usize = 32;
+
+/// How c is cut: so many blocks below and beside each other, of so many rows and columns (the last ones of fewer).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Grid {
+    pub(super) below: usize,
+    pub(super) beside: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+/// The grid of at most so many blocks that finishes first.
+pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
+    let work = m.saturating_mul(k).saturating_mul(n);
+    let threads = threads.min(work / WORTH).max(1);
+    let mut best = Grid { below: 1, beside: 1, rows: m, columns: n };
+    // Each number of a and b that a block needs is packed or fetched, at the price of a few multiplications.
+    let price = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_add(4 * (rows + columns));
+    for below in 1..=threads.min(m) {
+        let rows = m.div_ceil(below);
+        let columns = n.div_ceil(threads / below).next_multiple_of(COLUMNS).min(n);
+        if price(rows, columns) < price(best.rows, best.columns) {
+            best = Grid { below: m.div_ceil(rows), beside: n.div_ceil(columns), rows, columns };
+        }
+    }
+    best
+}
+
+/// How many threads may share this product.
+fn threads(m: usize, k: usize, n: usize) -> usize {
+    if m.saturating_mul(k).saturating_mul(n) < 2 * WORTH { 1 } else { rayon::current_num_threads() }
+}
+
+/// Elements of scratch for [`product`] on the threads of the current pool: about a megabyte for each at most.
+///
+/// With less, down to [`Gemm::workspace`], [`product`] uses fewer threads.
+pub fn product_workspace<T: Gemm>(m: usize, k: usize, n: usize) -> usize {
+    let grid = grid(m, k, n, threads(m, k, n));
+    grid.below * grid.beside * T::workspace(grid.rows, k, grid.columns)
+}
+
+/// [`Gemm::gemm`], divided among the threads of the current pool where that is worth it; the same bits.
+///
+/// # Panics
+/// As [`Gemm::gemm`] does.
+///
+/// # Example
+/// ```
+/// use gradus_graph::kernel::gemm::{Matrix, product, product_workspace};
+/// let ones = vec![1.0_f32; 200 * 200];
+/// let a = Matrix { data: &ones, offset: 0, row: 200, col: 1 };
+/// let mut workspace = vec![0.0; product_workspace::<f32>(200, 200, 200)];
+/// let mut c = vec![0.0; 200 * 200];
+/// product(200, 200, 200, a, a, false, &mut c, &mut workspace);
+/// assert!(c.iter().all(|&x| x == 200.0));
+/// ```
+#[allow(clippy::too_many_arguments)]
+#[track_caller]
+pub fn product<T: Gemm>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    accumulate: bool,
+    c: &mut [T],
+    workspace: &mut [T],
+) {
+    let mut threads = threads(m, k, n);
+    if threads == 1 {
+        return T::gemm(m, k, n, a, b, accumulate, c, workspace);
+    }
+    let Some(whole) = checked(m, k, n, a, b, accumulate, c) else { return };
+    let (grid, room) = loop {
+        let grid = grid(m, k, n, threads);
+        let room = T::workspace(grid.rows, k, grid.columns);
+        if grid.below * grid.beside * room <= workspace.len() {
+            break (grid, room);
+        }
+        threads = grid.below * grid.beside - 1;
+        if threads <= 1 {
+            return T::gemm(m, k, n, a, b, accumulate, c, workspace);
+        }
+    };
+    let shared = Shared { whole, grid, room };
+    shared.run(0, grid.below * grid.beside, workspace);
+}
+
+/// A product that threads work on together.
+struct Shared<T> {
+    whole: Product<T>,
+    grid: Grid,
+    /// Elements of workspace for each block.
+    room: usize,
+}
+
+// SAFETY: a and b are only read, and each thread writes its own blocks of c.
+unsafe impl<T: Sync> Sync for Shared<T> {}
+
+impl<T: Gemm> Shared<T> {
+    /// Computes the blocks `first..last`, where `workspace` has room for all of them.
+    fn run(&self, first: usize, last: usize, workspace: &mut [T]) {
+        if last - first > 1 {
+            let middle = first.midpoint(last);
+            let (left, right) = workspace.split_at_mut((middle - first) * self.room);
+            rayon::join(|| self.run(first, middle, left), || self.run(middle, last, right));
+            return;
+        }
+        let Grid { beside, rows, columns, .. } = self.grid;
+        let (i, j) = (first / beside * rows, first % beside * columns);
+        let mut block = self.whole;
+        (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
+        assert!(workspace.len() >= self.room, "the workspace has room for every block");
+        // SAFETY: row i and column j exist, and the block ends where the whole does; `product` has checked the whole and
+        // holds c exclusively, and no other block has the same elements of c. A smaller block needs no larger workspace.
+        unsafe {
+            block.a.data = block.a.data.offset(i as isize * block.a.row);
+            block.b.data = block.b.data.offset(j as isize * block.b.col);
+            block.c = block.c.offset(i as isize * block.c_row).add(j);
+            T::run(&block, workspace.as_mut_ptr());
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Activation functions, with PyTorch's definitions and defaults.
+//!
+//! Values and slopes are written so that they stay finite for large inputs of either sign.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
+use super::unary::unary;
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Kinks, Number, Pointwise};
+
+/// `√(2/π)`, of the tanh form of GELU.
+const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
+/// The factor of `x³` in the tanh form of GELU (Hendrycks and Gimpel 2016).
+const TANH_CUBE: f64 = 0.044_715;
+/// Scale and α of SELU (Klambauer et al. 2017), to all digits.
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
+unary! {
+    /// `max(x, 0)`; the subgradient at 0 is 0
+    Relu, relu: |x| if x < T::zero() { T::zero() } else { x }, slope |x, _y| x.greater(0.0),
+    kinks Kinks::At(vec![0.0]),
+}
+
+unary! {
+    /// `1 / (1 + e^(−x))`
+    Sigmoid, sigmoid: |x| x.sigmoid(), slope |_x, y| y * (1.0 - y),
+}
+
+unary! {
+    /// `ln(1 + eˣ)`
+    Softplus, softplus: |x| x.softplus(), slope |x, _y| x.sigmoid(),
+}
+
+unary! {
+    /// `ln(sigmoid(x))`
+    LogSigmoid, log_sigmoid: |x| -(-x).softplus(), slope |x, _y| (-x).sigmoid(),
+}
+
+unary! {
+    /// `x · sigmoid(x)`, also called swish (Elfwing et al. 2017)
+    Silu, silu: |x| x * x.sigmoid(), slope |x, y| {
+        let s = x.sigmoid();
+        s + y * (1.0 - s)
+    },
+}
+
+unary! {
+    /// `x · tanh(softplus(x))` (Misra 2019)
+    Mish, mish: |x| x * x.softplus().tanh(), slope |x, _y| {
+        let t = x.softplus().tanh();
+        t + x * (1.0 - t * t) * x.sigmoid()
+    },
+}
+
+unary! {
+    /// `x · Φ(x)` with the normal distribution function Φ, by erf (Hendrycks and Gimpel 2016)
+    Gelu, gelu: |x| x * T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf()), slope |x, _y| {
+        let density = (x * x * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
+        ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + x * density
+    },
+}
+
+unary! {
+    /// GELU by the approximation `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`
+    GeluTanh, gelu_tanh: |x| {
+        let inner = T::of(TANH_SCALE) * (x + T::of(TANH_CUBE) * x * x * x);
+        x * T::of(0.5) * (T::one() + inner.tanh())
+    },
+    slope |x, _y| {
+        let t = ((x + x * x * x * TANH_CUBE) * TANH_SCALE).tanh();
+        (t + 1.0) * 0.5 + x * (1.0 - t * t) * (x * x * (3.0 * TANH_CUBE) + 1.0) * (0.5 * TANH_SCALE)
+    },
+}
+
+unary! {
+    /// `x / (1 + |x|)`; its second derivative jumps at 0
+    Softsign, softsign: |x| x / (T::one() + x.abs()), slope |x, _y| (x.abs() + 1.0).square().recip(),
+    kinks Kinks::At(vec![0.0]),
+}
+
+unary! {
+    /// `x` cut to [−1, 1]; the subgradient at ±1 is 0
+    HardTanh, hard_tanh: |x| {
+        let raised = if x < -T::one() { -T::one() } else { x };
+        if raised > T::one() { T::one() } else { raised }
+    },
+    slope |x, _y| x.abs().less(1.0), kinks Kinks::At(vec![-1.0, 1.0]),
+}
+
+unary! {
+    /// `x/6 + 1/2` cut to [0, 1]; the subgradient at ±3 is 0
+    HardSigmoid, hard_sigmoid: |x| cut(x / T::of(6.0) + T::of(0.5)),
+    slope |x, _y| x.abs().less(3.0) * (1.0 / 6.0), kinks Kinks::At(vec![-3.0, 3.0]),
+}
+
+unary! {
+    /// `x · hard_sigmoid(x)`; the subgradient is 0 at −3 and 1 at 3
+    HardSwish, hard_swish: |x| if x > -T::of(3.0) || x.is_nan() { x * cut(x / T::of(6.0) + T::of(0.5)) } else { T::zero() },
+    slope |x, _y| x.abs().less(3.0).where_(x * (1.0 / 3.0) + 0.5, x.greater_equal(3.0)),
+    kinks Kinks::At(vec![-3.0, 3.0]),
+}
+
+unary! {
+    /// `1.0507 · elu(x)` with α = 1.6733 (Klambauer et al. 2017); the subgradient at 0 is that from the left
+    Selu, selu: |x| T::of(SELU_SCALE) * if x > T::zero() { x } else { T::of(SELU_ALPHA) * x.exp_m1() },
+    slope |x, y| x.greater(0.0).where_(SELU_SCALE, y + SELU_SCALE * SELU_ALPHA), kinks Kinks::At(vec![0.0]),
+}
+
+/// Cuts to [0, 1].
+#[inline(always)]
+fn cut<T: Real>(x: T) -> T {
+    let raised = if x < T::zero() { T::zero() } else { x };
+    if raised > T::one() { T::one() } else { raised }
+}
+
+/// `x` above 0, `slope·x` below.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LeakyRelu {
+    slope: Number,
+}
+
+impl Pointwise for LeakyRelu {
+    const NAME: &'static str = "leaky_relu";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] > T::zero() { x[0] } else { self.slope.real::<T>() * x[0] }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].greater(0.0).where_(1.0, self.slope.0)
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::At(vec![0.0])
+    }
+}
+
+/// `x` above 0, `α·(eˣ − 1)` below.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Elu {
+    alpha: Number,
+}
+
+impl Pointwise for Elu {
+    const NAME: &'static str = "elu";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] > T::zero() { x[0] } else { self.alpha.real::<T>() * x[0].exp_m1() }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].greater(0.0).where_(1.0, y + self.alpha.0)
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::At(vec![0.0])
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `x` above 0, `slope·x` below (PyTorch's slope is 0.01); the subgradient at 0 is `slope`
+    #[track_caller]
+    pub fn leaky_relu(self, slope: f64) -> Var<'g> {
+        self.graph().call(LeakyRelu { slope: Number(slope) }, &[self])
+    }
+
+    /// `x` above 0, `alpha·(eˣ − 1)` below (PyTorch's alpha is 1); the subgradient at 0 is `alpha`
+    #[track_caller]
+    pub fn elu(self, alpha: f64) -> Var<'g> {
+        self.graph().call(Elu { alpha: Number(alpha) }, &[self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{assert_property, strategies::alike};
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    /// Every activation under its name.
+    fn all<'g>(x: Var<'g>) -> Vec<(&'static str, Var<'g>)> {
+        vec![
+            ("relu", x.relu()),
+            ("sigmoid", x.sigmoid()),
+            ("softplus", x.softplus()),
+            ("log_sigmoid", x.log_sigmoid()),
+            ("silu", x.silu()),
+            ("mish", x.mish()),
+            ("gelu", x.gelu()),
+            ("gelu_tanh", x.gelu_tanh()),
+            ("softsign", x.softsign()),
+            ("hard_tanh", x.hard_tanh()),
+            ("hard_sigmoid", x.hard_sigmoid()),
+            ("hard_swish", x.hard_swish()),
+            ("selu", x.selu()),
+            ("leaky_relu", x.leaky_relu(0.01)),
+            ("elu", x.elu(1.0)),
+        ]
+    }
+
+    #[test]
+    fn gradients_between_the_kinks() {
+        for number in 0..15 {
+            for range in [-5.0..-3.125, -2.875..-1.125, -0.875..-0.0625, 0.0625..0.875, 1.125..2.875, 3.125..5.0] {
+                assert_property(alike(1, range), |x| all(x[0])[number].1);
+            }
+        }
+    }
+
+    /// Values of the defining formulas, computed in twice the precision.
+    #[test]
+    fn values_at_one_and_minus_one() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1.0, -1.0]));
+        let expected = [
+            [1.0, 0.0],
+            [0.731_058_578_630_004_9, 0.268_941_421_369_995_1],
+            [1.313_261_687_518_222_8, 0.313_261_687_518_222_86],
+            [-0.313_261_687_518_222_86, -1.313_261_687_518_222_8],
+            [0.731_058_578_630_004_9, -0.268_941_421_369_995_1],
+            [0.865_098_388_267_310_3, -0.303_401_461_374_108_57],
+            [0.841_344_746_068_542_9, -0.158_655_253_931_457_05],
+            [0.841_191_990_608_276_8, -0.158_808_009_391_723_24],
+            [0.5, -0.5],
+            [1.0, -1.0],
+            [2.0 / 3.0, 1.0 / 3.0],
+            [2.0 / 3.0, -1.0 / 3.0],
+            [1.050_700_987_355_480_5, -1.111_330_737_812_562_8],
+            [1.0, -0.01],
+            [1.0, -0.632_120_558_828_557_7],
+        ];
+        for ((name, y), expected) in all(x).into_iter().zip(expected) {
+            let found = graph.eval(y).unwrap();
+            assert!(found.is_close(&Tensor::from(expected), 1e-14, 0.0), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn values_and_two_derivatives_stay_finite_far_out() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([-1e4, -100.0, 0.0, 100.0, 1e4]));
+        for (name, y) in all(x) {
+            let first = graph.grad(y.sum(), &[x]).unwrap()[0];
+            let second = graph.grad_or_zeros(first.sum(), &[x]).unwrap()[0];
+            for value in [y, first, second] {
+                assert_eq!(graph.eval(value).unwrap().first_non_finite(), None, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn subgradients_at_the_kinks_are_as_documented() {
+        let graph = Graph::new();
+        let slope = |f: fn(Var<'_>) -> Var<'_>, at: f64| {
+            let x = graph.constant(&Tensor::from([at]));
+            graph.eval(graph.grad(f(x).sum(), &[x]).unwrap()[0]).unwrap().item()
+        };
+        assert_eq!(slope(|x| x.relu(), 0.0), 0.0);
+        assert_eq!(slope(|x| x.leaky_relu(0.25), 0.0), 0.25);
+        assert_eq!(slope(|x| x.elu(0.5), 0.0), 0.5);
+        assert_eq!(slope(|x| x.hard_tanh(), 1.0), 0.0);
+        assert_eq!(slope(|x| x.hard_sigmoid(), -3.0), 0.0);
+        assert_eq!((slope(|x| x.hard_swish(), -3.0), slope(|x| x.hard_swish(), 3.0)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn nan_stays_nan() {
+        let graph = Graph::new();
+        for (name, y) in all(graph.full([1], f64::NAN)) {
+            assert!(graph.eval(y).unwrap().item().is_nan(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Comparisons, logic on masks, choice by a mask, and the larger and smaller of two.
+//!
+//! A mask holds the real numbers 1 (true) and 0 (false); any number but 0 is taken for true. Masks have no derivative.
+
+use super::arithmetic::Operand;
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Call, Kinks, Pointwise, Vjp};
+
+/// Defines an op that gives a mask from two inputs, and its method on `Var`.
+macro_rules! mask {
+    ($(#[doc = $doc:literal])+ $op:ident, $method:ident: |$a:ident, $b:ident| $value:expr, kinks $kinks:expr) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, PartialEq, Eq, Hash)]
+        struct $op;
+
+        impl Pointwise for $op {
+            const NAME: &'static str = stringify!($method);
+            const ARITY: usize = 2;
+
+            #[inline(always)]
+            fn value<T: Real>(&self, x: &[T]) -> T {
+                let ($a, $b) = (x[0], x[1]);
+                if $value { T::one() } else { T::zero() }
+            }
+
+            fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+                x[0].graph().zeros(x[0].shape())
+            }
+
+            fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+                Vjp::Zero
+            }
+
+            fn kinks(&self, _input: usize) -> Kinks {
+                $kinks
+            }
+        }
+
+        impl<'g> Var<'g> {
+            $(#[doc = $doc])+
+            ///
+            /// # Panics
+            /// If the shapes do not broadcast.
+            #[track_caller]
+            pub fn $method(self, other: impl Operand<'g>) -> Var<'g> {
+                self.pointwise($op, other)
+            }
+        }
+    };
+}
+
+mask! {
+    /// The mask of `x = y`
+    Equal, equal: |a, b| a == b, kinks Kinks::Ties
+}
+
+mask! {
+    /// The mask of `x ≠ y`
+    NotEqual, not_equal: |a, b| a != b, kinks Kinks::Ties
+}
+
+mask! {
+    /// The mask of `x < y`
+    Less, less: |a, b| a < b, kinks Kinks::Ties
+}
+
+mask! {
+    /// The mask of `x ≤ y`
+    LessEqual, less_equal: |a, b| a <= b, kinks Kinks::Ties
+}
+
+mask! {
+    /// The mask of `x > y`
+    Greater, greater: |a, b| a > b, kinks Kinks::Ties
+}
+
+mask! {
+    /// The mask of `x ≥ y`
+    GreaterEqual, greater_equal: |a, b| a >= b, kinks Kinks::Ties
+}
+
+mask! {
+    /// Whether both are true
+    And, and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![0.0])
+}
+
+mask! {
+    /// Whether one or both are true
+    Or, or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![0.0])
+}
+
+mask! {
+    /// Whether just one is true
+    Xor, xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![0.0])
+}
+
+super::unary::flat! {
+    /// Whether `x` is false
+    Not, not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![0.0]),
+}
+
+super::unary::flat! {
+    /// The mask of what is neither NaN nor infinite
+    IsFinite, is_finite: |x| if x.is_finite() { T::one() } else { T::zero() }, kinks Kinks::None,
+}
+
+super::unary::flat! {
+    /// The mask of what is NaN
+    IsNan, is_nan: |x| if x.is_nan() { T::one() } else { T::zero() }, kinks Kinks::None,
+}
+
+/// The second input where the first is true, else the third.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Where;
+
+impl Pointwise for Where {
+    const NAME: &'static str = "where";
+    const ARITY: usize = 3;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] != T::zero() { x[1] } else { x[2] }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        match input {
+            0 => x[0].graph().zeros(x[0].shape()),
+            1 => x[0].not_equal(0.0),
+            _ => x[0].not(),
+        }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let (mask, g) = (call.x(0), call.g());
+        // A choice and not a product: what was not chosen gets zero, also from a cotangent that is infinite.
+        match input {
+            0 => Vjp::Zero,
+            1 => mask.where_(g, 0.0).into(),
+            _ => mask.where_(0.0, g).into(),
+        }
+    }
+
+    fn kinks(&self, input: usize) -> Kinks {
+        if input == 0 { Kinks::At(vec![0.0]) } else { Kinks::None }
+    }
+}
+
+/// The larger of two.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Maximum;
+
+impl Pointwise for Maximum {
+    const NAME: &'static str = "maximum";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] > x[1] || x[0].is_nan() { x[0] } else { x[1] }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        x[input].greater(x[1 - input]) + x[0].equal(x[1]) * 0.5
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::Ties
+    }
+}
+
+/// The smaller of two.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Minimum;
+
+impl Pointwise for Minimum {
+    const NAME: &'static str = "minimum";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] < x[1] || x[0].is_nan() { x[0] } else { x[1] }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        x[input].less(x[1 - input]) + x[0].equal(x[1]) * 0.5
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::Ties
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `a` where this mask is true, else `b`. What is not chosen gets a cotangent of exactly zero.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn where_(self, a: impl Operand<'g>, b: impl Operand<'g>) -> Var<'g> {
+        let graph = self.graph();
+        let (a, b) = a.on(graph).broadcast_with("where", b.on(graph));
+        let (mask, a) = self.broadcast_with("where", a);
+        graph.call(Where, &[mask, a, b.broadcast_to(a.shape())])
+    }
+
+    /// The larger of two; where they are equal each gets half the cotangent.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn maximum(self, other: impl Operand<'g>) -> Var<'g> {
+        self.pointwise(Maximum, other)
+    }
+
+    /// The smaller of two; where they are equal each gets half the cotangent.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn minimum(self, other: impl Operand<'g>) -> Var<'g> {
+        self.pointwise(Minimum, other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::assert_property;
+    use crate::check::strategies::broadcastable;
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn gradients() {
+        for (a, b) in [(-3.0..-0.125, 0.125..3.0), (0.125..3.0, -3.0..-0.125)] {
+            let both = || broadcastable(vec![a.clone(), b.clone()]);
+            assert_property(both(), |x| x[0].maximum(x[1]).square());
+            assert_property(both(), |x| x[0].minimum(x[1]).square());
+            assert_property(both(), |x| x[0].greater(x[1]).where_(x[0] * x[1], x[0]));
+        }
+        assert_property(broadcastable(vec![0.125..1.0, -2.0..2.0, -2.0..2.0]), |x| {
+            (x[0] - 0.5).greater(-1.0).where_(x[1].square(), x[2]) * x[2]
+        });
+    }
+
+    #[test]
+    fn masks_are_ones_and_zeros() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1.0, 2.0, 3.0, f64::NAN]));
+        let value = |y: Var<'_>| graph.eval(y).unwrap().into_vec();
+        assert_eq!(value(x.less(2.0)), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(value(x.less_equal(2.0)), [1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(value(x.greater(2.0)), [0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(value(x.greater_equal(2.0)), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(value(x.equal(2.0)), [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(value(x.not_equal(2.0)), [1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(value(x.is_nan()), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(value(x.is_finite()), [1.0, 1.0, 1.0, 0.0]);
+        let (t, f) =
+            (graph.constant(&Tensor::from([5.0, 5.0, 0.0, 0.0])), graph.constant(&Tensor::from([1.0, 0.0, 1.0, 0.0])));
+        assert_eq!(value(t.and(f)), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(value(t.or(f)), [1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(value(t.xor(f)), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(value(t.not()), [0.0, 0.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn ties_share_and_nan_wins() {
+        let graph = Graph::new();
+        let (a, b) = (graph.constant(&Tensor::from([1.0])), graph.constant(&Tensor::from([1.0])));
+        for y in [a.maximum(b), a.minimum(b)] {
+            for slope in graph.grad(y.sum(), &[a, b]).unwrap() {
+                assert_eq!(graph.eval(slope).unwrap().item(), 0.5);
+            }
+        }
+        let nan = graph.full([1], f64::NAN);
+        for y in [a.maximum(nan), nan.maximum(a), a.minimum(nan), nan.minimum(a)] {
+            assert!(graph.eval(y).unwrap().item().is_nan());
+        }
+    }
+
+    #[test]
+    fn what_is_not_chosen_gets_zero_and_not_nan() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([0.0, 4.0]));
+        let y = x.greater(0.0).where_(x.sqrt(), 0.0);
+        let safe = x.greater(0.0).where_(x.greater(0.0).where_(x, 1.0).sqrt(), 0.0);
+        let slope = |y: Var<'_>| graph.eval(graph.grad(y.sum(), &[x]).unwrap()[0]).unwrap().into_vec();
+        assert_eq!(slope(safe), [0.0, 0.25]);
+        // The known trap: the slope of the branch itself is infinite, and zero times infinity is not a number.
+        assert!(slope(y)[0].is_nan());
+    }
+}

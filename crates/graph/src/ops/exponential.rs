@@ -1,0 +1,61 @@
+//! The exponential, logarithms and the error function.
+
+use super::unary::unary;
+use crate::tape::op::Domain;
+
+unary! {
+    /// `eˣ`
+    Exp, exp: |x| x.exp(), slope |_x, y| y,
+}
+
+unary! {
+    /// `eˣ − 1`, exact also near 0
+    ExpM1, exp_m1: |x| x.exp_m1(), slope |_x, y| y + 1.0,
+}
+
+unary! {
+    /// The natural logarithm, for `x > 0`
+    Ln, ln: |x| x.ln(), slope |x, _y| x.recip(), domain Domain::POSITIVE,
+}
+
+unary! {
+    /// `ln(1 + x)`, exact also near 0, for `x > −1`
+    Ln1p, ln_1p: |x| x.ln_1p(), slope |x, _y| (x + 1.0).recip(), domain Domain { low: -1.0, high: f64::INFINITY },
+}
+
+unary! {
+    /// The logarithm to base 2, for `x > 0`
+    Log2, log2: |x| x.log2(), slope |x, _y| std::f64::consts::LOG2_E / x, domain Domain::POSITIVE,
+}
+
+unary! {
+    /// The error function `2/√π · ∫₀ˣ e^(−t²) dt`
+    Erf, erf: |x| x.erf(), slope |x, _y| (-(x * x)).exp() * std::f64::consts::FRAC_2_SQRT_PI,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{assert_property, strategies::alike};
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn gradients() {
+        assert_property(alike(1, -3.0..3.0), |x| x[0].exp());
+        assert_property(alike(1, -3.0..3.0), |x| x[0].exp_m1());
+        assert_property(alike(1, 0.25..4.0), |x| x[0].ln());
+        assert_property(alike(1, -0.5..3.0), |x| x[0].ln_1p());
+        assert_property(alike(1, 0.25..4.0), |x| x[0].log2());
+        assert_property(alike(1, -3.0..3.0), |x| x[0].erf());
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1e-12]));
+        for y in [x.exp_m1(), x.ln_1p()] {
+            let error = (graph.eval(y).unwrap().item() / 1e-12 - 1.0).abs();
+            assert!(error < 1e-11, "{error:e}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Absolute value, sign, rounding and clamping.
+
+use super::unary::{flat, unary};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Kinks, Number, Pointwise};
+
+unary! {
+    /// `|x|`; the subgradient at 0 is 0
+    Abs, abs: |x| x.abs(), slope |x, _y| x.sign(), kinks Kinks::At(vec![0.0]),
+}
+
+flat! {
+    /// −1, 0 or 1 by the sign of `x`; the derivative is zero
+    Sign, sign: |x| if x > T::zero() {
+        T::one()
+    } else if x < T::zero() {
+        -T::one()
+    } else {
+        x
+    },
+    kinks Kinks::At(vec![0.0]),
+}
+
+flat! {
+    /// The largest whole number that is not above `x`; the derivative is zero
+    Floor, floor: |x| x.floor(), kinks Kinks::Whole(0.0),
+}
+
+flat! {
+    /// The smallest whole number that is not below `x`; the derivative is zero
+    Ceil, ceil: |x| x.ceil(), kinks Kinks::Whole(0.0),
+}
+
+flat! {
+    /// The nearest whole number, the even one of two; the derivative is zero
+    Round, round: |x| x.round_even(), kinks Kinks::Whole(0.5),
+}
+
+/// `min(max(x, low), high)`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Clamp {
+    low: Number,
+    high: Number,
+}
+
+impl Pointwise for Clamp {
+    const NAME: &'static str = "clamp";
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        let (low, high) = (self.low.real(), self.high.real());
+        let raised = if x[0] < low { low } else { x[0] };
+        if raised > high { high } else { raised }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].greater_equal(self.low.0) * x[0].less_equal(self.high.0)
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::At(vec![self.low.0, self.high.0])
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `min(max(x, low), high)`; the subgradient at either end is 1, as in PyTorch.
+    ///
+    /// # Panics
+    /// If `low > high` or one of them is NaN.
+    #[track_caller]
+    pub fn clamp(self, low: f64, high: f64) -> Var<'g> {
+        assert!(low <= high, "`clamp`: the lower end {low} is not below the upper end {high}");
+        self.graph().call(Clamp { low: Number(low), high: Number(high) }, &[self])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::{assert_property, strategies::alike};
+    use crate::tape::{Graph, Var};
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn gradients() {
+        for range in [-3.0..-0.125, 0.125..3.0] {
+            assert_property(alike(1, range.clone()), |x| x[0].abs() * x[0]);
+            assert_property(alike(1, range), |x| x[0].sign() * x[0]);
+        }
+        for range in [-3.0..-1.125, -0.875..0.375, 0.625..3.0] {
+            assert_property(alike(1, range), |x| x[0].clamp(-1.0, 0.5).square());
+        }
+        assert_property(alike(1, 0.0625..0.4), |x| (x[0].floor() + x[0].ceil() + x[0].round()) * x[0]);
+    }
+
+    #[test]
+    fn values_and_subgradients_at_kinks() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([-1.5, -1.0, -0.5, 0.0, 0.5, 2.5]));
+        let value = |y: Var<'_>| graph.eval(y).unwrap().into_vec();
+        assert_eq!(value(x.round()), [-2.0, -1.0, 0.0, 0.0, 0.0, 2.0]);
+        assert_eq!(value(x.floor()), [-2.0, -1.0, -1.0, 0.0, 0.0, 2.0]);
+        assert_eq!(value(x.ceil()), [-1.0, -1.0, 0.0, 0.0, 1.0, 3.0]);
+        let slope = |y: Var<'_>| value(graph.grad_or_zeros(y.sum(), &[x]).unwrap()[0]);
+        assert_eq!(slope(x.abs()), [-1.0, -1.0, -1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(slope(x.clamp(-1.0, 0.5)), [0.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(slope(x.floor()), [0.0; 6]);
+    }
+
+    #[test]
+    fn nan_stays_nan() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([f64::NAN]));
+        for y in [x.abs(), x.sign(), x.round(), x.clamp(0.0, 1.0)] {
+            assert!(graph.eval(y).unwrap().item().is_nan());
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! How an op of one number is written: its name, its value and its slope.
+
+/// Defines a pointwise op of one input and its method on `Var`.
+macro_rules! unary {
+    (
+        $(#[doc = $doc:literal])+
+        $op:ident, $method:ident: |$x:ident| $value:expr, slope |$vx:ident, $vy:ident| $slope:expr
+        $(, domain $domain:expr)? $(, kinks $kinks:expr)? $(,)?
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, PartialEq, Eq, Hash)]
+        struct $op;
+
+        impl crate::tape::op::Pointwise for $op {
+            const NAME: &'static str = stringify!($method);
+
+            #[inline(always)]
+            fn value<T: crate::real::Real>(&self, x: &[T]) -> T {
+                let $x = x[0];
+                $value
+            }
+
+            fn slope<'g>(
+                &self,
+                x: &[crate::tape::Var<'g>],
+                y: crate::tape::Var<'g>,
+                _input: usize,
+            ) -> crate::tape::Var<'g> {
+                // Most slopes need only one of the two.
+                let ($vx, $vy) = (x[0], y);
+                let _ = ($vx, $vy);
+                $slope
+            }
+
+            $(fn domain(&self, _input: usize) -> crate::tape::op::Domain {
+                $domain
+            })?
+
+            $(fn kinks(&self, _input: usize) -> crate::tape::op::Kinks {
+                $kinks
+            })?
+        }
+
+        impl<'g> crate::tape::Var<'g> {
+            $(#[doc = $doc])+
+            #[track_caller]
+            pub fn $method(self) -> crate::tape::Var<'g> {
+                self.graph().call($op, &[self])
+            }
+        }
+    };
+}
+
+/// Defines a pointwise op whose derivative is zero wherever it exists, and its method on `Var`.
+macro_rules! flat {
+    (
+        $(#[doc = $doc:literal])+
+        $op:ident, $method:ident: |$x:ident| $value:expr, kinks $kinks:expr $(,)?
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, PartialEq, Eq, Hash)]
+        struct $op;
+
+        impl crate::tape::op::Pointwise for $op {
+            const NAME: &'static str = stringify!($method);
+
+            #[inline(always)]
+            fn value<T: crate::real::Real>(&self, x: &[T]) -> T {
+                let $x = x[0];
+                $value
+            }
+
+            fn slope<'g>(
+                &self,
+                x: &[crate::tape::Var<'g>],
+                _y: crate::tape::Var<'g>,
+                _input: usize,
+            ) -> crate::tape::Var<'g> {
+                x[0].graph().zeros(x[0].shape())
+            }
+
+            fn vjp<'g>(&self, _call: crate::tape::op::Call<'_, 'g>, _input: usize) -> crate::tape::op::Vjp<'g> {
+                crate::tape::op::Vjp::Zero
+            }
+
+            fn kinks(&self, _input: usize) -> crate::tape::op::Kinks {
+                $kinks
+            }
+        }
+
+        impl<'g> crate::tape::Var<'g> {
+            $(#[doc = $doc])+
+            #[track_caller]
+            pub fn $method(self) -> crate::tape::Var<'g> {
+                self.graph().call($op, &[self])
+            }
+        }
+    };
+}
+
+pub(super) use {flat, unary};

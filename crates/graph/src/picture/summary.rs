@@ -1,0 +1,181 @@
+//! A graph in numbers: a line for each scope, and what memory a plan saves.
+
+use std::fmt::Write;
+
+use rustc_hash::FxHashMap;
+
+use super::{expect_own, shown};
+use crate::plan::Plan;
+use crate::tape::op::Meta;
+use crate::tape::{Graph, NodeId, Source, Tape, Var};
+
+impl Graph {
+    /// The part of the graph that `outputs` need (all of it if there are none) in numbers: for each scope, with all
+    /// that lies within, the nodes, the scalars of the parameters first used there, and the multiply-adds of its matrix
+    /// products; then what the plan for the outputs runs, and its arena against the sum of all activations.
+    ///
+    /// Scopes of one name and place, such as the steps of a loop, share a line.
+    ///
+    /// # Panics
+    /// If an output belongs to another graph.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let weight = params.add("weight", Tensor::zeros([3, 2]));
+    /// let graph = Graph::new();
+    /// let x = graph.input("x", [4, 3]);
+    /// let y = graph.scope("dense", || x.matmul(graph.param(&weight)));
+    /// let summary = graph.summary(&[y]);
+    /// assert!(summary.starts_with("scope  nodes  parameters  multiply-adds\ndense      2           6             24\n"));
+    /// ```
+    pub fn summary(&self, outputs: &[Var<'_>]) -> String {
+        expect_own(self, outputs);
+        let mut text = table(&lines(self, outputs));
+        if outputs.is_empty() {
+            return text;
+        }
+        match Plan::new(self, outputs) {
+            Ok(plan) => {
+                let plan = plan.summary();
+                let _ = write!(
+                    text,
+                    "\nplan: {} nodes as {} units, {} multiply-adds\narena: {} in f32",
+                    grouped(plan.nodes),
+                    grouped(plan.units),
+                    grouped(plan.multiply_adds),
+                    bytes(plan.arena)
+                );
+                if plan.activations > 0 {
+                    let share = 100.0 * plan.arena as f64 / plan.activations as f64;
+                    let _ = write!(text, ", {share:.0}% of the {} of all activations", bytes(plan.activations));
+                }
+                text.push('\n');
+            }
+            Err(error) => {
+                let _ = writeln!(text, "\nno plan: {error}");
+            }
+        }
+        text
+    }
+}
+
+/// A scope's line. Numbers are of the scope itself first, then with all that lies within.
+#[derive(Default)]
+struct Line {
+    name: String,
+    parent: usize,
+    depth: usize,
+    nodes: usize,
+    parameters: usize,
+    multiply_adds: usize,
+}
+
+/// The line of the whole, then those of the scopes in the order of their first node.
+fn lines(graph: &Graph, outputs: &[Var<'_>]) -> Vec<Line> {
+    let view = graph.view();
+    let tape = view.tape();
+    let mut lines = vec![Line { name: "total".to_owned(), ..Line::default() }];
+    let mut line_of_scope: Vec<Option<usize>> = vec![Some(0)];
+    let mut by_name: FxHashMap<(usize, String), usize> = FxHashMap::default();
+    for node in shown(&view, outputs).ones() {
+        let line = line_of(tape, tape.nodes[node].scope, &mut lines, &mut line_of_scope, &mut by_name);
+        let node = NodeId(node as u32);
+        lines[line].nodes += 1;
+        lines[line].parameters += match tape.nodes[node.index()].source {
+            Source::Param(param) => tape.params[param as usize].0.shape().len(),
+            _ => 0,
+        };
+        if let Some(op) = tape.op(node) {
+            let inputs: Vec<Meta> =
+                tape.nodes[node.index()].inputs.iter().map(|&input| tape.meta(input).clone()).collect();
+            lines[line].multiply_adds += op.multiply_adds(&inputs);
+        }
+    }
+    // An inner scope has its line after the outer one.
+    for line in (1..lines.len()).rev() {
+        let Line { parent, nodes, parameters, multiply_adds, .. } = lines[line];
+        lines[parent].nodes += nodes;
+        lines[parent].parameters += parameters;
+        lines[parent].multiply_adds += multiply_adds;
+    }
+    lines
+}
+
+/// The number of the scope's line; lines that are missing up to the top are added.
+fn line_of(
+    tape: &Tape,
+    scope: u32,
+    lines: &mut Vec<Line>,
+    line_of_scope: &mut Vec<Option<usize>>,
+    by_name: &mut FxHashMap<(usize, String), usize>,
+) -> usize {
+    let mut missing = Vec::new();
+    let mut outer = scope;
+    while line_of_scope.get(outer as usize).copied().flatten().is_none() {
+        missing.push(outer);
+        outer = tape.scope(outer).1;
+    }
+    let mut line = line_of_scope[outer as usize].unwrap_or(0);
+    for scope in missing.into_iter().rev() {
+        let name = tape.scope(scope).0;
+        let (parent, depth) = (line, lines[line].depth + 1);
+        line = *by_name.entry((parent, name.to_owned())).or_insert_with(|| {
+            lines.push(Line { name: name.to_owned(), parent, depth, ..Line::default() });
+            lines.len() - 1
+        });
+        if line_of_scope.len() <= scope as usize {
+            line_of_scope.resize(scope as usize + 1, None);
+        }
+        line_of_scope[scope as usize] = Some(line);
+    }
+    line
+}
+
+fn table(lines: &[Line]) -> String {
+    let mut inner: Vec<Vec<usize>> = vec![Vec::new(); lines.len()];
+    (1..lines.len()).rev().for_each(|line| inner[lines[line].parent].push(line));
+    let mut rows = vec![["scope", "nodes", "parameters", "multiply-adds"].map(str::to_owned)];
+    let row =
+        |line: &Line, name: String| [name, grouped(line.nodes), grouped(line.parameters), grouped(line.multiply_adds)];
+    let mut next = std::mem::take(&mut inner[0]);
+    while let Some(line) = next.pop() {
+        let name = lines[line].name.replace(char::is_control, "\u{fffd}");
+        rows.push(row(&lines[line], format!("{}{name}", "  ".repeat(lines[line].depth - 1))));
+        next.append(&mut inner[line]);
+    }
+    rows.push(row(&lines[0], lines[0].name.clone()));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(width);
+    let mut text = String::new();
+    for [name, nodes, parameters, multiply_adds] in &rows {
+        let _ = writeln!(text, "{name:first$}  {nodes:>second$}  {parameters:>third$}  {multiply_adds:>fourth$}");
+    }
+    text
+}
+
+/// "1,234,567".
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The memory of as many f32.
+fn bytes(elements: usize) -> String {
+    let mut amount = elements as f64 * 4.0;
+    for unit in ["B", "KiB", "MiB"] {
+        if amount < 1024.0 {
+            return if unit == "B" { format!("{amount} B") } else { format!("{amount:.1} {unit}") };
+        }
+        amount /= 1024.0;
+    }
+    format!("{amount:.1} GiB")
+}

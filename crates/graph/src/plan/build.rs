@@ -1,0 +1,438 @@
+//! From nodes to units: views become layouts, pointwise work becomes fused loops, and what depends on constants alone
+//! is set apart.
+//!
+//! Units stand in the order of their creation and run in it. A pointwise node may join an earlier loop over equally
+//! many elements if all else that it reads comes from units before that loop. Axes along which every input repeats are
+//! computed once and repeated afterwards.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::order::{Order, order};
+use crate::error::{Error, ErrorKind};
+use crate::shape::{Layout, Shape};
+use crate::tape::op::{Form, Kind};
+use crate::tape::{Distribution, NodeId, Source, Tape, Value};
+
+/// A value before memory is assigned: a leaf, or what a unit produces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Buffer {
+    pub(super) kind: Kind,
+    pub(super) len: usize,
+    pub(super) origin: Origin,
+    /// For the result of a step of a loop: the number of the step.
+    step: u32,
+    /// Whether something outside its loop reads it, so that it needs memory.
+    pub(super) stored: bool,
+    /// Whether it follows from constants alone.
+    pub(super) constant: bool,
+}
+
+/// Where a buffer comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Origin {
+    Input(u32),
+    Param(u32),
+    Constant(u32),
+    Unit(u32),
+}
+
+/// A buffer and how a reader sees it; no layout means all of it, in row-major order.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) buffer: u32,
+    pub(super) layout: Option<Box<Layout>>,
+}
+
+/// An argument of a step of a loop under construction.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DraftArg {
+    Load(u32),
+    Step(u32),
+}
+
+/// A step of a loop under construction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DraftStep {
+    pub(super) op: u32,
+    pub(super) first_arg: u32,
+    pub(super) args: u32,
+    pub(super) buffer: u32,
+}
+
+/// A loop under construction.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DraftLoop {
+    pub(super) len: usize,
+    pub(super) loads: Vec<View>,
+    pub(super) args: Vec<DraftArg>,
+    pub(super) steps: Vec<DraftStep>,
+    /// Loads that are stored as they are, and the buffers they make.
+    pub(super) copies: Vec<(u32, u32)>,
+}
+
+/// A unit before memory is assigned.
+#[derive(Clone, Debug)]
+pub(super) enum Draft {
+    Loop(DraftLoop),
+    Product { a: View, b: View, shapes: [Shape; 2], out: u32 },
+    Kernel { op: u32, inputs: Vec<View>, outputs: Vec<u32>, node: NodeId },
+    Random { distribution: Distribution, stream: u32, out: u32 },
+    IndexCopy { from: View, out: u32 },
+}
+
+/// A draft with the first node that it stands for, and whether it follows from constants alone.
+pub(super) struct Drafted {
+    pub(super) draft: Draft,
+    pub(super) node: NodeId,
+    pub(super) constant: bool,
+}
+
+/// All units of a plan before memory is assigned.
+pub(super) struct Drafts {
+    pub(super) units: Vec<Drafted>,
+    pub(super) buffers: Vec<Buffer>,
+    /// For each output of the plan, its view.
+    pub(super) outputs: Vec<View>,
+    /// Elements of all values that a run without reuse would keep.
+    pub(super) activations: usize,
+    pub(super) multiply_adds: usize,
+    pub(super) nodes: usize,
+}
+
+impl Drafts {
+    /// Adds the buffer that the unit number `unit` is about to produce.
+    pub(super) fn add_produced(&mut self, kind: Kind, len: usize, unit: u32) -> u32 {
+        let origin = Origin::Unit(unit);
+        self.buffers.push(Buffer { kind, len, origin, step: 0, stored: true, constant: false });
+        self.buffers.len() as u32 - 1
+    }
+
+    pub(super) fn push_unit(&mut self, draft: Draft, node: NodeId) {
+        self.units.push(Drafted { draft, node, constant: false });
+    }
+}
+
+/// Steps of a loop over many elements: more would push its blocks out of the first-level cache.
+const MAX_STEPS: usize = 64;
+/// Loops over at most this many elements take any number of steps.
+const SHORT: usize = 64;
+
+struct Builder<'a> {
+    tape: &'a Tape,
+    order: Order,
+    /// The view of output 0 of each node; further outputs are in `others`.
+    first: Vec<Option<View>>,
+    others: FxHashMap<Value, View>,
+    buffers: Vec<Buffer>,
+    units: Vec<Drafted>,
+    /// The latest loop over so many elements, apart for constants.
+    open: FxHashMap<(usize, bool), u32>,
+    /// Loads by loop and buffer.
+    loads: FxHashMap<(u32, u32), SmallVec<[u32; 2]>>,
+    copies: FxHashMap<(u32, Layout), u32>,
+    fuse: bool,
+}
+
+pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts, Error> {
+    let order = order(tape, outputs);
+    let mut builder = Builder {
+        tape,
+        first: vec![None; order.same.len()],
+        others: FxHashMap::default(),
+        buffers: Vec::new(),
+        units: Vec::new(),
+        open: FxHashMap::default(),
+        loads: FxHashMap::default(),
+        copies: FxHashMap::default(),
+        fuse,
+        order,
+    };
+    let nodes = std::mem::take(&mut builder.order.nodes);
+    let (mut activations, mut multiply_adds) = (0, 0);
+    for &node in &nodes {
+        builder.place(node)?;
+        if let Source::Op(op) = tape.nodes[node.index()].source {
+            activations += tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.len()).sum::<usize>();
+            let op = &tape.ops[op as usize];
+            if matches!(op.form(), Form::Product | Form::Kernel) {
+                let inputs: SmallVec<[_; 3]> =
+                    tape.nodes[node.index()].inputs.iter().map(|input| tape.meta(*input).clone()).collect();
+                multiply_adds += op.multiply_adds(&inputs);
+            }
+        }
+    }
+    let outputs: Vec<View> = outputs.iter().map(|value| builder.view(builder.order.canonical(*value))).collect();
+    for output in &outputs {
+        builder.buffers[output.buffer as usize].stored = true;
+    }
+    let Builder { units, buffers, .. } = builder;
+    Ok(Drafts { units, buffers, outputs, activations, multiply_adds, nodes: nodes.len() })
+}
+
+impl Builder<'_> {
+    fn place(&mut self, id: NodeId) -> Result<(), Error> {
+        let tape = self.tape;
+        let node = &tape.nodes[id.index()];
+        let meta = &node.outputs[0];
+        let leaf = |origin, constant| Buffer {
+            kind: meta.kind,
+            len: meta.shape.len(),
+            origin,
+            step: 0,
+            stored: true,
+            constant,
+        };
+        let whole = |buffer| View { buffer, layout: None };
+        let view = match node.source {
+            Source::Input(input) => whole(self.add(leaf(Origin::Input(input), false))),
+            Source::Param(param) => whole(self.add(leaf(Origin::Param(param), false))),
+            Source::Constant(constant) => whole(self.add(leaf(Origin::Constant(constant), true))),
+            Source::Random(random) => {
+                let out = self.produced(Kind::Real, meta.shape.len(), false);
+                let distribution = tape.randoms[random as usize];
+                self.push(Draft::Random { distribution, stream: random, out }, id, false);
+                whole(out)
+            }
+            Source::Seed => {
+                let problem = "a vjp is not linear in its cotangent: the jvp derived from it depends on the cotangent";
+                return Err(Error::new(ErrorKind::Derivative, problem));
+            }
+            Source::Op(op) => return self.place_op(id, op),
+        };
+        self.first[id.index()] = Some(view);
+        Ok(())
+    }
+
+    fn place_op(&mut self, id: NodeId, number: u32) -> Result<(), Error> {
+        let tape = self.tape;
+        let node = &tape.nodes[id.index()];
+        let op = &tape.ops[number as usize];
+        let inputs: SmallVec<[Value; 3]> = node.inputs.iter().map(|&input| self.order.canonical(input)).collect();
+        match op.form() {
+            Form::Expanded => unreachable!("{} was recorded as its expansion", op.name()),
+            Form::View => {
+                let input = self.view(inputs[0]);
+                let layout = self.layout(&input, inputs[0]);
+                let (buffer, layout) = match op.view(&layout) {
+                    Some(layout) => (input.buffer, layout),
+                    None => {
+                        let whole = self.contiguous(input, inputs[0], id);
+                        let layout = Layout::contiguous(tape.meta(inputs[0]).shape.clone());
+                        (whole.buffer, op.view(&layout).expect("a contiguous input can be viewed"))
+                    }
+                };
+                self.first[id.index()] = Some(self.simplified(buffer, layout));
+            }
+            Form::Alias { first } => {
+                for (output, &input) in inputs[first..].iter().enumerate() {
+                    let view = self.view(input);
+                    self.set(Value { node: id, output: output as u32 }, view);
+                }
+            }
+            Form::Pointwise => {
+                let view = self.place_pointwise(id, number, &inputs);
+                self.first[id.index()] = Some(view);
+            }
+            Form::Product => {
+                let (a, b) = (self.view(inputs[0]), self.view(inputs[1]));
+                let constant = self.read(&a) & self.read(&b);
+                let out = self.produced(Kind::Real, node.outputs[0].shape.len(), constant);
+                let shapes = [tape.meta(inputs[0]).shape.clone(), tape.meta(inputs[1]).shape.clone()];
+                self.push(Draft::Product { a, b, shapes, out }, id, constant);
+                self.first[id.index()] = Some(View { buffer: out, layout: None });
+            }
+            Form::Kernel => {
+                let mut views = Vec::with_capacity(inputs.len());
+                let mut constant = true;
+                for &input in &inputs {
+                    let view = self.view(input);
+                    let view = self.contiguous(view, input, id);
+                    constant &= self.read(&view);
+                    views.push(view);
+                }
+                let unit = self.units.len() as u32;
+                let mut outputs = Vec::with_capacity(node.outputs.len());
+                for (output, meta) in node.outputs.iter().enumerate() {
+                    let buffer = self.produced(meta.kind, meta.shape.len(), constant);
+                    debug_assert_eq!(self.buffers[buffer as usize].origin, Origin::Unit(unit));
+                    outputs.push(buffer);
+                    self.set(Value { node: id, output: output as u32 }, View { buffer, layout: None });
+                }
+                self.push(Draft::Kernel { op: number, inputs: views, outputs, node: id }, id, constant);
+            }
+        }
+        Ok(())
+    }
+
+    fn place_pointwise(&mut self, id: NodeId, op: u32, inputs: &[Value]) -> View {
+        let shape = &self.tape.nodes[id.index()].outputs[0].shape;
+        let mut views: SmallVec<[View; 3]> = inputs.iter().map(|&input| self.view(input)).collect();
+        // Axes along which every input repeats are computed once.
+        let repeats = |view: &View, axis: usize| match &view.layout {
+            Some(layout) => layout.strides[axis] == 0,
+            None => false,
+        };
+        let repeated: SmallVec<[usize; 4]> =
+            (0..shape.rank()).filter(|&axis| shape[axis] > 1 && views.iter().all(|view| repeats(view, axis))).collect();
+        let own = if repeated.is_empty() { shape.clone() } else { shape.with_ones(|axis| repeated.contains(&axis)) };
+        if !repeated.is_empty() {
+            for view in &mut views {
+                let mut layout = view.layout.take().expect("a view that repeats has a layout");
+                layout.shape = own.clone();
+                *view = self.simplified(view.buffer, *layout);
+            }
+        }
+        let len = own.len();
+        let constant = views.iter().all(|view| self.buffers[view.buffer as usize].constant);
+        let unit = self.choose_loop(id, len, constant, &views);
+
+        let mut args: SmallVec<[DraftArg; 3]> = SmallVec::new();
+        for view in views {
+            args.push(self.argument(unit, view));
+        }
+        let buffer =
+            self.add(Buffer { kind: Kind::Real, len, origin: Origin::Unit(unit), step: 0, stored: false, constant });
+        let Draft::Loop(draft) = &mut self.units[unit as usize].draft else { unreachable!("the unit is a loop") };
+        self.buffers[buffer as usize].step = draft.steps.len() as u32;
+        let first_arg = draft.args.len() as u32;
+        draft.args.extend_from_slice(&args);
+        draft.steps.push(DraftStep { op, first_arg, args: args.len() as u32, buffer });
+        if repeated.is_empty() {
+            View { buffer, layout: None }
+        } else {
+            View { buffer, layout: Some(Box::new(Layout::contiguous(own).broadcast(shape))) }
+        }
+    }
+
+    /// The loop that a pointwise node joins: the last unit that it reads from, if that is a fitting loop; else the
+    /// latest fitting loop, if that stands behind all that the node reads; else a new one.
+    fn choose_loop(&mut self, id: NodeId, len: usize, constant: bool, views: &[View]) -> u32 {
+        let unit_of = |view: &View| match self.buffers[view.buffer as usize].origin {
+            Origin::Unit(unit) => Some(unit),
+            _ => None,
+        };
+        let last = views.iter().filter_map(unit_of).max();
+        let fits = |unit: u32| match &self.units[unit as usize] {
+            Drafted { draft: Draft::Loop(draft), constant: its, .. } => {
+                draft.len == len
+                    && *its == constant
+                    && draft.copies.is_empty()
+                    && (len <= SHORT || draft.steps.len() < MAX_STEPS)
+            }
+            _ => false,
+        };
+        let in_place = |unit: u32| views.iter().all(|view| unit_of(view) != Some(unit) || view.layout.is_none());
+        if self.fuse {
+            if let Some(unit) = last.filter(|&unit| fits(unit) && in_place(unit)) {
+                return unit;
+            }
+            if let Some(&unit) = self.open.get(&(len, constant)) {
+                if fits(unit) && last.is_none_or(|last| last < unit) {
+                    return unit;
+                }
+            }
+        }
+        let unit = self.push(Draft::Loop(DraftLoop { len, ..DraftLoop::default() }), id, constant);
+        self.open.insert((len, constant), unit);
+        unit
+    }
+
+    /// A view as an argument within a loop: a step of the same loop, or a load.
+    fn argument(&mut self, unit: u32, view: View) -> DraftArg {
+        let buffer = &mut self.buffers[view.buffer as usize];
+        if buffer.origin == Origin::Unit(unit) && view.layout.is_none() {
+            return DraftArg::Step(buffer.step);
+        }
+        buffer.stored = true;
+        let Draft::Loop(draft) = &mut self.units[unit as usize].draft else { unreachable!("the unit is a loop") };
+        let known = self.loads.entry((unit, view.buffer)).or_default();
+        for &load in known.iter() {
+            if draft.loads[load as usize].layout == view.layout {
+                return DraftArg::Load(load);
+            }
+        }
+        let load = draft.loads.len() as u32;
+        known.push(load);
+        draft.loads.push(view);
+        DraftArg::Load(load)
+    }
+
+    /// The view with its elements in row-major order without gaps, copied if they are not.
+    fn contiguous(&mut self, view: View, value: Value, id: NodeId) -> View {
+        match &view.layout {
+            None => return view,
+            Some(layout) if layout.is_contiguous() => return view,
+            Some(_) => {}
+        }
+        let layout = self.layout(&view, value);
+        if let Some(&buffer) = self.copies.get(&(view.buffer, layout.clone())) {
+            return View { buffer, layout: None };
+        }
+        let constant = self.read(&view);
+        let kind = self.buffers[view.buffer as usize].kind;
+        let (from, len) = (view.buffer, layout.shape.len());
+        let out = self.produced(kind, len, constant);
+        let draft = match kind {
+            Kind::Real => {
+                Draft::Loop(DraftLoop { len, loads: vec![view], copies: vec![(0, out)], ..DraftLoop::default() })
+            }
+            Kind::Index => Draft::IndexCopy { from: view, out },
+        };
+        self.push(draft, id, constant);
+        self.copies.insert((from, layout), out);
+        View { buffer: out, layout: None }
+    }
+
+    /// The view of a buffer under a layout, without the layout if it says nothing.
+    fn simplified(&self, buffer: u32, layout: Layout) -> View {
+        let all =
+            layout.offset == 0 && layout.shape.len() == self.buffers[buffer as usize].len && layout.is_contiguous();
+        View { buffer, layout: if all { None } else { Some(Box::new(layout)) } }
+    }
+
+    fn layout(&self, view: &View, value: Value) -> Layout {
+        match &view.layout {
+            Some(layout) => (**layout).clone(),
+            None => Layout::contiguous(self.tape.meta(value).shape.clone()),
+        }
+    }
+
+    /// Marks a buffer as read from outside its loop; says whether it is constant.
+    fn read(&mut self, view: &View) -> bool {
+        let buffer = &mut self.buffers[view.buffer as usize];
+        buffer.stored = true;
+        buffer.constant
+    }
+
+    fn view(&self, value: Value) -> View {
+        let view = match value.output {
+            0 => self.first[value.node.index()].as_ref(),
+            _ => self.others.get(&value),
+        };
+        view.expect("inputs are placed before their consumers").clone()
+    }
+
+    fn set(&mut self, value: Value, view: View) {
+        match value.output {
+            0 => self.first[value.node.index()] = Some(view),
+            _ => drop(self.others.insert(value, view)),
+        }
+    }
+
+    fn add(&mut self, buffer: Buffer) -> u32 {
+        self.buffers.push(buffer);
+        self.buffers.len() as u32 - 1
+    }
+
+    /// The buffer that the next unit produces.
+    fn produced(&mut self, kind: Kind, len: usize, constant: bool) -> u32 {
+        let origin = Origin::Unit(self.units.len() as u32);
+        self.add(Buffer { kind, len, origin, step: 0, stored: true, constant })
+    }
+
+    fn push(&mut self, draft: Draft, node: NodeId, constant: bool) -> u32 {
+        self.units.push(Drafted { draft, node, constant });
+        self.units.len() as u32 - 1
+    }
+}

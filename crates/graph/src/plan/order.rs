@@ -1,0 +1,118 @@
+//! Which nodes a plan needs, which of them are the same work, and in which order they are done.
+//!
+//! Equal work is found by number: ops are interned by the graph, so two nodes are the same if they have the same op and
+//! the same inputs. Pointwise work and views are put off until their first consumer, so that a mask that only the
+//! backward pass reads is not written in the forward pass.
+
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+use crate::tape::op::Form;
+use crate::tape::{NodeId, Source, Tape, Value};
+
+/// The work of a plan, node by node.
+pub(super) struct Order {
+    /// For every node up to the last that is needed, the node whose work it shares (often itself).
+    pub(super) same: Vec<u32>,
+    /// The nodes to run.
+    pub(super) nodes: Vec<NodeId>,
+}
+
+impl Order {
+    pub(super) fn canonical(&self, value: Value) -> Value {
+        Value { node: NodeId(self.same[value.node.index()]), ..value }
+    }
+}
+
+pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
+    let end = outputs.iter().map(|value| value.node.index() + 1).max().unwrap_or(0);
+    let needed = reach(end, outputs.iter().map(|value| value.node.0), |node, visit| {
+        tape.nodes[node as usize].inputs.iter().for_each(|input| visit(input.node.0));
+    });
+    let same = share(tape, &needed);
+    let needed = reach(end, outputs.iter().map(|value| same[value.node.index()]), |node, visit| {
+        tape.nodes[node as usize].inputs.iter().for_each(|input| visit(same[input.node.index()]));
+    });
+
+    let lazy: Vec<bool> =
+        tape.ops.iter().map(|op| matches!(op.form(), Form::Pointwise | Form::View | Form::Alias { .. })).collect();
+    let is_lazy = |node: u32| match tape.nodes[node as usize].source {
+        Source::Op(op) => lazy[op as usize],
+        _ => false,
+    };
+    let mut placed = vec![false; end];
+    let mut nodes = Vec::new();
+    let mut stack: Vec<(u32, bool)> = Vec::new();
+    let mut visit = |root: u32, placed: &mut Vec<bool>, nodes: &mut Vec<NodeId>| {
+        stack.push((root, false));
+        while let Some((node, inputs_done)) = stack.pop() {
+            if placed[node as usize] {
+                continue;
+            }
+            if inputs_done {
+                placed[node as usize] = true;
+                nodes.push(NodeId(node));
+                continue;
+            }
+            stack.push((node, true));
+            for input in tape.nodes[node as usize].inputs.iter().rev() {
+                let input = same[input.node.index()];
+                if !placed[input as usize] {
+                    stack.push((input, false));
+                }
+            }
+        }
+    };
+    for node in 0..end as u32 {
+        if needed[node as usize] && !is_lazy(node) {
+            visit(node, &mut placed, &mut nodes);
+        }
+    }
+    for value in outputs {
+        visit(same[value.node.index()], &mut placed, &mut nodes);
+    }
+    Order { same, nodes }
+}
+
+/// The nodes from which the roots can be computed.
+fn reach(end: usize, roots: impl Iterator<Item = u32>, inputs: impl Fn(u32, &mut dyn FnMut(u32))) -> Vec<bool> {
+    let mut needed = vec![false; end];
+    roots.for_each(|root| needed[root as usize] = true);
+    for node in (0..end).rev() {
+        if needed[node] {
+            inputs(node as u32, &mut |input| needed[input as usize] = true);
+        }
+    }
+    needed
+}
+
+/// For each node the first that does the same work.
+fn share(tape: &Tape, needed: &[bool]) -> Vec<u32> {
+    let mut same: Vec<u32> = (0..needed.len() as u32).collect();
+    let mut seen: FxHashMap<u64, u32> = FxHashMap::default();
+    for (index, node) in tape.nodes[..needed.len()].iter().enumerate() {
+        let Source::Op(op) = node.source else { continue };
+        if !needed[index] {
+            continue;
+        }
+        let mut hasher = FxHasher::default();
+        op.hash(&mut hasher);
+        for input in &node.inputs {
+            (same[input.node.index()], input.output).hash(&mut hasher);
+        }
+        let first = *seen.entry(hasher.finish()).or_insert(index as u32);
+        let other = &tape.nodes[first as usize];
+        let equal = other.source == node.source
+            && other.inputs.len() == node.inputs.len()
+            && other
+                .inputs
+                .iter()
+                .zip(&node.inputs)
+                .all(|(a, b)| same[a.node.index()] == same[b.node.index()] && a.output == b.output);
+        if equal {
+            same[index] = first;
+        }
+    }
+    same
+}

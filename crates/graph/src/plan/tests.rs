@@ -1,0 +1,167 @@
+//! Plans against plain evaluation: random graphs of many ops, in both precisions, with and without fusion and threads.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::params::Params;
+use crate::real::Real;
+
+/// A random program over a stack of matrices: views, pointwise chains, sums and products in any order.
+fn program<'g>(x: Var<'g>, y: Var<'g>, steps: &[(u8, u8)]) -> Vec<Var<'g>> {
+    let graph = x.graph();
+    let square = |v: Var<'g>| v.broadcast_to([3, 3]);
+    let mut values = vec![square(x), square(y), graph.full([3, 3], 0.5), graph.uniform([3, 3])];
+    for &(choice, pick) in steps {
+        let a = values[pick as usize % values.len()];
+        let b = values[(pick / 7) as usize % values.len()];
+        values.push(match choice % 14 {
+            0 => a + b,
+            1 => a * b * 0.25,
+            2 => a - b,
+            3 => -a,
+            4 => a.t(),
+            5 => a.matmul(b) * 0.125,
+            6 => a.flip(0),
+            7 => square(a.sum_axes(0)) * 0.25,
+            8 => square(a.sum_keep(1)) * 0.25,
+            9 => a.slice(0, 0, 2).pad(0, 0, 1),
+            10 => a.t().reshape([9]).reshape([3, 3]),
+            11 => square(b.sum()) * 0.125 + a,
+            12 => (a.square() + 1.0).sqrt(),
+            _ => a.stop_gradient() + a,
+        });
+    }
+    values
+}
+
+fn compare<T: Real>(steps: &[(u8, u8)]) -> Result<(), TestCaseError> {
+    let graph = Graph::new();
+    let (x, y) = (graph.input("x", [3, 1]), graph.input("y", [3]));
+    let values = program(x, y, steps);
+    let loss = values[values.len() - 1].sum() + values[values.len() / 2].sum();
+    let mut wanted: Vec<Var<'_>> = graph.grad_or_zeros(loss, &[x, y]).unwrap();
+    wanted.push(loss);
+    wanted.extend(values.iter().rev().take(3));
+    let x = Tensor::new([3, 1], [0.5, -1.0, 0.25].map(T::of).to_vec());
+    let y = Tensor::from([1.0, 0.75, -0.5].map(T::of));
+    let feed = Feed::new().with("x", Data::Real(&x)).with("y", Data::Real(&y)).random(3, 4);
+    let plain = graph.eval_with(&wanted, &Params::new(0), &feed).unwrap();
+    for plan in [Plan::new(&graph, &wanted).unwrap(), Plan::with_anomaly_checks(&graph, &wanted).unwrap()] {
+        let mut session = plan.session::<T>();
+        for _ in 0..2 {
+            let outputs = session.run(&Params::new(0), &feed).unwrap();
+            prop_assert_eq!(outputs.all(), &plain[..]);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn plans_give_the_bits_of_plain_evaluation(steps in prop::collection::vec(any::<(u8, u8)>(), 1..24)) {
+        compare::<f64>(&steps)?;
+        compare::<f32>(&steps)?;
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    let graph = Graph::new();
+    let x = graph.input("x", [400, 500]);
+    let y = (x * x + x.t().reshape([400, 500])).sqrt() * x.sum_keep(0);
+    let plan = Plan::new(&graph, &[y, y.sum(), x.matmul(x.t())]).unwrap();
+    let x = Tensor::from_fn([400, 500], |k| ((k * 7919) % 1013) as f32 / 1013.0);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| plan.session::<f32>().run(&Params::new(0), &Feed::new().with("x", &x)).unwrap().all().to_vec())
+    };
+    let one = run(1);
+    assert_eq!(run(2), one);
+    assert_eq!(run(5), one);
+}
+
+#[test]
+fn an_output_that_the_caller_keeps_is_not_overwritten() {
+    let graph = Graph::new();
+    let x = graph.input("x", [2]);
+    let mut session = Plan::new(&graph, &[x * 2.0, x]).unwrap().session::<f64>();
+    let mut run = |value: f64| {
+        let x = Tensor::full([2], value);
+        let outputs = session.run(&Params::new(0), &Feed::new().with("x", &x)).unwrap();
+        (outputs.real(0).clone(), outputs.real(1).clone())
+    };
+    let first = run(1.0);
+    let second = run(5.0);
+    assert_eq!((first.0.data()[0], first.1.data()[0]), (2.0, 1.0));
+    assert_eq!((second.0.data()[0], second.1.data()[0]), (10.0, 5.0));
+}
+
+#[test]
+fn equal_work_is_done_once_and_constants_before_the_first_run() {
+    let graph = Graph::new();
+    let x = graph.input("x", [64]);
+    let constant = (graph.full([64], 2.0) * 3.0).sqrt();
+    let y = (x * constant).sqrt() + (x * constant).sqrt();
+    let plan = Plan::new(&graph, &[y]).unwrap();
+    assert_eq!(plan.summary().units, 1);
+    assert_eq!(plan.inner.prologue.len(), 1);
+    let Unit::Fused(fused) = &plan.inner.body[0].0 else { panic!("one loop") };
+    assert_eq!(fused.steps.len(), 3);
+}
+
+#[test]
+fn memory_is_used_again() {
+    let graph = Graph::new();
+    let x = graph.input("x", [100, 100]);
+    let mut y = x;
+    for _ in 0..20 {
+        y = y.matmul(y) * 0.01;
+    }
+    let plan = Plan::new(&graph, &[y.sum()]).unwrap();
+    assert!(plan.summary().arena <= 3 * 10_240, "{}", plan.summary());
+}
+
+#[test]
+fn a_run_says_what_was_not_fed_well() {
+    let graph = Graph::new();
+    let x = graph.input("x", [2, 3]);
+    let mut session = Plan::new(&graph, &[x * 2.0]).unwrap().session::<f64>();
+    let mut message = |feed: Feed<'_, f64>| {
+        let text = session.run(&Params::new(0), &feed).unwrap_err().to_string();
+        // The line and column of this file are not the point.
+        text.split("crates/graph").next().unwrap().to_owned()
+    };
+    let (wrong, index, extra) =
+        (Tensor::<f64>::zeros([3, 2]), Tensor::full([2, 3], 0_i64), Tensor::<f64>::zeros([2, 3]));
+    assert_eq!(
+        message(Feed::new()),
+        "input `x` was not fed (nothing was); it is declared as real numbers of shape [2, 3] at "
+    );
+    assert_eq!(
+        message(Feed::new().with("x", &wrong)),
+        "input `x` was fed real numbers of shape [3, 2]; it is declared as real numbers of shape [2, 3] at "
+    );
+    assert_eq!(
+        message(Feed::new().with("x", &index)),
+        "input `x` was fed indices of shape [2, 3]; it is declared as real numbers of shape [2, 3] at "
+    );
+    assert_eq!(
+        message(Feed::new().with("x", &extra).with("y", &extra)),
+        "the graph has no input named `y`, but it was fed"
+    );
+}
+
+#[test]
+fn a_long_chain_neither_overflows_nor_slows() {
+    let graph = Graph::new();
+    let x = graph.input("x", []);
+    let mut z = x;
+    for _ in 0..100_000 {
+        z = z * 0.5 + z.square() * 0.25;
+    }
+    let gradient = graph.grad(z, &[x]).unwrap()[0];
+    let mut session = Plan::new(&graph, &[z, gradient]).unwrap().session::<f64>();
+    let x = Tensor::scalar(1.0);
+    let outputs = session.run(&Params::new(0), &Feed::new().with("x", &x)).unwrap();
+    assert!(outputs.real(0).item().is_finite() && outputs.real(1).item().is_finite());
+}
