@@ -11,7 +11,7 @@ use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Pointwise, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
 
 /// The largest element over `axes`, which are counted from the first, in order, and absent from the output; or the
 /// smallest.
@@ -79,34 +79,8 @@ impl Op for Extreme {
         let x = call.x(0);
         let kept = x.shape().with_ones(|axis| self.axes.contains(&axis));
         let axes: SmallVec<[isize; 4]> = self.axes.iter().map(|&axis| axis as isize).collect();
-        let reached = x.pointwise(Reached, call.y().reshape(kept.clone()));
+        let reached = x.equal(call.y().reshape(kept.clone()));
         (reached * (call.g().reshape(kept) / reached.sum_keep(&axes[..]))).into()
-    }
-
-    fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::Ties
-    }
-}
-
-/// 1 where an element equals the extreme, else 0.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Reached;
-
-impl Pointwise for Reached {
-    const NAME: &'static str = "reached";
-    const ARITY: usize = 2;
-
-    #[inline(always)]
-    fn value<T: Real>(&self, x: &[T]) -> T {
-        if x[0] == x[1] { T::one() } else { T::zero() }
-    }
-
-    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
-        x[0].graph().zeros(x[0].shape())
-    }
-
-    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        Vjp::Zero
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

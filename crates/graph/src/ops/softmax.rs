@@ -1,6 +1,6 @@
 //! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis, its logarithm, and `logsumexp(x) = ln Σⱼ exp(xⱼ)`.
 //!
-//! Derivatives: `y·(g − Σ g·y)`, `g − softmax(x)·Σ g` and `softmax(x)·g`.
+//! Derivatives: `y·(g − Σ g·y)`, `g − exp(y)·Σ g` and `softmax(x)·g`.
 //!
 //! The largest element of a line is subtracted before `exp`, so that nothing overflows. In a line of nothing but −∞
 //! (all of it masked) softmax is 0, and the others are −∞: no NaN arises there, nor in the derivatives. Kernels work
@@ -44,6 +44,12 @@ fn expect_rows(inputs: &[Meta], count: usize) -> Result<(), String> {
         }
     }
     if inputs[0].shape.rank() == 0 { Err("a scalar has no axis".into()) } else { Ok(()) }
+}
+
+/// Rows less their largest elements; the definitions start from them. Rows without elements have none.
+fn shifted(x: Var<'_>) -> Option<Var<'_>> {
+    let some = x.shape().last().is_some_and(|&size| size > 0);
+    some.then(|| x - x.max_keep(-1).stop_gradient())
 }
 
 /// What is to be subtracted from a row before `exp`: its largest element, or 0 if that is infinite.
@@ -157,6 +163,11 @@ impl Op for Softmax {
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let terms = shifted(inputs[0])?.exp();
+        Some(smallvec::smallvec![terms / terms.sum_keep(-1)])
+    }
+
     fn form(&self) -> Form {
         Form::Kernel
     }
@@ -237,8 +248,8 @@ impl Op for LogSoftmax {
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let x = inputs[0];
-        Some(smallvec::smallvec![x - x.logsumexp_keep(-1)])
+        let x = shifted(inputs[0])?;
+        Some(smallvec::smallvec![x - x.exp().sum_keep(-1).ln()])
     }
 
     fn form(&self) -> Form {
@@ -251,7 +262,7 @@ impl Op for LogSoftmax {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        (call.g() - call.x(0).softmax(-1) * call.g().sum_keep(-1)).into()
+        (call.g() - call.y().exp() * call.g().sum_keep(-1)).into()
     }
 }
 
@@ -264,6 +275,11 @@ impl Op for LogSumExp {
         expect_rows(inputs, 1)?;
         let shape = &inputs[0].shape;
         Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let (x, largest) = (shifted(inputs[0])?, inputs[0].max_axes(-1).stop_gradient());
+        Some(smallvec::smallvec![largest + x.exp().sum_axes(-1).ln()])
     }
 
     fn form(&self) -> Form {
@@ -340,6 +356,7 @@ reduction! {
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
     use crate::check::assert_property;
     use crate::check::strategies::{alike, tensor};
     use crate::tape::Graph;
@@ -400,19 +417,31 @@ mod tests {
     }
 
     #[test]
-    fn long_rows_agree_with_their_definition() {
+    fn kernels_agree_with_their_definitions() {
         let graph = Graph::new();
-        let data = Tensor::from_fn([3, 700], |k| ((k * 37) % 101) as f64 / 10.0 - 5.0);
-        let x = graph.constant(&data);
-        let [softmax, log, sum] = [x.softmax(1), x.log_softmax(1), x.logsumexp_axes(1)].map(|y| graph.eval(y).unwrap());
-        for row in 0..3 {
-            let exps: Vec<f64> = (0..700).map(|i| data.at(&[row, i]).exp()).collect();
-            let total: f64 = exps.iter().sum();
-            assert!((sum.at(&[row]) - total.ln()).abs() < 1e-13 * total.ln());
-            for i in 0..700 {
-                assert!((softmax.at(&[row, i]) * total / exps[i] - 1.0).abs() < 1e-12);
-                assert!((log.at(&[row, i]) - (exps[i] / total).ln()).abs() < 1e-12);
-            }
+        let table = |k: usize| ((k * 37) % 101) as f64 / 10.0 - 5.0;
+        for shape in [vec![3, 700], vec![2, 2, 5], vec![1], vec![4, 1], vec![0, 3]] {
+            let x = graph.constant(&Tensor::from_fn(shape.clone(), table));
+            let g = graph.constant(&Tensor::from_fn(shape.clone(), |k| table(k * 3 + 1)));
+            agree(&graph, Softmax, &[x]);
+            agree(&graph, LogSoftmax, &[x]);
+            agree(&graph, LogSumExp, &[x]);
+            agree(&graph, SoftmaxVjp, &[x.softmax(-1), g]);
+            // The derivatives of the definitions, which the graph finds by itself.
+            let own = graph.vjp(&[x.softmax(-1), x.log_softmax(-1)], &[g, g], &[x]).unwrap()[0];
+            let expanded = [Softmax.expand(&[x]).unwrap()[0], LogSoftmax.expand(&[x]).unwrap()[0]];
+            close(&graph, own, graph.vjp(&expanded, &[g, g], &[x]).unwrap()[0]);
         }
+    }
+
+    fn agree<O: Op>(graph: &Graph, op: O, inputs: &[Var<'_>]) {
+        let definition = op.expand(inputs).unwrap()[0];
+        close(graph, graph.call(op, inputs), definition);
+    }
+
+    fn close(graph: &Graph, a: Var<'_>, b: Var<'_>) {
+        let (a, b) = (graph.eval(a).unwrap(), graph.eval(b).unwrap());
+        assert_eq!(a.shape(), b.shape());
+        assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + b.abs())));
     }
 }
