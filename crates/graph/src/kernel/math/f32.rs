@@ -1,0 +1,319 @@
+//! The functions of [`Math`] in single precision.
+//!
+//! `exp`, `exp_m1`, `ln`, `ln_1p`, `tanh`, `sigmoid` and `erf` compute in single precision, where a vector holds most
+//! numbers. The others compute in double precision and round once: there a plain formula is exact enough, and cheap.
+
+use super::{Math, at_least, at_most, ln_border};
+
+/// Adding 1.5·2²³ rounds to a whole number and leaves it in the low bits.
+const SHIFT: f32 = 12_582_912.0;
+/// The same in double precision: 1.5·2⁵².
+const DOUBLE_SHIFT: f64 = 6_755_399_441_055_744.0;
+/// ln 2 in two parts. The upper has 15 bits, so that a whole number of 8 bits times it is exact.
+const LN_2_HIGH: f32 = 0.693_145_75;
+const LN_2_LOW: f32 = 1.428_606_8e-6;
+
+/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`.
+struct Reduced {
+    /// The bits of `n + SHIFT`.
+    bits: u32,
+    /// `r = high - low`, with a `high` that has no rounding error.
+    high: f32,
+    low: f32,
+    /// `exp(r) - 1 - r`.
+    rest: f32,
+}
+
+#[inline(always)]
+fn reduce(x: f32) -> Reduced {
+    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
+    let n = shifted - SHIFT;
+    let high = x - n * LN_2_HIGH;
+    let low = n * LN_2_LOW;
+    let r = high - low;
+    let rest =
+        r * r * polynomial!(r; 0.5, 0.166_666_67, 0.041_666_225, 0.008_333_284, 0.001_394_978_3, 0.000_199_089_06);
+    Reduced { bits: shifted.to_bits(), high, low, rest }
+}
+
+/// `2ᵏ`.
+const fn two_to(k: u32) -> f32 {
+    f32::from_bits((127 + k) << 23)
+}
+
+/// `2ⁿ` for `-126 ≤ n ≤ 127`, from the bits of `n + SHIFT`.
+#[inline(always)]
+fn power_of_two(bits: u32) -> f32 {
+    f32::from_bits(bits.wrapping_add(127) << 23)
+}
+
+/// `exp(x)` for `-104 ≤ x ≤ 89`.
+#[inline(always)]
+fn exp_clamped(x: f32) -> f32 {
+    let Reduced { bits, high, low, rest } = reduce(x);
+    let scaled = 1.0 + (high + (rest - low));
+    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the biased sum is never negative.
+    let biased = bits.wrapping_sub(SHIFT.to_bits()).wrapping_add(254);
+    let half = biased >> 1;
+    let other = biased.wrapping_sub(half);
+    scaled * f32::from_bits(half << 23) * f32::from_bits(other << 23)
+}
+
+/// `exp(x)` for `-86 ≤ x ≤ 88`.
+#[inline(always)]
+fn exp_normal(x: f32) -> f32 {
+    let Reduced { bits, high, low, rest } = reduce(x);
+    (1.0 + (high + (rest - low))) * power_of_two(bits)
+}
+
+/// `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`, for a positive normal `x`: the pair `(k, f)`.
+#[inline(always)]
+fn split(x: f32) -> (i32, f32) {
+    const SQRT_HALF: u32 = 0x3f35_04f3;
+    let bits = x.to_bits().wrapping_sub(SQRT_HALF);
+    let k = (bits as i32) >> 23;
+    (k, f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0)
+}
+
+/// `ln(1 + f) - f + f²/2`.
+#[inline(always)]
+fn ln_rest(f: f32) -> f32 {
+    let series = polynomial!(
+        f; 0.333_333_13, -0.250_000_1, 0.200_021_67, -0.166_680_95, 0.142_185_63, -0.124_030_1, 0.118_934_005,
+        -0.116_947_42, 0.067_582_68
+    );
+    f * f * f * series
+}
+
+/// `2ⁿ` and `2ʳ - 1` for `x·log₂e = n + r`, in double precision; `|x| ≤ 700`.
+#[inline(always)]
+fn exp_in_double(x: f64) -> (f64, f64) {
+    let base_two = x * std::f64::consts::LOG2_E;
+    let shifted = base_two + DOUBLE_SHIFT;
+    let r = base_two - (shifted - DOUBLE_SHIFT);
+    let scale = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
+    let series = polynomial!(
+        r; 0.693_147_180_581_966, 0.240_226_509_234_930_72, 0.055_504_107_259_271_74, 0.009_618_056_340_376_399,
+        0.001_333_367_015_134_638_8, 0.000_154_615_992_911_708_32, 1.525_280_119_671_207_7e-5
+    );
+    (scale, r * series)
+}
+
+/// `sin(x + quarters·π/2)`, for `x` of any size.
+///
+/// The turns of `x` are the product with 2/π, of which only the part below four counts. So of the bits of 2/π only those
+/// are taken whose products with `x`, a multiple of its last bit, are no multiples of four: 28 bits, 28 bits and the
+/// rest, which makes the first two products exact (Payne and Hanek 1983).
+#[inline(always)]
+fn wave(x: f32, quarters: u64) -> f32 {
+    const FOURS: f64 = 4.0 * DOUBLE_SHIFT;
+    let size = x.abs();
+    let bits = |below_52: f64, below_80: f64, below_108: f64, above: f64| {
+        let small = if size < two_to(52) { below_52 } else { below_80 };
+        let large = if size < two_to(108) { below_108 } else { above };
+        if size < two_to(80) { small } else { large }
+    };
+    // Constants in the calls and not in a table: a table would be read, lane by lane.
+    let first =
+        bits(0.636_619_769_036_769_9, 3.330_811_459_978_378e-9, 1.615_379_780_392_580_4e-17, 7.696_704_847_356_705e-26);
+    let second = bits(
+        3.330_811_473_856_165_6e-9,
+        1.615_379_780_392_580_4e-17,
+        7.696_704_847_356_705e-26,
+        1.668_286_765_701_952_5e-34,
+    );
+    let third = bits(
+        2.276_010_073_078_396e-18,
+        7.696_704_864_039_572e-26,
+        1.668_286_766_860_824e-34,
+        1.158_871_335_342_814_3e-43,
+    );
+    let x = f64::from(x);
+    // Whole turns fall away.
+    let high = x * first;
+    let high = high - ((high + FOURS) - FOURS);
+    let middle = x * second;
+    let middle = middle - ((middle + FOURS) - FOURS);
+    let low = x * third;
+    let shifted = (high + middle + low) + DOUBLE_SHIFT;
+    let n = shifted - DOUBLE_SHIFT;
+    let r = (((high - n) + middle) + low) * std::f64::consts::FRAC_PI_2;
+
+    let square = r * r;
+    let sin = polynomial!(
+        square; 0.999_999_996_901_760_4, -0.166_666_506_035_713_95, 0.008_332_031_710_139_956,
+        -0.000_195_033_526_079_997_87
+    );
+    let cos = polynomial!(
+        square; 0.999_999_999_952_125_7, -0.499_999_996_123_565_05, 0.041_666_616_440_111_02,
+        -0.001_388_661_016_608_127_9, 2.437_909_224_439_278e-5
+    );
+    let quadrant = shifted.to_bits().wrapping_add(quarters);
+    let value = if quadrant & 1 == 0 { r * sin } else { cos };
+    f64::from_bits(value.to_bits() ^ ((quadrant & 2) << 62)) as f32
+}
+
+impl Math for f32 {
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        exp_clamped(at_most(at_least(self, -104.0), 89.0))
+    }
+
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        let Reduced { bits, high, low, rest } = reduce(at_most(at_least(self, -20.0), 89.0));
+        // Half of the result, since 2ⁿ itself may be out of range. The first sum loses nothing where terms cancel.
+        let half = power_of_two(bits.wrapping_sub(1));
+        let value = 2.0 * (((half - 0.5) + half * high) + half * (rest - low));
+        if self.abs() < 1e-9 { self } else { value }
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        let tiny = self < f32::MIN_POSITIVE;
+        let (k, f) = split(if tiny { self * two_to(23) } else { self });
+        let k = (k - if tiny { 23 } else { 0 }) as f32;
+        ln_border(self, self, k * LN_2_HIGH + (f - (0.5 * f * f - (ln_rest(f) + k * LN_2_LOW))))
+    }
+
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        let sum = 1.0 + self;
+        let lost = if sum < 2.0 { self - (sum - 1.0) } else { 1.0 - (sum - self) };
+        let (k, f) = split(sum);
+        // What the sum lost, divided by it: 1/(1 + f) to first order, and 2⁻ᵏ by way of 2¹⁻ᵏ, which is always in range.
+        let lost = lost * 0.5 * f32::from_bits((128 - k).cast_unsigned() << 23);
+        let k = k as f32;
+        let low = ln_rest(f) + (k * LN_2_LOW + (lost - lost * f));
+        let inside = k * LN_2_HIGH + (f - (0.5 * f * f - low));
+        ln_border(sum, self, if self.abs() < 1e-9 { self } else { inside })
+    }
+
+    #[inline(always)]
+    fn log2(self) -> Self {
+        let tiny = self < f32::MIN_POSITIVE;
+        let (k, f) = split(if tiny { self * two_to(23) } else { self });
+        let k = k - if tiny { 23 } else { 0 };
+        let f = f64::from(f);
+        let series = polynomial!(
+            f; 1.000_000_000_035_853_3, -0.500_000_003_438_245_8, 0.333_333_314_868_632_4, -0.249_999_313_351_701_97,
+            0.200_001_130_018_814_95, -0.166_705_714_959_211_47, 0.142_856_190_520_078_6, -0.124_091_500_728_838_54,
+            0.110_182_219_420_961_17, -0.108_877_462_394_061_54, 0.107_538_632_997_316_28, -0.059_959_576_031_678_556
+        );
+        ln_border(self, self, (f64::from(k) + std::f64::consts::LOG2_E * f * series) as f32)
+    }
+
+    #[inline(always)]
+    fn sin(self) -> Self {
+        wave(self, 0)
+    }
+
+    #[inline(always)]
+    fn cos(self) -> Self {
+        wave(self, 1)
+    }
+
+    #[inline]
+    fn tan(self) -> Self {
+        f32::tan(self)
+    }
+
+    #[inline]
+    fn asin(self) -> Self {
+        f32::asin(self)
+    }
+
+    #[inline]
+    fn acos(self) -> Self {
+        f32::acos(self)
+    }
+
+    #[inline]
+    fn atan(self) -> Self {
+        f32::atan(self)
+    }
+
+    #[inline]
+    fn atan2(self, x: Self) -> Self {
+        f32::atan2(self, x)
+    }
+
+    #[inline(always)]
+    fn sinh(self) -> Self {
+        let (scale, rest) = exp_in_double(f64::from(at_most(self.abs(), 100.0)));
+        let less_one = scale * rest + (scale - 1.0);
+        ((0.5 * (less_one + less_one / (less_one + 1.0))) as f32).copysign(self)
+    }
+
+    #[inline(always)]
+    fn cosh(self) -> Self {
+        let (scale, rest) = exp_in_double(f64::from(at_most(self.abs(), 100.0)));
+        let exp = scale * rest + scale;
+        (0.5 * (exp + 1.0 / exp)) as f32
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let x = at_most(self.abs(), 10.0);
+        let square = x * x;
+        let series = polynomial!(
+            square; -0.333_333_3, 0.133_332_12, -0.053_946_257, 0.021_693_211, -0.008_150_85, 0.002_113_504
+        );
+        let small = x + x * square * series;
+        let large = 1.0 - 2.0 / (exp_normal(2.0 * x) + 1.0);
+        (if x < 0.625 { small } else { large }).copysign(self)
+    }
+
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let z = exp_clamped(at_least(-self.abs(), -104.0));
+        // z/(1 + z) = z - z·q and 1/(1 + z) = 1 - q: the error of 1 + z counts for less than in the quotients.
+        let q = z / (1.0 + z);
+        let side = if self < 0.0 { z } else { 1.0 };
+        side - side * q
+    }
+
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        let (scale, rest) = exp_in_double(f64::from(at_least(-self.abs(), -200.0)));
+        let z = scale * rest + scale;
+        let series = polynomial!(
+            z; 0.999_999_999_882_593, -0.499_999_965_113_279_93, 0.333_331_605_645_697_1, -0.249_966_172_252_699_2,
+            0.199_653_263_489_605_58, -0.164_529_537_994_916, 0.134_267_035_358_871_8, -0.101_245_562_899_064_04,
+            0.064_008_888_274_306_73, -0.030_172_575_751_379_18, 0.009_080_713_474_178_596, -0.001_280_511_635_353_266_3
+        );
+        (f64::from(if self > 0.0 { self } else { 0.0 }) + z * series) as f32
+    }
+
+    #[inline(always)]
+    fn erf(self) -> Self {
+        let x = at_most(self.abs(), 4.0);
+        let square = x * x;
+        let series = polynomial!(
+            square; 0.128_379_17, -0.376_126_32, 0.112_836_644, -0.026_857_706, 0.005_196_954, -0.000_809_771_07,
+            8.185_086e-5
+        );
+        let small = x + x * series;
+        let ln_erfc = polynomial!(
+            x; -8.490_643e-5, -1.128_366_4, -0.635_444_94, -0.106_231_39, 0.023_964_593, -0.003_795_016,
+            0.000_368_881_07, -1.636_229e-5
+        );
+        let large = 1.0 - exp_normal(ln_erfc);
+        (if x < 0.95 { small } else { large }).copysign(self)
+    }
+
+    #[inline]
+    fn powf(self, exponent: Self) -> Self {
+        f32::powf(self, exponent)
+    }
+
+    #[inline(always)]
+    fn round_even(self) -> Self {
+        self.round_ties_even()
+    }
+}
