@@ -140,14 +140,16 @@ fn wave(x: f32, quarters: u64) -> f32 {
     let r = (((high - n) + middle) + low) * std::f64::consts::FRAC_PI_2;
 
     let square = r * r;
-    let sin = r
-        * polynomial!(square; 0.999_999_996_901_760_4, -0.166_666_506_035_713_95, 0.008_332_031_710_139_956, -0.000_195_033_526_079_997_87);
+    let sin = polynomial!(
+        square; 0.999_999_996_901_760_4, -0.166_666_506_035_713_95, 0.008_332_031_710_139_956,
+        -0.000_195_033_526_079_997_87
+    );
     let cos = polynomial!(
         square; 0.999_999_999_952_125_7, -0.499_999_996_123_565_05, 0.041_666_616_440_111_02,
         -0.001_388_661_016_608_127_9, 2.437_909_224_439_278e-5
     );
     let quadrant = shifted.to_bits().wrapping_add(quarters);
-    let value = if quadrant & 1 == 0 { sin } else { cos };
+    let value = if quadrant & 1 == 0 { r * sin } else { cos };
     f64::from_bits(value.to_bits() ^ ((quadrant & 2) << 62)) as f32
 }
 

@@ -1,6 +1,7 @@
 //! Functions of one number, as formulas without branches, tables or calls, which loops turn into vector code.
 //!
-//! The largest error in units in the last place, over all finite arguments (f32) or many of every size (f64):
+//! The largest error in units in the last place, rounded up. It was measured at every second argument from 0.0005 to 128
+//! and every 61st of the others (f32), and at 10⁵ and more of every size (f64):
 //!
 //! | function   | f32 | f64 |
 //! |------------|-----|-----|
@@ -16,7 +17,7 @@
 //! | `cos`      | 0.6 | std |
 //! | `sinh`     | 0.6 | std |
 //! | `cosh`     | 0.6 | std |
-//! | `erf`      | 1.5 | libm |
+//! | `erf`      | 1.6 | libm |
 //!
 //! `sqrt` and `round_even` are single instructions and exact; the functions not listed are those of std.
 //! Zeros keep their sign, infinities and NaN go through as in C, and results may be subnormal.
