@@ -132,10 +132,12 @@ impl Dense {
             self.weight.shape()
         );
         let graph = x.graph();
-        graph.scope(&self.name, || {
-            let y = x.matmul(graph.param(&self.weight).t());
-            self.bias.as_ref().map_or(y, |bias| y + graph.param(bias))
-        })
+        let _scope = graph.scope(&self.name);
+        let y = x.matmul(graph.param(&self.weight).t());
+        match &self.bias {
+            Some(bias) => y + graph.param(bias),
+            None => y,
+        }
     }
 }
 

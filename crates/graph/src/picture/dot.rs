@@ -20,7 +20,8 @@ impl Graph {
     /// use gradus_graph::Graph;
     /// let graph = Graph::new();
     /// let x = graph.input("x", [3]);
-    /// let loss = graph.scope("loss", || (x * x).sum());
+    /// let _scope = graph.scope("loss");
+    /// let loss = (x * x).sum();
     /// let text = graph.dot(&[loss]);
     /// assert!(text.starts_with("digraph {"));
     /// assert!(text.contains(r#"label = "loss""#));

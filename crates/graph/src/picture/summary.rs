@@ -26,7 +26,8 @@ impl Graph {
     /// let weight = params.add("weight", Tensor::zeros([3, 2]));
     /// let graph = Graph::new();
     /// let x = graph.input("x", [4, 3]);
-    /// let y = graph.scope("dense", || x.matmul(graph.param(&weight)));
+    /// let _scope = graph.scope("dense");
+    /// let y = x.matmul(graph.param(&weight));
     /// let summary = graph.summary(&[y]);
     /// assert!(summary.starts_with("scope  nodes  parameters  multiply-adds\ndense      2           6             24\n"));
     /// ```

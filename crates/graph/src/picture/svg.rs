@@ -47,7 +47,8 @@ impl Graph {
     /// use gradus_graph::Graph;
     /// let graph = Graph::new();
     /// let x = graph.input("x", [3]);
-    /// let loss = graph.scope("loss", || (x * x).sum());
+    /// let _scope = graph.scope("loss");
+    /// let loss = (x * x).sum();
     /// let picture = graph.svg(&[loss])?;
     /// assert!(picture.starts_with("<svg"));
     /// # Ok::<(), gradus_graph::Error>(())

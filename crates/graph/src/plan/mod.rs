@@ -130,7 +130,8 @@ impl Plan {
     /// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
     /// let graph = Graph::new();
     /// let x = graph.input("x", [2]);
-    /// let y = graph.scope("loss", || (x - 1.0).recip());
+    /// let _scope = graph.scope("loss");
+    /// let y = (x - 1.0).recip();
     /// let mut session = Plan::with_anomaly_checks(&graph, &[y])?.session::<f64>();
     /// let error = session.run(&Params::new(0), &Feed::new().with("x", &Tensor::from([2.0, 1.0]))).unwrap_err();
     /// assert!(error.to_string().starts_with("`recip` in scope `loss` at "));

@@ -400,20 +400,26 @@ impl Graph {
         self.leaf(Source::Seed, Meta::real(shape), caller)
     }
 
-    /// Runs `build`; the nodes that it makes lie in the scope `name`, within the present one. Messages, pictures and
+    /// Opens a scope within the present one: until the guard is dropped, nodes lie in it. Messages, pictures and
     /// summaries show scopes.
-    pub fn scope<R>(&self, name: &str, build: impl FnOnce() -> R) -> R {
-        let outer = {
-            let mut tape = self.tape.borrow_mut();
-            let outer = tape.scope;
-            tape.scopes.push(Scope { parent: outer, name: name.to_owned() });
-            tape.scope = tape.scopes.len() as u32 - 1;
-            outer
-        };
-        let restore = Restore(|| self.tape.borrow_mut().scope = outer);
-        let result = build();
-        drop(restore);
-        result
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Graph;
+    /// let graph = Graph::new();
+    /// let x = graph.input("x", [2]);
+    /// let hidden = {
+    ///     let _scope = graph.scope("hidden");
+    ///     x.tanh()
+    /// };
+    /// assert!(graph.dot(&[hidden]).contains("hidden"));
+    /// ```
+    pub fn scope(&self, name: &str) -> Scoped<'_> {
+        let mut tape = self.tape.borrow_mut();
+        let outer = tape.scope;
+        tape.scopes.push(Scope { parent: outer, name: name.to_owned() });
+        tape.scope = tape.scopes.len() as u32 - 1;
+        Scoped { graph: self, outer }
     }
 
     /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
@@ -516,6 +522,19 @@ impl Graph {
         }
         let all = inputs.iter().chain(&expansion).map(|var| var.value).collect();
         Ok(self.record(WithRule { op, arity: inputs.len() }, all, found, caller))
+    }
+}
+
+/// A scope that is open; see [`Graph::scope`].
+#[must_use = "the scope closes when this is dropped: `let _scope = graph.scope(…)`"]
+pub struct Scoped<'g> {
+    graph: &'g Graph,
+    outer: u32,
+}
+
+impl Drop for Scoped<'_> {
+    fn drop(&mut self) {
+        self.graph.tape.borrow_mut().scope = self.outer;
     }
 }
 

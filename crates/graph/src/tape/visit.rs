@@ -466,7 +466,8 @@ mod tests {
     #[test]
     fn a_node_is_described_as_in_messages() {
         let graph = Graph::new();
-        graph.scope("loss", || graph.normal([2]).recip());
+        let _scope = graph.scope("loss");
+        graph.normal([2]).recip();
         let text = graph.view().describe(Index::new(1));
         assert!(text.starts_with("`recip` in scope `loss` at "), "{text}");
     }

@@ -1,0 +1,75 @@
+//! Trains a network on the handwritten digits: `cargo run --release --example digits`.
+//!
+//! The network is a multilayer perceptron 64-256-128-10 with ReLU and dropout. It sees an image as 64 numbers and knows
+//! nothing of neighbouring pixels; on these data that is worth about 98%. Dropout and decoupled weight decay, with a
+//! learning rate that falls along a cosine, are what lifts it from 97.
+
+use std::path::Path;
+use std::time::Instant;
+
+use gradus::data::{Split, digits};
+use gradus::nn::{Dense, Dropout, Layer, Mode, Relu, loss};
+use gradus::optim::{AdamW, Optimizer};
+use gradus::train::{Confusion, Function, Step, plot, progress};
+use gradus::{Params, Var};
+
+const EPOCHS: usize = 60;
+const BATCH: usize = 32;
+
+struct Classifier {
+    layers: (Dense, Relu, Dropout, Dense, Relu, Dropout, Dense),
+}
+
+impl Classifier {
+    fn new(params: &mut Params) -> Self {
+        let hidden = Dense::new(params, "hidden1", 64, 256);
+        let deeper = Dense::new(params, "hidden2", 256, 128);
+        let output = Dense::new(params, "output", 128, 10);
+        Self { layers: (hidden, Relu, Dropout::new(0.2), deeper, Relu, Dropout::new(0.2), output) }
+    }
+
+    /// Logits `[n, 10]` of images `[n, 64]`.
+    fn forward<'g>(&self, images: Var<'g>, mode: Mode) -> Var<'g> {
+        self.layers.forward_in(images, mode)
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Split { train, test } = digits::load().reshaped([64]);
+    let mut params = Params::new(7);
+    let model = Classifier::new(&mut params);
+    println!("{params:?}\n\n{} images to train on, {} held out\n", train.len(), test.len());
+
+    let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward(batch[0], Mode::Train), batch[1])).seed(7);
+    let mut classify = Function::new(|_, batch| vec![model.forward(batch[0], Mode::Eval)]);
+    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
+    let cosine = move |step: u64| 1.5e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let mut optimizer = Optimizer::new(AdamW::new(cosine).weight_decay(0.05));
+
+    let mut losses = Vec::new();
+    let bar = progress(EPOCHS);
+    let start = Instant::now();
+    for epoch in 0..EPOCHS {
+        let mut total = 0.0;
+        for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
+            let gradients = step.run(&params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            total += f64::from(gradients.loss()) * batch.len() as f64;
+            optimizer.step(&mut params, gradients.iter())?;
+        }
+        losses.push((epoch as f64 + 1.0, total / train.len() as f64));
+        bar.set_message(format!("loss {:.4}", total / train.len() as f64));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), losses[losses.len() - 1].1);
+
+    let held_out = test.full_batch();
+    let logits = classify.run(&params, &[(&held_out.inputs).into()])?;
+    let confusion = Confusion::new(logits.real(0), &held_out.targets);
+    println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
+
+    let picture = Path::new("target/digits-loss.svg");
+    plot::curves(picture, "Handwritten digits", "epoch", "cross-entropy, nats", &[("training loss", &losses)])?;
+    println!("the loss curve is in {}", picture.display());
+    Ok(())
+}
