@@ -149,12 +149,9 @@ fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec
         }
     };
     // Where no thread can be started, the calling thread does the work.
-    match threads {
-        1 => steps(),
-        _ => match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-            Ok(pool) => pool.install(steps),
-            Err(_) => steps(),
-        },
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool.install(steps),
+        Err(_) => steps(),
     }
     (params.iter().map(|(_, value)| value.clone()).collect(), optimizer.state())
 }

@@ -29,6 +29,7 @@ mod elements;
 mod error;
 mod link;
 mod links;
+mod moved;
 mod optimizer;
 mod rules;
 mod schedule;

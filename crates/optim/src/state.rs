@@ -6,7 +6,8 @@ use std::fmt;
 
 use gradus_graph::{Params, Real, Tensor};
 
-use crate::optimizer::{Moved, Optimizer};
+use crate::moved::Moved;
+use crate::optimizer::Optimizer;
 
 /// What an optimizer remembers: named tensors and named counts.
 ///

@@ -20,6 +20,9 @@ const LONG_BLOCK: usize = 4096;
 /// The number of elements that are worth a task of their own: several microseconds of work.
 const CHUNK: usize = 4 * LONG_BLOCK;
 
+/// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.
+const PIECE: usize = 4 * CHUNK;
+
 /// Whether a tensor of that many elements is spread over threads.
 pub(crate) fn is_large(len: usize) -> bool {
     len > CHUNK
@@ -81,7 +84,7 @@ impl<T: Real> Pass<'_, T> {
         if len <= CHUNK {
             return self.run_chunk(work);
         }
-        let (left, right) = work.split(half(len));
+        let (left, right) = work.split(half(len, CHUNK));
         let (left, right) = fork(self.threads, || self.run(left), || self.run(right));
         add(left, right)
     }
@@ -129,24 +132,23 @@ pub(crate) fn look_at<T: Real>(
     threads: bool,
 ) -> (bool, [f64; 2]) {
     let len = gradient.len();
-    if len > CHUNK {
-        let ((a, b), (c, d)) = (gradient.split_at(half(len)), parameter.split_at(half(len)));
+    if len > PIECE {
+        let ((a, b), (c, d)) = (gradient.split_at(half(len, PIECE)), parameter.split_at(half(len, PIECE)));
         let (left, right) = fork(threads, || look_at(a, c, link, threads), || look_at(b, d, link, threads));
         return (left.0 && right.0, add(left.1, right.1));
     }
+    let Some(link) = link else { return (survey::all_finite(gradient), [0.0; 2]) };
     let mut found = (true, [0.0; 2]);
     for (gradient, parameter) in gradient.chunks(LONG_BLOCK).zip(parameter.chunks(LONG_BLOCK)) {
-        if let Some(link) = link {
-            found.1 = add(found.1, link.measure(parameter, gradient));
-        }
+        found.1 = add(found.1, link.measure(parameter, gradient));
         found.0 &= survey::all_finite(gradient);
     }
     found
 }
 
 /// The place of the cut: half of the chunks, rounded up.
-fn half(len: usize) -> usize {
-    (len / 2).next_multiple_of(CHUNK)
+fn half(len: usize, chunk: usize) -> usize {
+    (len / 2).next_multiple_of(chunk)
 }
 
 /// Runs both, side by side if asked.

@@ -46,16 +46,14 @@ fn valley(x: [f64; 4]) -> [f64; 4] {
 
 /// The points after the steps of one case.
 fn walk(name: &str, problem: &str) -> Result<Vec<[f64; 4]>, StepError> {
-    let (gradient, start): (fn([f64; 4]) -> [f64; 4], _) = match problem {
-        "bowl" => (bowl, [-1.0, 2.0, 3.0, -0.5]),
-        _ => (valley, [-1.2, 0.5, 1.0, 0.0]),
-    };
+    let in_bowl = problem == "bowl";
+    let start = if in_bowl { [-1.0, 2.0, 3.0, -0.5] } else { [-1.2, 0.5, 1.0, 0.0] };
     let mut params: Params<f64> = Params::new(0);
     let list = [params.add("x", Tensor::from_slice(&start[..2])), params.add("y", Tensor::from_slice(&start[2..]))];
     let mut optimizer = rule(name);
     let (mut point, mut points) = (start, Vec::new());
     for _ in 0..100 {
-        let slopes = gradient(point);
+        let slopes = if in_bowl { bowl(point) } else { valley(point) };
         let gradients = [Tensor::from_slice(&slopes[..2]), Tensor::from_slice(&slopes[2..])];
         optimizer.step(&mut params, list.iter().zip(&gradients))?;
         let (x, y) = (params.get(&list[0]).data(), params.get(&list[1]).data());
