@@ -1,8 +1,8 @@
 //! Trains a network on the handwritten digits: `cargo run --release --example digits`.
 //!
 //! The network is a multilayer perceptron 64-256-128-10 with ReLU and dropout. It sees an image as 64 numbers and knows
-//! nothing of neighbouring pixels; on these data that is worth about 98%. Dropout and decoupled weight decay, with a
-//! learning rate that falls along a cosine, are what lifts it from 97.
+//! nothing of neighbouring pixels; plainly trained that is worth about 97.5%. Dropout and decoupled weight decay, with a
+//! learning rate that falls along a cosine, lift it above 98.
 
 use std::path::Path;
 use std::time::Instant;
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut classify = Function::new(|_, batch| vec![model.forward(batch[0], Mode::Eval)]);
     let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
     let cosine = move |step: u64| 1.5e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
-    let mut optimizer = Optimizer::new(AdamW::new(cosine).weight_decay(0.05));
+    let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
 
     let mut losses = Vec::new();
     let bar = progress(EPOCHS);
