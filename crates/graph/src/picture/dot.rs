@@ -103,7 +103,7 @@ fn write_clusters(text: &mut String, tape: &Tape, shown: &Shown) {
     while let Some(scope) = next.pop() {
         let (name, parent) = tape.scope(scope as u32);
         close(text, &mut open, |scope| scope != parent as usize);
-        let indent = "    ".repeat(open.len() + 1);
+        let indent = indent(open.len());
         let _ = writeln!(text, "{indent}subgraph cluster_{scope} {{");
         let _ = writeln!(text, "{indent}    label = \"{}\"", escaped(name));
         if !scopes[scope].nodes.is_empty() {
@@ -120,8 +120,13 @@ fn write_clusters(text: &mut String, tape: &Tape, shown: &Shown) {
 fn close(text: &mut String, open: &mut Vec<usize>, done: impl Fn(usize) -> bool) {
     while open.last().is_some_and(|&scope| done(scope)) {
         open.pop();
-        let _ = writeln!(text, "{}}}", "    ".repeat(open.len() + 1));
+        let _ = writeln!(text, "{}}}", indent(open.len()));
     }
+}
+
+/// The indent of a cluster within as many others; bounded, so that the text stays linear in the number of scopes.
+fn indent(depth: usize) -> String {
+    "    ".repeat(depth.min(15) + 1)
 }
 
 #[derive(Default)]
@@ -145,4 +150,83 @@ fn escaped(name: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Params;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn a_small_model_in_full() {
+        let mut params: Params = Params::new(0);
+        let weight = params.scope("hidden", |params| params.add("weight", Tensor::zeros([3, 2])));
+        let graph = Graph::new();
+        let x = graph.input("x", [4, 3]);
+        let h = graph.scope("model", || {
+            let h = graph.scope("hidden", || x.matmul(graph.param(&weight)));
+            h * h
+        });
+        let loss = graph.scope("loss", || h.sum() * 0.5);
+        let _unused = x.recip();
+        let body = r##"    subgraph cluster_1 {
+        label = "model"
+        3
+        subgraph cluster_2 {
+            label = "hidden"
+            1; 2
+        }
+    }
+    subgraph cluster_3 {
+        label = "loss"
+        4; 5; 6
+    }
+    0 [ label = "x", shape = ellipse, style = filled, fillcolor = "#cfe2f3"]
+    1 [ label = "hidden.weight", style = filled, fillcolor = "#fff2cc"]
+    2 [ label = "matmul"]
+    3 [ label = "mul"]
+    4 [ label = "sum"]
+    5 [ label = "0.5", shape = plaintext, style = ""]
+    6 [ label = "mul\n[]", peripheries = 2]
+    0 -> 2 [ label = "[4, 3]"]
+    1 -> 2 [ label = "[3, 2]"]
+    2 -> 3 [ label = "[4, 2]"]
+    2 -> 3 [ label = "[4, 2]"]
+    3 -> 4 [ label = "[4, 2]"]
+    4 -> 6 [ label = "[]"]
+    5 -> 6 [ label = "[]"]
+}
+"##;
+        let text = graph.dot(&[loss]);
+        assert_eq!(text.strip_prefix(HEAD), Some(body), "{text}");
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        let graph = Graph::new();
+        let x = graph.index_input("a \"quote\" \\N &amp;\n", [2]);
+        graph.scope("}\"", || x.to_real());
+        let text = graph.dot(&[]);
+        assert!(text.contains(r#"label = "a \"quote\" \\N &amp;amp;\n", shape"#), "{text}");
+        assert!(text.contains(r#"label = "}\"""#), "{text}");
+        assert!(text.contains(r#"label = "index [2]""#), "{text}");
+    }
+
+    #[test]
+    fn no_nodes_and_deep_scopes() {
+        let graph = Graph::new();
+        assert_eq!(graph.dot(&[]), format!("{HEAD}}}\n"));
+        // Scopes are left one after the other on the way out of this recursion; the walk has no such depth.
+        fn nest(graph: &Graph, depth: usize) {
+            match depth {
+                0 => drop(graph.normal([1])),
+                _ => graph.scope("inner", || nest(graph, depth - 1)),
+            }
+        }
+        nest(&graph, 300);
+        let text = graph.dot(&[]);
+        assert_eq!(text.matches("subgraph").count(), 300);
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
 }

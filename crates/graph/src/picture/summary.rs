@@ -180,3 +180,64 @@ fn bytes(elements: usize) -> String {
     }
     format!("{amount:.1} GiB")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Params;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn a_recurrent_model_in_full() {
+        let mut params: Params = Params::new(0);
+        let weight = params.scope("cell", |params| params.add("weight", Tensor::zeros([20, 20])));
+        let head = params.scope("head", |params| params.add("weight", Tensor::zeros([20, 1])));
+        let graph = Graph::new();
+        let mut h = graph.input("start", [8, 20]);
+        graph.scope("model", || {
+            for _ in 0..3 {
+                h = graph.scope("cell", || {
+                    let h = h.matmul(graph.param(&weight));
+                    graph.scope("act", || h.square())
+                });
+            }
+            h = graph.scope("head", || h.matmul(graph.param(&head)));
+        });
+        let loss = h.sum();
+        let _unused = graph.scope("unused", || loss.recip());
+        let table = "\
+scope    nodes  parameters  multiply-adds
+model        9         420          9,760
+  cell       7         400          9,600
+    act      3           0              0
+  head       2          20            160
+total       11         420          9,760
+";
+        let text = graph.summary(&[loss]);
+        assert!(text.starts_with(table), "{text}");
+        let plan: Vec<&str> = text[table.len()..].lines().collect();
+        assert!(plan[1].starts_with("plan: ") && plan[1].ends_with(", 9,760 multiply-adds"), "{text}");
+        assert!(plan[2].starts_with("arena: ") && plan[2].ends_with("KiB of all activations"), "{text}");
+        assert_eq!(plan.len(), 3);
+    }
+
+    #[test]
+    fn without_outputs_all_is_counted_and_nothing_planned() {
+        let graph = Graph::new();
+        assert_eq!(
+            graph.summary(&[]),
+            "scope  nodes  parameters  multiply-adds\ntotal      0           0              0\n"
+        );
+        graph.scope("noise", || graph.normal([2]));
+        let expected = "scope  nodes  parameters  multiply-adds\n\
+                        noise      1           0              0\n\
+                        total      1           0              0\n";
+        assert_eq!(graph.summary(&[]), expected);
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_bytes_scaled() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 255, 256, 1 << 20, 1 << 30].map(bytes), ["0 B", "1020 B", "1.0 KiB", "4.0 MiB", "4.0 GiB"]);
+    }
+}
