@@ -15,25 +15,42 @@ pub trait Loop {
     fn run(self) -> Self::Output;
 }
 
+/// What the machine has.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+enum Level {
+    Old,
+    Avx2,
+    Avx512,
+}
+
+/// What the machine has, looked up once.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn level() -> Level {
+    use std::arch::is_x86_feature_detected as has;
+    static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
+            Level::Avx512
+        } else if has!("avx2") && has!("fma") {
+            Level::Avx2
+        } else {
+            Level::Old
+        }
+    })
+}
+
 /// Runs the loop with the widest instruction set that the machine has.
 #[inline]
 pub fn vectorized<L: Loop>(work: L) -> L::Output {
     #[cfg(target_arch = "x86_64")]
-    {
-        // The macro caches its answer in a static: one load and a test.
-        if std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-            && std::arch::is_x86_feature_detected!("avx512dq")
-            && std::arch::is_x86_feature_detected!("avx512bw")
-        {
-            // SAFETY: the instruction sets were found on this machine just above; every machine with AVX-512 has
-            // AVX2 and FMA.
-            return unsafe { with_avx512(work) };
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the instruction sets were found on this machine just above.
-            return unsafe { with_avx2(work) };
-        }
+    match level() {
+        // SAFETY: the instruction sets were found on this machine; every machine with AVX-512 has AVX2 and FMA.
+        Level::Avx512 => return unsafe { with_avx512(work) },
+        // SAFETY: the instruction sets were found on this machine.
+        Level::Avx2 => return unsafe { with_avx2(work) },
+        Level::Old => {}
     }
     work.run()
 }

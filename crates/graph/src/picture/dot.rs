@@ -164,11 +164,20 @@ mod tests {
         let weight = params.scope("hidden", |params| params.add("weight", Tensor::zeros([3, 2])));
         let graph = Graph::new();
         let x = graph.input("x", [4, 3]);
-        let h = graph.scope("model", || {
-            let h = graph.scope("hidden", || x.matmul(graph.param(&weight)));
-            h * h
-        });
-        let loss = graph.scope("loss", || h.sum() * 0.5);
+        let h = {
+            let _scope = graph.scope("model");
+            {
+                let h = {
+                    let _scope = graph.scope("hidden");
+                    x.matmul(graph.param(&weight))
+                };
+                h * h
+            }
+        };
+        let loss = {
+            let _scope = graph.scope("loss");
+            h.sum() * 0.5
+        };
         let _unused = x.recip();
         let body = r##"    subgraph cluster_1 {
         label = "model"
@@ -206,7 +215,10 @@ mod tests {
     fn names_are_quoted() {
         let graph = Graph::new();
         let x = graph.index_input("a \"quote\" \\N &amp;\n", [2]);
-        graph.scope("}\"", || x.to_real());
+        {
+            let _scope = graph.scope("}\"");
+            x.to_real()
+        };
         let text = graph.dot(&[]);
         assert!(text.contains(r#"label = "a \"quote\" \\N &amp;amp;\n", shape"#), "{text}");
         assert!(text.contains(r#"label = "}\"""#), "{text}");
@@ -221,7 +233,10 @@ mod tests {
         fn nest(graph: &Graph, depth: usize) {
             match depth {
                 0 => drop(graph.normal([1])),
-                _ => graph.scope("inner", || nest(graph, depth - 1)),
+                _ => {
+                    let _scope = graph.scope("inner");
+                    nest(graph, depth - 1)
+                }
             }
         }
         nest(&graph, 300);

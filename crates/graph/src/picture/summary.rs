@@ -194,17 +194,32 @@ mod tests {
         let head = params.scope("head", |params| params.add("weight", Tensor::zeros([20, 1])));
         let graph = Graph::new();
         let mut h = graph.input("start", [8, 20]);
-        graph.scope("model", || {
-            for _ in 0..3 {
-                h = graph.scope("cell", || {
-                    let h = h.matmul(graph.param(&weight));
-                    graph.scope("act", || h.square())
-                });
+        {
+            let _scope = graph.scope("model");
+            {
+                for _ in 0..3 {
+                    h = {
+                        let _scope = graph.scope("cell");
+                        {
+                            let h = h.matmul(graph.param(&weight));
+                            {
+                                let _scope = graph.scope("act");
+                                h.square()
+                            }
+                        }
+                    };
+                }
+                h = {
+                    let _scope = graph.scope("head");
+                    h.matmul(graph.param(&head))
+                };
             }
-            h = graph.scope("head", || h.matmul(graph.param(&head)));
-        });
+        };
         let loss = h.sum();
-        let _unused = graph.scope("unused", || loss.recip());
+        let _unused = {
+            let _scope = graph.scope("unused");
+            loss.recip()
+        };
         let table = "\
 scope    nodes  parameters  multiply-adds
 model        9         420          9,760
@@ -228,7 +243,10 @@ total       11         420          9,760
             graph.summary(&[]),
             "scope  nodes  parameters  multiply-adds\ntotal      0           0              0\n"
         );
-        graph.scope("noise", || graph.normal([2]));
+        {
+            let _scope = graph.scope("noise");
+            graph.normal([2])
+        };
         let expected = "scope  nodes  parameters  multiply-adds\n\
                         noise      1           0              0\n\
                         total      1           0              0\n";

@@ -541,7 +541,10 @@ mod tests {
     fn a_small_model_shows_its_names_shapes_and_scopes() {
         let graph = Graph::new();
         let x = graph.input("x <&>", [2, 3]);
-        let loss = graph.scope("hidden", || (x * 0.5).sum());
+        let loss = {
+            let _scope = graph.scope("hidden");
+            (x * 0.5).sum()
+        };
         let picture = draw(&graph, &[loss]);
         for part in ["x &lt;&amp;&gt;", ">[2, 3]<", ">mul<", ">sum<", ">0.5<", ">hidden<", " in scope `hidden` at "] {
             assert!(picture.contains(part), "{part} in\n{picture}");
@@ -590,12 +593,15 @@ mod tests {
             for _ in 0..size {
                 let (a, b) = (vars[below(vars.len())], vars[vars.len() - 1 - below(vars.len().min(8))]);
                 let name = format!("scope {}", below(12));
-                vars.push(graph.scope(&name, || match below(8) {
-                    0 => graph.normal([2]),
-                    1 => a.recip(),
-                    2 => a * 0.5,
-                    _ => a * b,
-                }));
+                vars.push({
+                    let _scope = graph.scope(&name);
+                    match below(8) {
+                        0 => graph.normal([2]),
+                        1 => a.recip(),
+                        2 => a * 0.5,
+                        _ => a * b,
+                    }
+                });
             }
             draw(&graph, &[]);
             draw(&graph, &[vars[below(vars.len())]]);

@@ -308,8 +308,9 @@ impl Builder<'_> {
     /// The loop that a pointwise node joins: the last unit that it reads from, if that is a fitting loop; else the
     /// latest fitting loop, if that stands behind all that the node reads; else a new one.
     fn choose_loop(&mut self, id: NodeId, len: usize, constant: bool, views: &[View]) -> u32 {
-        let unit_of = |view: &View| match self.buffers[view.buffer as usize].origin {
-            Origin::Unit(unit) => Some(unit),
+        // What follows from constants alone is there before the first unit runs.
+        let unit_of = |view: &View| match self.buffers[view.buffer as usize] {
+            Buffer { origin: Origin::Unit(unit), constant: its, .. } if its == constant => Some(unit),
             _ => None,
         };
         let last = views.iter().filter_map(unit_of).max();

@@ -13,15 +13,20 @@ use crate::shape::Layout;
 use crate::tape::op::AnyOp;
 
 /// Elements of a block.
-pub(super) const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 1024;
 /// A loop over fewer elements than this for each part is not divided over threads.
 const GRAIN: usize = 16 * 1024;
 /// The most inputs that a pointwise op has.
 const MAX_ARGS: usize = 4;
 
+/// Elements of a register of a loop over `len`: whole cache lines.
+fn block(len: usize) -> usize {
+    BLOCK.min(len.next_multiple_of(16))
+}
+
 /// Elements of scratch that each thread needs for a loop.
 pub(super) fn scratch(fused: &Fused) -> usize {
-    fused.registers as usize * BLOCK.min(fused.len)
+    fused.registers as usize * block(fused.len)
 }
 
 /// The scratch of all threads, of which each part of a loop takes its own piece.
@@ -48,7 +53,7 @@ pub(super) fn run<T: Real>(
         let start = &start;
         // SAFETY: part numbers are below `threads` and differ, so the pieces lie within the scratch and are disjoint.
         let registers = unsafe { std::slice::from_raw_parts_mut(start.0.add(part * own), own) };
-        Part { fused, ops, memory, registers: registers.as_mut_ptr(), block: BLOCK.min(fused.len) }.run(range);
+        Part { fused, ops, memory, registers: registers.as_mut_ptr(), block: block(fused.len) }.run(range);
     });
 }
 

@@ -17,6 +17,20 @@ unsafe impl<T: Send> Send for Start<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Start<T> {}
 
+/// Bytes of a cache line: vectors that start at one do not straddle two.
+const LINE: usize = 64;
+
+/// So many elements, and enough more that they can start at a cache line.
+pub(super) fn padded<T: Clone>(count: usize, zero: T) -> Vec<T> {
+    vec![zero; count + LINE / size_of::<T>()]
+}
+
+/// The elements from the first that starts at a cache line.
+pub(super) fn aligned<T>(elements: &mut [T]) -> &mut [T] {
+    let skip = elements.as_ptr().align_offset(LINE);
+    &mut elements[skip..]
+}
+
 /// The slots of one kind of value: reals or indices.
 pub(super) struct Memory<T> {
     slots: Vec<Slot>,
@@ -28,11 +42,11 @@ pub(super) struct Memory<T> {
 
 impl<T: Copy> Memory<T> {
     pub(super) fn new(slots: Vec<Slot>, arena: usize, kept: usize, zero: T) -> Self {
-        let (mut arena, mut kept) = (vec![zero; arena], vec![zero; kept]);
-        let (in_arena, in_kept) = (arena.as_mut_ptr(), kept.as_mut_ptr());
+        let (mut arena, mut kept) = (padded(arena, zero), padded(kept, zero));
+        let (in_arena, in_kept) = (aligned(&mut arena).as_mut_ptr(), aligned(&mut kept).as_mut_ptr());
         let start = |slot: &Slot| match slot.place {
-            // SAFETY: the assignment of memory sized both so that every slot lies within, and a `Vec` keeps its buffer
-            // when it is moved.
+            // SAFETY: the assignment of memory sized both so that every slot lies within their aligned parts, and a `Vec`
+            // keeps its buffer when it is moved.
             Place::Arena(offset) => unsafe { in_arena.add(offset) },
             // SAFETY: as above.
             Place::Kept(offset) => unsafe { in_kept.add(offset) },

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::feed::{Data, Feed};
 use super::fused::{self, gather};
-use super::memory::Memory;
+use super::memory::{Memory, aligned, padded};
 use super::reference::{AnyTensor, draw};
 use super::unit::{Factor, Operand, Place, Unit};
 use super::{Inner, Plan};
@@ -83,8 +83,8 @@ impl Plan {
             real: Memory::new(inner.real_slots.clone(), inner.real_arena, inner.real_kept, T::zero()),
             index: Memory::new(inner.index_slots.clone(), inner.index_arena, inner.index_kept, 0),
             outputs: inner.outputs.iter().map(fresh).collect(),
-            scratch: vec![T::zero(); scratch.unwrap_or(0) * threads],
-            workspace: vec![T::zero(); workspace.max().unwrap_or(0)],
+            scratch: padded(scratch.unwrap_or(0) * threads, T::zero()),
+            workspace: padded(workspace.max().unwrap_or(0), T::zero()),
             threads,
             prologue_done: false,
             plan: self.clone(),
@@ -198,7 +198,9 @@ impl<T: Real> Session<T> {
 
     fn unit(&mut self, inner: &Inner, unit: &Unit, feed: &Feed<'_, T>) -> Result<(), String> {
         match unit {
-            Unit::Fused(fused) => fused::run(fused, &inner.ops, &self.real, &mut self.scratch, self.threads),
+            Unit::Fused(fused) => {
+                fused::run(fused, &inner.ops, &self.real, aligned(&mut self.scratch), self.threads);
+            }
             Unit::Product { a, b, out } => {
                 let (m, k, n) = sizes(a, b);
                 let rank = a.layout.shape.rank();
@@ -227,7 +229,7 @@ impl<T: Real> Session<T> {
                     let a = matrix(left, from_a, &a.layout.strides);
                     let b = matrix(right, from_b, &b.layout.strides);
                     let c = &mut c[number * m * n..(number + 1) * m * n];
-                    T::gemm(m, k, n, a, b, false, c, &mut self.workspace);
+                    T::gemm(m, k, n, a, b, false, c, aligned(&mut self.workspace));
                 }
             }
             Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes } => {

@@ -165,3 +165,15 @@ fn a_long_chain_neither_overflows_nor_slows() {
     let outputs = session.run(&Params::new(0), &Feed::new().with("x", &x)).unwrap();
     assert!(outputs.real(0).item().is_finite() && outputs.real(1).item().is_finite());
 }
+
+#[test]
+fn a_constant_cotangent_does_not_cut_a_loop_in_two() {
+    let graph = Graph::new();
+    let x = graph.input("x", [100]);
+    let value = (x.sigmoid() * x.tanh() + (-x.square()).exp()).mean();
+    let gradient = graph.grad(value, &[x]).unwrap()[0];
+    let plan = Plan::new(&graph, &[value, gradient]).unwrap();
+    // One loop for the value and the gradient, the sum, and the division by the count.
+    assert_eq!(plan.summary().units, 3);
+    assert_eq!(plan.summary().arena, 112 + 16);
+}
