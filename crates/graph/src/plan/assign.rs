@@ -137,14 +137,17 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
         assigner.put(buffer, Place::Output(output));
     }
     let releases = assigner.releases(drafts.units.len());
-    for (number, drafted) in drafts.units.into_iter().enumerate() {
+    // What follows from constants alone runs before all else, so a loop may read a constant whose unit stands later.
+    let (constant, varying): (Vec<_>, Vec<_>) =
+        drafts.units.into_iter().enumerate().partition(|(_, drafted)| drafted.constant);
+    for (number, drafted) in constant.into_iter().chain(varying) {
         assigner.place_results(&drafted.draft, drafted.constant);
         let unit = assigner.unit(drafted.draft);
         if drafted.constant {
             assigner.done.prologue.push(unit);
-        } else {
-            assigner.done.body.push((unit, drafted.node));
+            continue;
         }
+        assigner.done.body.push((unit, drafted.node));
         for &buffer in &releases[number] {
             let Buffer { kind, .. } = assigner.buffers[buffer as usize];
             let slot = assigner.slots[buffer as usize];
@@ -278,7 +281,8 @@ impl Assigner<'_> {
     fn releases(&self, units: usize) -> Vec<Vec<u32>> {
         let mut releases = vec![Vec::new(); units];
         for (buffer, &last) in self.last_use.iter().enumerate() {
-            if let (Origin::Unit(producer), true) = (self.buffers[buffer].origin, self.buffers[buffer].stored) {
+            let Buffer { origin, stored, constant, .. } = self.buffers[buffer];
+            if let (Origin::Unit(producer), true, false) = (origin, stored, constant) {
                 let last = if last == NEVER { producer } else { last };
                 releases[last as usize].push(buffer as u32);
             }
