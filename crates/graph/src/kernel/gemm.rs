@@ -4,7 +4,7 @@
 //! computes tiles of c in registers, `blocks` cuts a product into panels that stay in the caches, `share` divides large
 //! products among threads. The instruction set is chosen at run time.
 //!
-//! Order of sums: k is cut into equal blocks of at most 256, by k alone; within a block each element of c is one chain
+//! Order of sums: k is cut into equal blocks of at most 384, by k alone; within a block each element of c is one chain
 //! of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element do
 //! not depend on the sizes m and n, on the strides, on its place, or on the number of threads.
 //! Safety: the public functions check that strides stay inside the slices; the files below work on raw pointers.

@@ -14,14 +14,14 @@ use super::lanes::Lanes;
 use super::panel::{Panel, Tile};
 
 /// The most steps of k that are summed before the sum is added to c.
-pub(super) const STEPS: usize = 256;
-/// Bytes of packed b; half of a usual second-level cache.
-const BAND: usize = 512 << 10;
+pub(super) const STEPS: usize = 384;
+/// Bytes of packed b; most of a usual second-level cache.
+const BAND: usize = 768 << 10;
 /// The bytes that a block may be spread over and still be read where it lies: a quarter of a usual second-level cache,
 /// and no more pages than the first level of address translation holds. Packing such a block costs more than it saves.
 const NEAR: usize = 256 << 10;
 /// The same for a block of b that only a few panels of rows will read.
-const FAR: usize = 8 * NEAR;
+const FAR: usize = 4 * NEAR;
 /// The most registers side by side in a packed panel of b, so that the panel fits into the first-level cache.
 const PACKED: usize = 2;
 /// The alignment of packed panels.

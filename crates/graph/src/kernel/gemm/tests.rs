@@ -230,8 +230,8 @@ const SIZES: [(usize, usize, usize); 30] = [
     (28, 33, 16),
     (29, 31, 47),
     (32, 16, 32),
-    (17, 256, 23),
-    (17, 257, 9),
+    (17, 384, 23),
+    (17, 385, 9),
     (31, 300, 65),
     (43, 130, 100),
     (130, 2, 10),
@@ -268,8 +268,8 @@ fn every_layout_gives_the_defined_sums_in_double_precision() {
 fn wide_bands<T: Tested>() {
     // More columns than one band of packed b holds, more rows than are read without packing.
     check_bits::<T>((30, 130, 1100), Rows, Rows, false);
-    check_bits::<T>((15, 257, 1030), Columns, Columns, true);
-    check_bits::<T>((1100, 257, 1), Rows, Rows, true);
+    check_bits::<T>((15, 390, 1030), Columns, Columns, true);
+    check_bits::<T>((1100, 390, 1), Rows, Rows, true);
 }
 
 #[test]
