@@ -11,7 +11,7 @@ use super::reference::{AnyTensor, draw};
 use super::unit::{Factor, Operand, Place, Unit};
 use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::Matrix;
+use crate::kernel::gemm::{Matrix, product, product_workspace};
 use crate::params::Params;
 use crate::real::Real;
 use crate::shape::Layout;
@@ -71,7 +71,7 @@ impl Plan {
         let workspace = units().map(|unit| match unit {
             Unit::Product { a, b, .. } => {
                 let (m, k, n) = sizes(a, b);
-                T::workspace(m, k, n)
+                product_workspace::<T>(m, k, n)
             }
             _ => 0,
         });
@@ -229,7 +229,7 @@ impl<T: Real> Session<T> {
                     let a = matrix(left, from_a, &a.layout.strides);
                     let b = matrix(right, from_b, &b.layout.strides);
                     let c = &mut c[number * m * n..(number + 1) * m * n];
-                    T::gemm(m, k, n, a, b, false, c, aligned(&mut self.workspace));
+                    product(m, k, n, a, b, false, c, aligned(&mut self.workspace));
                 }
             }
             Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes } => {

@@ -3,25 +3,44 @@
 //! The node takes the op's inputs and the outputs of the expansion, and its outputs are those of the expansion. So a
 //! run computes the expansion, and the reverse sweep meets the op's own vjp.
 
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
 use super::Var;
-use super::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Vars, Vjp};
+use super::op::{AnyOp, Call, Domain, Form, Kinks, Meta, Metas, Op, Vars, Vjp};
 
 /// The op at the end of its own expansion.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct WithRule<O> {
-    pub(super) op: O,
+#[derive(Debug)]
+pub(super) struct WithRule {
+    pub(super) op: Arc<dyn AnyOp>,
+    /// The number of the op in its graph, by which it is compared.
+    pub(super) id: u32,
     pub(super) arity: usize,
+}
+
+impl PartialEq for WithRule {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.arity) == (other.id, other.arity)
+    }
+}
+
+impl Eq for WithRule {}
+
+impl Hash for WithRule {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.id, self.arity).hash(state);
+    }
 }
 
 /// Whether the op answers for a derivative itself for some input. The answer is found by asking for the vjp with the
 /// outputs in the place of their cotangents; what nodes this makes are dead and cost nothing in a plan.
-pub(super) fn has_rule<'g, O: Op>(op: &O, inputs: &[Var<'g>], outputs: &Vars<'g>) -> bool {
+pub(super) fn has_rule<'g>(op: &dyn AnyOp, inputs: &[Var<'g>], outputs: &Vars<'g>) -> bool {
     let cotangents: smallvec::SmallVec<[Option<Var<'g>>; 2]> = outputs.iter().copied().map(Some).collect();
     let call = Call { inputs, outputs, cotangents: &cotangents };
     (0..inputs.len()).any(|input| !matches!(op.vjp(call, input), Vjp::Expanded))
 }
 
-impl<O: Op> Op for WithRule<O> {
+impl Op for WithRule {
     fn name(&self) -> &'static str {
         self.op.name()
     }

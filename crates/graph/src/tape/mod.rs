@@ -444,24 +444,8 @@ impl Graph {
     /// If an input belongs to another graph.
     #[track_caller]
     pub fn apply<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Result<Vars<'g>, Error> {
-        let caller = Location::caller();
-        for input in inputs {
-            assert!(std::ptr::eq(input.graph, self), "`{}`: an input belongs to another graph", op.name());
-        }
-        let metas: SmallVec<[Meta; 3]> = {
-            let tape = self.tape();
-            inputs.iter().map(|input| tape.meta(input.value).clone()).collect()
-        };
-        let outputs = op.infer(&metas).map_err(|problem| {
-            let shapes: Vec<String> = metas.iter().map(|meta| meta.shape.to_string()).collect();
-            let of = if shapes.is_empty() { String::new() } else { format!(" of {}", shapes.join(" and ")) };
-            let line = self.tape().origin.map_or(caller, |(location, _)| location);
-            Error::new(ErrorKind::Op, format!("`{}`{of}: {problem} (at {})", op.name(), at(line)))
-        })?;
-        if op.form() == Form::Expanded {
-            return self.lower(op, inputs, &outputs, caller);
-        }
-        Ok(self.record(op, inputs.iter().map(|input| input.value).collect(), outputs, caller))
+        let id = self.tape.borrow_mut().intern(op);
+        self.apply_interned(id, inputs, Location::caller())
     }
 
     /// Appends a node for an op of one output.
@@ -477,24 +461,56 @@ impl Graph {
         }
     }
 
-    fn record<'g, O: Op>(
+    // What follows does not depend on the type of the op, so that it is compiled once and not once an op.
+
+    fn apply_interned<'g>(
         &'g self,
-        op: O,
+        id: u32,
+        inputs: &[Var<'g>],
+        caller: &'static Location<'static>,
+    ) -> Result<Vars<'g>, Error> {
+        let op = Arc::clone(&self.tape().ops[id as usize]);
+        for input in inputs {
+            assert!(
+                std::ptr::eq(input.graph, self),
+                "`{}`: an input belongs to another graph (at {})",
+                op.name(),
+                at(caller)
+            );
+        }
+        let metas: SmallVec<[Meta; 3]> = {
+            let tape = self.tape();
+            inputs.iter().map(|input| tape.meta(input.value).clone()).collect()
+        };
+        let outputs = op.infer(&metas).map_err(|problem| {
+            let shapes: Vec<String> = metas.iter().map(|meta| meta.shape.to_string()).collect();
+            let of = if shapes.is_empty() { String::new() } else { format!(" of {}", shapes.join(" and ")) };
+            let line = self.tape().origin.map_or(caller, |(location, _)| location);
+            Error::new(ErrorKind::Op, format!("`{}`{of}: {problem} (at {})", op.name(), at(line)))
+        })?;
+        if op.form() == Form::Expanded {
+            return self.lower(op, id, inputs, &outputs, caller);
+        }
+        Ok(self.record(id, inputs.iter().map(|input| input.value).collect(), outputs, caller))
+    }
+
+    fn record<'g>(
+        &'g self,
+        id: u32,
         inputs: SmallVec<[Value; 2]>,
         outputs: Metas,
         caller: &'static Location<'static>,
     ) -> Vars<'g> {
-        let mut tape = self.tape.borrow_mut();
         let count = outputs.len() as u32;
-        let id = tape.intern(op);
-        let Value { node, .. } = tape.push(Source::Op(id), inputs, outputs, caller);
+        let Value { node, .. } = self.tape.borrow_mut().push(Source::Op(id), inputs, outputs, caller);
         (0..count).map(|output| Var { graph: self, value: Value { node, output } }).collect()
     }
 
     /// Records the expansion of an op. If the op states a vjp of its own, a node that carries it stands at the end.
-    fn lower<'g, O: Op>(
+    fn lower<'g>(
         &'g self,
-        op: O,
+        op: Arc<dyn AnyOp>,
+        id: u32,
         inputs: &[Var<'g>],
         outputs: &Metas,
         caller: &'static Location<'static>,
@@ -517,11 +533,12 @@ impl Graph {
         if found != *outputs {
             return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));
         }
-        if inputs.is_empty() || !lowered::has_rule(&op, inputs, &expansion) {
+        if inputs.is_empty() || !lowered::has_rule(&*op, inputs, &expansion) {
             return Ok(expansion);
         }
         let all = inputs.iter().chain(&expansion).map(|var| var.value).collect();
-        Ok(self.record(WithRule { op, arity: inputs.len() }, all, found, caller))
+        let id = self.tape.borrow_mut().intern(WithRule { op, id, arity: inputs.len() });
+        Ok(self.record(id, all, found, caller))
     }
 }
 
