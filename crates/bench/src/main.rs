@@ -11,8 +11,6 @@ mod table;
 
 use std::process::ExitCode;
 
-use table::Table;
-
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 

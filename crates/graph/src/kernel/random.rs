@@ -58,7 +58,7 @@ impl Stream {
             let both = pair(self.words(element as u64 / 2));
             out[position] = both[element % 2];
             position += 1;
-            if element % 2 == 0 && position < out.len() {
+            if element.is_multiple_of(2) && position < out.len() {
                 out[position] = both[1];
                 position += 1;
             }

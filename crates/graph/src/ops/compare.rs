@@ -82,22 +82,22 @@ mask! {
 
 mask! {
     /// Whether both are true
-    And, and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![0.0])
+    And, logical_and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![0.0])
 }
 
 mask! {
     /// Whether one or both are true
-    Or, or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![0.0])
+    Or, logical_or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![0.0])
 }
 
 mask! {
     /// Whether just one is true
-    Xor, xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![0.0])
+    Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![0.0])
 }
 
 super::unary::flat! {
     /// Whether `x` is false
-    Not, not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![0.0]),
+    Not, logical_not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![0.0]),
 }
 
 super::unary::flat! {
@@ -127,7 +127,7 @@ impl Pointwise for Where {
         match input {
             0 => x[0].graph().zeros(x[0].shape()),
             1 => x[0].not_equal(0.0),
-            _ => x[0].not(),
+            _ => x[0].logical_not(),
         }
     }
 
@@ -271,10 +271,10 @@ mod tests {
         assert_eq!(value(x.is_finite()), [1.0, 1.0, 1.0, 0.0]);
         let (t, f) =
             (graph.constant(&Tensor::from([5.0, 5.0, 0.0, 0.0])), graph.constant(&Tensor::from([1.0, 0.0, 1.0, 0.0])));
-        assert_eq!(value(t.and(f)), [1.0, 0.0, 0.0, 0.0]);
-        assert_eq!(value(t.or(f)), [1.0, 1.0, 1.0, 0.0]);
-        assert_eq!(value(t.xor(f)), [0.0, 1.0, 1.0, 0.0]);
-        assert_eq!(value(t.not()), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(value(t.logical_and(f)), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(value(t.logical_or(f)), [1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(value(t.logical_xor(f)), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(value(t.logical_not()), [0.0, 0.0, 1.0, 1.0]);
     }
 
     #[test]

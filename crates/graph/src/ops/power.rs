@@ -90,7 +90,7 @@ impl Pointwise for Pow {
         let (base, exponent) = (x[0], x[1]);
         if input == 0 {
             // At 0⁰ the slope is 0; 0·0⁻¹ would not be a number.
-            let neither = base.equal(0.0).and(exponent.equal(0.0));
+            let neither = base.equal(0.0).logical_and(exponent.equal(0.0));
             exponent * neither.where_(1.0, base).pow(exponent - 1.0)
         } else {
             // A base of 0 has slope 0 where the power is finite; a negative one has no real logarithm.

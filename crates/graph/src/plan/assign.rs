@@ -53,12 +53,12 @@ impl Arena {
         if len == 0 {
             return;
         }
-        if let Some((&before, &size)) = self.by_offset.range(..offset).next_back() {
-            if before + size == offset {
-                self.remove(before, size);
-                offset = before;
-                len += size;
-            }
+        if let Some((&before, &size)) = self.by_offset.range(..offset).next_back()
+            && before + size == offset
+        {
+            self.remove(before, size);
+            offset = before;
+            len += size;
         }
         if let Some(&size) = self.by_offset.get(&(offset + len)) {
             self.remove(offset + len, size);

@@ -328,10 +328,11 @@ impl Builder<'_> {
             if let Some(unit) = last.filter(|&unit| fits(unit) && in_place(unit)) {
                 return unit;
             }
-            if let Some(&unit) = self.open.get(&(len, constant)) {
-                if fits(unit) && last.is_none_or(|last| last < unit) {
-                    return unit;
-                }
+            if let Some(&unit) = self.open.get(&(len, constant))
+                && fits(unit)
+                && last.is_none_or(|last| last < unit)
+            {
+                return unit;
             }
         }
         let unit = self.push(Draft::Loop(DraftLoop { len, ..DraftLoop::default() }), id, constant);

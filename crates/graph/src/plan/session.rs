@@ -50,7 +50,7 @@ impl<'a, T: Real> Outputs<'a, T> {
     /// # Panics
     /// If there are not so many outputs, or this one is real.
     #[track_caller]
-    pub fn index(&self, i: usize) -> &'a Tensor<i64> {
+    pub fn indices(&self, i: usize) -> &'a Tensor<i64> {
         self.0[i].index()
     }
 
