@@ -131,6 +131,8 @@ struct Builder<'a> {
     /// Loads by loop and buffer.
     loads: FxHashMap<(u32, u32), SmallVec<[u32; 2]>>,
     copies: FxHashMap<(u32, Layout), u32>,
+    /// Nodes whose only reader swaps their last two axes.
+    read_transposed: Vec<bool>,
     fuse: bool,
 }
 
@@ -145,6 +147,7 @@ pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts
         open: FxHashMap::default(),
         loads: FxHashMap::default(),
         copies: FxHashMap::default(),
+        read_transposed: read_transposed(tape, &order, outputs),
         fuse,
         order,
     };
@@ -168,6 +171,45 @@ pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts
     }
     let Builder { units, buffers, .. } = builder;
     Ok(Drafts { units, buffers, outputs, activations, multiply_adds, nodes: nodes.len() })
+}
+
+/// The layout with its last two axes swapped.
+fn swapped(layout: &Layout) -> Layout {
+    let rank = layout.shape.rank();
+    let mut axes: SmallVec<[usize; 4]> = (0..rank).collect();
+    axes.swap(rank - 2, rank - 1);
+    layout.permuted(&axes)
+}
+
+/// The view of a factor with its last two axes swapped, and its layout.
+fn transposed(layout: &Layout, view: View) -> (View, Layout) {
+    let layout = swapped(layout);
+    (View { buffer: view.buffer, layout: Some(Box::new(layout.clone())) }, layout)
+}
+
+/// For each node, whether all that reads it is one view that swaps its last two axes.
+fn read_transposed(tape: &Tape, order: &Order, outputs: &[Value]) -> Vec<bool> {
+    let mut readers = vec![0_u32; order.same.len()];
+    let mut swaps = vec![false; order.same.len()];
+    for value in outputs {
+        readers[order.canonical(*value).node.index()] += 1;
+    }
+    for &id in &order.nodes {
+        let node = &tape.nodes[id.index()];
+        for &input in &node.inputs {
+            let input = order.canonical(input);
+            readers[input.node.index()] += 1;
+            let shape = &tape.meta(input).shape;
+            if let (Some(op), true) = (tape.op(id), shape.rank() >= 2)
+                && op.form() == Form::View
+                && readers[input.node.index()] == 1
+            {
+                let layout = Layout::contiguous(shape.clone());
+                swaps[input.node.index()] = op.view(&layout) == Some(swapped(&layout));
+            }
+        }
+    }
+    readers.iter().zip(swaps).map(|(readers, swaps)| *readers == 1 && swaps).collect()
 }
 
 impl Builder<'_> {
@@ -238,9 +280,20 @@ impl Builder<'_> {
                 let (a, b) = (self.view(inputs[0]), self.view(inputs[1]));
                 let constant = self.read(&a) & self.read(&b);
                 let out = self.produced(Kind::Real, node.outputs[0].shape.len(), constant);
-                let shapes = [tape.meta(inputs[0]).shape.clone(), tape.meta(inputs[1]).shape.clone()];
-                self.push(Draft::Product { a, b, shapes, out }, id, constant);
-                self.first[id.index()] = Some(View { buffer: out, layout: None });
+                let mut layout = Layout::contiguous(node.outputs[0].shape.clone());
+                let draft = if self.read_transposed[id.index()] {
+                    // (a·b)ᵀ = bᵀ·aᵀ, with the same bits: so the reader finds its order in memory.
+                    let (a, b) =
+                        (transposed(&self.layout(&a, inputs[0]), a), transposed(&self.layout(&b, inputs[1]), b));
+                    let shapes = [b.1.shape.clone(), a.1.shape.clone()];
+                    layout = swapped(&Layout::contiguous(swapped(&layout).shape));
+                    Draft::Product { a: b.0, b: a.0, shapes, out }
+                } else {
+                    let shapes = [tape.meta(inputs[0]).shape.clone(), tape.meta(inputs[1]).shape.clone()];
+                    Draft::Product { a, b, shapes, out }
+                };
+                self.push(draft, id, constant);
+                self.first[id.index()] = Some(self.simplified(out, layout));
             }
             Form::Kernel => {
                 let mut views = Vec::with_capacity(inputs.len());

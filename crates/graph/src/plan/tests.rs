@@ -177,3 +177,13 @@ fn a_constant_cotangent_does_not_cut_a_loop_in_two() {
     assert_eq!(plan.summary().units, 3);
     assert_eq!(plan.summary().arena, 112 + 16);
 }
+
+#[test]
+fn a_product_that_is_read_transposed_is_written_so() {
+    let graph = Graph::new();
+    let (x, w) = (graph.input("x", [4, 3]), graph.input("w", [5, 3]));
+    let gradient = graph.grad(x.matmul(w.t()).square().sum(), &[w]).unwrap()[0];
+    let plan = Plan::new(&graph, &[gradient]).unwrap();
+    // Two products and the loop between them; no copy that turns the gradient.
+    assert_eq!(plan.summary().units, 3);
+}
