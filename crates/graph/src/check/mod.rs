@@ -75,6 +75,8 @@ impl fmt::Debug for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 /// What the ratio of a wrong derivative to the right one tells.
 fn hint(ratio: f64) -> Option<String> {
     let near = |value: f64| (ratio - value).abs() < 1e-4 * value.abs().max(1e-4);
