@@ -445,8 +445,9 @@ impl Graph {
     #[track_caller]
     pub fn apply<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Result<Vars<'g>, Error> {
         let caller = Location::caller();
-        for input in inputs {
-            assert!(std::ptr::eq(input.graph, self), "`{}`: an input belongs to another graph", op.name());
+        if let Some(number) = inputs.iter().position(|input| !std::ptr::eq(input.graph, self)) {
+            let stranger = inputs[number].graph.tape().describe(inputs[number].node());
+            panic!("`{}`: input {number} belongs to another graph: {stranger} (at {})", op.name(), at(caller));
         }
         let metas: SmallVec<[Meta; 3]> = {
             let tape = self.tape();
