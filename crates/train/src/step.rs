@@ -1,6 +1,6 @@
 //! The compiled training step: loss and gradients from parameters and a batch.
 
-use gradus_graph::{AnyTensor, Data, Error, Graph, Param, Params, Real, Tensor, Var};
+use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Param, Params, Real, Tensor, Var};
 
 use crate::function::Traced;
 
@@ -69,6 +69,9 @@ where
                 let wrt: Vec<Param> = params.trainable().cloned().collect();
                 let traced = Traced::new(inputs, wrt.clone(), |graph, x| {
                     let loss = (self.trace)(graph, x);
+                    if !self.allow_unused {
+                        expect_used(graph, &wrt)?;
+                    }
                     let vars: Vec<Var<'_>> = wrt.iter().map(|param| graph.param(param)).collect();
                     let gradients = match self.allow_unused {
                         true => graph.grad_or_zeros(loss, &vars)?,
@@ -85,6 +88,21 @@ where
         let (params, outputs) = self.traced[place].run(params, inputs, self.seed, step)?;
         let (loss, gradients) = outputs.all().split_first().expect("the loss is the first output");
         Ok(Gradients { loss: loss.real().item(), params, gradients })
+    }
+}
+
+/// Says so if the trace has not touched a parameter that is to be trained.
+fn expect_used(graph: &Graph, wrt: &[Param]) -> Result<(), Error> {
+    let used = graph.params();
+    match wrt.iter().find(|param| !used.iter().any(|(other, _)| other == *param)) {
+        None => Ok(()),
+        Some(param) => {
+            let problem =
+                format!("the loss does not use the trainable parameter `{}` of shape {}", param.name(), param.shape());
+            let advice =
+                "freeze it with `Params::set_trainable`, or let `Step::allow_unused` give it a gradient of zeros";
+            Err(Error::new(ErrorKind::Derivative, format!("{problem}; {advice}")))
+        }
     }
 }
 

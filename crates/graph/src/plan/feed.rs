@@ -123,10 +123,13 @@ impl<T: Real> Feed<'_, T> {
     }
 
     /// Says so if a value was fed for a name that no graph declares.
-    pub(crate) fn check_names(&self, declared: impl Fn(&str) -> bool) -> Result<(), Error> {
-        match self.values.iter().find(|(name, _)| !declared(name)) {
+    pub(crate) fn check_names(&self, declared: &[String]) -> Result<(), Error> {
+        match self.values.iter().find(|(name, _)| !declared.iter().any(|declared| declared == name)) {
             Some((name, _)) => {
-                Err(Error::new(ErrorKind::Feed, format!("the graph has no input named `{name}`, but it was fed")))
+                let known: Vec<String> = declared.iter().map(|name| format!("`{name}`")).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let problem = format!("the graph has no input named `{name}`, but it was fed; its inputs are: {known}");
+                Err(Error::new(ErrorKind::Feed, problem))
             }
             None => Ok(()),
         }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::params::Param;
+use crate::shape::Shape;
 use crate::tape::op::{AnyOp, Kind, Meta};
 use crate::tape::{Constant, Graph, NodeId, Tape, Var};
 use crate::tensor::Tensor;
@@ -61,6 +62,8 @@ struct Inner {
     body: Vec<(Unit, NodeId)>,
     /// For each unit of the body the node it stands for, as messages name it; only where a run can fail.
     lines: Vec<String>,
+    /// For each unit of the body the shapes of its node's outputs; only with anomaly checks, which name elements.
+    shapes: Vec<Vec<Shape>>,
     inputs: Vec<InputSpec>,
     /// All names that the graph declares; one that the plan does not read may be fed all the same.
     declared: Vec<String>,
@@ -135,7 +138,7 @@ impl Plan {
     /// let mut session = Plan::with_anomaly_checks(&graph, &[y])?.session::<f64>();
     /// let error = session.run(&Params::new(0), &Feed::new().with("x", &Tensor::from([2.0, 1.0]))).unwrap_err();
     /// assert!(error.to_string().starts_with("`recip` in scope `loss` at "));
-    /// assert!(error.to_string().ends_with("gave inf at element 1; its inputs range over [0, 1]"));
+    /// assert!(error.to_string().ends_with("gave inf at element [1]; its inputs range over [0, 1]"));
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     pub fn with_anomaly_checks(graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
@@ -163,6 +166,10 @@ impl Plan {
             _ if !fuse => tape.describe(*node),
             _ => String::new(),
         };
+        let shapes_of = |(_, node): &(Unit, NodeId)| match fuse {
+            true => Vec::new(),
+            false => tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.clone()).collect(),
+        };
         // Only leaves that the plan reads need to be fed.
         let mut numbers = Renumbered::default();
         let (mut real_slots, mut index_slots) = (assigned.real.slots.clone(), assigned.index.slots.clone());
@@ -174,6 +181,7 @@ impl Plan {
         let inner = Inner {
             ops: tape.ops.clone(),
             lines: assigned.body.iter().map(line).collect(),
+            shapes: assigned.body.iter().map(shapes_of).collect(),
             prologue: assigned.prologue,
             body: assigned.body,
             inputs,

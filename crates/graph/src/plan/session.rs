@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::{Matrix, product, product_workspace};
 use crate::params::Params;
 use crate::real::Real;
-use crate::shape::Layout;
+use crate::shape::{Layout, Shape};
 use crate::tape::op::{Array, ArrayMut, Kind, Work};
 use crate::tensor::{Tensor, unravel};
 
@@ -107,7 +107,7 @@ impl<T: Real> Session<T> {
     pub fn run(&mut self, params: &Params<T>, feed: &Feed<'_, T>) -> Result<Outputs<'_, T>, Error> {
         let plan = self.plan.clone();
         let inner = &*plan.inner;
-        feed.check_names(|name| inner.declared.iter().any(|declared| declared == name))?;
+        feed.check_names(&inner.declared)?;
         self.bind(inner, params, feed)?;
         if !self.prologue_done {
             self.load_constants(inner);
@@ -123,7 +123,7 @@ impl<T: Real> Session<T> {
             self.unit(inner, unit, feed)
                 .map_err(|problem| Error::new(ErrorKind::Run, format!("{}: {problem}", inner.lines[number])))?;
             if inner.anomaly {
-                self.check_finite(unit, &inner.lines[number])?;
+                self.check_finite(unit, &inner.lines[number], &inner.shapes[number])?;
             }
         }
         Ok(Outputs(&self.outputs))
@@ -275,38 +275,44 @@ impl<T: Real> Session<T> {
     }
 
     /// Anomaly mode: whether all that the unit has produced is finite.
-    fn check_finite(&self, unit: &Unit, line: &str) -> Result<(), Error> {
+    fn check_finite(&self, unit: &Unit, line: &str, shapes: &[Shape]) -> Result<(), Error> {
         let whole = |slot| {
             // SAFETY: no slice to write is alive between units.
             unsafe { self.real.read(slot, 0, self.real.len(slot)) }
         };
         let mut read: Vec<&[T]> = Vec::new();
-        let mut produced: Vec<&[T]> = Vec::new();
+        // With the number of the output.
+        let mut produced: Vec<(usize, &[T])> = Vec::new();
         match unit {
             Unit::Fused(fused) => {
                 read.extend(fused.loads.iter().map(|load| whole(load.slot)));
                 for step in &fused.steps {
                     if let super::unit::Target::Slot(slot) = step.target {
-                        produced.push(whole(slot));
+                        produced.push((0, whole(slot)));
                     }
                 }
             }
             Unit::Product { a, b, out } => {
                 read.extend([whole(a.slot), whole(b.slot)]);
-                produced.push(whole(*out));
+                produced.push((0, whole(*out)));
             }
             Unit::Kernel { inputs, outputs, .. } => {
                 let real = |operand: &&Operand| operand.kind == Kind::Real;
                 read.extend(inputs.iter().filter(real).map(|operand| whole(operand.slot)));
-                produced.extend(outputs.iter().filter(real).map(|operand| whole(operand.slot)));
+                let outputs = outputs.iter().enumerate().filter(|(_, operand)| real(operand));
+                produced.extend(outputs.map(|(number, operand)| (number, whole(operand.slot))));
             }
             Unit::Random { .. } | Unit::IndexCopy { .. } => {}
         }
-        for values in produced {
+        for (number, values) in produced {
             if let Some(position) = values.iter().position(|value| !value.is_finite()) {
                 let ranges: Vec<String> = read.iter().map(|values| range(values)).collect();
+                let element = match shapes.get(number) {
+                    Some(shape) if shape.len() == values.len() => unravel(position, shape),
+                    _ => vec![position],
+                };
                 let message = format!(
-                    "{line} gave {} at element {position}; its inputs range over {}",
+                    "{line} gave {} at element {element:?}; its inputs range over {}",
                     values[position],
                     ranges.join(" and ")
                 );

@@ -147,7 +147,7 @@ fn a_run_says_what_was_not_fed_well() {
     );
     assert_eq!(
         message(Feed::new().with("x", &extra).with("y", &extra)),
-        "the graph has no input named `y`, but it was fed"
+        "the graph has no input named `y`, but it was fed; its inputs are: `x`"
     );
 }
 
