@@ -1,4 +1,19 @@
-//! The computation graph of Gradus.
+//! The computation graph of Gradus: tensors, the tape and its ops, derivatives, gradient checks, plans and kernels.
+//!
+//! A [`Graph`] is recorded by arithmetic on [`Var`]s, differentiated by [`Graph::grad`] and its kin (which append nodes),
+//! looked at with [`Graph::eval`], and compiled to a [`Plan`], whose [`Session`]s run it in `f32` or `f64` on values of
+//! [`Params`] and a [`Feed`]. New ops implement [`Op`] or [`Pointwise`]; [`check`] compares derivatives with differences.
+//!
+//! # Example
+//! ```
+//! use gradus_graph::{Graph, Tensor};
+//! let graph = Graph::new();
+//! let x = graph.constant(&Tensor::from([1.0, 2.0]));
+//! let y = (x.square() + x.sin()).sum();
+//! let slope = graph.grad(y, &[x])?[0];
+//! assert_eq!(graph.eval(slope)?.data()[0], 2.0 + 1.0_f64.cos());
+//! # Ok::<(), gradus_graph::Error>(())
+//! ```
 
 pub mod check;
 mod diff;

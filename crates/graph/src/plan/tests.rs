@@ -81,6 +81,14 @@ fn threads_do_not_change_the_bits() {
 }
 
 #[test]
+fn plans_are_shared_and_sessions_sent_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Plan>();
+    sent::<Session<f32>>();
+}
+
+#[test]
 fn an_output_that_the_caller_keeps_is_not_overwritten() {
     let graph = Graph::new();
     let x = graph.input("x", [2]);

@@ -348,6 +348,7 @@ impl<P: Pointwise> Op for P {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        const { assert!(P::ARITY >= 1 && P::ARITY <= 4, "a pointwise op has 1 to 4 inputs") }
         expect_inputs(inputs, P::ARITY)?;
         for input in inputs {
             expect_real(input)?;
