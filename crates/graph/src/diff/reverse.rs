@@ -84,6 +84,7 @@ impl Graph {
                 self.pull(
                     &*op,
                     call,
+                    |i| self.reaches(inputs[i].value, wrt, floor),
                     |i| self.may_pass(inputs[i].value, &depends, floor),
                     caller,
                     |i, cotangent| {
@@ -103,6 +104,7 @@ impl Graph {
         &'g self,
         op: &dyn AnyOp,
         call: Call<'_, 'g>,
+        reaches: impl Fn(usize) -> bool,
         needed: impl Fn(usize) -> bool,
         caller: &'static Location<'static>,
         mut give: impl FnMut(usize, Var<'g>),
@@ -120,6 +122,8 @@ impl Graph {
                 }
                 Vjp::Zero => {}
                 Vjp::Expanded => expanded.push(input),
+                // What is stopped before it reaches a variable need not exist.
+                Vjp::Undefined if !reaches(input) => {}
                 Vjp::Undefined => {
                     let line = self.tape().describe(call.y().node());
                     let problem = format!("{line} has no derivative with respect to input {input}");
@@ -171,6 +175,37 @@ impl Graph {
             }
         }
         depends
+    }
+
+    /// Whether a cotangent of `value` would reach one of `wrt`: whether on some way there no op's derivative is zero.
+    ///
+    /// Only asked before a derivative is refused. Ops answer with the outputs in the place of their cotangents; what
+    /// nodes that makes are dead.
+    fn reaches<'g>(&'g self, value: Value, wrt: &[Var<'g>], floor: usize) -> bool {
+        let var = |value| Var { graph: self, value };
+        let end = value.node.index() + 1;
+        let mut reaches = vec![false; end - floor];
+        for index in floor..end {
+            let node = NodeId(index as u32);
+            if wrt.iter().any(|x| x.value.node == node) {
+                reaches[index - floor] = true;
+                continue;
+            }
+            let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };
+            let inputs: Vars<'g> = self.tape().nodes[index].inputs.iter().copied().map(var).collect();
+            let from = |input: &Var<'g>| self.may_pass(input.value, &reaches, floor);
+            if !inputs.iter().any(from) {
+                continue;
+            }
+            let outputs = self.tape().nodes[index].outputs.len() as u32;
+            let outputs: Vars<'g> = (0..outputs).map(|output| var(Value { node, output })).collect();
+            let cotangents: SmallVec<[Option<Var<'g>>; 2]> =
+                outputs.iter().map(|output| (output.kind() == Kind::Real).then_some(*output)).collect();
+            let call = Call { inputs: &inputs, outputs: &outputs, cotangents: &cotangents };
+            let passes = (0..inputs.len()).any(|i| from(&inputs[i]) && !matches!(op.vjp(call, i), Vjp::Zero));
+            reaches[index - floor] = passes;
+        }
+        reaches[end - 1 - floor]
     }
 
     fn may_pass(&self, value: Value, depends: &[bool], floor: usize) -> bool {

@@ -71,10 +71,10 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn matmul(self, other: Var<'g>) -> Var<'g> {
         let (left, right) = (self.shape(), other.shape());
-        let fault = |problem: &str| -> ! {
-            let line = crate::tape::at(std::panic::Location::caller());
-            panic!("`matmul` of {left} and {right}: {problem} (at {line})")
-        };
+        // Outside of the closure, which is a caller of its own.
+        let line = std::panic::Location::caller();
+        let fault =
+            |problem: &str| -> ! { panic!("`matmul` of {left} and {right}: {problem} (at {})", crate::tape::at(line)) };
         if left.rank() == 0 || right.rank() == 0 {
             fault("a scalar has no inner axis; use `*`");
         }
