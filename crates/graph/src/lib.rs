@@ -34,6 +34,8 @@ pub use params::{Param, Params};
 pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
 pub use shape::{Layout, Shape};
+/// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
+pub use smallvec::smallvec;
 pub use tape::op::{
     Array, ArrayMut, Call, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work,
     expect_index, expect_inputs, expect_real,
