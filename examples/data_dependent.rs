@@ -3,10 +3,16 @@
 //!
 //! The eccentric anomaly E solves `E − e·sin E = M`. By the implicit function theorem `dE/dM = 1/(1 − e·cos E)`.
 
-use gradus::{Error, Graph, Tensor, Var};
+use std::error::Error;
+
+use gradus::{Graph, Tensor, Var};
 
 /// Newton's method until the step is small: a plain loop, whose condition looks at values.
-fn eccentric_anomaly<'g>(graph: &'g Graph, mean: Var<'g>, eccentricity: f64) -> Result<(Var<'g>, usize), Error> {
+fn eccentric_anomaly<'g>(
+    graph: &'g Graph,
+    mean: Var<'g>,
+    eccentricity: f64,
+) -> Result<(Var<'g>, usize), Box<dyn Error>> {
     let mut anomaly = mean;
     for steps in 1..=50 {
         let change = (anomaly - anomaly.sin() * eccentricity - mean) / (1.0 - anomaly.cos() * eccentricity);
@@ -15,14 +21,14 @@ fn eccentric_anomaly<'g>(graph: &'g Graph, mean: Var<'g>, eccentricity: f64) -> 
             return Ok((anomaly, steps));
         }
     }
-    Ok((anomaly, 50))
+    Err("Newton's method did not settle in 50 steps".into())
 }
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<(), Box<dyn Error>> {
     println!("    M      e   steps       E        dE/dM   1/(1 − e·cos E)");
     for (mean, eccentricity) in [(0.1, 0.0), (0.1, 0.2), (0.1, 0.8), (2.0, 0.8), (3.0, 0.95)] {
         let graph = Graph::new();
-        let x = graph.constant(&Tensor::from([mean])).sum();
+        let x = graph.constant(&Tensor::from([mean])).reshape([]);
         let (anomaly, steps) = eccentric_anomaly(&graph, x, eccentricity)?;
         let slope = graph.eval(graph.grad(anomaly, &[x])?[0])?.item();
         let value = graph.eval(anomaly)?.item();

@@ -38,3 +38,44 @@ fn no_file_is_a_drawer() {
         assert!(!["utils", "util", "common", "base", "helpers", "misc"].contains(&name.as_str()), "{}", path.display());
     }
 }
+
+/// The index of the ops is their folder.
+#[test]
+fn the_index_of_the_ops_is_their_folder() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/graph/src/ops");
+    let index = std::fs::read_to_string(folder.join("mod.rs")).expect("the index is there");
+    let listed: Vec<&str> =
+        index.lines().filter_map(|line| line.strip_prefix("mod ")).filter_map(|line| line.strip_suffix(';')).collect();
+    let mut found = Vec::new();
+    sources(&folder, &mut found);
+    let mut found: Vec<String> =
+        found.iter().filter_map(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned()).collect();
+    found.retain(|name| name != "mod");
+    found.sort();
+    assert_eq!(listed, found);
+}
+
+/// The core asks ops for their form of work; it knows none by name.
+#[test]
+fn the_core_imports_no_op() {
+    for stage in ["tape", "diff", "check", "plan", "kernel"] {
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/graph/src").join(stage), &mut found);
+        for path in found {
+            let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
+            assert!(!text.contains("crate::ops"), "{} imports from the ops", path.display());
+        }
+    }
+}
+
+/// What the architecture page names is there.
+#[test]
+fn the_architecture_page_names_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).expect("the page is there");
+    let named: Vec<&str> = page.split('`').filter(|word| word.starts_with("crates/")).collect();
+    assert!(named.len() > 10, "the page names few paths: {named:?}");
+    for path in named {
+        assert!(root.join(path).exists(), "docs/architecture.md names {path}, which is not there");
+    }
+}
