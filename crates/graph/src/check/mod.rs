@@ -2,8 +2,8 @@
 //!
 //! The function is checked in double precision, to second order, in several ways that must agree: each partial
 //! derivative of a random signed combination of the outputs against an extrapolated difference; reverse against
-//! forward mode by ⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩; the derivatives of the gradient, with respect to inputs and cotangent, against
-//! differences of the gradient; the compiled plan against plain evaluation, bit for bit; and `f32` against `f64`.
+//! forward mode by ⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩; and the derivatives of the gradient, with respect to inputs and cotangent,
+//! against differences of the gradient.
 
 mod numeric;
 #[cfg(any(test, feature = "proptest"))]
