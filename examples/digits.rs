@@ -1,8 +1,8 @@
 //! Trains a network on the handwritten digits: `cargo run --release --example digits`.
 //!
 //! The network is a multilayer perceptron 64-256-128-10 with ReLU and dropout. It sees an image as 64 numbers and knows
-//! nothing of neighbouring pixels; plainly trained that is worth about 97.5%. Dropout and decoupled weight decay, with a
-//! learning rate that falls along a cosine, lift it above 98.
+//! nothing of neighbouring pixels. Dropout and decoupled weight decay keep 50,826 parameters from learning 1,437 images
+//! by heart, and the learning rate falls along a cosine.
 
 use std::path::Path;
 use std::time::Instant;
