@@ -29,6 +29,8 @@ mod tape;
 mod tensor;
 
 pub use error::{Error, ErrorKind};
+#[cfg(any(test, feature = "proptest"))]
+pub use ops::registry;
 pub use ops::{Axes, Operand};
 pub use params::{Param, Params};
 pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};

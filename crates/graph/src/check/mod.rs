@@ -5,12 +5,16 @@
 //! forward mode by ⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩; and the derivatives of the gradient, with respect to inputs and cotangent,
 //! against differences of the gradient.
 
+#[cfg(any(test, feature = "proptest"))]
+mod entry;
 mod numeric;
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategies;
 
 use std::fmt;
 
+#[cfg(any(test, feature = "proptest"))]
+pub use entry::{Entry, Sample};
 use numeric::{Estimate, Sum, derivative};
 
 use crate::error::Error;

@@ -1,29 +1,125 @@
-//! Strategies that draw shapes and tensors for property tests. They shrink towards few axes, small sizes and round
-//! numbers.
+//! Strategies that draw shapes, axes, tensors, samples of ops and whole graphs for property tests. They shrink towards
+//! few axes, small sizes and round numbers.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::entry::Sample;
+use crate::plan::AnyTensor;
 use crate::shape::Shape;
+use crate::tape::op::{AnyOp, Domain, Kinks, Pointwise};
 use crate::tensor::Tensor;
 
-/// A shape of at most `max_rank` axes, with sizes from 0 to 3 (1 and above are drawn more often).
-pub fn shape(max_rank: usize) -> impl Strategy<Value = Shape> {
-    vec(prop_oneof![1 => Just(0_usize), 4 => Just(1), 6 => 2..4_usize], 0..=max_rank).prop_map(Shape::from)
+/// How far numbers keep from the ends of a domain and from kinks.
+pub const GAP: f64 = 0.125;
+
+/// The size of an axis: from 0 to 3, 1 and above more often.
+pub fn size() -> impl Strategy<Value = usize> + Clone {
+    prop_oneof![6 => 2..4_usize, 4 => Just(1), 1 => Just(0_usize)]
 }
 
-/// A number within the range, a multiple of 1/64, so that a failure can be read and typed.
-pub fn number(range: Range<f64>) -> impl Strategy<Value = f64> {
-    let (low, high) = ((range.start * 64.0).ceil() as i64, (range.end * 64.0).floor() as i64);
-    (low..=high).prop_map(|k| k as f64 / 64.0)
+/// A shape of at most `max_rank` axes, with sizes from 0 to 3; five axes still have few elements.
+pub fn shape(max_rank: usize) -> impl Strategy<Value = Shape> + Clone {
+    vec(size(), 0..=max_rank).prop_map(|mut sizes| {
+        // Beyond three axes sizes of 3 would make tensors of hundreds of elements.
+        let many = sizes.len() > 3;
+        sizes.iter_mut().for_each(|size| *size = if many { (*size).min(2) } else { *size });
+        Shape::from(sizes)
+    })
+}
+
+/// A shape of at least `min_rank` and at most `max_rank` axes, none of them empty.
+pub fn full_shape(min_rank: usize, max_rank: usize) -> impl Strategy<Value = Shape> + Clone {
+    vec(prop_oneof![2..4_usize, Just(1)], min_rank..=max_rank).prop_map(Shape::from)
+}
+
+/// Two shapes that broadcast together: sizes of 1 and missing axes on every side.
+pub fn broadcastable_shapes(max_rank: usize) -> impl Strategy<Value = (Shape, Shape)> {
+    let side = || (0..=max_rank, vec(any::<bool>(), max_rank));
+    (shape(max_rank), side(), side()).prop_map(|(full, one, other)| (cut(&full, &one), cut(&full, &other)))
+}
+
+/// The shape without its first axes, and with sizes of 1 for others.
+fn cut(full: &Shape, (drop, ones): &(usize, Vec<bool>)) -> Shape {
+    let kept = full[(*drop).min(full.rank())..].iter().enumerate();
+    kept.map(|(axis, &size)| if ones[axis] { 1 } else { size }).collect()
+}
+
+/// An axis of a shape of `rank` axes, counted from the first.
+///
+/// # Panics
+/// If there are no axes.
+pub fn axis(rank: usize) -> impl Strategy<Value = usize> {
+    0..rank
+}
+
+/// Some axes of a shape of `rank` axes, in order; none and all among them.
+pub fn axes(rank: usize) -> impl Strategy<Value = Vec<usize>> {
+    proptest::sample::subsequence((0..rank).collect::<Vec<_>>(), 0..=rank)
+}
+
+/// An order of `rank` axes.
+pub fn permutation(rank: usize) -> impl Strategy<Value = Vec<usize>> {
+    Just((0..rank).collect::<Vec<_>>()).prop_shuffle()
+}
+
+/// A range of an axis of the given size as start, step and count: forwards and backwards, empty and whole.
+pub fn slice(size: usize) -> impl Strategy<Value = (usize, isize, usize)> {
+    (0..size.max(1), prop_oneof![Just(1), Just(2), Just(-1), Just(-2_isize)], 0..=size).prop_map(
+        move |(start, step, count)| {
+            let room = if step > 0 { size - start.min(size) } else { (start + 1).min(size) };
+            let most = room.div_ceil(step.unsigned_abs());
+            (start, step, count.min(most))
+        },
+    )
+}
+
+/// A number within the range, a multiple of 1/64, so that a failure can be read and typed; it shrinks towards whole
+/// numbers near 0.
+pub fn number(range: Range<f64>) -> impl Strategy<Value = f64> + Clone {
+    let whole = range.start.floor() as i64..=range.end.floor() as i64;
+    (whole, 0..64_u8).prop_map(move |(whole, fraction)| {
+        // The fractions in the order 0, 1/2, 1/4, 3/4, 1/8, …: the rounder the earlier.
+        let fraction = f64::from(fraction.reverse_bits() >> 2) / 64.0;
+        let (low, high) = ((range.start * 64.0).ceil() / 64.0, (range.end * 64.0).floor() / 64.0);
+        (whole as f64 + fraction).clamp(low, high)
+    })
 }
 
 /// A tensor of the given shape with elements in the range.
 pub fn tensor(shape: impl Into<Shape>, range: Range<f64>) -> impl Strategy<Value = Tensor<f64>> {
     let shape = shape.into();
     vec(number(range), shape.len()).prop_map(move |data| Tensor::new(shape.clone(), data))
+}
+
+/// A tensor of positive numbers.
+pub fn positive(shape: impl Into<Shape>) -> impl Strategy<Value = Tensor<f64>> {
+    tensor(shape, GAP..4.0)
+}
+
+/// A tensor with elements in the range that keep away from the given numbers.
+pub fn away_from(shape: impl Into<Shape>, range: Range<f64>, places: &[f64]) -> impl Strategy<Value = Tensor<f64>> {
+    let kinks = Kinks::At(places.iter().map(|&place| (place, 0.0)).collect());
+    tensor(shape, range).prop_map(move |x| x.map(|&x| beside(x, &Domain::REAL, &kinks)))
+}
+
+/// A tensor of the given shape whose elements are all at least `gap` apart, for ops that compare elements.
+pub fn separated(shape: impl Into<Shape>, gap: f64) -> impl Strategy<Value = Tensor<f64>> {
+    let shape = shape.into();
+    let order: Vec<usize> = (0..shape.len()).collect();
+    Just(order).prop_shuffle().prop_map(move |order| {
+        let middle = (order.len() / 2) as f64;
+        Tensor::new(shape.clone(), order.iter().map(|&place| (place as f64 - middle) * gap).collect())
+    })
+}
+
+/// A tensor of indices below `end`, in which some occur twice. If `end` is 0 the shape must be empty.
+pub fn indices(shape: impl Into<Shape>, end: usize) -> impl Strategy<Value = Tensor<i64>> {
+    let shape = shape.into();
+    vec(0..end.max(1) as i64, shape.len()).prop_map(move |data| Tensor::new(shape.clone(), data))
 }
 
 /// `count` tensors of one shape of at most three axes, with elements in the range.
@@ -35,25 +131,96 @@ pub fn alike(count: usize, range: Range<f64>) -> impl Strategy<Value = Vec<Tenso
 pub fn broadcastable(ranges: Vec<Range<f64>>) -> impl Strategy<Value = Vec<Tensor<f64>>> {
     let count = ranges.len();
     (shape(3), vec((0..=3_usize, vec(any::<bool>(), 3)), count)).prop_flat_map(move |(full, cuts)| {
-        let parts: Vec<_> = cuts
-            .into_iter()
-            .zip(ranges.clone())
-            .map(|((drop, ones), range)| {
-                let kept = full[drop.min(full.rank())..].iter().enumerate();
-                let shape: Shape = kept.map(|(axis, &size)| if ones[axis] { 1 } else { size }).collect();
-                tensor(shape, range).boxed()
-            })
-            .collect();
-        parts
+        let part = |(side, range): (&(usize, Vec<bool>), &Range<f64>)| tensor(cut(&full, side), range.clone()).boxed();
+        cuts.iter().zip(&ranges).map(part).collect::<Vec<_>>()
     })
 }
 
-/// A tensor of the given shape whose elements are all at least `gap` apart, for ops that compare elements.
-pub fn separated(shape: impl Into<Shape>, gap: f64) -> impl Strategy<Value = Tensor<f64>> {
-    let shape = shape.into();
-    let order: Vec<usize> = (0..shape.len()).collect();
-    Just(order).prop_shuffle().prop_map(move |order| {
-        let middle = order.len() as f64 / 2.0;
-        Tensor::new(shape.clone(), order.iter().map(|&place| (place as f64 - middle) * gap).collect())
+/// Samples of a pointwise op: tensors of one shape within the op's domain and away from its kinks, sometimes the same
+/// tensor for all inputs.
+pub fn pointwise<P: Pointwise>(op: P) -> impl Strategy<Value = Sample> {
+    pointwise_within(op, vec![-3.0..3.0; P::ARITY])
+}
+
+/// [`pointwise`] with a range for each input.
+pub fn pointwise_within<P: Pointwise>(op: P, ranges: Vec<Range<f64>>) -> impl Strategy<Value = Sample> {
+    let op: Arc<dyn AnyOp> = Arc::new(op);
+    shape(5).prop_flat_map(move |shape| {
+        let op = Arc::clone(&op);
+        vec_of_tensors(&shape, &ranges).prop_map(move |mut inputs| {
+            for number in 0..inputs.len() {
+                let (domain, kinks) = (op.domain(number), op.kinks(number));
+                let others = inputs.clone();
+                for (place, x) in inputs[number].data_mut().iter_mut().enumerate() {
+                    *x = beside(*x, &domain, &kinks);
+                    if kinks == Kinks::Ties && number > 0 {
+                        let other = others[0].data()[place];
+                        *x = if (*x - other).abs() < GAP { other + 2.0 * GAP } else { *x };
+                    }
+                }
+            }
+            Sample { op: Arc::clone(&op), inputs: inputs.into_iter().map(AnyTensor::Real).collect() }
+        })
     })
+}
+
+fn vec_of_tensors(shape: &Shape, ranges: &[Range<f64>]) -> Vec<BoxedStrategy<Tensor<f64>>> {
+    ranges.iter().map(|range| tensor(shape.clone(), range.clone()).boxed()).collect()
+}
+
+/// The number, moved away from the ends of the domain and from kinks where it is too near.
+fn beside(x: f64, domain: &Domain, kinks: &Kinks) -> f64 {
+    let away = |x: f64, place: f64, gap: f64| match (x - place).abs() < gap {
+        true if x < place => place - gap,
+        true => place + gap,
+        false => x,
+    };
+    let (low, high) = (domain.low + GAP, domain.high - GAP);
+    // Numbers below the domain are turned over into it, so that they do not all fall on one.
+    let x = if x < low { low + (low - x) % (high - low).min(4.0) } else { x.min(high) };
+    let x = domain.without.map_or(x, |hole| away(x, hole, 2.0 * GAP));
+    kinks.nearest(x).map_or(x, |(kink, _)| away(x, kink, GAP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_keep_to_their_range_and_are_short(x in number(-1.3..2.7)) {
+            prop_assert!((-1.3..=2.7).contains(&x) && (x * 64.0).fract() == 0.0);
+        }
+
+        #[test]
+        fn slices_stay_within(((start, step, count), size) in (0..6_usize).prop_flat_map(|n| (slice(n), Just(n)))) {
+            let last = start as isize + step * (count as isize - 1);
+            prop_assert!(count == 0 || (start < size && (0..size as isize).contains(&last)));
+        }
+
+        #[test]
+        fn shapes_broadcast((a, b) in broadcastable_shapes(4)) {
+            prop_assert!(a.broadcast(&b).is_some());
+        }
+
+        #[test]
+        fn numbers_are_moved_away(x in number(-3.0..3.0)) {
+            let kinks = Kinks::At(vec![(1.0, 0.0)]);
+            let moved = beside(x, &Domain::POSITIVE, &kinks);
+            prop_assert!(moved >= GAP && (moved - 1.0).abs() >= GAP, "{}", moved);
+        }
+    }
+
+    #[test]
+    fn numbers_shrink_to_round_ones() {
+        use proptest::test_runner::{TestError, TestRunner};
+        let fails_above = |limit: f64| match TestRunner::deterministic().run(&number(-3.0..3.0), |x| {
+            prop_assert!(x <= limit);
+            Ok(())
+        }) {
+            Err(TestError::Fail(_, x)) => x,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([fails_above(0.3), fails_above(1.9), fails_above(-1.0)], [0.5, 2.0, 0.0]);
+    }
 }

@@ -39,7 +39,7 @@ impl Pointwise for Relu {
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::At(vec![0.0])
+        Kinks::At(vec![(0.0, 0.0)])
     }
 }
 
@@ -97,7 +97,7 @@ unary! {
 unary! {
     /// `x / (1 + |x|)`; its second derivative jumps at 0
     Softsign, softsign: |x| x / (T::one() + x.abs()), slope |x, _y| (x.abs() + 1.0).square().recip(),
-    kinks Kinks::At(vec![0.0]),
+    kinks Kinks::At(vec![(0.0, 1.0)]),
 }
 
 unary! {
@@ -106,26 +106,27 @@ unary! {
         let raised = if x < -T::one() { -T::one() } else { x };
         if raised > T::one() { T::one() } else { raised }
     },
-    slope |x, _y| x.abs().less(1.0), kinks Kinks::At(vec![-1.0, 1.0]),
+    slope |x, _y| x.abs().less(1.0), kinks Kinks::At(vec![(-1.0, 0.0), (1.0, 0.0)]),
 }
 
 unary! {
     /// `x/6 + 1/2` cut to [0, 1]; the subgradient at ±3 is 0
     HardSigmoid, hard_sigmoid: |x| cut(x / T::of(6.0) + T::of(0.5)),
-    slope |x, _y| x.abs().less(3.0) * (1.0 / 6.0), kinks Kinks::At(vec![-3.0, 3.0]),
+    slope |x, _y| x.abs().less(3.0) * (1.0 / 6.0), kinks Kinks::At(vec![(-3.0, 0.0), (3.0, 0.0)]),
 }
 
 unary! {
     /// `x · hard_sigmoid(x)`; the subgradient is 0 at −3 and 1 at 3
     HardSwish, hard_swish: |x| if x > -T::of(3.0) || x.is_nan() { x * cut(x / T::of(6.0) + T::of(0.5)) } else { T::zero() },
     slope |x, _y| x.abs().less(3.0).where_(x * (1.0 / 3.0) + 0.5, x.greater_equal(3.0)),
-    kinks Kinks::At(vec![-3.0, 3.0]),
+    kinks Kinks::At(vec![(-3.0, 0.0), (3.0, 1.0)]),
 }
 
 unary! {
     /// `1.0507 · elu(x)` with α = 1.6733 (Klambauer et al. 2017); the subgradient at 0 is that from the left
     Selu, selu: |x| T::of(SELU_SCALE) * if x > T::zero() { x } else { T::of(SELU_ALPHA) * x.exp_m1() },
-    slope |x, y| x.greater(0.0).where_(SELU_SCALE, y + SELU_SCALE * SELU_ALPHA), kinks Kinks::At(vec![0.0]),
+    slope |x, y| x.greater(0.0).where_(SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
+    kinks Kinks::At(vec![(0.0, SELU_SCALE * SELU_ALPHA)]),
 }
 
 /// Cuts to [0, 1].
@@ -154,7 +155,7 @@ impl Pointwise for LeakyRelu {
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::At(vec![0.0])
+        Kinks::At(vec![(0.0, self.slope.0)])
     }
 }
 
@@ -177,7 +178,7 @@ impl Pointwise for Elu {
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::At(vec![0.0])
+        Kinks::At(vec![(0.0, self.alpha.0)])
     }
 }
 

@@ -102,7 +102,7 @@ impl Pointwise for DivOp {
     }
 
     fn domain(&self, input: usize) -> Domain {
-        if input == 1 { Domain::POSITIVE } else { Domain::REAL }
+        if input == 1 { Domain::NONZERO } else { Domain::REAL }
     }
 }
 
@@ -136,7 +136,7 @@ impl Pointwise for Recip {
     }
 
     fn domain(&self, _input: usize) -> Domain {
-        Domain::POSITIVE
+        Domain::NONZERO
     }
 }
 

@@ -37,6 +37,14 @@ macro_rules! mask {
             }
         }
 
+        #[cfg(any(test, feature = "proptest"))]
+        impl $op {
+            /// The op as the suite knows it.
+            fn entry() -> crate::check::Entry {
+                crate::check::Entry::pointwise($op, concat!($($doc),+))
+            }
+        }
+
         impl<'g> Var<'g> {
             $(#[doc = $doc])+
             ///
@@ -82,22 +90,22 @@ mask! {
 
 mask! {
     /// Whether both are true
-    And, logical_and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![0.0])
+    And, logical_and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 mask! {
     /// Whether one or both are true
-    Or, logical_or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![0.0])
+    Or, logical_or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 mask! {
     /// Whether just one is true
-    Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![0.0])
+    Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 super::unary::flat! {
     /// Whether `x` is false
-    Not, logical_not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![0.0]),
+    Not, logical_not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
 super::unary::flat! {
@@ -142,7 +150,7 @@ impl Pointwise for Where {
     }
 
     fn kinks(&self, input: usize) -> Kinks {
-        if input == 0 { Kinks::At(vec![0.0]) } else { Kinks::None }
+        if input == 0 { Kinks::At(vec![(0.0, 0.0)]) } else { Kinks::None }
     }
 }
 

@@ -20,7 +20,7 @@ unary! {
 
 unary! {
     /// `ln(1 + x)`, exact also near 0, for `x > −1`
-    Ln1p, ln_1p: |x| x.ln_1p(), slope |x, _y| (x + 1.0).recip(), domain Domain { low: -1.0, high: f64::INFINITY },
+    Ln1p, ln_1p: |x| x.ln_1p(), slope |x, _y| (x + 1.0).recip(), domain Domain::between(-1.0, f64::INFINITY),
 }
 
 unary! {
@@ -31,6 +31,11 @@ unary! {
 unary! {
     /// The error function `2/√π · ∫₀ˣ e^(−t²) dt`
     Erf, erf: |x| x.erf(), slope |x, _y| (-(x * x)).exp() * std::f64::consts::FRAC_2_SQRT_PI,
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    vec![Exp::entry(), ExpM1::entry(), Ln::entry(), Ln1p::entry(), Log2::entry(), Erf::entry()]
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Op for Norm {
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::At(vec![0.0])
+        Kinks::At(vec![(0.0, 0.0)])
     }
 }
 
@@ -72,7 +72,7 @@ impl Pointwise for Quotient {
     }
 
     fn domain(&self, input: usize) -> Domain {
-        if input == 1 { Domain::POSITIVE } else { Domain::REAL }
+        if input == 1 { Domain::NONZERO } else { Domain::REAL }
     }
 }
 

@@ -43,7 +43,7 @@ impl Pointwise for PowI {
     }
 
     fn domain(&self, _input: usize) -> Domain {
-        if self.exponent < 0 { Domain::POSITIVE } else { Domain::REAL }
+        if self.exponent < 0 { Domain::NONZERO } else { Domain::REAL }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::tape::op::{Call, Kinks, Number, Pointwise, Vjp};
 
 unary! {
     /// `|x|`; the subgradient at 0 is 0
-    Abs, abs: |x| x.abs(), slope |x, _y| x.sign(), kinks Kinks::At(vec![0.0]),
+    Abs, abs: |x| x.abs(), slope |x, _y| x.sign(), kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
 flat! {
@@ -19,22 +19,22 @@ flat! {
     } else {
         x
     },
-    kinks Kinks::At(vec![0.0]),
+    kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
 flat! {
     /// The largest whole number that is not above `x`; the derivative is zero
-    Floor, floor: |x| x.floor(), kinks Kinks::Whole(0.0),
+    Floor, floor: |x| x.floor(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
 flat! {
     /// The smallest whole number that is not below `x`; the derivative is zero
-    Ceil, ceil: |x| x.ceil(), kinks Kinks::Whole(0.0),
+    Ceil, ceil: |x| x.ceil(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
 flat! {
     /// The nearest whole number, the even one of two; the derivative is zero
-    Round, round: |x| x.round_even(), kinks Kinks::Whole(0.5),
+    Round, round: |x| x.round_even(), kinks Kinks::Every { first: 0.5, step: 1.0 },
 }
 
 /// `min(max(x, low), high)`
@@ -63,7 +63,7 @@ impl Pointwise for Clamp {
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::At(vec![self.low.0, self.high.0])
+        Kinks::At(vec![(self.low.0, 1.0), (self.high.0, 1.0)])
     }
 }
 

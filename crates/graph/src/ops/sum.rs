@@ -93,6 +93,19 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape(4).prop_flat_map(|shape| {
+        (axes(shape.rank()), tensor(shape, -3.0..3.0))
+            .prop_map(|(axes, x)| Sample::new(Sum { axes: axes.into() }, [x.into()]))
+    });
+    vec![Entry::new("sum", "the sum over axes", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

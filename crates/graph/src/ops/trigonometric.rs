@@ -6,7 +6,7 @@ use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Domain, Pointwise};
 
-const OPEN_UNIT: Domain = Domain { low: -1.0, high: 1.0 };
+const OPEN_UNIT: Domain = Domain::between(-1.0, 1.0);
 
 unary! {
     /// The sine

@@ -41,6 +41,14 @@ macro_rules! unary {
             })?
         }
 
+        #[cfg(any(test, feature = "proptest"))]
+        impl $op {
+            /// The op as the suite knows it.
+            fn entry() -> crate::check::Entry {
+                crate::check::Entry::pointwise($op, concat!($($doc),+))
+            }
+        }
+
         impl<'g> crate::tape::Var<'g> {
             $(#[doc = $doc])+
             #[track_caller]
@@ -85,6 +93,14 @@ macro_rules! flat {
 
             fn kinks(&self, _input: usize) -> crate::tape::op::Kinks {
                 $kinks
+            }
+        }
+
+        #[cfg(any(test, feature = "proptest"))]
+        impl $op {
+            /// The op as the suite knows it.
+            fn entry() -> crate::check::Entry {
+                crate::check::Entry::pointwise($op, concat!($($doc),+))
             }
         }
 

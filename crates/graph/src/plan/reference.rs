@@ -22,6 +22,18 @@ pub enum AnyTensor<T> {
     Index(Tensor<i64>),
 }
 
+impl<T: Real> From<Tensor<T>> for AnyTensor<T> {
+    fn from(tensor: Tensor<T>) -> Self {
+        Self::Real(tensor)
+    }
+}
+
+impl<T: Real> From<Tensor<i64>> for AnyTensor<T> {
+    fn from(tensor: Tensor<i64>) -> Self {
+        Self::Index(tensor)
+    }
+}
+
 impl<T: Real> AnyTensor<T> {
     /// The real numbers.
     ///
@@ -54,7 +66,8 @@ impl<T: Real> AnyTensor<T> {
         }
     }
 
-    fn shape(&self) -> &Shape {
+    /// The sizes of the axes.
+    pub fn shape(&self) -> &Shape {
         match self {
             Self::Real(tensor) => tensor.shape(),
             Self::Index(tensor) => tensor.shape(),

@@ -461,6 +461,17 @@ impl Graph {
         }
     }
 
+    /// [`Graph::apply`] of an op of any type. It is not looked up among those that the graph holds.
+    #[track_caller]
+    pub(crate) fn apply_any<'g>(&'g self, op: &Arc<dyn AnyOp>, inputs: &[Var<'g>]) -> Result<Vars<'g>, Error> {
+        let id = {
+            let mut tape = self.tape.borrow_mut();
+            tape.ops.push(Arc::clone(op));
+            tape.ops.len() as u32 - 1
+        };
+        self.apply_interned(id, inputs, Location::caller())
+    }
+
     // What follows does not depend on the type of the op, so that it is compiled once and not once an op.
 
     fn apply_interned<'g>(

@@ -71,33 +71,70 @@ pub enum Form {
     Kernel,
 }
 
-/// Where an input of an op may lie: the open interval in which the op is defined and differentiable.
+/// Where an input of an op may lie: the open interval in which the op is defined and differentiable, but for its kinks.
+/// Checks keep to it, and verify that the op is no good at its ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Domain {
     /// The lower end, not included.
     pub low: f64,
     /// The upper end, not included.
     pub high: f64,
+    /// A number within that does not belong to it.
+    pub without: Option<f64>,
 }
 
 impl Domain {
     /// All real numbers.
-    pub const REAL: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+    pub const REAL: Self = Self::between(f64::NEG_INFINITY, f64::INFINITY);
     /// The numbers above 0.
-    pub const POSITIVE: Self = Self { low: 0.0, high: f64::INFINITY };
+    pub const POSITIVE: Self = Self::between(0.0, f64::INFINITY);
+    /// All numbers but 0.
+    pub const NONZERO: Self = Self { without: Some(0.0), ..Self::REAL };
+
+    /// The numbers between two.
+    pub const fn between(low: f64, high: f64) -> Self {
+        Self { low, high, without: None }
+    }
+
+    /// Whether a number belongs to it.
+    pub fn contains(&self, x: f64) -> bool {
+        x > self.low && x < self.high && self.without != Some(x)
+    }
+
+    /// The finite numbers at which it ends.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = f64> {
+        [self.low, self.high].into_iter().filter(|end| end.is_finite()).chain(self.without)
+    }
 }
 
-/// Where an op has no derivative although it is defined; there its documented subgradient holds.
+/// Where an op has no derivative although it is defined, and what it takes for one there. Checks keep away from kinks,
+/// look for others, and verify that the derivative at a kink is the one that is stated, and lies between the sides.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kinks {
     /// Nowhere.
     None,
-    /// At these values of the input.
-    At(Vec<f64>),
-    /// At whole numbers plus this offset.
-    Whole(f64),
-    /// Where elements that are compared with each other are equal.
+    /// At these values of the input, each with the subgradient that is taken there.
+    At(Vec<(f64, f64)>),
+    /// At `first + k·step` for every whole `k`; the derivative is taken as 0.
+    Every {
+        /// One of them.
+        first: f64,
+        /// The distance between neighbours.
+        step: f64,
+    },
+    /// Where elements that are compared with each other are equal; these share the derivative equally.
     Ties,
+}
+
+impl Kinks {
+    /// The kink that is nearest to `x`, with its subgradient.
+    pub(crate) fn nearest(&self, x: f64) -> Option<(f64, f64)> {
+        match self {
+            Self::None | Self::Ties => None,
+            Self::At(places) => places.iter().copied().min_by(|(a, _), (b, _)| (a - x).abs().total_cmp(&(b - x).abs())),
+            Self::Every { first, step } => Some((first + step * ((x - first) / step).round(), 0.0)),
+        }
+    }
 }
 
 /// An op's answer to the question for the cotangent of one input.
@@ -484,8 +521,9 @@ impl Hash for Number {
 }
 
 impl Debug for Number {
+    /// As it is written in a program, so that what a check prints of an op can be pasted.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)
+        write!(f, "Number({:?})", self.0)
     }
 }
 

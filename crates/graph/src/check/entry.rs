@@ -1,0 +1,93 @@
+//! What a suite knows of an op: its row in the table, and the samples on which it is checked.
+
+use std::fmt;
+use std::sync::Arc;
+
+use proptest::strategy::{BoxedStrategy, Strategy};
+
+use super::strategies;
+use crate::plan::AnyTensor;
+use crate::tape::op::{AnyOp, Op, Pointwise};
+
+/// An op with tensors to apply it to.
+#[derive(Clone)]
+pub struct Sample {
+    pub(crate) op: Arc<dyn AnyOp>,
+    pub(crate) inputs: Vec<AnyTensor<f64>>,
+}
+
+impl Sample {
+    /// The op on the given tensors, real numbers or indices: `Sample::new(TakeAlong { axis }, [x.into(), places.into()])`.
+    pub fn new(op: impl Op, inputs: impl IntoIterator<Item = AnyTensor<f64>>) -> Self {
+        Self { op: Arc::new(op), inputs: inputs.into_iter().collect() }
+    }
+}
+
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} on {:?}", self.op, self.inputs)
+    }
+}
+
+/// An op of a suite: what the table of ops says of it, and a strategy that draws samples of it.
+///
+/// # Example
+/// ```
+/// use gradus_graph::check::{Check, Entry, strategies};
+/// use gradus_graph::{Pointwise, Real, Var};
+///
+/// /// x·|x|
+/// #[derive(Debug, PartialEq, Eq, Hash)]
+/// struct SignedSquare;
+///
+/// impl Pointwise for SignedSquare {
+///     const NAME: &'static str = "signed_square";
+///     fn value<T: Real>(&self, x: &[T]) -> T {
+///         x[0] * x[0].abs()
+///     }
+///     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+///         x[0].abs() * 2.0
+///     }
+/// }
+///
+/// let entry = Entry::new("signed_square", "x·|x|", strategies::pointwise(SignedSquare));
+/// assert_eq!(entry.name, "signed_square");
+/// ```
+pub struct Entry {
+    /// The op's name.
+    pub name: &'static str,
+    /// Its formula, in one line.
+    pub formula: &'static str,
+    pub(crate) samples: BoxedStrategy<Sample>,
+    pub(crate) stops: bool,
+}
+
+impl Entry {
+    /// An op of that name with its formula, checked on what the strategy draws. Each real input must get, in some
+    /// samples, a derivative other than zero, if it has one.
+    pub fn new(
+        name: &'static str,
+        formula: &'static str,
+        samples: impl Strategy<Value = Sample> + 'static,
+    ) -> Self {
+        Self { name, formula, samples: samples.boxed(), stops: false }
+    }
+
+    /// A pointwise op, checked within its domain and away from its kinks.
+    pub fn pointwise<P: Pointwise>(op: P, formula: &'static str) -> Self {
+        Self::new(P::NAME, formula, strategies::pointwise(op))
+    }
+
+    /// Of an op through which no derivative passes although its values change, as `stop_gradient`: that is what is
+    /// checked.
+    #[must_use]
+    pub fn stops(self) -> Self {
+        Self { stops: true, ..self }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.formula)
+    }
+}
