@@ -65,7 +65,8 @@ mod tests {
                         AnyTensor::Index(x) => graph.index_constant(x),
                     })
                     .collect();
-                let outputs = graph.apply_any(&sample.op, &inputs).unwrap_or_else(|error| panic!("{sample:?}: {error}"));
+                let outputs =
+                    graph.apply_any(&sample.op, &inputs).unwrap_or_else(|error| panic!("{sample:?}: {error}"));
                 let values = graph.eval_with::<f64>(&outputs, &crate::Params::new(0), &crate::Feed::new());
                 values.unwrap_or_else(|error| panic!("{sample:?}: {error}"));
             }
