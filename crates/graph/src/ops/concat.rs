@@ -129,6 +129,29 @@ impl Graph {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, shape_and_axis, size, tensor};
+    use crate::check::{Entry, Sample};
+    use crate::plan::AnyTensor;
+    use proptest::prelude::*;
+
+    let samples = (shape_and_axis(5), prop::collection::vec(size(), 0..4)).prop_flat_map(|((shape, axis), others)| {
+        let part = |&size: &usize| {
+            let mut shape = shape.clone();
+            shape[axis] = size;
+            tensor(shape, -4.0..4.0).prop_map(AnyTensor::Real)
+        };
+        let others: Vec<_> = others.iter().map(part).collect();
+        // A list of indices is joined with itself, since all are of one kind.
+        (any_tensor(shape.clone()), others).prop_map(move |(first, others)| {
+            let others = if matches!(first, AnyTensor::Index(_)) { vec![first.clone(); others.len()] } else { others };
+            Sample::new(Concat { axis }, std::iter::once(first).chain(others))
+        })
+    });
+    vec![Entry::new("concat", "the inputs along an axis, one after another", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -70,6 +70,18 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{shape_and_axis, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape_and_axis(5).prop_flat_map(|(shape, axis)| {
+        tensor(shape, -4.0..4.0).prop_map(move |x| Sample::new(CumSum { axis }, [x.into()]))
+    });
+    vec![Entry::new("cumsum", "`x₀ + … + xᵢ` along an axis", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -133,6 +133,31 @@ reduction! {
     "smallest element", min, min_axes, min_keep = min_resolved
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, full_shape, separated};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = |largest| {
+        let shapes = full_shape(0, 4).prop_flat_map(|shape| (axes(shape.rank()), Just(shape)));
+        (shapes, proptest::bool::weighted(0.1)).prop_flat_map(move |((axes, mut shape), empty)| {
+            // An axis that stays may be empty.
+            if let Some(kept) = (0..shape.rank()).find(|axis| empty && !axes.contains(axis)) {
+                shape[kept] = 0;
+            }
+            separated(shape, 0.25).prop_map(move |x| {
+                let axes = axes.clone().into();
+                Sample::new(Extreme { axes, largest }, [x.into()])
+            })
+        })
+    };
+    vec![
+        Entry::new("max", "the largest element over axes", samples(true)),
+        Entry::new("min", "the smallest element over axes", samples(false)),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

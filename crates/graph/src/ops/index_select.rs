@@ -166,6 +166,36 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, indices, shape_and_axis, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    /// A shape, one of its axes, and how many places of it are named: none if there are none.
+    fn named() -> impl Strategy<Value = (crate::Shape, usize, usize)> {
+        (shape_and_axis(5), 0..4_usize).prop_map(|((shape, axis), count)| {
+            let count = if shape[axis] == 0 { 0 } else { count };
+            (shape, axis, count)
+        })
+    }
+    let select = named().prop_flat_map(|(shape, axis, count)| {
+        (any_tensor(shape.clone()), indices(count, shape[axis]))
+            .prop_map(move |(x, places)| Sample::new(IndexSelect { axis }, [x, places.into()]))
+    });
+    let add = named().prop_flat_map(|(shape, axis, count)| {
+        let mut source = shape.clone();
+        source[axis] = count;
+        (tensor(shape.clone(), -4.0..4.0), indices(count, shape[axis]), tensor(source, -4.0..4.0)).prop_map(
+            move |(x, places, source)| Sample::new(IndexAdd { axis }, [x.into(), places.into(), source.into()]),
+        )
+    });
+    vec![
+        Entry::new("index_select", "`x[indexₖ]` along an axis, for each index of a list", select),
+        Entry::new("index_add", "`x` with `sourceₖ` added at `x[indexₖ]` along an axis", add),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

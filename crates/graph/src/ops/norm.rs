@@ -100,6 +100,22 @@ reduction! {
     "2-norm, `√Σx²`,", norm, norm_axes, norm_keep = norm_resolved
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{away_from, axes, shape};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape(4).prop_flat_map(|shape| {
+        (axes(shape.rank()), away_from(shape, -4.0..4.0, &[0.0]))
+            .prop_map(|(axes, x)| Sample::new(Norm { axes: axes.into() }, [x.into()]))
+    });
+    vec![
+        Entry::new("norm", "`√Σx²` over axes", samples).kinks("the zero vector: 0"),
+        Entry::pointwise(Quotient, "`x / y`, and 0 where `y = 0`: the derivative of `norm`"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -103,6 +103,22 @@ reduction! {
     "product", prod, prod_axes, prod_keep = prod_resolved
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, number, shape};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape(4).prop_flat_map(|shape| {
+        // Zeros are where a derivative by division would fail.
+        let element = prop_oneof![6 => number(-2.0..2.0), 1 => Just(0.0)];
+        (axes(shape.rank()), prop::collection::vec(element, shape.len())).prop_map(move |(axes, data)| {
+            Sample::new(Prod { axes: axes.into() }, [crate::Tensor::new(shape.clone(), data).into()])
+        })
+    });
+    vec![Entry::new("prod", "`Πx` over axes", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

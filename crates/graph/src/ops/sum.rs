@@ -100,10 +100,10 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use proptest::prelude::*;
 
     let samples = shape(4).prop_flat_map(|shape| {
-        (axes(shape.rank()), tensor(shape, -3.0..3.0))
+        (axes(shape.rank()), tensor(shape, -4.0..4.0))
             .prop_map(|(axes, x)| Sample::new(Sum { axes: axes.into() }, [x.into()]))
     });
-    vec![Entry::new("sum", "the sum over axes", samples)]
+    vec![Entry::new("sum", "`Σx` over axes", samples)]
 }
 
 #[cfg(test)]
