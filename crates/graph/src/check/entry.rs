@@ -38,18 +38,32 @@ pub struct Entry {
     pub formula: &'static str,
     pub(crate) samples: BoxedStrategy<Sample>,
     pub(crate) stops: bool,
+    pub(crate) domain: Option<&'static str>,
+    pub(crate) kinks: Option<&'static str>,
 }
 
 impl Entry {
     /// An op of that name with its formula, checked on what the strategy draws. Each real input must get, in some
     /// samples, a derivative other than zero, if it has one.
     pub fn new(name: &'static str, formula: &'static str, samples: impl Strategy<Value = Sample> + 'static) -> Self {
-        Self { name, formula, samples: samples.boxed(), stops: false }
+        Self { name, formula, samples: samples.boxed(), stops: false, domain: None, kinks: None }
     }
 
     /// A pointwise op, checked within its domain and away from its kinks.
     pub fn pointwise<P: Pointwise>(op: P, formula: &'static str) -> Self {
         Self::new(P::NAME, formula, strategies::pointwise(op))
+    }
+
+    /// Where the inputs may lie, in words, where that depends on attributes or is no interval of each input.
+    #[must_use]
+    pub fn domain(self, domain: &'static str) -> Self {
+        Self { domain: Some(domain), ..self }
+    }
+
+    /// The kinks with the derivatives that are taken there, in words, where they depend on attributes.
+    #[must_use]
+    pub fn kinks(self, kinks: &'static str) -> Self {
+        Self { kinks: Some(kinks), ..self }
     }
 
     /// Of an op through which no derivative passes although its values change, as `stop_gradient`: that is what is

@@ -33,6 +33,13 @@ pub(super) struct Slope {
     pub(super) size: f64,
 }
 
+impl Slope {
+    /// Whether nothing can be said.
+    pub(super) fn is_vague(&self) -> bool {
+        self.central.is_vague(self.size)
+    }
+}
+
 /// A sum and the sum of the magnitudes of its terms, to which its rounding error is in proportion.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
@@ -59,11 +66,14 @@ const ROUNDS: i32 = 3;
 /// The derivative at 0 of a function of one number.
 pub(super) fn derivative(place: Place, mut f: impl FnMut(f64) -> Result<Sum, Error>) -> Result<Slope, Error> {
     let centre = f(0.0)?;
-    let mut best = Estimate::NONE;
+    let (mut best, mut size) = (Estimate::NONE, 0.0_f64);
     let mut kink: Option<[Estimate; 2]> = None;
     for round in 0..ROUNDS {
-        let first = FIRST.min(place.room / 2.0) * (1.0 / 128.0_f64).powi(round);
-        let (found, sides) = ridders(first, centre, place, &mut f)?;
+        let largest = (FIRST * place.base.abs().max(1.0)).min(place.room / 2.0);
+        let first = largest * (1.0 / 128.0_f64).powi(round);
+        let Tableau { best: found, sides, still, size: seen } = ridders(first, centre, place, &mut f)?;
+        // Where nothing depends on what moves, the derivative is not small but none.
+        size = if still && round == 0 { f64::INFINITY } else { seen.max(size) };
         if found.error < best.error || best.error.is_nan() {
             best = found;
         }
@@ -72,27 +82,39 @@ pub(super) fn derivative(place: Place, mut f: impl FnMut(f64) -> Result<Sum, Err
             (Some(before), Some(sides)) if error(&before) < error(&sides) => Some(before),
             (_, sides) => sides,
         };
-        if kink.is_none() && best.error <= 1e-9 * (best.value.abs() + centre.weight) {
-            return Ok(Slope { central: best, kink: None, size: centre.weight });
+        if kink.is_none() && best.error <= 1e-9 * (best.value.abs() + size) {
+            break;
         }
     }
-    Ok(Slope { central: best, kink, size: centre.weight })
+    Ok(Slope { central: best, kink, size })
 }
 
-/// The best entry of a tableau, and the one-sided slopes if they differ.
+/// What differences at halving steps give.
+struct Tableau {
+    best: Estimate,
+    /// The one-sided slopes, if they differ.
+    sides: Option<[Estimate; 2]>,
+    /// Whether the function did not move at all.
+    still: bool,
+    /// The magnitudes that are summed to its value, where they are largest.
+    size: f64,
+}
+
 fn ridders(
     first: f64,
     centre: Sum,
     place: Place,
     f: &mut impl FnMut(f64) -> Result<Sum, Error>,
-) -> Result<(Estimate, Option<[Estimate; 2]>), Error> {
-    let mut best = Estimate::NONE;
+) -> Result<Tableau, Error> {
+    let mut found = Tableau { best: Estimate::NONE, sides: None, still: true, size: centre.weight };
     let mut row = [0.0; LEVELS];
     let mut sides = [[0.0; LEVELS]; 2];
     let (mut rounding, mut kinked) = (0.0, false);
     for level in 0..LEVELS {
         let step = first / f64::from(1_u32 << level);
         let (high, low) = (f(step)?, f(-step)?);
+        found.still &= high.value == centre.value && low.value == centre.value;
+        found.size = found.size.max(high.weight).max(low.weight);
         let [left, right] = [(centre.value - low.value) / step, (high.value - centre.value) / step];
         (sides[0][level], sides[1][level]) = (left, right);
         let previous = row;
@@ -107,24 +129,24 @@ fn ridders(
             row[column] = row[column - 1] + (row[column - 1] - previous[column - 1]) / (power - 1.0);
             let spread = (row[column] - row[column - 1]).abs().max((row[column] - previous[column - 1]).abs());
             let error = 4.0 * spread + 8.0 * rounding;
-            if error < best.error {
-                best = Estimate { value: row[column], error };
+            if error < found.best.error {
+                found.best = Estimate { value: row[column], error };
             }
         }
         // At a kink the one-sided slopes differ by an amount that does not shrink with the step; at a smooth place it
         // falls to a quarter over two halvings.
         let gap = |level: usize| (sides[1][level] - sides[0][level]).abs();
         let (wide, narrow) = (gap(level.saturating_sub(2)), gap(level));
-        kinked = narrow > 0.5 * wide && narrow > 16.0 * rounding + 1e-6 * (row[0].abs() + centre.weight);
-        if level > 2 && !kinked && best.error <= 1e-11 * (best.value.abs() + centre.weight) {
-            return Ok((best, None));
+        kinked = narrow > 0.5 * wide && narrow > 16.0 * rounding + 1e-6 * (row[0].abs() + found.size);
+        if level > 2 && !kinked && found.best.error <= 1e-11 * (found.best.value.abs() + found.size) {
+            return Ok(found);
         }
     }
-    if !kinked {
-        return Ok((best, None));
+    if kinked {
+        found.best.error = found.best.error.max((sides[1][LEVELS - 1] - sides[0][LEVELS - 1]).abs());
+        found.sides = Some(sides.map(|slopes| one_sided(&slopes, rounding)));
     }
-    best.error = best.error.max((sides[1][LEVELS - 1] - sides[0][LEVELS - 1]).abs());
-    Ok((best, Some(sides.map(|slopes| one_sided(&slopes, rounding)))))
+    Ok(found)
 }
 
 /// One-sided slopes at halving steps, extrapolated to step 0.
@@ -148,16 +170,22 @@ fn one_sided(slopes: &[f64; LEVELS], rounding: f64) -> Estimate {
 
 /// How far values of the function are off by rounding inside it: fourth differences over points so close that all but
 /// noise cancels (Hamming's difference table; Moré and Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33,
-/// 2011). The largest of several, since one may be small by luck.
+/// 2011). The largest of several, since one may be small by luck; from three places beside 0 the middle one, since at 0
+/// itself there may be a kink.
 pub(super) fn noise(mut f: impl FnMut(f64) -> Result<Sum, Error>) -> Result<f64, Error> {
     const SPACING: f64 = 1.0 / (1 << 20) as f64;
-    let mut values = [0.0; 7];
-    for (place, value) in values.iter_mut().enumerate() {
-        *value = f((place as f64 - 3.0) * SPACING)?.value;
+    let mut found = [0.0; 3];
+    for (found, beside) in found.iter_mut().zip([-2.0, 2.0, 3.0]) {
+        let mut values = [0.0; 7];
+        for (place, value) in values.iter_mut().enumerate() {
+            *value = f(beside / 1024.0 + place as f64 * SPACING)?.value;
+        }
+        let fourth = |w: &[f64]| (w[0] - 4.0 * w[1] + 6.0 * w[2] - 4.0 * w[3] + w[4]).abs();
+        // A fourth difference of independent errors is √70 times as large as one of them.
+        *found = values.windows(5).map(fourth).fold(0.0, f64::max) / 70.0_f64.sqrt();
     }
-    let fourth = |w: &[f64]| (w[0] - 4.0 * w[1] + 6.0 * w[2] - 4.0 * w[3] + w[4]).abs();
-    // A fourth difference of independent errors is √70 times as large as one of them.
-    Ok(values.windows(5).map(fourth).fold(0.0, f64::max) / 70.0_f64.sqrt())
+    found.sort_by(f64::total_cmp);
+    Ok(found[1])
 }
 
 /// Whether a function agrees with its Taylor polynomial at 0: whether what is left over falls with the step as `order`

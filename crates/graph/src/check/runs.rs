@@ -141,6 +141,9 @@ impl Examination<'_, '_> {
         for (variable, kept) in kept.into_iter().enumerate() {
             *self.machine.value_mut(variable) = kept;
         }
+        // What is small beside the inputs may be lost, as in `1 + erf(x)` far to the left.
+        let inputs = (0..self.machine.variables.len()).flat_map(|v| self.machine.value(v).data());
+        let floor = 8.0 * f64::from(f32::EPSILON) * inputs.fold(0.0_f64, |largest, x| largest.max(x.abs()));
         let mut outcome = Ok(Vote::Agrees);
         for ((var, moved), pair) in wanted.iter().zip(&moved).zip(single.iter().zip(double)) {
             let (AnyTensor::Real(single), AnyTensor::Real(double)) = pair else { continue };
@@ -148,7 +151,7 @@ impl Examination<'_, '_> {
             let far = |x: f64| !x.is_finite() || x.abs() > 1e30;
             let largest = double.data().iter().filter(|x| !far(**x)).fold(0.0_f64, |largest, x| largest.max(x.abs()));
             for (element, (&single, &double)) in single.cast::<f64>().data().iter().zip(double.data()).enumerate() {
-                let allowed = 64.0 * f64::from(f32::EPSILON) * (double.abs() + largest + 1e-30) + 32.0 * moved[element];
+                let allowed = 64.0 * f64::from(f32::EPSILON) * (double.abs() + largest) + 32.0 * moved[element] + floor;
                 if (single - double).abs() <= allowed || far(double) || far(moved[element]) {
                     continue;
                 }

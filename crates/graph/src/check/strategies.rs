@@ -48,6 +48,32 @@ fn cut(full: &Shape, (drop, ones): &(usize, Vec<bool>)) -> Shape {
     kept.map(|(axis, &size)| if ones[axis] { 1 } else { size }).collect()
 }
 
+/// A shape of 1 to `max_rank` axes, with sizes from 0 to 3, and one of its axes.
+pub fn shape_and_axis(max_rank: usize) -> impl Strategy<Value = (Shape, usize)> + Clone {
+    (shape(max_rank - 1), size(), 0..max_rank).prop_map(|(rest, size, place)| {
+        let axis = place.min(rest.rank());
+        let size = if rest.rank() > 2 { size.min(2) } else { size };
+        let mut sizes = rest.to_vec();
+        sizes.insert(axis, size);
+        (Shape::from(sizes), axis)
+    })
+}
+
+/// Another shape for as many elements: the axes in another order, some joined, and some of size 1 added.
+pub fn reshaped(shape: &Shape) -> impl Strategy<Value = Shape> + use<> {
+    let sizes = shape.to_vec();
+    let count = sizes.len();
+    (Just(sizes).prop_shuffle(), 0..=count, proptest::option::of(0..=count)).prop_map(|(sizes, join, one)| {
+        let (joined, rest) = sizes.split_at(join);
+        let mut sizes: Vec<usize> = if join > 1 { vec![joined.iter().product()] } else { joined.to_vec() };
+        sizes.extend(rest);
+        if let Some(place) = one {
+            sizes.insert(place.min(sizes.len()), 1);
+        }
+        Shape::from(sizes)
+    })
+}
+
 /// An axis of a shape of `rank` axes, counted from the first.
 ///
 /// # Panics
@@ -122,6 +148,15 @@ pub fn indices(shape: impl Into<Shape>, end: usize) -> impl Strategy<Value = Ten
     vec(0..end.max(1) as i64, shape.len()).prop_map(move |data| Tensor::new(shape.clone(), data))
 }
 
+/// A tensor of real numbers, or now and then of indices, for ops that take both.
+pub fn any_tensor(shape: impl Into<Shape>) -> impl Strategy<Value = AnyTensor<f64>> {
+    let shape = shape.into();
+    prop_oneof![
+        7 => tensor(shape.clone(), -4.0..4.0).prop_map(AnyTensor::Real),
+        1 => indices(shape, 8).prop_map(AnyTensor::Index),
+    ]
+}
+
 /// `count` tensors of one shape of at most three axes, with elements in the range.
 pub fn alike(count: usize, range: Range<f64>) -> impl Strategy<Value = Vec<Tensor<f64>>> {
     shape(3).prop_flat_map(move |shape| vec(tensor(shape, range.clone()), count))
@@ -139,24 +174,27 @@ pub fn broadcastable(ranges: Vec<Range<f64>>) -> impl Strategy<Value = Vec<Tenso
 /// Samples of a pointwise op: tensors of one shape within the op's domain and away from its kinks, sometimes the same
 /// tensor for all inputs.
 pub fn pointwise<P: Pointwise>(op: P) -> impl Strategy<Value = Sample> {
-    pointwise_within(op, vec![-3.0..3.0; P::ARITY])
+    pointwise_within(op, vec![-4.0..4.0; P::ARITY])
 }
 
 /// [`pointwise`] with a range for each input.
 pub fn pointwise_within<P: Pointwise>(op: P, ranges: Vec<Range<f64>>) -> impl Strategy<Value = Sample> {
     let op: Arc<dyn AnyOp> = Arc::new(op);
-    shape(5).prop_flat_map(move |shape| {
+    (shape(5), proptest::bool::weighted(0.125)).prop_flat_map(move |(shape, same)| {
         let op = Arc::clone(&op);
-        vec_of_tensors(&shape, &ranges).prop_map(move |mut inputs| {
+        let tensors = ranges.iter().map(|range| tensor(shape.clone(), range.clone()).boxed()).collect::<Vec<_>>();
+        tensors.prop_map(move |mut inputs| {
+            if same {
+                let first = inputs[0].clone();
+                inputs.fill(first);
+            }
             for number in 0..inputs.len() {
                 let (domain, kinks) = (op.domain(number), op.kinks(number));
-                let others = inputs.clone();
-                for (place, x) in inputs[number].data_mut().iter_mut().enumerate() {
-                    *x = beside(*x, &domain, &kinks);
-                    if kinks == Kinks::Ties && number > 0 {
-                        let other = others[0].data()[place];
-                        *x = if (*x - other).abs() < GAP { other + 2.0 * GAP } else { *x };
-                    }
+                inputs[number] = inputs[number].map(|&x| beside(x, &domain, &kinks));
+                if kinks == Kinks::Ties && number > 0 {
+                    let first = inputs[0].clone();
+                    let apart = |(x, other): (&mut f64, &f64)| *x = away(*x, *other, 2.0 * GAP);
+                    inputs[number].data_mut().iter_mut().zip(first.data()).for_each(apart);
                 }
             }
             Sample { op: Arc::clone(&op), inputs: inputs.into_iter().map(AnyTensor::Real).collect() }
@@ -164,20 +202,22 @@ pub fn pointwise_within<P: Pointwise>(op: P, ranges: Vec<Range<f64>>) -> impl St
     })
 }
 
-fn vec_of_tensors(shape: &Shape, ranges: &[Range<f64>]) -> Vec<BoxedStrategy<Tensor<f64>>> {
-    ranges.iter().map(|range| tensor(shape.clone(), range.clone()).boxed()).collect()
+/// The number, or the nearest at a distance of `gap` from `place` if it is nearer than that.
+fn away(x: f64, place: f64, gap: f64) -> f64 {
+    match (x - place).abs() < gap {
+        true if x < place => place - gap,
+        true => place + gap,
+        false => x,
+    }
 }
 
 /// The number, moved away from the ends of the domain and from kinks where it is too near.
 fn beside(x: f64, domain: &Domain, kinks: &Kinks) -> f64 {
-    let away = |x: f64, place: f64, gap: f64| match (x - place).abs() < gap {
-        true if x < place => place - gap,
-        true => place + gap,
-        false => x,
-    };
     let (low, high) = (domain.low + GAP, domain.high - GAP);
-    // Numbers below the domain are turned over into it, so that they do not all fall on one.
-    let x = if x < low { low + (low - x) % (high - low).min(4.0) } else { x.min(high) };
+    // Numbers beyond an end are turned over into the domain, so that they do not all fall on one.
+    let room = (high - low).min(4.0);
+    let x = if x < low { low + (low - x) % room } else { x };
+    let x = if x > high { high - (x - high) % room } else { x };
     let x = domain.without.map_or(x, |hole| away(x, hole, 2.0 * GAP));
     kinks.nearest(x).map_or(x, |(kink, _)| away(x, kink, GAP))
 }

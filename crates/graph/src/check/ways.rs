@@ -206,23 +206,26 @@ impl Examination<'_, '_> {
         if let Some([left, right]) = slope.kink {
             let slack = rounding + left.error + right.error;
             let between = exact >= left.value.min(right.value) - slack && exact <= left.value.max(right.value) + slack;
-            let sides = format!("from the left {:.6e}, from the right {:.6e}", left.value, right.value);
+            let sides = format!("{:.6e} from the left and {:.6e} from the right", left.value, right.value);
             let vague = left.is_vague(slope.size) || right.is_vague(slope.size);
-            if level == 0 && place.is_some_and(|place| self.is_undeclared_kink(place)) {
-                let note = format!("the slopes differ ({sides}) and `kinks` does not state it");
+            if let Some([variable, element]) = place.filter(|&place| level == 0 && self.is_undeclared_kink(place)) {
+                let at = self.machine.value(variable).data()[element];
+                let note = format!("at {at} the slope is {sides}, and `kinks` does not state it");
                 return Err(finding(Way::Kinks, "a kink", [exact, numeric, error], Some(note)));
             }
             if !between && !vague {
-                let note = format!("at a kink a derivative lies between the slopes {sides}");
+                let note = format!("at a kink a derivative lies between the slopes, {sides}");
                 return Err(finding(way, what, [exact, numeric, error], Some(note)));
             }
-            if vague || level > 0 {
-                self.report.undecided += 1;
-                return Ok(Vote::Undecided);
+            if level > 0 {
+                // What has no derivative of this order is not counted.
+                self.report.compared -= 1;
+                return Ok(Vote::NotAsked);
             }
-            return Ok(Vote::Agrees);
+            self.report.undecided += usize::from(vague);
+            return Ok(if vague { Vote::Undecided } else { Vote::Agrees });
         }
-        if slope.central.is_vague(slope.size) {
+        if slope.is_vague() {
             self.report.undecided += 1;
             return Ok(Vote::Undecided);
         }

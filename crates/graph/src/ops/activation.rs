@@ -202,6 +202,35 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::Entry;
+    use crate::check::strategies::pointwise;
+    use proptest::prelude::*;
+
+    let slopes = prop::sample::select(vec![0.25, 0.0, -0.5, 2.0]);
+    let leaky_relu = slopes.prop_flat_map(|slope| pointwise(LeakyRelu { slope: Number(slope) }));
+    let alphas = prop::sample::select(vec![1.0, 0.25, 1.5, -0.5]);
+    let elu = alphas.prop_flat_map(|alpha| pointwise(Elu { alpha: Number(alpha) }));
+    vec![
+        Entry::pointwise(Relu, "`max(x, 0)`"),
+        Sigmoid::entry(),
+        Softplus::entry(),
+        LogSigmoid::entry(),
+        Silu::entry(),
+        Mish::entry(),
+        Gelu::entry(),
+        GeluTanh::entry(),
+        Softsign::entry(),
+        HardTanh::entry(),
+        HardSigmoid::entry(),
+        HardSwish::entry(),
+        Selu::entry(),
+        Entry::new("leaky_relu", "`x` where `x > 0`, else `slope·x`", leaky_relu).kinks("0: slope"),
+        Entry::new("elu", "`x` where `x > 0`, else `α·(eˣ − 1)`", elu).kinks("0: α"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use crate::check::{assert_property, strategies::alike};

@@ -2,11 +2,11 @@
 //!
 //! NaN counts as larger than every number, so that a maximum that is NaN is found.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Form, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
 
 /// The place of the largest element along `axis`, or of the smallest.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,7 @@ impl Op for ArgExtreme {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
         let shape = &inputs[0].shape;
+        expect_axes(&[self.axis], shape)?;
         if shape[self.axis] == 0 {
             return Err(format!("axis {} has size 0: no element is there to be found", self.axis));
         }
@@ -44,6 +45,10 @@ impl Op for ArgExtreme {
             first_place(x, runs, places, |a, b| a < b || (b.is_nan() && !a.is_nan()));
         }
         Ok(())
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::Ties
     }
 }
 
@@ -94,6 +99,29 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("argmin", axis, &self.shape());
         self.graph().call(ArgExtreme { axis, largest: false }, &[self])
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{full_shape, separated};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = |largest| {
+        (full_shape(1, 5), 0..5_usize, proptest::option::weighted(0.1, 0..5_usize)).prop_flat_map(
+            move |(mut shape, axis, empty)| {
+                let axis = axis % shape.rank();
+                // Any other axis may be empty.
+                let empty = empty.map(|other| other % shape.rank()).filter(|&other| other != axis);
+                empty.into_iter().for_each(|other| shape[other] = 0);
+                separated(shape, 0.25).prop_map(move |x| Sample::new(ArgExtreme { axis, largest }, [x.into()]))
+            },
+        )
+    };
+    vec![
+        Entry::new("argmax", "the place of the largest element along an axis, an index", samples(true)),
+        Entry::new("argmin", "the place of the smallest element along an axis, an index", samples(false)),
+    ]
 }
 
 #[cfg(test)]

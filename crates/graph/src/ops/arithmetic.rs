@@ -213,6 +213,20 @@ impl<'g> Neg for Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::Entry;
+
+    vec![
+        Entry::pointwise(AddOp, "`x + y`"),
+        Entry::pointwise(SubOp, "`x − y`"),
+        Entry::pointwise(MulOp, "`x · y`"),
+        Entry::pointwise(DivOp, "`x / y`"),
+        Entry::pointwise(NegOp, "`−x`"),
+        Entry::pointwise(Recip, "`1 / x`"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use crate::check::{

@@ -89,22 +89,22 @@ mask! {
 }
 
 mask! {
-    /// Whether both are true
+    /// The mask of `x ∧ y`: whether both are true
     And, logical_and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 mask! {
-    /// Whether one or both are true
+    /// The mask of `x ∨ y`: whether one or both are true
     Or, logical_or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 mask! {
-    /// Whether just one is true
+    /// The mask of `x ⊻ y`: whether just one is true
     Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 super::unary::flat! {
-    /// Whether `x` is false
+    /// The mask of `¬x`: whether it is false
     Not, logical_not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
@@ -242,6 +242,29 @@ impl<'g> Var<'g> {
     pub fn minimum(self, other: impl Operand<'g>) -> Var<'g> {
         self.pointwise(Minimum, other)
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::Entry;
+
+    vec![
+        Equal::entry(),
+        NotEqual::entry(),
+        Less::entry(),
+        LessEqual::entry(),
+        Greater::entry(),
+        GreaterEqual::entry(),
+        And::entry(),
+        Or::entry(),
+        Xor::entry(),
+        Not::entry(),
+        IsFinite::entry(),
+        IsNan::entry(),
+        Entry::pointwise(Where, "`y` where `x` is true, else `z`"),
+        Entry::pointwise(Maximum, "`max(x, y)`"),
+        Entry::pointwise(Minimum, "`min(x, y)`"),
+    ]
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
@@ -22,6 +22,7 @@ impl Op for Concat {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         let Some(first) = inputs.first() else { return Err("there is nothing to join".into()) };
+        expect_axes(&[self.axis], &first.shape)?;
         let mut joined = first.clone();
         for other in &inputs[1..] {
             if other.kind != first.kind {
@@ -127,6 +128,29 @@ impl Graph {
         let raised: SmallVec<[Var<'g>; 8]> = vars.iter().map(|var| var.unsqueeze(axis)).collect();
         self.concat(&raised, axis)
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, shape_and_axis, size, tensor};
+    use crate::check::{Entry, Sample};
+    use crate::plan::AnyTensor;
+    use proptest::prelude::*;
+
+    let samples = (shape_and_axis(5), prop::collection::vec(size(), 0..4)).prop_flat_map(|((shape, axis), others)| {
+        let part = |&size: &usize| {
+            let mut shape = shape.clone();
+            shape[axis] = size;
+            tensor(shape, -4.0..4.0).prop_map(AnyTensor::Real)
+        };
+        let others: Vec<_> = others.iter().map(part).collect();
+        // A list of indices is joined with itself, since all are of one kind.
+        (any_tensor(shape.clone()), others).prop_map(move |(first, others)| {
+            let others = if matches!(first, AnyTensor::Index(_)) { vec![first.clone(); others.len()] } else { others };
+            Sample::new(Concat { axis }, std::iter::once(first).chain(others))
+        })
+    });
+    vec![Entry::new("concat", "the inputs along an axis, one after another", samples)]
 }
 
 #[cfg(test)]

@@ -280,6 +280,40 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{indices, shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    /// Logits, labels, and one more number a row.
+    fn labelled() -> impl Strategy<Value = (crate::Tensor<f64>, crate::Tensor<i64>, crate::Tensor<f64>)> {
+        (shape(3), 1..5_usize).prop_flat_map(|(rows, classes)| {
+            let logits = rows.iter().copied().chain([classes]).collect::<crate::Shape>();
+            (tensor(logits, -4.0..4.0), indices(rows.clone(), classes), tensor(rows, -4.0..4.0))
+        })
+    }
+    let with = (shape(3), 0..5_usize).prop_flat_map(|(rows, classes)| {
+        let both = rows.iter().copied().chain([classes]).collect::<crate::Shape>();
+        (tensor(both.clone(), -4.0..4.0), tensor(both, -1.0..2.0))
+            .prop_map(|(logits, chances)| Sample::new(CrossEntropyWith, [logits.into(), chances.into()]))
+    });
+    vec![
+        Entry::new(
+            "cross_entropy",
+            "`−ln softmax(x)[label]` of each row of logits",
+            labelled().prop_map(|(logits, labels, _)| Sample::new(CrossEntropy, [logits.into(), labels.into()])),
+        ),
+        Entry::new(
+            "cross_entropy_vjp",
+            "`(softmax(x) − one_hot(label))·g` of each row of logits, the derivative of `cross_entropy`",
+            labelled()
+                .prop_map(|(logits, labels, g)| Sample::new(CrossEntropyVjp, [logits.into(), labels.into(), g.into()])),
+        ),
+        Entry::new("cross_entropy_with", "`−Σᵢ pᵢ·ln softmax(x)ᵢ` of each row of logits", with),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Running sums along an axis, `yᵢ = x₀ + … + xᵢ`. The derivative is the running sum of the cotangent from the end.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::tape::Var;
@@ -20,6 +20,7 @@ impl Op for CumSum {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -68,6 +69,18 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("cumsum", axis, &self.shape());
         self.graph().call(CumSum { axis }, &[self])
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{shape_and_axis, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape_and_axis(5).prop_flat_map(|(shape, axis)| {
+        tensor(shape, -4.0..4.0).prop_map(move |x| Sample::new(CumSum { axis }, [x.into()]))
+    });
+    vec![Entry::new("cumsum", "`x₀ + … + xᵢ` along an axis", samples)]
 }
 
 #[cfg(test)]

@@ -14,22 +14,22 @@ unary! {
 }
 
 unary! {
-    /// The natural logarithm, for `x > 0`
+    /// `ln x`, the natural logarithm
     Ln, ln: |x| x.ln(), slope |x, _y| x.recip(), domain Domain::POSITIVE,
 }
 
 unary! {
-    /// `ln(1 + x)`, exact also near 0, for `x > −1`
+    /// `ln(1 + x)`, exact also near 0
     Ln1p, ln_1p: |x| x.ln_1p(), slope |x, _y| (x + 1.0).recip(), domain Domain::between(-1.0, f64::INFINITY),
 }
 
 unary! {
-    /// The logarithm to base 2, for `x > 0`
+    /// `log₂ x`, the logarithm to base 2
     Log2, log2: |x| x.log2(), slope |x, _y| std::f64::consts::LOG2_E / x, domain Domain::POSITIVE,
 }
 
 unary! {
-    /// The error function `2/√π · ∫₀ˣ e^(−t²) dt`
+    /// `2/√π · ∫₀ˣ e^(−t²) dt`, the error function
     Erf, erf: |x| x.erf(), slope |x, _y| (-(x * x)).exp() * std::f64::consts::FRAC_2_SQRT_PI,
 }
 

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
@@ -58,6 +58,7 @@ impl Op for Extreme {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
         let shape = &inputs[0].shape;
+        expect_axes(&self.axes, shape)?;
         let output: Shape = shape.without(|axis| self.axes.contains(&axis));
         if let Some(axis) = self.axes.iter().find(|&&axis| shape[axis] == 0) {
             return Err(format!("axis {axis} has size 0: no element is there to be found"));
@@ -131,6 +132,31 @@ reduction! {
     /// # Panics
     /// If there are none.
     "smallest element", min, min_axes, min_keep = min_resolved
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, full_shape, separated};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = |largest| {
+        let shapes = full_shape(0, 4).prop_flat_map(|shape| (axes(shape.rank()), Just(shape)));
+        (shapes, proptest::bool::weighted(0.1)).prop_flat_map(move |((axes, mut shape), empty)| {
+            // An axis that stays may be empty.
+            if let Some(kept) = (0..shape.rank()).find(|axis| empty && !axes.contains(axis)) {
+                shape[kept] = 0;
+            }
+            separated(shape, 0.25).prop_map(move |x| {
+                let axes = axes.clone().into();
+                Sample::new(Extreme { axes, largest }, [x.into()])
+            })
+        })
+    };
+    vec![
+        Entry::new("max", "the largest element over axes", samples(true)),
+        Entry::new("min", "the smallest element over axes", samples(false)),
+    ]
 }
 
 #[cfg(test)]

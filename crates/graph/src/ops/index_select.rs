@@ -3,7 +3,7 @@
 //! The derivative adds the parts of the cotangent at those places (`index_add`), whose derivative selects them again.
 //! Additions to one place are made in the order of the indices.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::indices::expect_within;
 use super::runs::Runs;
 use crate::real::Real;
@@ -37,6 +37,7 @@ impl Op for IndexSelect {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 2)?;
         expect_list(&inputs[1])?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         let mut selected = inputs[0].clone();
         selected.shape[self.axis] = inputs[1].shape[0];
         Ok(smallvec::smallvec![selected])
@@ -84,6 +85,7 @@ impl Op for IndexAdd {
         expect_real(&inputs[0])?;
         expect_list(&inputs[1])?;
         expect_real(&inputs[2])?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         let mut source = inputs[0].shape.clone();
         source[self.axis] = inputs[1].shape[0];
         if inputs[2].shape != source {
@@ -164,6 +166,36 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("index_add", axis, &self.shape());
         self.graph().call(IndexAdd { axis }, &[self, indices, source])
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, indices, shape_and_axis, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    /// A shape, one of its axes, and how many places of it are named: none if there are none.
+    fn named() -> impl Strategy<Value = (crate::Shape, usize, usize)> {
+        (shape_and_axis(5), 0..4_usize).prop_map(|((shape, axis), count)| {
+            let count = if shape[axis] == 0 { 0 } else { count };
+            (shape, axis, count)
+        })
+    }
+    let select = named().prop_flat_map(|(shape, axis, count)| {
+        (any_tensor(shape.clone()), indices(count, shape[axis]))
+            .prop_map(move |(x, places)| Sample::new(IndexSelect { axis }, [x, places.into()]))
+    });
+    let add = named().prop_flat_map(|(shape, axis, count)| {
+        let mut source = shape.clone();
+        source[axis] = count;
+        (tensor(shape.clone(), -4.0..4.0), indices(count, shape[axis]), tensor(source, -4.0..4.0)).prop_map(
+            move |(x, places, source)| Sample::new(IndexAdd { axis }, [x.into(), places.into(), source.into()]),
+        )
+    });
+    vec![
+        Entry::new("index_select", "`x[indexₖ]` along an axis, for each index of a list", select),
+        Entry::new("index_add", "`x` with `sourceₖ` added at `x[indexₖ]` along an axis", add),
+    ]
 }
 
 #[cfg(test)]

@@ -113,6 +113,20 @@ fn last_two(shape: &Shape) -> (usize, usize) {
     (shape[shape.rank() - 2], shape[shape.rank() - 1])
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{shape, size, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = (shape(3), size(), size(), size()).prop_flat_map(|(batch, m, k, n)| {
+        let with = |last: [usize; 2]| batch.iter().copied().chain(last).collect::<Shape>();
+        (tensor(with([m, k]), -4.0..4.0), tensor(with([k, n]), -4.0..4.0))
+            .prop_map(|(a, b)| Sample::new(MatMul, [a.into(), b.into()]))
+    });
+    vec![Entry::new("matmul", "`Σₖ aᵢₖ·bₖⱼ` of the last two axes", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -39,24 +39,61 @@ pub use axes::Axes;
 /// Every built-in op with its samples, as the suite checks them and the table of ops lists them.
 #[cfg(any(test, feature = "proptest"))]
 pub fn registry() -> Vec<crate::check::Entry> {
-    [exponential::entries(), sum::entries()].into_iter().flatten().collect()
+    by_file().into_iter().flat_map(|(_, entries)| entries).collect()
+}
+
+/// The entries of each file that has ops.
+#[cfg(any(test, feature = "proptest"))]
+fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
+    vec![
+        ("activation", activation::entries()),
+        ("argmax", argmax::entries()),
+        ("arithmetic", arithmetic::entries()),
+        ("compare", compare::entries()),
+        ("concat", concat::entries()),
+        ("cross_entropy", cross_entropy::entries()),
+        ("cumsum", cumsum::entries()),
+        ("exponential", exponential::entries()),
+        ("extremes", extremes::entries()),
+        ("index_select", index_select::entries()),
+        ("matmul", matmul::entries()),
+        ("norm", norm::entries()),
+        ("one_hot", one_hot::entries()),
+        ("power", power::entries()),
+        ("prod", prod::entries()),
+        ("rounding", rounding::entries()),
+        ("softmax", softmax::entries()),
+        ("sum", sum::entries()),
+        ("take_along", take_along::entries()),
+        ("triangle", triangle::entries()),
+        ("trigonometric", trigonometric::entries()),
+        ("view", view::entries()),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use proptest::strategy::{Strategy, ValueTree};
     use proptest::test_runner::TestRunner;
 
+    use crate::check::{Entry, Sample};
     use crate::plan::AnyTensor;
+    use crate::shape::Shape;
     use crate::tape::Graph;
+
+    fn drawn(entry: &Entry, count: usize) -> Vec<Sample> {
+        let mut runner = TestRunner::deterministic();
+        (0..count).map(|_| entry.samples.new_tree(&mut runner).expect("nothing is refused").current()).collect()
+    }
 
     /// Every sample is of the entry's op, and the op accepts it and runs.
     #[test]
     fn samples_are_of_the_op_and_run() {
-        let mut runner = TestRunner::deterministic();
         for entry in super::registry() {
-            for _ in 0..64 {
-                let sample = entry.samples.new_tree(&mut runner).expect("nothing is refused").current();
+            for sample in drawn(&entry, 64) {
                 assert_eq!(sample.op.name(), entry.name);
                 let graph = Graph::new();
                 let inputs: Vec<_> = (sample.inputs.iter())
@@ -71,5 +108,95 @@ mod tests {
                 values.unwrap_or_else(|error| panic!("{sample:?}: {error}"));
             }
         }
+    }
+
+    /// What a wrong derivative may hide behind occurs in the samples of every op: no elements, one, several, few axes
+    /// and many, numbers of either sign.
+    #[test]
+    fn samples_are_of_every_kind() {
+        for entry in super::registry() {
+            let samples = drawn(&entry, 512);
+            let shapes: Vec<&Shape> = samples.iter().flat_map(|sample| &sample.inputs).map(AnyTensor::shape).collect();
+            let has = |what: &str, found: bool| assert!(found, "no sample of `{}` has {what}", entry.name);
+            has("no elements", shapes.iter().any(|shape| shape.len() == 0));
+            has("an axis of size 1", shapes.iter().any(|shape| shape.contains(&1)));
+            has("an axis of size 3", shapes.iter().any(|shape| shape.contains(&3)));
+            let ranks: BTreeSet<usize> = shapes.iter().map(|shape| shape.rank()).collect();
+            let list = ["index_select", "index_add"].contains(&entry.name);
+            has("three ranks or more", ranks.len() >= 3 && ranks.last() >= Some(&4));
+            has("an input of few axes", ranks.first() <= Some(&2) || list);
+            for input in 0..samples.iter().map(|sample| sample.inputs.len()).max().unwrap_or(0) {
+                let values: Vec<(&Sample, f64)> = (samples.iter())
+                    .filter_map(|sample| match sample.inputs.get(input) {
+                        Some(AnyTensor::Real(x)) => Some(x.data().iter().map(move |&x| (sample, x))),
+                        _ => None,
+                    })
+                    .flatten()
+                    .collect();
+                let below = values.iter().any(|(sample, _)| sample.op.domain(input).low < 0.0);
+                has("a number below 0", values.iter().any(|(_, x)| *x < 0.0) || !below);
+                has("a number above 0", values.iter().any(|(_, x)| *x > 0.0) || values.is_empty());
+                let within = values.iter().all(|(sample, x)| sample.op.domain(input).contains(*x));
+                assert!(within, "a sample of `{}` lies outside of its domain", entry.name);
+            }
+        }
+    }
+
+    /// The names of the ops that a source file defines.
+    fn names(source: &str) -> BTreeSet<String> {
+        let source = source.split("#[cfg(test)]\nmod tests").next().expect("a split has a first part");
+        let quoted = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+        let constants = source.lines().filter(|line| line.trim_start().starts_with("const NAME: ")).flat_map(quoted);
+        let methods = source
+            .split("fn name(&self) -> &'static str {")
+            .skip(1)
+            .flat_map(|rest| quoted(rest.split("\n    }\n").next().expect("a split has a first part")));
+        // `Exp, exp: |x| …` is the first line of a macro's body that is no doc comment.
+        let macros = ["unary! {\n", "flat! {\n", "mask! {\n"].into_iter().flat_map(|name| source.split(name).skip(1));
+        let of_macros = macros.filter_map(|body| {
+            let line = body.lines().find(|line| !line.trim_start().starts_with("///"))?;
+            let (_, rest) = line.split_once(", ")?;
+            Some(rest.split_once(": |")?.0.to_owned())
+        });
+        constants.chain(methods).chain(of_macros).collect()
+    }
+
+    #[test]
+    fn names_are_found_in_sources() {
+        let source = "unary! {\n    /// `a, b: |`\n    Exp, exp: |x| x.exp(),\n}\n    const NAME: &'static str = \"pow\";\n    \
+                      fn name(&self) -> &'static str {\n        if self.largest { \"max\" } else { \"min\" }\n    }\n";
+        assert_eq!(names(source), ["exp", "max", "min", "pow"].map(str::to_owned).into());
+    }
+
+    /// An op without an entry would go unchecked.
+    #[test]
+    fn every_op_has_an_entry() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ops");
+        let listed: Vec<(&str, Vec<&str>)> = (super::by_file().into_iter())
+            .map(|(file, entries)| (file, entries.iter().map(|entry| entry.name).collect()))
+            .collect();
+        let mut found = 0;
+        for path in std::fs::read_dir(&folder).expect("the folder can be listed") {
+            let path = path.expect("the entry can be read").path();
+            let file = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+            if file == "mod" {
+                continue;
+            }
+            let names = names(&std::fs::read_to_string(&path).expect("a source file is UTF-8"));
+            let entries = listed.iter().find(|(other, _)| *other == file).map_or(&[][..], |(_, entries)| entries);
+            for name in &names {
+                assert!(
+                    entries.contains(&name.as_str()),
+                    "op `{name}` in crates/graph/src/ops/{file}.rs has no entry: add `Entry::new(\"{name}\", …)` to its \
+                     `entries()`, and the file's to `by_file()` in ops/mod.rs"
+                );
+            }
+            for (place, entry) in entries.iter().enumerate() {
+                assert!(names.contains(*entry), "ops/{file}.rs has an entry for `{entry}`, but no op of that name");
+                assert!(!entries[..place].contains(entry), "ops/{file}.rs has two entries for `{entry}`");
+            }
+            found += names.len();
+        }
+        assert_eq!(found, super::registry().len());
     }
 }

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
 use crate::real::Real;
 use crate::tape::Var;
@@ -25,6 +25,7 @@ impl Op for Norm {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
+        expect_axes(&self.axes, &inputs[0].shape)?;
         Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
     }
 
@@ -98,6 +99,22 @@ reduction! {
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     "2-norm, `√Σx²`,", norm, norm_axes, norm_keep = norm_resolved
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{away_from, axes, shape};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape(4).prop_flat_map(|shape| {
+        (axes(shape.rank()), away_from(shape, -4.0..4.0, &[0.0]))
+            .prop_map(|(axes, x)| Sample::new(Norm { axes: axes.into() }, [x.into()]))
+    });
+    vec![
+        Entry::new("norm", "`√Σx²` over axes", samples).kinks("the zero vector: 0"),
+        Entry::pointwise(Quotient, "`x / y`, and 0 where `y = 0`: the derivative of `norm`"),
+    ]
 }
 
 #[cfg(test)]

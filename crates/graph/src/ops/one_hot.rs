@@ -63,6 +63,18 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{indices, shape};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = (shape(4), 1..5_usize).prop_flat_map(|(shape, depth)| {
+        indices(shape, depth).prop_map(move |places| Sample::new(OneHot { depth }, [places.into()]))
+    });
+    vec![Entry::new("one_hot", "zeros with a 1 at the place that an index names", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use crate::tape::Graph;

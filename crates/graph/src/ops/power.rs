@@ -12,7 +12,7 @@ unary! {
 }
 
 unary! {
-    /// `1 / √x`, for `x > 0`
+    /// `1 / √x`
     Rsqrt, rsqrt: |x| T::one() / x.sqrt(), slope |_x, y| y * y * y * -0.5, domain Domain::POSITIVE,
 }
 
@@ -69,7 +69,11 @@ impl Pointwise for PowF {
     }
 
     fn domain(&self, _input: usize) -> Domain {
-        Domain::POSITIVE
+        match self.exponent.0 {
+            p if p.fract() != 0.0 => Domain::POSITIVE,
+            p if p < 0.0 => Domain::NONZERO,
+            _ => Domain::REAL,
+        }
     }
 }
 
@@ -124,6 +128,25 @@ impl<'g> Var<'g> {
     pub fn pow(self, exponent: impl Operand<'g>) -> Var<'g> {
         self.pointwise(Pow, exponent)
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::Entry;
+    use crate::check::strategies::{pointwise, pointwise_within};
+    use proptest::prelude::*;
+
+    let powi = (-3..=5_i32).prop_flat_map(|exponent| pointwise(PowI { exponent }));
+    let exponents = prop::sample::select(vec![2.0, 0.0, 1.0, 3.0, -1.0, -2.0, 0.5, 1.5, 2.5, -0.5, -1.5]);
+    let powf = exponents.prop_flat_map(|exponent| pointwise(PowF { exponent: Number(exponent) }));
+    vec![
+        Sqrt::entry(),
+        Rsqrt::entry(),
+        Square::entry(),
+        Entry::new("powi", "`xⁿ` for a whole number n", powi).domain("`x ≠ 0` if `n < 0`"),
+        Entry::new("powf", "`xᵖ` for a constant p", powf).domain("`x > 0`; if p is whole as `powi`"),
+        Entry::new("pow", "`xʸ`", pointwise_within(Pow, vec![-4.0..4.0, -3.0..3.0])),
+    ]
 }
 
 #[cfg(test)]

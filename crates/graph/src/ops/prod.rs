@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
@@ -40,6 +40,7 @@ impl Op for Prod {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
+        expect_axes(&self.axes, &inputs[0].shape)?;
         Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
     }
 
@@ -101,6 +102,22 @@ reduction! {
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     "product", prod, prod_axes, prod_keep = prod_resolved
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, number, shape};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape(4).prop_flat_map(|shape| {
+        // Zeros are where a derivative by division would fail.
+        let element = prop_oneof![6 => number(-2.0..2.0), 1 => Just(0.0)];
+        (axes(shape.rank()), prop::collection::vec(element, shape.len())).prop_map(move |(axes, data)| {
+            Sample::new(Prod { axes: axes.into() }, [crate::Tensor::new(shape.clone(), data).into()])
+        })
+    });
+    vec![Entry::new("prod", "`Πx` over axes", samples)]
 }
 
 #[cfg(test)]

@@ -55,6 +55,9 @@ impl Pointwise for Clamp {
     }
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        if self.low == self.high {
+            return x[0].graph().zeros(x[0].shape());
+        }
         x[0].greater_equal(self.low.0) * x[0].less_equal(self.high.0)
     }
 
@@ -63,12 +66,13 @@ impl Pointwise for Clamp {
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        Kinks::At(vec![(self.low.0, 1.0), (self.high.0, 1.0)])
+        let ends = [self.low.0, self.high.0].into_iter().filter(|end| end.is_finite() && self.low != self.high);
+        Kinks::At(ends.map(|end| (end, 1.0)).collect())
     }
 }
 
 impl<'g> Var<'g> {
-    /// `min(max(x, low), high)`; the subgradient at either end is 1, as in PyTorch.
+    /// `min(max(x, low), high)`; the subgradient at either end is 1, as in PyTorch, unless they are equal.
     ///
     /// # Panics
     /// If `low > high` or one of them is NaN.
@@ -77,6 +81,28 @@ impl<'g> Var<'g> {
         assert!(low <= high, "`clamp`: the lower end {low} is not below the upper end {high}");
         self.graph().call(Clamp { low: Number(low), high: Number(high) }, &[self])
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::Entry;
+    use crate::check::strategies::{number, pointwise};
+    use proptest::prelude::*;
+
+    let ends = prop_oneof![
+        6 => (number(-3.0..1.0), number(0.5..3.0)).prop_map(|(low, width)| (low, low + width)),
+        1 => number(-1.0..1.0).prop_map(|low| (low, f64::INFINITY)),
+        1 => number(-1.0..1.0).prop_map(|high| (f64::NEG_INFINITY, high)),
+    ];
+    let clamp = ends.prop_flat_map(|(low, high)| pointwise(Clamp { low: Number(low), high: Number(high) }));
+    vec![
+        Abs::entry(),
+        Sign::entry(),
+        Floor::entry(),
+        Ceil::entry(),
+        Round::entry(),
+        Entry::new("clamp", "`min(max(x, low), high)`", clamp).kinks("low: 1, high: 1"),
+    ]
 }
 
 #[cfg(test)]

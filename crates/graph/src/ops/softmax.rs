@@ -352,6 +352,43 @@ reduction! {
     logsumexp, logsumexp_axes, logsumexp_keep = logsumexp_resolved
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    /// `N` tensors of one shape with a last axis.
+    fn rows<const N: usize>() -> impl Strategy<Value = [crate::Tensor<f64>; N]> {
+        (shape(3), 0..5_usize).prop_flat_map(|(rows, size)| {
+            let shape = rows.iter().copied().chain([size]).collect::<crate::Shape>();
+            std::array::from_fn(|_| tensor(shape.clone(), -4.0..4.0))
+        })
+    }
+    vec![
+        Entry::new(
+            "softmax",
+            "`exp xᵢ / Σⱼ exp xⱼ` along the last axis",
+            rows().prop_map(|[x]| Sample::new(Softmax, [x.into()])),
+        ),
+        Entry::new(
+            "softmax_vjp",
+            "`y·(g − Σ g·y)` along the last axis, the derivative of `softmax`",
+            rows().prop_map(|[y, g]| Sample::new(SoftmaxVjp, [y.into(), g.into()])),
+        ),
+        Entry::new(
+            "log_softmax",
+            "`xᵢ − ln Σⱼ exp xⱼ` along the last axis",
+            rows().prop_map(|[x]| Sample::new(LogSoftmax, [x.into()])),
+        ),
+        Entry::new(
+            "logsumexp",
+            "`ln Σ exp x` over the last axis",
+            rows().prop_map(|[x]| Sample::new(LogSumExp, [x.into()])),
+        ),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::tape::Var;
@@ -39,6 +39,7 @@ impl Op for Sum {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
+        expect_axes(&self.axes, &inputs[0].shape)?;
         Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
     }
 
@@ -100,10 +101,10 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use proptest::prelude::*;
 
     let samples = shape(4).prop_flat_map(|shape| {
-        (axes(shape.rank()), tensor(shape, -3.0..3.0))
+        (axes(shape.rank()), tensor(shape, -4.0..4.0))
             .prop_map(|(axes, x)| Sample::new(Sum { axes: axes.into() }, [x.into()]))
     });
-    vec![Entry::new("sum", "the sum over axes", samples)]
+    vec![Entry::new("sum", "`Σx` over axes", samples)]
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The derivative adds the cotangent at the places that were taken (`scatter_add`), whose derivative takes it from
 //! there again. Additions to one place are made in the order of the indices.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::indices::expect_within;
 use super::runs::Runs;
 use crate::real::Real;
@@ -28,6 +28,7 @@ struct ScatterAdd {
 /// Says so if the indices are not as many axes as `x`, of equal sizes but for `axis`.
 fn expect_lines(x: &Shape, indices: &Meta, axis: usize) -> Result<(), String> {
     expect_index(indices)?;
+    expect_axes(&[axis], x)?;
     let alike = x.rank() == indices.shape.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices.shape[a]);
     if alike { Ok(()) } else { Err(format!("the shapes differ on another axis than {axis}")) }
 }
@@ -172,6 +173,35 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("scatter_add", axis, &self.shape());
         self.graph().call(ScatterAdd { axis }, &[self, indices, source])
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, indices, shape_and_axis, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    /// A shape, one of its axes, and a shape that differs on that axis: of no indices where there is no place.
+    fn lines() -> impl Strategy<Value = (Shape, usize, Shape)> {
+        (shape_and_axis(5), 0..4_usize).prop_map(|((shape, axis), count)| {
+            let mut taken = shape.clone();
+            taken[axis] = if shape[axis] == 0 { 0 } else { count };
+            (shape, axis, taken)
+        })
+    }
+    let take = lines().prop_flat_map(|(shape, axis, taken)| {
+        (any_tensor(shape.clone()), indices(taken, shape[axis]))
+            .prop_map(move |(x, places)| Sample::new(TakeAlong { axis }, [x, places.into()]))
+    });
+    let add = lines().prop_flat_map(|(shape, axis, taken)| {
+        (tensor(shape.clone(), -4.0..4.0), indices(taken.clone(), shape[axis]), tensor(taken, -4.0..4.0)).prop_map(
+            move |(x, places, source)| Sample::new(ScatterAdd { axis }, [x.into(), places.into(), source.into()]),
+        )
+    });
+    vec![
+        Entry::new("take_along", "`x[i, index[i, k]]` along an axis", take),
+        Entry::new("scatter_add", "`x` with `source[i, k]` added at `x[i, index[i, k]]` along an axis", add),
+    ]
 }
 
 #[cfg(test)]

@@ -83,6 +83,24 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{shape, size, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = |upper| {
+        (shape(3), [size(), size()], -3..4_isize).prop_flat_map(move |(batch, matrix, diagonal)| {
+            let shape = batch.iter().copied().chain(matrix).collect::<crate::Shape>();
+            tensor(shape, -4.0..4.0).prop_map(move |x| Sample::new(Triangle { upper, diagonal }, [x.into()]))
+        })
+    };
+    vec![
+        Entry::new("tril", "`xᵢⱼ` where `j ≤ i + diagonal`, else 0", samples(false)),
+        Entry::new("triu", "`xᵢⱼ` where `j ≥ i + diagonal`, else 0", samples(true)),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

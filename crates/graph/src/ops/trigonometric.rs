@@ -1,5 +1,7 @@
 //! Circular and hyperbolic functions and their inverses.
 
+use std::f64::consts::FRAC_PI_2;
+
 use super::arithmetic::Operand;
 use super::unary::unary;
 use crate::real::Real;
@@ -9,47 +11,47 @@ use crate::tape::op::{Domain, Pointwise};
 const OPEN_UNIT: Domain = Domain::between(-1.0, 1.0);
 
 unary! {
-    /// The sine
+    /// `sin x`
     Sin, sin: |x| x.sin(), slope |x, _y| x.cos(),
 }
 
 unary! {
-    /// The cosine
+    /// `cos x`
     Cos, cos: |x| x.cos(), slope |x, _y| -x.sin(),
 }
 
 unary! {
-    /// The tangent
-    Tan, tan: |x| x.tan(), slope |_x, y| y * y + 1.0,
+    /// `tan x`
+    Tan, tan: |x| x.tan(), slope |_x, y| y * y + 1.0, domain Domain::between(-FRAC_PI_2, FRAC_PI_2),
 }
 
 unary! {
-    /// The inverse sine, for `|x| < 1`
+    /// `arcsin x`, within −π/2 and π/2
     Asin, asin: |x| x.asin(), slope |x, _y| (1.0 - x * x).rsqrt(), domain OPEN_UNIT,
 }
 
 unary! {
-    /// The inverse cosine, for `|x| < 1`
+    /// `arccos x`, within 0 and π
     Acos, acos: |x| x.acos(), slope |x, _y| -(1.0 - x * x).rsqrt(), domain OPEN_UNIT,
 }
 
 unary! {
-    /// The inverse tangent
+    /// `arctan x`, within −π/2 and π/2
     Atan, atan: |x| x.atan(), slope |x, _y| (x * x + 1.0).recip(),
 }
 
 unary! {
-    /// The hyperbolic sine
+    /// `sinh x`
     Sinh, sinh: |x| x.sinh(), slope |x, _y| x.cosh(),
 }
 
 unary! {
-    /// The hyperbolic cosine
+    /// `cosh x`
     Cosh, cosh: |x| x.cosh(), slope |x, _y| x.sinh(),
 }
 
 unary! {
-    /// The hyperbolic tangent
+    /// `tanh x`
     Tanh, tanh: |x| x.tanh(), slope |_x, y| 1.0 - y * y,
 }
 
@@ -81,6 +83,37 @@ impl<'g> Var<'g> {
     pub fn atan2(self, x: impl Operand<'g>) -> Var<'g> {
         self.pointwise(Atan2, x)
     }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    // Away from the origin and from the cut along the negative x axis.
+    let points = shape(5).prop_flat_map(|shape| [tensor(shape.clone(), -4.0..4.0), tensor(shape, -4.0..4.0)]);
+    let atan2 = points.prop_map(|[mut y, x]| {
+        let near = |(y, x): (&mut f64, &f64)| {
+            if *x < 0.5 && y.abs() < 0.5 {
+                *y = 0.5_f64.copysign(*y)
+            }
+        };
+        y.data_mut().iter_mut().zip(x.data()).for_each(near);
+        Sample::new(Atan2, [y.into(), x.into()])
+    });
+    vec![
+        Sin::entry(),
+        Cos::entry(),
+        Tan::entry().domain("`x ≠ π/2 + kπ`"),
+        Asin::entry(),
+        Acos::entry(),
+        Atan::entry(),
+        Sinh::entry(),
+        Cosh::entry(),
+        Tanh::entry(),
+        Entry::new("atan2", "the angle of the point `(x, y)`, from `y` and `x`", atan2).domain("`x > 0` or `y ≠ 0`"),
+    ]
 }
 
 #[cfg(test)]

@@ -553,6 +553,68 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, indices, permutation, reshaped, shape, size, slice, tensor};
+    use crate::check::{Entry, Sample};
+    use crate::plan::AnyTensor;
+    use proptest::prelude::*;
+
+    /// For each axis of a shape a range of it.
+    fn ranges(shape: &Shape) -> impl Strategy<Value = SmallVec<[Range; 4]>> + use<> {
+        let each = |&size: &usize| slice(size).prop_map(|(start, step, count)| Range { start, step, count });
+        shape.iter().map(each).collect::<Vec<_>>().prop_map(SmallVec::from_vec)
+    }
+    let broadcast_to =
+        (shape(4), 0..4_usize, prop::collection::vec(any::<bool>(), 4)).prop_flat_map(|(shape, lead, ones)| {
+            let kept = shape[lead.min(shape.rank())..].iter().zip(ones);
+            let x: Shape = kept.map(|(&size, one)| if one { 1 } else { size }).collect();
+            any_tensor(x).prop_map(move |x| Sample::new(BroadcastTo { shape: shape.clone() }, [x]))
+        });
+    let reshape = shape(5).prop_flat_map(|from| {
+        (any_tensor(from.clone()), reshaped(&from)).prop_map(|(x, shape)| Sample::new(Reshape { shape }, [x]))
+    });
+    let permute = shape(5).prop_flat_map(|shape| {
+        (any_tensor(shape.clone()), permutation(shape.rank()))
+            .prop_map(|(x, axes)| Sample::new(Permute { axes: axes.into() }, [x]))
+    });
+    let slices = prop::collection::vec(prop_oneof![4 => size(), 1 => Just(5)], 0..=4).prop_flat_map(|sizes| {
+        let shape = Shape::from(sizes);
+        (any_tensor(shape.clone()), ranges(&shape)).prop_map(|(x, ranges)| Sample::new(Slice { ranges }, [x]))
+    });
+    let embed = prop::collection::vec(prop_oneof![4 => size(), 1 => Just(5)], 0..=4).prop_flat_map(|sizes| {
+        let shape = Shape::from(sizes);
+        ranges(&shape).prop_flat_map(move |ranges| {
+            let shape = shape.clone();
+            tensor(ranges.iter().map(|range| range.count).collect::<Shape>(), -4.0..4.0)
+                .prop_map(move |x| Sample::new(Embed { shape: shape.clone(), ranges: ranges.clone() }, [x.into()]))
+        })
+    });
+    let to_real = shape(5).prop_flat_map(|shape| {
+        let either = prop_oneof![indices(shape.clone(), 8).prop_map(AnyTensor::Index), any_tensor(shape)];
+        either.prop_map(|x| Sample::new(ToReal, [x]))
+    });
+    vec![
+        Entry::new("broadcast_to", "`x` repeated along axes to a shape", broadcast_to),
+        Entry::new("reshape", "the elements of `x` in their order under another shape", reshape),
+        Entry::new("permute", "`x` with its axes in another order", permute),
+        Entry::new("slice", "`x[start + k·step]` along each axis", slices),
+        Entry::new("embed", "zeros with `x` at `start + k·step` along each axis: the derivative of `slice`", embed),
+        Entry::new(
+            "stop_gradient",
+            "`x`, through which no derivative passes",
+            shape(5).prop_flat_map(any_tensor).prop_map(|x| Sample::new(StopGradient, [x])),
+        )
+        .stops(),
+        Entry::new("to_real", "`x`, an index, as a real number", to_real),
+        Entry::new(
+            "stand_in",
+            "`x` under a node of its own",
+            shape(5).prop_flat_map(any_tensor).prop_map(|x| Sample::new(StandIn, [x])),
+        ),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
