@@ -37,7 +37,7 @@ impl Examination<'_, '_> {
                 }
             }
             match &kinks {
-                Kinks::Ties | Kinks::None => {}
+                Kinks::Ties | Kinks::Joint | Kinks::None => {}
                 Kinks::At(places) => {
                     for &(place, subgradient) in places {
                         outcome = worse(outcome, self.at_kink(variable, element, place, subgradient)?);
@@ -49,7 +49,7 @@ impl Examination<'_, '_> {
                     }
                 }
             }
-            if kinks == Kinks::Ties {
+            if matches!(kinks, Kinks::Ties | Kinks::Joint) {
                 continue;
             }
             for place in ROUND {
@@ -112,9 +112,11 @@ impl Examination<'_, '_> {
         let machine = &mut *self.machine;
         let base = machine.value(variable).clone();
         machine.value_mut(variable).data_mut()[element] = place;
+        // Together with the other inputs the number may lie where the op is not defined, which no domain can state.
+        let defined = machine.gradient(0)?[variable].data()[element].is_finite();
         let slope = machine.along_element(0, [variable, element], 0.0, 0.25)?;
         *machine.value_mut(variable) = base;
-        let Some([left, right]) = slope.kink else { return Ok(Ok(Vote::Agrees)) };
+        let Some([left, right]) = slope.kink.filter(|_| defined) else { return Ok(Ok(Vote::Agrees)) };
         let sides = format!("{:.6e} from the left and {:.6e} from the right", left.value, right.value);
         Ok(Err(Finding {
             variable: Some(machine.variables[variable].name.clone()),
@@ -135,15 +137,15 @@ fn cotangent_of(machine: &Machine<'_>, element: usize) -> Option<f64> {
 
 impl Machine<'_> {
     /// Whether the op is no good at the end of a domain: whether a value or a derivative there, or just beyond, is not
-    /// finite or far larger than within.
+    /// finite, or as good as infinite.
     pub(super) fn ends_at(&mut self, variable: usize, element: usize, end: f64) -> Result<bool, Error> {
         let base = self.value(variable).clone();
         let mut ends = false;
         for place in [end, end - 1.0 / 64.0, end + 1.0 / 64.0] {
             self.value_mut(variable).data_mut()[element] = place;
             for level in 0..2 {
-                let values = self.run(level)?;
-                ends |= values.iter().any(|value| value.real().first_non_finite().is_some());
+                let far = |x: &f64| !x.is_finite() || x.abs() > 1e6;
+                ends |= self.run(level)?.iter().any(|value| value.real().data().iter().any(far));
             }
         }
         *self.value_mut(variable) = base;

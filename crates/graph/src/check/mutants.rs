@@ -43,15 +43,21 @@ pub enum Mutation {
     WrongForOne,
     /// Wrong only for negative inputs.
     WrongForNegative,
+    /// Wrong only for inputs of more than 2 in size.
+    WrongForLarge,
+    /// Wrong only in the last element.
+    WrongInCorner,
     /// Wrong by 0.1 %.
     SlightlyOff,
+    /// A number is added.
+    Shifted,
     /// Where there is no derivative, one is claimed.
     Claimed,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Sign,
         Self::Factor,
         Self::DroppedTerm,
@@ -62,7 +68,10 @@ impl Mutation {
         Self::LostSecondOrder,
         Self::WrongForOne,
         Self::WrongForNegative,
+        Self::WrongForLarge,
+        Self::WrongInCorner,
         Self::SlightlyOff,
+        Self::Shifted,
         Self::Claimed,
     ];
 
@@ -79,7 +88,10 @@ impl Mutation {
             Self::LostSecondOrder => "second order missing",
             Self::WrongForOne => "wrong only for size 1",
             Self::WrongForNegative => "wrong only for negative values",
+            Self::WrongForLarge => "wrong only for large values",
+            Self::WrongInCorner => "wrong only in the last element",
             Self::SlightlyOff => "wrong by 0.1 %",
+            Self::Shifted => "a number added",
             Self::Claimed => "a derivative claimed where there is none",
         }
     }
@@ -132,6 +144,12 @@ impl Mutation {
             }
             Self::WrongForOne => (size == 1).then(|| right * 2.0),
             Self::WrongForNegative => Some(x.less(0.0).where_(right * 2.0, right)),
+            Self::WrongForLarge => Some(x.abs().greater(2.0).where_(right * 2.0, right)),
+            Self::WrongInCorner => (size > 1).then(|| {
+                let corner = Tensor::from_fn(x.shape(), |k| if k + 1 == size { 2.0 } else { 1.0 });
+                right * x.graph().constant(&corner)
+            }),
+            Self::Shifted => Some(right + 0.125),
             Self::Claimed => None,
         }
     }

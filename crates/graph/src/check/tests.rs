@@ -296,5 +296,6 @@ fn mutants_are_caught() {
             }
         }
     }
+    println!("{made} mutants");
     assert!(survivors.is_empty(), "{} of {made}: {survivors:#?}", survivors.len());
 }

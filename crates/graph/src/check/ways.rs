@@ -217,8 +217,8 @@ impl Examination<'_, '_> {
                 let note = format!("at a kink a derivative lies between the slopes, {sides}");
                 return Err(finding(way, what, [exact, numeric, error], Some(note)));
             }
-            if level > 0 {
-                // What has no derivative of this order is not counted.
+            if level > 0 || (vague && self.target.op().is_some()) {
+                // What has no derivative of this order is not counted, nor where an op jumps, as it states.
                 self.report.compared -= 1;
                 return Ok(Vote::NotAsked);
             }
@@ -226,6 +226,10 @@ impl Examination<'_, '_> {
             return Ok(if vague { Vote::Undecided } else { Vote::Agrees });
         }
         if slope.is_vague() {
+            if place.is_some_and(|place| self.is_at_stated_kink(place)) {
+                self.report.compared -= 1;
+                return Ok(Vote::NotAsked);
+            }
             self.report.undecided += 1;
             return Ok(Vote::Undecided);
         }
@@ -244,9 +248,20 @@ impl Examination<'_, '_> {
         let Some(input) = real_input(sample, variable) else { return false };
         let x = self.machine.value(variable).data()[element];
         match sample.op.kinks(input) {
-            Kinks::Ties => false,
+            Kinks::Ties | Kinks::Joint => false,
             kinks => kinks.nearest(x).is_none_or(|(place, _)| (place - x).abs() > 1e-2),
         }
+    }
+
+    /// Whether an element lies just at a kink that the op states.
+    fn is_at_stated_kink(&self, [variable, element]: [usize; 2]) -> bool {
+        let arguments = self.machine.arguments();
+        let Some(sample) = self.target.op().filter(|_| element != usize::MAX && variable < arguments) else {
+            return false;
+        };
+        let x = self.machine.value(variable).data()[element];
+        let kinks = real_input(sample, variable).map(|input| sample.op.kinks(input));
+        kinks.and_then(|kinks| kinks.nearest(x)).is_some_and(|(kink, _)| kink == x)
     }
 
     /// How far an element may be moved without leaving the domain of the op.

@@ -6,7 +6,7 @@ use super::arithmetic::Operand;
 use super::unary::unary;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Domain, Pointwise};
+use crate::tape::op::{Domain, Kinks, Pointwise};
 
 const OPEN_UNIT: Domain = Domain::between(-1.0, 1.0);
 
@@ -71,6 +71,10 @@ impl Pointwise for Atan2 {
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
         let square = x[0] * x[0] + x[1] * x[1];
         if input == 0 { x[1] / square } else { -x[0] / square }
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::Joint
     }
 }
 

@@ -124,13 +124,16 @@ pub enum Kinks {
     },
     /// Where elements that are compared with each other are equal; these share the derivative equally.
     Ties,
+    /// At places that several inputs make together, as the cut of `atan2`: no list states them, and checks keep to the
+    /// samples that they are given.
+    Joint,
 }
 
 impl Kinks {
     /// The kink that is nearest to `x`, with its subgradient.
     pub(crate) fn nearest(&self, x: f64) -> Option<(f64, f64)> {
         match self {
-            Self::None | Self::Ties => None,
+            Self::None | Self::Ties | Self::Joint => None,
             Self::At(places) => places.iter().copied().min_by(|(a, _), (b, _)| (a - x).abs().total_cmp(&(b - x).abs())),
             Self::Every { first, step } => Some((first + step * ((x - first) / step).round(), 0.0)),
         }
