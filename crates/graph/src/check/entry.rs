@@ -1,33 +1,11 @@
 //! What a suite knows of an op: its row in the table, and the samples on which it is checked.
 
 use std::fmt;
-use std::sync::Arc;
 
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use super::strategies;
-use crate::plan::AnyTensor;
-use crate::tape::op::{AnyOp, Op, Pointwise};
-
-/// An op with tensors to apply it to.
-#[derive(Clone)]
-pub struct Sample {
-    pub(crate) op: Arc<dyn AnyOp>,
-    pub(crate) inputs: Vec<AnyTensor<f64>>,
-}
-
-impl Sample {
-    /// The op on the given tensors, real numbers or indices: `Sample::new(TakeAlong { axis }, [x.into(), places.into()])`.
-    pub fn new(op: impl Op, inputs: impl IntoIterator<Item = AnyTensor<f64>>) -> Self {
-        Self { op: Arc::new(op), inputs: inputs.into_iter().collect() }
-    }
-}
-
-impl fmt::Debug for Sample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} on {:?}", self.op, self.inputs)
-    }
-}
+use super::{Sample, strategies};
+use crate::tape::op::Pointwise;
 
 /// An op of a suite: what the table of ops says of it, and a strategy that draws samples of it.
 ///

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::entry::Sample;
+use super::Sample;
 use crate::plan::AnyTensor;
 use crate::shape::Shape;
 use crate::tape::op::{AnyOp, Domain, Kinks, Pointwise};

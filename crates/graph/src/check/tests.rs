@@ -1,8 +1,8 @@
-//! The checker must refuse wrong derivatives and accept right ones.
+//! The checker must refuse wrong derivatives, accept right ones, and say what is wrong.
 
 use super::*;
 use crate::real::Real;
-use crate::tape::op::{Call, Pointwise, Vjp};
+use crate::tape::op::{Call, Domain, Kinks, Number, Pointwise, Vjp};
 
 /// Cubes with a derivative of the test's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +14,7 @@ enum Cube {
     CotangentIgnored,
     WrongForNegative,
     OffByAThousandth,
+    NotLinear,
 }
 
 impl Pointwise for Cube {
@@ -31,37 +32,269 @@ impl Pointwise for Cube {
             Self::SecondOrderLost => right.stop_gradient(),
             Self::OffByAThousandth => right * 1.001,
             Self::WrongForNegative => x[0] * x[0] * 1.5 + x[0] * (x[0] * x[0]).sqrt() * 1.5,
-            Self::Right | Self::CotangentIgnored => right,
+            Self::Right | Self::CotangentIgnored | Self::NotLinear => right,
         }
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
         let slope = self.slope(call.inputs, call.y(), input);
-        if *self == Self::CotangentIgnored { slope.into() } else { (call.g() * slope).into() }
+        match self {
+            Self::CotangentIgnored => slope.into(),
+            Self::NotLinear => (call.g() * slope + 0.125).into(),
+            _ => (call.g() * slope).into(),
+        }
     }
+}
+
+fn cube(cube: Cube, x: &[f64]) -> Result<Report, Box<Failure>> {
+    Check::new().op(cube, [Tensor::from_slice(x).into()])
 }
 
 #[test]
 fn wrong_derivatives_are_refused_and_right_ones_are_not() {
-    let x = Tensor::from([0.5, -1.25, 2.0]);
-    let check = |cube: Cube| gradients(std::slice::from_ref(&x), |x| x[0].graph().call(cube, x));
-    assert!(check(Cube::Right).is_ok());
-    for wrong in [
-        Cube::Negated,
-        Cube::Doubled,
-        Cube::SecondOrderLost,
-        Cube::CotangentIgnored,
-        Cube::WrongForNegative,
-        Cube::OffByAThousandth,
+    let x = [0.5, -1.25, 2.0];
+    let report = cube(Cube::Right, &x).unwrap();
+    for way in [Way::Differences, Way::SecondOrder, Way::ForwardMode, Way::Linearity, Way::Taylor, Way::Symmetry] {
+        assert_eq!(report.of(way), Vote::Agrees, "{way:?}: {report}");
+    }
+    for way in [Way::Plan, Way::SinglePrecision, Way::Repetition, Way::Kinks, Way::Refusal] {
+        assert_eq!(report.of(way), Vote::Agrees, "{way:?}: {report}");
+    }
+    assert_eq!((report.undecided, report.of(Way::Expansion)), (0, Vote::NotAsked));
+    assert!(report.largest_error < 1e-10 && report.detectable < 1e-7, "{report}");
+    for (wrong, way) in [
+        (Cube::Negated, Way::Differences),
+        (Cube::Doubled, Way::Differences),
+        (Cube::SecondOrderLost, Way::SecondOrder),
+        (Cube::CotangentIgnored, Way::Differences),
+        (Cube::WrongForNegative, Way::Differences),
+        (Cube::OffByAThousandth, Way::Differences),
+        (Cube::NotLinear, Way::Differences),
     ] {
-        assert!(check(wrong).is_err(), "{wrong:?} was accepted");
+        let failure = cube(wrong, &x).unwrap_err();
+        assert_eq!(failure.way, way, "{wrong:?}: {failure}");
+        let also = cube(wrong, &x).unwrap_err().report;
+        match wrong {
+            Cube::CotangentIgnored | Cube::NotLinear => assert_eq!(also.of(Way::Linearity), Vote::Disagrees),
+            Cube::SecondOrderLost => assert_eq!(also.of(Way::Taylor), Vote::Disagrees),
+            _ => assert_eq!(also.of(Way::Taylor), Vote::Disagrees, "{wrong:?}: {failure}"),
+        }
     }
 }
 
 #[test]
-fn a_failure_says_where_and_what_it_looks_like() {
-    let failure = gradients(&[Tensor::from([0.5])], |x| x[0].graph().call(Cube::Negated, x)).unwrap_err();
-    let text = failure.to_string();
-    assert!(text.starts_with("the derivative with respect to input 0 is wrong\n  element    [0]"), "{text}");
-    assert!(text.contains("looks like a wrong sign"), "{text}");
+fn a_failure_of_an_op_shrinks_to_one_round_number() {
+    let failure = cube(Cube::WrongForNegative, &[0.515625, -1.265625, 2.0]).unwrap_err();
+    assert_eq!(failure.point, [Tensor::from([-1.0]).into()]);
+    let reproducer = failure.reproducer.unwrap();
+    assert!(
+        reproducer.contains("check::assert_op_at(Cube::WrongForNegative, [Tensor::from([-1.0]).into()]);"),
+        "{reproducer}"
+    );
+}
+
+/// `|x|` with kinks and a subgradient of the test's choice.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Magnitude {
+    stated: Option<Number>,
+    taken: Number,
+}
+
+impl Pointwise for Magnitude {
+    const NAME: &'static str = "magnitude";
+
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0].abs()
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].equal(0.0).where_(self.taken.0, x[0].sign())
+    }
+
+    fn kinks(&self, _input: usize) -> Kinks {
+        self.stated.map_or(Kinks::None, |stated| Kinks::At(vec![(0.0, stated.0)]))
+    }
+}
+
+#[test]
+fn kinks_must_be_stated_and_their_subgradients_true() {
+    let check = |stated: Option<f64>, taken: f64| {
+        let op = Magnitude { stated: stated.map(Number), taken: Number(taken) };
+        Check::new().op(op, [Tensor::from([0.75]).into()])
+    };
+    for right in [-1.0, 0.0, 0.25, 1.0] {
+        assert!(check(Some(right), right).is_ok(), "{right}");
+    }
+    let note = |failure: Box<Failure>| (failure.way, failure.note.unwrap());
+    let (way, undeclared) = note(check(None, 0.0).unwrap_err());
+    assert_eq!(way, Way::Kinks);
+    assert!(undeclared.starts_with("at 0 the slope is ") && undeclared.ends_with("`kinks` does not state it"));
+    let (way, other) = note(check(Some(0.0), 0.5).unwrap_err());
+    assert_eq!((way, other.as_str()), (Way::Kinks, "at 0 it is 5.000000e-1; `kinks` states 0"));
+    let (way, outside) = note(check(Some(1.5), 1.5).unwrap_err());
+    assert_eq!(way, Way::Kinks);
+    assert!(outside.starts_with("at 0 it is not between the slopes from the two sides"), "{outside}");
+}
+
+/// `√x`, with a domain of the test's choice.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Root {
+    from: Number,
+}
+
+impl Pointwise for Root {
+    const NAME: &'static str = "root";
+
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0].sqrt()
+    }
+
+    fn slope<'g>(&self, _x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
+        0.5 / y
+    }
+
+    fn domain(&self, _input: usize) -> Domain {
+        Domain::between(self.from.0, f64::INFINITY)
+    }
+}
+
+#[test]
+fn the_steps_stay_in_the_domain() {
+    let near = Check::new().op(Root { from: Number(0.0) }, [Tensor::from([1e-3]).into()]).unwrap();
+    assert_eq!((near.undecided, near.of(Way::Differences)), (0, Vote::Agrees));
+    assert_op(Root { from: Number(0.0) });
+}
+
+#[test]
+#[should_panic(expected = "`domain(0)` ends (end 0) where the op has finite values and derivatives")]
+fn a_domain_that_is_narrower_than_the_op_is_a_finding() {
+    assert_op(Root { from: Number(1.0) });
+}
+
+#[test]
+fn a_function_that_fails_is_traced_to_its_op_and_line() {
+    let line = line!() + 3;
+    let x = Tensor::from([0.5, 2.0]);
+    let failure = (Check::new())
+        .function(&[x.clone()], |x| x[0].graph().call(Cube::Doubled, &[x[0].sin()]).sum() * x[0].exp())
+        .unwrap_err();
+    let op = failure.op.as_ref().unwrap();
+    assert_eq!((op.name, op.op.as_str()), ("cube", "Cube::Doubled"));
+    assert!(op.line.starts_with(&format!("{}:{line}:", file!())), "{}", op.line);
+    assert_eq!(failure.variable.as_deref(), Some("input 0"));
+
+    let stopped = Check::new().function(&[x], |x| (x[0].ln() * x[0].stop_gradient()).sum()).unwrap_err();
+    assert_eq!(stopped.op.unwrap().name, "stop_gradient");
+}
+
+#[test]
+fn a_model_that_fails_names_scope_and_line() {
+    let mut params: Params = Params::new(0);
+    let w = params.scope("head", |params| params.add("weight", Tensor::from([0.5, -1.0])));
+    let model = |op: Cube| {
+        Check::new().model(&params, |graph| {
+            let _scope = graph.scope("head");
+            graph.call(op, &[graph.param(&w)]).tanh().sum()
+        })
+    };
+    assert!(model(Cube::Right).is_ok());
+    let failure = model(Cube::Negated).unwrap_err();
+    let op = failure.op.as_ref().unwrap();
+    assert_eq!((op.name, op.scope.as_str()), ("cube", "head"));
+    assert!(failure.note.as_ref().unwrap().contains("with respect to parameter `head.weight`"), "{failure}");
+}
+
+#[test]
+fn kinks_within_a_function_are_no_failure() {
+    assert_gradients(&[Tensor::from([0.0, 1.0, -1.0])], |x| x[0].relu() * x[0].abs() + x[0].relu());
+    let x = Tensor::from([0.0, 0.5]);
+    let report = Check::new().function(&[x], |x| x[0].maximum(x[0] * 2.0).sum()).unwrap();
+    assert_eq!(report.of(Way::Differences), Vote::Agrees);
+}
+
+#[test]
+fn fast_balanced_and_exhaustive_look_at_as_much_as_they_say() {
+    let x = Tensor::from_fn([10, 10], |k| (k as f64).sin());
+    let look = |check: Check, wrong: bool| {
+        check.orders(1).function(&[x.clone()], move |x| {
+            let place = x[0].graph().constant(&Tensor::from_fn([10, 10], |k| if k == 57 { 1e-4 } else { 0.0 }));
+            let off = if wrong { (x[0] * place).stop_gradient() } else { x[0] * place };
+            (x[0].square() + off).sum()
+        })
+    };
+    let [fast, balanced, exhaustive] = [Check::new().fast(), Check::new(), Check::new().exhaustive()];
+    assert_eq!(look(fast.clone(), false).unwrap().compared, 3);
+    assert_eq!(look(balanced.clone(), false).unwrap().compared, 3 + 4);
+    assert_eq!(look(exhaustive.clone(), false).unwrap().compared, 100);
+    // One wrong entry of a hundred, by a ten-thousandth.
+    for check in [fast, balanced, exhaustive] {
+        let detectable = look(check.clone(), false).unwrap().detectable;
+        assert!(detectable < 1e-5, "{detectable:e}");
+        assert!(look(check, true).is_err());
+    }
+}
+
+#[test]
+fn an_update_rule_must_go_down_and_leave_the_frozen() {
+    let mut params: Params<f64> = Params::new(0);
+    let w = params.add("w", Tensor::from([3.0, -1.0]));
+    let b = params.add("b", Tensor::from([0.5]));
+    params.set_trainable(false, |name| name == "b");
+    let step = |rate: f64, frozen: f64| {
+        let (w, b) = (w.clone(), b.clone());
+        descent(
+            &params,
+            |graph| (graph.param(&w).square().sum() + graph.param(&b).square().sum()).sqrt(),
+            |params, gradients| {
+                for (param, gradient) in gradients {
+                    let step = params.get_mut(param).data_mut().iter_mut().zip(gradient.data());
+                    step.for_each(|(x, g)| *x -= rate * g);
+                }
+                params.get_mut(&b).data_mut()[0] += frozen;
+            },
+        )
+    };
+    let moves = step(0.1, 0.0).unwrap();
+    assert_eq!((moves.len(), moves[0].name.as_str()), (1, "w"));
+    assert!(moves[0].foretold < 0.0 && (moves[0].seen - moves[0].foretold).abs() < 1e-9, "{}", moves[0]);
+    let message = |outcome: Result<Vec<Descent>, Box<dyn std::error::Error>>| outcome.unwrap_err().to_string();
+    assert!(message(step(-0.1, 0.0)).starts_with("the rule moves `w` up its gradient"));
+    assert_eq!(message(step(0.1, 0.5)), "the rule moves `b`, which is frozen");
+    assert_eq!(message(step(0.0, 0.0)), "the rule leaves `w`, though its gradient is not zero");
+    assert_eq!(message(step(f64::NAN, 0.0)), "the rule makes `w` not finite, at [0]");
+}
+
+/// Every op of the registry, on samples that are drawn.
+#[test]
+fn every_op_is_right_to_second_order() {
+    let problems: Vec<String> =
+        crate::registry().iter().filter_map(|entry| suite::entry_is_right(entry).err()).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n\n"));
+}
+
+/// What a user sees.
+#[test]
+fn reports_read_as_they_should() {
+    println!("{}", cube(Cube::Doubled, &[0.5]).unwrap_err());
+    let x = Tensor::from([0.5, 2.0]);
+    println!(
+        "{}",
+        Check::new().function(&[x], |x| x[0].graph().call(Cube::Doubled, &[x[0].sin()]).sum()).unwrap_err().coloured()
+    );
+    println!("{}", gradients(&[Tensor::from([0.5, 2.0])], |x| (x[0].ln() * x[0].stop_gradient()).sum()).unwrap_err());
+}
+
+/// Every mutant of every derivative is caught.
+#[test]
+fn mutants_are_caught() {
+    let (mut made, mut survivors) = (0, Vec::new());
+    for entry in crate::registry() {
+        for (mutation, input, fate) in mutants(&entry, 24, 3) {
+            made += usize::from(fate != Fate::Same);
+            if fate == Fate::Survived {
+                survivors.push(format!("{}: {} of input {input}", entry.name, mutation.name()));
+            }
+        }
+    }
+    assert!(survivors.is_empty(), "{} of {made}: {survivors:#?}", survivors.len());
 }

@@ -2,7 +2,7 @@
 //!
 //! NaN counts as larger than every number, so that a maximum that is NaN is found.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::tape::Var;
@@ -24,6 +24,7 @@ impl Op for ArgExtreme {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
         let shape = &inputs[0].shape;
+        expect_axes(&[self.axis], shape)?;
         if shape[self.axis] == 0 {
             return Err(format!("axis {} has size 0: no element is there to be found", self.axis));
         }

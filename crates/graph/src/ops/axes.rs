@@ -55,6 +55,14 @@ impl Axes {
     }
 }
 
+/// Says so if an op of these axes cannot work on that shape.
+pub(super) fn expect_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
+    match axes.iter().find(|&&axis| axis >= shape.rank()) {
+        Some(axis) => Err(format!("axis {axis} is out of range for {} axes", shape.rank())),
+        None => Ok(()),
+    }
+}
+
 /// An axis counted from the first.
 ///
 /// # Panics

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
@@ -22,6 +22,7 @@ impl Op for Concat {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         let Some(first) = inputs.first() else { return Err("there is nothing to join".into()) };
+        expect_axes(&[self.axis], &first.shape)?;
         let mut joined = first.clone();
         for other in &inputs[1..] {
             if other.kind != first.kind {

@@ -1,6 +1,6 @@
 //! Running sums along an axis, `yᵢ = x₀ + … + xᵢ`. The derivative is the running sum of the cotangent from the end.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::tape::Var;
@@ -20,6 +20,7 @@ impl Op for CumSum {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 

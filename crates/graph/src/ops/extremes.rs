@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
@@ -58,6 +58,7 @@ impl Op for Extreme {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
         let shape = &inputs[0].shape;
+        expect_axes(&self.axes, shape)?;
         let output: Shape = shape.without(|axis| self.axes.contains(&axis));
         if let Some(axis) = self.axes.iter().find(|&&axis| shape[axis] == 0) {
             return Err(format!("axis {axis} has size 0: no element is there to be found"));

@@ -3,7 +3,7 @@
 //! The derivative adds the parts of the cotangent at those places (`index_add`), whose derivative selects them again.
 //! Additions to one place are made in the order of the indices.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::indices::expect_within;
 use super::runs::Runs;
 use crate::real::Real;
@@ -37,6 +37,7 @@ impl Op for IndexSelect {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 2)?;
         expect_list(&inputs[1])?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         let mut selected = inputs[0].clone();
         selected.shape[self.axis] = inputs[1].shape[0];
         Ok(smallvec::smallvec![selected])
@@ -84,6 +85,7 @@ impl Op for IndexAdd {
         expect_real(&inputs[0])?;
         expect_list(&inputs[1])?;
         expect_real(&inputs[2])?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         let mut source = inputs[0].shape.clone();
         source[self.axis] = inputs[1].shape[0];
         if inputs[2].shape != source {

@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::tape::Var;
@@ -39,6 +39,7 @@ impl Op for Sum {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_real(&inputs[0])?;
+        expect_axes(&self.axes, &inputs[0].shape)?;
         Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
     }
 

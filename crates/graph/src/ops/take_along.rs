@@ -3,7 +3,7 @@
 //! The derivative adds the cotangent at the places that were taken (`scatter_add`), whose derivative takes it from
 //! there again. Additions to one place are made in the order of the indices.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use super::indices::expect_within;
 use super::runs::Runs;
 use crate::real::Real;
@@ -28,6 +28,7 @@ struct ScatterAdd {
 /// Says so if the indices are not as many axes as `x`, of equal sizes but for `axis`.
 fn expect_lines(x: &Shape, indices: &Meta, axis: usize) -> Result<(), String> {
     expect_index(indices)?;
+    expect_axes(&[axis], x)?;
     let alike = x.rank() == indices.shape.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices.shape[a]);
     if alike { Ok(()) } else { Err(format!("the shapes differ on another axis than {axis}")) }
 }

@@ -131,6 +131,12 @@ impl Tape {
         }
     }
 
+    /// The op whose vjp a node carries, and its number of inputs, if the op was recorded as its expansion.
+    pub(crate) fn rule(&self, node: NodeId) -> Option<(Arc<dyn AnyOp>, usize)> {
+        let rule = self.op(node)?.as_any().downcast_ref::<WithRule>()?;
+        Some((Arc::clone(&rule.op), rule.arity))
+    }
+
     /// The name of a node's op, or what kind of leaf it is.
     pub(crate) fn name(&self, node: NodeId) -> &'static str {
         match self.nodes[node.index()].source {
@@ -470,6 +476,33 @@ impl Graph {
             tape.ops.len() as u32 - 1
         };
         self.apply_interned(id, inputs, Location::caller())
+    }
+
+    /// Records once more the nodes from number `start` on that `of` is made of, with others in the place of those for
+    /// which `replace`, asked with name, inputs and output, gives one. `None` if it gives none.
+    #[cfg(any(test, feature = "proptest"))]
+    pub(crate) fn rerecord<'g>(
+        &'g self,
+        start: usize,
+        of: Var<'g>,
+        replace: impl Fn(&str, &[Var<'g>], Var<'g>) -> Option<Var<'g>>,
+    ) -> Option<Var<'g>> {
+        let mut renewed: FxHashMap<Value, Var<'g>> = FxHashMap::default();
+        for index in start..=of.value.node.index() {
+            let node = NodeId(index as u32);
+            let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };
+            let values = self.tape().nodes[index].inputs.clone();
+            let var = |value: Value| renewed.get(&value).copied().unwrap_or(Var { graph: self, value });
+            let inputs: Vars<'g> = values.iter().map(|&value| var(value)).collect();
+            let output = Value { node, output: 0 };
+            if let Some(other) = replace(op.name(), &inputs, Var { graph: self, value: output }) {
+                renewed.insert(output, other);
+            } else if values.iter().any(|value| renewed.contains_key(value)) {
+                let outputs = self.apply_any(&op, &inputs).ok()?;
+                renewed.extend(outputs.iter().zip(0..).map(|(&var, output)| (Value { node, output }, var)));
+            }
+        }
+        renewed.get(&of.value).copied()
     }
 
     // What follows does not depend on the type of the op, so that it is compiled once and not once an op.

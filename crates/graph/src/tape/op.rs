@@ -563,6 +563,8 @@ pub trait AnyOp: Debug + Send + Sync + 'static {
     fn run_f64(&self, work: &mut Work<'_, '_, f64>) -> Result<(), String>;
     #[doc(hidden)]
     fn as_any(&self) -> &dyn Any;
+    #[doc(hidden)]
+    fn type_name(&self) -> &'static str;
 }
 
 impl<O: Op> AnyOp for O {
@@ -620,6 +622,10 @@ impl<O: Op> AnyOp for O {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<O>()
     }
 }
 

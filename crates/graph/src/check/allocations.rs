@@ -1,0 +1,78 @@
+//! Counts what a thread allocates, for checks that a run allocates nothing.
+
+#![allow(unsafe_code)] // The trait of allocators is unsafe.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The system's allocator, counted for each thread. Where a test program installs it, checks verify that the second run
+/// of a plan allocates nothing.
+///
+/// # Example
+/// ```
+/// use gradus_graph::check::CountingAllocator;
+///
+/// #[global_allocator]
+/// static ALLOCATOR: CountingAllocator = CountingAllocator;
+///
+/// let before = CountingAllocator::allocations();
+/// let numbers = vec![1.0; 100];
+/// assert_eq!(CountingAllocator::allocations() - before, 1);
+/// # drop(numbers);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CountingAllocator;
+
+thread_local! {
+    // A constant without a destructor: reading it neither allocates nor fails while a thread ends.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+impl CountingAllocator {
+    /// How often this thread has asked for memory; 0 where the allocator is not installed.
+    pub fn allocations() -> usize {
+        COUNT.with(Cell::get)
+    }
+}
+
+/// How often `work` asks for memory, and what it gives; `None` where nothing counts.
+pub(super) fn count<R>(work: impl FnOnce() -> R) -> Option<(usize, R)> {
+    let start = CountingAllocator::allocations();
+    drop(std::hint::black_box(Box::new(0_u8)));
+    let installed = CountingAllocator::allocations() > start;
+    installed.then(|| {
+        let before = CountingAllocator::allocations();
+        let result = work();
+        (CountingAllocator::allocations() - before, result)
+    })
+}
+
+fn count_one() {
+    COUNT.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is handed on unchanged to the system's allocator; counting allocates nothing.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}

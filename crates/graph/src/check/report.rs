@@ -1,0 +1,353 @@
+//! What a check has seen: the votes of the ways, and a failure that can be acted on.
+
+use std::fmt;
+
+use super::ways::Finding;
+use crate::plan::AnyTensor;
+
+/// A way in which a derivative, or the work that computes it, is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The gradient against differences of the function.
+    Differences,
+    /// The derivative of the gradient against differences of the gradient.
+    SecondOrder,
+    /// `⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩`: forward against reverse mode.
+    ForwardMode,
+    /// The vjp is linear in the cotangent, and 0 for a cotangent of 0.
+    Linearity,
+    /// What is left after the Taylor polynomial falls with the power that is due.
+    Taylor,
+    /// `⟨v, H·w⟩ = ⟨w, H·v⟩`.
+    Symmetry,
+    /// The op's kernel and vjp against its definition in other ops.
+    Expansion,
+    /// The compiled plan against plain evaluation, bit for bit.
+    Plan,
+    /// `f32` against `f64`, values, gradients and modes.
+    SinglePrecision,
+    /// A second run and other numbers of threads give the same bits, and nothing writes to an input.
+    Repetition,
+    /// A second run allocates nothing; asked where [`CountingAllocator`](super::CountingAllocator) is installed.
+    Allocation,
+    /// Kinks are where the op states them, and the derivative there is the one that it states.
+    Kinks,
+    /// The op refuses inputs that do not fit, with a message and without a panic.
+    Refusal,
+}
+
+impl Way {
+    /// All ways, in the order in which a report lists them.
+    pub const ALL: [Self; 13] = [
+        Self::Differences,
+        Self::SecondOrder,
+        Self::ForwardMode,
+        Self::Linearity,
+        Self::Taylor,
+        Self::Symmetry,
+        Self::Expansion,
+        Self::Plan,
+        Self::SinglePrecision,
+        Self::Repetition,
+        Self::Allocation,
+        Self::Kinks,
+        Self::Refusal,
+    ];
+
+    /// A short name, as reports use it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Differences => "differences",
+            Self::SecondOrder => "second order",
+            Self::ForwardMode => "forward mode",
+            Self::Linearity => "linearity",
+            Self::Taylor => "Taylor slopes",
+            Self::Symmetry => "symmetry",
+            Self::Expansion => "expansion",
+            Self::Plan => "plan",
+            Self::SinglePrecision => "f32",
+            Self::Repetition => "repetition",
+            Self::Allocation => "allocation",
+            Self::Kinks => "kinks",
+            Self::Refusal => "refusal",
+        }
+    }
+}
+
+/// What one way says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Vote {
+    /// The way does not apply, or was not asked for.
+    #[default]
+    NotAsked,
+    /// Nothing could be made out: all was rounding, or a kink was near.
+    Undecided,
+    /// All is well.
+    Agrees,
+    /// Something is wrong.
+    Disagrees,
+}
+
+/// Ends of a domain that are told apart: the lower, the upper, and the one within.
+pub(super) const ENDS: usize = 4;
+
+/// What a check has seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    votes: [Vote; Way::ALL.len()],
+    /// Derivatives that were compared with differences.
+    pub compared: usize,
+    /// Of these, those whose numeric value was too uncertain for a verdict.
+    pub undecided: usize,
+    /// The largest difference between an analytic and a numeric derivative, relative to `1 + |numeric|`.
+    pub largest_error: f64,
+    /// An error of more than this in a single derivative that was looked at would have been seen.
+    pub detectable: f64,
+    /// Of an op, a bit for each real input: whether it has a derivative by the op's own word.
+    pub(super) derivable: u64,
+    /// Whether that was other than zero.
+    pub(super) exercised: u64,
+    /// A bit for each end of the domain of each input: whether it is stated.
+    pub(super) ends: u64,
+    /// Whether the op was no good there.
+    pub(super) ends_seen: u64,
+}
+
+impl Report {
+    /// What a way said.
+    pub fn of(&self, way: Way) -> Vote {
+        self.votes[way as usize]
+    }
+
+    /// Whether more derivatives were undecided than one in ten, so that the check says nothing.
+    pub fn is_undecided(&self) -> bool {
+        self.undecided * 10 > self.compared
+    }
+
+    pub(super) fn vote(&mut self, way: Way, vote: Vote) {
+        let known = &mut self.votes[way as usize];
+        *known = vote.max(*known);
+    }
+
+    /// Both reports as one.
+    #[cfg(any(test, feature = "proptest"))]
+    pub(super) fn add(&mut self, other: &Self) {
+        Way::ALL.iter().for_each(|&way| self.vote(way, other.of(way)));
+        self.compared += other.compared;
+        self.undecided += other.undecided;
+        self.largest_error = self.largest_error.max(other.largest_error);
+        self.detectable = self.detectable.max(other.detectable);
+        self.derivable |= other.derivable;
+        self.exercised |= other.exercised;
+        self.ends |= other.ends;
+        self.ends_seen |= other.ends_seen;
+    }
+
+    /// What the samples of an op have left out, over all reports.
+    #[cfg(any(test, feature = "proptest"))]
+    pub(super) fn gap(&self) -> Option<String> {
+        let first = |mask: u64| (mask != 0).then(|| mask.trailing_zeros() as usize);
+        let idle = first(self.derivable & !self.exercised).map(|input| {
+            format!(
+                "no sample gives input {input} a derivative other than zero; let the strategy of its entry draw one that \
+                 does, or answer `Vjp::Zero` if there is none"
+            )
+        });
+        let loose = || {
+            first(self.ends & !self.ends_seen).map(|end| {
+                let (input, end) = (end / ENDS, end % ENDS);
+                format!(
+                    "`domain({input})` ends (end {end}) where the op has finite values and derivatives: it is narrower \
+                     than it need be"
+                )
+            })
+        };
+        idle.or_else(loose)
+    }
+
+    /// The names of the ways that voted so, separated by commas.
+    fn names(&self, vote: Vote) -> String {
+        let names: Vec<&str> = Way::ALL.into_iter().filter(|&way| self.of(way) == vote).map(Way::name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { compared, undecided, largest_error, detectable, .. } = self;
+        writeln!(f, "{compared} derivatives compared, {undecided} undecided; agree: {}", self.names(Vote::Agrees))?;
+        write!(f, "largest error {largest_error:.1e}; one above {detectable:.1e} would have been seen")
+    }
+}
+
+/// The op of a graph that a failure is traced to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Culprit {
+    /// Its name.
+    pub name: &'static str,
+    /// The op with its attributes, as a program writes it.
+    pub op: String,
+    /// The dotted path of the scope; empty at the top.
+    pub scope: String,
+    /// The line that made the node, `src/main.rs:3:4`; empty if the op was checked by itself.
+    pub line: String,
+    /// The text of that line, if the file is there.
+    pub source: Option<String>,
+}
+
+/// A derivative that is wrong: where, by how much, by whose vote, and how to see it again.
+#[derive(Clone, PartialEq)]
+pub struct Failure {
+    /// The first way that disagreed.
+    pub way: Way,
+    /// What is wrong: "the derivative", "the derivative of the gradient".
+    pub what: &'static str,
+    /// The input, parameter or cotangent; `None` if the failure is of all together.
+    pub variable: Option<String>,
+    /// The element of it; `None` if many were moved together.
+    pub element: Option<Vec<usize>>,
+    /// What the graph says.
+    pub analytic: f64,
+    /// What it is compared with.
+    pub numeric: f64,
+    /// How far the two may be apart.
+    pub uncertainty: f64,
+    /// What else is to be said.
+    pub note: Option<String>,
+    /// The op that is to blame.
+    pub op: Option<Culprit>,
+    /// The inputs of what fails: of the op if there is one, else of the function.
+    pub point: Vec<AnyTensor<f64>>,
+    /// How each way voted.
+    pub report: Report,
+    /// A test to paste.
+    pub reproducer: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(finding: Finding, point: &[AnyTensor<f64>], report: Report) -> Self {
+        let Finding { way, what, variable, element, analytic, numeric, uncertainty, note } = finding;
+        Self {
+            way,
+            what,
+            variable,
+            element,
+            analytic,
+            numeric,
+            uncertainty,
+            note,
+            op: None,
+            point: point.to_vec(),
+            report,
+            reproducer: None,
+        }
+    }
+
+    /// The report with colours, for a terminal.
+    pub fn coloured(&self) -> impl fmt::Display + '_ {
+        Coloured(self)
+    }
+
+    /// For a panic: with colours if the error output is a terminal and `NO_COLOR` is not set.
+    pub(super) fn text(&self) -> String {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if terminal && !plain { self.coloured().to_string() } else { self.to_string() }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, colours: bool) -> fmt::Result {
+        let [red, green, dim, bold, end] =
+            if colours { ["\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[1m", "\x1b[0m"] } else { [""; 5] };
+        let of = self.op.as_ref().map_or(String::new(), |op| format!(" of `{}`", op.name));
+        let respect = self.variable.as_ref().map_or(String::new(), |name| format!(" with respect to {name}"));
+        writeln!(f, "{bold}{}{of}{respect} is wrong{end}", self.what)?;
+        let label = |name: &str| format!("  {dim}{name:<10}{end} ");
+        if let Some(op) = self.op.as_ref().filter(|op| !op.line.is_empty()) {
+            let scope = if op.scope.is_empty() { String::new() } else { format!(", in scope `{}`", op.scope) };
+            writeln!(f, "{}{bold}{}{end}{scope}", label("made at"), op.line)?;
+            if let Some(source) = &op.source {
+                writeln!(f, "{}{source}", label(""))?;
+            }
+        }
+        if let Some(element) = &self.element {
+            writeln!(f, "{}{element:?}", label("element"))?;
+        }
+        if !self.analytic.is_nan() || !self.numeric.is_nan() {
+            writeln!(f, "{}{red}{}{end}", label("analytic"), short(self.analytic))?;
+            writeln!(f, "{}{green}{}{end} ± {:.1e}", label("numeric"), short(self.numeric), self.uncertainty)?;
+        }
+        if let Some(hint) = self.hint() {
+            writeln!(f, "{}{hint}", label("looks like"))?;
+        }
+        if let Some(note) = &self.note {
+            writeln!(f, "{}{note}", label("note"))?;
+        }
+        writeln!(f, "{}{red}{}{end}", label("against"), self.report.names(Vote::Disagrees))?;
+        writeln!(f, "{}{green}{}{end}", label("for"), self.report.names(Vote::Agrees))?;
+        if let Some(op) = &self.op {
+            writeln!(f, "{}{}", label("op"), op.op)?;
+        }
+        for (number, input) in self.point.iter().enumerate() {
+            let text = match input {
+                _ if input.shape().len() == 0 => format!("nothing, of shape {}", input.shape()),
+                AnyTensor::Real(tensor) => tensor.to_string(),
+                AnyTensor::Index(tensor) => tensor.to_string(),
+            };
+            writeln!(f, "{}{text}", label(&format!("input {number}")))?;
+        }
+        if let Some(reproducer) = &self.reproducer {
+            writeln!(f, "  {dim}to see it again{end}")?;
+            for line in reproducer.lines() {
+                writeln!(f, "    {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the ratio of a wrong derivative to the right one tells.
+    fn hint(&self) -> Option<String> {
+        if !matches!(self.way, Way::Differences | Way::SecondOrder) || self.numeric.abs() <= self.uncertainty {
+            return None;
+        }
+        let ratio = self.analytic / self.numeric;
+        let near = |value: f64| (ratio - value).abs() < 1e-4 * value.abs();
+        let whole = (2..=64).find(|&n| near(f64::from(n)) || near(1.0 / f64::from(n)));
+        if near(-1.0) {
+            Some("a wrong sign".to_owned())
+        } else if self.analytic == 0.0 {
+            Some("a derivative that is lost".to_owned())
+        } else if let Some(n) = whole.filter(|&n| near(1.0 / f64::from(n))) {
+            Some(format!("a factor of 1/{n}: a factor or a sum over a repeated axis that is missing"))
+        } else {
+            whole.map(|n| format!("a factor of {n}"))
+        }
+    }
+}
+
+/// A number to ten digits, without zeros at the end.
+fn short(x: f64) -> String {
+    let rounded: f64 = format!("{x:.9e}").parse().unwrap_or(x);
+    format!("{rounded:?}")
+}
+
+struct Coloured<'a>(&'a Failure);
+
+impl fmt::Display for Coloured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, true)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, false)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, false)
+    }
+}
+
+impl std::error::Error for Failure {}

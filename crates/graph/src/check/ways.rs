@@ -1,0 +1,459 @@
+//! The ways in which a derivative is looked at; they must agree.
+
+use std::ops::Range;
+
+use super::machine::{Direction, Machine, signed, weighted};
+use super::numeric::{self, Estimate, Place, Slope, Sum};
+use super::report::{Report, Vote, Way};
+use super::target::Target;
+use super::{Check, Effort};
+use crate::error::Error;
+use crate::tape::op::{Call, Kind, Kinks, Vars, Vjp};
+use crate::tensor::{Tensor, unravel};
+
+/// What a way found to be wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) way: Way,
+    /// What is wrong: "the derivative".
+    pub(super) what: &'static str,
+    /// The variable, as a failure names it.
+    pub(super) variable: Option<String>,
+    /// The element of it; all, if there is none.
+    pub(super) element: Option<Vec<usize>>,
+    pub(super) analytic: f64,
+    pub(super) numeric: f64,
+    pub(super) uncertainty: f64,
+    /// A sentence of its own.
+    pub(super) note: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn new(way: Way, what: &'static str, [analytic, numeric, uncertainty]: [f64; 3]) -> Self {
+        Self { way, what, variable: None, element: None, analytic, numeric, uncertainty, note: None }
+    }
+}
+
+/// Elements of a variable up to which each of them is moved.
+const EACH: [usize; 2] = [48, 12];
+/// Single elements that are moved in a variable that is larger.
+const ONE_HOT: usize = 4;
+
+/// A look at a machine in every way.
+pub(super) struct Examination<'m, 'g> {
+    pub(super) machine: &'m mut Machine<'g>,
+    pub(super) target: &'m dyn Target,
+    pub(super) check: &'m Check,
+    pub(super) report: Report,
+    /// The first thing that was found wrong.
+    pub(super) finding: Option<Finding>,
+    /// Whether the point is at a kink, where there is no Taylor polynomial.
+    pub(super) at_kink: bool,
+}
+
+impl Examination<'_, '_> {
+    /// Looks in all ways at the derivatives.
+    pub(super) fn derivatives(&mut self) -> Result<(), Error> {
+        let mut noise = Vec::new();
+        for level in 0..self.machine.levels.len() - 1 {
+            noise.push(self.machine.noise(level, self.check.seed)?);
+            self.differences(level, noise[level])?;
+        }
+        self.linearity()?;
+        self.forward_against_reverse()?;
+        self.taylor(noise[0])?;
+        self.symmetry()
+    }
+
+    pub(super) fn vote(&mut self, way: Way, outcome: Result<Vote, Finding>) {
+        let vote = match outcome {
+            Ok(vote) => vote,
+            Err(finding) => {
+                self.finding.get_or_insert(finding);
+                Vote::Disagrees
+            }
+        };
+        self.report.vote(way, vote);
+    }
+
+    /// The gradient of `⟨cₖ, level k⟩` against differences.
+    fn differences(&mut self, level: usize, noise: f64) -> Result<(), Error> {
+        let (way, what) = match level {
+            0 => (Way::Differences, "the derivative"),
+            1 => (Way::SecondOrder, "the derivative of the gradient"),
+            _ => (Way::SecondOrder, "the third derivative"),
+        };
+        let gradient = self.machine.gradient(level)?;
+        if level == 0 {
+            self.exercise(&gradient);
+        }
+        let mut outcome = Ok(Vote::NotAsked);
+        for variable in 0..gradient.len() {
+            let size = gradient[variable].len();
+            let each = match self.check.effort {
+                Effort::Exhaustive => true,
+                Effort::Balanced => size <= EACH[level.min(1)],
+                Effort::Fast => false,
+            };
+            let chosen: Vec<usize> = match self.check.effort {
+                Effort::Fast => Vec::new(),
+                _ if each => (0..size).collect(),
+                _ => self.some_elements(variable, size),
+            };
+            for element in chosen {
+                let room = self.room(variable, element);
+                let slope = self.machine.along_element(level, [variable, element], noise, room)?;
+                let exact = gradient[variable].data()[element];
+                let analytic = Sum { value: exact, weight: exact.abs() };
+                let vote = self.judge(way, what, level, Some([variable, element]), analytic, slope, 1.0);
+                outcome = worse(outcome, vote);
+            }
+            if !each && self.check.effort == Effort::Balanced {
+                for stream in 0..self.check.directions {
+                    let direction = self.machine.direction(variable..variable + 1, self.check.seed, 2 + stream);
+                    outcome = worse(outcome, self.direction(way, what, level, noise, &gradient, &direction)?);
+                }
+            }
+        }
+        if self.check.effort == Effort::Fast {
+            for stream in 0..self.check.directions {
+                let direction = self.machine.direction(0..gradient.len(), self.check.seed, 2 + stream);
+                outcome = worse(outcome, self.direction(way, what, level, noise, &gradient, &direction)?);
+            }
+        }
+        self.vote(way, outcome);
+        Ok(())
+    }
+
+    /// Notes which inputs of an op have a derivative by its own word, and which by these numbers.
+    fn exercise(&mut self, gradient: &[Tensor<f64>]) {
+        let Some(sample) = self.target.op() else { return };
+        let outputs: Vars<'_> = self.machine.outputs.iter().copied().collect();
+        let cotangents: Vec<_> = outputs.iter().map(|y| (y.kind() == Kind::Real).then_some(*y)).collect();
+        let call = Call { inputs: &self.machine.inputs, outputs: &outputs, cotangents: &cotangents };
+        for (variable, gradient) in gradient.iter().enumerate() {
+            let Some(input) = real_input(sample, variable) else { continue };
+            let bit = 1_u64 << input.min(63);
+            if !matches!(sample.op.vjp(call, input), Vjp::Zero) {
+                self.report.derivable |= bit;
+            }
+            if gradient.data().iter().any(|g| *g != 0.0) {
+                self.report.exercised |= bit;
+            }
+        }
+    }
+
+    /// A few elements of a large variable: the first, the last, and others.
+    fn some_elements(&self, variable: usize, size: usize) -> Vec<usize> {
+        let drawn = signed(self.check.seed, 5000 + variable as u32, ONE_HOT);
+        let some = drawn.iter().map(|x| ((x.abs() * 64.0 * 7919.0) as usize) % size.max(1));
+        let mut chosen: Vec<usize> = [0, size.saturating_sub(1)].into_iter().chain(some).take(ONE_HOT).collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        chosen.retain(|&element| element < size);
+        chosen
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn direction(
+        &mut self,
+        way: Way,
+        what: &'static str,
+        level: usize,
+        noise: f64,
+        gradient: &[Tensor<f64>],
+        direction: &Direction,
+    ) -> Result<Result<Vote, Finding>, Error> {
+        let room = self.room_along(direction);
+        let place = Place { base: 1.0, room, noise };
+        let slope = self.machine.along(level, direction, |f| numeric::derivative(place, f))?;
+        let only = match &direction.0[..] {
+            [(variable, _)] => Some([*variable, usize::MAX]),
+            _ => None,
+        };
+        Ok(self.judge(way, what, level, only, direction.dot(gradient), slope, direction.least()))
+    }
+
+    /// The verdict on one number.
+    #[allow(clippy::too_many_arguments)]
+    fn judge(
+        &mut self,
+        way: Way,
+        what: &'static str,
+        level: usize,
+        place: Option<[usize; 2]>,
+        analytic: Sum,
+        slope: Slope,
+        least: f64,
+    ) -> Result<Vote, Finding> {
+        let Estimate { value: numeric, error } = slope.central;
+        let exact = analytic.value;
+        self.report.compared += 1;
+        self.at_kink |= slope.kink.is_some();
+        let finding = |way, what, [analytic, numeric, uncertainty]: [f64; 3], note: Option<String>| {
+            let [variable, element] = place.map_or([None, None], |place| place.map(Some));
+            Finding {
+                variable: variable.map(|variable| self.machine.variables[variable].name.clone()),
+                element: element.filter(|&element| element != usize::MAX).map(|element| {
+                    unravel(element, self.machine.value(variable.expect("an element is of a variable")).shape())
+                }),
+                note,
+                ..Finding::new(way, what, [analytic, numeric, uncertainty])
+            }
+        };
+        // The analytic value carries rounding of its own, in proportion to what it sums.
+        let rounding = 256.0 * f64::EPSILON * (analytic.weight + numeric.abs());
+        if let Some([left, right]) = slope.kink {
+            let slack = rounding + left.error + right.error;
+            let between = exact >= left.value.min(right.value) - slack && exact <= left.value.max(right.value) + slack;
+            let sides = format!("{:.6e} from the left and {:.6e} from the right", left.value, right.value);
+            let vague = left.is_vague(slope.size) || right.is_vague(slope.size);
+            if let Some([variable, element]) = place.filter(|&place| level == 0 && self.is_undeclared_kink(place)) {
+                let at = self.machine.value(variable).data()[element];
+                let note = format!("at {at} the slope is {sides}, and `kinks` does not state it");
+                return Err(finding(Way::Kinks, "a kink", [exact, numeric, error], Some(note)));
+            }
+            if !between && !vague {
+                let note = format!("at a kink a derivative lies between the slopes, {sides}");
+                return Err(finding(way, what, [exact, numeric, error], Some(note)));
+            }
+            if level > 0 {
+                // What has no derivative of this order is not counted.
+                self.report.compared -= 1;
+                return Ok(Vote::NotAsked);
+            }
+            self.report.undecided += usize::from(vague);
+            return Ok(if vague { Vote::Undecided } else { Vote::Agrees });
+        }
+        if slope.is_vague() {
+            self.report.undecided += 1;
+            return Ok(Vote::Undecided);
+        }
+        let allowed = error + rounding;
+        if exact.is_nan() || (exact - numeric).abs() > allowed {
+            return Err(finding(way, what, [exact, numeric, allowed], None));
+        }
+        self.report.largest_error = self.report.largest_error.max((exact - numeric).abs() / (numeric.abs() + 1.0));
+        self.report.detectable = self.report.detectable.max(allowed / least);
+        Ok(Vote::Agrees)
+    }
+
+    /// Whether the target is an op that states no kink where it has one.
+    fn is_undeclared_kink(&self, [variable, element]: [usize; 2]) -> bool {
+        let Some(sample) = self.target.op().filter(|_| element != usize::MAX) else { return false };
+        let Some(input) = real_input(sample, variable) else { return false };
+        let x = self.machine.value(variable).data()[element];
+        match sample.op.kinks(input) {
+            Kinks::Ties => false,
+            kinks => kinks.nearest(x).is_none_or(|(place, _)| (place - x).abs() > 1e-2),
+        }
+    }
+
+    /// How far an element may be moved without leaving the domain of the op.
+    fn room(&self, variable: usize, element: usize) -> f64 {
+        let sample = self.target.op().filter(|_| variable < self.machine.arguments());
+        let Some((sample, input)) = sample.and_then(|sample| Some((sample, real_input(sample, variable)?))) else {
+            return f64::INFINITY;
+        };
+        let x = self.machine.value(variable).data()[element];
+        sample.op.domain(input).ends().map(|end| (end - x).abs()).fold(f64::INFINITY, f64::min)
+    }
+
+    fn room_along(&self, direction: &Direction) -> f64 {
+        let part = |(variable, part): &(usize, Vec<f64>)| {
+            let room = |(element, d): (usize, &f64)| self.room(*variable, element) / d.abs().max(1e-300);
+            part.iter().enumerate().map(room).fold(f64::INFINITY, f64::min)
+        };
+        direction.0.iter().map(part).fold(f64::INFINITY, f64::min)
+    }
+
+    /// `vjp(αa + βb) = α·vjp(a) + β·vjp(b)`, and `vjp(0)` is exactly 0.
+    fn linearity(&mut self) -> Result<(), Error> {
+        let cotangents = self.machine.levels[0].cotangents.clone();
+        let kept: Vec<Tensor<f64>> = cotangents.clone().map(|c| self.machine.value(c).clone()).collect();
+        let other: Vec<Tensor<f64>> = kept
+            .iter()
+            .zip(0..)
+            .map(|(c, k)| Tensor::new(c.shape(), signed(self.check.seed + 1, k, c.len())))
+            .collect();
+        let (alpha, beta) = (0.75, -1.5);
+        let gradient = |machine: &mut Machine<'_>, value: &dyn Fn(usize, usize) -> f64| {
+            for (number, c) in cotangents.clone().enumerate() {
+                let shape = kept[number].shape().clone();
+                *machine.value_mut(c) = Tensor::from_fn(shape, |k| value(number, k));
+            }
+            machine.gradient(0)
+        };
+        let (a, b) = (|n: usize, k: usize| kept[n].data()[k], |n: usize, k: usize| other[n].data()[k]);
+        let of_a = gradient(self.machine, &a)?;
+        let of_b = gradient(self.machine, &b)?;
+        let of_both = gradient(self.machine, &|n, k| alpha * a(n, k) + beta * b(n, k))?;
+        let of_zero = gradient(self.machine, &|_, _| 0.0)?;
+        gradient(self.machine, &a)?;
+        let mut outcome = Ok(Vote::Agrees);
+        let what = "the vjp, which must be linear in the cotangent,";
+        for (variable, ((a, b), (both, zero))) in of_a.iter().zip(&of_b).zip(of_both.iter().zip(&of_zero)).enumerate() {
+            let largest = a.data().iter().chain(b.data()).fold(0.0_f64, |m, x| m.max(x.abs()));
+            for element in 0..a.len() {
+                let expected = alpha * a.data()[element] + beta * b.data()[element];
+                let (found, allowed) = (both.data()[element], 1e-12 * largest);
+                let numbers = match zero.data()[element] {
+                    0.0 if (found - expected).abs() <= allowed || expected.is_nan() => continue,
+                    0.0 => [found, expected, allowed],
+                    of_zero if of_zero.is_nan() && expected.is_nan() => continue,
+                    of_zero => [of_zero, 0.0, 0.0],
+                };
+                let finding = Finding {
+                    variable: Some(self.machine.variables[variable].name.clone()),
+                    element: Some(unravel(element, a.shape())),
+                    ..Finding::new(Way::Linearity, what, numbers)
+                };
+                outcome = worse(outcome, Err(finding));
+                break;
+            }
+        }
+        self.vote(Way::Linearity, outcome);
+        Ok(())
+    }
+
+    /// `⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩`, to rounding.
+    fn forward_against_reverse(&mut self) -> Result<(), Error> {
+        if self.machine.forward.is_empty() {
+            return Ok(());
+        }
+        let forward = self.machine.forward.clone();
+        let graph = self.machine.graph;
+        let pushed = self.machine.with(|params, feed| graph.eval_with::<f64>(&forward, params, feed))?;
+        let pulled = self.machine.gradient(0)?;
+        let pair = |values: &mut dyn Iterator<Item = (&Tensor<f64>, usize)>| -> Sum {
+            values.map(|(value, variable)| weighted(value, self.machine.value(variable))).sum()
+        };
+        let [outputs, tangents] = [0, 1].map(|level| self.machine.levels[level].cotangents.clone());
+        let left = pair(&mut pushed.iter().map(|y| y.real()).zip(outputs));
+        let right = pair(&mut pulled.iter().zip(tangents));
+        let allowed = 1e-12 * (left.weight + right.weight);
+        let agree = (left.value - right.value).abs() <= allowed || (left.value.is_nan() && right.value.is_nan());
+        let numbers = [left.value, right.value, allowed];
+        let wrong =
+            || Finding::new(Way::ForwardMode, "forward against reverse mode, ⟨u, J·v⟩ against ⟨Jᵀ·u, v⟩,", numbers);
+        let outcome = if agree { Ok(Vote::Agrees) } else { Err(wrong()) };
+        self.vote(Way::ForwardMode, outcome);
+        Ok(())
+    }
+
+    /// What is left of the function after its Taylor polynomial falls with the power of the first term that is missing.
+    fn taylor(&mut self, noise: f64) -> Result<(), Error> {
+        let arguments = 0..self.machine.arguments();
+        let direction = self.machine.direction(arguments.clone(), self.check.seed, 1);
+        if self.at_kink || self.room_along(&direction) < 0.125 {
+            self.vote(Way::Taylor, Ok(Vote::Undecided));
+            return Ok(());
+        }
+        let first = direction.dot(&self.machine.gradient(0)?).value;
+        let mut derivatives = vec![first];
+        if self.machine.levels.len() > 2 {
+            // With the direction for the cotangent of the gradient, the second level holds `H·d`.
+            let tangents = self.machine.levels[1].cotangents.clone();
+            let kept = self.set_tangents(tangents.clone(), &direction);
+            let second = direction.dot(&self.machine.gradient(1)?).value;
+            self.restore(tangents, kept);
+            derivatives.push(second);
+        }
+        let slopes = (1..=derivatives.len())
+            .map(|terms| {
+                let found = self.machine.along(0, &direction, |f| numeric::taylor(&derivatives[..terms], noise, f));
+                found.map(|slope| (terms, slope))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let mut outcome = Ok(Vote::NotAsked);
+        for (terms, slope) in slopes {
+            let due = terms as f64 + 1.0;
+            outcome = match slope {
+                None => worse(outcome, Ok(Vote::Agrees)),
+                Some(slope) if slope > due - 0.25 => worse(outcome, Ok(Vote::Agrees)),
+                Some(slope) if slope > due - 0.6 => worse(outcome, Ok(Vote::Undecided)),
+                Some(slope) if slope.is_nan() => worse(outcome, Ok(Vote::Undecided)),
+                Some(slope) => {
+                    let what = if terms == 1 {
+                        "the Taylor slope with the gradient"
+                    } else {
+                        "the Taylor slope with the Hessian"
+                    };
+                    worse(outcome, Err(Finding::new(Way::Taylor, what, [slope, due, 0.25])))
+                }
+            };
+        }
+        // A kink in reach spoils the slope but proves nothing.
+        if outcome.is_err() && self.report.of(Way::Differences) == Vote::Agrees && self.smooth_is_unknown() {
+            outcome = Ok(Vote::Undecided);
+        }
+        self.vote(Way::Taylor, outcome);
+        Ok(())
+    }
+
+    /// Whether the target may have kinks that nobody states: functions and models are made of ops that may.
+    fn smooth_is_unknown(&self) -> bool {
+        match self.target.op() {
+            None => true,
+            Some(sample) => (0..sample.inputs.len()).any(|input| sample.op.kinks(input) != Kinks::None),
+        }
+    }
+
+    fn set_tangents(&mut self, tangents: Range<usize>, direction: &Direction) -> Vec<Tensor<f64>> {
+        let kept = tangents.clone().map(|t| self.machine.value(t).clone()).collect();
+        for (tangent, (_, part)) in tangents.zip(&direction.0) {
+            let shape = self.machine.value(tangent).shape().clone();
+            *self.machine.value_mut(tangent) = Tensor::new(shape, part.clone());
+        }
+        kept
+    }
+
+    fn restore(&mut self, variables: Range<usize>, values: Vec<Tensor<f64>>) {
+        for (variable, value) in variables.zip(values) {
+            *self.machine.value_mut(variable) = value;
+        }
+    }
+
+    /// `⟨v, H·w⟩ = ⟨w, H·v⟩` to rounding.
+    fn symmetry(&mut self) -> Result<(), Error> {
+        if self.machine.levels.len() < 3 {
+            return Ok(());
+        }
+        let arguments = 0..self.machine.arguments();
+        let tangents = self.machine.levels[1].cotangents.clone();
+        let [v, w] = [11, 12].map(|stream| self.machine.direction(arguments.clone(), self.check.seed, stream));
+        let mut sides = [Sum::default(); 2];
+        for (side, (along, with)) in sides.iter_mut().zip([(&v, &w), (&w, &v)]) {
+            let kept = self.set_tangents(tangents.clone(), along);
+            let product = self.machine.gradient(1)?;
+            self.restore(tangents.clone(), kept);
+            *side = with.dot(&product);
+        }
+        let [left, right] = sides;
+        let allowed = 1e-11 * (left.weight + right.weight);
+        let agree = (left.value - right.value).abs() <= allowed || left.value.is_nan();
+        let numbers = [left.value, right.value, allowed];
+        let outcome = if agree {
+            Ok(Vote::Agrees)
+        } else {
+            Err(Finding::new(Way::Symmetry, "the symmetry of the Hessian, ⟨v, H·w⟩ against ⟨w, H·v⟩,", numbers))
+        };
+        self.vote(Way::Symmetry, outcome);
+        Ok(())
+    }
+}
+
+/// The number of the input that a variable of an op is.
+pub(super) fn real_input(sample: &super::Sample, variable: usize) -> Option<usize> {
+    let real = |(_, input): &(usize, &crate::AnyTensor<f64>)| matches!(input, crate::AnyTensor::Real(_));
+    sample.inputs.iter().enumerate().filter(real).nth(variable).map(|(input, _)| input)
+}
+
+/// The outcome of two looks: what is wrong counts most, and what is undecided least.
+pub(super) fn worse(before: Result<Vote, Finding>, now: Result<Vote, Finding>) -> Result<Vote, Finding> {
+    match (before, now) {
+        (Err(finding), _) | (Ok(_), Err(finding)) => Err(finding),
+        (Ok(Vote::Agrees), _) | (_, Ok(Vote::Agrees)) => Ok(Vote::Agrees),
+        (Ok(vote), Ok(_)) => Ok(vote),
+    }
+}
