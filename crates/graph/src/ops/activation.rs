@@ -226,8 +226,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         HardSigmoid::entry(),
         HardSwish::entry(),
         Selu::entry(),
-        Entry::new("leaky_relu", "`x` where `x > 0`, else `slope·x`", leaky_relu).kinks("0: slope"),
-        Entry::new("elu", "`x` where `x > 0`, else `α·(eˣ − 1)`", elu).kinks("0: α"),
+        Entry::new("leaky_relu", "`x` where `x > 0`, else `slope·x`", leaky_relu).kinks("`x = 0`: slope"),
+        Entry::new("elu", "`x` where `x > 0`, else `α·(eˣ − 1)`", elu).kinks("`x = 0`: α"),
     ]
 }
 

@@ -59,62 +59,62 @@ macro_rules! mask {
 }
 
 mask! {
-    /// The mask of `x = y`
+    /// `x = y` as a mask
     Equal, equal: |a, b| a == b, kinks Kinks::Ties
 }
 
 mask! {
-    /// The mask of `x ≠ y`
+    /// `x ≠ y` as a mask
     NotEqual, not_equal: |a, b| a != b, kinks Kinks::Ties
 }
 
 mask! {
-    /// The mask of `x < y`
+    /// `x < y` as a mask
     Less, less: |a, b| a < b, kinks Kinks::Ties
 }
 
 mask! {
-    /// The mask of `x ≤ y`
+    /// `x ≤ y` as a mask
     LessEqual, less_equal: |a, b| a <= b, kinks Kinks::Ties
 }
 
 mask! {
-    /// The mask of `x > y`
+    /// `x > y` as a mask
     Greater, greater: |a, b| a > b, kinks Kinks::Ties
 }
 
 mask! {
-    /// The mask of `x ≥ y`
+    /// `x ≥ y` as a mask
     GreaterEqual, greater_equal: |a, b| a >= b, kinks Kinks::Ties
 }
 
 mask! {
-    /// The mask of `x ∧ y`: whether both are true
+    /// `x ∧ y` as a mask: whether both are true
     And, logical_and: |a, b| a != T::zero() && b != T::zero(), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 mask! {
-    /// The mask of `x ∨ y`: whether one or both are true
+    /// `x ∨ y` as a mask: whether one or both are true
     Or, logical_or: |a, b| a != T::zero() || b != T::zero(), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 mask! {
-    /// The mask of `x ⊻ y`: whether just one is true
+    /// `x ⊻ y` as a mask: whether just one is true
     Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
 super::unary::flat! {
-    /// The mask of `¬x`: whether it is false
+    /// `¬x` as a mask: whether it is false
     Not, logical_not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
 super::unary::flat! {
-    /// The mask of what is neither NaN nor infinite
+    /// Where `x` is neither NaN nor infinite, as a mask
     IsFinite, is_finite: |x| if x.is_finite() { T::one() } else { T::zero() }, kinks Kinks::None,
 }
 
 super::unary::flat! {
-    /// The mask of what is NaN
+    /// Where `x` is NaN, as a mask
     IsNan, is_nan: |x| if x.is_nan() { T::one() } else { T::zero() }, kinks Kinks::None,
 }
 

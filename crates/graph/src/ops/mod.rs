@@ -74,6 +74,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::f64::consts::FRAC_PI_2;
     use std::path::Path;
 
     use proptest::strategy::{Strategy, ValueTree};
@@ -83,6 +84,7 @@ mod tests {
     use crate::plan::AnyTensor;
     use crate::shape::Shape;
     use crate::tape::Graph;
+    use crate::tape::op::{AnyOp, Domain, Kind, Kinks, Meta};
 
     fn drawn(entry: &Entry, count: usize) -> Vec<Sample> {
         let mut runner = TestRunner::deterministic();
@@ -118,7 +120,7 @@ mod tests {
             let samples = drawn(&entry, 512);
             let shapes: Vec<&Shape> = samples.iter().flat_map(|sample| &sample.inputs).map(AnyTensor::shape).collect();
             let has = |what: &str, found: bool| assert!(found, "no sample of `{}` has {what}", entry.name);
-            has("no elements", shapes.iter().any(|shape| shape.len() == 0));
+            has("no elements", shapes.iter().any(|shape| shape.contains(&0)));
             has("an axis of size 1", shapes.iter().any(|shape| shape.contains(&1)));
             has("an axis of size 3", shapes.iter().any(|shape| shape.contains(&3)));
             let ranks: BTreeSet<usize> = shapes.iter().map(|shape| shape.rank()).collect();
@@ -198,5 +200,122 @@ mod tests {
             found += names.len();
         }
         assert_eq!(found, super::registry().len());
+    }
+
+    /// A number as it is read in a table.
+    fn number(x: f64) -> String {
+        let digits = format!("{:.4}", x.abs());
+        let digits = digits.trim_end_matches('0').trim_end_matches('.');
+        match x {
+            _ if x.abs() == FRAC_PI_2 => format!("{}π/2", if x < 0.0 { "−" } else { "" }),
+            _ => format!("{}{digits}", if x < 0.0 { "−" } else { "" }),
+        }
+    }
+
+    /// Where input `x` may lie, if that is not everywhere.
+    fn domain(x: &str, domain: Domain) -> Option<String> {
+        let Domain { low, high, without } = domain;
+        let within = match (low.is_finite(), high.is_finite()) {
+            (false, false) => None,
+            (true, false) => Some(format!("`{x} > {}`", number(low))),
+            (false, true) => Some(format!("`{x} < {}`", number(high))),
+            (true, true) => Some(format!("`{} < {x} < {}`", number(low), number(high))),
+        };
+        let parts: Vec<String> =
+            within.into_iter().chain(without.map(|hole| format!("`{x} ≠ {}`", number(hole)))).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// The kinks of input `x`, each with the derivative that is taken there.
+    fn kinks(x: &str, kinks: Kinks) -> Option<String> {
+        match kinks {
+            Kinks::None => None,
+            Kinks::Ties => Some("ties".into()),
+            Kinks::At(places) => {
+                let each = places.iter().map(|&(place, slope)| format!("`{x} = {}`: {}", number(place), number(slope)));
+                Some(each.collect::<Vec<_>>().join(", "))
+            }
+            Kinks::Every { first, step } => {
+                let step = if step == 1.0 { String::new() } else { number(step) };
+                let first = if first == 0.0 { String::new() } else { format!(" + {}", number(first)) };
+                Some(format!("`{x} = {step}k{first}`: 0"))
+            }
+        }
+    }
+
+    /// What all samples of an op say of each of its inputs, or the entry's own words.
+    fn told(
+        entry: &Entry,
+        words: Option<&str>,
+        samples: &[Sample],
+        tell: impl Fn(&dyn AnyOp, usize) -> Option<String>,
+    ) -> String {
+        let all = |sample: &Sample| {
+            let mut told: Vec<String> = (0..sample.inputs.len()).filter_map(|i| tell(&*sample.op, i)).collect();
+            told.dedup();
+            told.join("; ")
+        };
+        let told: BTreeSet<String> = samples.iter().map(all).collect();
+        match words {
+            Some(words) => words.to_owned(),
+            None if told.len() == 1 => told.into_iter().next().expect("there is one"),
+            None => panic!("`{}` is told of in several ways, {told:?}: give its entry words of its own", entry.name),
+        }
+    }
+
+    /// To which order an op's derivatives are checked.
+    fn orders(entry: &Entry, samples: &[Sample]) -> &'static str {
+        let differentiable = |sample: &Sample| {
+            let meta = |input: &AnyTensor<f64>| match input {
+                AnyTensor::Real(x) => Meta::real(x.shape()),
+                AnyTensor::Index(x) => Meta::index(x.shape()),
+            };
+            let metas: Vec<Meta> = sample.inputs.iter().map(meta).collect();
+            let outputs = sample.op.infer(&metas).expect("the op accepts its samples");
+            let any_real = |metas: &[Meta]| metas.iter().any(|meta| meta.kind == Kind::Real);
+            any_real(&metas) && any_real(&outputs)
+        };
+        if entry.stops || !samples.iter().any(differentiable) { "–" } else { "2" }
+    }
+
+    const HEAD: &str = "\
+# The built-in ops
+
+Each op of `crates/graph/src/ops`, as its own entry in the suite states it: this page is written by a test.
+An op is defined and differentiable in the domain, which is all numbers where none is given, except at its kinks; at these its derivative is the one that stands behind the colon, and at ties the elements share it equally.
+Derivatives are checked to the order that is given; a dash stands for ops of or to indices, and for the one that stops derivatives.
+";
+
+    fn table() -> String {
+        let mut page = HEAD.to_owned();
+        for (file, entries) in super::by_file() {
+            page += &format!("\n## {file}\n\n| op | formula | domain | at kinks | orders |\n|---|---|---|---|---|\n");
+            for entry in entries {
+                let samples = drawn(&entry, 64);
+                let name = |input: usize| ["x", "y", "z"][input.min(2)];
+                let domain = told(&entry, entry.domain, &samples, |op, i| domain(name(i), op.domain(i)));
+                let kinks = told(&entry, entry.kinks, &samples, |op, i| kinks(name(i), op.kinks(i)));
+                // What stands behind a semicolon is for the method's page, and in a table a bar is a border.
+                let formula = entry.formula.split("; ").next().expect("a split has a first part").trim();
+                let filled =
+                    |cell: &str| if cell.is_empty() { " ".into() } else { format!(" {} ", cell.replace('|', "\\|")) };
+                let cells = [formula, &domain, &kinks, orders(&entry, &samples)].map(filled).join("|");
+                page += &format!("| `{}` |{cells}|\n", entry.name);
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn the_table_of_ops_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ops.md");
+        let (table, found) = (table(), std::fs::read_to_string(&path).unwrap_or_default());
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, table).expect("the page can be written");
+        } else {
+            let line = table.lines().zip(found.lines().chain(std::iter::repeat(""))).find(|(new, old)| new != old);
+            let command = "UPDATE=1 cargo test -p gradus-graph --lib the_table_of_ops_is_current";
+            assert!(table == found, "docs/ops.md is not current, see {line:?}; `{command}` rewrites it");
+        }
     }
 }

@@ -11,7 +11,7 @@ unary! {
 }
 
 flat! {
-    /// −1, 0 or 1 by the sign of `x`; the derivative is zero
+    /// `sign x`: −1, 0 or 1; the derivative is zero
     Sign, sign: |x| if x > T::zero() {
         T::one()
     } else if x < T::zero() {
@@ -23,17 +23,17 @@ flat! {
 }
 
 flat! {
-    /// The largest whole number that is not above `x`; the derivative is zero
+    /// `⌊x⌋`, the largest whole number that is not above `x`; the derivative is zero
     Floor, floor: |x| x.floor(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
 flat! {
-    /// The smallest whole number that is not below `x`; the derivative is zero
+    /// `⌈x⌉`, the smallest whole number that is not below `x`; the derivative is zero
     Ceil, ceil: |x| x.ceil(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
 flat! {
-    /// The nearest whole number, the even one of two; the derivative is zero
+    /// `x` rounded to the nearest whole number, of two to the even one; the derivative is zero
     Round, round: |x| x.round_even(), kinks Kinks::Every { first: 0.5, step: 1.0 },
 }
 
@@ -101,7 +101,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Floor::entry(),
         Ceil::entry(),
         Round::entry(),
-        Entry::new("clamp", "`min(max(x, low), high)`", clamp).kinks("low: 1, high: 1"),
+        Entry::new("clamp", "`min(max(x, low), high)`", clamp).kinks("`x = low`: 1, `x = high`: 1"),
     ]
 }
 
