@@ -1,10 +1,15 @@
 //! Measures Gradus. Each figure stands beside its yardstick, taken in the same run, because machines differ and are
 //! shared.
 //!
-//!     gradus-bench scale [--json FILE]    time per node of a long chain, by phase and length
-//!     gradus-bench steps [--json FILE]    training steps on one thread
+//!     gradus-bench check [--json FILE]      the gradient checker on many samples, random graphs and models
+//!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
+//!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
+//!     gradus-bench steps [--json FILE]      training steps on one thread
+//!
+//! `check` and `mutants` end with an error if a bar is missed.
 
 mod allocations;
+mod check;
 mod scale;
 mod steps;
 mod table;
@@ -14,7 +19,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench scale|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench check|mutants|scale|steps [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,15 +29,18 @@ fn main() -> ExitCode {
         [command, "--json", file] => (command, Some(file)),
         _ => return fail(USAGE),
     };
-    let table = match command {
-        "scale" => scale::run(),
-        "steps" => steps::run(),
+    let (table, right) = match command {
+        "check" => check::run(),
+        "mutants" => check::run_mutants(),
+        "scale" => (scale::run(), true),
+        "steps" => (steps::run(), true),
         _ => return fail(USAGE),
     };
     println!("{table}");
     match file.map(|file| std::fs::write(file, table.json())) {
         Some(Err(problem)) => fail(&format!("the figures could not be written: {problem}")),
-        _ => ExitCode::SUCCESS,
+        _ if right => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -38,8 +38,10 @@ pub struct Entry {
     pub formula: &'static str,
     pub(crate) samples: BoxedStrategy<Sample>,
     pub(crate) stops: bool,
-    pub(crate) domain: Option<&'static str>,
-    pub(crate) kinks: Option<&'static str>,
+    /// Where the inputs may lie, if the op's own word is not enough.
+    pub domain: Option<&'static str>,
+    /// The kinks, if the op's own word is not enough.
+    pub kinks: Option<&'static str>,
 }
 
 impl Entry {

@@ -83,7 +83,7 @@ impl Examination<'_, '_> {
             variable: Some(machine.variables[variable].name.clone()),
             element: Some(unravel(element, machine.value(variable).shape())),
             note: Some(note),
-            ..Finding::new(Way::Kinks, "the derivative at a kink", [analytic, subgradient, 0.0])
+            ..Finding::new(Way::Kinks, "`kinks`, or the derivative there,", [analytic, subgradient, 0.0])
         };
         // For an op that acts on each element by itself the stated number can be compared.
         if let Some(cotangent) = cotangent {
@@ -122,7 +122,7 @@ impl Examination<'_, '_> {
             variable: Some(machine.variables[variable].name.clone()),
             element: Some(unravel(element, machine.value(variable).shape())),
             note: Some(format!("at {place} the slope is {sides}, and `kinks` does not state it")),
-            ..Finding::new(Way::Kinks, "a kink", [f64::NAN; 3])
+            ..Finding::new(Way::Kinks, "`kinks`", [f64::NAN; 3])
         }))
     }
 }
@@ -141,7 +141,7 @@ impl Machine<'_> {
     pub(super) fn ends_at(&mut self, variable: usize, element: usize, end: f64) -> Result<bool, Error> {
         let base = self.value(variable).clone();
         let mut ends = false;
-        for place in [end, end - 1.0 / 64.0, end + 1.0 / 64.0] {
+        for place in [end, end - 1e-8, end + 1e-8] {
             self.value_mut(variable).data_mut()[element] = place;
             for level in 0..2 {
                 let far = |x: &f64| !x.is_finite() || x.abs() > 1e6;

@@ -93,7 +93,7 @@ pub struct Check {
     directions: u32,
     seed: u64,
     effort: Effort,
-    /// No derivative passes by intention, so that none is looked at.
+    /// No derivative passes by intention: it must be zero.
     stopped: bool,
 }
 
@@ -228,7 +228,7 @@ impl Check {
     }
 
     fn machine<'g>(&self, graph: &'g Graph, target: &dyn Target) -> Result<Machine<'g>, Error> {
-        Machine::new(graph, target, if self.stopped { 0 } else { self.orders }, self.seed)
+        Machine::new(graph, target, if self.stopped { 1 } else { self.orders }, self.seed)
     }
 
     /// The failure with all that helps.
@@ -275,9 +275,13 @@ impl Examination<'_, '_> {
     /// Looks in all ways.
     fn all(&mut self) -> Result<(), Error> {
         let real = self.machine.outputs.iter().any(|y| y.kind() == Kind::Real);
-        if self.machine.levels.len() > 1 && real && self.machine.arguments() > 0 {
-            self.derivatives()?;
-            self.kinks()?;
+        if real && self.machine.arguments() > 0 {
+            if self.check.stopped {
+                self.stopped()?;
+            } else {
+                self.derivatives()?;
+                self.kinks()?;
+            }
         }
         self.runs()?;
         self.refusal();
@@ -287,8 +291,11 @@ impl Examination<'_, '_> {
 
 /// The finding that an error is.
 fn stopped(error: &Error) -> Finding {
-    let note = Some(format!("the check stopped: {error}"));
-    Finding { note, ..Finding::new(Way::Differences, "the derivative", [f64::NAN; 3]) }
+    let text = error.to_string();
+    // A caller that is the checker says nothing to the user.
+    let text =
+        text.rsplit_once(" (at ").filter(|(_, at)| at.contains("check/machine.rs")).map_or(&*text, |(text, _)| text);
+    Finding { note: Some(text.to_owned()), ..Finding::new(Way::Existence, "the derivative", [f64::NAN; 3]) }
 }
 
 /// Checks the derivatives of `f` at `inputs`, to second order.

@@ -8,6 +8,8 @@ use crate::plan::AnyTensor;
 /// A way in which a derivative, or the work that computes it, is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
+    /// There is a derivative of the orders that are asked for, and the function runs.
+    Existence,
     /// The gradient against differences of the function.
     Differences,
     /// The derivative of the gradient against differences of the gradient.
@@ -38,7 +40,8 @@ pub enum Way {
 
 impl Way {
     /// All ways, in the order in which a report lists them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
+        Self::Existence,
         Self::Differences,
         Self::SecondOrder,
         Self::ForwardMode,
@@ -57,6 +60,7 @@ impl Way {
     /// A short name, as reports use it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Existence => "existence",
             Self::Differences => "differences",
             Self::SecondOrder => "second order",
             Self::ForwardMode => "forward mode",
@@ -129,9 +133,8 @@ impl Report {
         *known = vote.max(*known);
     }
 
-    /// Both reports as one.
-    #[cfg(any(test, feature = "proptest"))]
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds what another report has seen.
+    pub fn add(&mut self, other: &Self) {
         Way::ALL.iter().for_each(|&way| self.vote(way, other.of(way)));
         self.compared += other.compared;
         self.undecided += other.undecided;
@@ -260,7 +263,8 @@ impl Failure {
             if colours { ["\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[1m", "\x1b[0m"] } else { [""; 5] };
         let of = self.op.as_ref().map_or(String::new(), |op| format!(" of `{}`", op.name));
         let respect = self.variable.as_ref().map_or(String::new(), |name| format!(" with respect to {name}"));
-        writeln!(f, "{bold}{}{of}{respect} is wrong{end}", self.what)?;
+        let verdict = if self.way == Way::Existence { "cannot be had" } else { "is wrong" };
+        writeln!(f, "{bold}{}{of}{respect} {verdict}{end}", self.what)?;
         let label = |name: &str| format!("  {dim}{name:<10}{end} ");
         if let Some(op) = self.op.as_ref().filter(|op| !op.line.is_empty()) {
             let scope = if op.scope.is_empty() { String::new() } else { format!(", in scope `{}`", op.scope) };
@@ -290,8 +294,8 @@ impl Failure {
         for (number, input) in self.point.iter().enumerate() {
             let text = match input {
                 _ if input.shape().len() == 0 => format!("nothing, of shape {}", input.shape()),
-                AnyTensor::Real(tensor) => tensor.to_string(),
-                AnyTensor::Index(tensor) => tensor.to_string(),
+                AnyTensor::Real(tensor) => one_line(&tensor.to_string()),
+                AnyTensor::Index(tensor) => one_line(&tensor.to_string()),
             };
             writeln!(f, "{}{text}", label(&format!("input {number}")))?;
         }
@@ -321,6 +325,16 @@ impl Failure {
         } else {
             whole.map(|n| format!("a factor of {n}"))
         }
+    }
+}
+
+/// A text of several lines in one, and not too long.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(100) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line,
     }
 }
 

@@ -4,6 +4,10 @@ use super::*;
 use crate::real::Real;
 use crate::tape::op::{Call, Domain, Kinks, Number, Pointwise, Vjp};
 
+/// Counts for every check of this crate, so that each also verifies that a second run allocates nothing.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
 /// Cubes with a derivative of the test's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Cube {
@@ -272,16 +276,61 @@ fn every_op_is_right_to_second_order() {
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
 }
 
-/// What a user sees.
+/// What a user sees, compared with the texts in `snapshots`; `UPDATE=1` writes them.
 #[test]
 fn reports_read_as_they_should() {
-    println!("{}", cube(Cube::Doubled, &[0.5]).unwrap_err());
-    let x = Tensor::from([0.5, 2.0]);
-    println!(
-        "{}",
-        Check::new().function(&[x], |x| x[0].graph().call(Cube::Doubled, &[x[0].sin()]).sum()).unwrap_err().coloured()
-    );
-    println!("{}", gradients(&[Tensor::from([0.5, 2.0])], |x| (x[0].ln() * x[0].stop_gradient()).sum()).unwrap_err());
+    let shown = |name: &str, text: String| {
+        // The lines of this file are not the point.
+        let mut parts = text.split("tests.rs:");
+        let first = parts.next().unwrap_or_default().to_owned();
+        let text = parts.fold(first, |text, part| {
+            text + "tests.rs:LINE" + part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':')
+        });
+        let path = format!("{}/src/check/snapshots/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let due = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, due, "{path} differs; `UPDATE=1 cargo test -p gradus-graph --lib` writes it");
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.chars().count() < 160), "{text}");
+    };
+    let doubled = cube(Cube::Doubled, &[0.515625, -1.265625]).unwrap_err();
+    shown("op", doubled.to_string());
+    shown("op_coloured", doubled.coloured().to_string());
+    shown("second_order", cube(Cube::SecondOrderLost, &[0.5]).unwrap_err().to_string());
+    let hidden = Magnitude { stated: None, taken: Number(0.0) };
+    shown("undeclared_kink", Check::new().op(hidden, [Tensor::from([0.75]).into()]).unwrap_err().to_string());
+    let x = [Tensor::from([0.5, 2.0])];
+    shown("function", gradients(&x, |x| (x[0].ln() * x[0].stop_gradient()).sum()).unwrap_err().to_string());
+    let mut params: Params = Params::new(0);
+    let w = params.scope("head", |params| params.add("weight", Tensor::from_rows([[0.5, -1.0], [2.0, 1.5]])));
+    let model = Check::new().model(&params, |graph| {
+        let _scope = graph.scope("head");
+        graph.call(Cube::Negated, &[graph.param(&w)]).sum()
+    });
+    shown("model", model.unwrap_err().to_string());
+    let undefined = Check::new().function(&x, |x| x[0].graph().apply(Grade, x).unwrap()[0].sum());
+    shown("no_derivative", undefined.unwrap_err().to_string());
+}
+
+/// An op that has no derivative.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Grade;
+
+impl Pointwise for Grade {
+    const NAME: &'static str = "grade";
+
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        x[0].floor()
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0]
+    }
+
+    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        Vjp::Undefined
+    }
 }
 
 /// Every mutant of every derivative is caught.

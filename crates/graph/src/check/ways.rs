@@ -65,6 +65,16 @@ impl Examination<'_, '_> {
         self.symmetry()
     }
 
+    /// That no derivative passes.
+    pub(super) fn stopped(&mut self) -> Result<(), Error> {
+        let mut elements = self.machine.gradient(0)?.into_iter().flat_map(Tensor::into_vec);
+        let passes = elements.find(|g| *g != 0.0);
+        let what = "the derivative, which should be stopped,";
+        let outcome = passes.map_or(Ok(Vote::Agrees), |g| Err(Finding::new(Way::Differences, what, [g, 0.0, 0.0])));
+        self.vote(Way::Differences, outcome);
+        Ok(())
+    }
+
     pub(super) fn vote(&mut self, way: Way, outcome: Result<Vote, Finding>) {
         let vote = match outcome {
             Ok(vote) => vote,
@@ -211,7 +221,7 @@ impl Examination<'_, '_> {
             if let Some([variable, element]) = place.filter(|&place| level == 0 && self.is_undeclared_kink(place)) {
                 let at = self.machine.value(variable).data()[element];
                 let note = format!("at {at} the slope is {sides}, and `kinks` does not state it");
-                return Err(finding(Way::Kinks, "a kink", [exact, numeric, error], Some(note)));
+                return Err(finding(Way::Kinks, "`kinks`", [exact, numeric, error], Some(note)));
             }
             if !between && !vague {
                 let note = format!("at a kink a derivative lies between the slopes, {sides}");

@@ -231,6 +231,7 @@ mod tests {
         match kinks {
             Kinks::None => None,
             Kinks::Ties => Some("ties".into()),
+            Kinks::Joint => Some("where inputs meet".into()),
             Kinks::At(places) => {
                 let each = places.iter().map(|&(place, slope)| format!("`{x} = {}`: {}", number(place), number(slope)));
                 Some(each.collect::<Vec<_>>().join(", "))

@@ -9,7 +9,7 @@ use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, expect_inputs, expect_real};
+use crate::tape::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, expect_inputs, expect_real};
 
 /// The norm over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -72,8 +72,8 @@ impl Pointwise for Quotient {
         if input == 0 { quotient.into() } else { (-(quotient * call.y())).into() }
     }
 
-    fn kinks(&self, input: usize) -> Kinks {
-        if input == 1 { Kinks::At(vec![(0.0, 0.0)]) } else { Kinks::None }
+    fn domain(&self, input: usize) -> Domain {
+        if input == 1 { Domain::NONZERO } else { Domain::REAL }
     }
 }
 

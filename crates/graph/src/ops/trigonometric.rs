@@ -116,7 +116,9 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Sinh::entry(),
         Cosh::entry(),
         Tanh::entry(),
-        Entry::new("atan2", "the angle of the point `(x, y)`, from `y` and `x`", atan2).domain("`x > 0` or `y ≠ 0`"),
+        Entry::new("atan2", "the angle of the point `(x, y)`, from `y` and `x`", atan2)
+            .domain("`x > 0` or `y ≠ 0`")
+            .kinks("jumps across `y = 0`, `x < 0`"),
     ]
 }
 
