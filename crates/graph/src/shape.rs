@@ -5,6 +5,9 @@ use std::ops::Deref;
 
 use smallvec::SmallVec;
 
+/// Axes that take no allocation: a run makes layouts for itself, and up to here it allocates nothing.
+const AXES: usize = 6;
+
 /// The sizes of a tensor's axes, outermost first. The empty shape is that of a scalar.
 ///
 /// # Example
@@ -16,7 +19,7 @@ use smallvec::SmallVec;
 /// assert_eq!(shape.to_string(), "[2, 3]");
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Shape(SmallVec<[usize; 4]>);
+pub struct Shape(SmallVec<[usize; AXES]>);
 
 impl Shape {
     /// The shape of a scalar: no axes, one element.
@@ -156,7 +159,7 @@ pub struct Layout {
     /// The sizes.
     pub shape: Shape,
     /// For each axis, the step in elements.
-    pub strides: SmallVec<[isize; 4]>,
+    pub strides: SmallVec<[isize; AXES]>,
     /// The position of the first element.
     pub offset: usize,
 }
@@ -204,8 +207,8 @@ impl Layout {
             return Some(Self { offset: self.offset, ..Self::contiguous(shape.clone()) });
         }
         // Walk both shapes from the last axis: a run of old axes that is contiguous in itself may be cut anew.
-        let mut strides: SmallVec<[isize; 4]> = SmallVec::from_elem(0, shape.rank());
-        let old: SmallVec<[(usize, isize); 4]> =
+        let mut strides: SmallVec<[isize; AXES]> = SmallVec::from_elem(0, shape.rank());
+        let old: SmallVec<[(usize, isize); AXES]> =
             self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|(size, _)| *size != 1).collect();
         let mut new_axis = shape.rank();
         let mut end = old.len();
@@ -245,7 +248,7 @@ impl Layout {
 
     /// The positions of all elements in row-major order.
     pub fn positions(&self) -> impl Iterator<Item = usize> + '_ {
-        let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, self.shape.rank());
+        let mut index: SmallVec<[usize; AXES]> = SmallVec::from_elem(0, self.shape.rank());
         let mut position = self.offset as isize;
         let total = self.shape.len();
         (0..total).map(move |_| {

@@ -416,7 +416,7 @@ fn access(view: &View, len: usize) -> Access {
 /// The same positions with as few axes as strides allow.
 fn merged(layout: &Layout) -> Layout {
     let mut shape: Vec<usize> = Vec::new();
-    let mut strides: smallvec::SmallVec<[isize; 4]> = smallvec::SmallVec::new();
+    let mut strides: smallvec::SmallVec<[isize; _]> = smallvec::SmallVec::new();
     for (&size, &stride) in layout.shape.iter().zip(&layout.strides) {
         if size == 1 {
             continue;
