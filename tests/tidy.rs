@@ -68,6 +68,32 @@ fn the_core_imports_no_op() {
     }
 }
 
+/// An op outside of the ops' folder is checked by a line in its own file.
+#[test]
+fn every_op_of_another_crate_is_checked_in_its_file() {
+    for path in all_sources() {
+        let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
+        let own = text.split("#[cfg(test)]").next().expect("a split has a first part");
+        let name = path.display().to_string();
+        if name.contains("crates/graph") || name.contains("/tests/") || name.contains("/examples/") {
+            continue;
+        }
+        for line in own.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let Some((_, op)) = line.split_once("Pointwise for ").or_else(|| line.split_once("Op for ")) else {
+                continue;
+            };
+            let op = op.trim_end_matches([' ', '{']);
+            let checked = ["assert_op(", "assert_op_at(", "assert_samples(", "assert_entry("];
+            let is_checked =
+                text.lines().any(|line| checked.iter().any(|check| line.contains(check)) && line.contains(op));
+            assert!(
+                is_checked,
+                "op {op} in {name} has no check: add `check::assert_op({op})` to the tests of its file"
+            );
+        }
+    }
+}
+
 /// What the architecture page names is there.
 #[test]
 fn the_architecture_page_names_what_exists() {

@@ -128,8 +128,8 @@ pub fn positive(shape: impl Into<Shape>) -> impl Strategy<Value = Tensor<f64>> {
 
 /// A tensor with elements in the range that keep away from the given numbers.
 pub fn away_from(shape: impl Into<Shape>, range: Range<f64>, places: &[f64]) -> impl Strategy<Value = Tensor<f64>> {
-    let kinks = Kinks::At(places.iter().map(|&place| (place, 0.0)).collect());
-    tensor(shape, range).prop_map(move |x| x.map(|&x| beside(x, &Domain::REAL, &kinks)))
+    let places = places.to_vec();
+    tensor(shape, range).prop_map(move |x| x.map(|&x| places.iter().fold(x, |x, &place| away(x, place, GAP))))
 }
 
 /// A tensor of the given shape whose elements are all at least `gap` apart, for ops that compare elements.

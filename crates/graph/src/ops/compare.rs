@@ -275,12 +275,9 @@ mod tests {
     use crate::tensor::Tensor;
 
     #[test]
-    fn gradients() {
+    fn gradients_of_a_choice_with_every_broadcast() {
         for (a, b) in [(-3.0..-0.125, 0.125..3.0), (0.125..3.0, -3.0..-0.125)] {
-            let both = || broadcastable(vec![a.clone(), b.clone()]);
-            assert_property(both(), |x| x[0].maximum(x[1]).square());
-            assert_property(both(), |x| x[0].minimum(x[1]).square());
-            assert_property(both(), |x| x[0].greater(x[1]).where_(x[0] * x[1], x[0]));
+            assert_property(broadcastable(vec![a, b]), |x| x[0].greater(x[1]).where_(x[0] * x[1], x[0]));
         }
         assert_property(broadcastable(vec![0.125..1.0, -2.0..2.0, -2.0..2.0]), |x| {
             (x[0] - 0.5).greater(-1.0).where_(x[1].square(), x[2]) * x[2]

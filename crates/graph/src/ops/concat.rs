@@ -155,32 +155,10 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use crate::check::assert_property;
-    use crate::check::strategies::{alike, tensor};
+    use crate::check::strategies::alike;
     use crate::tape::Graph;
     use crate::tensor::Tensor;
-
-    #[test]
-    fn gradients_along_every_axis() {
-        for axis in 0..3_usize {
-            let inputs = (prop::collection::vec(0..4_usize, 3), prop::collection::vec(0..4_usize, 3)).prop_flat_map(
-                move |(shape, sizes)| {
-                    let part = |&size: &usize| {
-                        let mut shape = shape.clone();
-                        shape[axis] = size;
-                        tensor(shape, -3.0..3.0)
-                    };
-                    sizes.iter().map(part).collect::<Vec<_>>()
-                },
-            );
-            assert_property(inputs, |x| {
-                let joined = x[0].graph().concat(&[x[0], x[1], x[2], x[0]], axis as isize);
-                joined * joined
-            });
-        }
-    }
 
     #[test]
     fn gradients_of_a_stack() {

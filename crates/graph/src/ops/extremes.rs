@@ -161,25 +161,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use crate::check::assert_property;
-    use crate::check::strategies::separated;
     use crate::tape::Graph;
     use crate::tensor::Tensor;
-
-    fn cube() -> impl Strategy<Value = Vec<Tensor<f64>>> {
-        prop::collection::vec(1..4_usize, 3).prop_flat_map(|s| separated(s, 0.25).prop_map(|x| vec![x]))
-    }
-
-    #[test]
-    fn gradients_over_any_axes() {
-        assert_property(cube(), |x| x[0].max() * x[0].min());
-        assert_property(cube(), |x| x[0].max_axes(0).square());
-        assert_property(cube(), |x| x[0].min_axes([1]).square());
-        assert_property(cube(), |x| x[0].max_axes([0, -1]) + x[0].min_axes([-1, 0]).square());
-        assert_property(cube(), |x| x[0] * x[0].max_keep([1, 2]) * x[0].min_keep([0]));
-    }
 
     #[test]
     fn ties_share_the_cotangent_and_nan_propagates() {

@@ -200,37 +200,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use crate::check::assert_property;
-    use crate::check::strategies::tensor;
-    use crate::tape::{Graph, Var};
+    use crate::tape::Graph;
     use crate::tensor::Tensor;
-
-    /// `count` indices below `size` that repeat.
-    fn places(graph: &Graph, count: usize, size: usize) -> Var<'_> {
-        graph.index_constant(&Tensor::from_fn([count], |k| ((k * k + k / 2) % size.max(1)) as i64))
-    }
-
-    #[test]
-    fn gradients_along_every_axis_with_repeated_places() {
-        for axis in 0..3_usize {
-            let inputs = (prop::collection::vec(1..4_usize, 3), 0..5_usize).prop_flat_map(move |(shape, count)| {
-                let mut selected = shape.clone();
-                selected[axis] = count;
-                vec![tensor(shape, -3.0..3.0), tensor(selected, -3.0..3.0)]
-            });
-            let list = |x: &[Var<'_>]| (x[1].shape()[axis], x[0].shape()[axis]);
-            assert_property(&inputs, |x| {
-                let (count, size) = list(x);
-                x[0].index_select(axis as isize - 3, places(x[0].graph(), count, size)) * x[1]
-            });
-            assert_property(&inputs, |x| {
-                let (count, size) = list(x);
-                x[0].index_add(axis as isize, places(x[0].graph(), count, size), x[1]).square()
-            });
-        }
-    }
 
     #[test]
     fn what_is_added_to_one_place_adds_up() {

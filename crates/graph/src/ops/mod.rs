@@ -229,7 +229,8 @@ mod tests {
     /// The kinks of input `x`, each with the derivative that is taken there.
     fn kinks(x: &str, kinks: Kinks) -> Option<String> {
         match kinks {
-            Kinks::None => None,
+            // What several inputs make together is told in words, as a domain.
+            Kinks::None | Kinks::Joint => None,
             Kinks::Ties => Some("ties".into()),
             Kinks::Joint => Some("where inputs meet".into()),
             Kinks::At(places) => {

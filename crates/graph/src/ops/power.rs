@@ -151,26 +151,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::assert_property;
-    use crate::check::strategies::{alike, broadcastable};
     use crate::tape::Graph;
     use crate::tensor::Tensor;
-
-    #[test]
-    fn gradients() {
-        assert_property(alike(1, 0.25..4.0), |x| x[0].sqrt());
-        assert_property(alike(1, 0.25..4.0), |x| x[0].rsqrt());
-        assert_property(alike(1, -3.0..3.0), |x| x[0].square());
-        for exponent in [0, 1, 2, 5] {
-            assert_property(alike(1, -3.0..3.0), |x| x[0].powi(exponent) * x[0]);
-        }
-        assert_property(alike(1, 0.5..3.0), |x| x[0].powi(-3));
-        for exponent in [0.0, 0.5, 1.0, 2.5, -1.5] {
-            assert_property(alike(1, 0.25..3.0), |x| x[0].powf(exponent) * x[0]);
-        }
-        assert_property(broadcastable(vec![0.25..3.0, -2.0..2.0]), |x| x[0].pow(x[1]));
-        assert_property(alike(1, 0.25..3.0), |x| x[0].pow(x[0]));
-    }
 
     #[test]
     fn the_mixed_second_derivative_is_right_at_exponent_zero() {

@@ -206,37 +206,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use crate::check::assert_property;
-    use crate::check::strategies::tensor;
-    use crate::shape::Shape;
-    use crate::tape::{Graph, Var};
+    use crate::tape::Graph;
     use crate::tensor::Tensor;
-
-    /// Indices of the given shape below `size` that repeat.
-    fn places<'g>(graph: &'g Graph, shape: &Shape, size: usize) -> Var<'g> {
-        graph.index_constant(&Tensor::from_fn(shape.clone(), |k| ((k * k + k / 2) % size.max(1)) as i64))
-    }
-
-    #[test]
-    fn gradients_along_every_axis_with_repeated_places() {
-        for axis in 0..3_usize {
-            let inputs = (prop::collection::vec(1..4_usize, 3), 0..5_usize).prop_flat_map(move |(shape, count)| {
-                let mut taken = shape.clone();
-                taken[axis] = count;
-                vec![tensor(shape, -3.0..3.0), tensor(taken, -3.0..3.0)]
-            });
-            assert_property(&inputs, |x| {
-                let indices = places(x[0].graph(), &x[1].shape(), x[0].shape()[axis]);
-                x[0].take_along(axis as isize, indices) * x[1]
-            });
-            assert_property(&inputs, |x| {
-                let indices = places(x[0].graph(), &x[1].shape(), x[0].shape()[axis]);
-                x[0].scatter_add(axis as isize - 3, indices, x[1]).square()
-            });
-        }
-    }
 
     #[test]
     fn indices_are_taken_as_well_as_real_numbers() {

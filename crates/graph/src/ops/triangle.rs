@@ -103,20 +103,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use crate::check::assert_property;
-    use crate::check::strategies::tensor;
     use crate::tape::Graph;
-
-    #[test]
-    fn gradients() {
-        for diagonal in [-4, -1, 0, 2, 4] {
-            let batch = || prop::collection::vec(0..4_usize, 3).prop_flat_map(|shape| vec![tensor(shape, -3.0..3.0)]);
-            assert_property(batch(), |x| x[0].tril(diagonal).square());
-            assert_property(batch(), |x| x[0].triu(diagonal).square());
-        }
-    }
 
     #[test]
     fn every_diagonal() {

@@ -121,24 +121,3 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
             .kinks("jumps across `y = 0`, `x < 0`"),
     ]
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::check::assert_property;
-    use crate::check::strategies::{alike, broadcastable};
-
-    #[test]
-    fn gradients() {
-        assert_property(alike(1, -3.0..3.0), |x| x[0].sin());
-        assert_property(alike(1, -3.0..3.0), |x| x[0].cos());
-        assert_property(alike(1, -1.0..1.0), |x| x[0].tan());
-        assert_property(alike(1, -0.75..0.75), |x| x[0].asin());
-        assert_property(alike(1, -0.75..0.75), |x| x[0].acos());
-        assert_property(alike(1, -3.0..3.0), |x| x[0].atan());
-        assert_property(alike(1, -3.0..3.0), |x| x[0].sinh());
-        assert_property(alike(1, -3.0..3.0), |x| x[0].cosh());
-        assert_property(alike(1, -3.0..3.0), |x| x[0].tanh());
-        assert_property(broadcastable(vec![-2.0..2.0, 0.5..3.0]), |x| x[0].atan2(x[1]));
-        assert_property(broadcastable(vec![0.5..2.0, -3.0..-0.5]), |x| x[0].atan2(x[1]));
-    }
-}

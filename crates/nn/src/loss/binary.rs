@@ -63,15 +63,14 @@ pub fn binary_cross_entropy_terms<'g>(logits: Var<'g>, targets: Var<'g>) -> Var<
 
 #[cfg(test)]
 mod tests {
-    use gradus_graph::check::strategies::alike;
-    use gradus_graph::check::{assert_gradients, assert_property};
+    use gradus_graph::check::{assert_gradients, assert_op};
     use gradus_graph::{Graph, Tensor};
 
     use super::*;
 
     #[test]
     fn gradients_also_at_zero() {
-        assert_property(alike(2, -3.0..3.0), |x| binary_cross_entropy_terms(x[0], x[1]));
+        assert_op(BinaryCrossEntropy);
         assert_gradients(&[Tensor::from([0.0, -0.0]), Tensor::from([0.0, 1.0])], |x| {
             binary_cross_entropy_terms(x[0], x[1])
         });
