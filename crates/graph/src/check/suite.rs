@@ -178,6 +178,14 @@ impl Suite {
         self.draw(&entry.samples, cases, |sample| check.look(sample), |sample| check.sample(sample).err())
     }
 
+    /// Checks as many random graphs of the ops, or until one fails; that one is shrunk, and traced to an op.
+    pub fn graphs(&mut self, entries: &[Entry], cases: usize) -> Outcome {
+        let check = self.check.clone();
+        let look = |recipe: &Recipe| check.look(&Function::new(recipe.inputs(), &|x: &[Var<'_>]| recipe.build(x)));
+        let explain = |recipe: &Recipe| check.function(recipe.inputs(), |x| recipe.build(x)).err();
+        self.draw(&strategies::graph(entries), cases, look, explain)
+    }
+
     /// Checks what a strategy draws, with `look`; a case that fails is shrunk and looked at again with `explain`.
     fn draw<S: Strategy>(
         &mut self,

@@ -232,7 +232,6 @@ mod tests {
             // What several inputs make together is told in words, as a domain.
             Kinks::None | Kinks::Joint => None,
             Kinks::Ties => Some("ties".into()),
-            Kinks::Joint => Some("where inputs meet".into()),
             Kinks::At(places) => {
                 let each = places.iter().map(|&(place, slope)| format!("`{x} = {}`: {}", number(place), number(slope)));
                 Some(each.collect::<Vec<_>>().join(", "))
