@@ -23,6 +23,8 @@ mod allocations;
 mod descent;
 #[cfg(any(test, feature = "proptest"))]
 mod entry;
+#[cfg(any(test, feature = "proptest"))]
+mod graphs;
 mod kinks;
 mod locate;
 mod machine;
@@ -54,6 +56,8 @@ pub use allocations::CountingAllocator;
 pub use descent::{Descent, assert_descent, descent};
 #[cfg(any(test, feature = "proptest"))]
 pub use entry::Entry;
+#[cfg(any(test, feature = "proptest"))]
+pub use graphs::Recipe;
 use machine::Machine;
 #[cfg(any(test, feature = "proptest"))]
 pub use mutants::{Fate, Mutation, mutants};

@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::Sample;
+pub use super::graphs::graph;
 use crate::plan::AnyTensor;
 use crate::shape::Shape;
 use crate::tape::op::{AnyOp, Domain, Kinks, Pointwise};
@@ -202,7 +203,7 @@ pub fn pointwise_within<P: Pointwise>(op: P, ranges: Vec<Range<f64>>) -> impl St
 }
 
 /// The number, or the nearest at a distance of `gap` from `place` if it is nearer than that.
-fn away(x: f64, place: f64, gap: f64) -> f64 {
+pub(super) fn away(x: f64, place: f64, gap: f64) -> f64 {
     match (x - place).abs() < gap {
         true if x < place => place - gap,
         true => place + gap,
