@@ -106,6 +106,11 @@ impl Recipe {
         self.steps.is_empty()
     }
 
+    /// [`Recipe::build`] as a function to check.
+    pub(super) fn function(&self) -> impl for<'g> Fn(&[Var<'g>]) -> Var<'g> {
+        |x| self.build(x)
+    }
+
     /// Builds the graph on variables of the shapes of the inputs. The result is a scalar, a weighted sum of all that was
     /// made, so that every op counts.
     ///

@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::report::{Failure, Report};
 use super::sample::Sample;
 use super::target::Function;
-use super::{Check, paste};
+use super::{Check, Recipe, paste, strategies};
 use crate::tape::Var;
 use crate::tape::op::Pointwise;
 use crate::tensor::Tensor;
@@ -181,7 +181,7 @@ impl Suite {
     /// Checks as many random graphs of the ops, or until one fails; that one is shrunk, and traced to an op.
     pub fn graphs(&mut self, entries: &[Entry], cases: usize) -> Outcome {
         let check = self.check.clone();
-        let look = |recipe: &Recipe| check.look(&Function::new(recipe.inputs(), &|x: &[Var<'_>]| recipe.build(x)));
+        let look = |recipe: &Recipe| check.look(&Function::new(recipe.inputs(), &recipe.function()));
         let explain = |recipe: &Recipe| check.function(recipe.inputs(), |x| recipe.build(x)).err();
         self.draw(&strategies::graph(entries), cases, look, explain)
     }

@@ -276,6 +276,14 @@ fn every_op_is_right_to_second_order() {
     assert!(problems.is_empty(), "{}", problems.join("\n\n"));
 }
 
+/// Random whole graphs of the ops raise no alarm.
+#[test]
+fn random_graphs_are_right() {
+    let outcome = Suite::new(Check::new(), 5).graphs(&crate::registry(), 150);
+    assert!(outcome.failure.is_none(), "{}", outcome.failure.unwrap());
+    assert!(outcome.undecided * 50 <= outcome.cases, "{} of {} undecided", outcome.undecided, outcome.cases);
+}
+
 /// What a user sees, compared with the texts in `snapshots`; `UPDATE=1` writes them.
 #[test]
 fn reports_read_as_they_should() {
