@@ -36,14 +36,16 @@ mod schedule;
 mod state;
 mod survey;
 mod walk;
+mod whole;
 
 pub use block::Block;
 pub use chain::{Chain, Part};
 pub use elements::Elements;
 pub use error::StepError;
-pub use link::{Link, Over, Step};
+pub use link::{Link, Numbers, Over, Step, TensorLink};
 pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, Momentum, Only};
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
 pub use schedule::{Rate, Schedule};
 pub use state::{RestoreError, State};
+pub use whole::Whole;

@@ -2,11 +2,11 @@
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
-use crate::chain::{Chain, Part};
+use crate::chain::{Chain, Part, Placed};
 use crate::error::StepError;
-use crate::link::{Over, Step};
-use crate::moved::Moved;
-use crate::walk::{add, is_large, look_at};
+use crate::link::{Numbers, Step};
+use crate::moved::{Joint, Moved};
+use crate::walk::{add, is_large};
 
 /// What a step does about a gradient that is NaN or infinite. In no case does a part of the parameters move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,11 @@ pub struct Optimizer<T = f32> {
     pub(crate) skipped: u64,
     /// The state of each parameter, by its place in the store.
     pub(crate) moved: Vec<Option<Moved<T>>>,
+    /// The numbers of the links of the chain that keep theirs for all parameters together.
+    pub(crate) numbers: Vec<Numbers>,
     calls: u64,
+    /// What whole-tensor links work in.
+    scratch: Vec<T>,
 }
 
 impl<T: Real> Optimizer<T> {
@@ -54,8 +58,11 @@ impl<T: Real> Optimizer<T> {
     /// If the parts state no learning rate, or more than one.
     #[track_caller]
     pub fn new(part: impl Part) -> Self {
+        let chain = Chain::of(part);
+        let numbers = chain.links.iter().map(Placed::initial_numbers).collect();
         let (steps, skipped, calls) = (0, 0, 0);
-        Self { chain: Chain::of(part), non_finite: NonFinite::Refuse, steps, skipped, moved: Vec::new(), calls }
+        let (moved, scratch) = (Vec::new(), Vec::new());
+        Self { chain, non_finite: NonFinite::Refuse, steps, skipped, moved, numbers, calls, scratch }
     }
 
     /// The same optimizer with another answer to gradients that are not finite.
@@ -116,6 +123,48 @@ impl<T: Real> Optimizer<T> {
         self.advance(params, gradients, threads)
     }
 
+    /// Shows the links what was observed beside the gradients: for [`Sophia`](crate::Sophia), an estimate of the
+    /// diagonal of the Hessian. Moves no parameter and is no step.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), by the name of gradients; nothing has been changed then.
+    pub fn observe<'a>(
+        &mut self,
+        params: &Params<T>,
+        observed: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+    ) -> Result<(), StepError> {
+        let observed = observed.into_iter();
+        self.admit(params)?;
+        self.check(params, observed.clone())?;
+        if observed.clone().any(|(_, tensor)| tensor.first_non_finite().is_some()) {
+            return self.refuse(observed);
+        }
+        for (param, tensor) in observed {
+            let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
+            for (_, slots, placed) in self.chain.links_of(param) {
+                placed.link.observe(tensor.data(), &mut moved.slots[slots]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameters to evaluate or keep, where a link says that these are others than those in training: averages,
+    /// as those of [`ScheduleFree`](crate::ScheduleFree). The others are as they are.
+    pub fn averaged(&self, params: &Params<T>) -> Params<T> {
+        let mut averaged = params.clone();
+        for moved in self.moved.iter().flatten() {
+            for (link, slots, placed) in self.chain.links_of(&moved.param) {
+                let numbers = if placed.is_joint() { self.numbers[link] } else { moved.numbers[link] };
+                let learning_rate = self.chain.rate(self.steps.saturating_sub(1));
+                let step = Step { number: moved.steps, learning_rate, measured: Numbers::default(), numbers };
+                if let Some(value) = placed.link.averaged(&step, averaged.get(&moved.param), &moved.slots[slots]) {
+                    averaged.set(&moved.param, value);
+                }
+            }
+        }
+        averaged
+    }
+
     /// Makes the state of trainable parameters that have none.
     fn admit(&mut self, params: &Params<T>) -> Result<(), StepError> {
         if self.moved.len() < params.len() {
@@ -163,34 +212,39 @@ impl<T: Real> Optimizer<T> {
         gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone,
         threads: bool,
     ) -> Result<(), StepError> {
-        let mut total = [0.0; 2];
-        let measuring = self.chain.links.first().map(|link| &**link).filter(|link| link.measures().is_some());
-        if measuring.is_some() || self.non_finite != NonFinite::Trust {
+        let learning_rate = self.chain.rate(self.steps);
+        let mut total = Numbers::default();
+        let measures = self.chain.links.first().is_some_and(|placed| placed.link.measures().is_some());
+        if measures || self.non_finite != NonFinite::Trust {
+            let (chain, numbers) = (&self.chain, &self.numbers[..]);
+            let joint = Joint { chain, learning_rate, numbers, total, threads };
             for (param, gradient) in gradients.clone() {
-                let link = measuring.filter(|link| link.applies_to(param));
-                let (finite, sums) = look_at(gradient.data(), params.get(param).data(), link, threads);
+                let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
+                let finite = moved.look(&joint, params.get(param).data(), gradient.data());
                 if !finite && self.non_finite != NonFinite::Trust {
                     return self.refuse(gradients);
                 }
-                self.moved[param.index()].as_mut().expect(ADMITTED).sums = sums;
-                total = add(total, sums);
+                total = add(total, moved.sums);
             }
         }
-        let learning_rate = self.chain.rate(self.steps);
-        let (mut first, count) = (0, self.chain.links.len());
+        let count = self.chain.links.len();
+        let mut first = 0;
         loop {
             let last = self.chain.pass_from(first);
-            let mut next_total = [0.0; 2];
+            if let Some(placed) = self.chain.links.get(first).filter(|placed| placed.is_joint()) {
+                let numbers = &mut self.numbers[first];
+                let step = Step { number: self.steps + 1, learning_rate, measured: total, numbers: *numbers };
+                placed.link.settle(&step, numbers);
+            }
+            let joint = Joint { chain: &self.chain, learning_rate, numbers: &self.numbers, total, threads };
+            let mut next_total = Numbers::default();
             for (param, gradient) in gradients.clone() {
                 let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
                 if first == 0 {
                     moved.steps += 1;
                 }
-                let over_all = self.chain.links.get(first).is_some_and(|link| link.measures() == Some(Over::All));
-                let measured = if over_all { total } else { moved.sums };
-                let step = Step { number: moved.steps, learning_rate, measured };
                 let value = params.get_mut(param).data_mut();
-                moved.sums = moved.pass(&self.chain, (first, last), step, value, gradient.data(), threads);
+                moved.pass(&joint, (first, last), value, gradient.data(), &mut self.scratch);
                 next_total = add(next_total, moved.sums);
             }
             if last >= count {

@@ -6,19 +6,23 @@ use std::fmt;
 
 use gradus_graph::{Params, Real, Tensor};
 
+use crate::chain::Chain;
 use crate::moved::Moved;
 use crate::optimizer::Optimizer;
 
-/// What an optimizer remembers: named tensors and named counts.
+/// What an optimizer remembers: named tensors, named counts and named numbers.
 ///
 /// A tensor is named after its parameter and its slot, `hidden.weight/first_moment`. The counts are `steps` and
-/// `skipped` of the run, and `hidden.weight/steps` for each parameter.
+/// `skipped` of the run, and `hidden.weight/steps` for each parameter. A number that a rule keeps beside the tensors is
+/// named as a tensor is, or by its own name alone if it belongs to all parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State<T: Real> {
     /// The tensors by name.
     pub tensors: BTreeMap<String, Tensor<T>>,
     /// The counts by name.
     pub counts: BTreeMap<String, u64>,
+    /// The numbers by name.
+    pub numbers: BTreeMap<String, f64>,
 }
 
 /// Why a state does not fit an optimizer: all that is wrong with it. The optimizer is as it was before.
@@ -73,7 +77,12 @@ impl<T: Real> Optimizer<T> {
             counts.insert(format!("{}/steps", moved.param.name()), moved.steps);
             tensors.extend(self.slot_names(moved).zip(moved.slots.iter().cloned()));
         }
-        State { tensors, counts }
+        let mut numbers = BTreeMap::new();
+        for (name, moved, link, place) in number_names(&self.chain, &self.moved) {
+            let of = moved.and_then(|index| self.moved[index].as_ref()).map_or(&self.numbers, |moved| &moved.numbers);
+            numbers.insert(name, of[link][place]);
+        }
+        State { tensors, counts, numbers }
     }
 
     /// Takes over what another optimizer of the same rule remembered. `params` are the parameters that the next step
@@ -116,18 +125,45 @@ impl<T: Real> Optimizer<T> {
                 }
             }
         }
-        wrong.unexpected.extend(tensors.into_keys().chain(counts.into_keys()));
+        let (mut joint, mut numbers) = (self.numbers.clone(), state.numbers.clone());
+        for (name, index, link, place) in number_names(&self.chain, &moved) {
+            let Some(number) = numbers.remove(&name) else {
+                wrong.missing.push(name);
+                continue;
+            };
+            let of = index.and_then(|index| moved[index].as_mut()).map_or(&mut joint, |moved| &mut moved.numbers);
+            of[link][place] = number;
+        }
+        wrong.unexpected.extend(tensors.into_keys().chain(counts.into_keys()).chain(numbers.into_keys()));
         if wrong != RestoreError::default() {
             return Err(wrong);
         }
-        (self.steps, self.skipped, self.moved) = (steps, skipped, moved);
+        (self.steps, self.skipped, self.moved, self.numbers) = (steps, skipped, moved, joint);
         Ok(())
     }
 
     /// The names of the slots of one parameter, in order.
     fn slot_names<'a>(&'a self, moved: &'a Moved<T>) -> impl Iterator<Item = String> + 'a {
-        let links = self.chain.links.iter().zip(&self.chain.names);
-        let applying = links.filter(|(link, _)| link.applies_to(&moved.param));
-        applying.flat_map(|(_, names)| names).map(|name| format!("{}/{name}", moved.param.name()))
+        let names = self.chain.links_of(&moved.param).flat_map(|(_, _, placed)| &placed.tensors);
+        names.map(|name| format!("{}/{name}", moved.param.name()))
     }
+}
+
+/// The names of all numbers, each with the index of its parameter, if it has one, its link and its place there.
+fn number_names<T: Real>(chain: &Chain<T>, moved: &[Option<Moved<T>>]) -> Vec<(String, Option<usize>, usize, usize)> {
+    let mut names = Vec::new();
+    for (link, placed) in chain.links.iter().enumerate() {
+        for (place, name) in placed.numbers.iter().enumerate() {
+            if placed.is_joint() {
+                names.push((name.clone(), None, link, place));
+                continue;
+            }
+            for (index, moved) in moved.iter().enumerate() {
+                if let Some(moved) = moved.as_ref().filter(|moved| placed.applies_to(&moved.param)) {
+                    names.push((format!("{}/{name}", moved.param.name()), Some(index), link, place));
+                }
+            }
+        }
+    }
+    names
 }
