@@ -99,7 +99,7 @@ impl<T> Placed<T> {
 pub struct Chain<T> {
     pub(crate) links: Vec<Placed<T>>,
     rate: Option<Rate>,
-    /// Whether the learning rate is applied by a link, since others follow it.
+    /// Whether the learning rate is applied by a link: one that follows it, or one whose formula it stands in.
     scaled: bool,
     /// What restricts the part that is being added.
     masks: Vec<Mask>,
@@ -132,6 +132,17 @@ impl<T: Real> Chain<T> {
     pub fn learning_rate(&mut self, schedule: impl Schedule) -> &mut Self {
         assert!(self.rate.is_none(), "an update has one learning rate: it cannot hold two rules");
         self.rate = Some(Rate::new(schedule));
+        self
+    }
+
+    /// States a learning rate that the links apply themselves, since it stands inside their formulas.
+    ///
+    /// # Panics
+    /// If the chain has a learning rate.
+    #[track_caller]
+    pub fn learning_rate_inside(&mut self, schedule: impl Schedule) -> &mut Self {
+        self.learning_rate(schedule);
+        self.scaled = true;
         self
     }
 

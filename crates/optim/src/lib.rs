@@ -29,6 +29,7 @@ mod elements;
 mod error;
 mod link;
 mod links;
+mod matrix;
 mod moved;
 mod optimizer;
 mod rules;
@@ -43,9 +44,16 @@ pub use chain::{Chain, Part};
 pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
-pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, Momentum, Only};
+pub use links::{
+    ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1,
+    ProximalL1, RunningMean, ScheduleFree, Sign, TrustRatio,
+};
 pub use optimizer::{NonFinite, Optimizer};
-pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
+pub use rules::{
+    AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, DAdaptAdam, DAdaptSgd, Lamb, Lars,
+    Lion, Muon, NAdam, NovoGrad, Prodigy, RAdam, RmsProp, Rprop, ScheduleFreeAdamW, ScheduleFreeSgd, Sgd, Shampoo,
+    SignSgd, Soap, Sophia, Yogi,
+};
 pub use schedule::{Rate, Schedule};
 pub use state::{RestoreError, State};
 pub use whole::Whole;
