@@ -17,6 +17,8 @@ import torch
 from torch import optim
 
 jax.config.update("jax_enable_x64", True)
+# PyTorch keeps what a rule remembers beside the tensors, as a product of momenta, in the default precision.
+torch.set_default_dtype(torch.float64)
 
 STEPS = 100
 SHOWN = [1, 2, 3, 10, 30, 60, 100]
@@ -258,6 +260,12 @@ def adafactor(lr, momentum):
     )
 
 
+def muon(lr):
+    """optax.contrib.muon for matrices and optax.adam for the rest, which alone would look ahead as the matrices do."""
+    kinds = {"matrix": optax.contrib.muon(lr, eps=0.0), "rest": optax.adam(lr)}
+    return optax.partition(kinds, lambda params: ["matrix" if p.ndim == 2 else "rest" for p in params])
+
+
 def curvature():
     """In place of an estimate: eight times the square of the gradient."""
     return optax.GradientTransformation(
@@ -282,7 +290,7 @@ optim._muon._zeropower_via_newtonschulz = in_double
 
 evaluation = optax.contrib.schedule_free_eval_params
 halving = lambda done: 0.5 ** (done // 20)
-adamw = (optim.AdamW, dict(lr=0.01, weight_decay=0.1))
+adamw = (optim.AdamW, dict(lr=0.002, weight_decay=0.1))
 
 CASES = {
     "sgd": torch_rule(optim.SGD, lr=1e-3),
@@ -330,21 +338,21 @@ CASES = {
     "adagrad_initial": torch_rule(optim.Adagrad, lr=0.1, initial_accumulator_value=0.5, eps=1e-3),
     "adagrad_optax": optax_rule(optax.adagrad(0.05)),
     "adadelta": torch_rule(optim.Adadelta, lr=1.0),
-    "adadelta_rho": optax_rule(optax.adadelta(2.0, rho=0.95, eps=1e-5)),
+    "adadelta_rho": optax_rule(optax.adadelta(0.5, rho=0.95, eps=1e-5)),
     "rprop": torch_rule(optim.Rprop, lr=1e-3),
-    "rprop_optax": optax_rule(optax.rprop(0.01, eta_plus=1.1)),
+    "rprop_factors": torch_rule(optim.Rprop, lr=0.01, etas=(0.6, 1.1), step_sizes=(1e-4, 0.02)),
     "asgd": torch_rule(optim.ASGD, lr=5e-4, lambd=0.1, t0=20),
     "asgd_averaged": torch_rule(optim.ASGD, average="ax", lr=5e-4, lambd=0.1, t0=20),
     "sign_sgd": optax_rule(optax.sign_sgd(0.002)),
-    "adafactor": torch_rule(optim.Adafactor, lr=0.02),
-    "adafactor_decay": torch_rule(optim.Adafactor, lr=0.3, weight_decay=0.1, d=1.5, eps=(1e-3, 1e-2)),
+    "adafactor": torch_rule(optim.Adafactor, lr=0.01),
+    "adafactor_decay": torch_rule(optim.Adafactor, lr=0.02, weight_decay=0.1, d=1.5, eps=(1e-3, 1e-2)),
     "adafactor_optax": optax_rule(adafactor(0.01, 0.9)),
     "sophia": optax_rule(optax.contrib.sophia(1e-3, hessian_diagonal_fn=curvature())),
-    "muon": torch_rule(optim.Muon, lr=0.01, also=adamw),
+    "muon": torch_rule(optim.Muon, lr=0.002, also=adamw),
     "muon_plain": torch_rule(
-        optim.Muon, lr=0.01, momentum=0.8, nesterov=False, adjust_lr_fn="match_rms_adamw", also=adamw
+        optim.Muon, lr=0.002, momentum=0.8, nesterov=False, adjust_lr_fn="match_rms_adamw", also=adamw
     ),
-    "muon_optax": optax_rule(optax.contrib.muon(0.01, eps=0.0)),
+    "muon_optax": optax_rule(muon(0.002)),
     "schedule_free_sgd": optax_rule(optax.contrib.schedule_free_sgd(1e-3)),
     "schedule_free_sgd_averaged": optax_rule(optax.contrib.schedule_free_sgd(1e-3), evaluation),
     "schedule_free_adamw": optax_rule(optax.contrib.schedule_free_adamw(0.02, weight_decay=0.1)),

@@ -67,21 +67,21 @@ fn rule(name: &str) -> Optimizer<f64> {
         "adagrad_initial" => Optimizer::new(Adagrad::new(0.1).initial_sum(0.5).eps(1e-3)),
         "adagrad_optax" => Optimizer::new(Adagrad::new(0.05).initial_sum(0.1).eps(1e-7).eps_inside_root()),
         "adadelta" => Optimizer::new(Adadelta::new(1.0)),
-        "adadelta_rho" => Optimizer::new(Adadelta::new(2.0).rho(0.95).eps(1e-5)),
+        "adadelta_rho" => Optimizer::new(Adadelta::new(0.5).rho(0.95).eps(1e-5)),
         "rprop" => Optimizer::new(Rprop::new(1e-3)),
-        "rprop_optax" => Optimizer::new(Rprop::new(0.01).factors(0.5, 1.1)),
+        "rprop_factors" => Optimizer::new(Rprop::new(0.01).factors(0.6, 1.1).limits(1e-4, 0.02)),
         "asgd" | "asgd_averaged" => Optimizer::new(Asgd::new(5e-4).decay(0.1).start(20)),
         "sign_sgd" => Optimizer::new(SignSgd::new(0.002)),
-        "adafactor" => Optimizer::new(Adafactor::new(0.02)),
-        "adafactor_decay" => Optimizer::new(Adafactor::new(0.3).decay(0.1).limit(1.5).eps(1e-3, 1e-2)),
+        "adafactor" => Optimizer::new(Adafactor::new(0.01)),
+        "adafactor_decay" => Optimizer::new(Adafactor::new(0.02).decay(0.1).limit(1.5).eps(1e-3, 1e-2)),
         "adafactor_optax" => {
             let rule = Adafactor::new(0.01).added_eps(1e-30).constant_rate().smallest_factored(3);
             Optimizer::new(rule.momentum(0.9))
         }
         "sophia" => Optimizer::new(Sophia::new(1e-3)),
-        "muon" => Optimizer::new(Muon::new(0.01)),
-        "muon_plain" => Optimizer::new(Muon::new(0.01).momentum(0.8).plain_momentum().scale(MatrixScale::Rms(0.2))),
-        "muon_optax" => Optimizer::new(Muon::new(0.01).corrected().scale(MatrixScale::Wide).eps(0.0).decay(0.0)),
+        "muon" => Optimizer::new(Muon::new(0.002)),
+        "muon_plain" => Optimizer::new(Muon::new(0.002).momentum(0.8).plain_momentum().scale(MatrixScale::Rms(0.2))),
+        "muon_optax" => Optimizer::new(Muon::new(0.002).corrected().scale(MatrixScale::Wide).eps(0.0).decay(0.0)),
         "schedule_free_sgd" | "schedule_free_sgd_averaged" => Optimizer::new(ScheduleFreeSgd::new(1e-3)),
         "schedule_free_adamw" => Optimizer::new(ScheduleFreeAdamW::new(0.02).decay(0.1)),
         "schedule_free_adamw_averaged" => Optimizer::new(ScheduleFreeAdamW::new(0.02).betas(0.95, 0.99).power(1.0)),

@@ -1,8 +1,9 @@
 //! Rprop: each element has a step of its own, which grows by η⁺ where the gradient keeps its sign and shrinks by η⁻
 //! where it changes; `p ← p − sign(g)·step`, and no move where the sign has just changed.
 //!
-//! As `torch.optim.Rprop` and `optax.rprop` (the variant without going back, iRprop⁻). For full batches: the signs of
-//! noisy gradients mean little. The learning rate is the first step, and there is no schedule.
+//! As `torch.optim.Rprop`: the variant without going back, iRprop⁻. (`optax.rprop` 0.2.8 makes every move one step
+//! late.) For full batches: the signs of noisy gradients mean little. The learning rate is the first step, and there is
+//! no schedule.
 //!
 //! Defaults: η⁻ 0.5, η⁺ 1.2, steps from 1e-6 to 50. State: `previous_gradient`, from zero; `step_size`, from the
 //! learning rate.
