@@ -33,6 +33,7 @@ mod moved;
 mod optimizer;
 mod rules;
 mod schedule;
+mod schedules;
 mod state;
 mod survey;
 mod walk;
@@ -43,9 +44,13 @@ pub use chain::{Chain, Part};
 pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
-pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, Momentum, Only};
+pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, Group, LearningRate, LossScale, Momentum, Only, RateFactor};
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
 pub use schedule::{Rate, Schedule};
-pub use state::{RestoreError, State};
+pub use schedules::{
+    Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, RangeCurve,
+    RangeTest, ReduceOnPlateau, StepDecay, WarmUp,
+};
+pub use state::{Memory, RestoreError, State};
 pub use whole::Whole;

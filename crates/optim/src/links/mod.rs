@@ -3,14 +3,19 @@
 mod clip_global_norm;
 mod clip_value;
 mod decay_weights;
+mod group;
 mod learning_rate;
+mod loss_scale;
 mod momentum;
 mod only;
 
 pub use clip_global_norm::ClipGlobalNorm;
 pub use clip_value::ClipValue;
 pub use decay_weights::DecayWeights;
+pub(crate) use group::Matches;
+pub use group::{Group, RateFactor};
 pub use learning_rate::LearningRate;
 pub(crate) use learning_rate::ScaleByRate;
+pub use loss_scale::LossScale;
 pub use momentum::Momentum;
 pub use only::Only;
