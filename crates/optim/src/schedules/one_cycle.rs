@@ -14,8 +14,8 @@ use crate::Schedule;
 /// # Example
 /// ```
 /// use gradus_optim::{OneCycle, Schedule};
-/// let rate = OneCycle::new(1.0, 101).rise(50.0 / 101.0).divide(4.0, 100.0).linear();
-/// assert_eq!([rate.at(0), rate.at(49), rate.at(100)], [0.25, 1.0, 0.0025]);
+/// let rate = OneCycle::new(1.0, 101).rise(50.0 / 101.0).divide(4.0, 2.0).linear();
+/// assert_eq!([rate.at(0), rate.at(49), rate.at(100)], [0.25, 1.0, 0.125]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct OneCycle {
