@@ -34,6 +34,7 @@ mod moved;
 mod optimizer;
 mod rules;
 mod schedule;
+mod schedules;
 mod state;
 mod survey;
 mod walk;
@@ -45,8 +46,8 @@ pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
 pub use links::{
-    ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1,
-    ProximalL1, RunningMean, ScheduleFree, Sign, TrustRatio,
+    ClipGlobalNorm, ClipValue, DecayWeights, Group, LearningRate, LossScale, MatrixScale, Momentum, Only,
+    Orthogonalize, PenaltyL1, ProximalL1, RateFactor, RunningMean, ScheduleFree, Sign, TrustRatio,
 };
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{
@@ -55,5 +56,9 @@ pub use rules::{
     SignSgd, Soap, Sophia, Yogi,
 };
 pub use schedule::{Rate, Schedule};
-pub use state::{RestoreError, State};
+pub use schedules::{
+    Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, RangeCurve,
+    RangeTest, ReduceOnPlateau, StepDecay, WarmUp,
+};
+pub use state::{Memory, RestoreError, State};
 pub use whole::Whole;
