@@ -156,7 +156,7 @@ impl<T: Real> Optimizer<T> {
     /// diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
-    /// As [`step`](Self::step), by the name of gradients; nothing has been changed then.
+    /// As [`step`](Self::step), by the name of gradients, and always if one is not finite; nothing has been changed then.
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,
@@ -165,9 +165,7 @@ impl<T: Real> Optimizer<T> {
         let observed = observed.into_iter();
         self.admit(params)?;
         self.check(params, observed.clone())?;
-        if observed.clone().any(|(_, tensor)| tensor.first_non_finite().is_some()) {
-            return self.refuse(observed);
-        }
+        self.find_non_finite(observed.clone())?;
         for (param, tensor) in observed {
             let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, placed) in self.chain.links_of(param) {
@@ -297,7 +295,7 @@ impl<T: Real> Optimizer<T> {
 
     /// The answer to a gradient that is not finite.
     #[cold]
-    fn refuse<'a>(&mut self, mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
         for (placed, numbers) in self.chain.links.iter().zip(&mut self.numbers) {
             skip |= placed.link.refused(numbers);
@@ -306,6 +304,14 @@ impl<T: Real> Optimizer<T> {
             self.skipped += 1;
             return Ok(());
         }
+        self.find_non_finite(gradients)
+    }
+
+    /// The error that names the first element that is not finite, if there is one.
+    fn find_non_finite<'a>(
+        &self,
+        mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
+    ) -> Result<(), StepError> {
         let found = gradients.find_map(|(param, gradient)| {
             let index = gradient.first_non_finite()?;
             Some(StepError::NonFinite {
