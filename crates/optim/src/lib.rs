@@ -22,16 +22,19 @@
 //! params.get(&x).assert_close(&Tensor::from([1.0, 1.0]), 0.02, 0.0);
 //! ```
 
+mod accumulator;
 pub mod battery;
 mod block;
 mod chain;
 mod elements;
 mod error;
+mod gradients;
 mod link;
 mod links;
 mod moved;
 mod optimizer;
 mod rules;
+mod sam;
 mod schedule;
 mod schedules;
 mod state;
@@ -39,14 +42,19 @@ mod survey;
 mod walk;
 mod whole;
 
+pub use accumulator::Accumulator;
 pub use block::Block;
 pub use chain::{Chain, Part};
 pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
-pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, Group, LearningRate, LossScale, Momentum, Only, RateFactor};
+pub use links::{
+    AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
+    LearningRate, Lookahead, LossScale, Momentum, Only, RateFactor,
+};
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
+pub use sam::Sam;
 pub use schedule::{Rate, Schedule};
 pub use schedules::{
     Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, RangeCurve,

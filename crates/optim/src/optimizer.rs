@@ -4,6 +4,7 @@ use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::chain::{Chain, Part, Placed};
 use crate::error::StepError;
+use crate::gradients::expect_finite;
 use crate::link::{Numbers, Step};
 use crate::moved::{Joint, Moved};
 use crate::walk::{add, is_large};
@@ -297,7 +298,7 @@ impl<T: Real> Optimizer<T> {
 
     /// The answer to a gradient that is not finite.
     #[cold]
-    fn refuse<'a>(&mut self, mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
         for (placed, numbers) in self.chain.links.iter().zip(&mut self.numbers) {
             skip |= placed.link.refused(numbers);
@@ -306,16 +307,7 @@ impl<T: Real> Optimizer<T> {
             self.skipped += 1;
             return Ok(());
         }
-        let found = gradients.find_map(|(param, gradient)| {
-            let index = gradient.first_non_finite()?;
-            Some(StepError::NonFinite {
-                param: param.clone(),
-                value: gradient.at(&index).as_f64(),
-                index,
-                step: self.steps + 1,
-            })
-        });
-        found.map_or(Ok(()), Err)
+        expect_finite(self.steps + 1, gradients)
     }
 }
 
