@@ -61,7 +61,7 @@ fn check_in<T: Real>(rule: &(impl Part + Clone)) {
 
 const STEPS: usize = 100;
 
-/// A function of two parameters of two elements, and its gradient.
+/// A function of a vector and a matrix of two elements, and its gradient.
 #[derive(Clone, Copy)]
 struct Problem {
     start: [f64; 4],
@@ -111,7 +111,7 @@ impl<T: Real> Run<T> {
         let x = params.add("x", Tensor::from([a, b]));
         let frozen = params.add("frozen", Tensor::from([T::of(0.5)]));
         params.set_trainable(false, |name| name == "frozen");
-        let y = params.scope("layer", |params| params.add("y", Tensor::from([c, d])));
+        let y = params.scope("layer", |params| params.add("y", Tensor::new([2, 1], vec![c, d])));
         Self { optimizer, problem, params, list: [x, y], frozen }
     }
 
@@ -128,7 +128,7 @@ impl<T: Real> Run<T> {
     fn steps(&mut self, count: usize) {
         for _ in 0..count {
             let [a, b, c, d] = (self.problem.gradient)(self.point()).map(T::of);
-            let gradients = [Tensor::from([a, b]), Tensor::from([c, d])];
+            let gradients = [Tensor::from([a, b]), Tensor::new([2, 1], vec![c, d])];
             if let Err(message) = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients)) {
                 panic!("{}: {message}", T::NAME);
             }
@@ -138,9 +138,9 @@ impl<T: Real> Run<T> {
     /// Two steps whose last gradient ends in a number that is not finite: one to be refused, one to be skipped.
     #[track_caller]
     fn refuses(&mut self, bad: T) {
-        let gradients = [Tensor::from([T::one(), T::one()]), Tensor::from([T::one(), bad])];
+        let gradients = [Tensor::from([T::one(), T::one()]), Tensor::new([2, 1], vec![T::one(), bad])];
         let (point, mut state) = (self.point(), self.optimizer.state());
-        let message = format!("the gradient of `layer.y` is {} at [1]", bad.as_f64());
+        let message = format!("the gradient of `layer.y` is {} at [1, 0]", bad.as_f64());
         let refused = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients));
         match &refused {
             Err(error) => {
@@ -170,12 +170,19 @@ impl<T: Real> Run<T> {
     }
 }
 
-/// Three steps with a tensor that is spread over threads and a small one, with that many threads.
+/// Three steps with a tensor that is spread over threads, a small one, and a matrix whose products are spread, with that
+/// many threads.
 fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec<Tensor<T>>, State<T>) {
     let mut params = Params::new(0);
     let wave = |len: usize, pace: f64| Tensor::from_fn([len], |k| T::of((pace * k as f64).sin()));
-    let list = [params.add("large", wave(70_001, 0.1)), params.add("small", wave(300, 0.2))];
-    let gradients = [wave(70_001, 0.3), wave(300, 0.4)];
+    // Squares in the sine keep the matrix from being of rank two.
+    let matrix = |pace: f64| Tensor::from_fn([106, 100], |k| T::of((pace * (k * k) as f64).sin()));
+    let list = [
+        params.add("large", wave(70_001, 0.1)),
+        params.add("small", wave(300, 0.2)),
+        params.add("matrix", matrix(0.5)),
+    ];
+    let gradients = [wave(70_001, 0.3), wave(300, 0.4), matrix(0.7)];
     let mut optimizer = new();
     let mut steps = || {
         for _ in 0..3 {

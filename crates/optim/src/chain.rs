@@ -103,7 +103,7 @@ struct Rated {
     rate: Rate,
     masks: Vec<Mask>,
     group: Option<usize>,
-    /// Whether the rate is applied by a link, since others follow it.
+    /// Whether the rate is applied by a link: one that follows it, or one whose formula it stands in.
     scaled: bool,
 }
 
@@ -153,6 +153,17 @@ impl<T: Real> Chain<T> {
         assert!(!taken, "an update has one learning rate: it cannot hold two rules");
         let (rate, masks) = (Rate::new(schedule), self.masks.clone());
         self.rates.push(Rated { rate, masks, group: self.group, scaled: false });
+        self
+    }
+
+    /// States a learning rate that the links apply themselves, since it stands inside their formulas.
+    ///
+    /// # Panics
+    /// If the chain has a learning rate.
+    #[track_caller]
+    pub fn learning_rate_inside(&mut self, schedule: impl Schedule) -> &mut Self {
+        self.learning_rate(schedule);
+        self.rates.last_mut().expect("a rate was just added").scaled = true;
         self
     }
 

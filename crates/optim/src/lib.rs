@@ -31,6 +31,7 @@ mod error;
 mod gradients;
 mod link;
 mod links;
+mod matrix;
 mod moved;
 mod optimizer;
 mod rules;
@@ -50,10 +51,15 @@ pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
 pub use links::{
     AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
-    LearningRate, Lookahead, LossScale, Momentum, Only, RateFactor,
+    LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,
+    RunningMean, ScheduleFree, Sign, TrustRatio,
 };
 pub use optimizer::{NonFinite, Optimizer};
-pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
+pub use rules::{
+    AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, DAdaptAdam, DAdaptSgd, Lamb, Lars,
+    Lion, Muon, NAdam, NovoGrad, Prodigy, RAdam, RmsProp, Rprop, ScheduleFreeAdamW, ScheduleFreeSgd, Sgd, Shampoo,
+    SignSgd, Soap, Sophia, Yogi,
+};
 pub use sam::Sam;
 pub use schedule::{Rate, Schedule};
 pub use schedules::{
