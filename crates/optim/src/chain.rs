@@ -181,6 +181,12 @@ impl<T: Real> Chain<T> {
         self
     }
 
+    /// Says so if no rule stands before what follows its steps.
+    #[track_caller]
+    pub(crate) fn expect_rate(&self, what: &str) {
+        assert!(!self.rates.is_empty(), "{what} stands after the rule whose steps it follows");
+    }
+
     /// Adds a rule for the parameters whose dotted name satisfies the predicate, or without one for those of no other
     /// group so far.
     #[track_caller]

@@ -22,17 +22,20 @@
 //! params.get(&x).assert_close(&Tensor::from([1.0, 1.0]), 0.02, 0.0);
 //! ```
 
+mod accumulator;
 pub mod battery;
 mod block;
 mod chain;
 mod elements;
 mod error;
+mod gradients;
 mod link;
 mod links;
 mod matrix;
 mod moved;
 mod optimizer;
 mod rules;
+mod sam;
 mod schedule;
 mod schedules;
 mod state;
@@ -40,14 +43,16 @@ mod survey;
 mod walk;
 mod whole;
 
+pub use accumulator::Accumulator;
 pub use block::Block;
 pub use chain::{Chain, Part};
 pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
 pub use links::{
-    ClipGlobalNorm, ClipValue, DecayWeights, Group, LearningRate, LossScale, MatrixScale, Momentum, Only,
-    Orthogonalize, PenaltyL1, ProximalL1, RateFactor, RunningMean, ScheduleFree, Sign, TrustRatio,
+    AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
+    LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,
+    RunningMean, ScheduleFree, Sign, TrustRatio,
 };
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{
@@ -55,6 +60,7 @@ pub use rules::{
     Lion, Muon, NAdam, NovoGrad, Prodigy, RAdam, RmsProp, Rprop, ScheduleFreeAdamW, ScheduleFreeSgd, Sgd, Shampoo,
     SignSgd, Soap, Sophia, Yogi,
 };
+pub use sam::Sam;
 pub use schedule::{Rate, Schedule};
 pub use schedules::{
     Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, RangeCurve,

@@ -4,6 +4,7 @@ use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::chain::{Chain, Part, Placed};
 use crate::error::StepError;
+use crate::gradients::expect_finite;
 use crate::link::{Numbers, Step};
 use crate::moved::{Joint, Moved};
 use crate::walk::{add, is_large};
@@ -165,7 +166,7 @@ impl<T: Real> Optimizer<T> {
         let observed = observed.into_iter();
         self.admit(params)?;
         self.check(params, observed.clone())?;
-        self.find_non_finite(observed.clone())?;
+        expect_finite(self.steps + 1, observed.clone())?;
         for (param, tensor) in observed {
             let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, placed) in self.chain.links_of(param) {
@@ -304,24 +305,7 @@ impl<T: Real> Optimizer<T> {
             self.skipped += 1;
             return Ok(());
         }
-        self.find_non_finite(gradients)
-    }
-
-    /// The error that names the first element that is not finite, if there is one.
-    fn find_non_finite<'a>(
-        &self,
-        mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
-    ) -> Result<(), StepError> {
-        let found = gradients.find_map(|(param, gradient)| {
-            let index = gradient.first_non_finite()?;
-            Some(StepError::NonFinite {
-                param: param.clone(),
-                value: gradient.at(&index).as_f64(),
-                index,
-                step: self.steps + 1,
-            })
-        });
-        found.map_or(Ok(()), Err)
+        expect_finite(self.steps + 1, gradients)
     }
 }
 

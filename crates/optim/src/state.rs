@@ -121,6 +121,11 @@ impl<'a, T: Real> Restoring<'a, T> {
         self.counts.contains_key(name)
     }
 
+    /// Whether the state holds such a tensor that was not taken.
+    pub(crate) fn has_tensor(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     fn miss<N: Default>(&mut self, name: &str) -> N {
         self.wrong.missing.push(name.to_owned());
         N::default()

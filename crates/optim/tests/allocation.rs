@@ -56,6 +56,10 @@ fn allocations(rule: impl Part, len: usize) -> usize {
 #[test]
 fn steps_allocate_nothing() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads can be started");
+    // Each thread has taken work from the other before the count: the first time costs the pool memory.
+    let both = std::sync::Barrier::new(2);
+    pool.install(|| rayon::join(|| both.wait(), || both.wait()));
+    pool.install(|| rayon::join(|| rayon::join(|| both.wait(), || ()), || rayon::join(|| both.wait(), || ())));
     for len in [100, 100_000] {
         let count = |allocations: usize, rule: &str| assert_eq!(allocations, 0, "{rule} with {len} elements");
         pool.install(|| {
