@@ -170,19 +170,21 @@ impl<T: Real> Run<T> {
     }
 }
 
-/// Three steps with a tensor that is spread over threads, a small one, and a matrix whose products are spread, with that
-/// many threads.
+/// Three steps with a tensor that is spread over threads, a small one, a matrix whose products are spread, and an empty
+/// one, with that many threads.
 fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec<Tensor<T>>, State<T>) {
     let mut params = Params::new(0);
     let wave = |len: usize, pace: f64| Tensor::from_fn([len], |k| T::of((pace * k as f64).sin()));
     // Squares in the sine keep the matrix from being of rank two.
     let matrix = |pace: f64| Tensor::from_fn([106, 100], |k| T::of((pace * (k * k) as f64).sin()));
+    let empty = Tensor::zeros([0, 3]);
     let list = [
         params.add("large", wave(70_001, 0.1)),
         params.add("small", wave(300, 0.2)),
         params.add("matrix", matrix(0.5)),
+        params.add("empty", empty.clone()),
     ];
-    let gradients = [wave(70_001, 0.3), wave(300, 0.4), matrix(0.7)];
+    let gradients = [wave(70_001, 0.3), wave(300, 0.4), matrix(0.7), empty];
     let mut optimizer = new();
     let mut steps = || {
         for _ in 0..3 {

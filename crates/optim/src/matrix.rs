@@ -2,9 +2,14 @@
 //!
 //! Nothing here allocates, and no bit of a result depends on the number of threads.
 
-use gradus_graph::Real;
 use gradus_graph::kernel::gemm::{self, product, product_workspace};
 use gradus_graph::kernel::simd::{Loop, vectorized};
+use gradus_graph::{Param, Real};
+
+/// Whether the parameter is one for the rules of matrices: of two axes, and not empty.
+pub(crate) fn is_matrix(param: &Param) -> bool {
+    param.shape().rank() == 2 && !param.shape().is_empty()
+}
 
 /// A row-major matrix, or its transpose.
 #[derive(Clone, Copy)]

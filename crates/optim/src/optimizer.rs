@@ -157,7 +157,7 @@ impl<T: Real> Optimizer<T> {
     /// diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
-    /// As [`step`](Self::step), by the name of gradients; nothing has been changed then.
+    /// As [`step`](Self::step), by the name of gradients, and always if one is not finite; nothing has been changed then.
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,
@@ -166,9 +166,7 @@ impl<T: Real> Optimizer<T> {
         let observed = observed.into_iter();
         self.admit(params)?;
         self.check(params, observed.clone())?;
-        if observed.clone().any(|(_, tensor)| tensor.first_non_finite().is_some()) {
-            return self.refuse(observed);
-        }
+        expect_finite(self.steps + 1, observed.clone())?;
         for (param, tensor) in observed {
             let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, placed) in self.chain.links_of(param) {

@@ -43,6 +43,12 @@ def valley(point):
     return split([a[0], b[0], a[1], b[1]], point)
 
 
+def wide_bowl(point):
+    """Nine curvatures, for a matrix whose gradient has full rank."""
+    x = [float(v) for array in point for v in array.flatten()]
+    return split([(1 + (5 * k) % 9) / 2 * (v - 0.5) for k, v in enumerate(x)], point)
+
+
 EXAMPLES = [
     (
         [((7 * i + 5 * j) % 11 - 5) / 4 for j in range(3)],
@@ -92,9 +98,10 @@ PROBLEMS = {
     # The first two again, for the rules of matrices.
     "square_bowl": (bowl, [np.array([[-1.0, 2.0], [3.0, -0.5]])]),
     "square_valley": (valley, [np.array([[-1.2, 0.5], [1.0, 0.0]])]),
+    "wide_bowl": (wide_bowl, [ramp((3, 3), 6)]),
 }
 VECTORS = ["bowl", "valley", "network"]
-MATRICES = ["square_bowl", "square_valley", "network"]
+MATRICES = ["square_bowl", "square_valley", "wide_bowl", "network"]
 
 # Kinds of rules: each takes a starting point, and gives a function from gradients to the new point.
 
@@ -345,7 +352,7 @@ CASES = {
     "asgd_averaged": torch_rule(optim.ASGD, average="ax", lr=5e-4, lambd=0.1, t0=20),
     "sign_sgd": optax_rule(optax.sign_sgd(0.002)),
     "adafactor": torch_rule(optim.Adafactor, lr=0.01),
-    "adafactor_decay": torch_rule(optim.Adafactor, lr=0.02, weight_decay=0.1, d=1.5, eps=(1e-3, 1e-2)),
+    "adafactor_decay": torch_rule(optim.Adafactor, lr=0.003, weight_decay=0.1, d=1.5, eps=(0.3, 1.5)),
     "adafactor_optax": optax_rule(adafactor(0.01, 0.9)),
     "sophia": optax_rule(optax.contrib.sophia(1e-3, hessian_diagonal_fn=curvature())),
     "muon": torch_rule(optim.Muon, lr=0.002, also=adamw),
@@ -370,7 +377,7 @@ CASES = {
     "shampoo": shampoo(0.05, 1e-4, 1),
     "shampoo_every": shampoo(0.05, 1e-2, 3),
     "soap": soap(0.01, 0.95, 0.95, 1e-8, 10, 0.01),
-    "soap_every": soap(0.01, 0.9, 0.98, 1e-4, 3, 0.1),
+    "soap_every": soap(0.03, 0.9, 0.98, 1e-4, 3, 0.1),
     "clip_norm_sgd": torch_rule(optim.SGD, prepare=clip_norm, lr=0.02),
     "clip_norm_adamw": torch_rule(optim.AdamW, prepare=clip_norm, lr=0.02),
     "clip_value_sgd": torch_rule(optim.SGD, prepare=clip_value, lr=0.02),
@@ -380,7 +387,7 @@ CASES = {
 def problems(name):
     if name.startswith("soap"):
         # A gradient of less than full rank leaves the rest of the first basis open: so no network.
-        return MATRICES[:2]
+        return MATRICES[:3]
     return MATRICES if name.startswith(("muon", "shampoo")) else VECTORS
 
 

@@ -73,7 +73,7 @@ fn rule(name: &str) -> Optimizer<f64> {
         "asgd" | "asgd_averaged" => Optimizer::new(Asgd::new(5e-4).decay(0.1).start(20)),
         "sign_sgd" => Optimizer::new(SignSgd::new(0.002)),
         "adafactor" => Optimizer::new(Adafactor::new(0.01)),
-        "adafactor_decay" => Optimizer::new(Adafactor::new(0.02).decay(0.1).limit(1.5).eps(1e-3, 1e-2)),
+        "adafactor_decay" => Optimizer::new(Adafactor::new(0.003).decay(0.1).limit(1.5).eps(0.3, 1.5)),
         "adafactor_optax" => {
             let rule = Adafactor::new(0.01).added_eps(1e-30).constant_rate().smallest_factored(3);
             Optimizer::new(rule.momentum(0.9))
@@ -96,7 +96,7 @@ fn rule(name: &str) -> Optimizer<f64> {
         "shampoo" => Optimizer::new(Shampoo::new(0.05)),
         "shampoo_every" => Optimizer::new(Shampoo::new(0.05).eps(1e-2).every(3)),
         "soap" => Optimizer::new(Soap::new(0.01)),
-        "soap_every" => Optimizer::new(Soap::new(0.01).betas(0.9, 0.98).eps(1e-4).every(3).decay(0.1)),
+        "soap_every" => Optimizer::new(Soap::new(0.03).betas(0.9, 0.98).eps(1e-4).every(3).decay(0.1)),
         "clip_norm_sgd" => Optimizer::new((ClipGlobalNorm::new(1.0), Sgd::new(0.02))),
         "clip_norm_adamw" => Optimizer::new((ClipGlobalNorm::new(1.0), AdamW::new(0.02))),
         "clip_value_sgd" => Optimizer::new((ClipValue::new(0.5), Sgd::new(0.02))),
@@ -106,6 +106,10 @@ fn rule(name: &str) -> Optimizer<f64> {
 
 fn bowl(x: &[f64]) -> Vec<f64> {
     [1.0, 4.0, 0.5, 2.0].iter().zip(x).map(|(curvature, x)| curvature * (x - 1.0)).collect()
+}
+
+fn wide_bowl(x: &[f64]) -> Vec<f64> {
+    x.iter().enumerate().map(|(k, x)| (1 + (5 * k) % 9) as f64 / 2.0 * (x - 0.5)).collect()
 }
 
 fn valley(x: &[f64]) -> Vec<f64> {
@@ -163,6 +167,7 @@ impl Problem {
             "valley" => Self { gradient: valley, shapes: &[&[2], &[2]], start: valley_start },
             "square_bowl" => Self { gradient: bowl, shapes: &[&[2, 2]], start: bowl_start },
             "square_valley" => Self { gradient: valley, shapes: &[&[2, 2]], start: valley_start },
+            "wide_bowl" => Self { gradient: wide_bowl, shapes: &[&[3, 3]], start: ramp(9, 6).collect() },
             "network" => Self {
                 gradient: network,
                 shapes: &[&[4, 3], &[4], &[2, 4], &[2]],
@@ -238,4 +243,4 @@ fn every_rule_follows_its_reference() -> Result<(), StepError> {
 }
 
 /// Those of `trajectories.py`: rules times problems.
-const CASES: usize = 223;
+const CASES: usize = 230;

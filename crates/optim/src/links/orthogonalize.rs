@@ -11,7 +11,7 @@
 
 use gradus_graph::{Param, Real};
 
-use crate::matrix::{Matrix, multiply, parts, workspace};
+use crate::matrix::{Matrix, is_matrix, multiply, parts, workspace};
 use crate::survey::sum_of_squares;
 use crate::{Step, TensorLink, Whole};
 
@@ -94,7 +94,7 @@ impl Orthogonalize {
 
 impl TensorLink for Orthogonalize {
     fn applies_to(&self, param: &Param) -> bool {
-        param.shape().rank() == 2
+        is_matrix(param)
     }
 
     fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {

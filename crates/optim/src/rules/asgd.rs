@@ -8,9 +8,9 @@
 //! Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Bottou: Large-scale machine learning
 //! with stochastic gradient descent, 2010.
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::Real;
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Average, Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// ASGD: descent with a falling rate, and the average of its path.
 ///
@@ -61,7 +61,8 @@ impl Asgd {
 
 impl Part for Asgd {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        chain.then(self.slow).learning_rate(self.learning_rate).then(AverageAfter { start: self.start });
+        // PyTorch's average leaves out the first point after t₀.
+        chain.then(self.slow).learning_rate(self.learning_rate).then(Average::swa(self.start + 2, 1));
     }
 }
 
@@ -77,38 +78,6 @@ impl Link for SlowDown {
         let fall = 1.0 + self.decay * step.learning_rate * (step.number - 1) as f64;
         let (decay, factor) = (T::of(self.decay), T::of(fall.powf(-self.power)));
         move |block| block.each(|parameter, update, []| factor * (update + decay * parameter))
-    }
-}
-
-/// The average of the points after a step.
-#[derive(Clone, Debug)]
-struct AverageAfter {
-    start: u64,
-}
-
-impl Link for AverageAfter {
-    fn state(&self) -> &[&'static str] {
-        &["average"]
-    }
-
-    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        parameter.clone()
-    }
-
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let counted = (step.number - 1).saturating_sub(self.start).max(1);
-        let share = T::of(1.0 / counted as f64);
-        move |block| {
-            block.each(|parameter, update, [average]| {
-                let moved = parameter - update;
-                *average = if counted == 1 { moved } else { *average + (moved - *average) * share };
-                update
-            })
-        }
-    }
-
-    fn averaged<T: Real>(&self, _step: &Step, _parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
-        Some(state[0].clone())
     }
 }
 

@@ -12,10 +12,11 @@
 //! Jordan et al.: Muon: an optimizer for hidden layers in neural networks, 2024; Liu et al.: Muon is scalable for LLM
 //! training, 2025.
 
-use gradus_graph::{Param, Real};
+use gradus_graph::Real;
 
 use super::adam::ScaleByMoments;
 use super::{decay_rate, end};
+use crate::matrix::is_matrix;
 use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RunningMean, Schedule};
 
 /// Muon: steps for matrices whose singular values are all about one.
@@ -114,11 +115,6 @@ impl Part for Muon {
         chain.then(self.orthogonal).only(|param| !is_matrix(param), self.moments);
         end(chain, self.decay, self.learning_rate);
     }
-}
-
-/// Whether the parameter is one for a rule of matrices.
-pub(super) fn is_matrix(param: &Param) -> bool {
-    param.shape().rank() == 2
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@
 use gradus_graph::{Param, Real, Tensor};
 
 use super::adagrad::ScaleBySum;
-use super::muon::is_matrix;
-use crate::matrix::{Matrix, identity, inverse_root, multiply, parts, workspace};
+use crate::matrix::{Matrix, identity, inverse_root, is_matrix, multiply, parts, workspace};
 use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
 
 /// Shampoo: Adagrad for rows and columns, with all of their correlations.

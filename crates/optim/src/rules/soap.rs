@@ -15,9 +15,8 @@
 use gradus_graph::{Param, Real, Tensor};
 
 use super::adam::ScaleByMoments;
-use super::muon::is_matrix;
 use super::{decay_rate, end};
-use crate::matrix::{Matrix, dot, eigenbasis, multiply, orthonormalize, parts, workspace};
+use crate::matrix::{Matrix, dot, eigenbasis, is_matrix, multiply, orthonormalize, parts, workspace};
 use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
 
 /// SOAP: Adam along the directions in which the gradients of a matrix vary independently.
