@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use gradus_graph::kernel::simd::{Loop, vectorized};
 use gradus_graph::{Param, Params, Tensor};
-use gradus_optim::{Adam, AdamW, NonFinite, Optimizer, Part, Sgd};
+use gradus_optim::{Adam, AdamW, Lion, NonFinite, Optimizer, Part, Sgd};
 
 use crate::allocations;
 use crate::table::Table;
@@ -28,6 +28,7 @@ pub(crate) fn run() -> Table {
                 case.measure(&mut table, "momentum", 1, Sgd::new(1e-3).momentum(0.9));
                 case.measure(&mut table, "Adam", 2, Adam::new(1e-3));
                 case.measure(&mut table, "AdamW", 2, AdamW::new(1e-3));
+                case.measure(&mut table, "Lion", 1, Lion::new(1e-4));
             });
         }
     }

@@ -25,11 +25,11 @@ use crate::survey::sum_of_squares;
 ///
 /// let gradient = slope(&params);
 /// sam.perturb(&mut params, [(&x, &gradient)])?;
-/// assert_eq!(params.get(&x).data(), [1.5]);
+/// params.get(&x).assert_close(&Tensor::from([1.5]), 1e-12, 0.0);
 /// let gradient = slope(&params);
 /// sam.restore(&mut params);
 /// sgd.step(&mut params, [(&x, &gradient)])?;
-/// assert_eq!(params.get(&x).data(), [0.25]); // 1 − 0.25·(2·1.5)
+/// params.get(&x).assert_close(&Tensor::from([0.25]), 1e-12, 0.0); // 1 − 0.25·(2·1.5)
 /// # Ok::<(), gradus_optim::StepError>(())
 /// ```
 #[derive(Debug)]
