@@ -3,6 +3,7 @@
 //!
 //!     gradus-bench check [--json FILE]      the gradient checker on many samples, random graphs and models
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
+//!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
 //!     gradus-bench steps [--json FILE]      training steps on one thread
 //!
@@ -10,6 +11,7 @@
 
 mod allocations;
 mod check;
+mod optim;
 mod scale;
 mod steps;
 mod table;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench check|mutants|scale|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench check|mutants|optim|scale|steps [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let (table, right) = match command {
         "check" => check::run(),
         "mutants" => check::run_mutants(),
+        "optim" => (optim::run(), true),
         "scale" => (scale::run(), true),
         "steps" => (steps::run(), true),
         _ => return fail(USAGE),

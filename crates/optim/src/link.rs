@@ -3,6 +3,11 @@
 use gradus_graph::{Param, Real, Tensor};
 
 use crate::block::Block;
+use crate::survey::sum_of_squares;
+use crate::whole::Whole;
+
+/// A few numbers beside the tensors: what a link measures, or what it keeps.
+pub type Numbers = [f64; 4];
 
 /// What a link may know about the step that is being taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,8 +17,12 @@ pub struct Step {
     pub number: u64,
     /// The learning rate of this step.
     pub learning_rate: f64,
+    /// A number made of the parameter's name: what tells its random numbers from those of other parameters.
+    pub stream: u64,
     /// What [`Link::measure`] found; zeros for a link that measures nothing.
-    pub measured: [f64; 2],
+    pub measured: Numbers,
+    /// The link's own numbers as they stand: see [`Link::numbers`].
+    pub numbers: Numbers,
 }
 
 /// What the sums of a measuring link run over.
@@ -32,7 +41,9 @@ pub enum Over {
 /// What is left at the end is multiplied by the learning rate and subtracted from the parameter.
 ///
 /// A link names the tensors of state that it keeps for each parameter. A link that needs to know something about whole
-/// tensors before it can begin (a norm, say) declares what it [`measures`](Link::measures).
+/// tensors before it can begin (a norm, say) declares what it [`measures`](Link::measures); what it then concludes, and
+/// all else that it remembers outside the tensors, are its [`numbers`](Link::numbers). One that needs whole tensors at
+/// once, as matrices say, is a [`TensorLink`].
 ///
 /// # Example
 /// ```
@@ -79,6 +90,17 @@ pub trait Link: Send + Sync + 'static {
         Tensor::zeros(parameter.shape())
     }
 
+    /// The names of the numbers that the link keeps, four at most: for each parameter, or for all together if it
+    /// measures over all.
+    fn numbers(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// The first value of the number of that place in [`numbers`](Link::numbers); zero unless stated.
+    fn initial_number(&self, _place: usize) -> f64 {
+        0.0
+    }
+
     /// Whether the link does anything to this parameter.
     fn applies_to(&self, _param: &Param) -> bool {
         true
@@ -91,26 +113,141 @@ pub trait Link: Send + Sync + 'static {
     }
 
     /// What one block adds to the sums that the link finds in [`Step::measured`]; unless stated, the sum of squares of
-    /// the update as it arrives at the link. The order of the additions does not depend on the number of threads.
-    fn measure<T: Real>(&self, _parameter: &[T], update: &[T]) -> [f64; 2] {
-        [crate::survey::sum_of_squares(update), 0.0]
+    /// the update as it arrives at the link. `state` are the link's own tensors, as the last step left them. The order
+    /// of the additions does not depend on the number of threads.
+    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+        [sum_of_squares(update), 0.0, 0.0, 0.0]
+    }
+
+    /// Brings the link's numbers up to this step, once it is known what was measured and before the link runs. Numbers
+    /// that belong to all parameters are brought up once a step, the others with each parameter.
+    fn settle(&self, _step: &Step, _numbers: &mut Numbers) {}
+
+    /// Takes notice that a gradient was not finite; `true` if the step is then to be skipped whatever
+    /// [`NonFinite`](crate::NonFinite) says. The numbers are those of a link that measures over all.
+    fn refused(&self, _numbers: &mut Numbers) -> bool {
+        false
     }
 
     /// The transformation of a block at this step. Numbers that depend on the step are computed here, once a
     /// parameter; the closure runs once a block.
     fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync;
+
+    /// Takes notice of what was observed beside the gradient ([`Optimizer::observe`](crate::Optimizer::observe)): an
+    /// estimate of the curvature, say.
+    fn observe<T: Real>(&self, _observed: &[T], _state: &mut [Tensor<T>]) {}
+
+    /// Where the parameter is best evaluated, if that is not where it is trained: at an average of its past values,
+    /// say, which the state holds.
+    fn averaged<T: Real>(&self, _step: &Step, _parameter: &Tensor<T>, _state: &[Tensor<T>]) -> Option<Tensor<T>> {
+        None
+    }
+
+    /// Whether the link is a [`TensorLink`].
+    #[doc(hidden)]
+    fn sees_whole(&self) -> bool {
+        false
+    }
+
+    /// What a [`TensorLink`] does, in place of [`at`](Link::at).
+    #[doc(hidden)]
+    fn transform_whole<T: Real>(&self, _step: &Step, _tensor: Whole<'_, T>) {}
+}
+
+/// A transformation of the update that needs a whole tensor at once: a matrix to multiply, say.
+///
+/// It is a [`Link`] with state of any shape. The chain is cut into passes over memory before and after it.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Real, Tensor};
+/// use gradus_optim::{LearningRate, Optimizer, Step, TensorLink, Whole};
+///
+/// /// Subtracts from each row of a matrix its mean.
+/// #[derive(Clone)]
+/// struct CentreRows;
+///
+/// impl TensorLink for CentreRows {
+///     fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
+///         let &[_, columns] = tensor.shape.sizes() else { return };
+///         for row in tensor.update.chunks_mut(columns) {
+///             let mean = row.iter().fold(T::zero(), |sum, &x| sum + x) / T::of(columns as f64);
+///             row.iter_mut().for_each(|x| *x -= mean);
+///         }
+///     }
+/// }
+///
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from_rows([[0.0, 0.0]]));
+/// let mut rule = Optimizer::new((CentreRows, LearningRate::new(1.0)));
+/// rule.step(&mut params, [(&x, &Tensor::from_rows([[1.0, 4.0]]))]).unwrap();
+/// assert_eq!(params.get(&x).data(), [1.5, -1.5]);
+/// ```
+pub trait TensorLink: Send + Sync + 'static {
+    /// The names of the tensors that the link keeps for each parameter.
+    fn state(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// The first value, and the shape, of the tensor of that number in [`state`](TensorLink::state); zeros of the
+    /// parameter's shape unless stated.
+    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        Tensor::zeros(parameter.shape())
+    }
+
+    /// Whether the link does anything to this parameter.
+    fn applies_to(&self, _param: &Param) -> bool {
+        true
+    }
+
+    /// Transforms the update of one tensor at this step. The result may not depend on the number of threads.
+    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>);
+}
+
+impl<L: TensorLink> Link for L {
+    fn state(&self) -> &[&'static str] {
+        TensorLink::state(self)
+    }
+
+    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        TensorLink::initial(self, slot, parameter)
+    }
+
+    fn applies_to(&self, param: &Param) -> bool {
+        TensorLink::applies_to(self, param)
+    }
+
+    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        |_| {}
+    }
+
+    fn sees_whole(&self) -> bool {
+        true
+    }
+
+    fn transform_whole<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+        self.transform(step, tensor);
+    }
 }
 
 /// The change that a chain, or the first links of one, makes to a block.
 pub(crate) type Change<'a, T> = &'a (dyn Fn(&mut Block<'_, T>) + Sync + 'a);
 
-/// A link of any type, in one precision.
+/// A link of any type, in one precision; the methods are [`Link`]'s.
 pub(crate) trait AnyLink<T>: Send + Sync {
     fn state(&self) -> &[&'static str];
     fn initial(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T>;
+    fn numbers(&self) -> &[&'static str];
+    fn initial_number(&self, place: usize) -> f64;
     fn applies_to(&self, param: &Param) -> bool;
     fn measures(&self) -> Option<Over>;
-    fn measure(&self, parameter: &[T], update: &[T]) -> [f64; 2];
+    fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers;
+    fn settle(&self, step: &Step, numbers: &mut Numbers);
+    fn refused(&self, numbers: &mut Numbers) -> bool;
+    fn observe(&self, observed: &[T], state: &mut [Tensor<T>]);
+    fn averaged(&self, step: &Step, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>>;
+    fn sees_whole(&self) -> bool;
+    fn transform_whole(&self, step: &Step, tensor: Whole<'_, T>);
 
     /// Hands on the change that makes `before` and then this link's own, whose state begins at slot `first`. The
     /// changes nest on the stack: preparing a chain allocates nothing.
@@ -126,6 +263,14 @@ impl<T: Real, L: Link> AnyLink<T> for L {
         Link::initial(self, slot, parameter)
     }
 
+    fn numbers(&self) -> &[&'static str] {
+        Link::numbers(self)
+    }
+
+    fn initial_number(&self, place: usize) -> f64 {
+        Link::initial_number(self, place)
+    }
+
     fn applies_to(&self, param: &Param) -> bool {
         Link::applies_to(self, param)
     }
@@ -134,8 +279,32 @@ impl<T: Real, L: Link> AnyLink<T> for L {
         Link::measures(self)
     }
 
-    fn measure(&self, parameter: &[T], update: &[T]) -> [f64; 2] {
-        Link::measure(self, parameter, update)
+    fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+        Link::measure(self, step, parameter, update, state)
+    }
+
+    fn settle(&self, step: &Step, numbers: &mut Numbers) {
+        Link::settle(self, step, numbers);
+    }
+
+    fn refused(&self, numbers: &mut Numbers) -> bool {
+        Link::refused(self, numbers)
+    }
+
+    fn observe(&self, observed: &[T], state: &mut [Tensor<T>]) {
+        Link::observe(self, observed, state);
+    }
+
+    fn averaged(&self, step: &Step, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
+        Link::averaged(self, step, parameter, state)
+    }
+
+    fn sees_whole(&self) -> bool {
+        Link::sees_whole(self)
+    }
+
+    fn transform_whole(&self, step: &Step, tensor: Whole<'_, T>) {
+        Link::transform_whole(self, step, tensor);
     }
 
     fn follow(&self, step: &Step, first: usize, before: Change<'_, T>, hand_on: &mut dyn FnMut(Change<'_, T>)) {

@@ -5,8 +5,10 @@
 
 use gradus_graph::Real;
 
+use smallvec::SmallVec;
+
 use crate::block::{Block, Slots};
-use crate::link::{AnyLink, Change};
+use crate::link::{AnyLink, Change, Numbers, Step};
 use crate::survey;
 
 /// The number of elements in a block of a chain of several links: their update stays in the nearest cache beside the
@@ -29,8 +31,30 @@ pub(crate) fn is_large(len: usize) -> bool {
 }
 
 /// Adds the sums of two parts.
-pub(crate) fn add(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
-    [a[0] + b[0], a[1] + b[1]]
+pub(crate) fn add(a: Numbers, b: Numbers) -> Numbers {
+    std::array::from_fn(|i| a[i] + b[i])
+}
+
+/// A link that measures, at a step.
+pub(crate) struct Measure<'a, T> {
+    pub(crate) link: &'a dyn AnyLink<T>,
+    pub(crate) step: Step,
+}
+
+impl<T> Clone for Measure<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Measure<'_, T> {}
+
+/// The state of the link that measures, to read.
+pub(crate) type Watched<'a, T> = SmallVec<[&'a [T]; 4]>;
+
+/// The elements of that range in each slice.
+fn cut<'a, T>(watched: &[&'a [T]], range: &std::ops::Range<usize>) -> Watched<'a, T> {
+    watched.iter().map(|slot| &slot[range.clone()]).collect()
 }
 
 /// Where an update comes from or goes to.
@@ -52,16 +76,19 @@ pub(crate) struct Pass<'a, T> {
     /// The factor of the update when it goes off the parameter.
     pub(crate) scale: T,
     /// The link that needs sums over the update at the end of this pass.
-    pub(crate) measure: Option<&'a dyn AnyLink<T>>,
+    pub(crate) measure: Option<Measure<'a, T>>,
     pub(crate) threads: bool,
 }
 
 /// The slices that a pass works on, all of one length; `waiting` may be empty if no pass uses it.
 pub(crate) struct Work<'a, T> {
     pub(crate) parameter: &'a mut [T],
+    /// The place of the first element in its tensor.
+    pub(crate) start: usize,
     pub(crate) gradient: &'a [T],
     pub(crate) waiting: &'a mut [T],
     pub(crate) slots: Slots<'a, T>,
+    pub(crate) watched: Watched<'a, T>,
 }
 
 impl<'a, T: Real> Work<'a, T> {
@@ -70,16 +97,24 @@ impl<'a, T: Real> Work<'a, T> {
         let (gradient, gradient_rest) = self.gradient.split_at(at);
         let (waiting, waiting_rest) = self.waiting.split_at_mut(at.min(self.waiting.len()));
         let (slots, slots_rest) = self.slots.into_iter().map(|slot| slot.split_at_mut(at)).unzip();
+        let (watched, watched_rest) = self.watched.into_iter().map(|slot| slot.split_at(at)).unzip();
         (
-            Self { parameter, gradient, waiting, slots },
-            Self { parameter: parameter_rest, gradient: gradient_rest, waiting: waiting_rest, slots: slots_rest },
+            Self { parameter, start: self.start, gradient, waiting, slots, watched },
+            Self {
+                parameter: parameter_rest,
+                start: self.start + at,
+                gradient: gradient_rest,
+                waiting: waiting_rest,
+                slots: slots_rest,
+                watched: watched_rest,
+            },
         )
     }
 }
 
 impl<T: Real> Pass<'_, T> {
     /// Makes the pass and gives the sums of the measuring link.
-    pub(crate) fn run(&self, work: Work<'_, T>) -> [f64; 2] {
+    pub(crate) fn run(&self, work: Work<'_, T>) -> Numbers {
         let len = work.parameter.len();
         if len <= CHUNK {
             return self.run_chunk(work);
@@ -89,9 +124,9 @@ impl<T: Real> Pass<'_, T> {
         add(left, right)
     }
 
-    fn run_chunk(&self, mut work: Work<'_, T>) -> [f64; 2] {
+    fn run_chunk(&self, mut work: Work<'_, T>) -> Numbers {
         let mut buffer = [T::zero(); LONG_BLOCK];
-        let mut sums = [0.0; 2];
+        let mut sums = Numbers::default();
         let len = work.parameter.len();
         let block_len = if self.links > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
         for start in (0..len).step_by(block_len) {
@@ -110,10 +145,11 @@ impl<T: Real> Pass<'_, T> {
             }
             let parameter = &mut work.parameter[range.clone()];
             let scale = (self.to == Place::Outside).then_some(self.scale);
-            let mut block = Block::new(parameter, gradient, update, slots, self.links, scale);
+            let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.links, scale);
             (self.change)(&mut block);
-            if let Some(link) = self.measure {
-                sums = add(sums, link.measure(block.parameter(), block.current()));
+            if let Some(Measure { link, step }) = &self.measure {
+                let watched = cut(&work.watched, &range);
+                sums = add(sums, link.measure(step, block.parameter(), block.current(), &watched));
             }
             match self.to {
                 Place::Outside => block.descend(),
@@ -128,19 +164,25 @@ impl<T: Real> Pass<'_, T> {
 pub(crate) fn look_at<T: Real>(
     gradient: &[T],
     parameter: &[T],
-    link: Option<&dyn AnyLink<T>>,
+    watched: &[&[T]],
+    measure: Option<Measure<'_, T>>,
     threads: bool,
-) -> (bool, [f64; 2]) {
+) -> (bool, Numbers) {
     let len = gradient.len();
     if len > PIECE {
-        let ((a, b), (c, d)) = (gradient.split_at(half(len, PIECE)), parameter.split_at(half(len, PIECE)));
-        let (left, right) = fork(threads, || look_at(a, c, link, threads), || look_at(b, d, link, threads));
+        let at = half(len, PIECE);
+        let ((a, b), (c, d)) = (gradient.split_at(at), parameter.split_at(at));
+        let (e, f) = (cut(watched, &(0..at)), cut(watched, &(at..len)));
+        let look = |gradient, parameter, watched: &[&[T]]| look_at(gradient, parameter, watched, measure, threads);
+        let (left, right) = fork(threads, || look(a, c, &e), || look(b, d, &f));
         return (left.0 && right.0, add(left.1, right.1));
     }
-    let Some(link) = link else { return (survey::all_finite(gradient), [0.0; 2]) };
-    let mut found = (true, [0.0; 2]);
-    for (gradient, parameter) in gradient.chunks(LONG_BLOCK).zip(parameter.chunks(LONG_BLOCK)) {
-        found.1 = add(found.1, link.measure(parameter, gradient));
+    let Some(Measure { link, step }) = measure else { return (survey::all_finite(gradient), Numbers::default()) };
+    let mut found = (true, Numbers::default());
+    for start in (0..len).step_by(LONG_BLOCK) {
+        let range = start..len.min(start + LONG_BLOCK);
+        let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
+        found.1 = add(found.1, link.measure(&step, parameter, gradient, &cut(watched, &range)));
         found.0 &= survey::all_finite(gradient);
     }
     found

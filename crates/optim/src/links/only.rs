@@ -1,12 +1,13 @@
-//! A mask: a link that leaves some parameters out. State: the inner link's, for the parameters that it applies to.
+//! A mask: links that leave some parameters out. State: the inner links', for the parameters that they apply to.
 
 use std::sync::Arc;
 
-use gradus_graph::{Param, Real, Tensor};
+use gradus_graph::Real;
 
-use crate::{Block, Link, Over, Step};
+use crate::{Chain, Part};
 
-/// Applies a link to the parameters whose dotted name satisfies a predicate; the others pass it by.
+/// Applies a link, or a tuple of links, to the parameters whose dotted name satisfies a predicate; the others pass it
+/// by.
 ///
 /// # Example
 /// ```
@@ -22,53 +23,39 @@ use crate::{Block, Link, Over, Step};
 /// assert_eq!(params.get(&list[1]).data(), [1.0]);
 /// ```
 #[derive(Clone)]
-pub struct Only<L> {
+pub struct Only<P> {
     matches: Arc<dyn Fn(&str) -> bool + Send + Sync>,
-    link: L,
+    part: P,
 }
 
-impl<L: Link> Only<L> {
-    /// Applies `link` where the predicate holds.
-    pub fn new(matches: impl Fn(&str) -> bool + Send + Sync + 'static, link: L) -> Self {
-        Self { matches: Arc::new(matches), link }
+impl<P: Part> Only<P> {
+    /// Applies `part` where the predicate holds.
+    pub fn new(matches: impl Fn(&str) -> bool + Send + Sync + 'static, part: P) -> Self {
+        Self { matches: Arc::new(matches), part }
     }
 }
 
-impl<L: Link> Link for Only<L> {
-    fn state(&self) -> &[&'static str] {
-        self.link.state()
-    }
-
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        self.link.initial(slot, parameter)
-    }
-
-    fn applies_to(&self, param: &Param) -> bool {
-        (self.matches)(param.name()) && self.link.applies_to(param)
-    }
-
-    fn measures(&self) -> Option<Over> {
-        self.link.measures()
-    }
-
-    fn measure<T: Real>(&self, parameter: &[T], update: &[T]) -> [f64; 2] {
-        self.link.measure(parameter, update)
-    }
-
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        self.link.at(step)
+impl<P: Part> Part for Only<P> {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.only(move |param| (self.matches)(param.name()), self.part);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClipGlobalNorm, Momentum, Sgd, battery};
+    use crate::{ClipGlobalNorm, ClipValue, Momentum, Optimizer, Sgd, battery};
 
     #[test]
     fn battery() {
-        let momentum = Only::new(|name| name == "x", Momentum::new(0.5));
+        let momentum = Only::new(|name| name == "x", (Momentum::new(0.5), ClipValue::new(1e3)));
         let clip = Only::new(|name| name != "x", ClipGlobalNorm::new(1.0));
         battery::check((momentum, clip, Sgd::new(0.0005)));
+    }
+
+    #[test]
+    #[should_panic(expected = "a mask holds links")]
+    fn a_mask_around_a_rule_is_refused() {
+        let _ = Optimizer::<f64>::new(Only::new(|name| name == "x", Sgd::new(0.1)));
     }
 }
