@@ -93,11 +93,12 @@ impl<T: Copy> Memory<T> {
     /// # Safety
     /// The slot is bound, what it is bound to is alive, and no slice that [`Memory::write`] gave over these elements is.
     pub(super) unsafe fn read(&self, slot: SlotId, from: usize, count: usize) -> &[T] {
-        assert!(from + count <= self.len(slot));
-        let Start(start) = self.starts[slot as usize];
+        // A view without elements may begin anywhere, also beyond a value that has none.
         if count == 0 {
             return &[];
         }
+        assert!(from + count <= self.len(slot));
+        let Start(start) = self.starts[slot as usize];
         // SAFETY: within the slot by the assertion; alive and unwritten by the caller's promise.
         unsafe { std::slice::from_raw_parts(start.add(from), count) }
     }
@@ -109,11 +110,11 @@ impl<T: Copy> Memory<T> {
     /// elements is.
     #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn write(&self, slot: SlotId, from: usize, count: usize) -> &mut [T] {
-        assert!(from + count <= self.len(slot));
-        let Start(start) = self.starts[slot as usize];
         if count == 0 {
             return &mut [];
         }
+        assert!(from + count <= self.len(slot));
+        let Start(start) = self.starts[slot as usize];
         // SAFETY: within the slot by the assertion; alive and not aliased by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(start.add(from), count) }
     }

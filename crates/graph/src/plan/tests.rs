@@ -105,6 +105,15 @@ fn an_output_that_the_caller_keeps_is_not_overwritten() {
 }
 
 #[test]
+fn a_view_of_nothing_may_begin_beyond_it() {
+    let graph = Graph::new();
+    let x = graph.input("x", [0, 3]);
+    let mut session = Plan::new(&graph, &[x.slice(1, 2, 3).cumsum(1)]).unwrap().session::<f64>();
+    let outputs = session.run(&Params::new(0), &Feed::new().with("x", &Tensor::zeros([0, 3])));
+    assert_eq!(outputs.unwrap().real(0).shape().sizes(), [0, 1]);
+}
+
+#[test]
 fn equal_work_is_done_once_and_constants_before_the_first_run() {
     let graph = Graph::new();
     let x = graph.input("x", [64]);
