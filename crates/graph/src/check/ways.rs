@@ -455,7 +455,9 @@ impl Examination<'_, '_> {
             *side = with.dot(&product);
         }
         let [left, right] = sides;
-        let allowed = 1e-11 * (left.weight + right.weight);
+        // Where terms inside cancel, as those of a softmax under equal shifts, both sides are rounding alone.
+        let rounding = 64.0 * f64::EPSILON * self.machine.scalar(0)?.weight;
+        let allowed = 1e-11 * (left.weight + right.weight) + rounding;
         let agree = (left.value - right.value).abs() <= allowed || left.value.is_nan();
         let numbers = [left.value, right.value, allowed];
         let outcome = if agree {
