@@ -219,13 +219,12 @@ mod tests {
     use super::*;
 
     /// Searches along a function given with its slope; gives the end and the number of probes.
-    fn along(curvature: f64, first: f64, phi: impl Fn(f64) -> [f64; 2]) -> (Found, usize) {
+    fn along(search: LineSearch, first: f64, phi: impl Fn(f64) -> [f64; 2]) -> (Found, usize) {
         let sample = |at: f64| {
             let [value, slope] = phi(at);
             Sample { at, value, slope }
         };
         let mut probes = 0;
-        let search = LineSearch { decrease: 1e-3, curvature };
         let found = search.search::<()>(sample(0.0), first, 0.0, |at| {
             probes += 1;
             Ok(Some(sample(at)))
@@ -234,13 +233,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn meets_both_conditions(found: Found, curvature: f64, phi: impl Fn(f64) -> [f64; 2]) {
+    fn meets_both_conditions(found: Found, search: LineSearch, phi: impl Fn(f64) -> [f64; 2]) {
         let Found::Step(at) = found else { panic!("{found:?}") };
         let ([value0, slope0], [value, slope]) = (phi(0.0), phi(at));
-        assert!(value <= value0 + 1e-3 * at * slope0 && slope.abs() <= curvature * slope0.abs(), "at {at}");
+        let enough = value <= value0 + search.decrease * at * slope0;
+        assert!(enough && slope.abs() <= search.curvature * slope0.abs(), "at {at}");
     }
 
-    /// The first three functions of Moré and Thuente, from lengths that are off by powers of ten.
+    /// The first three functions of Moré and Thuente, with the numbers of probes in their tables I to III.
     #[test]
     fn the_functions_of_the_paper() {
         let first = |a: f64| [-a / (a * a + 2.0), (a * a - 2.0) / (a * a + 2.0).powi(2)];
@@ -256,30 +256,37 @@ mod tests {
             let swing = 2.0 * 0.99 / (39.0 * std::f64::consts::PI);
             [near[0] + swing * (wave * a).sin(), near[1] + 0.99 * (wave * a).cos()]
         };
-        for start in [1e-3, 1e-1, 1e1, 1e3] {
-            for (curvature, phi) in [(0.1, &first as &dyn Fn(f64) -> [f64; 2]), (0.1, &second), (0.1, &third)] {
-                let (found, probes) = along(curvature, start, phi);
-                meets_both_conditions(found, curvature, phi);
-                assert!(probes <= 12, "{probes} probes from {start}");
-            }
+        type Phi<'a> = &'a dyn Fn(f64) -> [f64; 2];
+        let tables: [(f64, Phi<'_>, [usize; 4]); 3] =
+            [(1e-3, &first, [6, 3, 1, 4]), (0.1, &second, [12, 8, 8, 11]), (0.1, &third, [12, 12, 10, 13])];
+        for (decrease, phi, table) in tables {
+            let search = LineSearch { decrease, curvature: 0.1 };
+            let probes = [1e-3, 1e-1, 1e1, 1e3].map(|start| {
+                let (found, probes) = along(search, start, phi);
+                meets_both_conditions(found, search, phi);
+                probes
+            });
+            assert_eq!(probes, table);
         }
     }
+
+    const SEARCH: LineSearch = LineSearch { decrease: 1e-3, curvature: 0.1 };
 
     #[test]
     fn a_wall_is_not_crossed() {
         // −√(1 − α) − 2α + 2α²: NaN beyond 1.
         let phi = |a: f64| [-(1.0 - a).sqrt() - 2.0 * a + 2.0 * a * a, 0.5 / (1.0 - a).sqrt() - 2.0 + 4.0 * a];
-        let (found, _) = along(0.1, 1e6, phi);
-        meets_both_conditions(found, 0.1, phi);
+        let (found, _) = along(SEARCH, 1e6, phi);
+        meets_both_conditions(found, SEARCH, phi);
         // Falls right up to the wall.
         let phi = |a: f64| if a < 1.0 { [-a, -1.0] } else { [f64::NAN; 2] };
-        let (found, _) = along(0.1, 3.0, phi);
+        let (found, _) = along(SEARCH, 3.0, phi);
         assert!(matches!(found, Found::Best(at) if at > 0.5 && at < 1.0), "{found:?}");
     }
 
     #[test]
     fn a_slope_that_lies_finds_nothing() {
-        let (found, probes) = along(0.9, 1.0, |a| [a, -1.0]);
+        let (found, probes) = along(SEARCH, 1.0, |a| [a, -1.0]);
         assert!(found == Found::Best(0.0) && probes <= EVALUATIONS, "{found:?} after {probes}");
     }
 }
