@@ -3,8 +3,10 @@
 //!
 //!     gradus-bench scale [--json FILE]    time per node of a long chain, by phase and length
 //!     gradus-bench steps [--json FILE]    training steps on one thread
+//!     gradus-bench minima [--json FILE]   minimisers on the problems of Moré, Garbow and Hillstrom
 
 mod allocations;
+mod minima;
 mod scale;
 mod steps;
 mod table;
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench scale|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench scale|steps|minima [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let table = match command {
         "scale" => scale::run(),
         "steps" => steps::run(),
+        "minima" => minima::run(),
         _ => return fail(USAGE),
     };
     println!("{table}");

@@ -35,6 +35,7 @@ mod moved;
 mod optimizer;
 mod rules;
 mod schedule;
+pub mod search;
 mod state;
 mod survey;
 mod walk;

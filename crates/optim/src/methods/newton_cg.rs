@@ -1,6 +1,6 @@
 //! Newton's method by conjugate gradients: each step minimises `gᵀp + ½pᵀHp` within a trust region, with the Hessian `H`
 //! in products alone. Where conjugate gradients meet a direction of curvature not above zero, the step follows it to the
-//! edge of the region. The inner loop stops at `min(½, √‖g‖)·‖g‖`, so that the method converges superlinearly.
+//! edge of the region. The inner loop stops at `min(0.01, √‖g‖)·‖g‖`, so that the method converges superlinearly.
 //!
 //! State: the radius of the region.
 //!

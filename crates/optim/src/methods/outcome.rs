@@ -40,8 +40,8 @@ pub enum Reason {
     Precision,
     /// The evaluations were used up.
     Budget,
-    /// No step along the direction lowers the value, though its slope promises it: the derivatives are wrong, or the
-    /// function has a kink.
+    /// No step along the direction lowers the value, though its slope promises it: the derivatives are wrong, the
+    /// function has a kink, or it cancels so many digits that rounding hides what is left to gain.
     LineSearch,
     /// The value or a derivative is not finite where the method started.
     NonFinite,

@@ -37,7 +37,8 @@ pub(super) struct Run<'a, T> {
     pub(super) derivatives: usize,
     pub(super) products: usize,
     trace: Vec<Iterate>,
-    /// The smallest gradient so far, and the steps since something was gained.
+    /// The lowest value and the smallest gradient so far, and the steps since something was gained.
+    lowest: f64,
     smallest: f64,
     idle: usize,
 }
@@ -48,21 +49,10 @@ impl<'a, T: Real> Run<'a, T> {
         let flat = Flat::new(params);
         let x = flat.read(params);
         let point = Point { gradient: vec![0.0; x.len()], x, value: f64::NAN };
-        let (trace, smallest) = (Vec::new(), f64::INFINITY);
         let trial = point.clone();
-        Self {
-            params,
-            flat,
-            limits,
-            point,
-            trial,
-            evaluations: 0,
-            derivatives: 0,
-            products: 0,
-            trace,
-            smallest,
-            idle: 0,
-        }
+        let (evaluations, derivatives, products) = (0, 0, 0);
+        let (trace, lowest, smallest, idle) = (Vec::new(), f64::INFINITY, f64::INFINITY, 0);
+        Self { params, flat, limits, point, trial, evaluations, derivatives, products, trace, lowest, smallest, idle }
     }
 
     /// The spacing of numbers near 1 in the store's precision.
@@ -102,7 +92,7 @@ impl<'a, T: Real> Run<'a, T> {
             return Some(Reason::NonFinite);
         }
         self.point.clone_from(&self.trial);
-        self.smallest = max_norm(&self.point.gradient);
+        (self.lowest, self.smallest) = (self.point.value, max_norm(&self.point.gradient));
         self.record(0.0);
         (self.smallest <= self.limits.gradient).then_some(Reason::Gradient)
     }
@@ -114,9 +104,9 @@ impl<'a, T: Real> Run<'a, T> {
         let difference: Vec<f64> = after.x.iter().zip(&before.x).map(|(a, b)| a - b).collect();
         let (step, gradient) = (norm(&difference), max_norm(&after.gradient));
         let gain = before.value - after.value;
-        let gained = gain > T::EPS * before.value.abs() || gradient < 0.5 * self.smallest;
+        let gained = self.lowest - after.value > T::EPS * self.lowest.abs() || gradient < 0.5 * self.smallest;
         self.idle = if gained { 0 } else { self.idle + 1 };
-        self.smallest = self.smallest.min(gradient);
+        (self.lowest, self.smallest) = (self.lowest.min(after.value), self.smallest.min(gradient));
         let length = norm(&after.x);
         let (short, low) = (step <= self.limits.step * length, gain <= self.limits.value * before.value.abs());
         self.record(step);
