@@ -4,10 +4,12 @@
 //!     gradus-bench scale [--json FILE]    time per node of a long chain, by phase and length
 //!     gradus-bench steps [--json FILE]    training steps on one thread
 //!     gradus-bench minima [--json FILE]   minimisers on the problems of Moré, Garbow and Hillstrom
+//!     gradus-bench search [--json FILE]   searches without gradients on standard functions
 
 mod allocations;
 mod minima;
 mod scale;
+mod search;
 mod steps;
 mod table;
 
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench scale|steps|minima [--json FILE]";
+const USAGE: &str = "usage: gradus-bench scale|steps|minima|search [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "scale" => scale::run(),
         "steps" => steps::run(),
         "minima" => minima::run(),
+        "search" => search::run(),
         _ => return fail(USAGE),
     };
     println!("{table}");

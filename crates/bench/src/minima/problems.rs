@@ -239,6 +239,7 @@ fn of_any_size() -> Vec<Problem> {
             let before = (1..=5).map(|by| shifted(y, by)).fold(shifted(y, -1), |sum, next| sum + next);
             x * (2.0 + 5.0 * x.square()) + 1.0 - before
         })
+        .others(&[(2.680_22, "a local minimum of 2.68022 that the paper does not list")])
         .far(),
         problem("32 Linear, full rank, n = 5, m = 10", [1.0; 5], 5.0, |x| {
             let mean = 2.0 / 10.0 * x.sum_keep(0) + 1.0;

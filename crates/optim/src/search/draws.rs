@@ -17,20 +17,25 @@ use gradus_graph::kernel::random::Stream;
 pub struct Draws {
     stream: Stream,
     next: usize,
+    /// The last two uniform numbers, which the generator makes at once, and their place.
+    pair: [f64; 2],
+    place: usize,
 }
 
 impl Draws {
     /// The sequence of a seed, a generation and a number within it.
     pub fn new(seed: u64, generation: u64, number: u32) -> Self {
-        Self { stream: Stream { seed, step: generation, stream: number }, next: 0 }
+        Self { stream: Stream { seed, step: generation, stream: number }, next: 0, pair: [0.0; 2], place: usize::MAX }
     }
 
     /// A number in [0, 1).
     pub fn uniform(&mut self) -> f64 {
-        let mut out = [0.0];
-        self.stream.uniform(self.next, &mut out);
+        if self.place != self.next / 2 {
+            self.place = self.next / 2;
+            self.stream.uniform(2 * self.place, &mut self.pair);
+        }
         self.next += 1;
-        out[0]
+        self.pair[(self.next - 1) % 2]
     }
 
     /// A number from the normal distribution with mean 0 and standard deviation 1.
@@ -76,5 +81,30 @@ impl Draws {
             }
         }
         chosen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_drawn_twice() {
+        let (mut mixed, mut uniform, mut normal) = (Draws::new(3, 1, 4), Draws::new(3, 1, 4), Draws::new(3, 1, 4));
+        let (uniforms, normals): (Vec<f64>, Vec<f64>) =
+            ((0..8).map(|_| uniform.uniform()).collect(), normal.normals(8));
+        assert_eq!(mixed.uniform(), uniforms[0]);
+        assert_eq!(mixed.normal(), normals[1]);
+        assert_eq!(mixed.normals(2), normals[2..4]);
+        assert_eq!([mixed.uniform(), mixed.uniform()], uniforms[4..6]);
+        assert_eq!(mixed.normal(), normals[6]);
+    }
+
+    #[test]
+    fn distinct_numbers_are_distinct() {
+        for number in 0..100 {
+            let [a, b, c] = Draws::new(0, 0, number).distinct(4, 2);
+            assert_eq!([a, b, c].iter().map(|k| 1 << k).sum::<usize>(), 0b1011);
+        }
     }
 }

@@ -48,7 +48,7 @@ impl Selection {
 }
 
 /// A place with the probability of its weight; any, if there is no weight.
-fn spin(order: &[usize], weights: impl Iterator<Item = f64> + Clone, draws: &mut Draws) -> usize {
+fn spin(order: &[usize], mut weights: impl Iterator<Item = f64> + Clone, draws: &mut Draws) -> usize {
     let total: f64 = weights.clone().sum();
     if !(total > 0.0 && total.is_finite()) {
         return order[draws.below(order.len())];
