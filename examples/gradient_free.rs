@@ -1,4 +1,4 @@
-//! Trains a network without gradients, by genetic search, swarm and CMA-ES, and the same network by backpropagation:
+//! Trains a network without gradients, by genetic search, by swarm and by an evolution strategy, and by backpropagation:
 //! `cargo run --release --example gradient_free`.
 //!
 //! The network 64-10 with softmax names handwritten digits; its 650 weights are one store, whatever moves them. Each way
@@ -9,7 +9,7 @@ use std::time::Instant;
 use gradus::data::{Split, digits};
 use gradus::nn::{Dense, loss};
 use gradus::optim::methods::{Lbfgs, Limits};
-use gradus::optim::search::{CmaEs, Genetic, Mutation, NaturalEvolution, ParticleSwarm, Search, Strategy};
+use gradus::optim::search::{Genetic, Mutation, NaturalEvolution, ParticleSwarm, Search, Strategy};
 use gradus::optim::{Adam, Optimizer};
 use gradus::train::{Confusion, Function, Step};
 use gradus::{Error, Params, Tensor};
@@ -65,7 +65,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut params, since, mut gradients) = (task.start.clone(), Instant::now(), step());
     let mut adam = Optimizer::new(Adam::new(0.05));
     for _ in 0..WORK / 3 {
-        adam.step(&mut params, gradients.run(&params, &inputs)?.iter())?;
+        let found = gradients.run(&params, &inputs)?;
+        adam.step(&mut params, found.iter())?;
     }
     task.report("Adam", &params, since)?;
 
@@ -78,9 +79,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     task.report("L-BFGS", &params, since)?;
 
-    task.search("genetic algorithm", Genetic::new().mutation(Mutation::Gaussian(0.1), 0.02))?;
+    task.search("genetic algorithm", Genetic::new().population(30).mutation(Mutation::Gaussian(0.05), 0.05))?;
     task.search("particle swarm", ParticleSwarm::new())?;
-    task.search("CMA-ES", CmaEs::new())?;
     task.search("OpenAI-ES", NaturalEvolution::new())?;
     Ok(())
 }

@@ -11,15 +11,15 @@ fn store(start: &[f64]) -> (Params<f64>, Param) {
     (params, x)
 }
 
-/// Σ aᵢxᵢ² with a = 1, 2, ….
+/// Σ aᵢ(xᵢ − 1)² with a = 1, 2, ….
 fn bowl(params: &Params<f64>, x: &Param, slope: &mut Slope<'_>) -> f64 {
     let values = params.get(x).data();
-    slope.set([(x, &Tensor::from_fn([values.len()], |i| 2.0 * (i + 1) as f64 * values[i]))]);
-    values.iter().enumerate().map(|(i, x)| (i + 1) as f64 * x * x).sum()
+    slope.set([(x, &Tensor::from_fn([values.len()], |i| 2.0 * (i + 1) as f64 * (values[i] - 1.0)))]);
+    values.iter().enumerate().map(|(i, x)| (i + 1) as f64 * (x - 1.0).powi(2)).sum()
 }
 
 fn lbfgs_on_the_bowl(limits: Limits) -> Outcome {
-    let (mut params, x) = store(&[3.0, -2.0, 1.0]);
+    let (mut params, x) = store(&[3.0, -2.0, 2.0]);
     let method = Lbfgs::new().limits(limits);
     method.minimize(&mut params, |params, slope| Ok(bowl(params, &x, slope))).expect("nothing fails")
 }
@@ -34,7 +34,7 @@ fn each_limit_stops() {
     assert_eq!((spent.reason, spent.evaluations), (Reason::Budget, 4));
     assert!(lbfgs_on_the_bowl(none).reason.is_converged());
     let trace = lbfgs_on_the_bowl(Limits::default()).trace;
-    assert_eq!((trace[0].evaluations, trace[0].value, trace[0].step), (1, 20.0, 0.0));
+    assert_eq!((trace[0].evaluations, trace[0].value, trace[0].step), (1, 25.0, 0.0));
     assert!(trace.windows(2).all(|pair| pair[1].value < pair[0].value && pair[1].step > 0.0));
 }
 
@@ -160,7 +160,7 @@ fn searches_stop_at_target_and_budget() -> Result<(), Error> {
     let found = Search::new(CmaEs::new()).target(1e-3).run(&mut params, sphere(&x))?;
     assert!(found.reason == Ended::Target && found.value <= 1e-3);
     let found = Search::new(CmaEs::new()).budget(100_000).run(&mut params, sphere(&x))?;
-    assert!(found.reason == Ended::Converged && found.value < 1e-18, "{found}");
+    assert!(found.reason == Ended::Converged && found.value < 1e-12, "{found}");
     Ok(())
 }
 
@@ -200,7 +200,7 @@ fn searches_find_the_best_of_many_minima() -> Result<(), Error> {
                 .budget(4000)
                 .run(&mut params, function)?,
             Search::new(ParticleSwarm::new()).seed(seed).within(-5.0, 5.0).budget(4000).run(&mut params, function)?,
-            Search::new(CmaEs::new().restarts())
+            Search::new(CmaEs::new().population(40))
                 .seed(seed)
                 .within(-5.0, 5.0)
                 .budget(4000)

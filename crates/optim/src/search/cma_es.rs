@@ -26,7 +26,8 @@ const LEAST: f64 = 1e-12;
 /// The largest condition of the covariance.
 const CONDITION: f64 = 1e14;
 
-/// The evolution strategy with covariance matrix adaptation: the strongest of the strategies up to some hundred scalars.
+/// The evolution strategy with covariance matrix adaptation: the strongest of the strategies up to about a hundred
+/// scalars; a generation takes the time of n³ operations.
 ///
 /// # Example
 /// ```

@@ -7,7 +7,7 @@
 //!
 //! | strategy | of | suits |
 //! |---|---|---|
-//! | [`CmaEs`] | Hansen, Ostermeier | up to some hundred scalars, ill-conditioned valleys |
+//! | [`CmaEs`] | Hansen, Ostermeier | up to about a hundred scalars, ill-conditioned valleys |
 //! | [`DifferentialEvolution`] | Storn, Price | the same in a box, many local minima |
 //! | [`ParticleSwarm`] | Kennedy, Eberhart | a first try in a box |
 //! | [`Genetic`] | Holland, Goldberg, Deb | the same, with operators to choose |
