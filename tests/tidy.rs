@@ -39,20 +39,22 @@ fn no_file_is_a_drawer() {
     }
 }
 
-/// The index of the ops is their folder.
+/// The index of the ops is their folder, as are those of the update rules and of their links.
 #[test]
-fn the_index_of_the_ops_is_their_folder() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/graph/src/ops");
-    let index = std::fs::read_to_string(folder.join("mod.rs")).expect("the index is there");
-    let listed: Vec<&str> =
-        index.lines().filter_map(|line| line.strip_prefix("mod ")).filter_map(|line| line.strip_suffix(';')).collect();
-    let mut found = Vec::new();
-    sources(&folder, &mut found);
-    let mut found: Vec<String> =
-        found.iter().filter_map(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned()).collect();
-    found.retain(|name| name != "mod");
-    found.sort();
-    assert_eq!(listed, found);
+fn an_index_is_its_folder() {
+    for folder in ["crates/graph/src/ops", "crates/optim/src/rules", "crates/optim/src/links"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let index = std::fs::read_to_string(path.join("mod.rs")).expect("the index is there");
+        let lines = index.lines().filter_map(|line| line.strip_prefix("mod "));
+        let listed: Vec<&str> = lines.filter_map(|line| line.strip_suffix(';')).collect();
+        let mut found = Vec::new();
+        sources(&path, &mut found);
+        let mut found: Vec<String> =
+            found.iter().filter_map(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned()).collect();
+        found.retain(|name| name != "mod");
+        found.sort();
+        assert_eq!(listed, found, "{folder}");
+    }
 }
 
 /// The core asks ops for their form of work; it knows none by name.

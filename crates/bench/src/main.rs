@@ -5,9 +5,11 @@
 //!     gradus-bench steps [--json FILE]    training steps on one thread
 //!     gradus-bench minima [--json FILE]   minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench search [--json FILE]   searches without gradients on standard functions
+//!     gradus-bench optim [--json FILE]    updates of ten million parameters, at one and two threads
 
 mod allocations;
 mod minima;
+mod optim;
 mod scale;
 mod search;
 mod steps;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench scale|steps|minima|search [--json FILE]";
+const USAGE: &str = "usage: gradus-bench scale|steps|minima|search|optim [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "steps" => steps::run(),
         "minima" => minima::run(),
         "search" => search::run(),
+        "optim" => optim::run(),
         _ => return fail(USAGE),
     };
     println!("{table}");

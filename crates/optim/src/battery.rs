@@ -2,14 +2,15 @@
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
-use crate::{Optimizer, Part, State};
+use crate::{NonFinite, Optimizer, Part, State};
 
 /// Tests a rule, with hyperparameters that suit it: a learning rate with which a hundred steps from (−1.2, 1) stay in
 /// Rosenbrock's valley, and lower it.
 ///
 /// In f32 and in f64: the rule goes down in a quadratic bowl and in Rosenbrock's valley; two runs agree to the bit; so
 /// do runs with one and two threads; a frozen parameter does not move; a run that is saved, restored into a new
-/// optimizer and resumed agrees to the bit with one that was not.
+/// optimizer and resumed agrees to the bit with one that was not; a gradient that is not finite is refused by name or
+/// skipped, and moves neither parameters nor state.
 ///
 /// # Panics
 /// If the rule fails: the message says at what.
@@ -50,6 +51,9 @@ fn check_in<T: Real>(rule: &(impl Part + Clone)) {
         }
         resumed.steps(STEPS - STEPS / 2);
         assert!(resumed.same(&run), "{}: a resumed run in {name} differs", T::NAME);
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            resumed.refuses(T::of(bad));
+        }
     }
     let (one, two) = (with_threads(1, new), with_threads(2, new));
     assert!(one == two, "{}: one and two threads give different results", T::NAME);
@@ -57,7 +61,7 @@ fn check_in<T: Real>(rule: &(impl Part + Clone)) {
 
 const STEPS: usize = 100;
 
-/// A function of two parameters of two elements, and its gradient.
+/// A function of a vector and a matrix of two elements, and its gradient.
 #[derive(Clone, Copy)]
 struct Problem {
     start: [f64; 4],
@@ -107,7 +111,7 @@ impl<T: Real> Run<T> {
         let x = params.add("x", Tensor::from([a, b]));
         let frozen = params.add("frozen", Tensor::from([T::of(0.5)]));
         params.set_trainable(false, |name| name == "frozen");
-        let y = params.scope("layer", |params| params.add("y", Tensor::from([c, d])));
+        let y = params.scope("layer", |params| params.add("y", Tensor::new([2, 1], vec![c, d])));
         Self { optimizer, problem, params, list: [x, y], frozen }
     }
 
@@ -124,11 +128,41 @@ impl<T: Real> Run<T> {
     fn steps(&mut self, count: usize) {
         for _ in 0..count {
             let [a, b, c, d] = (self.problem.gradient)(self.point()).map(T::of);
-            let gradients = [Tensor::from([a, b]), Tensor::from([c, d])];
+            let gradients = [Tensor::from([a, b]), Tensor::new([2, 1], vec![c, d])];
             if let Err(message) = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients)) {
                 panic!("{}: {message}", T::NAME);
             }
         }
+    }
+
+    /// Two steps whose last gradient ends in a number that is not finite: one to be refused, one to be skipped.
+    #[track_caller]
+    fn refuses(&mut self, bad: T) {
+        let gradients = [Tensor::from([T::one(), T::one()]), Tensor::new([2, 1], vec![T::one(), bad])];
+        let (point, mut state) = (self.point(), self.optimizer.state());
+        let message = format!("the gradient of `layer.y` is {} at [1, 0]", bad.as_f64());
+        let refused = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients));
+        match &refused {
+            Err(error) => {
+                assert!(error.to_string().starts_with(&message), "{}: the rule refuses {bad} as: {error}", T::NAME);
+                assert!(self.optimizer.state() == state, "{}: a refused step changes the state", T::NAME);
+            }
+            // A link has skipped the step, and may have changed its numbers for that.
+            Ok(()) => {
+                state.numbers = self.optimizer.state().numbers;
+                *state.counts.entry("skipped".to_owned()).or_default() += 1;
+                assert!(self.optimizer.state() == state, "{}: the rule takes a gradient of {bad}", T::NAME);
+            }
+        }
+        if refused.is_err() {
+            self.optimizer.answer(NonFinite::Skip);
+            let skipped = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients));
+            *state.counts.entry("skipped".to_owned()).or_default() += 1;
+            let same = skipped.is_ok() && self.optimizer.state() == state;
+            assert!(same, "{}: a gradient of {bad} is not skipped and counted", T::NAME);
+            self.optimizer.answer(NonFinite::Refuse);
+        }
+        assert!(self.point() == point, "{}: a gradient of {bad} moves parameters", T::NAME);
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -136,12 +170,21 @@ impl<T: Real> Run<T> {
     }
 }
 
-/// Three steps with a tensor that is spread over threads and a small one, with that many threads.
+/// Three steps with a tensor that is spread over threads, a small one, a matrix whose products are spread, and an empty
+/// one, with that many threads.
 fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec<Tensor<T>>, State<T>) {
     let mut params = Params::new(0);
     let wave = |len: usize, pace: f64| Tensor::from_fn([len], |k| T::of((pace * k as f64).sin()));
-    let list = [params.add("large", wave(70_001, 0.1)), params.add("small", wave(300, 0.2))];
-    let gradients = [wave(70_001, 0.3), wave(300, 0.4)];
+    // Squares in the sine keep the matrix from being of rank two.
+    let matrix = |pace: f64| Tensor::from_fn([106, 100], |k| T::of((pace * (k * k) as f64).sin()));
+    let empty = Tensor::zeros([0, 3]);
+    let list = [
+        params.add("large", wave(70_001, 0.1)),
+        params.add("small", wave(300, 0.2)),
+        params.add("matrix", matrix(0.5)),
+        params.add("empty", empty.clone()),
+    ];
+    let gradients = [wave(70_001, 0.3), wave(300, 0.4), matrix(0.7), empty];
     let mut optimizer = new();
     let mut steps = || {
         for _ in 0..3 {

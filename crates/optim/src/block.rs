@@ -15,6 +15,8 @@ pub(crate) type Slots<'a, T> = SmallVec<[&'a mut [T]; 8]>;
 /// [`update`](Block::update).
 pub struct Block<'a, T> {
     parameter: &'a mut [T],
+    /// The place of the first element in its tensor.
+    start: usize,
     /// The gradient, until a link changes the update: from then on it is in `update`.
     untouched: Option<&'a [T]>,
     update: &'a mut [T],
@@ -34,13 +36,15 @@ impl<'a, T: Real> Block<'a, T> {
     /// with a `scale`, off the parameter.
     pub(crate) fn new(
         parameter: &'a mut [T],
+        start: usize,
         gradient: Option<&'a [T]>,
         update: &'a mut [T],
         slots: Slots<'a, T>,
         links: usize,
         scale: Option<T>,
     ) -> Self {
-        Self { parameter, untouched: gradient, update, slots, first_slot: 0, links_left: links, scale, ended: false }
+        let (untouched, first_slot, links_left, ended) = (gradient, 0, links, false);
+        Self { parameter, start, untouched, update, slots, first_slot, links_left, scale, ended }
     }
 
     /// Begins the next link, whose state begins at that slot.
@@ -65,6 +69,11 @@ impl<'a, T: Real> Block<'a, T> {
     /// The value of the parameter before the step.
     pub fn parameter(&self) -> &[T] {
         self.parameter
+    }
+
+    /// The place of the block's first element in its tensor, in row-major order.
+    pub fn start(&self) -> usize {
+        self.start
     }
 
     /// The update so far, to write to.

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use gradus_graph::{Param, Real};
+use gradus_graph::{Param, Params, Real};
 
+use crate::error::StepError;
 use crate::link::{AnyLink, Link, Numbers, Over};
 use crate::links::ScaleByRate;
 use crate::schedule::{Rate, Schedule};
@@ -68,6 +69,8 @@ type Mask = Arc<dyn Fn(&Param) -> bool + Send + Sync>;
 pub(crate) struct Placed<T> {
     pub(crate) link: Box<dyn AnyLink<T>>,
     masks: Vec<Mask>,
+    /// The group of parameters that the link was added for, if for one.
+    group: Option<usize>,
     /// The names of the link's tensors of state and of its numbers; no name occurs twice in a chain.
     pub(crate) tensors: Vec<String>,
     pub(crate) numbers: Vec<String>,
@@ -95,14 +98,26 @@ impl<T> Placed<T> {
     }
 }
 
-/// The links of an update in order, with its learning rate. Built by [`Part::add_to`].
+/// A learning rate in its place.
+struct Rated {
+    rate: Rate,
+    masks: Vec<Mask>,
+    group: Option<usize>,
+    /// Whether the rate is applied by a link: one that follows it, or one whose formula it stands in.
+    scaled: bool,
+}
+
+/// The links of an update in order, with its learning rate, or that of each group. Built by [`Part::add_to`].
 pub struct Chain<T> {
     pub(crate) links: Vec<Placed<T>>,
-    rate: Option<Rate>,
-    /// Whether the learning rate is applied by a link, since others follow it.
-    scaled: bool,
+    rates: Vec<Rated>,
+    /// Factors of the learning rate of some parameters.
+    factors: Vec<(Mask, f64)>,
     /// What restricts the part that is being added.
     masks: Vec<Mask>,
+    groups: Vec<Mask>,
+    /// The group that is being added.
+    group: Option<usize>,
 }
 
 impl<T: Real> Chain<T> {
@@ -112,9 +127,13 @@ impl<T: Real> Chain<T> {
     /// If the part states no learning rate, or more than one.
     #[track_caller]
     pub(crate) fn of(part: impl Part) -> Self {
-        let mut chain = Self { links: Vec::new(), rate: None, scaled: false, masks: Vec::new() };
+        let (links, rates, factors, masks, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut chain = Self { links, rates, factors, masks, groups, group: None };
         part.add_to(&mut chain);
-        assert!(chain.rate.is_some(), "an update without a learning rate: end it with a rule or with `LearningRate`");
+        assert!(
+            !chain.rates.is_empty(),
+            "an update without a learning rate: end it with a rule or with `LearningRate`"
+        );
         chain
     }
 
@@ -127,11 +146,24 @@ impl<T: Real> Chain<T> {
     /// Scales the update as it stands here by the learning rate.
     ///
     /// # Panics
-    /// If the chain has a learning rate.
+    /// If the chain, or the group that is being added, has a learning rate.
     #[track_caller]
     pub fn learning_rate(&mut self, schedule: impl Schedule) -> &mut Self {
-        assert!(self.rate.is_none(), "an update has one learning rate: it cannot hold two rules");
-        self.rate = Some(Rate::new(schedule));
+        let taken = self.rates.iter().any(|rated| self.group.is_none() || rated.group == self.group);
+        assert!(!taken, "an update has one learning rate: it cannot hold two rules");
+        let (rate, masks) = (Rate::new(schedule), self.masks.clone());
+        self.rates.push(Rated { rate, masks, group: self.group, scaled: false });
+        self
+    }
+
+    /// States a learning rate that the links apply themselves, since it stands inside their formulas.
+    ///
+    /// # Panics
+    /// If the chain has a learning rate.
+    #[track_caller]
+    pub fn learning_rate_inside(&mut self, schedule: impl Schedule) -> &mut Self {
+        self.learning_rate(schedule);
+        self.rates.last_mut().expect("a rate was just added").scaled = true;
         self
     }
 
@@ -141,21 +173,85 @@ impl<T: Real> Chain<T> {
     /// If the part holds a learning rate: that is for all parameters.
     #[track_caller]
     pub fn only(&mut self, matches: impl Fn(&Param) -> bool + Send + Sync + 'static, part: impl Part) -> &mut Self {
-        let rates = self.rate.is_some();
+        let rates = self.rates.len();
         self.masks.push(Arc::new(matches));
         part.add_to(self);
         self.masks.pop();
-        assert!(self.rate.is_some() == rates, "a mask holds links; the learning rate of a rule is for all parameters");
+        assert!(self.rates.len() == rates, "a mask holds links; a rule for some parameters is a `Group`");
         self
     }
 
-    fn push(&mut self, link: Box<dyn AnyLink<T>>) {
-        if self.rate.is_some() && !self.scaled {
-            self.scaled = true;
-            let masks = std::mem::take(&mut self.masks);
-            self.push(Box::new(ScaleByRate));
-            self.masks = masks;
+    /// Says so if no rule stands before what follows its steps.
+    #[track_caller]
+    pub(crate) fn expect_rate(&self, what: &str) {
+        assert!(!self.rates.is_empty(), "{what} stands after the rule whose steps it follows");
+    }
+
+    /// Adds a rule for the parameters whose dotted name satisfies the predicate, or without one for those of no other
+    /// group so far.
+    #[track_caller]
+    pub(crate) fn group(&mut self, matches: Option<crate::links::Matches>, rule: impl Part) {
+        let alone =
+            self.group.is_none() && self.masks.is_empty() && self.rates.iter().all(|rated| rated.group.is_some());
+        assert!(alone, "a group stands in no mask and in no other group, and before it stands no rule for all");
+        let mask: Mask = match matches {
+            Some(matches) => Arc::new(move |param| matches(param.name())),
+            None => {
+                let others = self.groups.clone();
+                Arc::new(move |param| !others.iter().any(|mask| mask(param)))
+            }
+        };
+        let number = self.groups.len();
+        self.groups.push(Arc::clone(&mask));
+        self.group = Some(number);
+        self.masks.push(mask);
+        rule.add_to(self);
+        self.masks.pop();
+        self.group = None;
+        let has_rate = self.rates.last().is_some_and(|rated| rated.group == Some(number));
+        assert!(has_rate, "a group without a learning rate: end it with a rule or with `LearningRate`");
+    }
+
+    /// Multiplies the learning rate of the parameters whose dotted name satisfies the predicate.
+    pub(crate) fn rate_factor(&mut self, matches: crate::links::Matches, factor: f64) {
+        self.factors.push((Arc::new(move |param| matches(param.name())), factor));
+    }
+
+    /// The number of the learning rate of a parameter, and the factor of it.
+    ///
+    /// # Errors
+    /// If the parameter does not belong to exactly one group.
+    pub(crate) fn rate_of(&self, param: &Param) -> Result<(usize, f64), StepError> {
+        let mut of = (0..self.rates.len()).filter(|&number| self.rates[number].masks.iter().all(|mask| mask(param)));
+        let factors = self.factors.iter().filter(|(mask, _)| mask(param)).map(|(_, factor)| factor).product();
+        match (of.next(), of.next()) {
+            (Some(only), None) => Ok((only, factors)),
+            (None, _) => Err(StepError::NoGroup(param.clone())),
+            (Some(_), Some(_)) => Err(StepError::TwoGroups(param.clone())),
         }
+    }
+
+    /// The number, counted from 1, of a group to which none of these parameters belongs.
+    pub(crate) fn empty_group(&self, params: &Params<T>) -> Option<usize> {
+        let empty = self.groups.iter().position(|mask| !params.iter().any(|(param, _)| mask(param)));
+        empty.map(|place| place + 1)
+    }
+
+    fn push(&mut self, link: Box<dyn AnyLink<T>>) {
+        let (masks, group) = (self.masks.clone(), self.group);
+        for number in 0..self.rates.len() {
+            let rated = &mut self.rates[number];
+            let precedes = group.is_none() || rated.group == group;
+            if precedes && !rated.scaled {
+                rated.scaled = true;
+                let (masks, group) = (rated.masks.clone(), rated.group);
+                self.place(Box::new(ScaleByRate), masks, group);
+            }
+        }
+        self.place(link, masks, group);
+    }
+
+    fn place(&mut self, link: Box<dyn AnyLink<T>>, masks: Vec<Mask>, group: Option<usize>) {
         let taken: Vec<&String> =
             self.links.iter().flat_map(|placed| placed.tensors.iter().chain(&placed.numbers)).collect();
         let unique = |name: &&str| {
@@ -165,17 +261,23 @@ impl<T: Real> Chain<T> {
         };
         let tensors = link.state().iter().map(unique).collect();
         let numbers = link.numbers().iter().map(unique).collect();
-        self.links.push(Placed { link, masks: self.masks.clone(), tensors, numbers });
+        self.links.push(Placed { link, masks, group, tensors, numbers });
     }
 
-    /// The learning rate after that many steps.
-    pub(crate) fn rate(&self, done: u64) -> f64 {
-        self.rate.as_ref().map_or(1.0, |rate| rate.at(done))
+    /// The learning rate of that number after that many steps.
+    pub(crate) fn rate(&self, number: usize, done: u64) -> f64 {
+        self.rates[number].rate.at(done)
     }
 
-    /// The factor of the update at the end of the chain.
-    pub(crate) fn scale(&self, learning_rate: f64) -> T {
-        if self.scaled { T::one() } else { T::of(learning_rate) }
+    /// The number of the learning rate that goes with the link of that number; the first for one of no group.
+    pub(crate) fn rate_with(&self, link: usize) -> usize {
+        let group = self.links[link].group;
+        self.rates.iter().position(|rated| group.is_some() && rated.group == group).unwrap_or(0)
+    }
+
+    /// The factor of the update at the end of the chain, where that learning rate holds.
+    pub(crate) fn scale(&self, number: usize, learning_rate: f64) -> T {
+        if self.rates[number].scaled { T::one() } else { T::of(learning_rate) }
     }
 
     /// The number of tensors that the links from `first` up to `last` keep for the parameter.

@@ -16,6 +16,12 @@ pub enum StepError {
     Twice(Param),
     /// The gradient has another shape than the parameter.
     Shape(Param, Shape),
+    /// The parameter belongs to no group of the rule.
+    NoGroup(Param),
+    /// The parameter belongs to two groups of the rule.
+    TwoGroups(Param),
+    /// No parameter of the store belongs to the group of that number, counted from 1.
+    EmptyGroup(usize),
     /// An element of the gradient is NaN or infinite.
     NonFinite {
         /// The parameter.
@@ -42,6 +48,11 @@ impl fmt::Display for StepError {
             Self::Shape(param, given) => {
                 write!(f, "parameter `{}` has shape {}; its gradient has {given}", param.name(), param.shape())
             }
+            Self::NoGroup(param) => {
+                write!(f, "parameter `{}` belongs to no group; `Group::rest` takes those of no other", param.name())
+            }
+            Self::TwoGroups(param) => write!(f, "parameter `{}` belongs to two groups of the rule", param.name()),
+            Self::EmptyGroup(number) => write!(f, "no parameter belongs to group {number} of the rule"),
             Self::NonFinite { param, index, value, step } => {
                 write!(f, "the gradient of `{}` is {value} at {index:?} in step {step}; ", param.name())?;
                 f.write_str("no parameter was changed")

@@ -22,33 +22,52 @@
 //! params.get(&x).assert_close(&Tensor::from([1.0, 1.0]), 0.02, 0.0);
 //! ```
 
+mod accumulator;
 pub mod battery;
 mod block;
 mod chain;
 mod elements;
 mod error;
 mod flat;
+mod gradients;
 mod link;
 mod links;
+mod matrix;
 pub mod methods;
 mod moved;
 mod optimizer;
 mod rules;
+mod sam;
 mod schedule;
+mod schedules;
 pub mod search;
 mod state;
 mod survey;
 mod walk;
 mod whole;
 
+pub use accumulator::Accumulator;
 pub use block::Block;
 pub use chain::{Chain, Part};
 pub use elements::Elements;
 pub use error::StepError;
 pub use link::{Link, Numbers, Over, Step, TensorLink};
-pub use links::{ClipGlobalNorm, ClipValue, DecayWeights, LearningRate, Momentum, Only};
+pub use links::{
+    AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
+    LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,
+    RunningMean, ScheduleFree, Sign, TrustRatio,
+};
 pub use optimizer::{NonFinite, Optimizer};
-pub use rules::{Adagrad, Adam, AdamW, RmsProp, Sgd};
+pub use rules::{
+    AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, DAdaptAdam, DAdaptSgd, Lamb, Lars,
+    Lion, Muon, NAdam, NovoGrad, Prodigy, RAdam, RmsProp, Rprop, ScheduleFreeAdamW, ScheduleFreeSgd, Sgd, Shampoo,
+    SignSgd, Soap, Sophia, Yogi,
+};
+pub use sam::Sam;
 pub use schedule::{Rate, Schedule};
-pub use state::{RestoreError, State};
+pub use schedules::{
+    Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, RangeCurve,
+    RangeTest, ReduceOnPlateau, StepDecay, WarmUp,
+};
+pub use state::{Memory, RestoreError, State};
 pub use whole::Whole;

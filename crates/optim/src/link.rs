@@ -17,6 +17,8 @@ pub struct Step {
     pub number: u64,
     /// The learning rate of this step.
     pub learning_rate: f64,
+    /// A number made of the parameter's name: what tells its random numbers from those of other parameters.
+    pub stream: u64,
     /// What [`Link::measure`] found; zeros for a link that measures nothing.
     pub measured: Numbers,
     /// The link's own numbers as they stand: see [`Link::numbers`].
@@ -120,6 +122,12 @@ pub trait Link: Send + Sync + 'static {
     /// Brings the link's numbers up to this step, once it is known what was measured and before the link runs. Numbers
     /// that belong to all parameters are brought up once a step, the others with each parameter.
     fn settle(&self, _step: &Step, _numbers: &mut Numbers) {}
+
+    /// Takes notice that a gradient was not finite; `true` if the step is then to be skipped whatever
+    /// [`NonFinite`](crate::NonFinite) says. The numbers are those of a link that measures over all.
+    fn refused(&self, _numbers: &mut Numbers) -> bool {
+        false
+    }
 
     /// The transformation of a block at this step. Numbers that depend on the step are computed here, once a
     /// parameter; the closure runs once a block.
@@ -235,6 +243,7 @@ pub(crate) trait AnyLink<T>: Send + Sync {
     fn measures(&self) -> Option<Over>;
     fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers;
     fn settle(&self, step: &Step, numbers: &mut Numbers);
+    fn refused(&self, numbers: &mut Numbers) -> bool;
     fn observe(&self, observed: &[T], state: &mut [Tensor<T>]);
     fn averaged(&self, step: &Step, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>>;
     fn sees_whole(&self) -> bool;
@@ -276,6 +285,10 @@ impl<T: Real, L: Link> AnyLink<T> for L {
 
     fn settle(&self, step: &Step, numbers: &mut Numbers) {
         Link::settle(self, step, numbers);
+    }
+
+    fn refused(&self, numbers: &mut Numbers) -> bool {
+        Link::refused(self, numbers)
     }
 
     fn observe(&self, observed: &[T], state: &mut [Tensor<T>]) {

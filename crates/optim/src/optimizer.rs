@@ -4,6 +4,7 @@ use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::chain::{Chain, Part, Placed};
 use crate::error::StepError;
+use crate::gradients::expect_finite;
 use crate::link::{Numbers, Step};
 use crate::moved::{Joint, Moved};
 use crate::walk::{add, is_large};
@@ -42,6 +43,8 @@ pub struct Optimizer<T = f32> {
     non_finite: NonFinite,
     pub(crate) steps: u64,
     pub(crate) skipped: u64,
+    /// The factor of all learning rates.
+    pub(crate) rate_factor: f64,
     /// The state of each parameter, by its place in the store.
     pub(crate) moved: Vec<Option<Moved<T>>>,
     /// The numbers of the links of the chain that keep theirs for all parameters together.
@@ -60,15 +63,20 @@ impl<T: Real> Optimizer<T> {
     pub fn new(part: impl Part) -> Self {
         let chain = Chain::of(part);
         let numbers = chain.links.iter().map(Placed::initial_numbers).collect();
-        let (steps, skipped, calls) = (0, 0, 0);
+        let (non_finite, rate_factor) = (NonFinite::Refuse, 1.0);
         let (moved, scratch) = (Vec::new(), Vec::new());
-        Self { chain, non_finite: NonFinite::Refuse, steps, skipped, moved, numbers, calls, scratch }
+        Self { chain, non_finite, steps: 0, skipped: 0, rate_factor, moved, numbers, calls: 0, scratch }
     }
 
     /// The same optimizer with another answer to gradients that are not finite.
     pub fn on_non_finite(mut self, answer: NonFinite) -> Self {
-        self.non_finite = answer;
+        self.answer(answer);
         self
+    }
+
+    /// Changes the answer to gradients that are not finite.
+    pub(crate) fn answer(&mut self, answer: NonFinite) {
+        self.non_finite = answer;
     }
 
     /// The number of steps that moved the parameters.
@@ -81,9 +89,31 @@ impl<T: Real> Optimizer<T> {
         self.skipped
     }
 
-    /// The learning rate of the next step.
+    /// The learning rate of the next step; of the first group, if there are several.
     pub fn learning_rate(&self) -> f64 {
-        self.chain.rate(self.steps)
+        self.rate_factor * self.chain.rate(0, self.steps)
+    }
+
+    /// Multiplies all learning rates by the factor from the next step on, in place of an earlier factor: for what is no
+    /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state.
+    pub fn scale_rate(&mut self, factor: f64) {
+        self.rate_factor = factor;
+    }
+
+    /// A number that a link keeps for all parameters together, by its name in [`State`](crate::State).
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_optim::{LossScale, Optimizer, Sgd};
+    /// let optimizer = Optimizer::<f32>::new((LossScale::dynamic(), Sgd::new(0.1)));
+    /// assert_eq!(optimizer.number("loss_scale"), Some(65536.0));
+    /// assert_eq!(optimizer.number("momentum"), None);
+    /// ```
+    pub fn number(&self, name: &str) -> Option<f64> {
+        let joint = self.chain.links.iter().zip(&self.numbers).filter(|(placed, _)| placed.is_joint());
+        joint
+            .into_iter()
+            .find_map(|(placed, numbers)| placed.numbers.iter().position(|own| own == name).map(|place| numbers[place]))
     }
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
@@ -127,7 +157,7 @@ impl<T: Real> Optimizer<T> {
     /// diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
-    /// As [`step`](Self::step), by the name of gradients; nothing has been changed then.
+    /// As [`step`](Self::step), by the name of gradients, and always if one is not finite; nothing has been changed then.
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,
@@ -136,9 +166,7 @@ impl<T: Real> Optimizer<T> {
         let observed = observed.into_iter();
         self.admit(params)?;
         self.check(params, observed.clone())?;
-        if observed.clone().any(|(_, tensor)| tensor.first_non_finite().is_some()) {
-            return self.refuse(observed);
-        }
+        expect_finite(self.steps + 1, observed.clone())?;
         for (param, tensor) in observed {
             let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, placed) in self.chain.links_of(param) {
@@ -152,11 +180,12 @@ impl<T: Real> Optimizer<T> {
     /// as those of [`ScheduleFree`](crate::ScheduleFree). The others are as they are.
     pub fn averaged(&self, params: &Params<T>) -> Params<T> {
         let mut averaged = params.clone();
+        let (done, rate_factor) = (self.steps.saturating_sub(1), self.rate_factor);
+        let (chain, numbers, total) = (&self.chain, &self.numbers[..], Numbers::default());
+        let joint = Joint { chain, done, rate_factor, numbers, total, threads: false };
         for moved in self.moved.iter().flatten() {
             for (link, slots, placed) in self.chain.links_of(&moved.param) {
-                let numbers = if placed.is_joint() { self.numbers[link] } else { moved.numbers[link] };
-                let learning_rate = self.chain.rate(self.steps.saturating_sub(1));
-                let step = Step { number: moved.steps, learning_rate, measured: Numbers::default(), numbers };
+                let step = joint.step(link, &moved.numbers, moved.told(&joint, moved.steps), total);
                 if let Some(value) = placed.link.averaged(&step, averaged.get(&moved.param), &moved.slots[slots]) {
                     averaged.set(&moved.param, value);
                 }
@@ -170,12 +199,19 @@ impl<T: Real> Optimizer<T> {
         if self.moved.len() < params.len() {
             self.moved.resize_with(params.len(), || None);
         }
+        let mut news = false;
         for param in params.trainable() {
             match &self.moved[param.index()] {
                 Some(moved) if moved.param == *param => {}
                 Some(_) => return Err(StepError::Unknown(param.clone())),
-                None => self.moved[param.index()] = Some(Moved::new(&self.chain, param, params.get(param))),
+                None => {
+                    self.moved[param.index()] = Some(Moved::new(&self.chain, param, params.get(param))?);
+                    news = true;
+                }
             }
+        }
+        if let Some(number) = news.then(|| self.chain.empty_group(params)).flatten() {
+            return Err(StepError::EmptyGroup(number));
         }
         Ok(())
     }
@@ -212,12 +248,12 @@ impl<T: Real> Optimizer<T> {
         gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone,
         threads: bool,
     ) -> Result<(), StepError> {
-        let learning_rate = self.chain.rate(self.steps);
+        let (done, rate_factor) = (self.steps, self.rate_factor);
         let mut total = Numbers::default();
         let measures = self.chain.links.first().is_some_and(|placed| placed.link.measures().is_some());
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let joint = Joint { chain, learning_rate, numbers, total, threads };
+            let joint = Joint { chain, done, rate_factor, numbers, total, threads };
             for (param, gradient) in gradients.clone() {
                 let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
                 let finite = moved.look(&joint, params.get(param).data(), gradient.data());
@@ -232,11 +268,13 @@ impl<T: Real> Optimizer<T> {
         loop {
             let last = self.chain.pass_from(first);
             if let Some(placed) = self.chain.links.get(first).filter(|placed| placed.is_joint()) {
-                let numbers = &mut self.numbers[first];
-                let step = Step { number: self.steps + 1, learning_rate, measured: total, numbers: *numbers };
+                let learning_rate = rate_factor * self.chain.rate(self.chain.rate_with(first), done);
+                let (number, numbers) = (done + 1, &mut self.numbers[first]);
+                let step = Step { number, learning_rate, stream: 0, measured: total, numbers: *numbers };
                 placed.link.settle(&step, numbers);
             }
-            let joint = Joint { chain: &self.chain, learning_rate, numbers: &self.numbers, total, threads };
+            let (chain, numbers) = (&self.chain, &self.numbers[..]);
+            let joint = Joint { chain, done, rate_factor, numbers, total, threads };
             let mut next_total = Numbers::default();
             for (param, gradient) in gradients.clone() {
                 let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
@@ -258,21 +296,16 @@ impl<T: Real> Optimizer<T> {
 
     /// The answer to a gradient that is not finite.
     #[cold]
-    fn refuse<'a>(&mut self, mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
-        if self.non_finite == NonFinite::Skip {
+    fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+        let mut skip = self.non_finite == NonFinite::Skip;
+        for (placed, numbers) in self.chain.links.iter().zip(&mut self.numbers) {
+            skip |= placed.link.refused(numbers);
+        }
+        if skip {
             self.skipped += 1;
             return Ok(());
         }
-        let found = gradients.find_map(|(param, gradient)| {
-            let index = gradient.first_non_finite()?;
-            Some(StepError::NonFinite {
-                param: param.clone(),
-                value: gradient.at(&index).as_f64(),
-                index,
-                step: self.steps + 1,
-            })
-        });
-        found.map_or(Ok(()), Err)
+        expect_finite(self.steps + 1, gradients)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What an optimizer remembers, by name: saved and restored so that a resumed run goes on bit for bit.
+//! What an optimizer, or another part of a training run, remembers by name: saved and restored so that a resumed run
+//! goes on bit for bit.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,11 +11,38 @@ use crate::chain::Chain;
 use crate::moved::Moved;
 use crate::optimizer::Optimizer;
 
+/// A part of a training run that remembers something from step to step.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_optim::{Memory, ReduceOnPlateau, State};
+/// let params: Params<f64> = Params::new(0);
+/// let mut plateau = ReduceOnPlateau::new();
+/// plateau.report(3.0);
+/// let state: State<f64> = plateau.state();
+/// assert_eq!(state.numbers["best"], 3.0);
+/// let mut resumed = ReduceOnPlateau::new();
+/// resumed.restore(&params, &state).unwrap();
+/// ```
+pub trait Memory<T: Real> {
+    /// All that it remembers.
+    fn state(&self) -> State<T>;
+
+    /// Takes over what another of the same kind, made with the same options, remembered. `params` are the parameters
+    /// that the run trains.
+    ///
+    /// # Errors
+    /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
+    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError>;
+}
+
 /// What an optimizer remembers: named tensors, named counts and named numbers.
 ///
 /// A tensor is named after its parameter and its slot, `hidden.weight/first_moment`. The counts are `steps` and
 /// `skipped` of the run, and `hidden.weight/steps` for each parameter. A number that a rule keeps beside the tensors is
-/// named as a tensor is, or by its own name alone if it belongs to all parameters.
+/// named as a tensor is, or by its own name alone if it belongs to all parameters; `rate_factor` is what
+/// [`Optimizer::scale_rate`] was told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State<T: Real> {
     /// The tensors by name.
@@ -25,7 +53,7 @@ pub struct State<T: Real> {
     pub numbers: BTreeMap<String, f64>,
 }
 
-/// Why a state does not fit an optimizer: all that is wrong with it. The optimizer is as it was before.
+/// Why a state does not fit what is to take it over: all that is wrong with it. Nothing was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestoreError {
     /// What the optimizer needs and the state lacks.
@@ -48,6 +76,78 @@ impl fmt::Display for RestoreError {
 }
 
 impl Error for RestoreError {}
+
+/// A state on its way into what takes it over: notes what is missing, misshapen or left.
+pub(crate) struct Restoring<'a, T: Real> {
+    tensors: BTreeMap<&'a str, &'a Tensor<T>>,
+    counts: BTreeMap<&'a str, u64>,
+    numbers: BTreeMap<&'a str, f64>,
+    wrong: RestoreError,
+}
+
+impl<'a, T: Real> Restoring<'a, T> {
+    pub(crate) fn new(state: &'a State<T>) -> Self {
+        Self {
+            tensors: state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect(),
+            counts: state.counts.iter().map(|(name, &count)| (name.as_str(), count)).collect(),
+            numbers: state.numbers.iter().map(|(name, &number)| (name.as_str(), number)).collect(),
+            wrong: RestoreError::default(),
+        }
+    }
+
+    /// The count of that name; 0 if it is missing.
+    pub(crate) fn count(&mut self, name: &str) -> u64 {
+        self.counts.remove(name).unwrap_or_else(|| self.miss(name))
+    }
+
+    /// The number of that name; 0 if it is missing.
+    pub(crate) fn number(&mut self, name: &str) -> f64 {
+        self.numbers.remove(name).unwrap_or_else(|| self.miss(name))
+    }
+
+    /// Puts the tensor of that name in the place of one of the same shape.
+    pub(crate) fn tensor(&mut self, name: &str, place: &mut Tensor<T>) {
+        match self.tensors.remove(name) {
+            None => self.miss(name),
+            Some(tensor) if tensor.shape() != place.shape() => {
+                self.wrong.misshapen.push(format!("{name} ({} for {})", tensor.shape(), place.shape()));
+            }
+            Some(tensor) => *place = tensor.clone(),
+        }
+    }
+
+    /// Whether the state holds such a count that was not taken.
+    pub(crate) fn has_count(&self, name: &str) -> bool {
+        self.counts.contains_key(name)
+    }
+
+    /// Whether the state holds such a tensor that was not taken.
+    pub(crate) fn has_tensor(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    fn miss<N: Default>(&mut self, name: &str) -> N {
+        self.wrong.missing.push(name.to_owned());
+        N::default()
+    }
+
+    /// All that was wrong, with what nothing has taken.
+    pub(crate) fn finish(mut self) -> Result<(), RestoreError> {
+        let left = self.tensors.into_keys().chain(self.counts.into_keys()).chain(self.numbers.into_keys());
+        self.wrong.unexpected.extend(left.map(str::to_owned));
+        if self.wrong == RestoreError::default() { Ok(()) } else { Err(self.wrong) }
+    }
+}
+
+impl<T: Real> Memory<T> for Optimizer<T> {
+    fn state(&self) -> State<T> {
+        self.state()
+    }
+
+    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+        self.restore(params, state)
+    }
+}
 
 impl<T: Real> Optimizer<T> {
     /// All that the optimizer remembers. The tensors share their elements with the optimizer until its next step.
@@ -77,7 +177,7 @@ impl<T: Real> Optimizer<T> {
             counts.insert(format!("{}/steps", moved.param.name()), moved.steps);
             tensors.extend(self.slot_names(moved).zip(moved.slots.iter().cloned()));
         }
-        let mut numbers = BTreeMap::new();
+        let mut numbers = BTreeMap::from([("rate_factor".to_owned(), self.rate_factor)]);
         for (name, moved, link, place) in number_names(&self.chain, &self.moved) {
             let of = moved.and_then(|index| self.moved[index].as_ref()).map_or(&self.numbers, |moved| &moved.numbers);
             numbers.insert(name, of[link][place]);
@@ -91,54 +191,36 @@ impl<T: Real> Optimizer<T> {
     /// # Errors
     /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
     pub fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
-        let mut wrong = RestoreError::default();
-        let (mut tensors, mut counts) = (state.tensors.clone(), state.counts.clone());
-        let mut count = |name: &str| {
-            let found = counts.remove(name);
-            found.unwrap_or_else(|| {
-                wrong.missing.push(name.to_owned());
-                0
-            })
-        };
-        let (steps, skipped) = (count("steps"), count("skipped"));
+        let mut from = Restoring::new(state);
+        let (steps, skipped, rate_factor) = (from.count("steps"), from.count("skipped"), from.number("rate_factor"));
         let mut moved = Vec::new();
         for (param, value) in params.iter() {
             let name = format!("{}/steps", param.name());
             let started = steps > 0 && params.is_trainable(param);
-            if !started && !state.counts.contains_key(&name) {
+            if !started && !from.has_count(&name) {
                 moved.push(None);
                 continue;
             }
-            let mut restored = Moved::new(&self.chain, param, value);
-            restored.steps = count(&name);
-            moved.push(Some(restored));
-        }
-        for restored in moved.iter_mut().flatten() {
-            let names: Vec<String> = self.slot_names(restored).collect();
-            for (slot, name) in restored.slots.iter_mut().zip(names) {
-                match tensors.remove(&name) {
-                    None => wrong.missing.push(name),
-                    Some(tensor) if tensor.shape() != slot.shape() => {
-                        wrong.misshapen.push(format!("{name} ({} for {})", tensor.shape(), slot.shape()));
-                    }
-                    Some(tensor) => *slot = tensor,
-                }
-            }
-        }
-        let (mut joint, mut numbers) = (self.numbers.clone(), state.numbers.clone());
-        for (name, index, link, place) in number_names(&self.chain, &moved) {
-            let Some(number) = numbers.remove(&name) else {
-                wrong.missing.push(name);
+            // A parameter without a group has no place for its state; the next step says so.
+            let Ok(mut restored) = Moved::new(&self.chain, param, value) else {
+                moved.push(None);
                 continue;
             };
+            restored.steps = from.count(&name);
+            let names: Vec<String> = self.slot_names(&restored).collect();
+            for (slot, name) in restored.slots.iter_mut().zip(&names) {
+                from.tensor(name, slot);
+            }
+            moved.push(Some(restored));
+        }
+        let mut joint = self.numbers.clone();
+        for (name, index, link, place) in number_names(&self.chain, &moved) {
             let of = index.and_then(|index| moved[index].as_mut()).map_or(&mut joint, |moved| &mut moved.numbers);
-            of[link][place] = number;
+            of[link][place] = from.number(&name);
         }
-        wrong.unexpected.extend(tensors.into_keys().chain(counts.into_keys()).chain(numbers.into_keys()));
-        if wrong != RestoreError::default() {
-            return Err(wrong);
-        }
-        (self.steps, self.skipped, self.moved, self.numbers) = (steps, skipped, moved, joint);
+        from.finish()?;
+        (self.steps, self.skipped, self.rate_factor) = (steps, skipped, rate_factor);
+        (self.moved, self.numbers) = (moved, joint);
         Ok(())
     }
 

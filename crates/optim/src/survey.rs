@@ -43,6 +43,35 @@ impl<T: Real> Loop for Finite<'_, T> {
     }
 }
 
+/// The sum of `term(i)` over all indices below `len`, in an order that depends on the length alone.
+pub(crate) fn sum(len: usize, term: impl Fn(usize) -> f64) -> f64 {
+    vectorized(Sum { len, term })
+}
+
+struct Sum<F> {
+    len: usize,
+    term: F,
+}
+
+impl<F: Fn(usize) -> f64> Loop for Sum<F> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let mut sums = [0.0; LANES];
+        let whole = self.len / LANES * LANES;
+        for start in (0..whole).step_by(LANES) {
+            for i in 0..LANES {
+                sums[i] += (self.term)(start + i);
+            }
+        }
+        for i in whole..self.len {
+            sums[i - whole] += (self.term)(i);
+        }
+        sums.iter().sum()
+    }
+}
+
 struct Squares<'a, T>(&'a [T]);
 
 impl<T: Real> Loop for Squares<'_, T> {

@@ -83,6 +83,8 @@ pub(crate) struct Pass<'a, T> {
 /// The slices that a pass works on, all of one length; `waiting` may be empty if no pass uses it.
 pub(crate) struct Work<'a, T> {
     pub(crate) parameter: &'a mut [T],
+    /// The place of the first element in its tensor.
+    pub(crate) start: usize,
     pub(crate) gradient: &'a [T],
     pub(crate) waiting: &'a mut [T],
     pub(crate) slots: Slots<'a, T>,
@@ -97,9 +99,10 @@ impl<'a, T: Real> Work<'a, T> {
         let (slots, slots_rest) = self.slots.into_iter().map(|slot| slot.split_at_mut(at)).unzip();
         let (watched, watched_rest) = self.watched.into_iter().map(|slot| slot.split_at(at)).unzip();
         (
-            Self { parameter, gradient, waiting, slots, watched },
+            Self { parameter, start: self.start, gradient, waiting, slots, watched },
             Self {
                 parameter: parameter_rest,
+                start: self.start + at,
                 gradient: gradient_rest,
                 waiting: waiting_rest,
                 slots: slots_rest,
@@ -142,7 +145,7 @@ impl<T: Real> Pass<'_, T> {
             }
             let parameter = &mut work.parameter[range.clone()];
             let scale = (self.to == Place::Outside).then_some(self.scale);
-            let mut block = Block::new(parameter, gradient, update, slots, self.links, scale);
+            let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.links, scale);
             (self.change)(&mut block);
             if let Some(Measure { link, step }) = &self.measure {
                 let watched = cut(&work.watched, &range);

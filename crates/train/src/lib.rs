@@ -2,13 +2,18 @@
 //!
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
 //! its gradients; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] judge a classifier,
-//! [`progress`] shows how far a long run is, and [`plot`] draws curves.
+//! [`progress`] shows how far a long run is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
+//! [`checkpoint`] a whole run, so that it goes on bit for bit.
 
+mod archive;
+pub mod checkpoint;
 mod function;
 mod metrics;
 pub mod plot;
 mod progress;
+mod replace;
 mod step;
+pub mod weights;
 
 pub use function::Function;
 pub use metrics::{Confusion, accuracy};

@@ -1,10 +1,12 @@
 //! Curves as SVG pictures.
 
 use std::fmt::Display;
-use std::io::{Error, Write};
+use std::io::Error;
 use std::path::Path;
 
 use plotters::prelude::*;
+
+use crate::replace::replace;
 
 /// A named curve.
 pub type Curve<'a> = (&'a str, &'a [(f64, f64)]);
@@ -24,16 +26,7 @@ const COLOURS: [RGBColor; 6] = [
 /// If there is nothing finite to draw, or the file cannot be written.
 pub fn curves(path: &Path, title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>]) -> Result<(), Error> {
     let picture = draw(title, horizontal, vertical, curves)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-    let mut file = std::fs::File::create(&temporary)?;
-    let written = file.write_all(picture.as_bytes()).and_then(|()| file.sync_all());
-    written.and_then(|()| std::fs::rename(&temporary, path)).inspect_err(|_| {
-        // Nothing more can be done about a temporary file that cannot be removed.
-        let _ = std::fs::remove_file(&temporary);
-    })
+    replace(path, picture.as_bytes())
 }
 
 fn draw(title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>]) -> Result<String, Error> {

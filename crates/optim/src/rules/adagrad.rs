@@ -70,10 +70,10 @@ impl Part for Adagrad {
 
 /// Adagrad's link.
 #[derive(Clone, Debug)]
-struct ScaleBySum {
-    initial: f64,
-    eps: f64,
-    eps_inside_root: bool,
+pub(super) struct ScaleBySum {
+    pub(super) initial: f64,
+    pub(super) eps: f64,
+    pub(super) eps_inside_root: bool,
 }
 
 impl Link for ScaleBySum {

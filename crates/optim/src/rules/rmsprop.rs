@@ -1,8 +1,8 @@
 //! RMSprop: `v ← αv + (1−α)g²`, `p ← p − lr·g / (√v + ε)`; centred: `ḡ ← αḡ + (1−α)g` and `√(v − ḡ²)` for `√v`.
 //!
 //! As `torch.optim.RMSprop`: ε outside the root (Optax and Keras: inside, the option `eps_inside_root`), the momentum
-//! sums `g / (√v + ε)` without the learning rate. Unlike PyTorch, a variance that rounding makes negative counts as
-//! zero, where PyTorch gets NaN.
+//! sums `g / (√v + ε)` without the learning rate (Optax: with it, `rate_inside_momentum`). Unlike PyTorch, a variance
+//! that rounding makes negative counts as zero, where PyTorch gets NaN.
 //!
 //! Defaults: α 0.99, ε 1e-8, not centred, no momentum. State: `mean_square`; `mean` if centred; `momentum` if any.
 //!
@@ -30,13 +30,14 @@ pub struct RmsProp {
     learning_rate: Rate,
     scale: ScaleByRoot,
     momentum: f64,
+    rate_inside: bool,
 }
 
 impl RmsProp {
     /// RMSprop with the given learning rate: a number, or a function of the number of steps taken.
     pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleByRoot { alpha: 0.99, eps: 1e-8, eps_inside_root: false, centred: false };
-        Self { learning_rate: Rate::new(learning_rate), scale, momentum: 0.0 }
+        let (learning_rate, scale) = (Rate::new(learning_rate), ScaleByRoot::default());
+        Self { learning_rate, scale, momentum: 0.0, rate_inside: false }
     }
 
     /// The decay rate of the means.
@@ -71,25 +72,48 @@ impl RmsProp {
     pub fn momentum(self, momentum: f64) -> Self {
         Self { momentum, ..self }
     }
+
+    /// Scales by the learning rate before the momentum, so that a change of it acts on later gradients only.
+    pub fn rate_inside_momentum(self) -> Self {
+        Self { rate_inside: true, ..self }
+    }
+
+    /// Corrects the means for their start at zero, as Adam does. (A centred rule has then no variance at its first step.)
+    pub fn corrected(mut self) -> Self {
+        self.scale.corrected = true;
+        self
+    }
 }
 
 impl Part for RmsProp {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
         chain.then(self.scale);
+        if self.rate_inside {
+            chain.learning_rate(self.learning_rate.clone());
+        }
         if self.momentum > 0.0 {
             chain.then(Momentum::new(self.momentum));
         }
-        chain.learning_rate(self.learning_rate);
+        if !self.rate_inside {
+            chain.learning_rate(self.learning_rate);
+        }
     }
 }
 
 /// RMSprop's link.
 #[derive(Clone, Debug)]
-struct ScaleByRoot {
-    alpha: f64,
-    eps: f64,
-    eps_inside_root: bool,
-    centred: bool,
+pub(super) struct ScaleByRoot {
+    pub(super) alpha: f64,
+    pub(super) eps: f64,
+    pub(super) eps_inside_root: bool,
+    pub(super) centred: bool,
+    pub(super) corrected: bool,
+}
+
+impl Default for ScaleByRoot {
+    fn default() -> Self {
+        Self { alpha: 0.99, eps: 1e-8, eps_inside_root: false, centred: false, corrected: false }
+    }
 }
 
 impl Link for ScaleByRoot {
@@ -97,7 +121,9 @@ impl Link for ScaleByRoot {
         if self.centred { &["mean_square", "mean"] } else { &["mean_square"] }
     }
 
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let left = if self.corrected { 1.0 - self.alpha.powf(step.number as f64) } else { 1.0 };
+        let correct = T::of(1.0 / left);
         let (alpha, take) = (T::of(self.alpha), T::of(1.0 - self.alpha));
         // Of the two places for `eps`, one holds it and the other zero.
         let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
@@ -107,13 +133,14 @@ impl Link for ScaleByRoot {
                 block.each(|_, update, [square, mean]| {
                     *square = alpha * *square + take * update * update;
                     *mean = alpha * *mean + take * update;
-                    let variance = (*square - *mean * *mean).max(T::zero());
+                    let corrected = correct * *mean;
+                    let variance = (correct * *square - corrected * corrected).max(T::zero());
                     update / ((variance + inside).sqrt() + outside)
                 });
             } else {
                 block.each(|_, update, [square]| {
                     *square = alpha * *square + take * update * update;
-                    update / ((*square + inside).sqrt() + outside)
+                    update / ((correct * *square + inside).sqrt() + outside)
                 });
             }
         }
@@ -153,5 +180,6 @@ mod tests {
         battery::check(RmsProp::new(1e-3));
         battery::check(RmsProp::new(1e-3).eps_inside_root());
         battery::check(RmsProp::new(1e-4).centred().momentum(0.9));
+        battery::check(RmsProp::new(1e-4).corrected().momentum(0.9).rate_inside_momentum());
     }
 }

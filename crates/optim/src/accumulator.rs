@@ -1,0 +1,201 @@
+//! Gradient accumulation: `Σ wᵢ·gᵢ / Σ wᵢ` over the parts of a batch, as one gradient.
+//!
+//! The weight of a part is the number of what its mean loss counts (samples, tokens), so that parts of any sizes give
+//! the gradient of the whole batch. Clipping then acts once a step. Sums are in the precision of the parameters.
+//!
+//! State: `sum` of each parameter that has a gradient, and `weight`.
+
+use gradus_graph::{Param, Params, Real, Tensor};
+
+use crate::error::StepError;
+use crate::gradients::expect_fit;
+use crate::optimizer::Optimizer;
+use crate::state::{Memory, RestoreError, Restoring, State};
+
+/// Sums the gradients of several parts of a batch for one step.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Accumulator, Optimizer, Sgd};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([0.0]));
+/// let (mut sgd, mut sum) = (Optimizer::new(Sgd::new(1.0)), Accumulator::new());
+/// sum.add(&params, [(&x, &Tensor::from([1.0]))], 3.0)?; // the mean over three samples
+/// sum.add(&params, [(&x, &Tensor::from([5.0]))], 1.0)?; // and that of one
+/// sum.step(&mut sgd, &mut params)?;
+/// assert_eq!(params.get(&x).data(), [-2.0]);
+/// # Ok::<(), gradus_optim::StepError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Accumulator<T = f32> {
+    /// The sum of each parameter, by its place in the store.
+    sums: Vec<Option<Sum<T>>>,
+    weight: f64,
+}
+
+#[derive(Debug)]
+struct Sum<T> {
+    param: Param,
+    sum: Tensor<T>,
+    /// Whether a gradient was added since the last step.
+    given: bool,
+}
+
+impl<T: Real> Accumulator<T> {
+    /// The empty sum.
+    pub fn new() -> Self {
+        Self { sums: Vec::new(), weight: 0.0 }
+    }
+
+    /// The sum of the weights since the last step.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// Adds the gradients of a part of the batch, which counts as `weight`. A parameter without a gradient adds nothing.
+    ///
+    /// # Errors
+    /// If a parameter is unknown, frozen or given twice, or if a shape differs. Nothing has been added then. A gradient
+    /// that is not finite is found by the step.
+    ///
+    /// # Panics
+    /// If the weight is not positive and finite.
+    #[track_caller]
+    pub fn add<'a>(
+        &mut self,
+        params: &Params<T>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        weight: f64,
+    ) -> Result<(), StepError> {
+        assert!(weight > 0.0 && weight.is_finite(), "the weight of a part is positive, not {weight}");
+        let gradients = gradients.into_iter();
+        expect_fit(params, gradients.clone())?;
+        if self.sums.len() < params.len() {
+            self.sums.resize_with(params.len(), || None);
+        }
+        let scale = T::of(weight);
+        for (param, gradient) in gradients {
+            let place = &mut self.sums[param.index()];
+            let fresh = || Sum { param: param.clone(), sum: Tensor::zeros(param.shape()), given: false };
+            if place.as_ref().is_none_or(|sum| sum.param != *param) {
+                *place = Some(fresh());
+            }
+            let sum = place.get_or_insert_with(fresh);
+            let pairs = sum.sum.data_mut().iter_mut().zip(gradient.data());
+            if std::mem::replace(&mut sum.given, true) {
+                pairs.for_each(|(sum, &g)| *sum += scale * g);
+            } else {
+                pairs.for_each(|(sum, &g)| *sum = scale * g);
+            }
+        }
+        self.weight += weight;
+        Ok(())
+    }
+
+    /// Makes one step with the weighted mean, and begins a new sum whatever comes of it.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`].
+    ///
+    /// # Panics
+    /// If nothing was added since the last step.
+    #[track_caller]
+    pub fn step(&mut self, optimizer: &mut Optimizer<T>, params: &mut Params<T>) -> Result<(), StepError> {
+        assert!(self.weight > 0.0, "a step needs a gradient: nothing was added since the last one");
+        let share = T::of(1.0 / self.weight);
+        for sum in self.sums.iter_mut().flatten().filter(|sum| sum.given) {
+            sum.sum.data_mut().iter_mut().for_each(|sum| *sum *= share);
+        }
+        let given = self.sums.iter().flatten().filter(|sum| sum.given);
+        let result = optimizer.step(params, given.map(|sum| (&sum.param, &sum.sum)));
+        self.clear();
+        result
+    }
+
+    /// Begins a new sum.
+    pub fn clear(&mut self) {
+        self.weight = 0.0;
+        self.sums.iter_mut().flatten().for_each(|sum| sum.given = false);
+    }
+}
+
+impl<T: Real> Memory<T> for Accumulator<T> {
+    fn state(&self) -> State<T> {
+        let mut state = State::default();
+        state.numbers.insert("weight".to_owned(), self.weight);
+        for sum in self.sums.iter().flatten().filter(|sum| sum.given) {
+            state.tensors.insert(format!("{}/sum", sum.param.name()), sum.sum.clone());
+        }
+        state
+    }
+
+    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+        let mut from = Restoring::new(state);
+        let weight = from.number("weight");
+        let mut sums = Vec::new();
+        for param in params.iter().map(|(param, _)| param) {
+            let name = format!("{}/sum", param.name());
+            sums.push(from.has_tensor(&name).then(|| {
+                let mut sum = Tensor::zeros(param.shape());
+                from.tensor(&name, &mut sum);
+                Sum { param: param.clone(), sum, given: true }
+            }));
+        }
+        from.finish()?;
+        (self.sums, self.weight) = (sums, weight);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Adam, ClipGlobalNorm};
+
+    /// Parts of a batch, with a restart between two of them, are the batch.
+    #[test]
+    fn parts_are_the_whole() {
+        let new = || Optimizer::new((ClipGlobalNorm::new(1.0), Adam::new(0.1)));
+        let store = || {
+            let mut params: Params<f64> = Params::new(0);
+            let list = [params.add("a", Tensor::from([1.0, 2.0])), params.add("b", Tensor::from([3.0]))];
+            (params, list)
+        };
+        let (mut params, list) = store();
+        let (mut parts, mut adam) = (Accumulator::new(), new());
+        for _ in 0..3 {
+            let first = [Tensor::from([1.0, 2.0]), Tensor::from([4.0])];
+            parts.add(&params, list.iter().zip(&first), 2.0).expect("the gradients are right");
+            let mut resumed = Accumulator::new();
+            resumed.restore(&params, &parts.state()).expect("the state fits");
+            let second = Tensor::from([4.0, -1.0]);
+            resumed.add(&params, [(&list[0], &second)], 1.0).expect("the gradient is right");
+            resumed.step(&mut adam, &mut params).expect("the step is made");
+            parts.clear();
+        }
+        let (mut whole, list) = store();
+        let mut adam = new();
+        for _ in 0..3 {
+            let gradients = [Tensor::from([2.0, 1.0]), Tensor::from([8.0 / 3.0])];
+            adam.step(&mut whole, list.iter().zip(&gradients)).expect("the gradients are right");
+        }
+        for param in &list {
+            params.get(param).assert_close(whole.get(param), 1e-14, 0.0);
+        }
+    }
+
+    #[test]
+    fn a_refused_step_begins_anew() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([1.0]));
+        let (mut parts, mut sgd) = (Accumulator::new(), Optimizer::new(crate::Sgd::new(1.0)));
+        parts.add(&params, [(&x, &Tensor::from([f64::NAN]))], 1.0).expect("a step looks at it");
+        parts.step(&mut sgd, &mut params).unwrap_err();
+        parts.add(&params, [(&x, &Tensor::from([1.0]))], 4.0).expect("the gradient is right");
+        parts.step(&mut sgd, &mut params).expect("the gradient is right");
+        assert_eq!(params.get(&x).data(), [0.0]);
+        let wrong = parts.add(&params, [(&x, &Tensor::from([1.0, 2.0]))], 1.0).unwrap_err();
+        assert_eq!(wrong.to_string(), "parameter `x` has shape [1]; its gradient has [2]");
+    }
+}

@@ -1,0 +1,187 @@
+//! An average of the weights beside the weights in training: `a ← decay·a + (1 − decay)·p`, or the mean of all `p`.
+//!
+//! As PyTorch's `AveragedModel` with `get_ema_avg_fn` (the first value is copied) or `get_swa_avg_fn`. With bias
+//! correction the average starts at zero and is divided by `1 − decayᵗ`, as `optax.ema`.
+//!
+//! State: `average`. A chain with an average is still one pass over memory.
+//!
+//! Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Izmailov and others: Averaging weights
+//! leads to wider optima and better generalization, 2018 (SWA).
+
+use gradus_graph::{Real, Tensor};
+
+use crate::{Block, Chain, Link, Part, Step};
+
+/// Keeps an average of the parameters as the rule before it leaves them;
+/// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the parameters with it.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Average, Optimizer, Sgd};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([0.0]));
+/// let mut rule = Optimizer::new((Sgd::new(1.0), Average::ema(0.75)));
+/// for _ in 0..2 {
+///     rule.step(&mut params, [(&x, &Tensor::from([-4.0]))]).unwrap();
+/// }
+/// assert_eq!(params.get(&x).data(), [8.0]);
+/// assert_eq!(rule.averaged(&params).get(&x).data(), [5.0]); // 0.75·4 + 0.25·8
+/// ```
+#[derive(Clone, Debug)]
+pub struct Average(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Exponential { decay: f64, corrected: bool },
+    Mean { start: u64, every: u64 },
+}
+
+impl Average {
+    /// The exponential moving average: 0.999 is usual.
+    ///
+    /// # Panics
+    /// If the decay lies outside `0..1`.
+    #[track_caller]
+    pub fn ema(decay: f64) -> Self {
+        assert!((0.0..1.0).contains(&decay), "the decay of an average lies in 0..1, not at {decay}");
+        Self(Kind::Exponential { decay, corrected: false })
+    }
+
+    /// Starts an exponential average at zero and corrects it for that, so that all steps count by their age alone.
+    ///
+    /// # Panics
+    /// If the average is a mean, which needs no correction.
+    #[track_caller]
+    pub fn bias_correction(self) -> Self {
+        match self.0 {
+            Kind::Exponential { decay, .. } => Self(Kind::Exponential { decay, corrected: true }),
+            Kind::Mean { .. } => panic!("a mean has no bias to correct"),
+        }
+    }
+
+    /// The mean of the parameters after every step (Polyak, Ruppert).
+    pub fn polyak() -> Self {
+        Self(Kind::Mean { start: 1, every: 1 })
+    }
+
+    /// The mean of the parameters after step `start` and after every `every` steps from there on (SWA).
+    ///
+    /// # Panics
+    /// If a number is 0.
+    #[track_caller]
+    pub fn swa(start: u64, every: u64) -> Self {
+        assert!(start > 0 && every > 0, "an average starts after step 1 or later, and takes every step or fewer");
+        Self(Kind::Mean { start, every })
+    }
+}
+
+impl Part for Average {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.expect_rate("an average");
+        chain.then(KeepAverage(self.0));
+    }
+}
+
+struct KeepAverage(Kind);
+
+impl Link for KeepAverage {
+    fn state(&self) -> &[&'static str] {
+        &["average"]
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let share = match self.0 {
+            Kind::Exponential { corrected: false, .. } if step.number == 1 => Some((0.0, 1.0)),
+            Kind::Exponential { decay, .. } => Some((decay, 1.0 - decay)),
+            Kind::Mean { start, every } => {
+                let since = step.number.checked_sub(start).filter(|since| since.is_multiple_of(every));
+                since.map(|since| 1.0 / (since / every + 1) as f64).map(|share| (1.0 - share, share))
+            }
+        };
+        let mean = matches!(self.0, Kind::Mean { .. });
+        move |block| {
+            let Some((keep, take)) = share.map(|(keep, take)| (T::of(keep), T::of(take))) else { return };
+            if mean {
+                // In this form the mean of equal numbers is that number.
+                block.each(|parameter, update, [average]| {
+                    *average += take * (parameter - update - *average);
+                    update
+                });
+            } else {
+                block.each(|parameter, update, [average]| {
+                    *average = keep * *average + take * (parameter - update);
+                    update
+                });
+            }
+        }
+    }
+
+    fn averaged<T: Real>(&self, step: &Step, _parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
+        let begun = match self.0 {
+            Kind::Exponential { .. } => step.number > 0,
+            Kind::Mean { start, .. } => step.number >= start,
+        };
+        let average = state.first().filter(|_| begun)?;
+        match self.0 {
+            Kind::Exponential { decay, corrected: true } => {
+                let correction = 1.0 / (1.0 - decay.powf(step.number as f64));
+                Some(average.map(|a| T::of(a.as_f64() * correction)))
+            }
+            _ => Some(average.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Adam, Optimizer, Sgd, battery};
+    use gradus_graph::Params;
+
+    #[test]
+    fn battery() {
+        battery::check((Adam::new(0.01), Average::ema(0.9)));
+        battery::check((Sgd::new(0.0005), Average::swa(3, 2)));
+    }
+
+    /// The averages after each of eight steps to 1, 2, …, 8.
+    fn averages(average: Average) -> [f64; 8] {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([0.0]));
+        let mut rule = Optimizer::new((Sgd::new(1.0), average));
+        std::array::from_fn(|_| {
+            rule.step(&mut params, [(&x, &Tensor::from([-1.0]))]).expect("the gradient is right");
+            rule.averaged(&params).get(&x).item()
+        })
+    }
+
+    #[test]
+    fn by_hand() {
+        assert_eq!(averages(Average::polyak()), [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]);
+        assert_eq!(averages(Average::swa(3, 2)), [1.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0, 5.0]);
+        assert_eq!(averages(Average::ema(0.5))[..3], [1.0, 1.5, 2.25]);
+        // (0.5·1)/0.5, (0.25·1 + 0.5·2)/0.75, (0.125·1 + 0.25·2 + 0.5·3)/0.875.
+        let corrected = averages(Average::ema(0.5).bias_correction());
+        for (found, expected) in corrected.into_iter().zip([1.0, 1.25 / 0.75, 2.125 / 0.875]) {
+            assert!((found - expected).abs() < 1e-15);
+        }
+    }
+
+    /// The average is of the parameters as they are, to the bit.
+    #[test]
+    fn the_average_of_one_step_is_the_parameter() {
+        let mut params: Params<f32> = Params::new(0);
+        let x = params.add("x", Tensor::from_fn([1000], |k| (0.1 * k as f32).sin()));
+        let mut rule = Optimizer::new((Adam::new(0.1), Average::polyak()));
+        let gradient = params.get(&x).map(|x| x.cos());
+        rule.step(&mut params, [(&x, &gradient)]).expect("the gradient is right");
+        assert_eq!(rule.averaged(&params).get(&x), params.get(&x));
+    }
+
+    #[test]
+    #[should_panic(expected = "an average stands after the rule")]
+    fn an_average_before_the_rule_is_refused() {
+        let _ = Optimizer::<f32>::new((Average::polyak(), Sgd::new(0.1)));
+    }
+}

@@ -1,0 +1,130 @@
+//! Adaptive clipping: `uᵢ ← uᵢ·min(1, λ·max(‖pᵢ‖, ε) / ‖uᵢ‖)` for each unit `i`, all that leads into one output.
+//!
+//! A unit is what one index of the first axis selects (a row of a dense weight `[outputs, inputs]`, a filter of a
+//! convolution); a parameter of one axis or none is one unit, as in the authors' code and `optax.adaptive_grad_clip`,
+//! whose layouts have the outputs last: see [`outputs_last`](ClipAdaptive::outputs_last).
+//!
+//! Defaults: ε 1e-3. No state.
+//!
+//! Brock, De, Smith, Simonyan: High-performance large-scale image recognition without normalization, 2021.
+
+use gradus_graph::Real;
+
+use super::units::Units;
+use crate::survey::sum_of_squares;
+use crate::{Step, TensorLink, Whole};
+
+/// Scales the update of each unit down to a share of the unit's own norm.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{ClipAdaptive, Optimizer, Sgd};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from_rows([[3.0, 4.0], [0.6, 0.8]]));
+/// let mut rule = Optimizer::new((ClipAdaptive::new(0.5), Sgd::new(1.0)));
+/// rule.step(&mut params, [(&x, &Tensor::from_rows([[1.0, 1.0], [0.0, 8.0]]))]).unwrap();
+/// // The first row, of norm 5, allows 2.5; the second, of norm 1, allows 0.5.
+/// params.get(&x).assert_close(&Tensor::from_rows([[2.0, 3.0], [0.6, 0.3]]), 1e-15, 0.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClipAdaptive {
+    share: f64,
+    eps: f64,
+    units: Units,
+}
+
+impl ClipAdaptive {
+    /// Clips to the share λ of the norm of the unit: 0.01 in the paper's large batches.
+    ///
+    /// # Panics
+    /// If the share is not positive.
+    #[track_caller]
+    pub fn new(share: f64) -> Self {
+        assert!(share > 0.0, "a share for clipping is positive, not {share}");
+        Self { share, eps: 1e-3, units: Units::First }
+    }
+
+    /// The norm that a unit is taken to have at least.
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// A unit is what one index of the last axis selects.
+    pub fn outputs_last(self) -> Self {
+        Self { units: Units::Last, ..self }
+    }
+}
+
+impl TensorLink for ClipAdaptive {
+    fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
+        let (parameter, update, sums) = (tensor.parameter, tensor.update, tensor.scratch);
+        let factor = |size: f64, norm: f64| {
+            let limit = self.share * size.max(self.eps);
+            if norm > limit { limit / norm } else { 1.0 }
+        };
+        let outputs = self.units.outputs(tensor.shape);
+        if outputs == 1 || self.units == Units::First {
+            let len = (update.len() / outputs.max(1)).max(1);
+            for (parameter, update) in parameter.chunks(len).zip(update.chunks_mut(len)) {
+                let factor = factor(sum_of_squares(parameter).sqrt(), sum_of_squares(update).sqrt());
+                if factor < 1.0 {
+                    update.iter_mut().for_each(|u| *u *= T::of(factor));
+                }
+            }
+            return;
+        }
+        // Two sums for each column: of the parameter and of the update.
+        sums.clear();
+        sums.resize(2 * outputs, T::zero());
+        let (sizes, norms) = sums.split_at_mut(outputs);
+        for (parameter, update) in parameter.chunks(outputs).zip(update.chunks(outputs)) {
+            for column in 0..outputs {
+                sizes[column] += parameter[column] * parameter[column];
+                norms[column] += update[column] * update[column];
+            }
+        }
+        for column in 0..outputs {
+            norms[column] = T::of(factor(sizes[column].as_f64().sqrt(), norms[column].as_f64().sqrt()));
+        }
+        for update in update.chunks_mut(outputs) {
+            update.iter_mut().zip(norms.iter()).for_each(|(u, &factor)| *u *= factor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Momentum, Optimizer, Sgd, battery};
+    use gradus_graph::{Params, Tensor};
+
+    #[test]
+    fn battery() {
+        battery::check((ClipAdaptive::new(0.5), Sgd::new(0.001)));
+        battery::check((Momentum::new(0.5), ClipAdaptive::new(0.5).eps(0.1), Sgd::new(0.0005)));
+    }
+
+    #[test]
+    fn the_last_axis_is_the_first_of_the_transpose() {
+        let step = |value: Tensor<f64>, gradient: Tensor<f64>, clip: ClipAdaptive| {
+            let mut params = Params::new(0);
+            let x = params.add("x", value);
+            Optimizer::new((clip, Sgd::new(1.0))).step(&mut params, [(&x, &gradient)]).expect("the gradient is right");
+            params.get(&x).clone()
+        };
+        let rows = step(
+            Tensor::from_rows([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]]),
+            Tensor::from_rows([[9.0, 0.0, 0.0], [0.0, 1.0, 1.0]]),
+            ClipAdaptive::new(1.0).eps(0.5),
+        );
+        let columns = step(
+            Tensor::from_rows([[1.0, 0.0], [2.0, 0.0], [2.0, 0.0]]),
+            Tensor::from_rows([[9.0, 0.0], [0.0, 1.0], [0.0, 1.0]]),
+            ClipAdaptive::new(1.0).eps(0.5).outputs_last(),
+        );
+        let half = 0.5 / 2.0_f64.sqrt();
+        rows.assert_close(&Tensor::from_rows([[-2.0, 2.0, 2.0], [0.0, -half, -half]]), 1e-15, 0.0);
+        columns.assert_close(&Tensor::from_rows([[-2.0, 0.0], [2.0, -half], [2.0, -half]]), 1e-15, 0.0);
+    }
+}

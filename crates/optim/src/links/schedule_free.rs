@@ -1,0 +1,112 @@
+//! Schedule-free averaging: gradients are taken at `y`, between the point `z` that the rule moves and its average `x`.
+//!
+//! `z ← z − u`, `x ← (1−c)x + cz`, `y ← (1−β)z + βx`, with `c = w/Σw`, `w = (largest lr so far)^power`. As
+//! `optax.contrib.schedule_free`: the parameters in the store are `y`, and `x = (y − (1−β)z)/β` is not stored.
+//! [`Optimizer::averaged`](crate::Optimizer::averaged) gives `x`, to evaluate and to keep.
+//!
+//! For the end of a chain, after a rule without momentum. Defaults: β 0.9, power 2. State: `moved_point`, from the
+//! parameter; the numbers `sum_of_weights` and `largest_rate`.
+//!
+//! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
+
+use gradus_graph::{Real, Tensor};
+
+use crate::{Block, Link, Numbers, Step};
+
+/// Moves a point of its own by the update, and the parameter to between that point and its average.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, ScheduleFree, Sgd};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([0.0]));
+/// let mut rule = Optimizer::new((Sgd::new(1.0), ScheduleFree::new().beta(0.5)));
+/// for _ in 0..2 {
+///     rule.step(&mut params, [(&x, &Tensor::from([1.0]))]).unwrap();
+/// }
+/// // z: −1, −2; x: −1, −1.5; y: −1, −1.75.
+/// assert_eq!(params.get(&x).data(), [-1.75]);
+/// assert_eq!(rule.averaged(&params).get(&x).data(), [-1.5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ScheduleFree {
+    beta: f64,
+    power: f64,
+}
+
+impl ScheduleFree {
+    /// The averaging with its usual constants.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self { beta: 0.9, power: 2.0 }
+    }
+
+    /// The share of the average in the point at which gradients are taken.
+    ///
+    /// # Panics
+    /// If the share is not in `0..=1`, or is zero: then the average could not be told from `y` and `z`.
+    #[track_caller]
+    pub fn beta(self, beta: f64) -> Self {
+        assert!(beta > 0.0 && beta <= 1.0, "beta lies above 0 and not above 1, not at {beta}");
+        Self { beta, ..self }
+    }
+
+    /// The power of the largest learning rate so far with which a step counts in the average.
+    pub fn power(self, power: f64) -> Self {
+        Self { power, ..self }
+    }
+}
+
+impl Link for ScheduleFree {
+    fn state(&self) -> &[&'static str] {
+        &["moved_point"]
+    }
+
+    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        parameter.clone()
+    }
+
+    fn numbers(&self) -> &[&'static str] {
+        &["sum_of_weights", "largest_rate"]
+    }
+
+    fn settle(&self, step: &Step, [sum, largest, ..]: &mut Numbers) {
+        *largest = largest.max(step.learning_rate);
+        *sum += largest.powf(self.power);
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [sum, largest, ..] = step.numbers;
+        let weight = largest.powf(self.power);
+        let share = if weight > 0.0 { weight / sum } else { 0.0 };
+        let (share, rest) = (T::of(share), T::of(1.0 - share));
+        let (beta, without, invert) = (T::of(self.beta), T::of(1.0 - self.beta), T::of(1.0 / self.beta));
+        move |block| {
+            block.each(|parameter, update, [point]| {
+                let average = (parameter - without * *point) * invert;
+                *point -= update;
+                let average = rest * average + share * *point;
+                parameter - (beta * average + without * *point)
+            })
+        }
+    }
+
+    fn averaged<T: Real>(&self, _step: &Step, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
+        let (without, invert) = (T::of(1.0 - self.beta), T::of(1.0 / self.beta));
+        let (parameter, point) = (parameter.data(), state[0].data());
+        Some(Tensor::from_fn(state[0].shape(), |i| (parameter[i] - without * point[i]) * invert))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RmsProp, Sgd, battery};
+
+    #[test]
+    fn battery() {
+        battery::check((Sgd::new(1e-3), ScheduleFree::new()));
+        battery::check((RmsProp::new(|done: u64| 1e-3 / (1.0 + done as f64)), ScheduleFree::new().power(1.0)));
+    }
+}

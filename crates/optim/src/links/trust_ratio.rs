@@ -1,0 +1,86 @@
+//! The trust ratio: `u ← u·trust·‖p‖ / (‖u‖ + ε)` for each tensor, and `u` as it is if either norm is zero.
+//!
+//! As `optax.scale_by_trust_ratio`. The norms are those of one tensor, summed in double precision. Defaults: trust 1,
+//! ε 0. No state.
+//!
+//! You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
+
+use gradus_graph::Real;
+
+use crate::survey::sum_of_squares;
+use crate::{Block, Link, Numbers, Over, Step};
+
+/// Scales the update of each tensor to a multiple of the norm of the tensor.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{LearningRate, Optimizer, TrustRatio};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([3.0, 4.0])); // of norm 5
+/// let mut rule = Optimizer::new((TrustRatio::new(), LearningRate::new(0.5)));
+/// rule.step(&mut params, [(&x, &Tensor::from([0.0, 8.0]))]).unwrap();
+/// assert_eq!(params.get(&x).data(), [3.0, 1.5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TrustRatio {
+    trust: f64,
+    eps: f64,
+}
+
+impl TrustRatio {
+    /// The ratio of the norms as it is.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self { trust: 1.0, eps: 0.0 }
+    }
+
+    /// The factor of the ratio.
+    pub fn trust(self, trust: f64) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+}
+
+impl Link for TrustRatio {
+    fn measures(&self) -> Option<Over> {
+        Some(Over::Tensor)
+    }
+
+    fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+        [sum_of_squares(parameter), sum_of_squares(update), 0.0, 0.0]
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [parameter, update, ..] = step.measured.map(f64::sqrt);
+        let known = parameter > 0.0 && update > 0.0;
+        let ratio = T::of(if known { self.trust * parameter / (update + self.eps) } else { 1.0 });
+        move |block| block.each(|_, update, []| update * ratio)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LearningRate, Momentum, Optimizer, battery};
+    use gradus_graph::{Params, Tensor};
+
+    #[test]
+    fn a_parameter_at_zero_can_leave_it() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([0.0]));
+        let mut rule = Optimizer::new((TrustRatio::new().trust(0.1), LearningRate::new(0.5)));
+        rule.step(&mut params, [(&x, &Tensor::from([2.0]))]).unwrap();
+        assert_eq!(params.get(&x).data(), [-1.0]);
+    }
+
+    #[test]
+    fn battery() {
+        battery::check((TrustRatio::new(), LearningRate::new(1e-3)));
+        battery::check((Momentum::new(0.5), TrustRatio::new(), LearningRate::new(1e-3)));
+    }
+}

@@ -1,0 +1,272 @@
+//! Adafactor: a second moment of one number for each row and each column of a matrix.
+//!
+//! `r ← r + t⁻ᶜ(mean of g² over columns − r)`, `c ← c + t⁻ᶜ(mean of g² over rows − c)`, `v = r·c/mean(r)`; for vectors
+//! `v ← v + t⁻ᶜ(g² − v)`; `u = g/√v`, `u ← u/max(1, rms(u)/d)`, `p ← p − max(ε₂, rms(p))·min(lr, 1/√t)·u − lr·decay·p`.
+//!
+//! As `torch.optim.Adafactor`: `mean(r)` is at least ε₁ and `v` at least ε₁². With `added_eps` it is Optax's form,
+//! which adds a number to g² and has no bounds; with `constant_rate` the learning rate is not bounded by `1/√t`; with
+//! `smallest_factored` matrices with a shorter side keep a whole second moment (Optax: 128); `momentum` is a running
+//! mean at the end. A tensor of more axes counts as many matrices. The usual learning rate is 1e-2.
+//!
+//! Defaults: c 0.8, ε₁ the precision's ε, ε₂ 1e-3, d 1, no decay, no momentum. State: `row_moment`, `column_moment` or
+//! `second_moment`, from zero; `mean`, if there is momentum.
+//!
+//! Shazeer, Stern: Adafactor: adaptive learning rates with sublinear memory cost, 2018.
+
+use gradus_graph::{Param, Real, Tensor};
+
+use crate::survey::sum_of_squares;
+use crate::{
+    Block, Chain, DecayWeights, Link, Numbers, Over, Part, Rate, RunningMean, Schedule, Step, TensorLink, Whole,
+};
+
+/// Adafactor: almost no state for matrices, and steps in proportion to the parameter.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Adafactor, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from_rows([[2.0, 2.0], [2.0, 2.0]]));
+/// let mut rule = Optimizer::new(Adafactor::new(0.25));
+/// rule.step(&mut params, [(&x, &Tensor::from_rows([[1.0, -2.0], [3.0, 6.0]]))]).unwrap();
+/// // The squares are a product of rows and columns, so all of u is ±1; the root mean square of x is 2.
+/// let expected = Tensor::from_rows([[1.5, 2.5], [1.5, 1.5]]);
+/// params.get(&x).assert_close(&expected, 1e-15, 0.0);
+/// assert_eq!(rule.state().tensors["x/row_moment"].shape().sizes(), [2]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adafactor {
+    learning_rate: Rate,
+    moments: Moments,
+    relative: ScaleToParameter,
+    momentum: f64,
+    decay: f64,
+}
+
+impl Adafactor {
+    /// Adafactor with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        Self {
+            learning_rate: Rate::new(learning_rate),
+            moments: Moments { power: 0.8, floor: None, added: 0.0, smallest: 0 },
+            relative: ScaleToParameter { smallest: 1e-3, limit: 1.0, falling: true },
+            momentum: 0.0,
+            decay: 0.0,
+        }
+    }
+
+    /// c: the power of the step with which new gradients count less.
+    pub fn power(mut self, power: f64) -> Self {
+        self.moments.power = power;
+        self
+    }
+
+    /// ε₁ and ε₂: the bound of the moments, and the smallest root mean square of a parameter.
+    pub fn eps(mut self, moments: f64, parameter: f64) -> Self {
+        self.moments.floor = Some(moments);
+        self.relative.smallest = parameter;
+        self
+    }
+
+    /// Adds this to the squares in place of a bound for the moments.
+    pub fn added_eps(mut self, eps: f64) -> Self {
+        self.moments.floor = Some(0.0);
+        self.moments.added = eps;
+        self
+    }
+
+    /// d: the largest root mean square of a step, before it is scaled to the parameter.
+    pub fn limit(mut self, limit: f64) -> Self {
+        self.relative.limit = limit;
+        self
+    }
+
+    /// Takes the learning rate as it is, not the smaller of it and `1/√t`.
+    pub fn constant_rate(mut self) -> Self {
+        self.relative.falling = false;
+        self
+    }
+
+    /// The shortest side of a matrix whose moment is factored.
+    pub fn smallest_factored(mut self, side: usize) -> Self {
+        self.moments.smallest = side;
+        self
+    }
+
+    /// Takes a running mean of the steps with this decay rate, none unless stated.
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+
+    /// The factor of the decoupled weight decay, none unless stated.
+    pub fn decay(self, decay: f64) -> Self {
+        Self { decay, ..self }
+    }
+}
+
+impl Part for Adafactor {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(WholeMoment(self.moments.clone())).then(FactoredMoment(self.moments)).then(self.relative);
+        if self.momentum > 0.0 {
+            chain.then(RunningMean::new(self.momentum).uncorrected());
+        }
+        if self.decay > 0.0 {
+            chain.then(DecayWeights::new(self.decay));
+        }
+        chain.learning_rate(self.learning_rate);
+    }
+}
+
+/// How second moments are kept.
+#[derive(Clone, Debug)]
+struct Moments {
+    power: f64,
+    /// The bound of a moment; the precision's ε unless stated.
+    floor: Option<f64>,
+    added: f64,
+    smallest: usize,
+}
+
+impl Moments {
+    fn factors(&self, param: &Param) -> bool {
+        matches!(param.shape().sizes(), [.., rows, columns] if *rows.min(columns) >= self.smallest.max(1))
+    }
+
+    /// The share of the new gradient, and the bound.
+    fn numbers<T: Real>(&self, step: &Step) -> (T, T) {
+        (T::of((step.number as f64).powf(-self.power)), T::of(self.floor.unwrap_or(T::EPS)))
+    }
+}
+
+/// Divides a matrix by the root of its factored second moment.
+#[derive(Clone, Debug)]
+struct FactoredMoment(Moments);
+
+impl TensorLink for FactoredMoment {
+    fn state(&self) -> &[&'static str] {
+        &["row_moment", "column_moment"]
+    }
+
+    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        let mut sizes = parameter.shape().sizes().to_vec();
+        // One number for each row, or one for each column.
+        sizes.remove(if slot == 0 { sizes.len() - 1 } else { sizes.len() - 2 });
+        Tensor::zeros(sizes)
+    }
+
+    fn applies_to(&self, param: &Param) -> bool {
+        self.0.factors(param)
+    }
+
+    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+        let &[.., rows, columns] = tensor.shape.sizes() else { return };
+        let (take, floor) = self.0.numbers::<T>(step);
+        let added = T::of(self.0.added);
+        let [row_moments, column_moments] = tensor.state else { return };
+        let moments = row_moments.data_mut().chunks_mut(rows).zip(column_moments.data_mut().chunks_mut(columns));
+        for (update, (row_moment, column_moment)) in tensor.update.chunks_mut(rows * columns).zip(moments) {
+            let share = take / T::of(rows as f64);
+            column_moment.iter_mut().for_each(|moment| *moment -= take * *moment);
+            for (row, moment) in update.chunks(columns).zip(&mut *row_moment) {
+                let mut sum = T::zero();
+                for (&x, column) in row.iter().zip(&mut *column_moment) {
+                    let square = x * x + added;
+                    sum += square;
+                    *column += share * square;
+                }
+                *moment += take * (sum / T::of(columns as f64) - *moment);
+            }
+            let mean = row_moment.iter().fold(T::zero(), |sum, &moment| sum + moment) / T::of(rows as f64);
+            let inverse = T::one() / mean.max(floor);
+            for (row, &moment) in update.chunks_mut(columns).zip(&*row_moment) {
+                let factor = moment * inverse;
+                for (x, &column) in row.iter_mut().zip(&*column_moment) {
+                    *x /= (factor * column).max(floor * floor).sqrt();
+                }
+            }
+        }
+    }
+}
+
+/// Divides by the root of a second moment of every element.
+#[derive(Clone, Debug)]
+struct WholeMoment(Moments);
+
+impl Link for WholeMoment {
+    fn state(&self) -> &[&'static str] {
+        &["second_moment"]
+    }
+
+    fn applies_to(&self, param: &Param) -> bool {
+        !self.0.factors(param)
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let (take, floor) = self.0.numbers::<T>(step);
+        let (added, bound) = (T::of(self.0.added), floor * floor);
+        move |block| {
+            block.each(|_, update, [second]| {
+                *second += take * (update * update + added - *second);
+                update / second.max(bound).sqrt()
+            })
+        }
+    }
+}
+
+/// Clips the root mean square of the step, and scales it to that of the parameter.
+#[derive(Clone, Debug)]
+struct ScaleToParameter {
+    smallest: f64,
+    limit: f64,
+    falling: bool,
+}
+
+impl Link for ScaleToParameter {
+    fn measures(&self) -> Option<Over> {
+        Some(Over::Tensor)
+    }
+
+    fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+        [sum_of_squares(parameter), sum_of_squares(update), parameter.len() as f64, 0.0]
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [parameter, update, count, _] = step.measured;
+        let (parameter, update) = ((parameter / count).sqrt(), (update / count).sqrt());
+        let rate = step.learning_rate;
+        let bound = (step.number as f64).sqrt().recip();
+        // The chain multiplies by the learning rate: here is what makes the smaller of it and the bound of it.
+        let rest = if self.falling && rate > bound { bound / rate } else { 1.0 };
+        let scale = T::of(parameter.max(self.smallest) * rest / (update / self.limit).max(1.0));
+        move |block| block.each(|_, update, []| update * scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Optimizer, battery};
+    use gradus_graph::Params;
+
+    #[test]
+    fn many_matrices_are_factored_each() {
+        let mut params: Params<f64> = Params::new(0);
+        let both = params.add("both", Tensor::full([2, 2, 3], 1.0));
+        let alone = params.add("alone", Tensor::full([2, 3], 1.0));
+        let gradient = Tensor::from_fn([2, 2, 3], |k| (1.0 + (k * k) as f64).sin());
+        let second = Tensor::new([2, 3], gradient.data()[6..].to_vec());
+        let mut rule = Optimizer::new(Adafactor::new(0.1).limit(1e9));
+        rule.step(&mut params, [(&both, &gradient), (&alone, &second)]).unwrap();
+        let state = rule.state();
+        assert_eq!(state.tensors["both/column_moment"].shape().sizes(), [2, 3]);
+        assert_eq!(state.tensors["both/column_moment"].data()[3..], *state.tensors["alone/column_moment"].data());
+        assert_eq!(params.get(&both).data()[6..], *params.get(&alone).data());
+    }
+
+    #[test]
+    fn battery() {
+        battery::check(Adafactor::new(1e-2));
+        battery::check(Adafactor::new(1e-3).added_eps(1e-30).constant_rate().momentum(0.9).decay(1e-2));
+    }
+}

@@ -1,0 +1,176 @@
+//! D-Adaptation for Adam: the learning rate is `d`, a lower estimate of the distance to the solution.
+//!
+//! With `λ = d·lr·√(1−β₂ᵗ)/(1−β₁ᵗ)` and `σ = √β₂`, over all parameters together:
+//! `r ← σr + (1−σ)λ⟨g, s/(√v + ε)⟩`, `s ← σs + (1−σ)λg`, `d ← max(d, r/((1−σ)‖s‖₁))`;
+//! `m ← β₁m + (1−β₁)λg`, `v ← β₂v + (1−β₂)g²`, `p ← p − (m/(√v + ε) + λ·decay·p)`.
+//!
+//! As `optax.contrib.dadapt_adamw`: λ takes the estimate from before the step, `r` the `v` from before it. The learning
+//! rate is 1, or falls from 1 to 0 at the end.
+//!
+//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8, first estimate 1e-6, no decay. State: `first_moment`, `second_moment`,
+//! `weighted_gradients`, from zero; and for all parameters together the numbers `distance`, `previous_distance` and
+//! `numerator`.
+//!
+//! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
+
+use gradus_graph::Real;
+
+use super::decay_rate;
+use crate::survey::sum;
+use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+
+/// Adam without a learning rate to choose.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{DAdaptAdam, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([30.0, -20.0]));
+/// let mut rule = Optimizer::new(DAdaptAdam::new(1.0));
+/// for _ in 0..400 {
+///     let gradient = params.get(&x).map(|x| x - 1.0);
+///     rule.step(&mut params, [(&x, &gradient)]).unwrap();
+/// }
+/// assert!(rule.state().numbers["distance"] > 1e-2); // from 1e-6
+/// ```
+#[derive(Clone, Debug)]
+pub struct DAdaptAdam {
+    learning_rate: Rate,
+    scale: ScaleByDistance,
+}
+
+impl DAdaptAdam {
+    /// Adam with the given factor of the estimated learning rate, usually 1: a number, or a function of the number of
+    /// steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let scale = ScaleByDistance { beta1: 0.9, beta2: 0.999, eps: 1e-8, initial: 1e-6, decay: 0.0 };
+        Self { learning_rate: Rate::new(learning_rate), scale }
+    }
+
+    /// The decay rates of the two moments.
+    ///
+    /// # Panics
+    /// If a rate lies outside `0..1`.
+    #[track_caller]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.scale.beta1 = decay_rate("beta1", beta1);
+        self.scale.beta2 = decay_rate("beta2", beta2);
+        self
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.scale.eps = eps;
+        self
+    }
+
+    /// The first estimate: small, since it only grows.
+    ///
+    /// # Panics
+    /// If it is not positive.
+    #[track_caller]
+    pub fn initial(mut self, initial: f64) -> Self {
+        assert!(initial > 0.0, "the first estimate is positive, not {initial}");
+        self.scale.initial = initial;
+        self
+    }
+
+    /// The factor of the decoupled weight decay, none unless stated.
+    pub fn decay(mut self, decay: f64) -> Self {
+        self.scale.decay = decay;
+        self
+    }
+}
+
+impl Part for DAdaptAdam {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        // The learning rate is inside the first moment: the link applies it.
+        let rate = self.learning_rate;
+        chain.then(self.scale).learning_rate_inside(rate);
+    }
+}
+
+/// The link of D-Adaptation for Adam.
+#[derive(Clone, Debug)]
+struct ScaleByDistance {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    initial: f64,
+    decay: f64,
+}
+
+impl ScaleByDistance {
+    /// λ for this estimate.
+    fn length(&self, step: &Step, distance: f64) -> f64 {
+        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
+        distance * step.learning_rate * left2.sqrt() / left1
+    }
+}
+
+impl Link for ScaleByDistance {
+    fn state(&self) -> &[&'static str] {
+        &["first_moment", "second_moment", "weighted_gradients"]
+    }
+
+    fn numbers(&self) -> &[&'static str] {
+        &["distance", "previous_distance", "numerator"]
+    }
+
+    fn initial_number(&self, place: usize) -> f64 {
+        if place == 2 { 0.0 } else { self.initial }
+    }
+
+    fn measures(&self) -> Option<Over> {
+        Some(Over::All)
+    }
+
+    fn measure<T: Real>(&self, step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+        let (second, weighted) = (state[1], state[2]);
+        let sigma = self.beta2.sqrt();
+        let weight = (1.0 - sigma) * self.length(step, step.numbers[0]);
+        let product =
+            sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64() / (second[i].as_f64().sqrt() + self.eps));
+        let length = sum(update.len(), |i| (sigma * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
+        [product, length, 0.0, 0.0]
+    }
+
+    fn settle(&self, step: &Step, [distance, previous, numerator, _]: &mut Numbers) {
+        let [product, length, ..] = step.measured;
+        let sigma = self.beta2.sqrt();
+        *numerator = sigma * *numerator + (1.0 - sigma) * self.length(step, *distance) * product;
+        *previous = *distance;
+        if length > 0.0 {
+            *distance = distance.max(*numerator / ((1.0 - sigma) * length));
+        }
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let length = self.length(step, step.numbers[1]);
+        let sigma = self.beta2.sqrt();
+        let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
+        let (take1, take2) = (T::of((1.0 - self.beta1) * length), T::of(1.0 - self.beta2));
+        let (keep, weight, decay) = (T::of(sigma), T::of((1.0 - sigma) * length), T::of(length * self.decay));
+        move |block| {
+            block.each(|parameter, update, [first, second, weighted]| {
+                *first = beta1 * *first + take1 * update;
+                *second = beta2 * *second + take2 * update * update;
+                *weighted = keep * *weighted + weight * update;
+                *first / (second.sqrt() + eps) + decay * parameter
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(DAdaptAdam::new(0.1).initial(1e-3));
+        battery::check(DAdaptAdam::new(0.1).initial(1e-3).decay(1e-2));
+    }
+}

@@ -1,0 +1,156 @@
+//! D-Adaptation for gradient descent: the learning rate is `d/‖g₁‖`, with `d` a lower estimate of the distance to the
+//! solution.
+//!
+//! With `λ = d·lr/‖g₁‖`, over all parameters together: `r ← r + λ⟨g, s⟩`, `s ← s + λg`, `d ← max(d, 2r/‖s‖)`;
+//! `z = p₀ − s`, `p ← momentum·p + (1 − momentum)·z`.
+//!
+//! As `DAdaptSGD` of the authors' package `dadaptation`: λ takes the estimate from before the step. The learning rate
+//! is 1, or falls from 1 to 0 at the end. For L2 regularisation put [`DecayWeights`](crate::DecayWeights) first.
+//!
+//! Defaults: momentum 0, first estimate 1e-6, growth without limit. State: `weighted_gradients`, from zero; `start`,
+//! the first value; and for all parameters together the numbers `distance`, `rate`, `numerator` and `first_norm`.
+//!
+//! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
+
+use gradus_graph::{Real, Tensor};
+
+use super::decay_rate;
+use crate::survey::{sum, sum_of_squares};
+use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+
+/// Gradient descent without a learning rate to choose.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{DAdaptSgd, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0, 1.0]));
+/// let mut rule = Optimizer::new(DAdaptSgd::new(1.0).initial(0.5));
+/// rule.step(&mut params, [(&x, &Tensor::from([6.0, 8.0]))]).unwrap(); // s = 0.5·g/‖g‖
+/// params.get(&x).assert_close(&Tensor::from([0.7, 0.6]), 1e-15, 0.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct DAdaptSgd {
+    learning_rate: Rate,
+    walk: WalkByDistance,
+}
+
+impl DAdaptSgd {
+    /// Descent with the given factor of the estimated learning rate, usually 1: a number, or a function of the number
+    /// of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let walk = WalkByDistance { momentum: 0.0, initial: 1e-6, growth: f64::INFINITY };
+        Self { learning_rate: Rate::new(learning_rate), walk }
+    }
+
+    /// The share of the parameter that stays at each step.
+    ///
+    /// # Panics
+    /// If the share lies outside `0..1`.
+    #[track_caller]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.walk.momentum = decay_rate("momentum", momentum);
+        self
+    }
+
+    /// The first estimate: small, since it only grows.
+    ///
+    /// # Panics
+    /// If it is not positive.
+    #[track_caller]
+    pub fn initial(mut self, initial: f64) -> Self {
+        assert!(initial > 0.0, "the first estimate is positive, not {initial}");
+        self.walk.initial = initial;
+        self
+    }
+
+    /// The factor by which the estimate may grow at a step.
+    ///
+    /// # Panics
+    /// If the factor is below 1.
+    #[track_caller]
+    pub fn growth(mut self, growth: f64) -> Self {
+        assert!(growth >= 1.0, "an estimate that grows has a factor of at least 1, not {growth}");
+        self.walk.growth = growth;
+        self
+    }
+}
+
+impl Part for DAdaptSgd {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(self.walk).learning_rate_inside(self.learning_rate);
+    }
+}
+
+/// The link of D-Adaptation for descent.
+#[derive(Clone, Debug)]
+struct WalkByDistance {
+    momentum: f64,
+    initial: f64,
+    growth: f64,
+}
+
+impl Link for WalkByDistance {
+    fn state(&self) -> &[&'static str] {
+        &["weighted_gradients", "start"]
+    }
+
+    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        if slot == 1 { parameter.clone() } else { Tensor::zeros(parameter.shape()) }
+    }
+
+    fn numbers(&self) -> &[&'static str] {
+        &["distance", "rate", "numerator", "first_norm"]
+    }
+
+    fn initial_number(&self, place: usize) -> f64 {
+        if place == 0 { self.initial } else { 0.0 }
+    }
+
+    fn measures(&self) -> Option<Over> {
+        Some(Over::All)
+    }
+
+    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+        let weighted = state[0];
+        let product = sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64());
+        [sum_of_squares(update), product, sum_of_squares(weighted), 0.0]
+    }
+
+    fn settle(&self, step: &Step, [distance, rate, numerator, first_norm]: &mut Numbers) {
+        let [gradient, product, weighted, _] = step.measured;
+        // The first gradient that is not zero sets the scale.
+        if *first_norm == 0.0 {
+            *first_norm = gradient.sqrt();
+        }
+        *rate = if *first_norm > 0.0 { *distance * step.learning_rate / *first_norm } else { 0.0 };
+        *numerator += *rate * product;
+        let length = (weighted + *rate * (2.0 * product + *rate * gradient)).max(0.0).sqrt();
+        if length > 0.0 {
+            *distance = distance.max((2.0 * *numerator / length).min(*distance * self.growth));
+        }
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let (rate, take) = (T::of(step.numbers[1]), T::of(1.0 - self.momentum));
+        move |block| {
+            block.each(|parameter, update, [weighted, start]| {
+                *weighted += rate * update;
+                take * (parameter - (*start - *weighted))
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02));
+        battery::check(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02).momentum(0.5));
+    }
+}

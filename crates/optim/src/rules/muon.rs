@@ -1,0 +1,131 @@
+//! Muon: `m ← momentum·m + g`, `p ← p − lr·(s·orthogonal(g + momentum·m) + decay·p)` for matrices; Adam for the rest.
+//!
+//! As `torch.optim.Muon`, which knows matrices only, in the precision of the parameters (PyTorch orthogonalises in
+//! bfloat16): see [`Orthogonalize`](crate::Orthogonalize). The scale is `s = √max(1, rows/columns)`, for weights of the
+//! shape `[outputs, inputs]`; `scale` takes others. `corrected` takes the mean with Adam's correction for the sum, as
+//! `optax.contrib.muon` does, whose scale is [`MatrixScale::Wide`]. Adam has the same learning rate and decay, as in
+//! Optax.
+//!
+//! Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` (`mean` if
+//! corrected) of matrices, `first_moment` and `second_moment` of the rest.
+//!
+//! Jordan et al.: Muon: an optimizer for hidden layers in neural networks, 2024; Liu et al.: Muon is scalable for LLM
+//! training, 2025.
+
+use gradus_graph::Real;
+
+use super::adam::ScaleByMoments;
+use super::{decay_rate, end};
+use crate::matrix::is_matrix;
+use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RunningMean, Schedule};
+
+/// Muon: steps for matrices whose singular values are all about one.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Muon, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::zeros([2, 2]));
+/// let mut rule = Optimizer::new(Muon::new(0.1));
+/// rule.step(&mut params, [(&x, &Tensor::from_rows([[1.0, 0.0], [0.0, 1e3]]))]).unwrap();
+/// let step = params.get(&x).at(&[1, 1]);
+/// assert!((-0.12..-0.06).contains(&step), "{step}"); // about the learning rate, whatever the gradient
+/// ```
+#[derive(Clone, Debug)]
+pub struct Muon {
+    learning_rate: Rate,
+    momentum: f64,
+    nesterov: bool,
+    corrected: bool,
+    orthogonal: Orthogonalize,
+    moments: ScaleByMoments,
+    decay: f64,
+}
+
+impl Muon {
+    /// Muon with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        Self {
+            learning_rate: Rate::new(learning_rate),
+            momentum: 0.95,
+            nesterov: true,
+            corrected: false,
+            orthogonal: Orthogonalize::new().scale(MatrixScale::Tall),
+            moments: ScaleByMoments::default(),
+            decay: 0.1,
+        }
+    }
+
+    /// The factor of the momentum.
+    ///
+    /// # Panics
+    /// If the factor lies outside `0..1`.
+    #[track_caller]
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum: decay_rate("momentum", momentum), ..self }
+    }
+
+    /// Takes the momentum as it is, without looking ahead.
+    pub fn plain_momentum(self) -> Self {
+        Self { nesterov: false, ..self }
+    }
+
+    /// Takes a mean that is corrected for its start at zero for the momentum.
+    pub fn corrected(self) -> Self {
+        Self { corrected: true, ..self }
+    }
+
+    /// The factor of the step by the shape of the matrix.
+    pub fn scale(self, scale: MatrixScale) -> Self {
+        Self { orthogonal: self.orthogonal.scale(scale), ..self }
+    }
+
+    /// The smallest norm of a momentum that is divided by.
+    pub fn eps(self, eps: f64) -> Self {
+        Self { orthogonal: self.orthogonal.eps(eps), ..self }
+    }
+
+    /// The decay rates of Adam's moments, for what is no matrix.
+    ///
+    /// # Panics
+    /// If a rate lies outside `0..1`.
+    #[track_caller]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.moments.beta1 = decay_rate("beta1", beta1);
+        self.moments.beta2 = decay_rate("beta2", beta2);
+        self
+    }
+
+    /// The factor of the decoupled weight decay, 0.1 unless stated.
+    pub fn decay(self, decay: f64) -> Self {
+        Self { decay, ..self }
+    }
+}
+
+impl Part for Muon {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        if self.corrected {
+            let mean = RunningMean::new(self.momentum);
+            chain.only(is_matrix, if self.nesterov { mean.nesterov() } else { mean });
+        } else {
+            let momentum = Momentum::new(self.momentum);
+            chain.only(is_matrix, if self.nesterov { momentum.nesterov() } else { momentum });
+        }
+        chain.then(self.orthogonal).only(|param| !is_matrix(param), self.moments);
+        end(chain, self.decay, self.learning_rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(Muon::new(1e-3));
+        battery::check(Muon::new(1e-3).corrected().scale(MatrixScale::Rms(0.2)));
+        battery::check(Muon::new(1e-3).plain_momentum());
+    }
+}

@@ -1,0 +1,114 @@
+//! NovoGrad: `v ← β₂v + (1−β₂)‖g‖²` for each tensor (`v = ‖g‖²` at first), `m ← β₁m + g/(√v + ε) + decay·p`,
+//! `p ← p − lr·m`.
+//!
+//! As `optax.novograd`: the momentum is a sum, and nothing is corrected.
+//!
+//! Defaults: β₁ 0.9, β₂ 0.25, ε 1e-6, no decay. State: `momentum`, from zero, and the number `mean_square_norm`.
+//!
+//! Ginsburg et al.: Training deep networks with stochastic normalized gradient descent, 2019.
+
+use gradus_graph::Real;
+
+use super::decay_rate;
+use crate::{Block, Chain, DecayWeights, Link, Momentum, Numbers, Over, Part, Rate, Schedule, Step};
+
+/// NovoGrad: momentum over gradients of norm about one, and one number of second moment for each tensor.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{NovoGrad, Optimizer};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0, 1.0]));
+/// let mut rule = Optimizer::new(NovoGrad::new(0.5).eps(0.0));
+/// rule.step(&mut params, [(&x, &Tensor::from([6.0, 8.0]))]).unwrap();
+/// params.get(&x).assert_close(&Tensor::from([0.7, 0.6]), 1e-15, 0.0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct NovoGrad {
+    learning_rate: Rate,
+    scale: ScaleByNorm,
+    beta1: f64,
+    decay: f64,
+}
+
+impl NovoGrad {
+    /// NovoGrad with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let scale = ScaleByNorm { beta2: 0.25, eps: 1e-6 };
+        Self { learning_rate: Rate::new(learning_rate), scale, beta1: 0.9, decay: 0.0 }
+    }
+
+    /// The factor of the momentum, and the decay rate of the mean square norm.
+    ///
+    /// # Panics
+    /// If a rate lies outside `0..1`.
+    #[track_caller]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.beta1 = decay_rate("beta1", beta1);
+        self.scale.beta2 = decay_rate("beta2", beta2);
+        self
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.scale.eps = eps;
+        self
+    }
+
+    /// The factor of the weight decay inside the momentum, none unless stated.
+    pub fn decay(self, decay: f64) -> Self {
+        Self { decay, ..self }
+    }
+}
+
+impl Part for NovoGrad {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(self.scale);
+        if self.decay > 0.0 {
+            chain.then(DecayWeights::new(self.decay));
+        }
+        chain.then(Momentum::new(self.beta1)).learning_rate(self.learning_rate);
+    }
+}
+
+/// NovoGrad's link.
+#[derive(Clone, Debug)]
+struct ScaleByNorm {
+    beta2: f64,
+    eps: f64,
+}
+
+impl Link for ScaleByNorm {
+    fn numbers(&self) -> &[&'static str] {
+        &["mean_square_norm"]
+    }
+
+    fn measures(&self) -> Option<Over> {
+        Some(Over::Tensor)
+    }
+
+    fn settle(&self, step: &Step, [square, ..]: &mut Numbers) {
+        let now = step.measured[0];
+        *square = if step.number == 1 { now } else { self.beta2 * *square + (1.0 - self.beta2) * now };
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let norm = step.numbers[0].sqrt() + self.eps;
+        // A gradient that has always been zero stays so.
+        let scale = T::of(if norm > 0.0 { 1.0 / norm } else { 0.0 });
+        move |block| block.each(|_, update, []| update * scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(NovoGrad::new(1e-3));
+        battery::check(NovoGrad::new(1e-3).decay(1e-2));
+    }
+}

@@ -1,0 +1,217 @@
+//! Prodigy: AdamW that finds its own learning rate, `d`, as a lower estimate of the distance to the solution.
+//!
+//! With `λ = d·lr·√(1−β₂ᵗ)/(1−β₁ᵗ)`, over all parameters together:
+//! `r ← β₃r + (d/d₀)λ⟨g, p₀ − p⟩`, `s ← β₃s + (d/d₀)λg`, `d ← max(d, c·r/‖s‖₁)`;
+//! `m ← β₁m + (1−β₁)dg`, `v ← β₂v + (1−β₂)d²g²`, `p ← p − λ·(m/(√v + dε) + decay·p)`.
+//!
+//! As `optax.contrib.prodigy`: λ and the moments take the estimate from before the step, ε the new one. The learning
+//! rate is 1, or falls from 1 to 0 at the end.
+//!
+//! Defaults: β₁ 0.9, β₂ 0.999, β₃ √β₂, ε 1e-8, d₀ 1e-6, c 1, no decay. State: `first_moment`, `second_moment`,
+//! `weighted_gradients`, from zero; `start`, the first value; and for all parameters together the numbers `distance`,
+//! `previous_distance` and `numerator`.
+//!
+//! Mishchenko, Defazio: Prodigy: an expeditiously adaptive parameter-free learner, 2024.
+
+use gradus_graph::{Real, Tensor};
+
+use super::decay_rate;
+use crate::survey::sum;
+use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+
+/// Prodigy: Adam without a learning rate to choose.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, Prodigy};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([30.0, -20.0]));
+/// let mut rule = Optimizer::new(Prodigy::new(1.0));
+/// for _ in 0..400 {
+///     let gradient = params.get(&x).map(|x| x - 1.0);
+///     rule.step(&mut params, [(&x, &gradient)]).unwrap();
+/// }
+/// params.get(&x).assert_close(&Tensor::from([1.0, 1.0]), 0.2, 0.0);
+/// assert!(rule.state().numbers["distance"] > 1.0); // from 1e-6
+/// ```
+#[derive(Clone, Debug)]
+pub struct Prodigy {
+    learning_rate: Rate,
+    scale: ScaleByDistance,
+}
+
+impl Prodigy {
+    /// Prodigy with the given factor of the estimated learning rate, usually 1: a number, or a function of the number
+    /// of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let scale = ScaleByDistance {
+            beta1: 0.9,
+            beta2: 0.999,
+            beta3: None,
+            eps: 1e-8,
+            initial: 1e-6,
+            coefficient: 1.0,
+            decay: 0.0,
+            safeguard: false,
+        };
+        Self { learning_rate: Rate::new(learning_rate), scale }
+    }
+
+    /// The decay rates of the two moments.
+    ///
+    /// # Panics
+    /// If a rate lies outside `0..1`.
+    #[track_caller]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.scale.beta1 = decay_rate("beta1", beta1);
+        self.scale.beta2 = decay_rate("beta2", beta2);
+        self
+    }
+
+    /// The decay rate of the sums behind the estimate; the root of β₂ unless stated.
+    pub fn beta3(mut self, beta3: f64) -> Self {
+        self.scale.beta3 = Some(decay_rate("beta3", beta3));
+        self
+    }
+
+    /// The number that keeps the denominator from zero, in units of the estimate.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.scale.eps = eps;
+        self
+    }
+
+    /// The first estimate: small, since it only grows.
+    ///
+    /// # Panics
+    /// If it is not positive.
+    #[track_caller]
+    pub fn initial(mut self, initial: f64) -> Self {
+        assert!(initial > 0.0, "the first estimate is positive, not {initial}");
+        self.scale.initial = initial;
+        self
+    }
+
+    /// The factor of new estimates.
+    pub fn coefficient(mut self, coefficient: f64) -> Self {
+        self.scale.coefficient = coefficient;
+        self
+    }
+
+    /// The factor of the decoupled weight decay, none unless stated.
+    pub fn decay(mut self, decay: f64) -> Self {
+        self.scale.decay = decay;
+        self
+    }
+
+    /// Leaves the learning rate out of `s`, for a long warm-up.
+    pub fn safeguard_warm_up(mut self) -> Self {
+        self.scale.safeguard = true;
+        self
+    }
+}
+
+impl Part for Prodigy {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(self.scale).learning_rate(self.learning_rate);
+    }
+}
+
+/// Prodigy's link.
+#[derive(Clone, Debug)]
+struct ScaleByDistance {
+    beta1: f64,
+    beta2: f64,
+    beta3: Option<f64>,
+    eps: f64,
+    initial: f64,
+    coefficient: f64,
+    decay: f64,
+    safeguard: bool,
+}
+
+impl ScaleByDistance {
+    fn beta3(&self) -> f64 {
+        self.beta3.unwrap_or(self.beta2.sqrt())
+    }
+
+    /// λ without the learning rate, for this estimate.
+    fn length(&self, step: &Step, distance: f64) -> f64 {
+        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
+        distance * left2.sqrt() / left1
+    }
+
+    /// The factor of the gradient in `s`, for this estimate.
+    fn weight(&self, step: &Step, distance: f64) -> f64 {
+        let length = if self.safeguard { distance } else { step.learning_rate * self.length(step, distance) };
+        length * distance / self.initial
+    }
+}
+
+impl Link for ScaleByDistance {
+    fn state(&self) -> &[&'static str] {
+        &["first_moment", "second_moment", "weighted_gradients", "start"]
+    }
+
+    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        if slot == 3 { parameter.clone() } else { Tensor::zeros(parameter.shape()) }
+    }
+
+    fn numbers(&self) -> &[&'static str] {
+        &["distance", "previous_distance", "numerator"]
+    }
+
+    fn initial_number(&self, place: usize) -> f64 {
+        if place == 2 { 0.0 } else { self.initial }
+    }
+
+    fn measures(&self) -> Option<Over> {
+        Some(Over::All)
+    }
+
+    fn measure<T: Real>(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+        let (weighted, start) = (state[2], state[3]);
+        let (beta3, weight) = (self.beta3(), self.weight(step, step.numbers[0]));
+        let progress = sum(update.len(), |i| update[i].as_f64() * (start[i] - parameter[i]).as_f64());
+        let length = sum(update.len(), |i| (beta3 * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
+        [progress, length, 0.0, 0.0]
+    }
+
+    fn settle(&self, step: &Step, [distance, previous, numerator, _]: &mut Numbers) {
+        let [progress, length, ..] = step.measured;
+        let weight = *distance / self.initial * step.learning_rate * self.length(step, *distance);
+        *numerator = self.beta3() * *numerator + weight * progress;
+        *previous = *distance;
+        if length > 0.0 {
+            *distance = distance.max(self.coefficient * *numerator / length);
+        }
+    }
+
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [distance, previous, ..] = step.numbers;
+        let [beta1, beta2, beta3] = [self.beta1, self.beta2, self.beta3()].map(T::of);
+        let (take1, take2) = (T::of((1.0 - self.beta1) * previous), T::of((1.0 - self.beta2) * previous * previous));
+        let (weight, eps) = (T::of(self.weight(step, previous)), T::of(distance * self.eps));
+        let (length, decay) = (T::of(self.length(step, previous)), T::of(self.decay));
+        move |block| {
+            block.each(|parameter, update, [first, second, weighted, _start]| {
+                *first = beta1 * *first + take1 * update;
+                *second = beta2 * *second + take2 * update * update;
+                *weighted = beta3 * *weighted + weight * update;
+                length * (*first / (second.sqrt() + eps) + decay * parameter)
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(Prodigy::new(0.1).initial(1e-3));
+        battery::check(Prodigy::new(0.1).initial(1e-3).safeguard_warm_up().decay(1e-2));
+    }
+}

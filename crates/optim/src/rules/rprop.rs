@@ -1,0 +1,113 @@
+//! Rprop: each element has a step of its own, which grows by η⁺ where the gradient keeps its sign and shrinks by η⁻
+//! where it changes; `p ← p − sign(g)·step`, and no move where the sign has just changed.
+//!
+//! As `torch.optim.Rprop`: the variant without going back, iRprop⁻. (`optax.rprop` 0.2.8 makes every move one step
+//! late.) For full batches: the signs of noisy gradients mean little. The learning rate is the first step, and there is
+//! no schedule.
+//!
+//! Defaults: η⁻ 0.5, η⁺ 1.2, steps from 1e-6 to 50. State: `previous_gradient`, from zero; `step_size`, from the
+//! learning rate.
+//!
+//! Riedmiller, Braun: A direct adaptive method for faster backpropagation learning: the RPROP algorithm, 1993; Igel,
+//! Hüsken: Improving the Rprop learning algorithm, 2000.
+
+use gradus_graph::{Real, Tensor};
+
+use crate::links::sign;
+use crate::{Block, Chain, Link, Part, Step};
+
+/// Rprop: full-batch descent by the signs of the gradient alone.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, Rprop};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0]));
+/// let mut rule = Optimizer::new(Rprop::new(0.5).factors(0.5, 2.0));
+/// for gradient in [0.1, 7.0, -2.0, -2.0] {
+///     rule.step(&mut params, [(&x, &Tensor::from([gradient]))]).unwrap(); // −0.5, −1, 0, +0.5
+/// }
+/// assert_eq!(params.get(&x).data(), [0.0]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rprop {
+    first: f64,
+    shrink: f64,
+    grow: f64,
+    smallest: f64,
+    largest: f64,
+}
+
+impl Rprop {
+    /// Rprop with steps that start at the given length.
+    ///
+    /// # Panics
+    /// If the length is not positive.
+    #[track_caller]
+    pub fn new(learning_rate: f64) -> Self {
+        assert!(learning_rate > 0.0, "the first step of Rprop is positive, not {learning_rate}");
+        Self { first: learning_rate, shrink: 0.5, grow: 1.2, smallest: 1e-6, largest: 50.0 }
+    }
+
+    /// The factors by which a step shrinks and grows.
+    ///
+    /// # Panics
+    /// Unless `0 < shrink < 1 < grow`.
+    #[track_caller]
+    pub fn factors(self, shrink: f64, grow: f64) -> Self {
+        assert!(shrink > 0.0 && shrink < 1.0 && grow > 1.0, "Rprop's factors are below and above 1: {shrink}, {grow}");
+        Self { shrink, grow, ..self }
+    }
+
+    /// The smallest and the largest step.
+    pub fn limits(self, smallest: f64, largest: f64) -> Self {
+        Self { smallest, largest, ..self }
+    }
+}
+
+impl Part for Rprop {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(StepBySign(self)).learning_rate(1.0);
+    }
+}
+
+/// Rprop's link.
+#[derive(Clone, Debug)]
+struct StepBySign(Rprop);
+
+impl Link for StepBySign {
+    fn state(&self) -> &[&'static str] {
+        &["previous_gradient", "step_size"]
+    }
+
+    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        Tensor::full(parameter.shape(), T::of(if slot == 0 { 0.0 } else { self.0.first }))
+    }
+
+    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let Rprop { shrink, grow, smallest, largest, .. } = self.0;
+        let [shrink, grow, smallest, largest] = [shrink, grow, smallest, largest].map(T::of);
+        move |block| {
+            block.each(|_, update, [previous, size]| {
+                let agreement = update * *previous;
+                let factor = if agreement < T::zero() { shrink } else { T::one() };
+                let factor = if agreement > T::zero() { grow } else { factor };
+                *size = (*size * factor).max(smallest).min(largest);
+                *previous = if agreement < T::zero() { T::zero() } else { update };
+                sign(*previous) * *size
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(Rprop::new(1e-3));
+    }
+}

@@ -1,0 +1,91 @@
+//! Schedule-free AdamW: `z ← z − lr·(g/(√v̂ + ε) + decay·y)` at the point `y` between `z` and its average; see
+//! [`ScheduleFree`](crate::ScheduleFree) for the rest of the formula.
+//!
+//! As `optax.contrib.schedule_free_adamw`: no first moment, since the average takes its place. The learning rate is
+//! constant, or rises at first and then stays; evaluate and keep [`Optimizer::averaged`](crate::Optimizer::averaged).
+//! The usual learning rate is 2.5e-3.
+//!
+//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root, no decay, power 2. State: `mean_square`, from zero;
+//! `moved_point`; the numbers `sum_of_weights` and `largest_rate`.
+//!
+//! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
+
+use gradus_graph::Real;
+
+use super::rmsprop::ScaleByRoot;
+use super::{decay_rate, end};
+use crate::{Chain, Part, Rate, Schedule, ScheduleFree};
+
+/// AdamW that averages in place of momentum and of a falling learning rate.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, ScheduleFreeAdamW};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0]));
+/// let mut rule = Optimizer::new(ScheduleFreeAdamW::new(0.25).eps(0.0));
+/// rule.step(&mut params, [(&x, &Tensor::from([-3.0]))]).unwrap();
+/// params.get(&x).assert_close(&Tensor::from([1.25]), 1e-15, 0.0); // all three points are one
+/// ```
+#[derive(Clone, Debug)]
+pub struct ScheduleFreeAdamW {
+    learning_rate: Rate,
+    scale: ScaleByRoot,
+    decay: f64,
+    averaging: ScheduleFree,
+}
+
+impl ScheduleFreeAdamW {
+    /// Schedule-free AdamW with the given learning rate: a number, or a function of the number of steps taken.
+    pub fn new(learning_rate: impl Schedule) -> Self {
+        let scale = ScaleByRoot { alpha: 0.999, corrected: true, ..ScaleByRoot::default() };
+        Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0, averaging: ScheduleFree::new() }
+    }
+
+    /// The share of the average in the point at which gradients are taken, and the decay rate of the mean square.
+    ///
+    /// # Panics
+    /// If the share is not above 0 and at most 1, or the rate lies outside `0..1`.
+    #[track_caller]
+    pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        self.averaging = self.averaging.beta(beta1);
+        self.scale.alpha = decay_rate("beta2", beta2);
+        self
+    }
+
+    /// The number that keeps the denominator from zero.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.scale.eps = eps;
+        self
+    }
+
+    /// The factor of the decoupled weight decay, none unless stated.
+    pub fn decay(self, decay: f64) -> Self {
+        Self { decay, ..self }
+    }
+
+    /// The power of the largest learning rate so far with which a step counts in the average.
+    pub fn power(self, power: f64) -> Self {
+        Self { averaging: self.averaging.power(power), ..self }
+    }
+}
+
+impl Part for ScheduleFreeAdamW {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        end(chain.then(self.scale), self.decay, self.learning_rate);
+        chain.then(self.averaging);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::battery;
+
+    #[test]
+    fn battery() {
+        battery::check(ScheduleFreeAdamW::new(0.01));
+        battery::check(ScheduleFreeAdamW::new(0.01).decay(1e-2));
+    }
+}

@@ -1,0 +1,170 @@
+//! Sharpness-aware minimisation: the gradient is taken at `p + ρ·g/(‖g‖ + 1e-12)`, and moves `p`.
+//!
+//! As the authors' code. The adaptive form (ASAM) measures `g` by the size of the parameter: `p + ρ·p²·g / ‖|p|·g‖`. The
+//! norm is that of all gradients together. Defaults: not adaptive. It remembers nothing from step to step.
+//!
+//! Foret, Kleiner, Mobahi, Neyshabur: Sharpness-aware minimization for efficiently improving generalization, 2021; Kwon,
+//! Kim, Park, Choi: ASAM, 2021.
+
+use gradus_graph::{Param, Params, Real, Tensor};
+
+use crate::error::StepError;
+use crate::gradients::{expect_finite, expect_fit};
+use crate::survey::sum_of_squares;
+
+/// Moves parameters uphill for the second gradient of a step, and back to the bit.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Optimizer, Sam, Sgd};
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0]));
+/// let slope = |params: &Params<f64>| params.get(&x).map(|x| 2.0 * x);
+/// let (mut sgd, mut sam) = (Optimizer::new(Sgd::new(0.25)), Sam::new(0.5));
+///
+/// let gradient = slope(&params);
+/// sam.perturb(&mut params, [(&x, &gradient)])?;
+/// params.get(&x).assert_close(&Tensor::from([1.5]), 1e-12, 0.0);
+/// let gradient = slope(&params);
+/// sam.restore(&mut params);
+/// sgd.step(&mut params, [(&x, &gradient)])?;
+/// params.get(&x).assert_close(&Tensor::from([0.25]), 1e-12, 0.0); // 1 − 0.25·(2·1.5)
+/// # Ok::<(), gradus_optim::StepError>(())
+/// ```
+#[derive(Debug)]
+pub struct Sam<T = f32> {
+    rho: f64,
+    adaptive: bool,
+    /// The parameters with their values before the perturbation, or, between steps, memory for them.
+    saved: Vec<(Param, Tensor<T>)>,
+    perturbed: bool,
+}
+
+impl<T: Real> Sam<T> {
+    /// Looks at the distance ρ: 0.05 is usual.
+    ///
+    /// # Panics
+    /// If the distance is negative or not finite.
+    #[track_caller]
+    pub fn new(rho: f64) -> Self {
+        assert!(rho >= 0.0 && rho.is_finite(), "a distance is not negative: {rho}");
+        Self { rho, adaptive: false, saved: Vec::new(), perturbed: false }
+    }
+
+    /// Measures distances by the size of each element (ASAM, whose ρ is larger: 0.5 to 2).
+    pub fn adaptive(self) -> Self {
+        Self { adaptive: true, ..self }
+    }
+
+    /// Moves the parameters uphill along the gradients of the present point.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`](crate::Optimizer::step); nothing has been changed then.
+    ///
+    /// # Panics
+    /// If the parameters were not restored since the last call.
+    #[track_caller]
+    pub fn perturb<'a>(
+        &mut self,
+        params: &mut Params<T>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+    ) -> Result<(), StepError> {
+        assert!(!self.perturbed, "the parameters are perturbed: restore them first");
+        let gradients = gradients.into_iter();
+        expect_fit(params, gradients.clone())?;
+        expect_finite(1, gradients.clone())?;
+        let mut sum = 0.0;
+        for (param, gradient) in gradients.clone() {
+            sum += match self.adaptive {
+                false => sum_of_squares(gradient.data()),
+                true => {
+                    let pairs = params.get(param).data().iter().zip(gradient.data());
+                    pairs.fold(0.0, |sum, (p, g)| sum + (p.as_f64() * g.as_f64()).powi(2))
+                }
+            };
+        }
+        let scale = T::of(self.rho / (sum.sqrt() + 1e-12));
+        let same = self.saved.iter().map(|(param, _)| param).eq(gradients.clone().map(|(param, _)| param));
+        if !same {
+            let memory = gradients.clone().map(|(param, _)| (param.clone(), Tensor::zeros(param.shape())));
+            self.saved = memory.collect();
+        }
+        for ((param, gradient), (_, saved)) in gradients.zip(&mut self.saved) {
+            saved.data_mut().copy_from_slice(params.get(param).data());
+            let value = params.get_mut(param).data_mut();
+            for (p, &g) in value.iter_mut().zip(gradient.data()) {
+                *p += scale * if self.adaptive { *p * *p * g } else { g };
+            }
+        }
+        self.perturbed = true;
+        Ok(())
+    }
+
+    /// Puts the parameters back to where they were, to the bit.
+    ///
+    /// # Panics
+    /// If the parameters are not perturbed, or belong to another store.
+    #[track_caller]
+    pub fn restore(&mut self, params: &mut Params<T>) {
+        assert!(self.perturbed, "the parameters are not perturbed: there is nothing to restore");
+        for (param, saved) in &mut self.saved {
+            std::mem::swap(params.get_mut(param), saved);
+        }
+        self.perturbed = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (Params<f64>, [Param; 2]) {
+        let mut params: Params<f64> = Params::new(0);
+        let list = [params.add("a", Tensor::from([3.0, 0.1])), params.add("b", Tensor::from([-2.0]))];
+        (params, list)
+    }
+
+    #[test]
+    fn the_parameters_move_by_rho_and_come_back() {
+        let (mut params, list) = store();
+        let before: Vec<Tensor<f64>> = params.iter().map(|(_, value)| value.clone()).collect();
+        let mut sam = Sam::new(0.5);
+        for gradients in
+            [[Tensor::from([3.0, 0.0]), Tensor::from([4.0])], [Tensor::from([0.0, 10.0]), Tensor::from([0.0])]]
+        {
+            sam.perturb(&mut params, list.iter().zip(&gradients)).expect("the gradients are right");
+            let moved = params.iter().zip(&before).map(|((_, now), before)| {
+                now.data().iter().zip(before.data()).map(|(now, before)| (now - before).powi(2)).sum::<f64>()
+            });
+            assert!((moved.sum::<f64>().sqrt() - 0.5).abs() < 1e-12);
+            sam.restore(&mut params);
+            assert!(params.iter().map(|(_, value)| value).eq(&before));
+        }
+    }
+
+    #[test]
+    fn the_adaptive_form_by_hand() {
+        let (mut params, list) = store();
+        let mut sam = Sam::new(1.0).adaptive();
+        // |p|·g is (3, 0) and 8, of norm √73; p²·g is (9, 0) and 16.
+        let gradients = [Tensor::from([1.0, 0.0]), Tensor::from([4.0])];
+        sam.perturb(&mut params, list.iter().zip(&gradients)).expect("the gradients are right");
+        let norm = 73.0_f64.sqrt() + 1e-12;
+        params.get(&list[0]).assert_close(&Tensor::from([3.0 + 9.0 / norm, 0.1]), 1e-12, 0.0);
+        params.get(&list[1]).assert_close(&Tensor::from([-2.0 + 16.0 / norm]), 1e-12, 0.0);
+    }
+
+    #[test]
+    fn gradients_that_are_not_finite_move_nothing() {
+        let (mut params, list) = store();
+        let before = format!("{:?}", params.iter().collect::<Vec<_>>());
+        let gradients = [Tensor::from([1.0, 0.0]), Tensor::from([f64::NAN])];
+        let mut sam = Sam::new(1.0);
+        let error = sam.perturb(&mut params, list.iter().zip(&gradients)).unwrap_err();
+        assert!(error.to_string().starts_with("the gradient of `b` is NaN at [0]"), "{error}");
+        assert_eq!(format!("{:?}", params.iter().collect::<Vec<_>>()), before);
+        let twice = [(&list[0], &gradients[0]), (&list[0], &gradients[0])];
+        assert_eq!(sam.perturb(&mut params, twice).unwrap_err(), StepError::Twice(list[0].clone()));
+    }
+}

@@ -1,0 +1,46 @@
+//! Cosine decay: `end + (lr − end)·(1 + cos(π·min(t, T)/T))/2`.
+//!
+//! As `optax.cosine_decay_schedule`, which stays at the end; `torch.optim.lr_scheduler.CosineAnnealingLR` has the same
+//! values up to T and climbs again after it. Defaults: end 0.
+//!
+//! Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
+
+use super::{half_wave, some_steps};
+use crate::Schedule;
+
+/// Goes from the rate to an end along half a wave of the cosine, and stays there.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{Cosine, Schedule};
+/// let rate = Cosine::new(1.0, 100).end(0.5);
+/// assert_eq!([rate.at(0), rate.at(50), rate.at(1000)], [1.0, 0.75, 0.5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cosine {
+    rate: f64,
+    steps: u64,
+    end: f64,
+}
+
+impl Cosine {
+    /// Starts at `rate` and reaches 0 after so many steps.
+    ///
+    /// # Panics
+    /// If there are no steps.
+    #[track_caller]
+    pub fn new(rate: f64, steps: u64) -> Self {
+        Self { rate, steps: some_steps(steps), end: 0.0 }
+    }
+
+    /// The rate at the end.
+    pub fn end(self, end: f64) -> Self {
+        Self { end, ..self }
+    }
+}
+
+impl Schedule for Cosine {
+    fn at(&self, done: u64) -> f64 {
+        half_wave(self.rate, self.end, done.min(self.steps) as f64 / self.steps as f64)
+    }
+}

@@ -1,0 +1,39 @@
+//! The inverse square root: `lr·√(k / max(t, k))`, constant for the first `k` steps.
+//!
+//! The decay of the Transformer's schedule; with a [`WarmUp`](crate::WarmUp) before it, it is that schedule.
+//!
+//! Vaswani and others: Attention is all you need, 2017.
+
+use super::some_steps;
+use crate::Schedule;
+
+/// Stays at the rate for so many steps, and then goes down as one over the root of the step.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{InverseSqrt, Schedule};
+/// let rate = InverseSqrt::new(1.0, 100);
+/// assert_eq!([rate.at(0), rate.at(100), rate.at(400)], [1.0, 1.0, 0.5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct InverseSqrt {
+    rate: f64,
+    constant: u64,
+}
+
+impl InverseSqrt {
+    /// Starts at `rate` and goes down after `constant` steps.
+    ///
+    /// # Panics
+    /// If `constant` is 0.
+    #[track_caller]
+    pub fn new(rate: f64, constant: u64) -> Self {
+        Self { rate, constant: some_steps(constant) }
+    }
+}
+
+impl Schedule for InverseSqrt {
+    fn at(&self, done: u64) -> f64 {
+        self.rate * (self.constant as f64 / done.max(self.constant) as f64).sqrt()
+    }
+}

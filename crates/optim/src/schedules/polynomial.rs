@@ -1,0 +1,53 @@
+//! Polynomial decay: `end + (lr − end)·(1 − min(t, T)/T)^power`.
+//!
+//! As `optax.polynomial_schedule`, and with end 0 as `torch.optim.lr_scheduler.PolynomialLR`. Defaults: power 1 (a
+//! straight line), end 0.
+
+use super::some_steps;
+use crate::Schedule;
+
+/// Goes from the rate to an end, in a straight line unless another power is given, and stays there.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{Polynomial, Schedule};
+/// let line = Polynomial::new(1.0, 100).end(0.5);
+/// assert_eq!([line.at(0), line.at(50), line.at(1000)], [1.0, 0.75, 0.5]);
+/// let square = Polynomial::new(1.0, 100).power(2.0);
+/// assert_eq!(square.at(50), 0.25);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Polynomial {
+    rate: f64,
+    steps: u64,
+    power: f64,
+    end: f64,
+}
+
+impl Polynomial {
+    /// Starts at `rate` and reaches 0 after so many steps.
+    ///
+    /// # Panics
+    /// If there are no steps.
+    #[track_caller]
+    pub fn new(rate: f64, steps: u64) -> Self {
+        Self { rate, steps: some_steps(steps), power: 1.0, end: 0.0 }
+    }
+
+    /// The power of what is left of the way.
+    pub fn power(self, power: f64) -> Self {
+        Self { power, ..self }
+    }
+
+    /// The rate at the end; above the first it makes the schedule a rise.
+    pub fn end(self, end: f64) -> Self {
+        Self { end, ..self }
+    }
+}
+
+impl Schedule for Polynomial {
+    fn at(&self, done: u64) -> f64 {
+        let left = 1.0 - done.min(self.steps) as f64 / self.steps as f64;
+        self.end + (self.rate - self.end) * left.powf(self.power)
+    }
+}

@@ -1,0 +1,43 @@
+//! Step decay: `lr·γ^⌊t/every⌋`.
+//!
+//! As `torch.optim.lr_scheduler.StepLR`. Defaults: γ 0.1.
+
+use super::some_steps;
+use crate::Schedule;
+
+/// Multiplies the rate by γ every so many steps.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{Schedule, StepDecay};
+/// let rate = StepDecay::new(1.0, 30).gamma(0.5);
+/// assert_eq!([rate.at(29), rate.at(30), rate.at(60)], [1.0, 0.5, 0.25]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct StepDecay {
+    rate: f64,
+    every: u64,
+    gamma: f64,
+}
+
+impl StepDecay {
+    /// Starts at `rate` and takes a tenth every `every` steps.
+    ///
+    /// # Panics
+    /// If `every` is 0.
+    #[track_caller]
+    pub fn new(rate: f64, every: u64) -> Self {
+        Self { rate, every: some_steps(every), gamma: 0.1 }
+    }
+
+    /// The factor γ.
+    pub fn gamma(self, gamma: f64) -> Self {
+        Self { gamma, ..self }
+    }
+}
+
+impl Schedule for StepDecay {
+    fn at(&self, done: u64) -> f64 {
+        self.rate * self.gamma.powf((done / self.every) as f64)
+    }
+}

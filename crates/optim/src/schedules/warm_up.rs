@@ -1,0 +1,47 @@
+//! Linear warm-up: `lr(0)·(from + (1 − from)·t/k)` for the first `k` steps, and then `lr(t − k)`.
+//!
+//! As `optax.warmup_cosine_decay_schedule` for any schedule after it, and as PyTorch's `SequentialLR` of `LinearLR` and
+//! another. Defaults: from 0, so that the very first step moves nothing (PyTorch: from a third).
+
+use super::some_steps;
+use crate::Schedule;
+
+/// Rises in a straight line to the first rate of a schedule, and then follows it.
+///
+/// # Example
+/// ```
+/// use gradus_optim::{Cosine, Schedule, WarmUp};
+/// let rate = WarmUp::new(10, Cosine::new(1.0, 100));
+/// assert_eq!([rate.at(0), rate.at(5), rate.at(10), rate.at(60)], [0.0, 0.5, 1.0, 0.5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct WarmUp<S> {
+    steps: u64,
+    from: f64,
+    then: S,
+}
+
+impl<S: Schedule> WarmUp<S> {
+    /// Takes so many steps to the first rate of `then`.
+    ///
+    /// # Panics
+    /// If there are no steps.
+    #[track_caller]
+    pub fn new(steps: u64, then: S) -> Self {
+        Self { steps: some_steps(steps), from: 0.0, then }
+    }
+
+    /// The share of the rate to begin with.
+    pub fn from(self, from: f64) -> Self {
+        Self { from, ..self }
+    }
+}
+
+impl<S: Schedule> Schedule for WarmUp<S> {
+    fn at(&self, done: u64) -> f64 {
+        match done.checked_sub(self.steps) {
+            Some(after) => self.then.at(after),
+            None => self.then.at(0) * (self.from + (1.0 - self.from) * (done as f64 / self.steps as f64)),
+        }
+    }
+}

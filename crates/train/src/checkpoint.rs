@@ -1,0 +1,152 @@
+//! A whole run in a file: the parameters, and all that the optimizer and others remember, so that the resumed run goes
+//! on bit for bit.
+//!
+//! The file is a safetensors file: parameters are under `parameters/`, the memory of a part under the part's name and
+//! `/tensors/`, `/counts/` or `/numbers/`.
+
+use std::io::Error;
+use std::path::Path;
+
+use gradus_graph::{Params, Real};
+use gradus_optim::{Memory, State};
+
+use crate::archive::{Archive, wrong};
+use crate::weights;
+
+const PARAMETERS: &str = "parameters/";
+
+/// Writes the parameters and the parts of the run that remember something, each under a name. The file is complete or
+/// is not changed.
+///
+/// # Errors
+/// If the file cannot be written.
+///
+/// # Panics
+/// If a part's name is empty, is taken, is `parameters`, or has a slash.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_optim::{Adam, Optimizer, ReduceOnPlateau};
+/// use gradus_train::checkpoint;
+/// let path = std::env::temp_dir().join(format!("gradus-checkpoint-{}.safetensors", std::process::id()));
+/// let mut params: Params = Params::new(0);
+/// let x = params.add("x", Tensor::from([1.0, 2.0]));
+/// let (mut adam, mut plateau) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
+/// adam.step(&mut params, [(&x, &Tensor::from([3.0, -1.0]))]).unwrap();
+/// adam.scale_rate(plateau.report(0.5));
+/// checkpoint::save(&path, &params, &[("optimizer", &adam), ("plateau", &plateau)])?;
+///
+/// let mut resumed = Params::new(0);
+/// resumed.add("x", Tensor::zeros([2]));
+/// let (mut optimizer, mut watch) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
+/// checkpoint::load(&path, &mut resumed, &mut [("optimizer", &mut optimizer), ("plateau", &mut watch)])?;
+/// assert_eq!(resumed.get(&x), params.get(&x));
+/// assert_eq!(optimizer.state(), adam.state());
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[track_caller]
+pub fn save<T: Real>(
+    path: impl AsRef<Path>,
+    params: &Params<T>,
+    parts: &[(&str, &dyn Memory<T>)],
+) -> Result<(), Error> {
+    expect_names(parts.iter().map(|(name, _)| *name));
+    let mut archive = Archive::default();
+    weights::put(&mut archive, PARAMETERS, params);
+    for (part, memory) in parts {
+        let State { tensors, counts, numbers } = memory.state();
+        for (name, tensor) in &tensors {
+            archive.put_tensor(format!("{part}/tensors/{name}"), tensor);
+        }
+        for (name, count) in counts {
+            archive.put_count(format!("{part}/counts/{name}"), count);
+        }
+        for (name, number) in numbers {
+            archive.put_number(format!("{part}/numbers/{name}"), number);
+        }
+    }
+    archive.write(path.as_ref(), "gradus checkpoint")
+}
+
+/// Reads a run into parameters and parts that were made as those of the run that was saved.
+///
+/// # Errors
+/// If the file cannot be read or is malformed, was saved in another precision, or if anything is missing, unexpected or
+/// of another shape: the error lists what is wrong, and neither parameters nor parts were changed.
+///
+/// # Panics
+/// As [`save`].
+#[track_caller]
+pub fn load<T: Real>(
+    path: impl AsRef<Path>,
+    params: &mut Params<T>,
+    parts: &mut [(&str, &mut dyn Memory<T>)],
+) -> Result<(), Error> {
+    expect_names(parts.iter().map(|(name, _)| *name));
+    let path = path.as_ref();
+    let archive = Archive::read(path)?;
+    let refuse = |problem: String| wrong(path, &problem);
+    let mut names = archive.names("");
+    let known = |name: &str| {
+        let folder = name.split('/').next();
+        folder == Some("parameters") || parts.iter().any(|(part, _)| folder == Some(part))
+    };
+    if let Some(name) = names.find(|name| !known(name)) {
+        return Err(refuse(format!("`{name}` belongs to no part of this run")));
+    }
+    if let Some(name) = archive.names(PARAMETERS).find(|name| !archive.is::<T>(&format!("{PARAMETERS}{name}"))) {
+        return Err(refuse(format!("parameter `{name}` was not saved in {}", T::NAME)));
+    }
+    let loaded = weights::take(&archive, PARAMETERS, params).map_err(refuse)?;
+    let states: Vec<State<T>> =
+        parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, String>>().map_err(refuse)?;
+    let before: Vec<State<T>> = parts.iter().map(|(_, memory)| memory.state()).collect();
+    for number in 0..parts.len() {
+        let (part, memory) = &mut parts[number];
+        if let Err(problem) = memory.restore(&loaded, &states[number]) {
+            let message = format!("{part}: {problem}");
+            for ((_, memory), before) in parts[..number].iter_mut().zip(&before) {
+                memory.restore(params, before).expect("a memory takes back its own state");
+            }
+            return Err(refuse(message));
+        }
+    }
+    *params = loaded;
+    Ok(())
+}
+
+/// What the archive has of that part.
+fn state<T: Real>(archive: &Archive, part: &str) -> Result<State<T>, String> {
+    let mut state = State::default();
+    for name in archive.names(&format!("{part}/tensors/")) {
+        let full = format!("{part}/tensors/{name}");
+        if !archive.is::<T>(&full) {
+            return Err(format!("`{full}` was not saved in {}", T::NAME));
+        }
+        state.tensors.insert(name.to_owned(), archive.tensor(&full)?);
+    }
+    for name in archive.names(&format!("{part}/counts/")) {
+        state.counts.insert(name.to_owned(), archive.count(&format!("{part}/counts/{name}"))?);
+    }
+    for name in archive.names(&format!("{part}/numbers/")) {
+        state.numbers.insert(name.to_owned(), archive.number(&format!("{part}/numbers/{name}"))?);
+    }
+    let held = state.tensors.len() + state.counts.len() + state.numbers.len();
+    match archive.names(&format!("{part}/")).count() {
+        0 => Err(format!("the file holds no part named `{part}`")),
+        count if count > held => Err(format!("the part `{part}` holds something besides tensors, counts and numbers")),
+        _ => Ok(state),
+    }
+}
+
+/// Asserts that the names of the parts tell them apart in a file.
+#[track_caller]
+fn expect_names<'a>(names: impl Iterator<Item = &'a str> + Clone) {
+    for (number, name) in names.clone().enumerate() {
+        let fits = !name.is_empty() && name != "parameters" && !name.contains('/');
+        assert!(fits, "a part of a checkpoint has a name without a slash, and not `parameters`: {name:?}");
+        assert!(!names.clone().take(number).any(|other| other == name), "two parts of a checkpoint are named `{name}`");
+    }
+}

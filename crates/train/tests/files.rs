@@ -1,0 +1,152 @@
+//! A file that is not what it should be is an error that says what is wrong, and nothing is half loaded.
+
+use std::path::{Path, PathBuf};
+
+use gradus_graph::{Params, Tensor};
+use gradus_optim::{Adam, Memory, Optimizer, ReduceOnPlateau, Sgd};
+use gradus_train::{checkpoint, weights};
+
+/// A folder of its own for a test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("gradus-files-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The folder of temporary files is cleared in the end whatever becomes of this.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn store(values: [f32; 3]) -> Params {
+    let mut params: Params = Params::new(0);
+    params.add("a", Tensor::from(values));
+    params.scope("layer", |params| params.add("b", Tensor::from_rows([[values[0]], [values[1]]])));
+    params
+}
+
+fn values(params: &Params) -> Vec<Tensor<f32>> {
+    params.iter().map(|(_, value)| value.clone()).collect()
+}
+
+/// Loads the weights, which must be refused with a message that ends like this, and leave the store alone.
+#[track_caller]
+fn refused(path: &Path, message: &str) {
+    let mut params = store([7.0, 8.0, 9.0]);
+    let before = values(&params);
+    let error = weights::load(path, &mut params).expect_err("the file is wrong");
+    let expected = format!("{}: {message}", path.display());
+    assert!(error.to_string().starts_with(&expected), "{error}\ndoes not begin with\n{expected}");
+    assert_eq!(values(&params), before);
+}
+
+#[test]
+fn no_prefix_and_no_flipped_byte_of_a_file_is_half_loaded() {
+    let folder = Folder::new("malformed");
+    let path = folder.0.join("weights.safetensors");
+    let saved = store([1.0, 2.0, 3.0]);
+    weights::save(&path, &saved).expect("the file can be written");
+    let whole = std::fs::read(&path).expect("the file is there");
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).expect("the file can be written");
+        refused(&path, "not a complete safetensors file (");
+    }
+    std::fs::write(&path, [&whole[..], &[0]].concat()).expect("the file can be written");
+    refused(&path, "not a complete safetensors file (");
+    // A flipped byte of the header gives an error or, where it changes no name, shape or type, the values; never a
+    // panic and never a part of them.
+    let before = values(&store([7.0, 8.0, 9.0]));
+    let header = whole.len() - 5 * 4;
+    for place in 0..header {
+        for flip in [1, 2, 0x20, 0x80] {
+            let mut bytes = whole.clone();
+            bytes[place] ^= flip;
+            std::fs::write(&path, &bytes).expect("the file can be written");
+            let mut params = store([7.0, 8.0, 9.0]);
+            match weights::load(&path, &mut params) {
+                Ok(()) => assert!(values(&params).iter().zip(&before).all(|(now, before)| now != before)),
+                Err(_) => assert_eq!(values(&params), before),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_listed() {
+    let folder = Folder::new("misfit");
+    let path = folder.0.join("weights.safetensors");
+    refused(&path, "");
+    let mut other: Params = Params::new(0);
+    other.add("a", Tensor::ones([4]));
+    other.add("c", Tensor::ones([1]));
+    weights::save(&path, &other).expect("the file can be written");
+    refused(&path, "`a` has shape [4] for [3]; `layer.b` is missing; `c` is no parameter of the store");
+    weights::save(&path, &store([1.0, 2.0, 3.0]).cast::<f64>()).expect("the file can be written");
+    refused(&path, "`a` holds F64, which does not fit into f32; `layer.b` holds F64");
+}
+
+#[test]
+fn a_wider_store_takes_narrower_numbers() {
+    let folder = Folder::new("widen");
+    let path = folder.0.join("weights.safetensors");
+    let saved = store([0.1, 0.2, 0.3]);
+    weights::save(&path, &saved).expect("the file can be written");
+    let mut wide: Params<f64> = store([0.0; 3]).cast();
+    weights::load(&path, &mut wide).expect("f32 widens");
+    assert_eq!(values(&wide.cast()), values(&saved));
+}
+
+#[test]
+fn a_checkpoint_is_loaded_whole_or_not_at_all() {
+    let folder = Folder::new("checkpoint");
+    let path = folder.0.join("run.safetensors");
+    let trained = |steps: usize| {
+        let (mut params, mut adam) = (store([1.0, 2.0, 3.0]), Optimizer::new(Adam::new(0.1)));
+        let list: Vec<_> = params.trainable().cloned().collect();
+        for _ in 0..steps {
+            let gradients: Vec<_> = list.iter().map(|param| Tensor::full(param.shape(), 0.5)).collect();
+            adam.step(&mut params, list.iter().zip(&gradients)).expect("the gradients are right");
+        }
+        (params, adam)
+    };
+    let (params, adam) = trained(3);
+    let plateau = ReduceOnPlateau::new();
+    checkpoint::save(&path, &params, &[("optimizer", &adam), ("plateau", &plateau)]).expect("it can be written");
+
+    let refuse = |parts: &mut [(&str, &mut dyn Memory<f32>)], message: &str| {
+        let mut params = store([7.0, 8.0, 9.0]);
+        let before: Vec<_> = parts.iter().map(|(_, part)| part.state()).collect();
+        let error = checkpoint::load(&path, &mut params, parts).expect_err("the checkpoint does not fit");
+        assert!(error.to_string().contains(message), "{error}\ndoes not say\n{message}");
+        assert_eq!(values(&params), values(&store([7.0, 8.0, 9.0])));
+        assert!(parts.iter().map(|(_, part)| part.state()).eq(before), "a part was half loaded");
+    };
+    let (_, mut other) = trained(2);
+    refuse(&mut [("optimizer", &mut other)], "`plateau/counts/cooling` belongs to no part of this run");
+    // The second part is refused after the first was restored.
+    let mut sgd = Optimizer::new(Sgd::new(0.1));
+    let message = "plateau: the state does not fit";
+    refuse(&mut [("optimizer", &mut other), ("plateau", &mut sgd)], message);
+    let mut watch = ReduceOnPlateau::new();
+    refuse(&mut [("optimizer", &mut sgd), ("plateau", &mut watch)], "optimizer: the state does not fit");
+    let mut third = ReduceOnPlateau::new();
+    refuse(&mut [("optimizer", &mut other), ("plateau", &mut watch), ("third", &mut third)], "no part named `third`");
+
+    let mut wide: Params<f64> = params.cast();
+    let mut wide_adam = Optimizer::new(Adam::new(0.1));
+    let mut watch = ReduceOnPlateau::new();
+    let error = checkpoint::load(&path, &mut wide, &mut [("optimizer", &mut wide_adam), ("plateau", &mut watch)]);
+    assert!(error.expect_err("the precision differs").to_string().contains("parameter `a` was not saved in f64"));
+
+    let (mut loaded, mut optimizer) = (store([7.0, 8.0, 9.0]), Optimizer::new(Adam::new(0.1)));
+    let mut watch = ReduceOnPlateau::new();
+    checkpoint::load(&path, &mut loaded, &mut [("optimizer", &mut optimizer), ("plateau", &mut watch)])
+        .expect("it fits");
+    assert_eq!((values(&loaded), optimizer.state()), (values(&params), adam.state()));
+}
