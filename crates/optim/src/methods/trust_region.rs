@@ -81,7 +81,7 @@ fn descend<T: Real>(run: &mut Run<'_, T>, model: &mut impl Model<T>) -> Result<R
         } else {
             radius = 0.25 * length;
         }
-        if !(radius > run.eps() * 1e-3 * norm(&run.point.x)) {
+        if radius <= run.eps() * 1e-3 * norm(&run.point.x) {
             run.return_to_point();
             return Ok(if step.predicted <= 10.0 * noise { Reason::Precision } else { Reason::LineSearch });
         }

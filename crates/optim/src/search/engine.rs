@@ -39,7 +39,15 @@ pub struct Search<S> {
     budget: usize,
     target: f64,
     spread: f64,
-    boxes: Vec<(fn(&str) -> bool, f64, f64)>,
+    boxes: Vec<Bounds>,
+}
+
+/// Bounds of the parameters with matching names.
+#[derive(Clone, Debug)]
+struct Bounds {
+    matches: fn(&str) -> bool,
+    low: f64,
+    high: f64,
 }
 
 impl<S: Strategy> Search<S> {
@@ -93,7 +101,7 @@ impl<S: Strategy> Search<S> {
     #[track_caller]
     pub fn within_where(mut self, matches: fn(&str) -> bool, low: f64, high: f64) -> Self {
         assert!(low < high && (high - low).is_finite(), "bounds from {low} to {high}");
-        self.boxes.push((matches, low, high));
+        self.boxes.push(Bounds { matches, low, high });
         self
     }
 
@@ -171,14 +179,14 @@ struct Region {
 }
 
 impl Region {
-    fn new<T: Real>(params: &Params<T>, spread: f64, boxes: &[(fn(&str) -> bool, f64, f64)]) -> Self {
+    fn new<T: Real>(params: &Params<T>, spread: f64, boxes: &[Bounds]) -> Self {
         let flat = Flat::new(params);
         let mut low: Vec<f64> = flat.read(params).iter().map(|x| x - spread).collect();
         let (mut width, mut bounded) = (vec![2.0 * spread; low.len()], vec![false; low.len()]);
         for (param, place) in flat.places() {
-            if let Some((_, from, to)) = boxes.iter().rev().find(|(matches, ..)| matches(param.name())) {
-                low[place.clone()].fill(*from);
-                width[place.clone()].fill(to - from);
+            if let Some(bounds) = boxes.iter().rev().find(|bounds| (bounds.matches)(param.name())) {
+                low[place.clone()].fill(bounds.low);
+                width[place.clone()].fill(bounds.high - bounds.low);
                 bounded[place.clone()].fill(true);
             }
         }
