@@ -185,7 +185,8 @@ fn searches_stay_in_their_bounds_and_pass_over_nan() -> Result<(), Error> {
     Ok(())
 }
 
-/// A small version of the table of the benchmark program: seeds that come within 1e-6 in 4,000 evaluations.
+/// A small version of the table of the benchmark program: seeds that come within 1e-6 in 4,000 evaluations, and
+/// in 20,000 with the restarts of CMA-ES, whose first runs are too small for so many minima.
 #[test]
 fn searches_find_the_best_of_many_minima() -> Result<(), Error> {
     let wave = |x: &f64| (x - 1.1).powi(2) + 10.0 - 10.0 * (std::f64::consts::TAU * (x - 1.1)).cos();
@@ -200,10 +201,10 @@ fn searches_find_the_best_of_many_minima() -> Result<(), Error> {
                 .budget(4000)
                 .run(&mut params, function)?,
             Search::new(ParticleSwarm::new()).seed(seed).within(-5.0, 5.0).budget(4000).run(&mut params, function)?,
-            Search::new(CmaEs::new().population(40))
+            Search::new(CmaEs::new().restarts())
                 .seed(seed)
                 .within(-5.0, 5.0)
-                .budget(4000)
+                .budget(20_000)
                 .run(&mut params, function)?,
         ];
         successes.iter_mut().zip(values).for_each(|(count, found)| *count += usize::from(found.value < 1e-6));
