@@ -5,6 +5,10 @@
 //! the parameters in one pass over memory and keeps its state, by name. A new rule is mostly a new [`Link`], written
 //! once for every precision; [`battery::check`] tests it in one line.
 //!
+//! [`Group`] gives some parameters a rule of their own. Links before a rule act on the gradient ([`LossScale`],
+//! [`ClipGlobalNorm`], [`AddNoise`]), those after it on its steps ([`Lookahead`], [`Average`]). [`Accumulator`] and
+//! [`Sam`] stand beside an optimizer. A learning rate is a number or a [`Schedule`].
+//!
 //! Rules consume tensors and know no graph. Formulas and defaults are PyTorch's; where others differ, the rule's file
 //! says so and offers their form.
 //!

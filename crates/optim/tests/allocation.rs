@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gradus_graph::{Params, Tensor};
 use gradus_optim::{
-    Adafactor, Adam, ClipGlobalNorm, DAdaptSgd, DecayWeights, Lamb, Momentum, Muon, NAdam, NovoGrad, Optimizer, Part,
-    Prodigy, RmsProp, ScheduleFreeAdamW, Sgd, Shampoo, Soap,
+    Adafactor, Adam, AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, Cosine, DAdaptSgd,
+    DecayWeights, Group, Lamb, Lookahead, LossScale, Momentum, Muon, NAdam, NovoGrad, Optimizer, Part, Prodigy,
+    RmsProp, ScheduleFreeAdamW, Sgd, Shampoo, Soap, WarmUp,
 };
 
 struct Counting;
@@ -70,6 +71,13 @@ fn steps_allocate_nothing() {
             count(allocations(Prodigy::new(1.0), len), "Prodigy");
             count(allocations(DAdaptSgd::new(1.0), len), "D-Adaptation");
             count(allocations(NovoGrad::new(1e-3), len), "NovoGrad");
+            let noisy = (LossScale::dynamic(), AddNoise::new(0.1, 1), Centralize::new(), ClipAdaptive::new(0.1));
+            count(allocations((noisy, ClipNorm::new(1.0), Sgd::new(0.1)), len), "links before a rule");
+            let groups = (
+                Group::new(|name| name == "y", Sgd::new(WarmUp::new(5, Cosine::new(0.1, 100)))),
+                Group::rest(Adam::new(1e-3)),
+            );
+            count(allocations((groups, Lookahead::new(), Average::ema(0.9)), len), "links after groups");
             count(allocations(NAdam::new(1e-3), len), "NAdam");
             count(allocations(Lamb::new(1e-3), len), "LAMB");
             count(allocations(ScheduleFreeAdamW::new(1e-3), len), "schedule-free AdamW");

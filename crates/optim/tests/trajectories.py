@@ -46,7 +46,7 @@ def valley(point):
 def wide_bowl(point):
     """Nine curvatures, for a matrix whose gradient has full rank."""
     x = [float(v) for array in point for v in array.flatten()]
-    return split([(1 + (5 * k) % 9) / 2 * (v - 0.5) for k, v in enumerate(x)], point)
+    return split([a * (v - 0.5) for a, v in zip([8.0, 1.0, 3.0, 6.0, 0.5, 2.0, 5.0, 0.75, 2.5], x)], point)
 
 
 EXAMPLES = [
@@ -98,7 +98,7 @@ PROBLEMS = {
     # The first two again, for the rules of matrices.
     "square_bowl": (bowl, [np.array([[-1.0, 2.0], [3.0, -0.5]])]),
     "square_valley": (valley, [np.array([[-1.2, 0.5], [1.0, 0.0]])]),
-    "wide_bowl": (wide_bowl, [ramp((3, 3), 6)]),
+    "wide_bowl": (wide_bowl, [np.array([[0.6, 1.0, 0.4], [0.45, 0.8, 0.7], [0.52, -0.2, 0.65]])]),
 }
 VECTORS = ["bowl", "valley", "network"]
 MATRICES = ["square_bowl", "square_valley", "wide_bowl", "network"]
@@ -377,7 +377,7 @@ CASES = {
     "shampoo": shampoo(0.05, 1e-4, 1),
     "shampoo_every": shampoo(0.05, 1e-2, 3),
     "soap": soap(0.01, 0.95, 0.95, 1e-8, 10, 0.01),
-    "soap_every": soap(0.03, 0.9, 0.98, 1e-4, 3, 0.1),
+    "soap_every": soap(0.02, 0.9, 0.9, 1e-2, 3, 0.1),
     "clip_norm_sgd": torch_rule(optim.SGD, prepare=clip_norm, lr=0.02),
     "clip_norm_adamw": torch_rule(optim.AdamW, prepare=clip_norm, lr=0.02),
     "clip_value_sgd": torch_rule(optim.SGD, prepare=clip_value, lr=0.02),

@@ -96,7 +96,7 @@ fn rule(name: &str) -> Optimizer<f64> {
         "shampoo" => Optimizer::new(Shampoo::new(0.05)),
         "shampoo_every" => Optimizer::new(Shampoo::new(0.05).eps(1e-2).every(3)),
         "soap" => Optimizer::new(Soap::new(0.01)),
-        "soap_every" => Optimizer::new(Soap::new(0.03).betas(0.9, 0.98).eps(1e-4).every(3).decay(0.1)),
+        "soap_every" => Optimizer::new(Soap::new(0.02).betas(0.9, 0.9).eps(1e-2).every(3).decay(0.1)),
         "clip_norm_sgd" => Optimizer::new((ClipGlobalNorm::new(1.0), Sgd::new(0.02))),
         "clip_norm_adamw" => Optimizer::new((ClipGlobalNorm::new(1.0), AdamW::new(0.02))),
         "clip_value_sgd" => Optimizer::new((ClipValue::new(0.5), Sgd::new(0.02))),
@@ -109,7 +109,8 @@ fn bowl(x: &[f64]) -> Vec<f64> {
 }
 
 fn wide_bowl(x: &[f64]) -> Vec<f64> {
-    x.iter().enumerate().map(|(k, x)| (1 + (5 * k) % 9) as f64 / 2.0 * (x - 0.5)).collect()
+    let curvatures = [8.0, 1.0, 3.0, 6.0, 0.5, 2.0, 5.0, 0.75, 2.5];
+    curvatures.iter().zip(x).map(|(curvature, x)| curvature * (x - 0.5)).collect()
 }
 
 fn valley(x: &[f64]) -> Vec<f64> {
@@ -161,13 +162,14 @@ struct Problem {
 impl Problem {
     fn named(name: &str) -> Self {
         let (bowl_start, valley_start) = (vec![-1.0, 2.0, 3.0, -0.5], vec![-1.2, 0.5, 1.0, 0.0]);
+        let wide_start = vec![0.6, 1.0, 0.4, 0.45, 0.8, 0.7, 0.52, -0.2, 0.65];
         let ramp = |count: usize, pace: usize| (0..count).map(move |k| (((pace * k) % 13) as f64 - 6.0) / 8.0);
         match name {
             "bowl" => Self { gradient: bowl, shapes: &[&[2], &[2]], start: bowl_start },
             "valley" => Self { gradient: valley, shapes: &[&[2], &[2]], start: valley_start },
             "square_bowl" => Self { gradient: bowl, shapes: &[&[2, 2]], start: bowl_start },
             "square_valley" => Self { gradient: valley, shapes: &[&[2, 2]], start: valley_start },
-            "wide_bowl" => Self { gradient: wide_bowl, shapes: &[&[3, 3]], start: ramp(9, 6).collect() },
+            "wide_bowl" => Self { gradient: wide_bowl, shapes: &[&[3, 3]], start: wide_start },
             "network" => Self {
                 gradient: network,
                 shapes: &[&[4, 3], &[4], &[2, 4], &[2]],

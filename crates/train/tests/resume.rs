@@ -102,7 +102,7 @@ impl<T: Real> Run<T> {
             let value = self.params.get(param);
             Tensor::from_fn(param.shape(), |k| slope(&value.data()[k], k))
         });
-        if step % 4 == 0 {
+        if step.is_multiple_of(4) {
             let curvature = gradients.each_ref().map(|gradient| gradient.map(|g| *g * *g));
             self.optimizer.observe(&self.params, self.list.iter().zip(&curvature)).expect("the tensors are right");
         }

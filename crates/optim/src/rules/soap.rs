@@ -265,6 +265,27 @@ mod tests {
     }
 
     #[test]
+    fn second_moments_follow_their_directions_when_the_order_changes() {
+        // On diagonal matrices the bases are the axes, and SOAP is Adam, whichever of the axes is the first.
+        let mut params: Params<f64> = Params::new(0);
+        let matrix = params.add("matrix", Tensor::zeros([3, 3]));
+        let diagonal = params.add("diagonal", Tensor::zeros([3]));
+        let mut soap = Optimizer::new(Soap::new(0.1).betas(0.5, 0.5).decay(0.0).eps(1e-300).every(1));
+        let mut adam = Optimizer::new(Adam::new(0.1).betas(0.5, 0.5).eps(0.0));
+        for number in 0..12 {
+            // Each axis is the steepest in turn.
+            let slope = |k: usize| if (number / 3) % 3 == k { 4.0 + number as f64 } else { 1.0 + k as f64 };
+            let slopes = Tensor::from_fn([3, 3], |k| if k % 4 == 0 { slope(k / 4) } else { 0.0 });
+            soap.step(&mut params, [(&matrix, &slopes)]).unwrap();
+            if number > 0 {
+                adam.step(&mut params, [(&diagonal, &Tensor::from_fn([3], slope))]).unwrap();
+            }
+        }
+        let found = Tensor::from_fn([3], |k| params.get(&matrix).at(&[k, k]));
+        found.assert_close(params.get(&diagonal), 1e-12, 0.0);
+    }
+
+    #[test]
     fn it_does_not_see_a_rotation() {
         // Turning the parameter and its gradients turns the path of SOAP with them.
         let (cosine, sine) = (0.6, 0.8);
