@@ -2,17 +2,21 @@
 //! shared.
 //!
 //!     gradus-bench check [--json FILE]      the gradient checker on many samples, random graphs and models
+//!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
+//!     gradus-bench search [--json FILE]     searches without gradients on standard functions
 //!     gradus-bench steps [--json FILE]      training steps on one thread
 //!
 //! `check` and `mutants` end with an error if a bar is missed.
 
 mod allocations;
 mod check;
+mod minima;
 mod optim;
 mod scale;
+mod search;
 mod steps;
 mod table;
 
@@ -21,7 +25,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench check|mutants|optim|scale|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench check|minima|mutants|optim|scale|search|steps [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,9 +37,11 @@ fn main() -> ExitCode {
     };
     let (table, right) = match command {
         "check" => check::run(),
+        "minima" => (minima::run(), true),
         "mutants" => check::run_mutants(),
         "optim" => (optim::run(), true),
         "scale" => (scale::run(), true),
+        "search" => (search::run(), true),
         "steps" => (steps::run(), true),
         _ => return fail(USAGE),
     };

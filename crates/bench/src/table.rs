@@ -52,7 +52,11 @@ impl fmt::Display for Table {
             write!(f, "\n{name:width$}")?;
             for (figure, heading) in figures.iter().zip(&self.headings) {
                 let places = if figure.fract() == 0.0 && figure.abs() >= 10.0 { 0 } else { 3 };
-                write!(f, "  {figure:>columns$.places$}", columns = heading.chars().count().max(14))?;
+                let columns = heading.chars().count().max(14);
+                match figure.abs() {
+                    size if size > 0.0 && size < 1e-2 => write!(f, "  {figure:>columns$.5e}")?,
+                    _ => write!(f, "  {figure:>columns$.places$}")?,
+                }
             }
         }
         for note in &self.notes {
