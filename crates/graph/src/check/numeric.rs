@@ -209,7 +209,7 @@ pub(super) fn taylor(
             size += (derivative * term).abs();
         }
         *left = (value.value - polynomial).abs();
-        if !(*left > 64.0 * (noise + f64::EPSILON * size)) {
+        if left.is_nan() || *left <= 64.0 * (noise + f64::EPSILON * size) {
             known = place;
             break;
         }

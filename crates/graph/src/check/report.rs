@@ -293,7 +293,7 @@ impl Failure {
         }
         for (number, input) in self.point.iter().enumerate() {
             let text = match input {
-                _ if input.shape().len() == 0 => format!("nothing, of shape {}", input.shape()),
+                _ if input.shape().contains(&0) => format!("nothing, of shape {}", input.shape()),
                 AnyTensor::Real(tensor) => one_line(&tensor.to_string()),
                 AnyTensor::Index(tensor) => one_line(&tensor.to_string()),
             };

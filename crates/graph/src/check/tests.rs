@@ -180,7 +180,7 @@ fn a_function_that_fails_is_traced_to_its_op_and_line() {
     let line = line!() + 3;
     let x = Tensor::from([0.5, 2.0]);
     let failure = (Check::new())
-        .function(&[x.clone()], |x| x[0].graph().call(Cube::Doubled, &[x[0].sin()]).sum() * x[0].exp())
+        .function(std::slice::from_ref(&x), |x| x[0].graph().call(Cube::Doubled, &[x[0].sin()]).sum() * x[0].exp())
         .unwrap_err();
     let op = failure.op.as_ref().unwrap();
     assert_eq!((op.name, op.op.as_str()), ("cube", "Cube::Doubled"));
@@ -220,7 +220,7 @@ fn kinks_within_a_function_are_no_failure() {
 fn fast_balanced_and_exhaustive_look_at_as_much_as_they_say() {
     let x = Tensor::from_fn([10, 10], |k| (k as f64).sin());
     let look = |check: Check, wrong: bool| {
-        check.orders(1).function(&[x.clone()], move |x| {
+        check.orders(1).function(std::slice::from_ref(&x), move |x| {
             let place = x[0].graph().constant(&Tensor::from_fn([10, 10], |k| if k == 57 { 1e-4 } else { 0.0 }));
             let off = if wrong { (x[0] * place).stop_gradient() } else { x[0] * place };
             (x[0].square() + off).sum()

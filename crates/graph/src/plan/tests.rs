@@ -109,7 +109,8 @@ fn a_view_of_nothing_may_begin_beyond_it() {
     let graph = Graph::new();
     let x = graph.input("x", [0, 3]);
     let mut session = Plan::new(&graph, &[x.slice(1, 2, 3).cumsum(1)]).unwrap().session::<f64>();
-    let outputs = session.run(&Params::new(0), &Feed::new().with("x", &Tensor::zeros([0, 3])));
+    let nothing: Tensor<f64> = Tensor::zeros([0, 3]);
+    let outputs = session.run(&Params::new(0), &Feed::new().with("x", &nothing));
     assert_eq!(outputs.unwrap().real(0).shape().sizes(), [0, 1]);
 }
 
