@@ -6,7 +6,7 @@ use std::ops::Deref;
 use smallvec::SmallVec;
 
 /// Axes that take no allocation: a run makes layouts for itself, and up to here it allocates nothing.
-const AXES: usize = 8;
+const AXES: usize = 6;
 
 /// The sizes of a tensor's axes, outermost first. The empty shape is that of a scalar.
 ///

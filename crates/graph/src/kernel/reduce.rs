@@ -1,5 +1,7 @@
 //! Folding a tensor along axes, in an order that does not depend on threads.
 
+use smallvec::SmallVec;
+
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
@@ -63,18 +65,21 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
     }
 }
 
+/// The layout of the output over the axes before `split`, in as few axes as it takes.
 fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Layout {
-    let mut layout = Layout::contiguous(shape[..split].into());
+    let mut merged: SmallVec<[(usize, isize); 6]> = SmallVec::new();
     let mut step = row as isize;
-    for axis in (0..split).rev() {
-        if axes.contains(&axis) {
-            layout.strides[axis] = 0;
-        } else {
-            layout.strides[axis] = step;
-            step *= shape[axis] as isize;
+    for axis in (0..split).rev().filter(|&axis| shape[axis] != 1) {
+        let (size, folded) = (shape[axis], axes.contains(&axis));
+        let stride = if folded { 0 } else { step };
+        step *= if folded { 1 } else { size as isize };
+        match merged.last_mut() {
+            Some((inner, own)) if stride == *own * *inner as isize && (stride == 0) == (*own == 0) => *inner *= size,
+            _ => merged.push((size, stride)),
         }
     }
-    layout
+    let (sizes, strides) = (merged.iter().rev().map(|axis| axis.0), merged.iter().rev().map(|axis| axis.1));
+    Layout { shape: sizes.collect(), strides: strides.collect(), offset: 0 }
 }
 
 /// Folds a row: lanes within a block, blocks one after another.
