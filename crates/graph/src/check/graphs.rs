@@ -48,10 +48,10 @@ struct Step {
 /// use proptest::test_runner::TestRunner;
 ///
 /// let graphs = strategies::graph(&gradus_graph::registry());
-/// let recipe = graphs.new_tree(&mut TestRunner::deterministic())?.current();
+/// let recipe = graphs.new_tree(&mut TestRunner::deterministic()).expect("a recipe is drawn").current();
 /// let report = Check::new().function(recipe.inputs(), |x| recipe.build(x))?;
 /// assert!(!report.is_undecided());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), Box<gradus_graph::check::Failure>>(())
 /// ```
 #[track_caller]
 pub fn graph(entries: &[Entry]) -> impl Strategy<Value = Recipe> + use<> {
