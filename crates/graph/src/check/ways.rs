@@ -320,11 +320,13 @@ impl Examination<'_, '_> {
         gradient(self.machine, &a)?;
         let mut outcome = Ok(Vote::Agrees);
         let what = "the vjp, which must be linear in the cotangent,";
+        // A sum inside may cancel to something far smaller than its terms.
+        let rounding = 64.0 * f64::EPSILON * self.machine.scalar(0)?.weight;
         for (variable, ((a, b), (both, zero))) in of_a.iter().zip(&of_b).zip(of_both.iter().zip(&of_zero)).enumerate() {
             let largest = a.data().iter().chain(b.data()).fold(0.0_f64, |m, x| m.max(x.abs()));
             for element in 0..a.len() {
                 let expected = alpha * a.data()[element] + beta * b.data()[element];
-                let (found, allowed) = (both.data()[element], 1e-12 * largest);
+                let (found, allowed) = (both.data()[element], 1e-12 * largest + rounding);
                 let numbers = match zero.data()[element] {
                     0.0 if (found - expected).abs() <= allowed || expected.is_nan() => continue,
                     0.0 => [found, expected, allowed],
