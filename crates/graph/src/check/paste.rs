@@ -47,7 +47,7 @@ fn second_argument(call: &str) -> Option<String> {
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
                     let argument: &str = call.get(comma? + 1..place)?;
-                    return Some(argument.trim().trim_end_matches(',').to_owned());
+                    return Some(dedented(argument.trim().trim_end_matches(',')));
                 }
             }
             ',' if depth == 1 && comma.is_none() => comma = Some(place),
@@ -67,6 +67,15 @@ fn second_argument(call: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// The text with what all its lines but the first are indented by taken away.
+fn dedented(text: &str) -> String {
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    let least = text.lines().skip(1).filter(|line| !line.trim().is_empty()).map(|line| indent(&line)).min();
+    let cut = |line: &str| line.get(least.unwrap_or(0)..).unwrap_or("").to_owned();
+    let rest = text.lines().skip(1).map(cut);
+    text.lines().take(1).map(str::to_owned).chain(rest).collect::<Vec<_>>().join("\n")
 }
 
 /// A test that checks a function, as its text has it, at the given inputs.

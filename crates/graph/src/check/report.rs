@@ -246,6 +246,11 @@ impl Failure {
         }
     }
 
+    /// What a smaller case must share with this one to be the same failure.
+    pub(super) fn kind(&self) -> (Way, &'static str) {
+        (self.way, self.what)
+    }
+
     /// The report with colours, for a terminal.
     pub fn coloured(&self) -> impl fmt::Display + '_ {
         Coloured(self)

@@ -28,7 +28,7 @@ pub(super) fn shrink(
         }
         tries += 1;
         match check.look(&*target.at(inputs.clone())) {
-            Err(smaller) if smaller.way == failure.way && smaller.what == failure.what => {
+            Err(smaller) if smaller.kind() == failure.kind() => {
                 *best = Some((inputs, smaller));
                 true
             }

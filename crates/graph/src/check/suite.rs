@@ -121,12 +121,17 @@ fn drawn<S: Strategy>(
         ..Config::default()
     };
     let whole = RefCell::new(Report::default());
+    let first = RefCell::new(None);
     let outcome = TestRunner::new(config).run(&strategy, |value| match look(&value) {
         Ok(report) => {
             whole.borrow_mut().add(&report);
             Ok(())
         }
-        Err(failure) => Err(TestCaseError::fail(failure.what)),
+        // A smaller case that fails in another way is another failure.
+        Err(failure) if *first.borrow_mut().get_or_insert(failure.kind()) == failure.kind() => {
+            Err(TestCaseError::fail(failure.what))
+        }
+        Err(_) => Ok(()),
     });
     match outcome {
         Ok(()) => Ok(whole.into_inner()),
@@ -204,7 +209,8 @@ impl Suite {
                     outcome.report.add(&report);
                 }
                 Err(first) => {
-                    let smallest = smallest(&mut tree, |value| look(value).is_err());
+                    let alike = |failure: Box<Failure>| failure.kind() == first.kind();
+                    let smallest = smallest(&mut tree, |value| look(value).is_err_and(alike));
                     outcome.failure = Some(explain(&smallest).unwrap_or(first));
                     break;
                 }
