@@ -26,8 +26,8 @@ const TAKEN: f64 = 0.4;
 /// let x = params.add("x", Tensor::zeros([2]));
 /// let search = Search::new(Annealing::new().chains(4)).within(-5.12, 5.12).budget(20_000);
 /// // Rastrigin's function.
+/// let wave = |x: &f64| x * x + 10.0 - 10.0 * (std::f64::consts::TAU * x).cos();
 /// let found = search.run(&mut params, || {
-///     let wave = |x: &f64| x * x + 10.0 - 10.0 * (std::f64::consts::TAU * x).cos();
 ///     |params: &Params<f64>| Ok(params.get(&x).data().iter().map(wave).sum())
 /// })?;
 /// assert!(found.value < 1e-3, "{found}");

@@ -37,8 +37,8 @@ const CONDITION: f64 = 1e14;
 /// let x = params.add("x", Tensor::from([-1.0, 1.0, 0.5, 0.5]));
 /// // Rosenbrock's valley, without bounds.
 /// let search = Search::new(CmaEs::new().restarts()).target(1e-9).seed(1);
+/// let link = |w: &[f64]| (1.0 - w[0]).powi(2) + 100.0 * (w[1] - w[0] * w[0]).powi(2);
 /// let found = search.run(&mut params, || {
-///     let link = |w: &[f64]| (1.0 - w[0]).powi(2) + 100.0 * (w[1] - w[0] * w[0]).powi(2);
 ///     |params: &Params<f64>| Ok(params.get(&x).data().windows(2).map(link).sum())
 /// })?;
 /// assert!(found.value <= 1e-9, "{found}");

@@ -44,8 +44,8 @@ pub enum Variant {
 /// let x = params.add("x", Tensor::zeros([3]));
 /// let search = Search::new(DifferentialEvolution::new().variant(Variant::SuccessHistory)).within(-5.12, 5.12);
 /// // Rastrigin's function, with hundreds of local minima.
+/// let wave = |x: &f64| x * x + 10.0 - 10.0 * (std::f64::consts::TAU * x).cos();
 /// let found = search.target(1e-8).run(&mut params, || {
-///     let wave = |x: &f64| x * x + 10.0 - 10.0 * (std::f64::consts::TAU * x).cos();
 ///     |params: &Params<f64>| Ok(params.get(&x).data().iter().map(wave).sum())
 /// })?;
 /// assert!(found.value <= 1e-8, "{found}");
