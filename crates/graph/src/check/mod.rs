@@ -137,7 +137,7 @@ impl Check {
     }
 
     /// Moves all inputs and parameters together along the directions, and looks at no element by itself: a model with a
-    /// million parameters takes a second.
+    /// million parameters takes a few seconds.
     #[must_use]
     pub fn fast(self) -> Self {
         Self { effort: Effort::Fast, ..self }
