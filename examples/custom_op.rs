@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut adam = Optimizer::new(Adam::new(0.02));
     let mut loss = f32::NAN;
     for _ in 0..1500 {
-        let gradients = step.run(&params, &[(&points).into(), (&target).into()])?;
+        let gradients = step.run(&mut params, &[(&points).into(), (&target).into()])?;
         loss = gradients.loss();
         adam.step(&mut params, gradients.iter())?;
     }

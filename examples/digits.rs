@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
         for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
-            let gradients = step.run(&params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            let gradients = step.run(&mut params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
             optimizer.step(&mut params, gradients.iter())?;
         }

@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut params, since, mut gradients) = (task.start.clone(), Instant::now(), step());
     let mut adam = Optimizer::new(Adam::new(0.05));
     for _ in 0..WORK / 3 {
-        let found = gradients.run(&params, &inputs)?;
+        let found = gradients.run(&mut params, &inputs)?;
         adam.step(&mut params, found.iter())?;
     }
     task.report("Adam", &params, since)?;
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut params, since, mut gradients) = (task.start.clone(), Instant::now(), step());
     let limits = Limits { evaluations: WORK / 3, ..Limits::default() };
     Lbfgs::new().limits(limits).minimize(&mut params, |params, slope| {
-        let gradients = gradients.run(params, &inputs)?;
+        let gradients = gradients.at(params, &inputs)?;
         slope.set(gradients.iter());
         Ok(gradients.loss())
     })?;

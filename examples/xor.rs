@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let mut adam = Optimizer::new(Adam::new(0.05));
     for _ in 0..300 {
-        let gradients = step.run(&params, &[(&x).into(), (&y).into()])?;
+        let gradients = step.run(&mut params, &[(&x).into(), (&y).into()])?;
         adam.step(&mut params, gradients.iter())?;
     }
 

@@ -331,7 +331,7 @@ fn a_trainable_parameter_that_the_loss_does_not_use() {
     let _forgotten = Dense::new(&mut params, "forgotten", 2, 2);
     let x = Tensor::<f32>::zeros([4, 2]);
     let mut step = Step::new(|_, x| used.forward(x[0]).square().mean());
-    let error = step.run(&params, &[(&x).into()]).unwrap_err();
+    let error = step.run(&mut params, &[(&x).into()]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Derivative);
     assert_eq!(
         error.to_string(),
@@ -340,10 +340,10 @@ fn a_trainable_parameter_that_the_loss_does_not_use() {
     );
     // What the advice says helps.
     params.set_trainable(false, |name| name.starts_with("forgotten."));
-    assert_eq!(step.run(&params, &[(&x).into()]).unwrap().iter().count(), 2);
+    assert_eq!(step.run(&mut params, &[(&x).into()]).unwrap().iter().count(), 2);
     params.set_trainable(true, |_| true);
     let mut step = Step::new(|_, x| used.forward(x[0]).square().mean()).allow_unused();
-    assert_eq!(step.run(&params, &[(&x).into()]).unwrap().iter().count(), 4);
+    assert_eq!(step.run(&mut params, &[(&x).into()]).unwrap().iter().count(), 4);
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn a_trainable_parameter_that_is_used_but_does_not_reach_the_loss() {
         used.forward(x[0]).square().mean()
     });
     let end = line!();
-    let error = step.run(&params, &[(&x).into()]).unwrap_err();
+    let error = step.run(&mut params, &[(&x).into()]).unwrap_err();
     let message = told(error, start..=end);
     // What follows is the line in `Step` that asks for the gradient.
     let expected = "`grad`: the scalar does not depend on parameter `aside.weight` in scope `aside` at HERE; \

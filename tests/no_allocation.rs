@@ -31,7 +31,7 @@ fn a_training_step_allocates_nothing_from_the_third_on() {
         for batch in &batches {
             let before = CountingAllocator::allocations();
             let inputs: [Data<'_, f32>; 2] = [(&batch.inputs).into(), (&batch.targets).into()];
-            let gradients = step.run(&params, &inputs).expect("the step runs");
+            let gradients = step.run(&mut params, &inputs).expect("the step runs");
             let loss = gradients.loss();
             optimizer.step(&mut params, gradients.iter()).expect("the gradients are finite");
             made.push(CountingAllocator::allocations() - before);

@@ -66,7 +66,7 @@ fn wide(table: &mut Table) {
     let labels = Tensor::from_fn([BATCH], |k| (k % 10) as i64);
     let mut adam = Optimizer::new(Adam::new(1e-3)).on_non_finite(NonFinite::Trust);
     let mut train = || {
-        let gradients = step.run(&params, &[(&x).into(), (&labels).into()]).expect("the step runs");
+        let gradients = step.run(&mut params, &[(&x).into(), (&labels).into()]).expect("the step runs");
         adam.step(&mut params, gradients.iter()).expect("the update is made");
     };
 
@@ -144,7 +144,7 @@ fn small(table: &mut Table) {
     let y = Tensor::new([BATCH, 1], numbers(BATCH));
     let mut adam = Optimizer::new(Adam::new(1e-3)).on_non_finite(NonFinite::Trust);
     let mut train = || {
-        let gradients = step.run(&params, &[(&x).into(), (&y).into()]).expect("the step runs");
+        let gradients = step.run(&mut params, &[(&x).into(), (&y).into()]).expect("the step runs");
         adam.step(&mut params, gradients.iter()).expect("the update is made");
     };
     for _ in 0..100 {

@@ -18,6 +18,7 @@ struct Spec {
     index: usize,
     name: String,
     shape: Shape,
+    buffer: bool,
 }
 
 impl Param {
@@ -34,6 +35,11 @@ impl Param {
     /// The sizes of the axes.
     pub fn shape(&self) -> &Shape {
         &self.0.shape
+    }
+
+    /// Whether it is a buffer: part of the model's state, but not trained. See [`Params::add_buffer`].
+    pub fn is_buffer(&self) -> bool {
+        self.0.buffer
     }
 }
 
@@ -86,6 +92,32 @@ impl<T: Real> Params<T> {
     /// If the name is empty, holds a dot or is taken within the scope.
     #[track_caller]
     pub fn add(&mut self, name: &str, value: Tensor<T>) -> Param {
+        self.insert(name, value, false)
+    }
+
+    /// Adds a buffer under the current scope: a tensor that is saved and loaded with the parameters but that no
+    /// optimizer moves, such as a running mean. A training run may leave a new value in it:
+    /// [`Graph::update`](crate::Graph::update).
+    ///
+    /// # Panics
+    /// As [`Params::add`].
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let mean = params.add_buffer("running_mean", Tensor::zeros([4]));
+    /// params.set_trainable(true, |_| true);
+    /// assert!(mean.is_buffer() && !params.is_trainable(&mean));
+    /// assert_eq!((params.len(), params.count()), (1, 0));
+    /// ```
+    #[track_caller]
+    pub fn add_buffer(&mut self, name: &str, value: Tensor<T>) -> Param {
+        self.insert(name, value, true)
+    }
+
+    #[track_caller]
+    fn insert(&mut self, name: &str, value: Tensor<T>, buffer: bool) -> Param {
         assert!(
             !name.is_empty() && !name.contains('.'),
             "a parameter's own name is not empty and has no dot: {name:?}"
@@ -93,9 +125,9 @@ impl<T: Real> Params<T> {
         let name = self.full_name(name);
         assert!(!self.by_name.contains_key(&name), "a parameter named `{name}` exists already; use another scope");
         let index = self.entries.len();
-        let param = Param(Arc::new(Spec { index, name: name.clone(), shape: value.shape().clone() }));
+        let param = Param(Arc::new(Spec { index, name: name.clone(), shape: value.shape().clone(), buffer }));
         self.by_name.insert(name, index);
-        self.entries.push(Entry { param: param.clone(), value, trainable: true });
+        self.entries.push(Entry { param: param.clone(), value, trainable: !buffer });
         param
     }
 
@@ -127,18 +159,18 @@ impl<T: Real> Params<T> {
         mixed ^ (mixed >> 31)
     }
 
-    /// The number of parameters (tensors).
+    /// The number of parameters and buffers (tensors).
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The number of scalars in all parameters.
+    /// The number of scalars in all parameters, without the buffers.
     pub fn count(&self) -> usize {
-        self.entries.iter().map(|entry| entry.value.len()).sum()
+        self.entries.iter().filter(|entry| !entry.param.is_buffer()).map(|entry| entry.value.len()).sum()
     }
 
-    /// The parameters in order of creation.
+    /// The parameters and buffers in order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (&Param, &Tensor<T>)> {
         self.entries.iter().map(|entry| (&entry.param, &entry.value))
     }
@@ -163,7 +195,7 @@ impl<T: Real> Params<T> {
     }
 
     /// Freezes (`false`) or frees (`true`) every parameter whose dotted name satisfies the predicate; gives their
-    /// number.
+    /// number. Buffers stay as they are.
     ///
     /// # Example
     /// ```
@@ -175,7 +207,8 @@ impl<T: Real> Params<T> {
     /// assert_eq!(params.trainable().count(), 1);
     /// ```
     pub fn set_trainable(&mut self, trainable: bool, matches: impl Fn(&str) -> bool) -> usize {
-        let chosen = self.entries.iter_mut().filter(|entry| matches(entry.param.name()));
+        let own = |entry: &&mut Entry<T>| !entry.param.is_buffer() && matches(entry.param.name());
+        let chosen = self.entries.iter_mut().filter(own);
         chosen.map(|entry| entry.trainable = trainable).count()
     }
 
@@ -244,11 +277,16 @@ impl<T: Real> Params<T> {
 }
 
 impl<T: Real> fmt::Debug for Params<T> {
-    /// One line a parameter: name, shape, number of scalars, and whether it is frozen.
+    /// One line a parameter: name, shape, number of scalars, and whether it is frozen or a buffer. The total is that of
+    /// [`Params::count`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.entries.iter().map(|entry| entry.param.name().len()).max().unwrap_or(0);
         for entry in &self.entries {
-            let frozen = if entry.trainable { "" } else { "  frozen" };
+            let frozen = match entry.trainable {
+                true => "",
+                false if entry.param.is_buffer() => "  buffer",
+                false => "  frozen",
+            };
             let shape = entry.param.shape().to_string();
             writeln!(f, "{:width$}  {shape:14} {:>10}{frozen}", entry.param.name(), entry.value.len())?;
         }

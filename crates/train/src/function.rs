@@ -1,6 +1,6 @@
 //! A closure compiled for the shapes that it is called with.
 
-use gradus_graph::{Data, Error, Feed, Graph, Kind, Meta, Outputs, Param, Params, Plan, Real, Session, Var};
+use gradus_graph::{Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Plan, Real, Session, Var};
 
 /// A closure from inputs to outputs, traced and compiled once for each list of input shapes.
 ///
@@ -48,14 +48,14 @@ where
         let place = match self.traced.iter().position(|traced| traced.fits(inputs)) {
             Some(place) => place,
             None => {
-                let traced = Traced::new(inputs, Vec::new(), |graph, x| Ok((self.trace)(graph, x)))?;
+                let traced = Traced::new(inputs, |graph, x| Ok((self.trace)(graph, x)))?;
                 self.traced.push(traced);
                 self.traced.len() - 1
             }
         };
         let step = self.step;
         self.step += 1;
-        Ok(self.traced[place].run(params, inputs, self.seed, step)?.1)
+        self.traced[place].run(params, inputs, self.seed, step)
     }
 }
 
@@ -63,15 +63,12 @@ where
 pub(crate) struct Traced<T> {
     metas: Vec<Meta>,
     names: Vec<String>,
-    /// The parameters with respect to which gradients follow the first output.
-    pub(crate) wrt: Vec<Param>,
     session: Session<T>,
 }
 
 impl<T: Real> Traced<T> {
     pub(crate) fn new(
         inputs: &[Data<'_, T>],
-        wrt: Vec<Param>,
         trace: impl for<'g> FnOnce(&'g Graph, &[Var<'g>]) -> Result<Vec<Var<'g>>, Error>,
     ) -> Result<Self, Error> {
         let metas: Vec<Meta> = inputs.iter().map(Data::meta).collect();
@@ -84,7 +81,7 @@ impl<T: Real> Traced<T> {
         let vars: Vec<Var<'_>> = metas.iter().zip(&names).map(declare).collect();
         let outputs = trace(&graph, &vars)?;
         let session = Plan::new(&graph, &outputs)?.session();
-        Ok(Self { session, metas, names, wrt })
+        Ok(Self { session, metas, names })
     }
 
     pub(crate) fn fits(&self, inputs: &[Data<'_, T>]) -> bool {
@@ -95,18 +92,17 @@ impl<T: Real> Traced<T> {
         self.metas.len() == inputs.len() && self.metas.iter().zip(inputs).all(same)
     }
 
-    /// The outputs, with the parameters whose gradients they hold.
     pub(crate) fn run(
         &mut self,
         params: &Params<T>,
         inputs: &[Data<'_, T>],
         seed: u64,
         step: u64,
-    ) -> Result<(&[Param], Outputs<'_, T>), Error> {
+    ) -> Result<Outputs<'_, T>, Error> {
         let mut feed = Feed::new().random(seed, step);
         for (name, input) in self.names.iter().zip(inputs) {
             feed = feed.with(name, *input);
         }
-        Ok((&self.wrt, self.session.run(params, &feed)?))
+        self.session.run(params, &feed)
     }
 }

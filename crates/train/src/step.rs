@@ -10,6 +10,9 @@ use crate::function::Traced;
 /// a step allocates nothing. A trainable parameter that the loss does not use is an error that names it, because in
 /// practice it is a layer that was forgotten; [`Step::allow_unused`] gives it a gradient of zeros.
 ///
+/// A step moves no parameter: that is the optimizer's work. What it leaves in the store are the updates of buffers that
+/// the trace recorded ([`Graph::update`]), such as running means.
+///
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
@@ -17,7 +20,7 @@ use crate::function::Traced;
 /// let mut params: Params = Params::new(0);
 /// let w = params.add("w", Tensor::from([1.0, 2.0]));
 /// let mut step = Step::new(|graph, x| (graph.param(&w) * x[0]).sum());
-/// let gradients = step.run(&params, &[(&Tensor::from([3.0, 4.0])).into()])?;
+/// let gradients = step.run(&mut params, &[(&Tensor::from([3.0, 4.0])).into()])?;
 /// assert_eq!(gradients.loss(), 11.0);
 /// let (param, gradient) = gradients.iter().next().expect("there is one parameter");
 /// assert_eq!((param.name(), gradient.data()), ("w", &[3.0, 4.0][..]));
@@ -25,10 +28,18 @@ use crate::function::Traced;
 /// ```
 pub struct Step<F, T = f32> {
     trace: F,
-    traced: Vec<Traced<T>>,
+    compiled: Vec<Compiled<T>>,
     seed: u64,
     step: u64,
     allow_unused: bool,
+}
+
+/// The step for one list of input shapes and trainable parameters. The outputs of the trace are the loss, its gradients
+/// and the new values of buffers.
+struct Compiled<T> {
+    traced: Traced<T>,
+    wrt: Vec<Param>,
+    buffers: Vec<Param>,
 }
 
 impl<F, T: Real> Step<F, T>
@@ -37,7 +48,7 @@ where
 {
     /// The step whose loss `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
-        Self { trace, traced: Vec::new(), seed: 0, step: 0, allow_unused: false }
+        Self { trace, compiled: Vec::new(), seed: 0, step: 0, allow_unused: false }
     }
 
     /// With a seed for the random leaves, such as dropout; each run takes the next step of their streams.
@@ -54,20 +65,38 @@ where
         self
     }
 
-    /// Loss and gradients for the given inputs.
+    /// Loss and gradients for the given inputs, in training: buffers in the store are updated.
     ///
     /// # Errors
-    /// If the loss is not a scalar or does not use a trainable parameter, and as [`gradus_graph::Session::run`].
+    /// If the loss is not a scalar or does not use a trainable parameter, and as [`gradus_graph::Session::run`]; the
+    /// store is as it was.
     ///
     /// # Panics
     /// Where the closure does, if the shapes do not fit it.
-    pub fn run(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
-        let fits = |traced: &Traced<T>| traced.fits(inputs) && traced.wrt.iter().eq(params.trainable());
-        let place = match self.traced.iter().position(fits) {
+    pub fn run(&mut self, params: &mut Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
+        let gradients = self.at(params, inputs)?;
+        for (buffer, value) in gradients.buffers.iter().zip(gradients.updates) {
+            params.get_mut(buffer).data_mut().copy_from_slice(value.real().data());
+        }
+        Ok(gradients)
+    }
+
+    /// Loss and gradients at a point, as a method that searches along a line asks for them: the store, with its
+    /// buffers, stays as it is.
+    ///
+    /// # Errors
+    /// As [`Step::run`].
+    ///
+    /// # Panics
+    /// As [`Step::run`].
+    pub fn at(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
+        let fits = |known: &Compiled<T>| known.traced.fits(inputs) && known.wrt.iter().eq(params.trainable());
+        let place = match self.compiled.iter().position(fits) {
             Some(place) => place,
             None => {
                 let wrt: Vec<Param> = params.trainable().cloned().collect();
-                let traced = Traced::new(inputs, wrt.clone(), |graph, x| {
+                let mut buffers = Vec::new();
+                let traced = Traced::new(inputs, |graph, x| {
                     let loss = (self.trace)(graph, x);
                     if !self.allow_unused {
                         expect_used(graph, &wrt)?;
@@ -77,17 +106,21 @@ where
                         true => graph.grad_or_zeros(loss, &vars)?,
                         false => graph.grad(loss, &vars)?,
                     };
-                    Ok([vec![loss], gradients].concat())
+                    let (updated, values): (Vec<Param>, Vec<Var<'_>>) = graph.updates().into_iter().unzip();
+                    buffers = updated;
+                    Ok([vec![loss], gradients, values].concat())
                 })?;
-                self.traced.push(traced);
-                self.traced.len() - 1
+                self.compiled.push(Compiled { traced, wrt, buffers });
+                self.compiled.len() - 1
             }
         };
         let step = self.step;
         self.step += 1;
-        let (params, outputs) = self.traced[place].run(params, inputs, self.seed, step)?;
-        let (loss, gradients) = outputs.all().split_first().expect("the loss is the first output");
-        Ok(Gradients { loss: loss.real().item(), params, gradients })
+        let Compiled { traced, wrt, buffers } = &mut self.compiled[place];
+        let outputs = traced.run(params, inputs, self.seed, step)?.all();
+        let (loss, outputs) = outputs.split_first().expect("the loss is the first output");
+        let (gradients, updates) = outputs.split_at(wrt.len());
+        Ok(Gradients { loss: loss.real().item(), params: wrt, gradients, buffers, updates })
     }
 }
 
@@ -112,6 +145,8 @@ pub struct Gradients<'a, T> {
     loss: T,
     params: &'a [Param],
     gradients: &'a [AnyTensor<T>],
+    buffers: &'a [Param],
+    updates: &'a [AnyTensor<T>],
 }
 
 impl<'a, T: Real> Gradients<'a, T> {
@@ -123,5 +158,34 @@ impl<'a, T: Real> Gradients<'a, T> {
     /// The parameters with their gradients.
     pub fn iter(&self) -> impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone + Send + use<'a, T> {
         self.params.iter().zip(self.gradients).map(|(param, gradient)| (param, gradient.real()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_follow_the_steps_and_a_run_that_fails_leaves_them() {
+        let mut params: Params<f64> = Params::new(0);
+        let weight = params.add("weight", Tensor::from([[1.0, 2.0], [3.0, 4.0]].concat()));
+        let mean = params.add_buffer("mean", Tensor::scalar(0.0));
+        let mut step = Step::new(|graph: &Graph, x: &[Var<'_>]| {
+            // Two uses in one trace follow each other.
+            for _ in 0..2 {
+                graph.update(&mean, graph.updated(&mean) * 0.5 + x[0].to_real().mean() * 0.5);
+            }
+            graph.param(&weight).index_select(0, x[0]).sum()
+        });
+        let inputs = Tensor::from([1, 3]);
+        assert_eq!(step.run(&mut params, &[(&inputs).into()]).expect("it runs").loss(), 6.0);
+        assert_eq!(params.get(&mean).item(), 1.5);
+        assert_eq!(step.at(&params, &[(&inputs).into()]).expect("it runs").loss(), 6.0);
+        assert_eq!(params.get(&mean).item(), 1.5);
+        step.run(&mut params, &[(&inputs).into()]).expect("it runs");
+        assert_eq!(params.get(&mean).item(), 1.875);
+        step.run(&mut params, &[(&Tensor::from([1, 4])).into()]).expect_err("there is no row 4");
+        assert_eq!(params.get(&mean).item(), 1.875);
+        assert_eq!(params.get(&weight).data(), [1.0, 2.0, 3.0, 4.0]);
     }
 }

@@ -112,6 +112,8 @@ pub(crate) struct Tape {
     scalars: FxHashMap<u64, Value>,
     pub(crate) params: Vec<(Param, NodeId)>,
     param_index: FxHashMap<Param, Value>,
+    /// Buffers with the values that a training run leaves in them; of a buffer, the last entry counts.
+    updates: Vec<(Param, Value)>,
     pub(crate) randoms: Vec<Distribution>,
     scopes: Vec<Scope>,
     scope: u32,
@@ -368,6 +370,65 @@ impl Graph {
             (param.clone(), Var { graph: self, value: Value { node, output: 0 } })
         };
         self.tape().params.iter().map(var).collect()
+    }
+
+    /// Records that a training run leaves `value` in a buffer of the store, as batch normalisation does with its running
+    /// statistics. It is for whoever runs the graph to do so: a `Step` of `gradus-train` writes updates after each run
+    /// that succeeds, and all else leaves the store as it is.
+    ///
+    /// Several updates of one buffer follow each other if each begins with [`Graph::updated`].
+    ///
+    /// # Panics
+    /// If the parameter is no buffer, or the value has another shape.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Feed, Graph, Params, Tensor};
+    /// let mut params: Params<f64> = Params::new(0);
+    /// let calls = params.add_buffer("calls", Tensor::scalar(5.0));
+    /// let graph = Graph::new();
+    /// graph.update(&calls, graph.updated(&calls) + 1.0);
+    /// graph.update(&calls, graph.updated(&calls) + 1.0);
+    /// let updates = graph.updates();
+    /// assert_eq!(updates.len(), 1);
+    /// assert_eq!(graph.eval_with(&[updates[0].1], &params, &Feed::new())?[0].real().item(), 7.0);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn update(&self, buffer: &Param, value: Var<'_>) {
+        let (name, shape, found, caller) = (buffer.name(), buffer.shape(), value.meta(), Location::caller());
+        assert!(buffer.is_buffer(), "`update` of `{name}`: it is a parameter and no buffer (at {})", at(caller));
+        assert!(
+            found == Meta::real(shape.clone()),
+            "`update` of `{name}` of shape {shape} with a value of shape {} (at {})",
+            found.shape,
+            at(caller)
+        );
+        assert!(std::ptr::eq(value.graph, self), "`update` of `{name}`: the value belongs to another graph");
+        self.tape.borrow_mut().updates.push((buffer.clone(), value.value));
+    }
+
+    /// The value of a buffer after the updates that the graph has recorded so far; the buffer itself if there are none.
+    #[track_caller]
+    pub fn updated(&self, buffer: &Param) -> Var<'_> {
+        let last = self.tape().updates.iter().rev().find(|(other, _)| other == buffer).map(|&(_, value)| value);
+        match last {
+            Some(value) => Var { graph: self, value },
+            None => self.param(buffer),
+        }
+    }
+
+    /// The buffers that a training run updates, in the order of their first update, with what it leaves in them.
+    pub fn updates(&self) -> Vec<(Param, Var<'_>)> {
+        let mut last: Vec<(Param, Var<'_>)> = Vec::new();
+        for (buffer, value) in &self.tape().updates {
+            let value = Var { graph: self, value: *value };
+            match last.iter_mut().find(|(other, _)| other == buffer) {
+                Some((_, known)) => *known = value,
+                None => last.push((buffer.clone(), value)),
+            }
+        }
+        last
     }
 
     /// Random numbers, uniform in [0, 1): new ones at each step of a run, the same for the same seed and step.
