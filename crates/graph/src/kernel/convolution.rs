@@ -131,10 +131,10 @@ impl Geometry {
         (row < self.size[0]).then_some(row)
     }
 
-    /// Calls `visit` for each run of the positions within a row of the output: the place of the run in the block, its
-    /// length, and the place of its first and its last element but one in a plane of the input; nothing for padding.
+    /// Calls `visit` for each run of positions within a row of the output that meets the input: the place of the run in
+    /// the block, and the place of its first partner in a plane of the input.
     #[inline(always)]
-    fn runs(&self, row: usize, positions: &Range<usize>, mut visit: impl FnMut(Range<usize>, Option<usize>)) {
+    fn runs(&self, row: usize, positions: &Range<usize>, mut visit: impl FnMut(Range<usize>, usize)) {
         let (_, i, j) = self.tap(row);
         let reach = self.reach(j);
         let width = self.positions[1];
@@ -142,21 +142,11 @@ impl Geometry {
         let mut done = 0;
         while done < positions.len() {
             let end = width.min(x + positions.len() - done);
-            match self.line(y, i) {
-                None => visit(done..done + end - x, None),
-                Some(line) => {
-                    let (first, last) = (reach.first.clamp(x, end), reach.end.clamp(x, end));
-                    let last = last.max(first);
-                    if first > x {
-                        visit(done..done + first - x, None);
-                    }
-                    if last > first {
-                        let from = line * self.size[1] + first * self.stride[1] + reach.from - self.before[1];
-                        visit(done + first - x..done + last - x, Some(from));
-                    }
-                    if end > last {
-                        visit(done + last - x..done + end - x, None);
-                    }
+            if let Some(line) = self.line(y, i) {
+                let (first, last) = (reach.first.max(x), reach.end.min(end));
+                if first < last {
+                    let from = line * self.size[1] + first * self.stride[1] + reach.from - self.before[1];
+                    visit(done + first - x..done + last - x, from);
                 }
             }
             done += end - x;
@@ -164,15 +154,26 @@ impl Geometry {
         }
     }
 
+    /// Whether a row of the matrix of columns has zeros of the padding.
+    fn is_padded(&self, row: usize) -> bool {
+        let (_, i, j) = self.tap(row);
+        let reach = self.reach(j);
+        let all = [0, self.positions[0] - 1].into_iter().all(|y| self.line(y, i).is_some());
+        !all || reach.first > 0 || reach.end < self.positions[1]
+    }
+
     /// Fills a block of the matrix of columns, whose rows are `pitch` apart.
     fn gather<T: Real>(&self, x: &[T], rows: Range<usize>, positions: Range<usize>, to: &mut [T], pitch: usize) {
         let stride = self.stride[1];
         for (row, to) in rows.zip(to.chunks_mut(pitch)) {
             let plane = &x[self.tap(row).0 * self.plane()..][..self.plane()];
-            self.runs(row, &positions, |place, from| match from {
-                None => to[place].fill(T::zero()),
-                Some(from) if stride == 1 => copy(&plane[from..from + place.len()], &mut to[place]),
-                Some(from) => {
+            if self.is_padded(row) {
+                to[..positions.len()].fill(T::zero());
+            }
+            self.runs(row, &positions, |place, from| {
+                if stride == 1 {
+                    to[place.clone()].copy_from_slice(&plane[from..from + place.len()]);
+                } else {
                     let from = plane[from..].iter().step_by(stride);
                     to[place].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                 }
@@ -187,7 +188,6 @@ impl Geometry {
         for (row, from) in rows.zip(from.chunks_exact(positions.len())) {
             let plane = &mut x[(self.tap(row).0 - first) * self.plane()..][..self.plane()];
             self.runs(row, &positions, |place, to| {
-                let Some(to) = to else { return };
                 if stride == 1 {
                     plane[to..to + place.len()].iter_mut().zip(&from[place]).for_each(|(to, from)| *to += *from);
                 } else {
@@ -197,12 +197,6 @@ impl Geometry {
             });
         }
     }
-}
-
-/// A copy of a run that is often short.
-#[inline(always)]
-fn copy<T: Copy>(from: &[T], to: &mut [T]) {
-    to.copy_from_slice(from);
 }
 
 /// The threads that get workspace: those of the pool, but no more than there are parts of the work worth one.

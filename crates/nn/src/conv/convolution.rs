@@ -241,7 +241,7 @@ pub(super) fn expect_steps(what: &str, name: &str, numbers: &[(&str, &[usize])])
 #[track_caller]
 pub(super) fn expect_groups(what: &str, name: &str, channels: usize, filters: usize, groups: usize) {
     assert!(
-        groups > 0 && channels % groups == 0 && filters % groups == 0,
+        groups > 0 && channels.is_multiple_of(groups) && filters.is_multiple_of(groups),
         "`{what}` `{name}`: {groups} groups must divide {channels} channels and {filters} filters"
     );
 }
