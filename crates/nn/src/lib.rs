@@ -48,4 +48,4 @@ pub use activation::*;
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use init::{Fan, Fans, Gain, Init};
-pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
