@@ -57,6 +57,6 @@ pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use init::{Fan, Fans, Gain, Init};
-pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use pool::*;
 pub use upsample::{Interpolation, Resize, Upsample, Upsample1d, Upsample2d};
