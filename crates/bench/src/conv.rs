@@ -106,9 +106,11 @@ fn time(
         let a = Matrix { data: &a, offset: 0, row: SIZE as isize, col: 1 };
         f32::gemm(SIZE, SIZE, SIZE, a, a, false, black_box(&mut c), &mut workspace);
     };
-    (values(), gradients());
+    values();
+    gradients();
     let before = allocations::count();
-    (values(), gradients());
+    values();
+    gradients();
     let allocated = allocations::count() - before;
     let mut least = [f64::INFINITY; 3];
     for _ in 0..ROUNDS {
