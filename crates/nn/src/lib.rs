@@ -43,9 +43,15 @@ mod init;
 mod layer;
 pub mod loss;
 pub mod penalty;
+mod recurrent;
 
 pub use activation::*;
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use recurrent::{
+    Biases, Given, Gru, GruCell, GruCellOptions, GruOptions, Lstm, LstmCell, LstmCellOptions, LstmOptions, LstmState,
+    Recurrent, RecurrentCell, RecurrentInit, RecurrentOptions, Reset, Rnn, RnnActivation, RnnCell, RnnCellOptions,
+    RnnOptions, Sequence, State,
+};
