@@ -1,9 +1,10 @@
 //! Binary cross entropy from logits: `−t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − x·t + ln(1 + e^{−|x|})`.
 //!
 //! It is one op, because the stable form has a kink at 0 in each of its parts although the whole has none; its
-//! derivatives are `σ(x) − t` and `−x`.
+//! derivatives are `σ(x) − t` and `−x`. With a weight `w` of the positive targets it is
+//! `(1 − t)·softplus(x) + w·t·softplus(−x)`.
 
-use gradus_graph::{Pointwise, Real, Var};
+use gradus_graph::{Operand, Pointwise, Real, Var};
 
 use super::expect_alike;
 
@@ -61,9 +62,52 @@ pub fn binary_cross_entropy_terms<'g>(logits: Var<'g>, targets: Var<'g>) -> Var<
     logits.graph().call(BinaryCrossEntropy, &[logits, targets])
 }
 
+/// The mean binary cross entropy in which targets of 1 count `positive` times: PyTorch's
+/// `BCEWithLogitsLoss(pos_weight)`. With more negative than positive targets, their ratio balances both.
+///
+/// # Shapes
+/// Logits and targets alike; `positive` is a number, or a variable that broadcasts to their shape (one weight a class,
+/// `[classes]`). A scalar comes out.
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss;
+/// let graph = Graph::new();
+/// let targets = graph.constant(&Tensor::from([1.0, 0.0, 0.0, 0.0]));
+/// let terms = loss::binary_cross_entropy_weighted_terms(graph.zeros([4]), targets, 3.0);
+/// let one = 2.0_f64.ln();
+/// assert_eq!(graph.eval(terms)?.data(), [3.0 * one, one, one, one]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn binary_cross_entropy_weighted<'g>(logits: Var<'g>, targets: Var<'g>, positive: impl Operand<'g>) -> Var<'g> {
+    binary_cross_entropy_weighted_terms(logits, targets, positive).mean()
+}
+
+/// The weighted binary cross entropy of each logit with its target.
+///
+/// # Panics
+/// If the shapes do not fit.
+#[track_caller]
+pub fn binary_cross_entropy_weighted_terms<'g>(
+    logits: Var<'g>,
+    targets: Var<'g>,
+    positive: impl Operand<'g>,
+) -> Var<'g> {
+    expect_alike("binary_cross_entropy_weighted", logits, targets);
+    let weighted = targets * positive;
+    expect_alike("binary_cross_entropy_weighted", logits, weighted);
+    (1.0 - targets) * logits.softplus() + weighted * (-logits).softplus()
+}
+
 #[cfg(test)]
 mod tests {
-    use gradus_graph::check::{assert_gradients, assert_op};
+    use gradus_graph::check::strategies::alike;
+    use gradus_graph::check::{assert_gradients, assert_op, assert_property};
     use gradus_graph::{Graph, Tensor};
 
     use super::*;
@@ -83,5 +127,33 @@ mod tests {
         let targets = graph.constant(&Tensor::from([1.0, 0.0]));
         let terms = graph.eval(binary_cross_entropy_terms(logits, targets)).unwrap();
         terms.assert_close(&Tensor::full([2], (-40.0_f64).exp()), 1e-15, 0.0);
+    }
+
+    #[test]
+    fn gradients_with_a_weight() {
+        assert_property(alike(3, -3.0..3.0), |x| binary_cross_entropy_weighted_terms(x[0], x[1], x[2].square() + 0.5));
+    }
+
+    #[test]
+    fn a_weight_of_one_changes_nothing_and_classes_have_their_own() {
+        let graph = Graph::new();
+        let logits = graph.constant(&Tensor::from_rows([[0.5, -40.0], [0.0, 40.0]]));
+        let targets = graph.constant(&Tensor::from_rows([[0.25, 0.0], [1.0, 1.0]]));
+        let plain = graph.eval(binary_cross_entropy_terms(logits, targets)).unwrap();
+        let same = graph.eval(binary_cross_entropy_weighted_terms(logits, targets, 1.0)).unwrap();
+        same.assert_close(&plain, 1e-15, 0.0);
+        let classes = graph.constant(&Tensor::from([2.0, 3.0]));
+        let weighted = graph.eval(binary_cross_entropy_weighted_terms(logits, targets, classes)).unwrap();
+        let (low, high) = ((-0.5_f64).exp().ln_1p(), 0.5_f64.exp().ln_1p());
+        let tiny = (-40.0_f64).exp();
+        let expected = Tensor::from_rows([[0.75 * high + 0.5 * low, tiny], [2.0 * 2.0_f64.ln(), 3.0 * tiny]]);
+        weighted.assert_close(&expected, 1e-15, 0.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "`binary_cross_entropy_weighted` of [3] and [2, 3]: prediction and target must have one")]
+    fn a_weight_that_does_not_fit_is_named() {
+        let graph = Graph::new();
+        binary_cross_entropy_weighted(graph.zeros([3]), graph.zeros([3]), graph.ones([2, 3]));
     }
 }

@@ -1,4 +1,5 @@
-//! The cosine of the angle between vectors along the last axis, `a·b/(‖a‖·‖b‖)`, and the loss `1 − cos`.
+//! The cosine of the angle between vectors along the last axis, `a·b/(‖a‖·‖b‖)`, the loss `1 − cos`, and the loss of
+//! pairs that belong together or not, `1 − cos` or `max(0, cos − margin)`.
 //!
 //! Norms count as at least 10⁻⁸, as in PyTorch, so that vectors of zeros have cosine 0 and no NaN in the derivative.
 
@@ -67,6 +68,42 @@ pub fn cosine_terms<'g>(prediction: Var<'g>, target: Var<'g>) -> Var<'g> {
     1.0 - cosine_similarity(prediction, target)
 }
 
+/// The mean loss of pairs of vectors: `1 − cos` where the target is 1, `max(0, cos − margin)` where it is −1. PyTorch's
+/// `CosineEmbeddingLoss`, whose margin is 0 unless given.
+///
+/// # Shapes
+/// Vectors both `[…, n]`, targets `[…]`; a scalar comes out.
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss;
+/// let graph = Graph::new();
+/// let a = graph.constant(&Tensor::from_rows([[3.0, 4.0], [3.0, 4.0]]));
+/// let b = graph.constant(&Tensor::from_rows([[4.0, 3.0], [4.0, 3.0]]));
+/// let terms = loss::cosine_embedding_terms(a, b, graph.constant(&Tensor::from([1.0, -1.0])), 0.5);
+/// graph.eval(terms)?.assert_close(&Tensor::from([0.04, 0.46]), 1e-14, 0.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn cosine_embedding<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin: f64) -> Var<'g> {
+    cosine_embedding_terms(a, b, targets, margin).mean()
+}
+
+/// The loss of each pair of vectors, `[…]`.
+///
+/// # Panics
+/// If the shapes do not fit.
+#[track_caller]
+pub fn cosine_embedding_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin: f64) -> Var<'g> {
+    let cosine = cosine_similarity(a, b);
+    expect_alike("cosine_embedding", cosine, targets);
+    targets.greater(0.0).where_(1.0 - cosine, (cosine - margin).relu())
+}
+
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_property;
@@ -89,5 +126,21 @@ mod tests {
         let (zero, one) = (graph.constant(&Tensor::from([0.0, 0.0])), graph.ones([2]));
         let slope = graph.grad(cosine(zero, one), &[zero]).unwrap()[0];
         assert!(graph.eval(slope).unwrap().data().iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn gradients_of_pairs() {
+        let rows = (0..4_usize).prop_flat_map(|size| vec![tensor([size, 3], 0.5..2.0), tensor([size, 3], -2.0..2.0)]);
+        assert_property(rows, |x| {
+            let sides = Tensor::from_fn([x[0].shape()[0]], |row| if row % 2 == 0 { 1.0 } else { -1.0 });
+            cosine_embedding_terms(x[0], x[1] + 0.405, x[0].graph().constant(&sides), 0.1)
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "`cosine_embedding` of [2] and [2, 1]: prediction and target must have one shape (at ")]
+    fn a_pair_has_one_target() {
+        let graph = Graph::new();
+        cosine_embedding(graph.ones([2, 3]), graph.ones([2, 3]), graph.ones([2, 1]), 0.0);
     }
 }

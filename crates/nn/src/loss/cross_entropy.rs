@@ -1,12 +1,12 @@
 //! Cross entropy of a softmax with labels or distributions, and the negative log-likelihood of given log-probabilities.
 //!
-//! With logits `x` and `ℓ = ln softmax(x)` along the last axis: `−ℓ[label]`, `−Σᵢ pᵢ·ℓᵢ`, and with smoothing `s`
-//! `(1 − s)·(−ℓ[label]) + s·(−mean ℓ)`. Logits go in, never probabilities: the logarithm of a sum of exponentials is
-//! taken as one step, which neither overflows nor loses digits.
+//! With logits `x` and `ℓ = ln softmax(x)` along the last axis: `−ℓ[label]` and `−Σᵢ pᵢ·ℓᵢ`; with weights `w` of `C`
+//! classes and smoothing `s` `−(1 − s)·w[label]·ℓ[label] − s/C·Σᵢ wᵢ·ℓᵢ`. Logits go in, never probabilities: the
+//! logarithm of a sum of exponentials is taken as one step, which neither overflows nor loses digits.
 //!
 //! Classes are the last axis, not the second as in PyTorch; for matrices both are the same.
 
-use gradus_graph::Var;
+use gradus_graph::{Form, Meta, Metas, Op, Real, Tensor, Var, Work, expect_index, expect_inputs, smallvec};
 
 /// The mean cross entropy of rows of logits with their labels.
 ///
@@ -76,48 +76,189 @@ pub fn cross_entropy_with_terms<'g>(logits: Var<'g>, distribution: Var<'g>) -> V
     logits.cross_entropy_with(distribution)
 }
 
-/// The mean cross entropy with smoothed labels: the share `smoothing` of each target is spread evenly over all classes,
-/// as PyTorch's `label_smoothing` does.
+/// Cross entropy with weights of the classes, an ignored label, smoothed labels, or any of these together: PyTorch's
+/// `CrossEntropyLoss(weight, ignore_index, label_smoothing)`.
 ///
-/// # Shapes
-/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out.
-///
-/// # Panics
-/// If the shapes do not fit, the labels are real, or the share is not within 0 and 1.
+/// [`cross_entropy`] is the [`loss`](CrossEntropy::loss) of the default, in which every row counts alike. Log-probabilities
+/// may stand in for logits (they are their own log-softmax), so this is also PyTorch's `NLLLoss(weight, ignore_index)`.
 ///
 /// # Example
 /// ```
 /// use gradus_graph::{Graph, Tensor};
-/// use gradus_nn::loss;
+/// use gradus_nn::loss::CrossEntropy;
 /// let graph = Graph::new();
-/// let logits = graph.constant(&Tensor::from([1.0, 0.0]));
-/// let label = graph.index_constant(&Tensor::scalar(0));
-/// let smoothed = loss::cross_entropy_smoothed(logits, label, 0.5);
-/// let same = loss::cross_entropy_with(logits, graph.constant(&Tensor::from([0.75, 0.25])));
-/// assert!((graph.eval(smoothed - same)?.item()).abs() < 1e-15);
+/// let logits = graph.zeros([3, 2]);
+/// let labels = graph.index_constant(&Tensor::from([0, 1, -100]));
+/// let loss = CrossEntropy { weights: Some(vec![1.0, 3.0]), ignored: Some(-100), ..CrossEntropy::default() };
+/// let one = 2.0_f64.ln();
+/// assert_eq!(graph.eval(loss.terms(logits, labels))?.data(), [one, 3.0 * one, 0.0]);
+/// assert_eq!(graph.eval(loss.loss(logits, labels))?.item(), one);
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
 ///
 /// # Reference
-/// Szegedy et al., "Rethinking the inception architecture for computer vision" (2016).
-#[track_caller]
-pub fn cross_entropy_smoothed<'g>(logits: Var<'g>, labels: Var<'g>, smoothing: f64) -> Var<'g> {
-    cross_entropy_smoothed_terms(logits, labels, smoothing).mean()
+/// Szegedy et al., "Rethinking the inception architecture for computer vision" (2016), for smoothed labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CrossEntropy {
+    /// A factor for each class; none counts for more than another by default.
+    pub weights: Option<Vec<f64>>,
+    /// A label whose rows have a loss of 0 and no gradient, whatever stands in them; it need not be a class. Padding
+    /// has such a label; PyTorch's is −100, here there is none by default.
+    pub ignored: Option<i64>,
+    /// The share of each target that is spread evenly over all classes; 0 by default.
+    pub smoothing: f64,
 }
 
-/// The cross entropy of each row of logits with its smoothed label, `[…]`.
-///
-/// # Panics
-/// If the shapes do not fit, the labels are real, or the share is not within 0 and 1.
+impl CrossEntropy {
+    /// The sum of the terms divided by the sum of the weights of the labels that count: the mean of the terms where
+    /// there are no weights and nothing is ignored.
+    ///
+    /// As in PyTorch it is NaN where no label counts.
+    ///
+    /// # Shapes
+    /// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, the labels are real, there is not one weight a class, or the smoothing is not within 0
+    /// and 1.
+    #[track_caller]
+    pub fn loss<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
+        let terms = self.terms(logits, labels);
+        let (labels, counted) = self.counted(labels);
+        let weights = match (self.weights_on(logits), counted) {
+            (None, None) => return terms.mean(),
+            (None, Some(counted)) => counted,
+            (Some(weights), None) => of_labels(weights, labels),
+            (Some(weights), Some(counted)) => of_labels(weights, labels) * counted,
+        };
+        terms.sum() / weights.sum()
+    }
+
+    /// The loss of each row, `[…]`.
+    ///
+    /// # Panics
+    /// As [`CrossEntropy::loss`].
+    #[track_caller]
+    pub fn terms<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
+        self.expect_share();
+        let (labels, counted) = self.counted(labels);
+        let weights = self.weights_on(logits);
+        let mut terms = logits.cross_entropy(labels);
+        if let Some(weights) = weights {
+            terms = terms * of_labels(weights, labels);
+        }
+        if self.smoothing > 0.0 {
+            let logs = logits.log_softmax(-1);
+            let spread = weights.map_or(logs, |weights| logs * weights).mean_axes(-1);
+            terms = terms * (1.0 - self.smoothing) - spread * self.smoothing;
+        }
+        counted.map_or(terms, |counted| counted.where_(terms, 0.0))
+    }
+
+    /// The mean of the losses of rows whose targets are distributions over the classes, `−Σᵢ wᵢ·qᵢ·ℓᵢ` with
+    /// `q = (1 − s)·p + s/C`. As in PyTorch it is divided by the number of rows, whatever the weights.
+    ///
+    /// # Shapes
+    /// Logits and probabilities of `[…, classes]`; a scalar comes out.
+    ///
+    /// # Panics
+    /// If the shapes differ, there is not one weight a class, the smoothing is not within 0 and 1, or a label is
+    /// ignored: there are no labels.
+    #[track_caller]
+    pub fn loss_with<'g>(&self, logits: Var<'g>, distribution: Var<'g>) -> Var<'g> {
+        self.terms_with(logits, distribution).mean()
+    }
+
+    /// The loss of each row with a distribution over the classes, `[…]`.
+    ///
+    /// # Panics
+    /// As [`CrossEntropy::loss_with`].
+    #[track_caller]
+    pub fn terms_with<'g>(&self, logits: Var<'g>, distribution: Var<'g>) -> Var<'g> {
+        self.expect_share();
+        assert!(self.ignored.is_none(), "`CrossEntropy` ignores a label, but distributions were given and no labels");
+        let mut target = distribution;
+        if self.smoothing > 0.0 {
+            let classes = distribution.shape().last().copied().unwrap_or(1);
+            target = target * (1.0 - self.smoothing) + self.smoothing / classes as f64;
+        }
+        if let Some(weights) = self.weights_on(logits) {
+            target = target * weights;
+        }
+        logits.cross_entropy_with(target)
+    }
+
+    #[track_caller]
+    fn expect_share(&self) {
+        let smoothing = self.smoothing;
+        assert!((0.0..=1.0).contains(&smoothing), "`CrossEntropy` needs a smoothing from 0 to 1, not {smoothing}");
+    }
+
+    /// The weights, `[classes]`.
+    #[track_caller]
+    fn weights_on<'g>(&self, logits: Var<'g>) -> Option<Var<'g>> {
+        let weights = self.weights.as_ref()?;
+        let (shape, count) = (logits.shape(), weights.len());
+        assert!(
+            shape.last() == Some(&count),
+            "`CrossEntropy` of logits {shape} with {count} weights: there must be one weight a class"
+        );
+        Some(logits.graph().constant(&Tensor::from_fn([count], |class| weights[class])))
+    }
+
+    /// The labels, with class 0 for those that are ignored, and a mask of those that count.
+    #[track_caller]
+    fn counted<'g>(&self, labels: Var<'g>) -> (Var<'g>, Option<Var<'g>>) {
+        let Some(ignored) = self.ignored else { return (labels, None) };
+        match labels.graph().apply(Ignore { label: ignored }, &[labels]) {
+            Ok(outputs) => (outputs[0], Some(outputs[1])),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// The weight of each label.
 #[track_caller]
-pub fn cross_entropy_smoothed_terms<'g>(logits: Var<'g>, labels: Var<'g>, smoothing: f64) -> Var<'g> {
-    assert!((0.0..=1.0).contains(&smoothing), "`cross_entropy_smoothed` needs a share from 0 to 1, not {smoothing}");
-    let spread = logits.log_softmax(-1).mean_axes(-1);
-    logits.cross_entropy(labels) * (1.0 - smoothing) - spread * smoothing
+fn of_labels<'g>(weights: Var<'g>, labels: Var<'g>) -> Var<'g> {
+    let shape = labels.shape();
+    weights.index_select(0, labels.reshape([shape.len()])).reshape(shape)
+}
+
+/// Indices with 0 in place of one of them, and a mask of the places where it is not.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Ignore {
+    label: i64,
+}
+
+impl Op for Ignore {
+    fn name(&self) -> &'static str {
+        "ignore"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_index(&inputs[0])?;
+        Ok(smallvec![inputs[0].clone(), Meta::real(inputs[0].shape.clone())])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let labels = work.inputs[0].index();
+        let [kept, counted] = &mut work.outputs[..] else { unreachable!("the shape rule gives two outputs") };
+        for ((&label, kept), counted) in labels.iter().zip(kept.index()).zip(counted.real()) {
+            let counts = label != self.label;
+            (*kept, *counted) = if counts { (label, T::one()) } else { (0, T::zero()) };
+        }
+        Ok(())
+    }
 }
 
 /// The mean negative log-likelihood of labels, from log-probabilities: for models whose last step is a
-/// [`LogSoftmax`](crate::LogSoftmax). From logits, take [`cross_entropy`].
+/// [`LogSoftmax`](crate::LogSoftmax). From logits, take [`cross_entropy`]; with weights or an ignored label
+/// [`CrossEntropy`], which takes log-probabilities as well.
 ///
 /// A label that is no class is an error of the run.
 ///
@@ -153,9 +294,9 @@ pub fn nll_terms<'g>(log_probabilities: Var<'g>, labels: Var<'g>) -> Var<'g> {
 
 #[cfg(test)]
 mod tests {
-    use gradus_graph::check::assert_property;
-    use gradus_graph::check::strategies::tensor;
-    use gradus_graph::{Graph, Tensor};
+    use gradus_graph::Graph;
+    use gradus_graph::check::strategies::{indices, shape, tensor};
+    use gradus_graph::check::{Sample, assert_property, assert_samples};
     use proptest::prelude::*;
 
     use super::*;
@@ -169,12 +310,108 @@ mod tests {
         x.graph().index_constant(&Tensor::from_fn([x.shape()[0]], |row| (row as i64 * 2) % 3))
     }
 
+    /// All options at once.
+    fn weighted() -> CrossEntropy {
+        CrossEntropy { weights: Some(vec![0.5, 2.0, 1.25]), ignored: Some(-100), smoothing: 0.1 }
+    }
+
     #[test]
     fn gradients() {
         assert_property(rows(1), |x| cross_entropy_terms(x[0], labels(x[0])));
-        assert_property(rows(1), |x| cross_entropy_smoothed_terms(x[0], labels(x[0]), 0.1));
         assert_property(rows(2), |x| cross_entropy_with_terms(x[0], x[1].softmax(-1)));
         assert_property(rows(1), |x| nll_terms(x[0].square(), labels(x[0])));
+    }
+
+    #[test]
+    fn gradients_with_weights_an_ignored_label_and_smoothing() {
+        let some = |x: Var<'_>| Tensor::from_fn([x.shape()[0]], |row| [1, -100, 2, 0][row % 4]);
+        assert_property(rows(1), |x| weighted().terms(x[0], x[0].graph().index_constant(&some(x[0]))));
+        let full = (1..4_usize).prop_flat_map(|size| vec![tensor([size, 3], -3.0..3.0)]);
+        assert_property(full, |x| weighted().loss(x[0], x[0].graph().index_constant(&some(x[0]))));
+        let plain = CrossEntropy { ignored: None, ..weighted() };
+        assert_property(rows(2), |x| plain.terms_with(x[0], x[1].softmax(-1)));
+    }
+
+    #[test]
+    fn ignored_labels_are_told_from_others() {
+        let samples = shape(3).prop_flat_map(|shape| indices(shape, 4));
+        assert_samples(samples.prop_map(|labels| Sample::new(Ignore { label: 2 }, [labels.into()])));
+    }
+
+    /// The formula in plain loops, and the weights of the labels that count.
+    fn by_hand(loss: &CrossEntropy, logits: &[[f64; 3]], labels: &[i64]) -> (Vec<f64>, f64) {
+        let weight = |class: usize| loss.weights.as_ref().map_or(1.0, |weights| weights[class]);
+        let (mut terms, mut total) = (Vec::new(), 0.0);
+        for (row, &label) in logits.iter().zip(labels) {
+            if loss.ignored == Some(label) {
+                terms.push(0.0);
+                continue;
+            }
+            let log_sum = row.iter().map(|x| x.exp()).sum::<f64>().ln();
+            let mut term = -(1.0 - loss.smoothing) * weight(label as usize) * (row[label as usize] - log_sum);
+            for (class, x) in row.iter().enumerate() {
+                term -= loss.smoothing / 3.0 * weight(class) * (x - log_sum);
+            }
+            terms.push(term);
+            total += weight(label as usize);
+        }
+        (terms, total)
+    }
+
+    #[test]
+    fn every_option_with_every_other() {
+        let logits = [[0.5, -1.0, 2.0], [0.0, 0.25, -0.5], [1.0, 1.0, 1.0], [-2.0, 3.0, 0.125]];
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows(logits));
+        for number in 0..8 {
+            let all = weighted();
+            let loss = CrossEntropy {
+                weights: all.weights.filter(|_| number & 1 > 0),
+                ignored: all.ignored.filter(|_| number & 2 > 0),
+                smoothing: if number & 4 > 0 { 0.1 } else { 0.0 },
+            };
+            let labels = [2, if number & 2 > 0 { -100 } else { 0 }, 1, 0];
+            let (terms, total) = by_hand(&loss, &logits, &labels);
+            let indices = graph.index_constant(&Tensor::from(labels));
+            let mean = graph.eval(loss.loss(x, indices)).unwrap().item();
+            assert!((mean - terms.iter().sum::<f64>() / total).abs() < 1e-14, "{loss:?}");
+            let indices = indices.reshape([2, 2]);
+            let values = graph.eval(loss.terms(x.reshape([2, 2, 3]), indices)).unwrap();
+            values.assert_close(&Tensor::new([2, 2], terms), 1e-14, 1e-15);
+        }
+    }
+
+    #[test]
+    fn an_ignored_row_has_no_gradient_whatever_stands_in_it() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[f64::NEG_INFINITY, 0.0, 1.0], [0.0, 1.0, 2.0]]));
+        let labels = graph.index_constant(&Tensor::from([-100, 1]));
+        let loss = CrossEntropy { ignored: Some(-100), ..CrossEntropy::default() };
+        let mean = loss.loss(x, labels);
+        let slope = graph.eval(graph.grad(mean, &[x]).unwrap()[0]).unwrap();
+        assert!(graph.eval(mean).unwrap().item().is_finite());
+        assert_eq!(slope.data()[..3], [0.0; 3]);
+        let other = graph.index_constant(&Tensor::from([-1, 1]));
+        let error = graph.eval(loss.loss(x, other)).unwrap_err().to_string();
+        assert!(error.contains("label -1 at position [0]"), "{error}");
+        let nothing = graph.eval(loss.loss(x, graph.index_constant(&Tensor::full([2], -100)))).unwrap();
+        assert!(nothing.item().is_nan());
+    }
+
+    #[test]
+    #[should_panic(expected = "`CrossEntropy` of logits [2, 3] with 2 weights: there must be one weight a class")]
+    fn weights_that_do_not_fit_are_counted() {
+        let graph = Graph::new();
+        let loss = CrossEntropy { weights: Some(vec![1.0, 2.0]), ..CrossEntropy::default() };
+        loss.loss(graph.zeros([2, 3]), graph.index_constant(&Tensor::full([2], 0)));
+    }
+
+    #[test]
+    #[should_panic(expected = "`CrossEntropy` needs a smoothing from 0 to 1, not 1.5")]
+    fn more_than_everything_cannot_be_spread() {
+        let graph = Graph::new();
+        let loss = CrossEntropy { smoothing: 1.5, ..CrossEntropy::default() };
+        loss.loss_with(graph.zeros([2, 3]), graph.zeros([2, 3]));
     }
 
     #[test]
@@ -189,8 +426,8 @@ mod tests {
         for same in [nll_terms(logits.log_softmax(-1), labels), cross_entropy_with_terms(logits, one_hot)] {
             graph.eval(same).unwrap().assert_close(&expected, 1e-14, 1e-14);
         }
-        let smoothed = cross_entropy_smoothed_terms(logits, labels, 0.3);
-        let same = cross_entropy_with_terms(logits, one_hot * 0.7 + 0.1);
+        let loss = CrossEntropy { smoothing: 0.3, weights: Some(vec![1.0, 0.25, 2.0]), ..CrossEntropy::default() };
+        let (smoothed, same) = (loss.terms(logits, labels), loss.terms_with(logits, one_hot));
         graph.eval(smoothed).unwrap().assert_close(&graph.eval(same).unwrap(), 1e-14, 1e-14);
     }
 }

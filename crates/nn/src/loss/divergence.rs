@@ -1,7 +1,7 @@
 //! The Kullback–Leibler divergence `Σᵢ pᵢ·(ln pᵢ − ln qᵢ)` along the last axis.
 //!
 //! Terms with `p = 0` are 0, whatever `q`: classes that are masked out on both sides do not make NaN. Derivatives:
-//! `−p` for `ln q`, `ln p + 1 − ln q` for `p`.
+//! `−p` for `ln q`, `ln p + 1 − ln q` for `p`, and `p·(ln p + 1 − ln q)` for `ln p`.
 
 use gradus_graph::{Domain, Pointwise, Real, Var};
 
@@ -29,6 +29,27 @@ impl Pointwise for Divergence {
 
     fn domain(&self, input: usize) -> Domain {
         if input == 0 { Domain::REAL } else { Domain::POSITIVE }
+    }
+}
+
+/// From `ln q` and `ln p`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct DivergenceOfLogs;
+
+impl Pointwise for DivergenceOfLogs {
+    const NAME: &'static str = "kl_divergence_of_logs";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, inputs: &[T]) -> T {
+        let (log_q, log_p) = (inputs[0], inputs[1]);
+        let term = log_p.exp() * (log_p - log_q);
+        if log_p == T::neg_infinity() { T::zero() } else { term }
+    }
+
+    fn slope<'g>(&self, inputs: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
+        let log_p = inputs[1];
+        if input == 0 { -log_p.exp() } else { y + log_p.exp() }
     }
 }
 
@@ -68,6 +89,41 @@ pub fn kl_divergence_terms<'g>(log_prediction: Var<'g>, target: Var<'g>) -> Var<
     log_prediction.graph().call(Divergence, &[log_prediction, target]).sum_axes(-1)
 }
 
+/// [`kl_divergence`] from a target that is given by its logarithm too: PyTorch's `log_target=True`. It keeps the digits
+/// of probabilities that are too small for a number, and needs no exponential first where the target is a model's
+/// (distillation).
+///
+/// # Shapes
+/// Both `[…, classes]`; a scalar comes out.
+///
+/// # Panics
+/// If the shapes differ or have no axis.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss;
+/// let graph = Graph::new();
+/// let prediction = graph.constant(&Tensor::from_rows([[0.5_f64.ln(), 0.5_f64.ln()]]));
+/// let target = graph.constant(&Tensor::from_rows([[0.0, f64::NEG_INFINITY]]));
+/// assert_eq!(graph.eval(loss::kl_divergence_of_logs(prediction, target))?.item(), 2.0_f64.ln());
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn kl_divergence_of_logs<'g>(log_prediction: Var<'g>, log_target: Var<'g>) -> Var<'g> {
+    kl_divergence_of_logs_terms(log_prediction, log_target).mean()
+}
+
+/// The divergence of each row, `[…]`, from a target that is given by its logarithm.
+///
+/// # Panics
+/// If the shapes differ or have no axis.
+#[track_caller]
+pub fn kl_divergence_of_logs_terms<'g>(log_prediction: Var<'g>, log_target: Var<'g>) -> Var<'g> {
+    expect_alike("kl_divergence_of_logs", log_prediction, log_target);
+    log_prediction.graph().call(DivergenceOfLogs, &[log_prediction, log_target]).sum_axes(-1)
+}
+
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_op;
@@ -78,6 +134,7 @@ mod tests {
     #[test]
     fn gradients() {
         assert_op(Divergence);
+        assert_op(DivergenceOfLogs);
     }
 
     #[test]
@@ -86,5 +143,18 @@ mod tests {
         let logits = graph.constant(&Tensor::from_rows([[0.5, -1.0, 2.0], [0.0, 3.0, -3.0]]));
         let terms = graph.eval(kl_divergence_terms(logits.log_softmax(-1), logits.softmax(-1))).unwrap();
         terms.assert_close(&Tensor::zeros([2]), 0.0, 1e-15);
+    }
+
+    #[test]
+    fn a_target_by_its_logarithm_is_the_same_target() {
+        let graph = Graph::new();
+        let logits = graph.constant(&Tensor::from_rows([[0.5, -1.0, 2.0], [0.0, 3.0, -3.0]]));
+        let target = graph.constant(&Tensor::from_rows([[0.25, 0.5, 0.25], [1.0, 0.0, 0.0]]));
+        let prediction = logits.log_softmax(-1);
+        let (one, other) =
+            (kl_divergence_terms(prediction, target), kl_divergence_of_logs_terms(prediction, target.ln()));
+        graph.eval(other).unwrap().assert_close(&graph.eval(one).unwrap(), 1e-15, 0.0);
+        let slope = graph.grad(other.sum(), &[logits]).unwrap()[0];
+        assert!(graph.eval(slope).unwrap().data().iter().all(|value| value.is_finite()));
     }
 }

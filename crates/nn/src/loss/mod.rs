@@ -1,33 +1,55 @@
 //! Losses: functions of a prediction and a target that give one number to minimise.
 //!
 //! Each loss is the mean of its terms, and each has a twin that gives the terms alone: [`mse`] is
-//! `mse_terms(..).mean()`. So another reduction is a method of the variable: `mse_terms(..).sum()`, or
-//! `(mse_terms(..) * weights).sum()`, or the terms themselves.
+//! `mse_terms(..).mean()`. So another reduction is a method of the variable. In PyTorch's words:
+//!
+//! | `reduction` | here |
+//! |---|---|
+//! | `mean` | `mse(..)`; with weights of classes or an ignored label [`CrossEntropy::loss`] |
+//! | `sum` | `mse_terms(..).sum()` |
+//! | `none` | `mse_terms(..)` |
+//! | `batchmean` | `mse_terms(..).sum() / n as f64`; for divergences of matrices it is the mean of the terms |
+//! | `weight` of elements | `(mse_terms(..) * weights).mean()` |
 //!
 //! Losses of elements want prediction and target of one shape and do not broadcast: `[n, 1]` against `[n]` would
-//! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine) go along the
-//! last axis.
+//! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine, distances) go
+//! along the last axis.
 
 mod binary;
+mod contrastive;
 mod cosine;
 mod cross_entropy;
 mod divergence;
+mod focal;
 mod hinge;
+mod likelihood;
 mod regression;
+mod triplet;
 
 use std::panic::Location;
 
 use gradus_graph::Var;
 
-pub use binary::{binary_cross_entropy, binary_cross_entropy_terms};
-pub use cosine::{cosine, cosine_similarity, cosine_terms};
-pub use cross_entropy::{
-    cross_entropy, cross_entropy_smoothed, cross_entropy_smoothed_terms, cross_entropy_terms, cross_entropy_with,
-    cross_entropy_with_terms, nll, nll_terms,
+pub use binary::{
+    binary_cross_entropy, binary_cross_entropy_terms, binary_cross_entropy_weighted,
+    binary_cross_entropy_weighted_terms,
 };
-pub use divergence::{kl_divergence, kl_divergence_terms};
-pub use hinge::{hinge, hinge_terms};
+pub use contrastive::{contrastive, contrastive_terms, info_nce, info_nce_terms, nt_xent, nt_xent_terms};
+pub use cosine::{cosine, cosine_embedding, cosine_embedding_terms, cosine_similarity, cosine_terms};
+pub use cross_entropy::{
+    CrossEntropy, cross_entropy, cross_entropy_terms, cross_entropy_with, cross_entropy_with_terms, nll, nll_terms,
+};
+pub use divergence::{kl_divergence, kl_divergence_of_logs, kl_divergence_of_logs_terms, kl_divergence_terms};
+pub use focal::{binary_focal, binary_focal_terms, focal, focal_terms};
+pub use hinge::{
+    hinge, hinge_terms, margin_ranking, margin_ranking_terms, multi_margin, multi_margin_terms, soft_margin,
+    soft_margin_terms,
+};
+pub use likelihood::{
+    gaussian_nll, gaussian_nll_terms, poisson_nll, poisson_nll_of_logs, poisson_nll_of_logs_terms, poisson_nll_terms,
+};
 pub use regression::{huber, huber_terms, mae, mae_terms, mse, mse_terms};
+pub use triplet::{Triplet, distance};
 
 /// Panics at the caller's line if prediction and target have not one shape.
 #[track_caller]

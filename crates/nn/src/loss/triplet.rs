@@ -1,0 +1,182 @@
+//! The triplet loss `max(0, d(a, p) − d(a, n) + m)`: an anchor `a` should lie nearer to a positive `p` of its own kind
+//! than to a negative `n` by the margin `m`. The distance is `d(x, y) = ‖x − y + ε‖ₚ` along the last axis.
+//!
+//! The small `ε` within the norm is PyTorch's: it keeps the derivative of the root finite where both are equal.
+
+use gradus_graph::Var;
+
+use super::expect_alike;
+
+/// What is added to each difference.
+const EPS: f64 = 1e-6;
+
+/// The distance `(Σ|x − y + 10⁻⁶|ᵖ)^(1/p)` of each pair of vectors; PyTorch's `PairwiseDistance`, where `p` is 2 unless
+/// given. An infinite `p` gives the largest difference.
+///
+/// # Shapes
+/// Both `[…, n]`; `[…]` comes out.
+///
+/// # Panics
+/// If the shapes differ or have no axis, or `p` is below 1.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss;
+/// let graph = Graph::new();
+/// let (a, b) = (graph.constant(&Tensor::from([3.0, 0.0])), graph.constant(&Tensor::from([0.0, -4.0])));
+/// for (p, expected) in [(1.0, 7.0), (2.0, 5.0), (f64::INFINITY, 4.0)] {
+///     assert!((graph.eval(loss::distance(a, b, p))?.item() - expected).abs() < 3e-6);
+/// }
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[track_caller]
+pub fn distance<'g>(a: Var<'g>, b: Var<'g>, p: f64) -> Var<'g> {
+    expect_alike("distance", a, b);
+    assert!(p >= 1.0, "`distance` needs a `p` of at least 1, not {p}");
+    let difference = a - b + EPS;
+    match p {
+        1.0 => difference.abs().sum_axes(-1),
+        2.0 => difference.norm_axes(-1),
+        f64::INFINITY => difference.abs().max_axes(-1),
+        p => difference.abs().powf(p).sum_axes(-1).powf(1.0 / p),
+    }
+}
+
+/// The triplet loss with its options.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::loss::Triplet;
+/// let graph = Graph::new();
+/// let [anchor, positive, negative] = [0.0, 1.0, 1.5].map(|x| graph.constant(&Tensor::from_rows([[x]])));
+/// let loss = graph.eval(Triplet::default().loss(anchor, positive, negative))?.item();
+/// assert!((loss - 0.5).abs() < 1e-5);
+/// // The negative is nearer to the positive than to the anchor.
+/// let swapped = Triplet { swap: true, ..Triplet::default() };
+/// assert!((graph.eval(swapped.loss(anchor, positive, negative))?.item() - 1.5).abs() < 1e-5);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Schroff, Kalenichenko and Philbin, "FaceNet: a unified embedding for face recognition and clustering" (2015); the
+/// swap: Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional neural networks"
+/// (2016).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Triplet {
+    /// How much nearer the positive should be; 1 by default, as in PyTorch.
+    pub margin: f64,
+    /// The exponent of the norm; 2 by default.
+    pub p: f64,
+    /// Whether the negative's distance is that from anchor or positive, whichever is nearer; by default that from the
+    /// anchor.
+    pub swap: bool,
+}
+
+impl Default for Triplet {
+    fn default() -> Self {
+        Self { margin: 1.0, p: 2.0, swap: false }
+    }
+}
+
+impl Triplet {
+    /// The mean of the losses of the triplets.
+    ///
+    /// # Shapes
+    /// All three `[…, n]`; a scalar comes out.
+    ///
+    /// # Panics
+    /// If the shapes differ or have no axis, or `p` is below 1.
+    #[track_caller]
+    pub fn loss<'g>(&self, anchor: Var<'g>, positive: Var<'g>, negative: Var<'g>) -> Var<'g> {
+        self.terms(anchor, positive, negative).mean()
+    }
+
+    /// The loss of each triplet, `[…]`.
+    ///
+    /// # Panics
+    /// As [`Triplet::loss`].
+    #[track_caller]
+    pub fn terms<'g>(&self, anchor: Var<'g>, positive: Var<'g>, negative: Var<'g>) -> Var<'g> {
+        let mut far = distance(anchor, negative, self.p);
+        if self.swap {
+            far = far.minimum(distance(positive, negative, self.p));
+        }
+        (distance(anchor, positive, self.p) - far + self.margin).relu()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::strategies::tensor;
+    use gradus_graph::check::{assert_gradients, assert_property};
+    use gradus_graph::{Graph, Tensor};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn gradients_of_distances() {
+        let pairs = (0..3_usize).prop_flat_map(|size| vec![tensor([size, 3], 0.5..2.0), tensor([size, 3], -2.0..0.0)]);
+        let pairs = || pairs.clone();
+        for p in [1.0, 2.0, 3.0, 1.5] {
+            assert_property(pairs(), |x| distance(x[0], x[1], p));
+        }
+        assert_gradients(&[Tensor::from_rows([[1.0, -3.0], [0.5, 0.25]])], |x| {
+            distance(x[0], x[0].graph().zeros([2, 2]), f64::INFINITY)
+        });
+    }
+
+    /// Points so that one triplet keeps the margin, one does not, and for one the swap matters.
+    fn points() -> [Tensor<f64>; 3] {
+        let anchor = Tensor::from_rows([[0.0, 0.5], [1.0, -1.0], [0.0, 0.0]]);
+        let positive = Tensor::from_rows([[0.25, 0.5], [1.5, 1.0], [1.0, 0.25]]);
+        let negative = Tensor::from_rows([[3.0, 0.5], [1.0, -0.5], [1.5, 0.75]]);
+        [anchor, positive, negative]
+    }
+
+    #[test]
+    fn gradients() {
+        for (p, swap) in [(2.0, false), (2.0, true), (3.0, true)] {
+            let loss = Triplet { p, swap, ..Triplet::default() };
+            assert_gradients(&points(), |x| loss.terms(x[0], x[1], x[2]));
+        }
+    }
+
+    #[test]
+    fn values_are_those_of_plain_loops() {
+        let rows = points();
+        let graph = Graph::new();
+        let [anchor, positive, negative] = [0, 1, 2].map(|k| graph.constant(&rows[k]));
+        for (p, swap) in [(2.0, false), (2.0, true), (3.0, false), (1.0, true)] {
+            let apart = |a: usize, b: usize, row: usize| {
+                let power = |k: usize| (rows[a].at(&[row, k]) - rows[b].at(&[row, k]) + 1e-6).abs().powf(p);
+                (power(0) + power(1)).powf(1.0 / p)
+            };
+            let expected = Tensor::from_fn([3], |row| {
+                let far = if swap { apart(0, 2, row).min(apart(1, 2, row)) } else { apart(0, 2, row) };
+                (apart(0, 1, row) - far + 0.75).max(0.0)
+            });
+            let terms = Triplet { margin: 0.75, p, swap }.terms(anchor, positive, negative);
+            graph.eval(terms).unwrap().assert_close(&expected, 1e-14, 1e-15);
+        }
+    }
+
+    #[test]
+    fn equal_points_and_none() {
+        let graph = Graph::new();
+        let x = graph.zeros([1, 4]);
+        let slope = graph.grad(Triplet::default().loss(x, x, x), &[x]).unwrap()[0];
+        assert!(graph.eval(slope).unwrap().data().iter().all(|value| value.is_finite()));
+        let none = graph.zeros([0, 4]);
+        assert_eq!(graph.eval(Triplet::default().terms(none, none, none)).unwrap().shape().sizes(), [0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "`distance` of [2, 3] and [2, 4]: prediction and target must have one shape (at ")]
+    fn shapes_that_differ_are_named() {
+        let graph = Graph::new();
+        Triplet::default().loss(graph.zeros([2, 3]), graph.zeros([2, 3]), graph.zeros([2, 4]));
+    }
+}

@@ -1,0 +1,7 @@
+//! The cases of `recurrent.py` with our layers.
+
+use crate::case::Case;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![]
+}
