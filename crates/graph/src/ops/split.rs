@@ -26,7 +26,11 @@ impl Op for Split {
         expect_axes(&[self.axis], &inputs[0].shape)?;
         let (total, size) = (self.sizes.iter().sum::<usize>(), inputs[0].shape[self.axis]);
         if self.sizes.is_empty() || total != size {
-            return Err(format!("{} sizes add up to {total}, but axis {} has size {size}", self.sizes.len(), self.axis));
+            return Err(format!(
+                "{} sizes add up to {total}, but axis {} has size {size}",
+                self.sizes.len(),
+                self.axis
+            ));
         }
         let part = |&size: &usize| {
             let mut part = inputs[0].clone();
@@ -173,10 +177,11 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    let samples = (shape_and_axis(5), prop::collection::vec(size(), 1..4)).prop_flat_map(|((mut shape, axis), sizes)| {
-        shape[axis] = sizes.iter().sum();
-        any_tensor(shape).prop_map(move |x| Sample::new(Split { axis, sizes: sizes.clone() }, [x]))
-    });
+    let samples =
+        (shape_and_axis(5), prop::collection::vec(size(), 1..4)).prop_flat_map(|((mut shape, axis), sizes)| {
+            shape[axis] = sizes.iter().sum();
+            any_tensor(shape).prop_map(move |x| Sample::new(Split { axis, sizes: sizes.clone() }, [x]))
+        });
     vec![Entry::new("split", "the parts of given sizes along an axis", samples)]
 }
 
