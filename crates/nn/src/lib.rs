@@ -49,7 +49,7 @@ pub use activation::*;
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use init::{Fan, Fans, Gain, Init};
-pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use recurrent::{
     Biases, Given, Gru, GruCell, GruCellOptions, GruOptions, Lstm, LstmCell, LstmCellOptions, LstmOptions, LstmState,
     Recurrent, RecurrentCell, RecurrentInit, RecurrentOptions, Reset, Rnn, RnnActivation, RnnCell, RnnCellOptions,
