@@ -580,8 +580,8 @@ mod tests {
     /// Sums of logarithms round at each step; the weights of the places of a step do so alike.
     #[test]
     fn a_long_sequence_in_single_precision() {
-        let labels: Vec<i64> = (0..300).map(|k| 1 + k % 4).collect();
-        let mut batch = Batch::new(2000, 5, 0, &[(&labels, 2000)]);
+        let labels: Vec<i64> = (0..60).map(|k| 1 + k % 4).collect();
+        let mut batch = Batch::new(500, 5, 0, &[(&labels, 500)]);
         batch.log_p = batch.log_p.cast::<f32>().cast();
         let graph = Graph::new();
         let x = graph.constant(&batch.log_p);
@@ -590,8 +590,8 @@ mod tests {
         let exact = graph.eval_with::<f64>(&[loss, slope], &Params::new(0), &Feed::new()).unwrap();
         let single = graph.eval_with::<f32>(&[loss, slope], &Params::new(0), &Feed::new()).unwrap();
         let [loss, slope] = [0, 1].map(|k| single[k].real().cast::<f64>());
-        loss.assert_close(exact[0].real(), 2000.0 * f64::from(f32::EPSILON), 0.0);
-        slope.assert_close(exact[1].real(), 0.0, 5e-3);
+        loss.assert_close(exact[0].real(), 500.0 * f64::from(f32::EPSILON), 0.0);
+        slope.assert_close(exact[1].real(), 0.0, 1e-3);
         // Each step is at some class.
         for step in slope.data().chunks(5) {
             assert!((step.iter().sum::<f64>() + 1.0).abs() < 1e-5);
