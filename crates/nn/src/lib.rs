@@ -37,21 +37,32 @@
 //! ```
 
 mod activation;
+mod conv;
 mod dense;
 mod dropout;
+mod flatten;
 mod init;
 mod layer;
 pub mod loss;
 pub mod penalty;
+mod pool;
 mod recurrent;
+mod upsample;
 
 pub use activation::*;
+pub use conv::{
+    Conv, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvOptions, ConvTranspose, ConvTranspose1d,
+    ConvTranspose1dOptions, ConvTranspose2d, ConvTranspose2dOptions, ConvTransposeOptions, Padding, Sizes,
+};
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
+pub use flatten::Flatten;
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
+pub use pool::*;
 pub use recurrent::{
     Biases, Given, Gru, GruCell, GruCellOptions, GruOptions, Lstm, LstmCell, LstmCellOptions, LstmOptions, LstmState,
     Recurrent, RecurrentCell, RecurrentInit, RecurrentOptions, Reset, Rnn, RnnActivation, RnnCell, RnnCellOptions,
     RnnOptions, Sequence, State,
 };
+pub use upsample::{Interpolation, Resize, Upsample, Upsample1d, Upsample2d};
