@@ -46,6 +46,7 @@ mod layer;
 pub mod loss;
 pub mod penalty;
 mod pool;
+mod recurrent;
 mod upsample;
 
 pub use activation::*;
@@ -59,4 +60,9 @@ pub use flatten::Flatten;
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use pool::*;
+pub use recurrent::{
+    Biases, Given, Gru, GruCell, GruCellOptions, GruOptions, Lstm, LstmCell, LstmCellOptions, LstmOptions, LstmState,
+    Recurrent, RecurrentCell, RecurrentInit, RecurrentOptions, Reset, Rnn, RnnActivation, RnnCell, RnnCellOptions,
+    RnnOptions, Sequence, State,
+};
 pub use upsample::{Interpolation, Resize, Upsample, Upsample1d, Upsample2d};
