@@ -37,15 +37,31 @@
 //! ```
 
 mod activation;
+mod alpha_dropout;
+mod bilinear;
 mod dense;
+mod drop_connect;
 mod dropout;
+mod glu;
 mod init;
 mod layer;
 pub mod loss;
+mod maxout;
+mod noise;
 pub mod penalty;
+mod prelu;
+mod residual;
 
 pub use activation::*;
+pub use alpha_dropout::AlphaDropout;
+pub use bilinear::Bilinear;
 pub use dense::{Dense, DenseOptions};
-pub use dropout::Dropout;
+pub use drop_connect::DropConnect;
+pub use dropout::{ChannelDropout, Dropout, VariationalDropout};
+pub use glu::{GeGlu, Glu, SwiGlu};
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use maxout::Maxout;
+pub use noise::{GaussianDropout, GaussianNoise};
+pub use prelu::PRelu;
+pub use residual::{Highway, Residual};
