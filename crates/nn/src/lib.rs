@@ -60,7 +60,7 @@ pub use drop_connect::DropConnect;
 pub use dropout::{ChannelDropout, Dropout, VariationalDropout};
 pub use glu::{GeGlu, Glu, SwiGlu};
 pub use init::{Fan, Fans, Gain, Init};
-pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use maxout::Maxout;
 pub use noise::{GaussianDropout, GaussianNoise};
 pub use prelu::PRelu;
