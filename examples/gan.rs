@@ -71,19 +71,31 @@ fn data<'g>(graph: &'g Graph, count: usize) -> Var<'g> {
     chosen.equal(numbers).matmul(centres) + graph.normal([count, 2]) * SPREAD
 }
 
-/// How many centres have their share of points (a quarter of it at least), and the share of all points that lie within
-/// three deviations of a centre.
-fn measure(points: &Tensor<f32>) -> (usize, f64) {
-    let mut counts = [0; MODES];
+/// What points are worth: how many centres have their share (a quarter of it at least), the share of all points that
+/// lie within three deviations of a centre, and how far these are spread around it.
+struct Worth {
+    covered: usize,
+    near: f64,
+    spread: f64,
+}
+
+fn measure(points: &Tensor<f32>) -> Worth {
+    let (mut counts, mut squares) = ([0; MODES], 0.0);
     for point in points.data().chunks(2) {
-        let distance =
-            |mode: usize| (f64::from(point[0]) - centre(mode)[0]).hypot(f64::from(point[1]) - centre(mode)[1]);
-        let nearest = (0..MODES).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).expect("there are centres");
-        counts[nearest] += usize::from(distance(nearest) < 3.0 * SPREAD);
+        let away = |mode: usize| {
+            let [x, y] = centre(mode);
+            (f64::from(point[0]) - x).hypot(f64::from(point[1]) - y)
+        };
+        let nearest = (0..MODES).min_by(|&a, &b| away(a).total_cmp(&away(b))).expect("there are centres");
+        if away(nearest) < 3.0 * SPREAD {
+            counts[nearest] += 1;
+            squares += away(nearest).powi(2);
+        }
     }
-    let rows = points.shape()[0];
+    let (rows, near) = (points.shape()[0], counts.iter().sum::<usize>());
     let covered = counts.iter().filter(|&&count| 4 * count * MODES >= rows).count();
-    (covered, counts.iter().sum::<usize>() as f64 / rows as f64)
+    // Two coordinates each.
+    Worth { covered, near: near as f64 / rows as f64, spread: (squares / (2 * near.max(1)) as f64).sqrt() }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -132,8 +144,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut draw = Function::new(|graph, _| vec![data(graph, 2000), generator.points(graph, 2000)]).seed(seed + 2);
     let drawn = draw.run(&params, &[])?;
     for (name, points) in [("the data", drawn.real(0)), ("what was made", drawn.real(1))] {
-        let (covered, near) = measure(points);
-        println!("{name}: {covered} of {MODES} centres covered, {:.1}% of the points near one", 100.0 * near);
+        let Worth { covered, near, spread } = measure(points);
+        println!("{name}: {covered} of {MODES} centres covered, {:.1}% near one, spread {spread:.3}", 100.0 * near);
     }
     let list = |points: &Tensor<f32>| -> Vec<(f64, f64)> {
         points.data().chunks(2).map(|point| (f64::from(point[0]), f64::from(point[1]))).collect()
