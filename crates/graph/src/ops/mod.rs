@@ -71,6 +71,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("prod", prod::entries()),
         ("rounding", rounding::entries()),
         ("softmax", softmax::entries()),
+        ("split", split::entries()),
         ("sum", sum::entries()),
         ("take_along", take_along::entries()),
         ("triangle", triangle::entries()),
