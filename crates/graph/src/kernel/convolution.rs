@@ -706,27 +706,38 @@ impl<T: Real> Loop for PlaneValues<'_, T> {
     fn run(self) {
         let Self { geometry, x, w, y, scratch } = self;
         geometry.frame(x, scratch);
-        let ([_, pitch], [height, width]) = (geometry.framed(), geometry.kernel);
         let stride = geometry.stride[1];
-        for (row, y) in y.chunks_exact_mut(geometry.positions[1]).enumerate() {
+        if stride == 1 {
+            geometry.correlate(w, y, scratch, |from| {
+                let from: &[T; SUMS] = from[..SUMS].try_into().expect("as many as there are sums");
+                *from
+            });
+        } else {
+            geometry.correlate(w, y, scratch, |from| {
+                let from = &from[..(SUMS - 1) * stride + 1];
+                std::array::from_fn(|k| from[k * stride])
+            });
+        }
+    }
+}
+
+impl Geometry {
+    /// The values of one plane with zeros around it. `next` gives the elements that so many neighbouring positions meet.
+    #[inline(always)]
+    fn correlate<T: Real>(&self, w: &[T], y: &mut [T], framed: &[T], next: impl Fn(&[T]) -> [T; SUMS]) {
+        let ([_, pitch], [height, width]) = (self.framed(), self.kernel);
+        let (stride, dilation) = (self.stride[1], self.dilation[1]);
+        for (row, y) in y.chunks_exact_mut(self.positions[1]).enumerate() {
             for (block, y) in y.chunks_mut(SUMS).enumerate() {
                 let mut sums = [T::zero(); SUMS];
                 for i in 0..height {
-                    let from = &scratch[geometry.place(row, i, 0, pitch) + block * SUMS * stride..];
+                    let from = &framed[self.place(row, i, 0, pitch) + block * SUMS * stride..];
                     for j in 0..width {
                         let tap = i * width + j;
-                        let w = w[if geometry.is_turned { w.len() - 1 - tap } else { tap }];
-                        let from = &from[j * geometry.dilation[1]..];
-                        if stride == 1 {
-                            let from = &from[..SUMS];
-                            for k in 0..SUMS {
-                                sums[k] += w * from[k];
-                            }
-                        } else {
-                            let from = &from[..(SUMS - 1) * stride + 1];
-                            for k in 0..SUMS {
-                                sums[k] += w * from[k * stride];
-                            }
+                        let w = w[if self.is_turned { w.len() - 1 - tap } else { tap }];
+                        let from = next(&from[j * dilation..]);
+                        for k in 0..SUMS {
+                            sums[k] += w * from[k];
                         }
                     }
                 }
