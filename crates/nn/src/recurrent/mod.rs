@@ -4,7 +4,9 @@
 //! takes them one after another. With lengths, the state of a sequence that has ended is chosen and not computed:
 //! `h = where(t < length, h', h)`; so it stays what it was, and the reverse direction, which begins beyond the end,
 //! keeps its initial state until the end is reached. What lies beyond the end is replaced by zeros before it is read.
-//! Nothing is multiplied by a mask, so a NaN in the padding reaches neither values nor gradients.
+//! Nothing is multiplied by a mask, so a NaN in the padding reaches neither values nor gradients. A sequence in a padded
+//! batch gets what it gets alone to the last bit: outputs, final states and the gradient of its input; gradients of
+//! parameters are sums over the batch and depend on no padding.
 //!
 //! Each step is a few nodes of the graph, so a sequence of 10,000 steps is built, differentiated and compiled in time
 //! that grows with its length. For long sequences with little memory, wrap the step in `graph.checkpoint`.
