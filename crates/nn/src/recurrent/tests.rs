@@ -219,25 +219,29 @@ fn padding_changes_no_bit_of_values_and_gradients() {
 /// last bit: the order in which a product sums does not depend on its number of rows.
 #[test]
 fn a_sequence_in_a_batch_is_the_sequence_alone() {
+    /// Outputs, the gradient of the input, and the final state.
+    fn run<'g, C: RecurrentCell>(layer: &Recurrent<C>, x: Var<'g>, lengths: Option<Var<'g>>) -> Vec<Var<'g>> {
+        let sequence = layer.sequence(x, Mode::Eval, Given { lengths, ..Given::default() });
+        let slope = x.graph().grad(sequence.outputs.square().sum(), &[x]).unwrap()[0];
+        [vec![sequence.outputs, slope], sequence.state.parts()].concat()
+    }
+    fn one(x: Var<'_>, number: isize, steps: Option<isize>) -> Var<'_> {
+        x.slice(0, 0, steps).slice(1, number, number + 1)
+    }
     fn holds<C: RecurrentCell>(inputs: usize, hidden: usize) {
         let mut params: Params<f64> = Params::new(5);
         let options = RecurrentOptions { layers: 2, bidirectional: true, ..RecurrentOptions::default() };
         let layer = Recurrent::<C>::with(&mut params, "layer", inputs, hidden, options);
         let (x, lengths) = (noise([6, 4, inputs], 3), [4_i64, 6, 1, 3]);
         let graph = Graph::new();
-        let run = |x: Var<'_>, lengths: Option<Var<'_>>| {
-            let sequence = layer.sequence(x, Mode::Eval, Given { lengths, ..Given::default() });
-            let loss = sequence.outputs.square().sum();
-            [vec![sequence.outputs, graph.grad(loss, &[x]).unwrap()[0]], sequence.state.parts()].concat()
-        };
         let var = graph.constant(&x);
-        let together = run(var, Some(graph.index_constant(&Tensor::from(lengths))));
+        let together = run(&layer, var, Some(graph.index_constant(&Tensor::from(lengths))));
         for (number, length) in (0_isize..).zip(lengths.map(|length| length as isize)) {
-            let one = |x: Var<'_>, steps: Option<isize>| x.slice(0, 0, steps).slice(1, number, number + 1);
-            let alone = graph.constant(&values(&graph, &params, &[one(var, Some(length))])[0]);
+            let alone = graph.constant(&values(&graph, &params, &[one(var, number, Some(length))])[0]);
             let steps = |k: usize| (k < 2).then_some(length);
-            let of_batch: Vec<Var<'_>> = together.iter().enumerate().map(|(k, &var)| one(var, steps(k))).collect();
-            let [alone, of_batch] = [run(alone, None), of_batch].map(|vars| values(&graph, &params, &vars));
+            let of_batch: Vec<Var<'_>> =
+                together.iter().enumerate().map(|(k, &var)| one(var, number, steps(k))).collect();
+            let [alone, of_batch] = [run(&layer, alone, None), of_batch].map(|vars| values(&graph, &params, &vars));
             assert!(alone == of_batch, "sequence {number} of {hidden} units");
         }
     }
