@@ -58,13 +58,16 @@ fn processor() -> Option<f64> {
 }
 
 /// The processor's time for a piece of work, so that other programs on the machine count little; else the time that
-/// passes.
+/// passes. Short work is repeated, since the processor's time may be told in ticks of some milliseconds.
 fn seconds(work: &mut dyn FnMut()) -> f64 {
-    let (start, before) = (Instant::now(), processor());
+    let start = Instant::now();
     work();
+    let times = (0.1 / start.elapsed().as_secs_f64().max(1e-6)).ceil().clamp(1.0, 1e4);
+    let (start, before) = (Instant::now(), processor());
+    (0..times as usize).for_each(|_| work());
     match (before, processor()) {
-        (Some(before), Some(after)) => after - before,
-        _ => start.elapsed().as_secs_f64(),
+        (Some(before), Some(after)) => (after - before) / times,
+        _ => start.elapsed().as_secs_f64() / times,
     }
 }
 

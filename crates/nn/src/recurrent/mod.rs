@@ -140,7 +140,7 @@ pub struct Sequence<'g, S> {
 /// ```
 /// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
 /// use gradus_nn::{Given, Lstm, LstmState, Mode, Sequence};
-/// let mut params: Params = Params::new(0);
+/// let mut params: Params<f32> = Params::new(0);
 /// let lstm = Lstm::new(&mut params, "lstm", 4, 6);
 /// let graph = Graph::new();
 /// let initial = LstmState { hidden: graph.input("hidden", [1, 1, 6]), cell: graph.input("cell", [1, 1, 6]) };
@@ -148,9 +148,9 @@ pub struct Sequence<'g, S> {
 /// let Sequence { outputs, state } = lstm.sequence(graph.input("x", [1, 1, 4]), Mode::Eval, given);
 /// let mut session = Plan::new(&graph, &[outputs, state.hidden, state.cell])?.session();
 ///
-/// let (mut hidden, mut cell) = (Tensor::zeros([1, 1, 6]), Tensor::zeros([1, 1, 6]));
+/// let [mut hidden, mut cell] = [0, 1].map(|_| Tensor::<f32>::zeros([1, 1, 6]));
 /// for _ in 0..3 {
-///     let x = Tensor::ones([1, 1, 4]);
+///     let x = Tensor::<f32>::ones([1, 1, 4]);
 ///     let step = session.run(&params, &Feed::new().with("x", &x).with("hidden", &hidden).with("cell", &cell))?;
 ///     (hidden, cell) = (step.real(1).clone(), step.real(2).clone());
 /// }
