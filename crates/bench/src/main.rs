@@ -6,6 +6,7 @@
 //!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
+//!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
 //!     gradus-bench search [--json FILE]     searches without gradients on standard functions
 //!     gradus-bench steps [--json FILE]      training steps on one thread
@@ -17,6 +18,7 @@ mod check;
 mod conv;
 mod minima;
 mod optim;
+mod recurrent;
 mod scale;
 mod search;
 mod steps;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench check|conv|minima|mutants|optim|scale|search|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         "minima" => (minima::run(), true),
         "mutants" => check::run_mutants(),
         "optim" => (optim::run(), true),
+        "recurrent" => (recurrent::run(), true),
         "scale" => (scale::run(), true),
         "search" => (search::run(), true),
         "steps" => (steps::run(), true),

@@ -4,7 +4,9 @@
 //! takes them one after another. With lengths, the state of a sequence that has ended is chosen and not computed:
 //! `h = where(t < length, h', h)`; so it stays what it was, and the reverse direction, which begins beyond the end,
 //! keeps its initial state until the end is reached. What lies beyond the end is replaced by zeros before it is read.
-//! Nothing is multiplied by a mask, so a NaN in the padding reaches neither values nor gradients.
+//! Nothing is multiplied by a mask, so a NaN in the padding reaches neither values nor gradients. A sequence in a padded
+//! batch gets what it gets alone to the last bit: outputs, final states and the gradient of its input; gradients of
+//! parameters are sums over the batch and depend on no padding.
 //!
 //! Each step is a few nodes of the graph, so a sequence of 10,000 steps is built, differentiated and compiled in time
 //! that grows with its length. With a schedule of checkpoints, what a step computes is not kept for the backward pass; each
@@ -138,7 +140,7 @@ pub struct Sequence<'g, S> {
 /// ```
 /// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
 /// use gradus_nn::{Given, Lstm, LstmState, Mode, Sequence};
-/// let mut params: Params = Params::new(0);
+/// let mut params: Params<f32> = Params::new(0);
 /// let lstm = Lstm::new(&mut params, "lstm", 4, 6);
 /// let graph = Graph::new();
 /// let initial = LstmState { hidden: graph.input("hidden", [1, 1, 6]), cell: graph.input("cell", [1, 1, 6]) };
@@ -146,9 +148,9 @@ pub struct Sequence<'g, S> {
 /// let Sequence { outputs, state } = lstm.sequence(graph.input("x", [1, 1, 4]), Mode::Eval, given);
 /// let mut session = Plan::new(&graph, &[outputs, state.hidden, state.cell])?.session::<f32>();
 ///
-/// let (mut hidden, mut cell) = (Tensor::zeros([1, 1, 6]), Tensor::zeros([1, 1, 6]));
+/// let [mut hidden, mut cell] = [0, 1].map(|_| Tensor::<f32>::zeros([1, 1, 6]));
 /// for _ in 0..3 {
-///     let x = Tensor::ones([1, 1, 4]);
+///     let x = Tensor::<f32>::ones([1, 1, 4]);
 ///     let step = session.run(&params, &Feed::new().with("x", &x).with("hidden", &hidden).with("cell", &cell))?;
 ///     (hidden, cell) = (step.real(1).clone(), step.real(2).clone());
 /// }

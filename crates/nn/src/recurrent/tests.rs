@@ -215,24 +215,40 @@ fn padding_changes_no_bit_of_values_and_gradients() {
     padding_changes_nothing::<LstmCell>();
 }
 
-/// A sequence gets in a padded batch what it gets alone: to the last bit but for how a product of other sizes sums.
+/// A sequence gets in a padded batch what it gets alone, outputs, final states and the gradient of its input, to the
+/// last bit: the order in which a product sums does not depend on its number of rows.
 #[test]
 fn a_sequence_in_a_batch_is_the_sequence_alone() {
-    let options = GruOptions { layers: 2, bidirectional: true, ..GruOptions::default() };
-    let (params, layer) = made::<GruCell>(options);
-    let (x, lengths) = (noise([6, 4, 3], 3), [4_i64, 6, 1, 3]);
-    let graph = Graph::new();
-    let var = graph.constant(&x);
-    let given = Given { lengths: Some(graph.index_constant(&Tensor::from(lengths))), ..Given::default() };
-    let together = layer.sequence(var, Mode::Eval, given);
-    for (number, length) in (0_isize..).zip(lengths.map(|length| length as isize)) {
-        let one = |x: Var<'_>| values(&graph, &params, &[x.slice(1, number, number + 1)])[0].clone();
-        let alone = layer.sequence(var.slice(0, 0, length).slice(1, number, number + 1), Mode::Eval, Given::default());
-        let alone = values(&graph, &params, &[alone.outputs, alone.state]);
-        let values = [one(together.outputs.slice(0, 0, length)), one(together.state)];
-        for (alone, value) in alone.iter().zip(&values) {
-            value.assert_close(alone, 1e-14, 1e-15);
+    /// Outputs, the gradient of the input, and the final state.
+    fn run<'g, C: RecurrentCell>(layer: &Recurrent<C>, x: Var<'g>, lengths: Option<Var<'g>>) -> Vec<Var<'g>> {
+        let sequence = layer.sequence(x, Mode::Eval, Given { lengths, ..Given::default() });
+        let slope = x.graph().grad(sequence.outputs.square().sum(), &[x]).unwrap()[0];
+        [vec![sequence.outputs, slope], sequence.state.parts()].concat()
+    }
+    fn one(x: Var<'_>, number: isize, steps: Option<isize>) -> Var<'_> {
+        x.slice(0, 0, steps).slice(1, number, number + 1)
+    }
+    fn holds<C: RecurrentCell>(inputs: usize, hidden: usize) {
+        let mut params: Params<f64> = Params::new(5);
+        let options = RecurrentOptions { layers: 2, bidirectional: true, ..RecurrentOptions::default() };
+        let layer = Recurrent::<C>::with(&mut params, "layer", inputs, hidden, options);
+        let (x, lengths) = (noise([6, 4, inputs], 3), [4_i64, 6, 1, 3]);
+        let graph = Graph::new();
+        let var = graph.constant(&x);
+        let together = run(&layer, var, Some(graph.index_constant(&Tensor::from(lengths))));
+        for (number, length) in (0_isize..).zip(lengths.map(|length| length as isize)) {
+            let alone = graph.constant(&values(&graph, &params, &[one(var, number, Some(length))])[0]);
+            let steps = |k: usize| (k < 2).then_some(length);
+            let of_batch: Vec<Var<'_>> =
+                together.iter().enumerate().map(|(k, &var)| one(var, number, steps(k))).collect();
+            let [alone, of_batch] = [run(&layer, alone, None), of_batch].map(|vars| values(&graph, &params, &vars));
+            assert!(alone == of_batch, "sequence {number} of {hidden} units");
         }
+    }
+    for (inputs, hidden) in [(3, 2), (33, 70)] {
+        holds::<RnnCell>(inputs, hidden);
+        holds::<GruCell>(inputs, hidden);
+        holds::<LstmCell>(inputs, hidden);
     }
 }
 
