@@ -39,6 +39,7 @@
 mod activation;
 mod dense;
 mod dropout;
+mod embedding;
 mod init;
 mod layer;
 pub mod loss;
@@ -47,5 +48,6 @@ pub mod penalty;
 pub use activation::*;
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
+pub use embedding::{Embedding, EmbeddingOptions};
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Layer, Mode, Sequential, Steady};
