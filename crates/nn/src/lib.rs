@@ -37,17 +37,28 @@
 //! ```
 
 mod activation;
+mod attention;
 mod dense;
 mod dropout;
 mod embedding;
 mod init;
 mod layer;
 pub mod loss;
+mod norm;
 pub mod penalty;
 
 pub use activation::*;
+pub use attention::{
+    LearnedPositions, LearnedPositionsOptions, Mask, MultiHeadAttention, MultiHeadAttentionOptions, Rotary,
+    TransformerActivation, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    TransformerOptions, attention_weights, scaled_dot_product_attention, sinusoidal_positions,
+};
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingOptions};
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use norm::{
+    BatchNorm, BatchNormOptions, GroupNorm, GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm,
+    LayerNormOptions, RmsNorm, RmsNormOptions, SpectralNorm, SpectralNormOptions, WeightNorm,
+};

@@ -17,6 +17,7 @@ mod indices;
 mod matmul;
 mod moments;
 mod norm;
+mod normalize;
 mod one_hot;
 mod outer;
 mod power;
@@ -58,6 +59,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("index_select", index_select::entries()),
         ("matmul", matmul::entries()),
         ("norm", norm::entries()),
+        ("normalize", normalize::entries()),
         ("one_hot", one_hot::entries()),
         ("power", power::entries()),
         ("prod", prod::entries()),
