@@ -28,6 +28,7 @@ mod shape;
 mod tape;
 mod tensor;
 
+pub use diff::Schedule;
 pub use error::{Error, ErrorKind};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;

@@ -109,6 +109,35 @@ impl<F: for<'g> Fn(Var<'g>) -> Var<'g>> Layer for Apply<F> {
 
 impl<F: for<'g> Fn(Var<'g>) -> Var<'g>> Steady for Apply<F> {}
 
+/// A layer whose inner values the backward pass computes again instead of keeping them, see [`Graph::checkpoint`]: for
+/// blocks of a deep stack.
+///
+/// [`Graph::checkpoint`]: gradus_graph::Graph::checkpoint
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{Checkpointed, Dense, Layer, Tanh};
+/// let mut params: Params = Params::new(0);
+/// let mut block = |name: &str| Checkpointed((Dense::new(&mut params, name, 8, 8), Tanh));
+/// let stack = (block("first"), block("second"));
+/// let graph = Graph::new();
+/// assert_eq!(stack.forward(graph.zeros([4, 8])).shape().sizes(), [4, 8]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpointed<L>(
+    /// The layer.
+    pub L,
+);
+
+impl<L: Layer> Layer for Checkpointed<L> {
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        x.graph().checkpoint(|| self.0.forward_in(x, mode))
+    }
+}
+
+impl<L: Steady> Steady for Checkpointed<L> {}
+
 impl<L: Layer + ?Sized> Layer for &L {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         (**self).forward_in(x, mode)

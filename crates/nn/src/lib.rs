@@ -57,7 +57,7 @@ pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingOptions};
 pub use init::{Fan, Fans, Gain, Init};
-pub use layer::{Apply, Layer, Mode, Sequential, Steady};
+pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use norm::{
     BatchNorm, BatchNormOptions, GroupNorm, GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm,
     LayerNormOptions, RmsNorm, RmsNormOptions, SpectralNorm, SpectralNormOptions, WeightNorm,

@@ -67,7 +67,7 @@ impl Archive {
     }
 
     /// The array of that name as a tensor. Numbers of a smaller type are widened, which is exact; of a larger one they
-    /// are refused.
+    /// are refused. Whole numbers are taken where they are exact, as counts of batches are.
     ///
     /// # Errors
     /// What is wrong, in one sentence.
@@ -83,6 +83,15 @@ impl Archive {
             Dtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| T::of(f32::from_le_bytes(bytes).into())).collect(),
             Dtype::F64 if T::NAME == "f64" => {
                 bytes.as_chunks().0.iter().map(|&bytes| T::of(f64::from_le_bytes(bytes))).collect()
+            }
+            Dtype::I64 => {
+                let whole = |bytes: &[u8; 8]| {
+                    let number = i64::from_le_bytes(*bytes);
+                    let real = T::of(number as f64);
+                    (real.as_f64() as i128 == i128::from(number)).then_some(real).ok_or(number)
+                };
+                let values: Result<Vec<T>, i64> = bytes.as_chunks().0.iter().map(whole).collect();
+                values.map_err(|number| format!("`{name}` holds {number}, which does not fit into {}", T::NAME))?
             }
             _ => return Err(format!("`{name}` holds {dtype:?}, which does not fit into {}", T::NAME)),
         };
@@ -169,6 +178,10 @@ mod tests {
         archive.put_tensor("scalar".to_owned(), &Tensor::scalar(0.1_f32));
         archive.put_count("count".to_owned(), u64::MAX);
         archive.put_number("number".to_owned(), -1e-300);
+        for (name, whole) in [("few", 7_i64), ("many", i64::MAX)] {
+            let array = Array { dtype: Dtype::I64, shape: Vec::new(), bytes: whole.to_le_bytes().to_vec() };
+            archive.arrays.insert(name.to_owned(), array);
+        }
         archive.write(&path, "test").expect("the file can be written");
         let read = Archive::read(&path).expect("the file can be read");
         assert_eq!(read, archive);
@@ -177,6 +190,9 @@ mod tests {
         assert_eq!(read.tensor::<f32>("empty").expect("it is there").shape().sizes(), [0, 3]);
         assert_eq!(read.tensor::<f64>("scalar").expect("f32 widens").item(), f64::from(0.1_f32));
         assert_eq!((read.count("count"), read.number("number")), (Ok(u64::MAX), Ok(-1e-300)));
+        assert_eq!(read.tensor::<f32>("few").expect("it is exact").item(), 7.0);
+        let problem = read.tensor::<f64>("many").unwrap_err();
+        assert_eq!(problem, "`many` holds 9223372036854775807, which does not fit into f64");
         assert_eq!(read.tensor::<f32>("number").unwrap_err(), "`number` holds F64, which does not fit into f32");
         std::fs::remove_file(&path).expect("the file can be removed");
     }

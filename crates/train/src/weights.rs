@@ -43,6 +43,50 @@ pub fn load<T: Real>(path: impl AsRef<Path>, params: &mut Params<T>) -> Result<(
     Ok(())
 }
 
+/// Reads some of the parameters, from a file that another model wrote: `source` gives for the name of a parameter the
+/// name of its array in the file, or `None` if the parameter is to stay as it is. Arrays that nothing asks for are left
+/// alone. So a model with a new head takes the rest from the old one, and names of other programs are translated.
+///
+/// # Errors
+/// If the file cannot be read or is malformed, or if an array that is asked for is missing, of another shape or of a
+/// larger type: the error lists all of it, and no parameter was changed. Also if nothing at all is asked for.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_train::weights;
+/// let path = std::env::temp_dir().join(format!("gradus-fine-tune-{}.safetensors", std::process::id()));
+/// let mut old: Params = Params::new(0);
+/// old.scope("model.body", |params| params.add("weight", Tensor::from([1.0, 2.0])));
+/// old.scope("model.head", |params| params.add("weight", Tensor::from([3.0])));
+/// weights::save(&path, &old)?;
+///
+/// let mut new: Params = Params::new(0);
+/// let body = new.scope("body", |params| params.add("weight", Tensor::zeros([2])));
+/// let head = new.scope("head", |params| params.add("weight", Tensor::zeros([7])));
+/// weights::load_from(&path, &mut new, |name| name.starts_with("body.").then(|| format!("model.{name}")))?;
+/// assert_eq!(new.get(&body).data(), [1.0, 2.0]);
+/// assert_eq!(new.get(&head).data(), [0.0; 7]);
+/// new.set_trainable(false, |name| name.starts_with("body."));
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn load_from<T: Real>(
+    path: impl AsRef<Path>,
+    params: &mut Params<T>,
+    source: impl Fn(&str) -> Option<String>,
+) -> Result<(), Error> {
+    let archive = Archive::read(path.as_ref())?;
+    let mut problems = Vec::new();
+    let loaded = fill(&archive, params, source, &mut problems);
+    let Some(loaded) = loaded.filter(|_| problems.is_empty()) else {
+        let nothing = || "no parameter of the store is to be loaded".to_owned();
+        return Err(wrong(path.as_ref(), &if problems.is_empty() { nothing() } else { problems.join("; ") }));
+    };
+    *params = loaded;
+    Ok(())
+}
+
 /// Puts the parameters into an archive, with a prefix before their names.
 pub(crate) fn put<T: Real>(archive: &mut Archive, prefix: &str, params: &Params<T>) {
     for (param, value) in params.iter() {
@@ -50,20 +94,35 @@ pub(crate) fn put<T: Real>(archive: &mut Archive, prefix: &str, params: &Params<
     }
 }
 
-/// The store with the values that the archive has under that prefix.
+/// The store with the values that the archive has under that prefix, which must be all and no others.
 pub(crate) fn take<T: Real>(archive: &Archive, prefix: &str, params: &Params<T>) -> Result<Params<T>, String> {
-    let mut loaded = params.clone();
     let mut problems = Vec::new();
+    let loaded = fill(archive, params, |name| Some(format!("{prefix}{name}")), &mut problems);
+    let unexpected = archive.names(prefix).filter(|name| params.find(name).is_none());
+    problems.extend(unexpected.map(|name| format!("`{prefix}{name}` is no parameter of the store")));
+    if problems.is_empty() { Ok(loaded.unwrap_or_else(|| params.clone())) } else { Err(problems.join("; ")) }
+}
+
+/// The store with values from the archive for the parameters that have a source, if any has; what does not fit is added
+/// to the problems.
+fn fill<T: Real>(
+    archive: &Archive,
+    params: &Params<T>,
+    source: impl Fn(&str) -> Option<String>,
+    problems: &mut Vec<String>,
+) -> Option<Params<T>> {
+    let mut loaded = None;
     for param in params.iter().map(|(param, _)| param) {
-        match archive.tensor(&format!("{prefix}{}", param.name())) {
-            Err(problem) => problems.push(problem),
+        let Some(name) = source(param.name()) else { continue };
+        let loaded = loaded.get_or_insert_with(|| params.clone());
+        let own = if name.ends_with(param.name()) { String::new() } else { format!(", for `{}`", param.name()) };
+        match archive.tensor(&name) {
+            Err(problem) => problems.push(format!("{problem}{own}")),
             Ok(value) if value.shape() != param.shape() => {
-                problems.push(format!("`{}` has shape {} for {}", param.name(), value.shape(), param.shape()));
+                problems.push(format!("`{name}` has shape {} for {}{own}", value.shape(), param.shape()));
             }
             Ok(value) => loaded.set(param, value),
         }
     }
-    let unexpected = archive.names(prefix).filter(|name| params.find(name).is_none());
-    problems.extend(unexpected.map(|name| format!("`{prefix}{name}` is no parameter of the store")));
-    if problems.is_empty() { Ok(loaded) } else { Err(problems.join("; ")) }
+    loaded
 }

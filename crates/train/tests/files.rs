@@ -92,6 +92,27 @@ fn what_does_not_fit_is_listed() {
 }
 
 #[test]
+fn parts_of_another_model_are_taken_whole_or_not_at_all() {
+    let folder = Folder::new("parts");
+    let path = folder.0.join("weights.safetensors");
+    weights::save(&path, &store([1.0, 2.0, 3.0])).expect("the file can be written");
+    let mut params: Params = Params::new(0);
+    let body = params.scope("body", |params| params.add("b", Tensor::zeros([2, 1])));
+    params.add("head", Tensor::zeros([5]));
+    let mut load = |source: fn(&str) -> Option<String>| weights::load_from(&path, &mut params, source);
+    let says = |error: std::io::Error, message: &str| {
+        let text = error.to_string();
+        assert!(text.ends_with(message), "{text}\ndoes not end with\n{message}");
+    };
+    let wrong = |name: &str| Some(if name == "head" { "a" } else { "layer.c" }.to_owned());
+    let message = ": `layer.c` is missing, for `body.b`; `a` has shape [3] for [5], for `head`";
+    says(load(wrong).expect_err("neither fits"), message);
+    says(load(|_| None).expect_err("nothing is asked for"), ": no parameter of the store is to be loaded");
+    load(|name| (name == "body.b").then(|| "layer.b".to_owned())).expect("it fits");
+    assert_eq!(params.get(&body).data(), [1.0, 2.0]);
+}
+
+#[test]
 fn a_wider_store_takes_narrower_numbers() {
     let folder = Folder::new("widen");
     let path = folder.0.join("weights.safetensors");

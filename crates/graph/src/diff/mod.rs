@@ -3,6 +3,7 @@
 //! Reverse mode is one walk backwards over the tape. Forward mode needs nothing of an op's author: a vjp is linear in
 //! its cotangent, so its transpose, found by a second walk, is the jvp.
 
+mod checkpoint;
 mod dense;
 mod reverse;
 
@@ -11,6 +12,8 @@ use std::panic::Location;
 use crate::error::{Error, ErrorKind};
 use crate::tape::op::Kind;
 use crate::tape::{Graph, Value, Var, at};
+
+pub use checkpoint::Schedule;
 
 impl Graph {
     /// The gradient of a scalar with respect to each of `wrt`.
@@ -179,7 +182,7 @@ impl Graph {
                 ),
             ));
         }
-        self.sweep(&[(of.value, self.scalar(1.0).value)], wrt, 0, caller)
+        self.sweep(&[(of.value, self.scalar(1.0).value)], wrt, 0, true, caller)
     }
 
     fn seeded_sweep<'g>(
@@ -202,7 +205,7 @@ impl Graph {
             }
             seeds.push((output.value, cotangent.value));
         }
-        self.sweep(&seeds, wrt, 0, caller)
+        self.sweep(&seeds, wrt, 0, op != "jvp", caller)
     }
 
     fn or_zeros<'g>(&'g self, found: Vec<Option<Var<'g>>>, like: &[Var<'g>]) -> Vec<Var<'g>> {

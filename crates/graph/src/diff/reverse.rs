@@ -8,14 +8,16 @@ use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::tape::op::{AnyOp, Call, Kind, Vars, Vjp};
-use crate::tape::{Graph, NodeId, Source, Value, Var};
+use crate::tape::{Graph, NodeId, Source, Tape, Value, Var};
 
 /// The cotangents that have arrived so far.
-struct Cotangents {
+pub(super) struct Cotangents {
     /// Of output 0 of each node from `floor` on.
     first: Vec<Option<Value>>,
     /// Of further outputs.
     others: FxHashMap<Value, Value>,
+    /// Values that stand for others, whose cotangents are added to those of the others.
+    stands_for: FxHashMap<Value, Value>,
     floor: usize,
 }
 
@@ -27,31 +29,72 @@ impl Cotangents {
         }
     }
 
-    fn set(&mut self, value: Value, cotangent: Value) {
+    pub(super) fn set(&mut self, value: Value, cotangent: Value) {
         match value.output {
             0 => self.first[value.node.index() - self.floor] = Some(cotangent),
             _ => drop(self.others.insert(value, cotangent)),
         }
     }
+
+    /// Cotangents of `value` are from now on cotangents of `of`, which may itself stand for another.
+    pub(super) fn redirect(&mut self, value: Value, of: Value) {
+        let of = self.resolve(of);
+        self.stands_for.insert(value, of);
+    }
+
+    fn resolve(&self, value: Value) -> Value {
+        if self.stands_for.is_empty() { value } else { self.stands_for.get(&value).copied().unwrap_or(value) }
+    }
+
+    /// Makes room for nodes up to number `end`.
+    pub(super) fn extend(&mut self, end: usize) {
+        self.first.resize(end - self.floor, None);
+    }
+
+    /// The values of the given nodes that have a cotangent, with it.
+    pub(super) fn arrived(&self, nodes: impl Iterator<Item = usize>, tape: &Tape) -> Vec<(Value, Value)> {
+        let mut arrived = Vec::new();
+        for node in nodes.filter(|&node| node >= self.floor) {
+            for output in 0..tape.nodes[node].outputs.len() as u32 {
+                let value = Value { node: NodeId(node as u32), output };
+                arrived.extend(self.get(value).map(|cotangent| (value, cotangent)));
+            }
+        }
+        arrived
+    }
+}
+
+/// A stretch of the tape that the sweep walks over, backwards.
+pub(super) struct Walk {
+    /// The number of the node after the one to look at next.
+    pub(super) next: usize,
+    /// The number of the last node to look at.
+    pub(super) low: usize,
+    /// Values whose cotangents are wanted, first as the walk before names them, then as this one does.
+    pub(super) wanted: Vec<(Value, Value)>,
+    /// If this is a copy: nodes of the original with their copies.
+    pub(super) copied: Vec<(usize, usize)>,
 }
 
 impl Graph {
     /// The cotangents of `wrt` that follow from the seeds, pairs of a value and its cotangent; `None` where nothing
-    /// depends. Nodes before `floor` are not looked at.
+    /// depends. Nodes before `floor` are not looked at. Checkpointed parts are computed again if `again` says so.
     pub(super) fn sweep<'g>(
         &'g self,
         seeds: &[(Value, Value)],
         wrt: &[Var<'g>],
         floor: u32,
+        again: bool,
         caller: &'static Location<'static>,
     ) -> Result<Vec<Option<Var<'g>>>, Error> {
         let var = |value| Var { graph: self, value };
         let first_wrt = wrt.iter().map(|x| x.value.node.0).min().unwrap_or(0);
         let floor = floor.max(first_wrt) as usize;
         let end = seeds.iter().map(|(value, _)| value.node.index() + 1).max().unwrap_or(0).max(floor);
-        let depends = self.dependents(wrt, floor, end);
+        let mut depends = self.dependents(wrt, floor, end);
 
-        let mut cotangents = Cotangents { first: vec![None; end - floor], others: FxHashMap::default(), floor };
+        let (others, stands_for) = (FxHashMap::default(), FxHashMap::default());
+        let mut cotangents = Cotangents { first: vec![None; end - floor], others, stands_for, floor };
         let add = |cotangents: &mut Cotangents, value: Value, cotangent: Value| {
             let total = match cotangents.get(value) {
                 Some(before) => (var(before) + var(cotangent)).value,
@@ -64,7 +107,31 @@ impl Graph {
                 add(&mut cotangents, value, cotangent);
             }
         }
-        for index in (floor..end).rev() {
+        let wanted = wrt.iter().map(|x| (x.value, x.value)).collect();
+        let mut walks = vec![Walk { next: end, low: floor, wanted, copied: Vec::new() }];
+        while let Some(walk) = walks.last_mut() {
+            if walk.next <= walk.low {
+                let done = walks.pop().expect("there is a last one");
+                for (value, copy) in done.wanted.into_iter().filter(|(value, copy)| value != copy) {
+                    if let Some(cotangent) = cotangents.get(copy) {
+                        cotangents.set(value, cotangent);
+                    }
+                }
+                continue;
+            }
+            if let Some((place, start)) = again.then(|| self.region_before(walk.next)).flatten() {
+                walk.next = start;
+                if let Some(inner) = self.recompute(place, walk, &mut cotangents) {
+                    depends.resize(inner.next - floor, false);
+                    for &(node, copy) in &inner.copied {
+                        depends[copy - floor] = node >= floor && depends[node - floor];
+                    }
+                    walks.push(inner);
+                }
+                continue;
+            }
+            walk.next -= 1;
+            let index = walk.next;
             if !depends[index - floor] {
                 continue;
             }
@@ -78,6 +145,7 @@ impl Graph {
             }
             let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };
             let inputs: Vars<'g> = self.tape().nodes[index].inputs.iter().copied().map(var).collect();
+            let sources: SmallVec<[Value; 2]> = inputs.iter().map(|input| cotangents.resolve(input.value)).collect();
             let outputs: Vars<'g> = outputs.map(var).collect();
             self.on_behalf_of(node, || {
                 let call = Call { inputs: &inputs, outputs: &outputs, cotangents: &arrived };
@@ -85,11 +153,9 @@ impl Graph {
                     &*op,
                     call,
                     |i| self.reaches(inputs[i].value, wrt, floor),
-                    |i| self.may_pass(inputs[i].value, &depends, floor),
+                    |i| self.may_pass(sources[i], &depends, floor),
                     caller,
-                    |i, cotangent| {
-                        add(&mut cotangents, inputs[i].value, cotangent.value);
-                    },
+                    |i, cotangent| add(&mut cotangents, sources[i], cotangent.value),
                 )
             })?;
         }
@@ -147,7 +213,7 @@ impl Graph {
             .filter_map(|(output, cotangent)| cotangent.map(|cotangent| (output.value, cotangent.value)))
             .collect();
         let wrt: Vec<Var<'g>> = expanded.iter().map(|&input| inputs[input]).collect();
-        for (&input, cotangent) in expanded.iter().zip(self.sweep(&seeds, &wrt, floor, caller)?) {
+        for (&input, cotangent) in expanded.iter().zip(self.sweep(&seeds, &wrt, floor, true, caller)?) {
             if let Some(cotangent) = cotangent {
                 give(input, cotangent);
             }

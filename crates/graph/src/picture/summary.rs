@@ -6,15 +6,18 @@ use rustc_hash::FxHashMap;
 
 use super::{expect_own, shown};
 use crate::plan::Plan;
+use crate::shape::Shape;
 use crate::tape::op::Meta;
 use crate::tape::{Graph, NodeId, Source, Tape, Var};
 
 impl Graph {
     /// The part of the graph that `outputs` need (all of it if there are none) in numbers: for each scope, with all
-    /// that lies within, the nodes, the scalars of the parameters first used there, and the multiply-adds of its matrix
-    /// products; then what the plan for the outputs runs, and its arena against the sum of all activations.
+    /// that lies within, the shape of what it made last, the nodes, the scalars of the parameters first used there, and
+    /// the multiply-adds of its products; then what the plan for the outputs runs, and its arena against the sum of all
+    /// activations.
     ///
-    /// Scopes of one name and place, such as the steps of a loop, share a line.
+    /// Scopes of one name and place, such as the steps of a loop, share a line. A layer's scope has the layer's name, so
+    /// the summary of a model's output is a table of its layers.
     ///
     /// # Panics
     /// If an output belongs to another graph.
@@ -29,7 +32,9 @@ impl Graph {
     /// let _scope = graph.scope("dense");
     /// let y = x.matmul(graph.param(&weight));
     /// let summary = graph.summary(&[y]);
-    /// assert!(summary.starts_with("scope  nodes  parameters  multiply-adds\ndense      2           6             24\n"));
+    /// let lines: Vec<&str> = summary.lines().collect();
+    /// assert_eq!(lines[0], "scope  output  nodes  parameters  multiply-adds");
+    /// assert_eq!(lines[1], "dense  [4, 2]      2           6             24");
     /// ```
     pub fn summary(&self, outputs: &[Var<'_>]) -> String {
         expect_own(self, outputs);
@@ -68,6 +73,8 @@ struct Line {
     name: String,
     parent: usize,
     depth: usize,
+    /// The last node, and the shape of its first output.
+    last: (usize, Shape),
     nodes: usize,
     parameters: usize,
     multiply_adds: usize,
@@ -84,6 +91,7 @@ fn lines(graph: &Graph, outputs: &[Var<'_>]) -> Vec<Line> {
         let line = line_of(tape, tape.nodes[node].scope, &mut lines, &mut line_of_scope, &mut by_name);
         let node = NodeId(node as u32);
         lines[line].nodes += 1;
+        lines[line].last = (node.index(), tape.nodes[node.index()].outputs[0].shape.clone());
         lines[line].parameters += match tape.nodes[node.index()].source {
             Source::Param(param) => tape.params[param as usize].0.shape().len(),
             _ => 0,
@@ -97,6 +105,9 @@ fn lines(graph: &Graph, outputs: &[Var<'_>]) -> Vec<Line> {
     // An inner scope has its line after the outer one.
     for line in (1..lines.len()).rev() {
         let Line { parent, nodes, parameters, multiply_adds, .. } = lines[line];
+        if lines[parent].last.0 <= lines[line].last.0 {
+            lines[parent].last = lines[line].last.clone();
+        }
         lines[parent].nodes += nodes;
         lines[parent].parameters += parameters;
         lines[parent].multiply_adds += multiply_adds;
@@ -137,9 +148,11 @@ fn line_of(
 fn table(lines: &[Line]) -> String {
     let mut inner: Vec<Vec<usize>> = vec![Vec::new(); lines.len()];
     (1..lines.len()).rev().for_each(|line| inner[lines[line].parent].push(line));
-    let mut rows = vec![["scope", "nodes", "parameters", "multiply-adds"].map(str::to_owned)];
-    let row =
-        |line: &Line, name: String| [name, grouped(line.nodes), grouped(line.parameters), grouped(line.multiply_adds)];
+    let mut rows = vec![["scope", "output", "nodes", "parameters", "multiply-adds"].map(str::to_owned)];
+    let row = |line: &Line, name: String| {
+        let shape = if line.nodes == 0 { String::new() } else { line.last.1.to_string() };
+        [name, shape, grouped(line.nodes), grouped(line.parameters), grouped(line.multiply_adds)]
+    };
     let mut next = std::mem::take(&mut inner[0]);
     while let Some(line) = next.pop() {
         let name = lines[line].name.replace(char::is_control, "\u{fffd}");
@@ -148,10 +161,11 @@ fn table(lines: &[Line]) -> String {
     }
     rows.push(row(&lines[0], lines[0].name.clone()));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let [first, second, third, fourth] = [0, 1, 2, 3].map(width);
+    let [first, second, third, fourth, fifth] = [0, 1, 2, 3, 4].map(width);
     let mut text = String::new();
-    for [name, nodes, parameters, multiply_adds] in &rows {
-        let _ = writeln!(text, "{name:first$}  {nodes:>second$}  {parameters:>third$}  {multiply_adds:>fourth$}");
+    for [name, shape, nodes, parameters, multiply_adds] in &rows {
+        let _ = write!(text, "{name:first$}  {shape:second$}  {nodes:>third$}  ");
+        let _ = writeln!(text, "{parameters:>fourth$}  {multiply_adds:>fifth$}");
     }
     text
 }
@@ -221,12 +235,12 @@ mod tests {
             loss.recip()
         };
         let table = "\
-scope    nodes  parameters  multiply-adds
-model        9         420          9,760
-  cell       7         400          9,600
-    act      3           0              0
-  head       2          20            160
-total       11         420          9,760
+scope    output   nodes  parameters  multiply-adds
+model    [8, 1]       9         420          9,760
+  cell   [8, 20]      7         400          9,600
+    act  [8, 20]      3           0              0
+  head   [8, 1]       2          20            160
+total    []          11         420          9,760
 ";
         let text = graph.summary(&[loss]);
         assert!(text.starts_with(table), "{text}");
@@ -241,15 +255,15 @@ total       11         420          9,760
         let graph = Graph::new();
         assert_eq!(
             graph.summary(&[]),
-            "scope  nodes  parameters  multiply-adds\ntotal      0           0              0\n"
+            "scope  output  nodes  parameters  multiply-adds\ntotal              0           0              0\n"
         );
         {
             let _scope = graph.scope("noise");
             graph.normal([2])
         };
-        let expected = "scope  nodes  parameters  multiply-adds\n\
-                        noise      1           0              0\n\
-                        total      1           0              0\n";
+        let expected = "scope  output  nodes  parameters  multiply-adds\n\
+                        noise  [2]         1           0              0\n\
+                        total  [2]         1           0              0\n";
         assert_eq!(graph.summary(&[]), expected);
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Equal work is found by number: ops are interned by the graph, so two nodes are the same if they have the same op and
 //! the same inputs. Pointwise work and views are put off until their first consumer, so that a mask that only the
-//! backward pass reads is not written in the forward pass.
+//! backward pass reads is not written in the forward pass; but where several values end in one, as in a sum that runs
+//! along a loop, it is done at once.
 
 use std::hash::{Hash, Hasher};
 
@@ -41,6 +42,7 @@ pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
         Source::Op(op) => lazy[op as usize],
         _ => false,
     };
+    let ends = joins(tape, &same, &needed, outputs);
     let mut placed = vec![false; end];
     let mut nodes = Vec::new();
     let mut stack: Vec<(u32, bool)> = Vec::new();
@@ -65,7 +67,7 @@ pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
         }
     };
     for node in 0..end as u32 {
-        if needed[node as usize] && !is_lazy(node) {
+        if needed[node as usize] && (!is_lazy(node) || ends[node as usize]) {
             visit(node, &mut placed, &mut nodes);
         }
     }
@@ -73,6 +75,30 @@ pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
         visit(same[value.node.index()], &mut placed, &mut nodes);
     }
     Order { same, nodes }
+}
+
+/// The pointwise nodes that are the only readers of two values or more: after them there is less to keep.
+fn joins(tape: &Tape, same: &[u32], needed: &[bool], outputs: &[Value]) -> Vec<bool> {
+    let mut readers = vec![0_u32; needed.len()];
+    let needed_nodes = || (0..needed.len()).filter(|&node| needed[node]);
+    for node in needed_nodes() {
+        for input in &tape.nodes[node].inputs {
+            readers[same[input.node.index()] as usize] += 1;
+        }
+    }
+    for output in outputs {
+        readers[same[output.node.index()] as usize] += 1;
+    }
+    let mut joins = vec![false; needed.len()];
+    for node in needed_nodes() {
+        let Source::Op(op) = tape.nodes[node].source else { continue };
+        let work = |input: &&Value| matches!(tape.nodes[input.node.index()].source, Source::Op(_) | Source::Random(_));
+        let mut read = tape.nodes[node].inputs.iter().filter(work);
+        joins[node] = tape.ops[op as usize].form() == Form::Pointwise
+            && read.clone().count() > 1
+            && read.all(|input| readers[same[input.node.index()] as usize] == 1);
+    }
+    joins
 }
 
 /// The nodes from which the roots can be computed.

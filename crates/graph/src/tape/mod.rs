@@ -8,7 +8,7 @@ pub(crate) mod op;
 mod var;
 mod visit;
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -95,6 +95,13 @@ pub(crate) enum Distribution {
     Bernoulli(f64),
 }
 
+/// The nodes from `start` to before `end` are computed again for the backward pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
 struct Scope {
     parent: u32,
     name: String,
@@ -117,6 +124,8 @@ pub(crate) struct Tape {
     pub(crate) randoms: Vec<Distribution>,
     scopes: Vec<Scope>,
     scope: u32,
+    /// Checkpointed parts, an inner one before the outer one: so their ends do not fall.
+    pub(crate) regions: Vec<Region>,
     /// While a derivative is built: the line and scope of the node that is differentiated.
     origin: Option<(&'static Location<'static>, u32)>,
 }
@@ -181,7 +190,7 @@ impl Tape {
         format!("{what}{within} at {}", at(location))
     }
 
-    fn intern<O: Op>(&mut self, op: O) -> u32 {
+    pub(crate) fn intern<O: Op>(&mut self, op: O) -> u32 {
         let hash = op_hash(&op);
         let found = self.op_index.get(&hash).and_then(|candidates| {
             let same = |&&id: &&u32| self.ops[id as usize].as_any().downcast_ref::<O>() == Some(&op);
@@ -250,6 +259,10 @@ impl Graph {
 
     pub(crate) fn tape(&self) -> Ref<'_, Tape> {
         self.tape.borrow()
+    }
+
+    pub(crate) fn tape_mut(&self) -> RefMut<'_, Tape> {
+        self.tape.borrow_mut()
     }
 
     /// The number of nodes.
