@@ -347,7 +347,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     });
     vec![
         Entry::new("normalize", "`(x − mean)/√(variance + ε)·w + b` over axes, mean and variance", forward),
-        Entry::new("normalize_vjp", "the derivatives of `normalize` with respect to `x`, `w` and `b`", backward),
+        Entry::new("normalize_vjp", "the derivatives of `normalize` with respect to `x`, `w` and `b`", backward)
+            .domain("`variance > −ε`"),
     ]
 }
 
