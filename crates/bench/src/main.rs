@@ -2,6 +2,7 @@
 //! shared.
 //!
 //!     gradus-bench check [--json FILE]      the gradient checker on many samples, random graphs and models
+//!     gradus-bench conv [--json FILE]       convolutions on one thread, beside the product alone
 //!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
@@ -13,6 +14,7 @@
 
 mod allocations;
 mod check;
+mod conv;
 mod minima;
 mod optim;
 mod scale;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench check|minima|mutants|optim|scale|search|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench check|conv|minima|mutants|optim|scale|search|steps [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     };
     let (table, right) = match command {
         "check" => check::run(),
+        "conv" => (conv::run(), true),
         "minima" => (minima::run(), true),
         "mutants" => check::run_mutants(),
         "optim" => (optim::run(), true),

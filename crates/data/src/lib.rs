@@ -1,7 +1,8 @@
 //! Data for Gradus: labelled rows, batches of them, and where they come from.
 //!
 //! A [`Dataset`] pairs a tensor of inputs with a tensor of targets, row by row, and cuts them into batches. The
-//! handwritten [`digits`] are built in; [`mnist`] reads files in the format of MNIST, and [`idx`] any file of that kind.
+//! handwritten [`digits`] and the yearly [`sunspots`] are built in; [`mnist`] reads files in the format of MNIST, and
+//! [`idx`] any file of that kind.
 //!
 //! # Example
 //! ```
@@ -25,6 +26,7 @@ pub mod idx;
 pub mod mnist;
 mod shuffle;
 mod split;
+pub mod sunspots;
 
 pub use batches::{Batch, Batches};
 pub use dataset::Dataset;

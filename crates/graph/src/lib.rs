@@ -32,7 +32,7 @@ pub use diff::Schedule;
 pub use error::{Error, ErrorKind};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
-pub use ops::{Axes, Operand};
+pub use ops::{Axes, Convolution, Operand, Span, Window};
 pub use params::{Param, Params};
 pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;

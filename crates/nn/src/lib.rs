@@ -38,14 +38,19 @@
 
 mod activation;
 mod attention;
+mod conv;
 mod dense;
 mod dropout;
 mod embedding;
+mod flatten;
 mod init;
 mod layer;
 pub mod loss;
 mod norm;
 pub mod penalty;
+mod pool;
+mod recurrent;
+mod upsample;
 
 pub use activation::*;
 pub use attention::{
@@ -53,12 +58,24 @@ pub use attention::{
     TransformerActivation, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
     TransformerOptions, attention_weights, scaled_dot_product_attention, sinusoidal_positions,
 };
+pub use conv::{
+    Conv, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvOptions, ConvTranspose, ConvTranspose1d,
+    ConvTranspose1dOptions, ConvTranspose2d, ConvTranspose2dOptions, ConvTransposeOptions, Padding, Sizes,
+};
 pub use dense::{Dense, DenseOptions};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingOptions};
+pub use flatten::Flatten;
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use norm::{
     BatchNorm, BatchNormOptions, GroupNorm, GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm,
     LayerNormOptions, RmsNorm, RmsNormOptions, SpectralNorm, SpectralNormOptions, WeightNorm,
 };
+pub use pool::*;
+pub use recurrent::{
+    Biases, Given, Gru, GruCell, GruCellOptions, GruOptions, Lstm, LstmCell, LstmCellOptions, LstmOptions, LstmState,
+    Recurrent, RecurrentCell, RecurrentInit, RecurrentOptions, Reset, Rnn, RnnActivation, RnnCell, RnnCellOptions,
+    RnnOptions, Sequence, State,
+};
+pub use upsample::{Interpolation, Resize, Upsample, Upsample1d, Upsample2d};

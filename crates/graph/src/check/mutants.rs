@@ -15,7 +15,7 @@ use super::machine::Machine;
 use super::{Check, Entry, Sample};
 use crate::plan::AnyTensor;
 use crate::real::Real;
-use crate::shape::Layout;
+use crate::shape::{Layout, Shape};
 use crate::tape::op::{AnyOp, Call, Domain, Form, Kind, Kinks, Meta, Metas, Op, Vars, Vjp, Work};
 use crate::tape::{Graph, Var};
 use crate::tensor::Tensor;
@@ -248,6 +248,10 @@ impl Op for Mutant {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         T::op_run(&*self.op, work)
+    }
+
+    fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
+        T::op_workspace(&*self.op, inputs)
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {

@@ -134,6 +134,42 @@ impl<T: kernel::Kernel> Gemm for T {
     }
 }
 
+/// [`Gemm::gemm`] into rows that are `c_row` elements apart.
+///
+/// # Panics
+/// As [`Gemm::gemm`] does, but for c.
+///
+/// # Safety
+/// The `m` rows of `n` elements at `c` can be read and written, and nothing else reaches them meanwhile.
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn gemm_into<T: Gemm>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    accumulate: bool,
+    c: *mut T,
+    c_row: usize,
+    workspace: &mut [T],
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        for row in 0..if accumulate { 0 } else { m } {
+            // SAFETY: a row of c, by the caller's promise.
+            unsafe { std::slice::from_raw_parts_mut(c.add(row * c_row), n) }.fill(T::default());
+        }
+        return;
+    }
+    let (a, b) = (a.checked("left", m, k), b.checked("right", k, n));
+    assert!(workspace.len() >= T::workspace(m, k, n), "product: the workspace is too small for {m}×{k}×{n}");
+    let product = Product { m, k, n, a, b, accumulate, c, c_row: c_row as isize };
+    // SAFETY: a and b stay inside their buffers; c by the caller's promise; the workspace is large enough.
+    unsafe { T::run(&product, workspace.as_mut_ptr()) }
+}
+
 /// The product in pointers, after all checks; nothing if there is nothing to sum, and then c is as it should be.
 #[track_caller]
 fn checked<T: kernel::Kernel>(

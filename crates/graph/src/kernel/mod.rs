@@ -3,6 +3,7 @@
 //! All code here is generic over the precision and written so that the compiler turns its loops into vector code;
 //! [`simd`] picks the widest instruction set that the machine has, at run time.
 
+pub(crate) mod convolution;
 pub mod gemm;
 pub mod math;
 pub mod parallel;

@@ -1,5 +1,8 @@
 //! Dividing work over threads, without allocating, and so that the division does not show in the results.
 
+#![allow(unsafe_code)] // Hands pieces of one slice to several threads.
+
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Runs `work(part, range)` over disjoint ranges that cover `0..len`, on at most `threads` threads of the present rayon
@@ -25,4 +28,47 @@ fn divide(from: usize, to: usize, work: &(impl Fn(usize) + Sync)) {
     }
     let middle = from + (to - from) / 2;
     rayon::join(|| divide(from, middle, work), || divide(middle, to, work));
+}
+
+/// A slice of which several threads write pieces that do not overlap.
+pub struct Pieces<'a, T> {
+    start: *mut T,
+    len: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: elements are reached only through `piece`, whose caller promises that no two pieces overlap.
+unsafe impl<T: Send> Sync for Pieces<'_, T> {}
+
+impl<'a, T> Pieces<'a, T> {
+    /// The pieces of a slice.
+    pub fn new(slice: &'a mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    /// Where the elements `from..from + count` are.
+    ///
+    /// # Panics
+    /// If they leave the slice.
+    pub fn start(&self, from: usize, count: usize) -> *mut T {
+        assert!(
+            from <= self.len && count <= self.len - from,
+            "a piece of {count} elements from {from} of {}",
+            self.len
+        );
+        self.start.wrapping_add(from)
+    }
+
+    /// The elements `from..from + count`.
+    ///
+    /// # Panics
+    /// If they leave the slice.
+    ///
+    /// # Safety
+    /// While the piece is alive there is no other with one of its elements.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn piece(&self, from: usize, count: usize) -> &mut [T] {
+        // SAFETY: within the slice, which is borrowed for as long as `self`; not aliased by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start(from, count), count) }
+    }
 }

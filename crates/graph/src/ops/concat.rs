@@ -13,6 +13,20 @@ use crate::tape::{Graph, Var};
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Concat {
     axis: usize,
+    /// Where each input begins in the whole: its derivative is asked for one input at a time, and to add up the sizes
+    /// of those before it for each would take time that grows with the square of their number.
+    starts: Vec<usize>,
+}
+
+impl Concat {
+    fn new<'a>(axis: usize, shapes: impl Iterator<Item = &'a Shape>) -> Self {
+        let mut end = 0;
+        let start = |shape: &Shape| {
+            end += shape.get(axis).copied().unwrap_or(0);
+            end - shape.get(axis).copied().unwrap_or(0)
+        };
+        Self { axis, starts: shapes.map(start).collect() }
+    }
 }
 
 impl Op for Concat {
@@ -33,6 +47,9 @@ impl Op for Concat {
                 return Err(format!("the shapes differ on another axis than {}", self.axis));
             }
             joined.shape[self.axis] += other.shape[self.axis];
+        }
+        if *self != Self::new(self.axis, inputs.iter().map(|input| &input.shape)) {
+            return Err(format!("the inputs do not begin at {:?} on axis {}", self.starts, self.axis));
         }
         Ok(smallvec::smallvec![joined])
     }
@@ -57,9 +74,8 @@ impl Op for Concat {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        let size = |x: &Var<'g>| x.shape()[self.axis] as isize;
-        let start: isize = call.inputs[..input].iter().map(size).sum();
-        call.g().slice(self.axis as isize, start, start + size(&call.inputs[input])).into()
+        let (start, size) = (self.starts[input] as isize, call.x(input).shape()[self.axis] as isize);
+        call.g().slice(self.axis as isize, start, start + size).into()
     }
 }
 
@@ -97,7 +113,8 @@ impl Graph {
         if vars.len() == 1 {
             return vars[0];
         }
-        self.call(Concat { axis }, vars)
+        let shapes: Vec<Shape> = vars.iter().map(|var| var.shape()).collect();
+        self.call(Concat::new(axis, shapes.iter()), vars)
     }
 
     /// Variables of one shape joined along a new axis at the given place of the result.
@@ -147,7 +164,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         // A list of indices is joined with itself, since all are of one kind.
         (any_tensor(shape.clone()), others).prop_map(move |(first, others)| {
             let others = if matches!(first, AnyTensor::Index(_)) { vec![first.clone(); others.len()] } else { others };
-            Sample::new(Concat { axis }, std::iter::once(first).chain(others))
+            let inputs: Vec<AnyTensor<f64>> = std::iter::once(first).chain(others).collect();
+            Sample::new(Concat::new(axis, inputs.iter().map(AnyTensor::shape)), inputs)
         })
     });
     vec![Entry::new("concat", "the inputs along an axis, one after another", samples)]

@@ -6,6 +6,7 @@ mod arithmetic;
 mod axes;
 mod compare;
 mod concat;
+mod conv;
 mod cross_entropy;
 mod cumsum;
 mod einsum;
@@ -15,6 +16,7 @@ mod extremes;
 mod index_select;
 mod indices;
 mod matmul;
+mod max_pool;
 mod moments;
 mod norm;
 mod normalize;
@@ -33,9 +35,13 @@ mod triangle;
 mod trigonometric;
 mod unary;
 mod view;
+mod windows;
 
 pub use arithmetic::Operand;
 pub use axes::Axes;
+pub use conv::Convolution;
+pub use max_pool::Span;
+pub use windows::Window;
 
 /// Every built-in op with its samples, as the suite checks them and the table of ops lists them.
 #[cfg(any(test, feature = "proptest"))]
@@ -52,12 +58,14 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("arithmetic", arithmetic::entries()),
         ("compare", compare::entries()),
         ("concat", concat::entries()),
+        ("conv", conv::entries()),
         ("cross_entropy", cross_entropy::entries()),
         ("cumsum", cumsum::entries()),
         ("exponential", exponential::entries()),
         ("extremes", extremes::entries()),
         ("index_select", index_select::entries()),
         ("matmul", matmul::entries()),
+        ("max_pool", max_pool::entries()),
         ("norm", norm::entries()),
         ("normalize", normalize::entries()),
         ("one_hot", one_hot::entries()),
@@ -65,11 +73,13 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("prod", prod::entries()),
         ("rounding", rounding::entries()),
         ("softmax", softmax::entries()),
+        ("split", split::entries()),
         ("sum", sum::entries()),
         ("take_along", take_along::entries()),
         ("triangle", triangle::entries()),
         ("trigonometric", trigonometric::entries()),
         ("view", view::entries()),
+        ("windows", windows::entries()),
     ]
 }
 
@@ -127,8 +137,10 @@ mod tests {
             has("an axis of size 3", shapes.iter().any(|shape| shape.contains(&3)));
             let ranks: BTreeSet<usize> = shapes.iter().map(|shape| shape.rank()).collect();
             let list = ["index_select", "index_add"].contains(&entry.name);
-            has("three ranks or more", ranks.len() >= 3 && ranks.last() >= Some(&4));
-            has("an input of few axes", ranks.first() <= Some(&2) || list);
+            // Convolutions are of planes: their inputs have four axes.
+            let planes = entry.name.starts_with("conv");
+            has("three ranks or more", (ranks.len() >= 3 && ranks.last() >= Some(&4)) || planes);
+            has("an input of few axes", ranks.first() <= Some(&2) || list || planes);
             for input in 0..samples.iter().map(|sample| sample.inputs.len()).max().unwrap_or(0) {
                 let values: Vec<(&Sample, f64)> = (samples.iter())
                     .filter_map(|sample| match sample.inputs.get(input) {

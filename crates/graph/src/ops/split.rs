@@ -1,8 +1,61 @@
 //! Cuts along an axis, and repetitions: made of views, so that in a plan the parts cost nothing.
+//!
+//! A cut is one op, recorded as slices with a derivative of its own: the cotangents of the parts joined. The slices'
+//! own derivatives would write, for each part, zeros of the size of the whole: for a sequence that is cut into its
+//! steps, time and memory that grow with the square of its length.
 
-use super::axes::resolve_axis;
+use super::axes::{expect_axes, resolve_axis};
 use crate::shape::Shape;
 use crate::tape::Var;
+use crate::tape::op::{Call, Meta, Metas, Op, Vars, Vjp, expect_inputs};
+
+/// The parts of the given sizes along `axis`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Split {
+    axis: usize,
+    sizes: Vec<usize>,
+}
+
+impl Op for Split {
+    fn name(&self) -> &'static str {
+        "split"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
+        let (total, size) = (self.sizes.iter().sum::<usize>(), inputs[0].shape[self.axis]);
+        if self.sizes.is_empty() || total != size {
+            return Err(format!(
+                "{} sizes add up to {total}, but axis {} has size {size}",
+                self.sizes.len(),
+                self.axis
+            ));
+        }
+        let part = |&size: &usize| {
+            let mut part = inputs[0].clone();
+            part.shape[self.axis] = size;
+            part
+        };
+        Ok(self.sizes.iter().map(part).collect())
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let mut start = 0;
+        let part = |&size: &usize| {
+            start += size as isize;
+            inputs[0].slice(self.axis as isize, start - size as isize, start)
+        };
+        Some(self.sizes.iter().map(part).collect())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let graph = call.x(0).graph();
+        let parts = call.cotangents.iter().zip(call.outputs);
+        let parts: Vec<Var<'g>> = parts.map(|(g, y)| g.unwrap_or_else(|| graph.zeros(y.shape()))).collect();
+        graph.concat(&parts, self.axis as isize).into()
+    }
+}
 
 impl<'g> Var<'g> {
     /// The parts of the given sizes along an axis, one after another.
@@ -28,7 +81,7 @@ impl<'g> Var<'g> {
             total == size,
             "`split` of {shape}: the sizes {sizes:?} add up to {total}, but axis {axis} has size {size}"
         );
-        self.parts(sizes.iter().copied(), axis)
+        self.parts(sizes.to_vec(), axis)
     }
 
     /// `count` parts of equal size along an axis, one after another.
@@ -53,18 +106,41 @@ impl<'g> Var<'g> {
             count > 0 && size.is_multiple_of(count),
             "`chunks` of {shape}: axis {axis} of size {size} cannot be cut into {count} equal parts"
         );
-        self.parts(std::iter::repeat_n(size / count, count), axis)
+        self.parts(vec![size / count; count], axis)
+    }
+
+    /// The places along an axis, one after another, each without the axis: what [`Graph::stack`](crate::Graph::stack)
+    /// joins.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let steps = graph.constant(&Tensor::from_rows([[1.0, 2.0], [3.0, 4.0]])).unstack(0);
+    /// assert_eq!(graph.eval(steps[1])?.data(), [3.0, 4.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn unstack(self, axis: isize) -> Vec<Var<'g>> {
+        let shape = self.shape();
+        let axis = resolve_axis("unstack", axis, &shape);
+        let place = shape.without(|other| other == axis);
+        self.parts(vec![1; shape[axis]], axis).into_iter().map(|part| part.reshape(place.clone())).collect()
     }
 
     #[track_caller]
-    fn parts(self, sizes: impl Iterator<Item = usize>, axis: usize) -> Vec<Var<'g>> {
-        let mut parts = Vec::new();
-        let mut start = 0;
-        for size in sizes {
-            parts.push(self.slice(axis as isize, start, start + size as isize));
-            start += size as isize;
+    fn parts(self, sizes: Vec<usize>, axis: usize) -> Vec<Var<'g>> {
+        match sizes.len() {
+            0 => Vec::new(),
+            1 => vec![self],
+            _ => match self.graph().apply(Split { axis, sizes }, &[self]) {
+                Ok(parts) => parts.into_vec(),
+                Err(error) => panic!("{error}"),
+            },
         }
-        parts
     }
 
     /// The whole repeated side by side, `repeats[k]` times along axis `k`.
@@ -95,6 +171,20 @@ impl<'g> Var<'g> {
     }
 }
 
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, shape_and_axis, size};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples =
+        (shape_and_axis(5), prop::collection::vec(size(), 1..4)).prop_flat_map(|((mut shape, axis), sizes)| {
+            shape[axis] = sizes.iter().sum();
+            any_tensor(shape).prop_map(move |x| Sample::new(Split { axis, sizes: sizes.clone() }, [x]))
+        });
+    vec![Entry::new("split", "the parts of given sizes along an axis", samples)]
+}
+
 #[cfg(test)]
 mod tests {
     use crate::check::assert_property;
@@ -113,8 +203,26 @@ mod tests {
             let [a, b] = x[0].chunks(2, 1)[..] else { panic!("two parts") };
             a * b
         });
+        assert_property(matrix(), |x| {
+            let rows = x[0].unstack(0);
+            rows[0] * rows[2].square()
+        });
         assert_property(alike(1, -3.0..3.0), |x| x[0].tile([2, 1, 3]).square());
         assert_property(matrix(), |x| x[0].tile([2]).square() + x[0].tile([1, 1, 1, 2]));
+    }
+
+    /// One node for each part and its reshape, and one join in the derivative: no embedding of each part in the whole.
+    #[test]
+    fn a_long_axis_takes_few_nodes() {
+        let graph = Graph::new();
+        let x = graph.input("x", [10_000, 2]);
+        let steps = x.unstack(0);
+        let last = steps.iter().fold(graph.zeros([2]), |sum, step| sum + *step);
+        let nodes = graph.len();
+        assert!(nodes < 35_000, "{nodes}");
+        graph.grad(last.sum(), &[x]).unwrap();
+        assert!(graph.len() - nodes < 25_000, "{}", graph.len() - nodes);
+        assert!(x.slice(0, 0, 0).unstack(0).is_empty());
     }
 
     #[test]

@@ -237,11 +237,13 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
                     AnyTensor::Index(tensor) => ArrayMut::Index(tensor.data_mut()),
                 })
                 .collect();
+            let mut workspace = vec![T::zero(); T::op_workspace(op, &input_shapes)];
             let mut work = Work {
                 inputs: &arrays,
                 input_shapes: &input_shapes,
                 outputs: &mut memory,
                 output_shapes: &output_shapes,
+                workspace: &mut workspace,
             };
             T::op_run(op, &mut work)?;
             drop(memory);

@@ -73,6 +73,7 @@ impl Plan {
                 let (m, k, n) = sizes(a, b);
                 product_workspace::<T>(m, k, n)
             }
+            Unit::Kernel { op, input_shapes, .. } => T::op_workspace(&*inner.ops[*op as usize], input_shapes),
             _ => 0,
         });
         let fresh = |meta: &crate::tape::op::Meta| match meta.kind {
@@ -255,7 +256,8 @@ impl<T: Real> Session<T> {
                 };
                 let inputs: SmallVec<[Array<'_, T>; 8]> = inputs.iter().map(read).collect();
                 let mut outputs: SmallVec<[ArrayMut<'_, T>; 4]> = outputs.iter().map(write).collect();
-                let mut work = Work { inputs: &inputs, input_shapes, outputs: &mut outputs, output_shapes };
+                let workspace = aligned(&mut self.workspace);
+                let mut work = Work { inputs: &inputs, input_shapes, outputs: &mut outputs, output_shapes, workspace };
                 T::op_run(&*inner.ops[*op as usize], &mut work)?;
             }
             Unit::Random { distribution, stream, slot } => {

@@ -251,6 +251,8 @@ pub struct Work<'a, 'b, T> {
     pub outputs: &'a mut [ArrayMut<'b, T>],
     /// Their shapes.
     pub output_shapes: &'a [Shape],
+    /// Scratch of at least [`Op::workspace`] elements. What is in it before is not defined.
+    pub workspace: &'a mut [T],
 }
 
 /// A node's work and its derivative.
@@ -302,6 +304,12 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// Only for what the shape rule cannot know: an index out of range.
     fn run<T: Real>(&self, _work: &mut Work<'_, '_, T>) -> Result<(), String> {
         unreachable!("{} is a kernel but has no `run`", self.name())
+    }
+
+    /// For [`Form::Kernel`]: elements of scratch that a run wants for inputs of these shapes, on the threads of the
+    /// present rayon pool. A plan has them once for all its kernels, so that a run need not ask for memory.
+    fn workspace<T: Real>(&self, _inputs: &[Shape]) -> usize {
+        0
     }
 
     /// The cotangent of input number `input`, written in graph ops on what `call` offers.
@@ -565,6 +573,10 @@ pub trait AnyOp: Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn run_f64(&self, work: &mut Work<'_, '_, f64>) -> Result<(), String>;
     #[doc(hidden)]
+    fn workspace_f32(&self, inputs: &[Shape]) -> usize;
+    #[doc(hidden)]
+    fn workspace_f64(&self, inputs: &[Shape]) -> usize;
+    #[doc(hidden)]
     fn as_any(&self) -> &dyn Any;
     #[doc(hidden)]
     fn type_name(&self) -> &'static str;
@@ -623,6 +635,14 @@ impl<O: Op> AnyOp for O {
         self.run(work)
     }
 
+    fn workspace_f32(&self, inputs: &[Shape]) -> usize {
+        self.workspace::<f32>(inputs)
+    }
+
+    fn workspace_f64(&self, inputs: &[Shape]) -> usize {
+        self.workspace::<f64>(inputs)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -637,6 +657,7 @@ impl<O: Op> AnyOp for O {
 pub trait Dispatch: Sized {
     fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]);
     fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String>;
+    fn op_workspace(op: &dyn AnyOp, inputs: &[Shape]) -> usize;
 }
 
 impl Dispatch for f32 {
@@ -647,6 +668,10 @@ impl Dispatch for f32 {
     fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
         op.run_f32(work)
     }
+
+    fn op_workspace(op: &dyn AnyOp, inputs: &[Shape]) -> usize {
+        op.workspace_f32(inputs)
+    }
 }
 
 impl Dispatch for f64 {
@@ -656,6 +681,10 @@ impl Dispatch for f64 {
 
     fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
         op.run_f64(work)
+    }
+
+    fn op_workspace(op: &dyn AnyOp, inputs: &[Shape]) -> usize {
+        op.workspace_f64(inputs)
     }
 }
 

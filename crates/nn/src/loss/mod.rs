@@ -8,6 +8,7 @@
 //! | `mean` | `mse(..)`; with weights of classes or an ignored label [`CrossEntropy::loss`] |
 //! | `sum` | `mse_terms(..).sum()` |
 //! | `none` | `mse_terms(..)` |
+//! | `mean` of `CTCLoss` | `ctc(..)`, each term divided by its number of labels; the plain mean is `ctc_terms(..).mean()` |
 //! | `batchmean` | `mse_terms(..).sum() / n as f64`; for divergences of matrices it is the mean of the terms |
 //! | `weight` of elements | `(mse_terms(..) * weights).mean()` |
 //!
@@ -19,6 +20,7 @@ mod binary;
 mod contrastive;
 mod cosine;
 mod cross_entropy;
+mod ctc;
 mod divergence;
 mod focal;
 mod hinge;
@@ -39,6 +41,7 @@ pub use cosine::{cosine, cosine_embedding, cosine_embedding_terms, cosine_simila
 pub use cross_entropy::{
     CrossEntropy, cross_entropy, cross_entropy_terms, cross_entropy_with, cross_entropy_with_terms, nll, nll_terms,
 };
+pub use ctc::{Ctc, CtcTargets, ctc, ctc_terms};
 pub use divergence::{kl_divergence, kl_divergence_of_logs, kl_divergence_of_logs_terms, kl_divergence_terms};
 pub use focal::{binary_focal, binary_focal_terms, focal, focal_terms};
 pub use hinge::{

@@ -1,0 +1,609 @@
+//! Convolutions of planes: the values, and the cotangents of what is convolved and of the filters.
+//!
+//! All three are products with the matrix of columns: row `(channel, i, j)`, column `p` holds the element of the input
+//! that the filters' element `(i, j)` meets at the position `p`, or zero where that lies in the padding. The matrix is
+//! made block by block, each small enough for the second-level cache, and the product reads it from there:
+//! `y = w·columns`, `w̄ = ȳ·columnsᵀ`, and `x̄` adds up the elements of `wᵀ·ȳ` at the places that columns come from.
+//! Where a filter is one element and nothing is skipped or padded, the input is that matrix. Filters that each see one
+//! channel of their own leave nothing to multiply matrices for: they are loops over rows of the planes.
+//!
+//! Order of sums: blocks depend on sizes alone, images and blocks follow each other in order, and threads divide the
+//! elements of a result, never the terms of one. So the bits do not depend on the number of threads.
+
+#![allow(unsafe_code)] // Hands disjoint parts of a result to threads.
+
+use std::ops::Range;
+
+use super::gemm::{Matrix, gemm_into};
+use super::parallel::{Pieces, in_parts};
+use super::simd::{Loop, vectorized};
+use crate::real::Real;
+
+/// Bytes of a block of columns.
+const NEAR: usize = 256 << 10;
+/// The most rows of a block: as many as the product sums before it adds to its result.
+const ROWS: usize = 384;
+/// Columns of blocks come in multiples of this.
+const LANES: usize = 16;
+/// Multiplications that are worth a thread of their own.
+const WORTH: usize = 1 << 19;
+
+/// Sizes and steps of a convolution. Channels and filters are counted within a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) images: usize,
+    pub(crate) groups: usize,
+    pub(crate) channels: usize,
+    pub(crate) filters: usize,
+    /// Rows and columns of the input.
+    pub(crate) size: [usize; 2],
+    pub(crate) kernel: [usize; 2],
+    /// Rows and columns of the output.
+    pub(crate) positions: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Zeros before the first row and the first column.
+    pub(crate) before: [usize; 2],
+}
+
+/// How a convolution is cut into blocks of columns.
+#[derive(Clone, Copy)]
+struct Blocks {
+    rows: usize,
+    columns: usize,
+    /// Elements of scratch for a block; none where the input is read as it is.
+    scratch: usize,
+}
+
+/// The positions of one row of the output that meet an element of the input, for one column of the filter, and the
+/// element that position 0 would meet, counted from the padding.
+#[derive(Clone, Copy)]
+struct Reach {
+    first: usize,
+    end: usize,
+    from: usize,
+}
+
+impl Geometry {
+    /// Elements of a filter: the rows of the matrix of columns.
+    fn taps(&self) -> usize {
+        self.channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Positions of a filter: the columns of the matrix.
+    fn area(&self) -> usize {
+        self.positions[0] * self.positions[1]
+    }
+
+    /// Elements of a plane of the input.
+    fn plane(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    /// Whether the input is the matrix of columns.
+    fn is_plain(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.before == [0, 0] && self.positions == self.size
+    }
+
+    /// Whether each filter sees one channel that no other sees.
+    fn is_depthwise(&self) -> bool {
+        self.channels == 1 && self.filters == 1
+    }
+
+    fn is_empty(&self) -> bool {
+        self.images * self.groups == 0 || self.area() == 0
+    }
+
+    fn blocks<T>(&self, rows: usize) -> Blocks {
+        let rows = if rows <= ROWS { rows } else { rows.div_ceil(rows.div_ceil(ROWS)) };
+        let most = (NEAR / size_of::<T>() / rows.max(1) / LANES * LANES).max(LANES);
+        let count = self.area().div_ceil(most).max(1);
+        let columns = self.area().div_ceil(count).next_multiple_of(LANES).min(most);
+        if self.is_plain() {
+            return Blocks { rows, columns: self.area().clamp(1, 1024), scratch: 0 };
+        }
+        Blocks { rows, columns, scratch: rows * columns }
+    }
+
+    /// The blocks of positions.
+    fn ranges(&self, columns: usize) -> impl Iterator<Item = Range<usize>> {
+        let area = self.area();
+        (0..area).step_by(columns.max(1)).map(move |first| first..area.min(first + columns))
+    }
+
+    /// Row `(channel, i, j)` of the matrix as its channel and the row and column of the filter.
+    fn tap(&self, row: usize) -> (usize, usize, usize) {
+        let [height, width] = self.kernel;
+        (row / (height * width), row / width % height, row % width)
+    }
+
+    fn reach(&self, column: usize) -> Reach {
+        let (stride, before, from) = (self.stride[1], self.before[1], column * self.dilation[1]);
+        let first = before.saturating_sub(from).div_ceil(stride).min(self.positions[1]);
+        let end = (self.size[1] + before).saturating_sub(from).div_ceil(stride).clamp(first, self.positions[1]);
+        Reach { first, end, from }
+    }
+
+    /// The row of the input that row `i` of the filter meets at row `position` of the output.
+    #[inline(always)]
+    fn line(&self, position: usize, i: usize) -> Option<usize> {
+        let row = (position * self.stride[0] + i * self.dilation[0]).checked_sub(self.before[0])?;
+        (row < self.size[0]).then_some(row)
+    }
+
+    /// Calls `visit` for each run of positions within a row of the output that meets the input: the place of the run in
+    /// the block, and the place of its first partner in a plane of the input.
+    #[inline(always)]
+    fn runs(&self, row: usize, positions: &Range<usize>, mut visit: impl FnMut(Range<usize>, usize)) {
+        let (_, i, j) = self.tap(row);
+        let reach = self.reach(j);
+        let width = self.positions[1];
+        let (mut y, mut x) = (positions.start / width, positions.start % width);
+        let mut done = 0;
+        while done < positions.len() {
+            let end = width.min(x + positions.len() - done);
+            if let Some(line) = self.line(y, i) {
+                let (first, last) = (reach.first.max(x), reach.end.min(end));
+                if first < last {
+                    let from = line * self.size[1] + first * self.stride[1] + reach.from - self.before[1];
+                    visit(done + first - x..done + last - x, from);
+                }
+            }
+            done += end - x;
+            (y, x) = (y + 1, 0);
+        }
+    }
+
+    /// Whether a row of the matrix of columns has zeros of the padding.
+    fn is_padded(&self, row: usize) -> bool {
+        let (_, i, j) = self.tap(row);
+        let reach = self.reach(j);
+        let all = [0, self.positions[0] - 1].into_iter().all(|y| self.line(y, i).is_some());
+        !all || reach.first > 0 || reach.end < self.positions[1]
+    }
+
+    /// Fills a block of the matrix of columns, whose rows are `pitch` apart.
+    fn gather<T: Real>(&self, x: &[T], rows: Range<usize>, positions: Range<usize>, to: &mut [T], pitch: usize) {
+        let stride = self.stride[1];
+        for (row, to) in rows.zip(to.chunks_mut(pitch)) {
+            let plane = &x[self.tap(row).0 * self.plane()..][..self.plane()];
+            if self.is_padded(row) {
+                to[..positions.len()].fill(T::zero());
+            }
+            self.runs(row, &positions, |place, from| {
+                if stride == 1 {
+                    to[place.clone()].copy_from_slice(&plane[from..from + place.len()]);
+                } else {
+                    let from = plane[from..].iter().step_by(stride);
+                    to[place].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                }
+            });
+        }
+    }
+
+    /// Adds a block of columns, row after row without gaps, at the places that they come from. `x` begins with the
+    /// channel of the first row.
+    fn scatter<T: Real>(&self, from: &[T], rows: Range<usize>, positions: Range<usize>, x: &mut [T]) {
+        let (stride, first) = (self.stride[1], self.tap(rows.start).0);
+        for (row, from) in rows.zip(from.chunks_exact(positions.len())) {
+            let plane = &mut x[(self.tap(row).0 - first) * self.plane()..][..self.plane()];
+            self.runs(row, &positions, |place, to| {
+                if stride == 1 {
+                    plane[to..to + place.len()].iter_mut().zip(&from[place]).for_each(|(to, from)| *to += *from);
+                } else {
+                    let to = plane[to..].iter_mut().step_by(stride);
+                    to.zip(&from[place]).for_each(|(to, from)| *to += *from);
+                }
+            });
+        }
+    }
+}
+
+/// The threads that get workspace: those of the pool, but no more than there are parts of the work worth one.
+fn workers(multiplications: usize, parts: usize) -> usize {
+    rayon::current_num_threads().min(multiplications / WORTH).min(parts).max(1)
+}
+
+/// Divides `tasks` over the threads that `workspace` has room for; each call gets a range of them and its own scratch.
+fn divided<T: Real>(
+    tasks: usize,
+    multiplications: usize,
+    room: usize,
+    workspace: &mut [T],
+    work: impl Fn(Range<usize>, &mut [T]) + Sync,
+) {
+    if tasks == 0 {
+        return;
+    }
+    let threads = workers(multiplications, tasks).min(workspace.len().checked_div(room).unwrap_or(usize::MAX)).max(1);
+    let scratch = Pieces::new(workspace);
+    in_parts(tasks, tasks.div_ceil(threads), 1, threads, &|part, range| {
+        // SAFETY: part numbers differ and are below `threads`, for which there is room.
+        work(range, unsafe { scratch.piece(part * room, room) });
+    });
+}
+
+/// Elements of scratch that a thread needs for products of blocks: each size is that of a whole block or that of the
+/// last one, and the smaller product may need more.
+fn room<T: Real>(blocks: Blocks, [m, k, n]: [[usize; 2]; 3]) -> usize {
+    let mut most = 0;
+    for m in m {
+        for k in k {
+            most = n.iter().fold(most, |most, &n| most.max(T::workspace(m, k, n)));
+        }
+    }
+    (blocks.scratch + most).next_multiple_of(LANES)
+}
+
+/// The size of a block and that of the last one, where `whole` is cut into blocks of `part`.
+fn whole_and_last(whole: usize, part: usize) -> [usize; 2] {
+    let part = part.min(whole);
+    [part, whole.checked_rem(part).unwrap_or(0)]
+}
+
+impl Geometry {
+    fn multiplications(&self) -> usize {
+        self.images * self.groups * self.filters * self.taps() * self.area()
+    }
+
+    fn values_plan<T: Real>(&self) -> (Blocks, usize, usize) {
+        let blocks = self.blocks::<T>(self.taps());
+        let steps = if self.is_plain() { self.taps() } else { blocks.rows };
+        let tasks = self.images * self.groups * self.area().div_ceil(blocks.columns);
+        (
+            blocks,
+            tasks,
+            room::<T>(
+                blocks,
+                [[self.filters; 2], whole_and_last(self.taps(), steps), whole_and_last(self.area(), blocks.columns)],
+            ),
+        )
+    }
+
+    /// Elements of scratch for [`Geometry::values`].
+    pub(crate) fn values_room<T: Real>(&self) -> usize {
+        if self.is_empty() || self.is_depthwise() {
+            return 0;
+        }
+        let (_, tasks, room) = self.values_plan::<T>();
+        room * workers(self.multiplications(), tasks)
+    }
+
+    /// The convolution of `x` with the filters `w`.
+    pub(crate) fn values<T: Real>(&self, x: &[T], w: &[T], y: &mut [T], workspace: &mut [T]) {
+        if self.is_empty() || self.filters == 0 {
+            return;
+        }
+        if self.is_depthwise() {
+            return self.depthwise(y, self.area(), |n, plane| {
+                let (x, w) = (&x[n * self.plane()..][..self.plane()], self.filter(w, n));
+                vectorized(PlaneValues { geometry: self, x, w, y: plane });
+            });
+        }
+        let (blocks, tasks, room) = self.values_plan::<T>();
+        let (taps, area) = (self.taps(), self.area());
+        let per_plane = area.div_ceil(blocks.columns);
+        let result = Pieces::new(y);
+        divided(tasks, self.multiplications(), room, workspace, |range, scratch| {
+            let (columns, workspace) = scratch.split_at_mut(blocks.scratch);
+            for task in range {
+                let (member, block) = (task / per_plane, task % per_plane);
+                let positions = block * blocks.columns..area.min((block + 1) * blocks.columns);
+                let x = &x[member * self.channels * self.plane()..][..self.channels * self.plane()];
+                let filters = member % self.groups * self.filters * taps;
+                let count = positions.len();
+                let into = member * self.filters * area + positions.start;
+                let y = result.start(into, (self.filters - 1) * area + count);
+                let multiply = |first: usize, steps: usize, b: Matrix<'_, T>, workspace: &mut [T]| {
+                    let a = Matrix { data: w, offset: filters + first, row: taps as isize, col: 1 };
+                    // SAFETY: rows of the planes of this member of a group, at positions that no other task has.
+                    unsafe { gemm_into(self.filters, steps, count, a, b, first > 0, y, area, workspace) }
+                };
+                if self.is_plain() || taps == 0 {
+                    let b = Matrix { data: x, offset: positions.start, row: area as isize, col: 1 };
+                    multiply(0, taps, b, workspace);
+                    continue;
+                }
+                for first in (0..taps).step_by(blocks.rows) {
+                    let rows = first..taps.min(first + blocks.rows);
+                    self.gather(x, rows.clone(), positions.clone(), columns, blocks.columns);
+                    let b = Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 };
+                    multiply(first, rows.len(), b, workspace);
+                }
+            }
+        });
+    }
+
+    fn input_plan<T: Real>(&self) -> (Blocks, usize, usize) {
+        let taps = self.kernel[0] * self.kernel[1];
+        if self.is_plain() {
+            let room = T::workspace(self.channels, self.filters, self.area());
+            return (Blocks { rows: self.channels, columns: 0, scratch: 0 }, self.images * self.groups, room);
+        }
+        // Whole channels, so that each task has planes of its own.
+        let channels = self.channels.div_ceil(self.taps().div_ceil(ROWS).max(1)).max(1);
+        let blocks = self.blocks::<T>((channels * taps).min(ROWS));
+        let blocks = Blocks { rows: channels * taps, scratch: channels * taps * blocks.columns, ..blocks };
+        let tasks = self.images * self.groups * self.channels.div_ceil(channels);
+        (
+            blocks,
+            tasks,
+            room::<T>(
+                blocks,
+                [
+                    whole_and_last(self.taps(), blocks.rows),
+                    [self.filters; 2],
+                    whole_and_last(self.area(), blocks.columns),
+                ],
+            ),
+        )
+    }
+
+    /// Elements of scratch for [`Geometry::input`].
+    pub(crate) fn input_room<T: Real>(&self) -> usize {
+        if self.is_empty() || self.is_depthwise() {
+            return 0;
+        }
+        let (_, tasks, room) = self.input_plan::<T>();
+        room * workers(self.multiplications(), tasks)
+    }
+
+    /// The transpose of [`Geometry::values`] in `x`: what the cotangent `g` of the values makes of it.
+    pub(crate) fn input<T: Real>(&self, g: &[T], w: &[T], x: &mut [T], workspace: &mut [T]) {
+        if self.is_empty() || self.channels == 0 {
+            x.fill(T::zero());
+            return;
+        }
+        if self.is_depthwise() {
+            return self.depthwise(x, self.plane(), |n, plane| {
+                let (g, w) = (&g[n * self.area()..][..self.area()], self.filter(w, n));
+                vectorized(PlaneInput { geometry: self, g, w, x: plane });
+            });
+        }
+        let (blocks, tasks, room) = self.input_plan::<T>();
+        let (taps, area, plane) = (self.taps(), self.area(), self.plane());
+        let in_channel = self.kernel[0] * self.kernel[1];
+        let per_member = if self.is_plain() { 1 } else { taps.div_ceil(blocks.rows) };
+        let result = Pieces::new(x);
+        divided(tasks, self.multiplications(), room, workspace, |range, scratch| {
+            let (columns, workspace) = scratch.split_at_mut(blocks.scratch);
+            for task in range {
+                let (member, chunk) = (task / per_member, task % per_member);
+                let rows = chunk * blocks.rows..taps.min((chunk + 1) * blocks.rows);
+                let channels = rows.start / in_channel..rows.end / in_channel;
+                let into = (member * self.channels + channels.start) * plane;
+                // SAFETY: the planes of these channels, which no other task has.
+                let x = unsafe { result.piece(into, channels.len() * plane) };
+                let filters = member % self.groups * self.filters * taps;
+                let a = Matrix { data: w, offset: filters + rows.start, row: 1, col: taps as isize };
+                let g = |first| Matrix {
+                    data: g,
+                    offset: if self.filters == 0 { 0 } else { member * self.filters * area + first },
+                    row: area as isize,
+                    col: 1,
+                };
+                if self.is_plain() {
+                    T::gemm(channels.len(), self.filters, area, a, g(0), false, x, workspace);
+                    continue;
+                }
+                x.fill(T::zero());
+                for positions in self.ranges(blocks.columns) {
+                    let columns = &mut columns[..rows.len() * positions.len()];
+                    let b = g(positions.start);
+                    T::gemm(rows.len(), self.filters, positions.len(), a, b, false, columns, workspace);
+                    self.scatter(columns, rows.clone(), positions, x);
+                }
+            }
+        });
+    }
+
+    fn weight_plan<T: Real>(&self) -> (Blocks, usize) {
+        let blocks = self.blocks::<T>(self.taps());
+        let room = room::<T>(
+            blocks,
+            [whole_and_last(self.taps(), blocks.rows), whole_and_last(self.area(), blocks.columns), [self.filters; 2]],
+        );
+        (blocks, room)
+    }
+
+    /// Elements of scratch for [`Geometry::weight`].
+    pub(crate) fn weight_room<T: Real>(&self) -> usize {
+        if self.is_empty() || self.is_depthwise() {
+            return 0;
+        }
+        let sums = (self.groups * self.taps() * self.filters).next_multiple_of(LANES);
+        sums + self.weight_plan::<T>().1 * workers(self.multiplications(), self.groups * self.taps())
+    }
+
+    /// The transpose of [`Geometry::values`] in `w`.
+    pub(crate) fn weight<T: Real>(&self, x: &[T], g: &[T], w: &mut [T], workspace: &mut [T]) {
+        if self.is_empty() || w.is_empty() {
+            w.fill(T::zero());
+            return;
+        }
+        let (taps, area, members) = (self.taps(), self.area(), self.channels * self.plane());
+        if self.is_depthwise() {
+            return self.depthwise(w, taps, |group, w| {
+                w.fill(T::zero());
+                for image in 0..self.images {
+                    let n = image * self.groups + group;
+                    let (x, g) = (&x[n * self.plane()..][..self.plane()], &g[n * area..][..area]);
+                    vectorized(PlaneWeight { geometry: self, x, g, w });
+                }
+            });
+        }
+        let (blocks, room) = self.weight_plan::<T>();
+        let total = self.groups * taps;
+        // The transpose of the result, so that the factor that has to be packed is the smaller one.
+        let (sums, workspace) = workspace.split_at_mut((total * self.filters).next_multiple_of(LANES));
+        let sums = &mut sums[..total * self.filters];
+        let into = Pieces::new(sums);
+        divided(total, self.multiplications(), room, workspace, |range, scratch| {
+            let (columns, workspace) = scratch.split_at_mut(blocks.scratch);
+            let mut next = range.start;
+            while next < range.end {
+                let (group, first) = (next / taps, next % taps);
+                let rows = first..taps.min(first + blocks.rows).min(first + range.end - next);
+                // SAFETY: these rows are in no other range.
+                let sums = unsafe { into.piece(next * self.filters, rows.len() * self.filters) };
+                let mut started = false;
+                for image in 0..self.images {
+                    let member = image * self.groups + group;
+                    let x = &x[member * members..][..members];
+                    for positions in self.ranges(blocks.columns) {
+                        let count = positions.len();
+                        let offset = member * self.filters * area + positions.start;
+                        let b = Matrix { data: g, offset, row: 1, col: area as isize };
+                        let a = if self.is_plain() {
+                            let offset = rows.start * area + positions.start;
+                            Matrix { data: x, offset, row: area as isize, col: 1 }
+                        } else {
+                            self.gather(x, rows.clone(), positions, columns, blocks.columns);
+                            Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 }
+                        };
+                        T::gemm(rows.len(), count, self.filters, a, b, started, sums, workspace);
+                        started = true;
+                    }
+                }
+                next += rows.len();
+            }
+        });
+        for group in 0..self.groups {
+            let sums = &sums[group * taps * self.filters..][..taps * self.filters];
+            for (filter, w) in
+                w[group * self.filters * taps..][..self.filters * taps].chunks_exact_mut(taps).enumerate()
+            {
+                w.iter_mut().zip(sums[filter..].iter().step_by(self.filters)).for_each(|(w, sum)| *w = *sum);
+            }
+        }
+    }
+
+    /// The filter that plane `n` of the images meets.
+    fn filter<'a, T>(&self, w: &'a [T], n: usize) -> &'a [T] {
+        let taps = self.taps();
+        &w[n % self.groups * taps..][..taps]
+    }
+
+    /// Calls `work` for each of the planes that a result consists of, on several threads where that is worth it.
+    fn depthwise<T: Real>(&self, result: &mut [T], plane: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+        let (planes, pieces) = (result.len() / plane.max(1), Pieces::new(result));
+        let grain = (WORTH / 4 / (self.multiplications() / planes.max(1)).max(1)).max(1);
+        in_parts(planes, grain, 1, rayon::current_num_threads(), &|_, range| {
+            for n in range {
+                // SAFETY: no other range has this plane.
+                work(n, unsafe { pieces.piece(n * plane, plane) });
+            }
+        });
+    }
+
+    /// Calls `visit` for each row of the output and each element of a filter that meets the input there: the number of
+    /// the element, the positions, and the place of the first one's partner.
+    #[inline(always)]
+    fn rows(&self, mut visit: impl FnMut(usize, Range<usize>, usize)) {
+        let width = self.positions[1];
+        for y in 0..self.positions[0] {
+            for i in 0..self.kernel[0] {
+                let Some(line) = self.line(y, i) else { continue };
+                for j in 0..self.kernel[1] {
+                    let reach = self.reach(j);
+                    if reach.end > reach.first {
+                        let from = line * self.size[1] + reach.first * self.stride[1] + reach.from - self.before[1];
+                        visit(i * self.kernel[1] + j, y * width + reach.first..y * width + reach.end, from);
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct PlaneValues<'a, T> {
+    geometry: &'a Geometry,
+    x: &'a [T],
+    w: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<T: Real> Loop for PlaneValues<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { geometry, x, w, y } = self;
+        y.fill(T::zero());
+        let stride = geometry.stride[1];
+        geometry.rows(|tap, positions, from| {
+            let (w, y) = (w[tap], &mut y[positions]);
+            if stride == 1 {
+                let x = &x[from..from + y.len()];
+                y.iter_mut().zip(x).for_each(|(y, x)| *y += w * *x);
+            } else {
+                y.iter_mut().zip(x[from..].iter().step_by(stride)).for_each(|(y, x)| *y += w * *x);
+            }
+        });
+    }
+}
+
+struct PlaneInput<'a, T> {
+    geometry: &'a Geometry,
+    g: &'a [T],
+    w: &'a [T],
+    x: &'a mut [T],
+}
+
+impl<T: Real> Loop for PlaneInput<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { geometry, g, w, x } = self;
+        x.fill(T::zero());
+        let stride = geometry.stride[1];
+        geometry.rows(|tap, positions, to| {
+            let (w, g) = (w[tap], &g[positions]);
+            if stride == 1 {
+                x[to..to + g.len()].iter_mut().zip(g).for_each(|(x, g)| *x += w * *g);
+            } else {
+                x[to..].iter_mut().step_by(stride).zip(g).for_each(|(x, g)| *x += w * *g);
+            }
+        });
+    }
+}
+
+struct PlaneWeight<'a, T> {
+    geometry: &'a Geometry,
+    x: &'a [T],
+    g: &'a [T],
+    w: &'a mut [T],
+}
+
+/// Sums that run side by side, so that they fill registers.
+const SUMS: usize = 16;
+
+impl<T: Real> Loop for PlaneWeight<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { geometry, x, g, w } = self;
+        let stride = geometry.stride[1];
+        geometry.rows(|tap, positions, from| {
+            let g = &g[positions];
+            if stride == 1 {
+                let x = &x[from..from + g.len()];
+                let mut sums = [T::zero(); SUMS];
+                let (whole_x, whole_g) = (x.chunks_exact(SUMS), g.chunks_exact(SUMS));
+                let rest = whole_x.remainder().iter().zip(whole_g.remainder());
+                let mut last = T::zero();
+                rest.for_each(|(x, g)| last += *x * *g);
+                for (x, g) in whole_x.zip(whole_g) {
+                    for k in 0..SUMS {
+                        sums[k] += x[k] * g[k];
+                    }
+                }
+                w[tap] += sums.iter().fold(last, |sum, term| sum + *term);
+            } else {
+                g.iter().zip(x[from..].iter().step_by(stride)).for_each(|(g, x)| w[tap] += *g * *x);
+            }
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! Flattening: neighbouring axes become one. In a plan it costs nothing.
+
+use std::panic::Location;
+
+use gradus_graph::{Shape, Var};
+
+use crate::layer::{Layer, Mode, Steady};
+
+/// Makes one axis of neighbouring ones: between convolutions and dense layers, of all but that of the batch.
+///
+/// # Shapes
+/// `[N, a, b, …]` gives `[N, a·b·…]`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Graph;
+/// use gradus_nn::Flatten;
+/// let x = Graph::new();
+/// let x = x.zeros([10, 64, 7, 7]);
+/// assert_eq!(Flatten::new().forward(x).shape().sizes(), [10, 3136]);
+/// assert_eq!(Flatten::axes(0, -2).forward(x).shape().sizes(), [4480, 7]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flatten {
+    first: isize,
+    last: isize,
+}
+
+impl Default for Flatten {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Flatten {
+    /// Makes one axis of all but the first.
+    pub const fn new() -> Self {
+        Self::axes(1, -1)
+    }
+
+    /// Makes one axis of those from `first` to `last`; negative ones count from the last axis.
+    pub const fn axes(first: isize, last: isize) -> Self {
+        Self { first, last }
+    }
+
+    /// `x` with one axis in the place of several.
+    ///
+    /// # Panics
+    /// If `x` has no such axes, or the first stands behind the last.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let (shape, caller) = (x.shape(), Location::caller());
+        let place = |axis: isize| {
+            let place = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
+            place.filter(|&place| place < shape.rank())
+        };
+        let (Some(first), Some(last)) = (place(self.first), place(self.last)) else {
+            panic!("`Flatten` of {shape}: there must be axes {} to {} (at {caller})", self.first, self.last)
+        };
+        assert!(first <= last, "`Flatten` of {shape}: axis {first} must not stand behind axis {last} (at {caller})");
+        let one = shape[first..=last].iter().product();
+        x.reshape(
+            shape[..first].iter().copied().chain([one]).chain(shape[last + 1..].iter().copied()).collect::<Shape>(),
+        )
+    }
+}
+
+impl Layer for Flatten {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl Steady for Flatten {}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::assert_gradients;
+    use gradus_graph::{Graph, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn axes_are_joined_in_order() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_fn([2, 3, 2], |k| k as f64));
+        let y = graph.eval(Flatten::new().forward(x)).unwrap();
+        assert_eq!((y.shape().sizes(), y.data()[6]), (&[2, 6][..], 6.0));
+        assert_eq!(Flatten::axes(-2, 1).forward(x).shape().sizes(), [2, 3, 2]);
+        assert_eq!(Flatten::new().forward(graph.zeros([0, 3, 2])).shape().sizes(), [0, 6]);
+        assert_gradients(&[Tensor::from_fn([2, 1, 3], |k| k as f64 - 2.5)], |x| Flatten::new().forward(x[0]).square());
+    }
+
+    #[test]
+    #[should_panic(expected = "`Flatten` of [5]: there must be axes 1 to -1 (at crates/nn/src/flatten.rs")]
+    fn missing_axes_are_named() {
+        Flatten::new().forward(Graph::new().zeros([5]));
+    }
+}

@@ -1,0 +1,262 @@
+//! Average pooling: the mean of each window, along one axis or two.
+//!
+//! It is a convolution of each plane with one filter of ones, and a division. Zeros of the padding count as elements
+//! unless `count_include_pad` is off; what a last window has beyond the padding never counts. There are no parameters.
+
+use std::panic::Location;
+
+use gradus_graph::{Convolution, Tensor, Var};
+
+use super::positions::{Positions, expect_windows};
+use crate::conv::{Sizes, last, planes, rows_and_columns, unplaned};
+use crate::layer::{Layer, Mode, Steady};
+
+/// The mean of each window of a sequence.
+///
+/// # Shapes
+/// `[…, C, L]` gives `[…, C, (L + 2·padding − kernel)/stride + 1]`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::AvgPool1d;
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from_rows([[1.0, 5.0, 4.0, 2.0]]));
+/// assert_eq!(graph.eval(AvgPool1d::new(2).forward(x))?.data(), [3.0, 3.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+pub type AvgPool1d = AvgPool<1>;
+
+/// The mean of each window of a plane.
+///
+/// # Shapes
+/// `[…, C, H, W]` gives `[…, C, P, Q]`, with `P = (H + 2·padding − kernel)/stride + 1` and `Q` likewise.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Graph;
+/// use gradus_nn::AvgPool2d;
+/// let y = AvgPool2d::new([2, 4]).forward(Graph::new().zeros([8, 64, 28, 28]));
+/// assert_eq!(y.shape().sizes(), [8, 64, 14, 7]);
+/// ```
+pub type AvgPool2d = AvgPool<2>;
+
+/// Average pooling along so many axes: [`AvgPool1d`] or [`AvgPool2d`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvgPool<const AXES: usize> {
+    kernel: [usize; AXES],
+    options: AvgPoolOptions<AXES>,
+}
+
+/// How the windows of an average pooling along one axis move.
+pub type AvgPool1dOptions = AvgPoolOptions<1>;
+
+/// How the windows of an average pooling along two axes move.
+pub type AvgPool2dOptions = AvgPoolOptions<2>;
+
+/// How the windows of an average pooling move: a number for each axis, rows before columns. The defaults are PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvgPoolOptions<const AXES: usize> {
+    /// From one window to the next; `None` for the size of the window.
+    pub stride: Option<[usize; AXES]>,
+    /// Zeros before and behind; at most half of the window.
+    pub padding: [usize; AXES],
+    /// Whether a last window that begins within and ends beyond counts.
+    pub ceil_mode: bool,
+    /// Whether the zeros of the padding count as elements.
+    pub count_include_pad: bool,
+    /// What the sum of a window is divided by instead of the number of its elements.
+    pub divisor: Option<usize>,
+}
+
+impl<const AXES: usize> Default for AvgPoolOptions<AXES> {
+    fn default() -> Self {
+        Self { stride: None, padding: [0; AXES], ceil_mode: false, count_include_pad: true, divisor: None }
+    }
+}
+
+impl<const AXES: usize> AvgPool<AXES> {
+    const NAME: &'static str = if AXES == 1 { "AvgPool1d" } else { "AvgPool2d" };
+
+    /// Windows side by side.
+    ///
+    /// # Panics
+    /// If the kernel has a size of 0.
+    #[track_caller]
+    pub fn new(kernel: impl Into<Sizes<AXES>>) -> Self {
+        Self::with(kernel, AvgPoolOptions::default())
+    }
+
+    /// Windows that move as the options say.
+    ///
+    /// # Panics
+    /// If the kernel, the stride or the divisor is 0, or the padding more than half of the kernel.
+    #[track_caller]
+    pub fn with(kernel: impl Into<Sizes<AXES>>, options: AvgPoolOptions<AXES>) -> Self {
+        let Sizes(kernel) = kernel.into();
+        expect_windows(Self::NAME, &kernel, &options.stride.unwrap_or(kernel), &options.padding);
+        assert!(options.divisor != Some(0), "`{}`: the divisor is 0; `None` divides by the elements", Self::NAME);
+        Self { kernel, options }
+    }
+
+    /// The mean of each window.
+    ///
+    /// # Panics
+    /// If there is no axis of channels, or a window does not fit even once.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let (shape, caller) = (x.shape(), Location::caller());
+        let stride = self.options.stride.unwrap_or(self.kernel);
+        let sizes = if shape.rank() > AXES { last::<AXES>(&shape) } else { [0; AXES] };
+        let along: [Positions; AXES] = std::array::from_fn(|axis| {
+            let positions = Positions {
+                size: sizes[axis],
+                kernel: self.kernel[axis],
+                stride: stride[axis],
+                padding: self.options.padding[axis],
+                dilation: 1,
+                ceil: self.options.ceil_mode,
+            };
+            assert!(
+                positions.count() > 0 && positions.size > 0,
+                "`{}` of {shape}: behind an axis of channels, axis −{} must hold a window of {} with padding {} (at {caller})",
+                Self::NAME,
+                AXES - axis,
+                positions.kernel,
+                positions.padding
+            );
+            positions
+        });
+        let row = Positions { size: 1, kernel: 1, stride: 1, padding: 0, dilation: 1, ceil: false };
+        let along = rows_and_columns(along, row);
+        let convolution = Convolution {
+            stride: along.map(|axis| axis.stride),
+            padding: along.map(|axis| {
+                let end = (axis.count() - 1) * axis.stride + axis.kernel;
+                [axis.padding, end.saturating_sub(axis.size + axis.padding)]
+            }),
+            ..Convolution::default()
+        };
+        let graph = x.graph();
+        let whole = planes::<AXES>(x);
+        // Each plane is an image of one channel.
+        let shape_of_planes = whole.shape();
+        let [images, channels, height, width] = [0, 1, 2, 3].map(|axis| shape_of_planes[axis]);
+        let ones = graph.ones([1, 1, along[0].kernel, along[1].kernel]);
+        let counts = along.map(|axis| axis.count());
+        let sums = whole.reshape([images * channels, 1, height, width]).conv(ones, convolution);
+        let means = sums.reshape([images, channels, counts[0], counts[1]]) * self.factors(graph, along);
+        unplaned::<AXES>(means, &shape)
+    }
+
+    /// What the sum at each position is multiplied by: a number, or `[rows, columns]`.
+    fn factors<'g>(&self, graph: &'g gradus_graph::Graph, along: [Positions; 2]) -> Var<'g> {
+        let counted = |axis: Positions, position| match self.options.count_include_pad {
+            true => axis.with_padding(position),
+            false => axis.elements(position).1,
+        };
+        let counts = along.map(|axis| axis.count());
+        let factor = |k: usize| {
+            let elements = counted(along[0], k / counts[1]) * counted(along[1], k % counts[1]);
+            1.0 / self.options.divisor.unwrap_or(elements) as f64
+        };
+        let all = Tensor::from_fn(counts, factor);
+        if all.data().iter().all(|other| *other == all.data()[0]) {
+            return graph.full([], all.data()[0]);
+        }
+        graph.constant(&all)
+    }
+}
+
+impl<const AXES: usize> Layer for AvgPool<AXES> {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl<const AXES: usize> Steady for AvgPool<AXES> {}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::Graph;
+    use gradus_graph::check::assert_gradients;
+
+    use super::*;
+
+    fn numbers(shape: impl Into<gradus_graph::Shape>) -> Tensor<f64> {
+        Tensor::from_fn(shape, |k| ((k * 37 + 50) % 101) as f64 / 16.0 - 3.0)
+    }
+
+    fn pools() -> Vec<AvgPool2d> {
+        let plain = AvgPool2dOptions::default();
+        let padded = AvgPool2dOptions { stride: Some([1, 2]), padding: [1, 1], ..plain };
+        vec![
+            AvgPool2d::new(2),
+            AvgPool2d::with([3, 2], padded),
+            AvgPool2d::with([3, 2], AvgPool2dOptions { count_include_pad: false, ..padded }),
+            AvgPool2d::with(2, AvgPool2dOptions { ceil_mode: true, stride: Some([3, 2]), padding: [0, 1], ..plain }),
+            AvgPool2d::with(
+                3,
+                AvgPool2dOptions { ceil_mode: true, count_include_pad: false, padding: [1, 1], ..plain },
+            ),
+            AvgPool2d::with(2, AvgPool2dOptions { divisor: Some(7), ..plain }),
+        ]
+    }
+
+    #[test]
+    fn values_are_means_of_windows() {
+        let graph = Graph::new();
+        for pool in pools() {
+            let x = numbers([2, 3, 5, 6]);
+            let y = graph.eval(pool.forward(graph.constant(&x))).unwrap();
+            let (stride, options) = (pool.options.stride.unwrap_or(pool.kernel), pool.options);
+            let expected = Tensor::from_fn(y.shape().clone(), |k| {
+                let (columns, rows) = (y.shape()[3], y.shape()[2]);
+                let (q, p, plane) = (k % columns, k / columns % rows, k / columns / rows);
+                let (mut sum, mut count) = (0.0, 0);
+                for (i, j) in (0..pool.kernel[0]).flat_map(|i| (0..pool.kernel[1]).map(move |j| (i, j))) {
+                    let (row, column) = (p * stride[0] + i, q * stride[1] + j);
+                    let inside = row >= options.padding[0] && column >= options.padding[1];
+                    let (row, column) = (row.wrapping_sub(options.padding[0]), column.wrapping_sub(options.padding[1]));
+                    if inside && row < 5 && column < 6 {
+                        sum += x.data()[(plane * 5 + row) * 6 + column];
+                        count += 1;
+                    } else if options.count_include_pad
+                        && p * stride[0] + i < 5 + 2 * options.padding[0]
+                        && q * stride[1] + j < 6 + 2 * options.padding[1]
+                    {
+                        count += 1;
+                    }
+                }
+                sum / options.divisor.unwrap_or(count) as f64
+            });
+            assert!(y.is_close(&expected, 1e-13, 1e-13), "{pool:?}: {y} {expected}");
+        }
+    }
+
+    #[test]
+    fn gradients_of_every_option() {
+        for pool in pools() {
+            assert_gradients(&[numbers([2, 1, 4, 5])], |x| pool.forward(x[0]).square());
+        }
+        let pool = AvgPool1d::with(3, AvgPool1dOptions { stride: Some([2]), padding: [1], ..Default::default() });
+        assert_gradients(&[numbers([3, 6])], |x| pool.forward(x[0]).square());
+    }
+
+    #[test]
+    fn no_images_and_single_elements_go_through() {
+        let graph = Graph::new();
+        let y = AvgPool2d::new(2).forward(graph.zeros([0, 3, 4, 4]));
+        assert_eq!(graph.eval(y).unwrap().shape().sizes(), [0, 3, 2, 2]);
+        assert_eq!(graph.eval(AvgPool1d::new(1).forward(graph.ones([1, 1]))).unwrap().data(), [1.0]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`AvgPool1d` of [4]: behind an axis of channels, axis −1 must hold a window of 3 with padding 0 \
+                               (at crates/nn/src/pool/"
+    )]
+    fn an_axis_of_channels_is_needed() {
+        AvgPool1d::new(3).forward(Graph::new().zeros([4]));
+    }
+}

@@ -1,0 +1,139 @@
+//! Global pooling: the mean or the largest element of each channel, over the sequence or the plane; the axes disappear.
+//!
+//! PyTorch has it as adaptive pooling to one part, which keeps axes of size 1.
+
+use std::panic::Location;
+
+use gradus_graph::{Shape, Var};
+
+use crate::layer::{Layer, Mode, Steady};
+
+/// The mean of each channel of a sequence: `[…, C, L]` gives `[…, C]`.
+pub type GlobalAvgPool1d = GlobalAvgPool<1>;
+
+/// The mean of each channel of a plane: `[…, C, H, W]` gives `[…, C]`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::{GlobalAvgPool2d, GlobalMaxPool2d};
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::new([1, 2, 1, 2], vec![1.0, 3.0, 5.0, 6.0]));
+/// assert_eq!(graph.eval(GlobalAvgPool2d::new().forward(x))?.data(), [2.0, 5.5]);
+/// assert_eq!(graph.eval(GlobalMaxPool2d::new().forward(x))?.data(), [3.0, 6.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Lin, Chen and Yan, "Network in network" (2014).
+pub type GlobalAvgPool2d = GlobalAvgPool<2>;
+
+/// The largest element of each channel of a sequence: `[…, C, L]` gives `[…, C]`.
+pub type GlobalMaxPool1d = GlobalMaxPool<1>;
+
+/// The largest element of each channel of a plane: `[…, C, H, W]` gives `[…, C]`.
+pub type GlobalMaxPool2d = GlobalMaxPool<2>;
+
+/// The mean over the last axes: [`GlobalAvgPool1d`] or [`GlobalAvgPool2d`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GlobalAvgPool<const AXES: usize>;
+
+/// The largest element over the last axes: [`GlobalMaxPool1d`] or [`GlobalMaxPool2d`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GlobalMaxPool<const AXES: usize>;
+
+/// The last axes, which must have elements and stand behind one of channels.
+#[track_caller]
+fn pooled<const AXES: usize>(what: &str, shape: &Shape) -> [isize; AXES] {
+    let fits = shape.rank() > AXES && !shape[shape.rank() - AXES..].contains(&0);
+    assert!(
+        fits,
+        "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more (at {})",
+        Location::caller()
+    );
+    std::array::from_fn(|axis| axis as isize - AXES as isize)
+}
+
+impl<const AXES: usize> GlobalAvgPool<AXES> {
+    /// The layer; there is nothing to choose.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// The mean of each channel.
+    ///
+    /// # Panics
+    /// If there is no axis of channels, or a channel has no elements.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let what = if AXES == 1 { "GlobalAvgPool1d" } else { "GlobalAvgPool2d" };
+        x.mean_axes(pooled::<AXES>(what, &x.shape()))
+    }
+}
+
+impl<const AXES: usize> GlobalMaxPool<AXES> {
+    /// The layer; there is nothing to choose.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// The largest element of each channel; equal ones share the derivative equally.
+    ///
+    /// # Panics
+    /// If there is no axis of channels, or a channel has no elements.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let what = if AXES == 1 { "GlobalMaxPool1d" } else { "GlobalMaxPool2d" };
+        x.max_axes(pooled::<AXES>(what, &x.shape()))
+    }
+}
+
+impl<const AXES: usize> Layer for GlobalAvgPool<AXES> {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl<const AXES: usize> Layer for GlobalMaxPool<AXES> {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl<const AXES: usize> Steady for GlobalAvgPool<AXES> {}
+impl<const AXES: usize> Steady for GlobalMaxPool<AXES> {}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::assert_gradients;
+    use gradus_graph::{Graph, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn gradients() {
+        let x = [Tensor::from_fn([2, 3, 4], |k| ((k * 37 + 50) % 101) as f64 / 16.0 - 3.0)];
+        assert_gradients(&x, |x| GlobalAvgPool1d::new().forward(x[0]).square());
+        assert_gradients(&x, |x| GlobalAvgPool2d::new().forward(x[0]).square());
+        assert_gradients(&x, |x| GlobalMaxPool1d::new().forward(x[0]).square());
+        assert_gradients(&x, |x| GlobalMaxPool2d::new().forward(x[0]).square());
+    }
+
+    #[test]
+    fn no_images_go_through() {
+        let graph = Graph::new();
+        let x = graph.zeros([0, 2, 3, 1]);
+        for y in [GlobalAvgPool2d::new().forward(x), GlobalMaxPool2d::new().forward(x)] {
+            assert_eq!(graph.eval(y).unwrap().shape().sizes(), [0, 2]);
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`GlobalAvgPool2d` of [5, 3]: behind an axis of channels there must be 2 with an element or more \
+                               (at crates/nn/src/pool/"
+    )]
+    fn an_axis_of_channels_is_needed() {
+        GlobalAvgPool2d::new().forward(Graph::new().zeros([5, 3]));
+    }
+}

@@ -1,0 +1,265 @@
+//! What a recurrent cell is: one step in time, and the state that it carries.
+//!
+//! A cell is written as two functions. [`RecurrentCell::project`] is the part of a step that needs the input alone,
+//! `W_ih·x + b`: a sequence computes it for all its steps as one product. [`RecurrentCell::recurrence`] is the rest, a
+//! function from that part and a state to the next state. Layers, directions, lengths and dropout are not a cell's
+//! business: [`Recurrent`](super::Recurrent) has them for any cell, a user's own among them.
+
+use std::panic::Location;
+
+use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
+
+use crate::init::{Fans, Init};
+
+/// What a recurrent cell carries from step to step: its hidden state alone ([`Var`]), or more
+/// ([`LstmState`](super::LstmState)).
+pub trait State<'g>: Copy {
+    /// The variables that it consists of, the hidden state first.
+    fn parts(self) -> Vec<Var<'g>>;
+
+    /// The state that consists of these variables.
+    fn of(parts: &[Var<'g>]) -> Self;
+
+    /// The hidden state, which is also the output of a step.
+    fn hidden(self) -> Var<'g> {
+        self.parts()[0]
+    }
+
+    /// The same state, through which no derivative passes: what truncated backpropagation carries over.
+    #[must_use]
+    fn stop_gradient(self) -> Self {
+        let parts: Vec<Var<'g>> = self.parts().into_iter().map(Var::stop_gradient).collect();
+        Self::of(&parts)
+    }
+}
+
+impl<'g> State<'g> for Var<'g> {
+    fn parts(self) -> Vec<Var<'g>> {
+        vec![self]
+    }
+
+    fn of(parts: &[Var<'g>]) -> Self {
+        parts[0]
+    }
+}
+
+/// One step of a recurrent layer.
+///
+/// # Example
+/// A cell of one's own is a layer with directions and lengths by [`Recurrent`](super::Recurrent). This one keeps a
+/// share of its state, `h' = a·h + W·x`:
+/// ```
+/// use gradus_graph::{Graph, Param, Params, Real, Var};
+/// use gradus_nn::{Fans, Given, Init, Mode, Recurrent, RecurrentCell, RecurrentOptions};
+///
+/// struct Leaky {
+///     weight: Param,
+///     keep: Param,
+/// }
+///
+/// impl RecurrentCell for Leaky {
+///     type Options = ();
+///     type State<'g> = Var<'g>;
+///
+///     fn add(params: &mut Params<impl Real>, suffix: &str, inputs: usize, hidden: usize, _options: &()) -> Self {
+///         let weight = Init::default().param(params, &format!("weight{suffix}"), [hidden, inputs], Fans::of([hidden, inputs]));
+///         Self { weight, keep: Init::constant(0.9).param(params, &format!("keep{suffix}"), [hidden], Fans::of([hidden])) }
+///     }
+///
+///     fn inputs(&self) -> usize {
+///         self.weight.shape()[1]
+///     }
+///
+///     fn state_sizes(&self) -> Vec<usize> {
+///         vec![self.weight.shape()[0]]
+///     }
+///
+///     fn project<'g>(&self, x: Var<'g>) -> Var<'g> {
+///         x.matmul(x.graph().param(&self.weight).t())
+///     }
+///
+///     fn recurrence<'g>(&self, graph: &'g Graph) -> impl Fn(Var<'g>, Var<'g>, Var<'g>) -> Var<'g> {
+///         let keep = graph.param(&self.keep);
+///         move |projected, _state, hidden| projected + keep * hidden
+///     }
+/// }
+///
+/// let mut params: Params = Params::new(0);
+/// let options = RecurrentOptions { bidirectional: true, ..RecurrentOptions::default() };
+/// let layer = Recurrent::<Leaky>::with(&mut params, "leaky", 3, 4, options);
+/// let graph = Graph::new();
+/// let sequence = layer.sequence(graph.zeros([7, 2, 3]), Mode::Eval, Given::default());
+/// assert_eq!(sequence.outputs.shape().sizes(), [7, 2, 8]);
+/// ```
+pub trait RecurrentCell: Sized {
+    /// What the cell is made with beside its sizes.
+    type Options: Clone + Default;
+    /// What it carries.
+    type State<'g>: State<'g>;
+
+    /// Adds a cell to the store under the present scope; `suffix` ends the names of its parameters.
+    #[track_caller]
+    fn add(params: &mut Params<impl Real>, suffix: &str, inputs: usize, hidden: usize, options: &Self::Options)
+    -> Self;
+
+    /// The size of the last axis of what a step takes.
+    fn inputs(&self) -> usize;
+
+    /// The sizes of the last axes of the state's parts; the first is that of the outputs.
+    fn state_sizes(&self) -> Vec<usize>;
+
+    /// The part of a step that needs the input alone: `[…, inputs]` gives `[…, anything]`.
+    #[track_caller]
+    fn project<'g>(&self, x: Var<'g>) -> Var<'g>;
+
+    /// The rest of a step, from what [`project`](Self::project) gave for the input, the state, and the hidden state as
+    /// the recurrent weights see it (with dropout; without, it is the state's).
+    ///
+    /// It is made once for a sequence, so that what all steps share is one node.
+    #[track_caller]
+    fn recurrence<'g>(&self, graph: &'g Graph) -> impl Fn(Var<'g>, Self::State<'g>, Var<'g>) -> Self::State<'g>;
+}
+
+/// How many biases the gates of a cell have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Biases {
+    /// `bias_ih` and `bias_hh`, as PyTorch has them. Only their sum matters (but for the third gate of a GRU with the
+    /// reset gate after the product), so they learn it at twice the rate of one.
+    #[default]
+    Two,
+    /// `bias_ih` alone.
+    One,
+    /// None.
+    None,
+}
+
+/// What the weights of a recurrent cell start from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecurrentInit {
+    /// All parameters uniform on `±1/√hidden`, biases among them, as in PyTorch.
+    #[default]
+    Uniform,
+    /// Recurrent weights orthogonal, gate by gate; input weights by Xavier's uniform distribution with the fans of one
+    /// gate; biases and peepholes 0.
+    Orthogonal,
+}
+
+/// The weights and biases of `gates` gates, one after another along the first axis.
+#[derive(Clone, Debug)]
+pub(super) struct Gates {
+    pub(super) weight_ih: Param,
+    pub(super) weight_hh: Param,
+    pub(super) bias_ih: Option<Param>,
+    pub(super) bias_hh: Option<Param>,
+}
+
+/// What gates are made with.
+pub(super) struct GateSizes {
+    pub(super) gates: usize,
+    pub(super) inputs: usize,
+    pub(super) hidden: usize,
+    /// The size of the hidden state that the recurrent weights see.
+    pub(super) seen: usize,
+}
+
+impl RecurrentInit {
+    /// What a parameter that is no weight matrix starts from.
+    pub(super) fn other(self, hidden: usize) -> Init {
+        let bound = 1.0 / (hidden.max(1) as f64).sqrt();
+        match self {
+            Self::Uniform => Init::uniform(-bound, bound),
+            Self::Orthogonal => Init::zeros(),
+        }
+    }
+}
+
+impl Gates {
+    #[track_caller]
+    pub(super) fn add<T: Real>(
+        params: &mut Params<T>,
+        suffix: &str,
+        sizes: &GateSizes,
+        biases: Biases,
+        init: RecurrentInit,
+    ) -> Self {
+        let &GateSizes { gates, inputs, hidden, seen } = sizes;
+        let (rows, other) = (gates * hidden, init.other(hidden));
+        let fans = Fans { inputs, outputs: hidden };
+        let input = match init {
+            RecurrentInit::Uniform => other,
+            RecurrentInit::Orthogonal => Init::xavier_uniform(),
+        };
+        let weight_ih = input.param(params, &format!("weight_ih{suffix}"), [rows, inputs], fans);
+        let name = format!("weight_hh{suffix}");
+        let weight_hh = match init {
+            RecurrentInit::Uniform => other.param(params, &name, [rows, seen], fans),
+            RecurrentInit::Orthogonal => {
+                let gate = |gate: usize| -> Vec<T> {
+                    Init::orthogonal().tensor([hidden, seen], fans, params.seed(&format!("{name}.{gate}"))).into_vec()
+                };
+                let weight = Tensor::new([rows, seen], (0..gates).flat_map(gate).collect());
+                params.add(&name, weight)
+            }
+        };
+        let mut bias = |name: &str| other.param(params, &format!("{name}{suffix}"), [rows], fans);
+        let bias_ih = (biases != Biases::None).then(|| bias("bias_ih"));
+        let bias_hh = (biases == Biases::Two).then(|| bias("bias_hh"));
+        Self { weight_ih, weight_hh, bias_ih, bias_hh }
+    }
+
+    pub(super) fn inputs(&self) -> usize {
+        self.weight_ih.shape()[1]
+    }
+
+    /// `W_ih·x`, without a bias.
+    #[track_caller]
+    pub(super) fn of_input<'g>(&self, x: Var<'g>) -> Var<'g> {
+        x.matmul(x.graph().param(&self.weight_ih).t())
+    }
+
+    /// `W_ih·x` and all biases.
+    #[track_caller]
+    pub(super) fn project<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let (graph, y) = (x.graph(), self.of_input(x));
+        let bias = |bias: &Param| graph.param(bias);
+        match (&self.bias_ih, &self.bias_hh) {
+            (Some(ih), Some(hh)) => y + (bias(ih) + bias(hh)),
+            (Some(ih), None) => y + bias(ih),
+            _ => y,
+        }
+    }
+}
+
+/// One step of a cell by itself, with its shapes checked.
+#[track_caller]
+pub(super) fn step<'g, C: RecurrentCell>(
+    cell: &C,
+    [kind, scope]: [&str; 2],
+    weight_ih: &Param,
+    x: Var<'g>,
+    state: C::State<'g>,
+) -> C::State<'g> {
+    let (shape, caller) = (x.shape(), Location::caller());
+    assert!(
+        shape.last() == Some(&cell.inputs()),
+        "`{kind}` of {shape}: the last axis must have size {}, as `{}` is {} (at {caller})",
+        cell.inputs(),
+        weight_ih.name(),
+        weight_ih.shape()
+    );
+    for (part, size) in state.parts().into_iter().zip(cell.state_sizes()) {
+        let (mut wanted, found) = (shape.clone(), part.shape());
+        wanted[shape.rank() - 1] = size;
+        assert!(found == wanted, "`{kind}` of {shape}: the state must be {wanted}, not {found} (at {caller})");
+    }
+    let graph = x.graph();
+    let _scope = graph.scope(scope);
+    cell.recurrence(graph)(cell.project(x), state, state.hidden())
+}
+
+/// The state of zeros of a cell, each part `[…, size]` with the axes before it of the given shape.
+pub(super) fn zero_state<'g, C: RecurrentCell>(cell: &C, graph: &'g Graph, before: &[usize]) -> C::State<'g> {
+    let part = |size: usize| graph.zeros(before.iter().copied().chain([size]).collect::<Vec<_>>());
+    let parts: Vec<Var<'g>> = cell.state_sizes().into_iter().map(part).collect();
+    C::State::of(&parts)
+}

@@ -1,0 +1,133 @@
+//! The gated recurrent unit (Cho et al. 2014):
+//! `r = σ(W_ir·x + b_ir + W_hr·h + b_hr)`, `z = σ(W_iz·x + b_iz + W_hz·h + b_hz)`,
+//! `n = tanh(W_in·x + b_in + r⊙(W_hn·h + b_hn))`, `h' = (1 − z)⊙n + z⊙h`.
+//!
+//! That is PyTorch's form, with the reset gate after the recurrent product. The paper has it before:
+//! `n = tanh(W_in·x + b_in + W_hn·(r⊙h) + b_hn)`. Names, shapes and the gate order r, z, n along the first axis of the
+//! weights are PyTorch's. ONNX orders z, r, h, and so does Keras, whose `reset_after` is the form of PyTorch; Cho et
+//! al. exchange `z` and `1 − z`.
+
+use gradus_graph::{Graph, Param, Params, Real, Var};
+
+use super::cell::{self, Biases, GateSizes, Gates, RecurrentCell, RecurrentInit};
+use super::{Recurrent, RecurrentOptions};
+
+/// Where the reset gate of a GRU stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// It multiplies the recurrent product, as in PyTorch: one product a step.
+    #[default]
+    After,
+    /// It multiplies the hidden state before the product, as in the paper.
+    Before,
+}
+
+/// What a GRU cell is made with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GruCellOptions {
+    /// Where the reset gate stands.
+    pub reset: Reset,
+    /// The number of biases.
+    pub biases: Biases,
+    /// The initial values.
+    pub init: RecurrentInit,
+}
+
+/// The gated recurrent unit.
+///
+/// # Shapes
+/// An input `[…, inputs]` and a state `[…, hidden]` give a state `[…, hidden]`. The parameters are `weight_ih`
+/// `[3·hidden, inputs]`, `weight_hh` `[3·hidden, hidden]`, `bias_ih` and `bias_hh` `[3·hidden]`, in the order r, z, n.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{GruCell, GruCellOptions, Reset};
+/// let mut params: Params = Params::new(0);
+/// let options = GruCellOptions { reset: Reset::Before, ..GruCellOptions::default() };
+/// let cell = GruCell::with(&mut params, "cell", 3, 5, options);
+/// let graph = Graph::new();
+/// let state = cell.step(graph.ones([2, 3]), cell.zero_state(&graph, &[2]));
+/// assert_eq!(state.shape().sizes(), [2, 5]);
+/// ```
+///
+/// # Reference
+/// Cho et al., "Learning phrase representations using RNN encoder–decoder for statistical machine translation" (2014).
+#[derive(Clone, Debug)]
+pub struct GruCell {
+    name: String,
+    gates: Gates,
+    reset: Reset,
+}
+
+/// Layers of [`GruCell`]s, as PyTorch's `GRU`. See [`Recurrent`].
+pub type Gru = Recurrent<GruCell>;
+
+/// What a [`Gru`] is made with.
+pub type GruOptions = RecurrentOptions<GruCellOptions>;
+
+super::cell_methods!(GruCell, GruCellOptions);
+
+impl RecurrentCell for GruCell {
+    type Options = GruCellOptions;
+    type State<'g> = Var<'g>;
+
+    #[track_caller]
+    fn add(
+        params: &mut Params<impl Real>,
+        suffix: &str,
+        inputs: usize,
+        hidden: usize,
+        options: &GruCellOptions,
+    ) -> Self {
+        let sizes = GateSizes { gates: 3, inputs, hidden, seen: hidden };
+        let gates = Gates::add(params, suffix, &sizes, options.biases, options.init);
+        Self { name: suffix.trim_start_matches('_').to_owned(), gates, reset: options.reset }
+    }
+
+    fn inputs(&self) -> usize {
+        self.gates.inputs()
+    }
+
+    fn state_sizes(&self) -> Vec<usize> {
+        vec![self.gates.weight_hh.shape()[1]]
+    }
+
+    #[track_caller]
+    fn project<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let graph = x.graph();
+        match (&self.gates.bias_ih, &self.gates.bias_hh, self.reset) {
+            // The reset gate multiplies the last part of `bias_hh`; the others join the input's.
+            (Some(ih), Some(hh), Reset::After) => {
+                let hidden = hh.shape()[0] / 3;
+                let gates = graph.param(hh).slice(0, 0, 2 * hidden as isize).pad(0, 0, hidden);
+                self.gates.of_input(x) + (graph.param(ih) + gates)
+            }
+            _ => self.gates.project(x),
+        }
+    }
+
+    #[track_caller]
+    fn recurrence<'g>(&self, graph: &'g Graph) -> impl Fn(Var<'g>, Var<'g>, Var<'g>) -> Var<'g> {
+        let (weight, reset) = (graph.param(&self.gates.weight_hh), self.reset);
+        let hidden = weight.shape()[1];
+        let after = reset == Reset::After;
+        let parts = if after { vec![weight] } else { weight.split(&[2 * hidden, hidden], 0) };
+        let weights: Vec<Var<'g>> = parts.into_iter().map(Var::t).collect();
+        let bias = self.gates.bias_hh.as_ref().filter(|_| after);
+        let bias = bias.map(|bias| graph.param(bias).slice(0, 2 * hidden as isize, None));
+        move |projected, state, seen| {
+            let [from_r, from_z, from_n] = projected.chunks(3, -1)[..] else { unreachable!("three gates") };
+            let recurrent = seen.matmul(weights[0]).chunks(if after { 3 } else { 2 }, -1);
+            let r = (from_r + recurrent[0]).sigmoid();
+            let z = (from_z + recurrent[1]).sigmoid();
+            let rest = match (reset, bias) {
+                (Reset::Before, _) => (r * seen).matmul(weights[1]),
+                (Reset::After, Some(bias)) => r * (recurrent[2] + bias),
+                (Reset::After, None) => r * recurrent[2],
+            };
+            let n = (from_n + rest).tanh();
+            n + z * (state - n)
+        }
+    }
+}

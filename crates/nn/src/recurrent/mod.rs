@@ -1,0 +1,443 @@
+//! Recurrent layers: cells unrolled over the steps of a sequence, in several layers and one or both directions.
+//!
+//! Written once for all cells. A layer computes the inputs' part of all steps as one product, cuts it into steps, and
+//! takes them one after another. With lengths, the state of a sequence that has ended is chosen and not computed:
+//! `h = where(t < length, h', h)`; so it stays what it was, and the reverse direction, which begins beyond the end,
+//! keeps its initial state until the end is reached. What lies beyond the end is replaced by zeros before it is read.
+//! Nothing is multiplied by a mask, so a NaN in the padding reaches neither values nor gradients.
+//!
+//! Each step is a few nodes of the graph, so a sequence of 10,000 steps is built, differentiated and compiled in time
+//! that grows with its length. For long sequences with little memory, wrap the step in `graph.checkpoint`.
+
+mod cell;
+mod gru;
+mod lstm;
+mod rnn;
+
+use std::panic::Location;
+
+use gradus_graph::{Graph, Kind, Params, Real, Var};
+
+use crate::dropout::Dropout;
+use crate::layer::{Layer, Mode};
+use cell::zero_state;
+pub use cell::{Biases, RecurrentCell, RecurrentInit, State};
+pub use gru::{Gru, GruCell, GruCellOptions, GruOptions, Reset};
+pub use lstm::{Lstm, LstmCell, LstmCellOptions, LstmOptions, LstmState};
+pub use rnn::{Rnn, RnnActivation, RnnCell, RnnCellOptions, RnnOptions};
+
+/// What a recurrent layer is made with: the options of its cells, and how they are put together.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_nn::{Lstm, LstmCellOptions, LstmOptions, RecurrentInit};
+/// let mut params: Params = Params::new(0);
+/// let cell = LstmCellOptions { init: RecurrentInit::Orthogonal, forget_bias: Some(1.0), ..Default::default() };
+/// let options = LstmOptions { cell, layers: 2, dropout: 0.2, ..LstmOptions::default() };
+/// let lstm = Lstm::with(&mut params, "encoder", 16, 32, options);
+/// assert!(params.find("encoder.weight_hh_l1").is_some());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecurrentOptions<O> {
+    /// The options of each cell.
+    pub cell: O,
+    /// The number of layers; each takes what the one before it gives.
+    pub layers: usize,
+    /// Whether each layer also has cells that read from the end; what both give is joined.
+    pub bidirectional: bool,
+    /// Whether inputs and outputs are `[batch, time, size]` and not `[time, batch, size]`. States are not affected.
+    pub batch_first: bool,
+    /// The probability with which a number of what a layer gives is dropped on its way to the next; each step draws
+    /// anew.
+    pub dropout: f64,
+    /// The probability with which a place of a layer's input is dropped for a whole sequence.
+    pub input_dropout: f64,
+    /// The probability with which a place of the hidden state is dropped for a whole sequence, as the recurrent weights
+    /// see it. With `input_dropout` this is the variational dropout of Gal and Ghahramani (2016).
+    pub hidden_dropout: f64,
+}
+
+impl<O: Default> Default for RecurrentOptions<O> {
+    fn default() -> Self {
+        Self {
+            cell: O::default(),
+            layers: 1,
+            bidirectional: false,
+            batch_first: false,
+            dropout: 0.0,
+            input_dropout: 0.0,
+            hidden_dropout: 0.0,
+        }
+    }
+}
+
+/// What a sequence is run with beside its input; by default a state of zeros, and all of one length.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'g, S> {
+    /// The initial state, each part `[layers·directions, batch, size]` in the order of PyTorch: both directions of the
+    /// first layer, then of the next.
+    pub state: Option<S>,
+    /// The length of each sequence, indices `[batch]` from 0 to the size of the time axis.
+    pub lengths: Option<Var<'g>>,
+}
+
+impl<S> Default for Given<'_, S> {
+    fn default() -> Self {
+        Self { state: None, lengths: None }
+    }
+}
+
+/// What a sequence gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequence<'g, S> {
+    /// The hidden states of the last layer at all steps; of a bidirectional layer those of both directions, joined.
+    /// Beyond the end of a sequence they are zeros.
+    pub outputs: Var<'g>,
+    /// The state of each cell after its last step, in the shape of an initial state: the next part of the sequence can
+    /// begin with it.
+    pub state: S,
+}
+
+/// Layers of recurrent cells over sequences: [`Rnn`], [`Gru`], [`Lstm`], or of a cell of one's own.
+///
+/// As a [`Layer`] it gives the outputs of a sequence that begins with a state of zeros; [`Recurrent::sequence`] takes
+/// an initial state and lengths, and gives the final state.
+///
+/// # Shapes
+/// `[time, batch, inputs]` gives outputs of `[time, batch, directions·size]`, where `size` is `hidden`, or that of an
+/// LSTM's projection. The parameters are those of the cells under the layer's name, with `_l0`, `_l0_reverse`, `_l1`
+/// and so on at their end: the state dict of PyTorch's module.
+///
+/// # Example
+/// Two sequences, of three steps and of one. The second has its last state after its own end.
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Tensor};
+/// use gradus_nn::{Given, Gru, Mode, Sequence};
+/// let mut params: Params<f64> = Params::new(0);
+/// let gru = Gru::new(&mut params, "gru", 4, 6);
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from_fn([3, 2, 4], |k| (k as f64).sin()));
+/// let lengths = graph.index_constant(&Tensor::from([3, 1]));
+/// let given = Given { lengths: Some(lengths), ..Given::default() };
+/// let Sequence { outputs, state } = gru.sequence(x, Mode::Eval, given);
+/// let values = graph.eval_with(&[outputs, state], &params, &Feed::new())?;
+/// let [outputs, state] = [values[0].real(), values[1].real()];
+/// assert_eq!(state.at(&[0, 1, 5]), outputs.at(&[0, 1, 5]));
+/// assert_eq!(outputs.at(&[1, 1, 5]), 0.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// In use, step by step: the state is an input and an output of the compiled step, and the program carries it.
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
+/// use gradus_nn::{Given, Lstm, LstmState, Mode, Sequence};
+/// let mut params: Params = Params::new(0);
+/// let lstm = Lstm::new(&mut params, "lstm", 4, 6);
+/// let graph = Graph::new();
+/// let initial = LstmState { hidden: graph.input("hidden", [1, 1, 6]), cell: graph.input("cell", [1, 1, 6]) };
+/// let given = Given { state: Some(initial), ..Given::default() };
+/// let Sequence { outputs, state } = lstm.sequence(graph.input("x", [1, 1, 4]), Mode::Eval, given);
+/// let mut session = Plan::new(&graph, &[outputs, state.hidden, state.cell])?.session();
+///
+/// let (mut hidden, mut cell) = (Tensor::zeros([1, 1, 6]), Tensor::zeros([1, 1, 6]));
+/// for _ in 0..3 {
+///     let x = Tensor::ones([1, 1, 4]);
+///     let step = session.run(&params, &Feed::new().with("x", &x).with("hidden", &hidden).with("cell", &cell))?;
+///     (hidden, cell) = (step.real(1).clone(), step.real(2).clone());
+/// }
+/// assert!(hidden.data().iter().all(|h| h.abs() < 1.0));
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+/// In training, a long text is cut into parts in the same way, and the state that goes from one to the next is an
+/// input, so that no derivative passes: truncated backpropagation through time. Within one graph,
+/// [`State::stop_gradient`] cuts.
+#[derive(Clone, Debug)]
+pub struct Recurrent<C> {
+    name: String,
+    /// By layer and direction.
+    cells: Vec<C>,
+    directions: usize,
+    batch_first: bool,
+    dropout: Dropout,
+    input_dropout: Dropout,
+    hidden_dropout: Dropout,
+}
+
+impl<C: RecurrentCell> Recurrent<C> {
+    /// Adds one layer in one direction to the store, with PyTorch's initial values.
+    ///
+    /// # Panics
+    /// If the scope `name` has such parameters already.
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, hidden: usize) -> Self
+    where
+        C::Options: Default,
+    {
+        Self::with(params, name, inputs, hidden, RecurrentOptions::default())
+    }
+
+    /// Adds layers to the store.
+    ///
+    /// # Panics
+    /// If the scope `name` has such parameters already, there is no layer, a probability is not in `0..1`, or the
+    /// cell's options contradict each other.
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        inputs: usize,
+        hidden: usize,
+        options: RecurrentOptions<C::Options>,
+    ) -> Self {
+        assert!(options.layers > 0, "a recurrent layer `{name}` of no layers: there must be one or more");
+        let directions = if options.bidirectional { 2 } else { 1 };
+        let mut cells: Vec<C> = Vec::new();
+        params.scope(name, |params| {
+            for layer in 0..options.layers {
+                let inputs = cells.last().map_or(inputs, |cell| directions * cell.state_sizes()[0]);
+                for direction in ["", "_reverse"].into_iter().take(directions) {
+                    let suffix = format!("_l{layer}{direction}");
+                    cells.push(C::add(params, &suffix, inputs, hidden, &options.cell));
+                }
+            }
+        });
+        Self {
+            name: name.to_owned(),
+            cells,
+            directions,
+            batch_first: options.batch_first,
+            dropout: Dropout::new(options.dropout),
+            input_dropout: Dropout::new(options.input_dropout),
+            hidden_dropout: Dropout::new(options.hidden_dropout),
+        }
+    }
+
+    /// The cells, by layer and direction: of a bidirectional layer the second reads from the end.
+    pub fn cells(&self) -> &[C] {
+        &self.cells
+    }
+
+    /// The state of zeros for as many sequences, each part `[layers·directions, batch, size]`.
+    pub fn zero_state<'g>(&self, graph: &'g Graph, batch: usize) -> C::State<'g> {
+        zero_state(&self.cells[0], graph, &[self.cells.len(), batch])
+    }
+
+    /// Outputs and final state of sequences.
+    ///
+    /// A length that is negative or above the size of the time axis is an error of the run.
+    ///
+    /// # Panics
+    /// If the input has not three axes, the last of size `inputs`, or state or lengths do not fit it.
+    #[track_caller]
+    pub fn sequence<'g>(&self, x: Var<'g>, mode: Mode, given: Given<'g, C::State<'g>>) -> Sequence<'g, C::State<'g>> {
+        self.check(x, &given, Location::caller());
+        let graph = x.graph();
+        let _scope = graph.scope(&self.name);
+        let mut x = if self.batch_first { x.transpose(0, 1) } else { x };
+        let (time, batch) = (x.shape()[0], x.shape()[1]);
+        let running = given.lengths.map(|lengths| Running::new(lengths, time));
+        if let Some(running) = &running {
+            x = running.or_zero(x);
+        }
+        let state = given.state.unwrap_or_else(|| self.zero_state(graph, batch));
+        let parts: Vec<Vec<Var<'g>>> = state.parts().into_iter().map(|part| part.unstack(0)).collect();
+        let starts = (0..self.cells.len()).map(|cell| parts.iter().map(|part| part[cell]).collect::<Vec<_>>());
+
+        let mut ends: Vec<Vec<Var<'g>>> = Vec::new();
+        let mut starts = starts.map(|parts| C::State::of(&parts));
+        for (layer, cells) in self.cells.chunks(self.directions).enumerate() {
+            if layer > 0 {
+                x = self.dropout.forward_in(x, mode);
+            }
+            let mut outputs = Vec::new();
+            for (reverse, cell) in [false, true].into_iter().zip(cells) {
+                let _scope = graph.scope(&format!("l{layer}{}", if reverse { "_reverse" } else { "" }));
+                let start = starts.next().expect("there is one state a cell");
+                let (output, end) = self.run(cell, x, start, reverse, running.as_ref(), mode);
+                outputs.push(output);
+                ends.push(end.parts());
+            }
+            x = graph.concat(&outputs, -1);
+        }
+        let part = |part: usize| graph.stack(&ends.iter().map(|end| end[part]).collect::<Vec<_>>(), 0);
+        let state: Vec<Var<'g>> = (0..parts.len()).map(part).collect();
+        let outputs = if self.batch_first { x.transpose(0, 1) } else { x };
+        Sequence { outputs, state: C::State::of(&state) }
+    }
+
+    /// One cell over all steps: its outputs `[time, batch, size]` and its last state.
+    #[track_caller]
+    fn run<'g>(
+        &self,
+        cell: &C,
+        x: Var<'g>,
+        start: C::State<'g>,
+        reverse: bool,
+        running: Option<&Running<'g>>,
+        mode: Mode,
+    ) -> (Var<'g>, C::State<'g>) {
+        let graph = x.graph();
+        let (time, batch) = (x.shape()[0], x.shape()[1]);
+        // One mask for all steps: a factor without the axis of time.
+        let mask = |dropout: Dropout, size: usize| {
+            let ones = graph.ones([batch, size]);
+            Some(dropout.forward_in(ones, mode)).filter(|mask| *mask != ones)
+        };
+        let x = mask(self.input_dropout, cell.inputs()).map_or(x, |mask| x * mask);
+        let mask = mask(self.hidden_dropout, cell.state_sizes()[0]);
+
+        let projected = cell.project(x).unstack(0);
+        let advance = cell.recurrence(graph);
+        let mut state = start;
+        let mut outputs = Vec::with_capacity(time);
+        for step in 0..time {
+            let step = if reverse { time - 1 - step } else { step };
+            let hidden = state.hidden();
+            let next = advance(projected[step], state, mask.map_or(hidden, |mask| hidden * mask));
+            state = running.map_or(next, |running| running.choose(step, next, state));
+            outputs.push(state.hidden());
+        }
+        if reverse {
+            outputs.reverse();
+        }
+        let outputs = match time {
+            0 => graph.zeros([0, batch, cell.state_sizes()[0]]),
+            _ => graph.stack(&outputs, 0),
+        };
+        (running.map_or(outputs, |running| running.or_zero(outputs)), state)
+    }
+
+    /// Says what does not fit.
+    fn check<'g>(&self, x: Var<'g>, given: &Given<'g, C::State<'g>>, caller: &Location<'_>) {
+        let (shape, name, inputs) = (x.shape(), &self.name, self.cells[0].inputs());
+        let axes = if self.batch_first { "[batch, time, inputs]" } else { "[time, batch, inputs]" };
+        assert!(
+            shape.rank() == 3 && shape[2] == inputs,
+            "recurrent layer `{name}` of {shape}: the input must be {axes} with inputs = {inputs} (at {caller})"
+        );
+        let batch = shape[if self.batch_first { 0 } else { 1 }];
+        if let Some(lengths) = given.lengths {
+            assert!(
+                lengths.kind() == Kind::Index && lengths.shape().sizes() == [batch],
+                "recurrent layer `{name}` of {shape}: the lengths must be indices of shape [{batch}], not {:?} of {} \
+                 (at {caller})",
+                lengths.kind(),
+                lengths.shape()
+            );
+        }
+        for (part, size) in given.state.map_or(Vec::new(), State::parts).iter().zip(self.cells[0].state_sizes()) {
+            let (cells, found) = (self.cells.len(), part.shape());
+            assert!(
+                found.sizes() == [cells, batch, size],
+                "recurrent layer `{name}` of {shape}: the state must be [{cells}, {batch}, {size}], not {found} (at \
+                 {caller})"
+            );
+        }
+    }
+}
+
+impl<C: RecurrentCell> Layer for Recurrent<C> {
+    #[track_caller]
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        self.sequence(x, mode, Given::default()).outputs
+    }
+}
+
+/// Which sequences are still running at which step.
+struct Running<'g> {
+    /// `[time, batch, 1]`
+    all: Var<'g>,
+    /// `[batch, 1]` for each step.
+    steps: Vec<Var<'g>>,
+}
+
+impl<'g> Running<'g> {
+    #[track_caller]
+    fn new(lengths: Var<'g>, time: usize) -> Self {
+        // A row is 1 from its length on: the one place that `one_hot` marks, which also refuses a wrong length.
+        let ended = lengths.one_hot(time + 1).cumsum(1).slice(1, 0, time as isize);
+        let all = ended.logical_not().t().unsqueeze(2);
+        Self { steps: all.unstack(0), all }
+    }
+
+    /// The state after a step: the next for sequences that run, the same for those that have ended.
+    #[track_caller]
+    fn choose<S: State<'g>>(&self, step: usize, next: S, state: S) -> S {
+        let mask = self.steps[step];
+        let parts: Vec<Var<'g>> =
+            next.parts().into_iter().zip(state.parts()).map(|(next, old)| mask.where_(next, old)).collect();
+        S::of(&parts)
+    }
+
+    /// `[time, batch, size]` with zeros beyond the ends.
+    #[track_caller]
+    fn or_zero(&self, x: Var<'g>) -> Var<'g> {
+        self.all.where_(x, 0.0)
+    }
+}
+
+/// The methods that all cells have.
+macro_rules! cell_methods {
+    ($cell:ident, $options:ident) => {
+        impl $cell {
+            /// Adds a cell to the store, with PyTorch's options and initial values.
+            ///
+            /// # Panics
+            /// If the scope `name` has such parameters already.
+            #[track_caller]
+            pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, hidden: usize) -> Self {
+                Self::with(params, name, inputs, hidden, $options::default())
+            }
+
+            /// Adds a cell to the store.
+            ///
+            /// # Panics
+            /// If the scope `name` has such parameters already, or the options contradict each other.
+            #[track_caller]
+            pub fn with(
+                params: &mut Params<impl Real>,
+                name: &str,
+                inputs: usize,
+                hidden: usize,
+                options: $options,
+            ) -> Self {
+                let cell = params.scope(name, |params| Self::add(params, "", inputs, hidden, &options));
+                Self { name: name.to_owned(), ..cell }
+            }
+
+            /// The recurrent weights, those of the gates one below another.
+            pub fn weight_hh(&self) -> &Param {
+                &self.gates.weight_hh
+            }
+
+            /// The weights of the input, those of the gates one below another.
+            pub fn weight_ih(&self) -> &Param {
+                &self.gates.weight_ih
+            }
+
+            /// The state of zeros; `batch` are the axes before the last of each part.
+            pub fn zero_state<'g>(&self, graph: &'g Graph, batch: &[usize]) -> <Self as RecurrentCell>::State<'g> {
+                cell::zero_state(self, graph, batch)
+            }
+
+            /// The state after one step.
+            ///
+            /// # Panics
+            /// If input or state do not fit the cell.
+            #[track_caller]
+            pub fn step<'g>(
+                &self,
+                x: Var<'g>,
+                state: <Self as RecurrentCell>::State<'g>,
+            ) -> <Self as RecurrentCell>::State<'g> {
+                cell::step(self, [stringify!($cell), &self.name], &self.gates.weight_ih, x, state)
+            }
+        }
+    };
+}
+
+use cell_methods;
+
+#[cfg(test)]
+mod tests;

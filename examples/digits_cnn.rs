@@ -1,0 +1,117 @@
+//! Trains a convolutional network on the handwritten digits: `cargo run --release --example digits_cnn -- [SEED]`.
+//!
+//! Two convolutions of 3×3 see strokes where `digits` sees 64 numbers. Each image is moved by up to a pixel to any side
+//! before each step, as the same digit; dropout and weight decay do the rest, and the learning rate falls along a cosine.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use gradus::data::{Split, digits};
+use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2d, Mode, Padding, Relu, loss};
+use gradus::optim::{AdamW, Optimizer};
+use gradus::train::{Confusion, Function, Step, plot, progress};
+use gradus::{Params, Tensor, Var};
+
+const EPOCHS: usize = 40;
+const BATCH: usize = 32;
+
+struct Classifier {
+    features: (Conv2d, Relu, Conv2d, Relu, MaxPool2d, Dropout, Flatten),
+    head: (Dense, Relu, Dropout, Dense),
+}
+
+impl Classifier {
+    fn new(params: &mut Params) -> Self {
+        let same = Conv2dOptions { padding: Padding::Same, ..Conv2dOptions::default() };
+        let strokes = Conv2d::with(params, "strokes", 1, 32, 3, same);
+        let parts = Conv2d::with(params, "parts", 32, 64, 3, same);
+        let hidden = Dense::new(params, "hidden", 64 * 4 * 4, 128);
+        let output = Dense::new(params, "output", 128, 10);
+        Self {
+            features: (strokes, Relu, parts, Relu, MaxPool2d::new(2), Dropout::new(0.25), Flatten::new()),
+            head: (hidden, Relu, Dropout::new(0.5), output),
+        }
+    }
+
+    /// Logits `[n, 10]` of images `[n, 1, 8, 8]`.
+    fn forward<'g>(&self, images: Var<'g>, mode: Mode) -> Var<'g> {
+        self.head.forward_in(self.features.forward_in(images, mode), mode)
+    }
+}
+
+/// The images, each moved by −1, 0 or 1 pixels along both axes; what comes in is empty.
+fn moved(images: &Tensor<f32>, draw: &mut u64) -> Tensor<f32> {
+    let mut moves = Vec::new();
+    for _ in 0..images.shape()[0] {
+        *draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        moves.push(((*draw >> 33) % 3, (*draw >> 48) % 3));
+    }
+    Tensor::from_fn(images.shape().clone(), |k| {
+        let (down, along) = moves[k / 64];
+        let (row, column) = (k / 8 % 8 + down as usize, k % 8 + along as usize);
+        let inside = (1..=8).contains(&row) && (1..=8).contains(&column);
+        if inside { images.data()[k / 64 * 64 + (row - 1) * 8 + column - 1] } else { 0.0 }
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let seed = match &arguments[..] {
+        [] => Some(7),
+        [seed] => seed.parse().ok(),
+        _ => None,
+    };
+    let Some(seed) = seed else {
+        eprintln!("digits_cnn takes a seed, a whole number, or nothing; not {arguments:?}");
+        return ExitCode::from(2);
+    };
+    match train(seed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn train(seed: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let Split { train, test } = digits::load().reshaped([1, 8, 8]);
+    let mut params = Params::new(seed);
+    let model = Classifier::new(&mut params);
+    println!("{params:?}\n\n{} images to train on, {} held out\n", train.len(), test.len());
+
+    let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward(batch[0], Mode::Train), batch[1])).seed(seed);
+    let mut classify = Function::new(|_, batch| vec![model.forward(batch[0], Mode::Eval)]);
+    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
+    let cosine = move |step: u64| 1e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
+
+    let (mut losses, mut draw) = (Vec::new(), seed);
+    let bar = progress(EPOCHS);
+    let start = Instant::now();
+    for epoch in 0..EPOCHS {
+        let mut total = 0.0;
+        for batch in train.batches(BATCH).shuffled(seed, epoch as u64) {
+            let images = moved(&batch.inputs, &mut draw);
+            let gradients = step.run(&mut params, &[(&images).into(), (&batch.targets).into()])?;
+            total += f64::from(gradients.loss()) * batch.len() as f64;
+            optimizer.step(&mut params, gradients.iter())?;
+        }
+        losses.push((epoch as f64 + 1.0, total / train.len() as f64));
+        bar.set_message(format!("loss {:.4}", total / train.len() as f64));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), losses[losses.len() - 1].1);
+
+    let held_out = test.full_batch();
+    let logits = classify.run(&params, &[(&held_out.inputs).into()])?;
+    let confusion = Confusion::new(logits.real(0), &held_out.targets);
+    println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
+
+    let picture = Path::new("target/digits-cnn-loss.svg");
+    plot::curves(picture, "Handwritten digits", "epoch", "cross-entropy, nats", &[("training loss", &losses)])?;
+    println!("the loss curve is in {}", picture.display());
+    Ok(())
+}
