@@ -90,7 +90,7 @@ impl Op for Normalize {
         let (y, mean, variance) = (y.real(), mean.real(), variance.real());
         let (count, eps) = (T::of(self.count(shape)), self.eps.real());
         reduce::<T, Add>(x, shape, &self.axes, mean);
-        mean.iter_mut().for_each(|mean| *mean = *mean / count);
+        mean.iter_mut().for_each(|mean| *mean /= count);
         variance.fill(T::zero());
         if !x.is_empty() {
             vectorized(Forward { x, weight, bias, y, mean, variance, rows: &Rows::of(shape, &self.axes), count, eps });
@@ -148,7 +148,7 @@ impl<T: Real> Loop for Forward<'_, T> {
             }
         }
         for variance in variance.iter_mut() {
-            *variance = *variance / count;
+            *variance /= count;
         }
         for ((x, y), at) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)).zip(rows.target.positions()) {
             if rows.folded {
@@ -258,7 +258,7 @@ impl<T: Real> Loop for Backward<'_, T> {
             }
         }
         for (of_weight, &variance) in of_weight.iter_mut().zip(variance) {
-            *of_weight = *of_weight / (variance + eps).sqrt();
+            *of_weight /= (variance + eps).sqrt();
         }
         let rows_of_all = x.chunks_exact(size).zip(g.chunks_exact(size)).zip(of_x.chunks_exact_mut(size));
         for (((x, g), of_x), at) in rows_of_all.zip(rows.target.positions()) {

@@ -166,7 +166,7 @@ impl<L> SpectralNorm<L> {
     /// What `trace` makes of the wrapped layer while its weight is `w/σ(w)`; for layers that take more than one
     /// variable. A layer of one is called with [`Layer::forward_in`].
     #[track_caller]
-    pub fn trace<'g, R>(&self, graph: &'g Graph, mode: Mode, trace: impl FnOnce(&L) -> R) -> R {
+    pub fn trace<R>(&self, graph: &Graph, mode: Mode, trace: impl FnOnce(&L) -> R) -> R {
         let _weight = graph.substitute(&self.weight, self.weight(graph, mode));
         trace(&self.layer)
     }

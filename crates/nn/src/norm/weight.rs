@@ -107,7 +107,7 @@ impl<L> WeightNorm<L> {
     /// assert_eq!(logits.shape().sizes(), [2, 10]);
     /// ```
     #[track_caller]
-    pub fn trace<'g, R>(&self, graph: &'g Graph, trace: impl FnOnce(&L) -> R) -> R {
+    pub fn trace<R>(&self, graph: &Graph, trace: impl FnOnce(&L) -> R) -> R {
         let _weight = graph.substitute(&self.weight, self.weight(graph));
         trace(&self.layer)
     }
