@@ -123,6 +123,12 @@ impl Dense {
     /// If the last axis of `x` has not the size `inputs`.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        self.forward_by(x, |weight| weight)
+    }
+
+    /// [`Dense::forward`] with something else in place of the weight, made of it.
+    #[track_caller]
+    pub(crate) fn forward_by<'g>(&self, x: Var<'g>, change: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
         let (shape, caller) = (x.shape(), Location::caller());
         assert!(
             shape.last() == Some(&self.inputs()),
@@ -133,7 +139,7 @@ impl Dense {
         );
         let graph = x.graph();
         let _scope = graph.scope(&self.name);
-        let y = x.matmul(graph.param(&self.weight).t());
+        let y = x.matmul(change(graph.param(&self.weight)).t());
         match &self.bias {
             Some(bias) => y + graph.param(bias),
             None => y,

@@ -3,9 +3,11 @@
 //!
 //! The division keeps the mean of `y` that of `x`, so that evaluation has nothing to scale ("inverted" dropout). The
 //! mask is a random leaf of the graph: drawn anew at each step of a run, the same for the same seed and step, and the
-//! same in the derivative.
+//! same in the derivative. It has one number for each element, for each channel, or for each feature at all times.
 
-use gradus_graph::Var;
+use std::panic::Location;
+
+use gradus_graph::{Shape, Var};
 
 use crate::layer::{Layer, Mode};
 
@@ -45,21 +47,14 @@ impl Dropout {
     /// If the probability is not in `0..1`; 1 is excluded, since it leaves nothing.
     #[track_caller]
     pub fn new(probability: f64) -> Self {
-        assert!(
-            (0.0..1.0).contains(&probability),
-            "`Dropout` needs a probability from 0 to below 1, not {probability}"
-        );
+        expect_probability("Dropout", probability);
         Self { probability }
     }
 
     /// `x·m/(1 − p)` in training, `x` in evaluation.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        if mode == Mode::Eval || self.probability == 0.0 {
-            return x;
-        }
-        let kept = 1.0 - self.probability;
-        x * (x.graph().bernoulli(kept, x.shape()) * (1.0 / kept))
+        if mode == Mode::Eval { x } else { drop(x, self.probability, x.shape()) }
     }
 }
 
@@ -67,6 +62,142 @@ impl Layer for Dropout {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         Self::forward_in(self, x, mode)
     }
+}
+
+/// Sets whole channels to 0 at random while a model is trained: PyTorch's `Dropout1d`, `Dropout2d` and `Dropout3d`.
+///
+/// Neighbouring places of a picture say nearly the same, so that a single one is hardly missed.
+///
+/// # Shapes
+/// `[n, channels, …]`; kept. The batch axis is never left out, as PyTorch allows.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Graph;
+/// use gradus_nn::{ChannelDropout, Mode};
+/// let graph = Graph::new();
+/// let y = graph.eval(ChannelDropout::new(0.5).forward_in(graph.ones([2, 8, 3, 3]), Mode::Train))?;
+/// assert!(y.data().chunks(9).all(|channel| channel == [0.0; 9] || channel == [2.0; 9]));
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Tompson et al., "Efficient object localization using convolutional networks" (2015).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChannelDropout {
+    probability: f64,
+}
+
+impl ChannelDropout {
+    /// Drops each channel with the given probability.
+    ///
+    /// # Panics
+    /// If the probability is not in `0..1`.
+    #[track_caller]
+    pub fn new(probability: f64) -> Self {
+        expect_probability("ChannelDropout", probability);
+        Self { probability }
+    }
+
+    /// `x·m/(1 − p)` with one `m` a channel in training, `x` in evaluation.
+    ///
+    /// # Panics
+    /// If there is no axis of channels.
+    #[track_caller]
+    pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        let (shape, caller) = (x.shape(), Location::caller());
+        assert!(shape.rank() >= 2, "`ChannelDropout` of {shape}: it takes channels, [n, channels, …] (at {caller})");
+        if mode == Mode::Eval {
+            return x;
+        }
+        drop(
+            x,
+            self.probability,
+            shape.iter().enumerate().map(|(axis, &size)| if axis < 2 { size } else { 1 }).collect(),
+        )
+    }
+}
+
+impl Layer for ChannelDropout {
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        Self::forward_in(self, x, mode)
+    }
+}
+
+/// Sets features of sequences to 0 at random while a model is trained, the same ones at all times: in front of a
+/// recurrent layer, a sequence is then not blurred by noise that changes from step to step.
+///
+/// # Shapes
+/// Any that has the axis of time; kept.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Graph;
+/// use gradus_nn::{Mode, VariationalDropout};
+/// let graph = Graph::new();
+/// // Five times, two sequences, four features.
+/// let y = graph.eval(VariationalDropout::new(0.5, 0).forward_in(graph.ones([5, 2, 4]), Mode::Train))?;
+/// assert!(y.data().chunks(8).all(|time| time == &y.data()[..8]));
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks" (2016).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VariationalDropout {
+    probability: f64,
+    axis: isize,
+}
+
+impl VariationalDropout {
+    /// Drops each feature of each sequence with the given probability; `axis` is that of time.
+    ///
+    /// # Panics
+    /// If the probability is not in `0..1`.
+    #[track_caller]
+    pub fn new(probability: f64, axis: isize) -> Self {
+        expect_probability("VariationalDropout", probability);
+        Self { probability, axis }
+    }
+
+    /// `x·m/(1 − p)` with one `m` for all times in training, `x` in evaluation.
+    ///
+    /// # Panics
+    /// If there is no axis of time.
+    #[track_caller]
+    pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        let (mut shape, axis, caller) = (x.shape(), self.axis, Location::caller());
+        let time = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
+        let Some(time) = time.filter(|&time| time < shape.rank()) else {
+            panic!("`VariationalDropout` of {shape}: there is no axis {axis} of time (at {caller})");
+        };
+        if mode == Mode::Eval {
+            return x;
+        }
+        shape[time] = 1;
+        drop(x, self.probability, shape)
+    }
+}
+
+impl Layer for VariationalDropout {
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        Self::forward_in(self, x, mode)
+    }
+}
+
+/// `x·m/(1 − p)` with a mask of the given shape, which broadcasts.
+#[track_caller]
+pub(crate) fn drop(x: Var<'_>, probability: f64, mask: Shape) -> Var<'_> {
+    if probability == 0.0 {
+        return x;
+    }
+    let kept = 1.0 - probability;
+    x * (x.graph().bernoulli(kept, mask) * (1.0 / kept))
+}
+
+#[track_caller]
+pub(crate) fn expect_probability(layer: &str, probability: f64) {
+    assert!((0.0..1.0).contains(&probability), "`{layer}` needs a probability from 0 to below 1, not {probability}");
 }
 
 #[cfg(test)]
@@ -107,5 +238,43 @@ mod tests {
     #[should_panic(expected = "`Dropout` needs a probability from 0 to below 1, not 1")]
     fn everything_cannot_be_dropped() {
         Dropout::new(1.0);
+    }
+
+    #[test]
+    fn channels_and_features_go_as_a_whole_and_the_mean_stays() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_fn([100, 50, 2, 3], |_| 3.0));
+        let layers: [&dyn Layer; 2] = [&ChannelDropout::new(0.25), &VariationalDropout::new(0.25, -1)];
+        for layer in layers {
+            assert_eq!(layer.forward_in(x, Mode::Eval), x);
+            let y = graph.eval(layer.forward_in(x, Mode::Train)).unwrap();
+            assert!((y.data().iter().sum::<f64>() / y.len() as f64 - 3.0).abs() < 0.1);
+            assert!(y.data().chunks(3).all(|last| last == [0.0; 3] || last == [4.0; 3]));
+        }
+        let features = graph.eval(VariationalDropout::new(0.25, -1).forward_in(x, Mode::Train)).unwrap();
+        assert!(features.data().chunks(6).any(|channel| channel[0] != channel[3]), "the other axes have their own");
+        let none = graph.ones([0, 4, 2]);
+        assert_eq!(graph.eval(ChannelDropout::new(0.5).forward_in(none, Mode::Train)).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn derivatives_of_shared_masks() {
+        let x = [Tensor::from_fn([2, 3, 2], |k| k as f64 / 4.0 - 1.0)];
+        check::assert_gradients(&x, |x| ChannelDropout::new(0.5).forward_in(x[0], Mode::Train).square());
+        check::assert_gradients(&x, |x| VariationalDropout::new(0.5, 1).forward_in(x[0], Mode::Train).square());
+    }
+
+    #[test]
+    #[should_panic(expected = "`VariationalDropout` of [3]: there is no axis 1 of time (at crates/nn/src/dropout.rs")]
+    fn an_axis_that_is_not_there_is_named() {
+        VariationalDropout::new(0.5, 1).forward_in(Graph::new().ones([3]), Mode::Eval);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`ChannelDropout` of [3]: it takes channels, [n, channels, …] (at crates/nn/src/dropout.rs"
+    )]
+    fn a_vector_has_no_channels() {
+        ChannelDropout::new(0.5).forward_in(Graph::new().ones([3]), Mode::Eval);
     }
 }

@@ -1,9 +1,10 @@
-//! Curves as SVG pictures.
+//! SVG pictures: curves, clouds of points, and grey images.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::io::Error;
 use std::path::Path;
 
+use gradus_graph::{Real, Tensor};
 use plotters::prelude::*;
 
 use crate::replace::replace;
@@ -25,11 +26,69 @@ const COLOURS: [RGBColor; 6] = [
 /// # Errors
 /// If there is nothing finite to draw, or the file cannot be written.
 pub fn curves(path: &Path, title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>]) -> Result<(), Error> {
-    let picture = draw(title, horizontal, vertical, curves)?;
+    let picture = draw(title, horizontal, vertical, curves, Mark::Line)?;
     replace(path, picture.as_bytes())
 }
 
-fn draw(title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>]) -> Result<String, Error> {
+/// Writes named clouds of points to an SVG file, the first below the others. The file is complete or is not changed.
+///
+/// # Errors
+/// If there is nothing finite to draw, or the file cannot be written.
+pub fn points(path: &Path, title: &str, horizontal: &str, vertical: &str, clouds: &[Curve<'_>]) -> Result<(), Error> {
+    let picture = draw(title, horizontal, vertical, clouds, Mark::Dot)?;
+    replace(path, picture.as_bytes())
+}
+
+/// Writes grey images `[n, height, width]` to an SVG file, row by row with so many in a row. A pixel of 0 is white and
+/// one of 1 black; what lies beyond is cut. The file is complete or is not changed.
+///
+/// # Errors
+/// If the file cannot be written.
+///
+/// # Panics
+/// If the images have not three axes, or none is to stand in a row.
+#[track_caller]
+pub fn images<T: Real>(path: &Path, images: &Tensor<T>, columns: usize) -> Result<(), Error> {
+    let shape = images.shape();
+    assert!(shape.rank() == 3, "images need the shape [n, height, width]; these have {shape}");
+    assert!(columns > 0, "at least one image must stand in a row");
+    replace(path, tiles(images, columns).as_bytes())
+}
+
+/// The side of a pixel, in units of the picture.
+const PIXEL: usize = 5;
+
+fn tiles<T: Real>(images: &Tensor<T>, columns: usize) -> String {
+    let shape = images.shape();
+    let (count, height, width) = (shape[0], shape[1], shape[2]);
+    // One pixel stays free between images.
+    let extent = |images: usize, size: usize| PIXEL * (images * (size + 1) + 1);
+    let (across, down) = (extent(columns.min(count), width), extent(count.div_ceil(columns), height));
+    let mut picture = format!(
+        "<svg width=\"{across}\" height=\"{down}\" xmlns=\"http://www.w3.org/2000/svg\" shape-rendering=\"crispEdges\">\n\
+         <rect width=\"{across}\" height=\"{down}\" fill=\"#9db4c0\"/>\n"
+    );
+    for (place, value) in images.data().iter().enumerate() {
+        let (image, row, column) = (place / (height * width), place / width % height, place % width);
+        let (x, y) = (extent(image % columns, width) + PIXEL * column, extent(image / columns, height) + PIXEL * row);
+        let grey = 255 - (255.0 * value.as_f64().clamp(0.0, 1.0)).round() as u8;
+        writeln!(
+            picture,
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{PIXEL}\" height=\"{PIXEL}\" fill=\"rgb({grey},{grey},{grey})\"/>"
+        )
+        .expect("a string takes what is written");
+    }
+    picture + "</svg>\n"
+}
+
+/// How a list of points is drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    Line,
+    Dot,
+}
+
+fn draw(title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>], mark: Mark) -> Result<String, Error> {
     let points = || curves.iter().flat_map(|(_, points)| points.iter()).filter(|(x, y)| x.is_finite() && y.is_finite());
     let ends = |value: fn(&(f64, f64)) -> f64| {
         points().map(value).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
@@ -55,8 +114,11 @@ fn draw(title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>]) -> 
         for (number, (name, points)) in curves.iter().enumerate() {
             let colour = COLOURS[number % COLOURS.len()];
             let finite = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite());
-            let line = LineSeries::new(finite, colour.stroke_width(2));
-            let series = chart.draw_series(line).map_err(|e| fault(&e))?;
+            let series = match mark {
+                Mark::Line => chart.draw_series(LineSeries::new(finite, colour.stroke_width(2))),
+                Mark::Dot => chart.draw_series(finite.map(|point| Circle::new(point, 2, colour.mix(0.5).filled()))),
+            };
+            let series = series.map_err(|e| fault(&e))?;
             series.label(*name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         }
         let labels = chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw();
@@ -72,12 +134,23 @@ mod tests {
 
     #[test]
     fn a_picture_names_its_curves() {
-        let picture = draw("loss", "step", "nats", &[("train", &[(0.0, 1.0), (1.0, 0.5)])]).unwrap();
+        let picture = draw("loss", "step", "nats", &[("train", &[(0.0, 1.0), (1.0, 0.5)])], Mark::Line).unwrap();
         assert!(picture.starts_with("<svg") && picture.contains("train") && picture.contains("nats"));
     }
 
     #[test]
     fn nothing_to_draw_is_an_error() {
-        assert!(draw("loss", "step", "nats", &[("train", &[(0.0, f64::NAN)])]).is_err());
+        assert!(draw("loss", "step", "nats", &[("train", &[(0.0, f64::NAN)])], Mark::Line).is_err());
+    }
+
+    #[test]
+    fn each_point_is_a_dot_and_each_pixel_a_square() {
+        let cloud = draw("ring", "x", "y", &[("data", &[(0.0, 1.0), (1.0, 0.5), (0.25, 0.25)])], Mark::Dot).unwrap();
+        assert_eq!(cloud.matches("<circle").count(), 3);
+        let picture = tiles(&Tensor::new([3, 1, 2], vec![0.0, 1.0, 0.5, -1.0, 2.0, 0.0]), 2);
+        assert_eq!(picture.matches("<rect x=").count(), 6);
+        assert_eq!(picture.matches("rgb(0,0,0)").count(), 2);
+        assert!(picture.starts_with("<svg width=\"35\" height=\"25\""), "{picture}");
+        assert!(picture.contains("<rect x=\"5\" y=\"15\"") && picture.contains("<rect x=\"25\" y=\"5\""));
     }
 }

@@ -32,6 +32,8 @@ pub struct Step<F, T = f32> {
     seed: u64,
     step: u64,
     allow_unused: bool,
+    /// The beginning of the names of the parameters that the gradients are of.
+    only: String,
 }
 
 /// The step for one list of input shapes and trainable parameters. The outputs of the trace are the loss, its gradients
@@ -48,7 +50,7 @@ where
 {
     /// The step whose loss `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
-        Self { trace, compiled: Vec::new(), seed: 0, step: 0, allow_unused: false }
+        Self { trace, compiled: Vec::new(), seed: 0, step: 0, allow_unused: false, only: String::new() }
     }
 
     /// With a seed for the random leaves, such as dropout; each run takes the next step of their streams.
@@ -65,11 +67,34 @@ where
         self
     }
 
+    /// Gradients of the trainable parameters of one scope only; all others count as constants.
+    ///
+    /// So two models in one store are trained in turn, each by a step and an optimizer of its own, as the two of a
+    /// generative adversarial network: nothing has to be frozen and freed between the steps.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_train::Step;
+    /// let mut params: Params = Params::new(0);
+    /// let [a, b] = ["a", "b"].map(|name| params.scope(name, |params| params.add("x", Tensor::scalar(2.0))));
+    /// let mut step = Step::new(|graph, _| graph.param(&a) * graph.param(&b)).only("b");
+    /// let gradients = step.run(&mut params, &[])?;
+    /// let names: Vec<&str> = gradients.iter().map(|(param, _)| param.name()).collect();
+    /// assert_eq!(names, ["b.x"]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[must_use]
+    pub fn only(mut self, scope: &str) -> Self {
+        self.only = format!("{scope}.");
+        self
+    }
+
     /// Loss and gradients for the given inputs, in training: buffers in the store are updated.
     ///
     /// # Errors
-    /// If the loss is not a scalar or does not use a trainable parameter, and as [`gradus_graph::Session::run`]; the
-    /// store is as it was.
+    /// If the loss is not a scalar or does not use a trainable parameter, if there is none in the scope of
+    /// [`Step::only`], and as [`gradus_graph::Session::run`]; the store is as it was.
     ///
     /// # Panics
     /// Where the closure does, if the shapes do not fit it.
@@ -90,11 +115,17 @@ where
     /// # Panics
     /// As [`Step::run`].
     pub fn at(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
-        let fits = |known: &Compiled<T>| known.traced.fits(inputs) && known.wrt.iter().eq(params.trainable());
+        let wanted = || params.trainable().filter(|param| param.name().starts_with(&self.only));
+        let fits = |known: &Compiled<T>| known.traced.fits(inputs) && known.wrt.iter().eq(wanted());
         let place = match self.compiled.iter().position(fits) {
             Some(place) => place,
             None => {
-                let wrt: Vec<Param> = params.trainable().cloned().collect();
+                let wrt: Vec<Param> = wanted().cloned().collect();
+                if wrt.is_empty() && !self.only.is_empty() {
+                    let scope = self.only.trim_end_matches('.');
+                    let problem = format!("there is no trainable parameter in the scope `{scope}`");
+                    return Err(Error::new(ErrorKind::Derivative, problem));
+                }
                 let mut buffers = Vec::new();
                 let traced = Traced::new(inputs, |graph, x| {
                     let loss = (self.trace)(graph, x);
