@@ -13,6 +13,7 @@ mod loss;
 mod norm;
 mod other;
 mod recurrent;
+mod state;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -84,5 +85,7 @@ fn fresh_cases() {
     assert!(script.status.success(), "cases.py failed: {}", String::from_utf8_lossy(&script.stderr));
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     compare_all(&files, &format!("PyTorch {version}, fresh"));
+    let tensors = state::exchange(&python, &folder().join("state.py"), &files);
+    say(&format!("{tensors} tensors of ten layers went to PyTorch's state dicts and back"));
     std::fs::remove_dir_all(&files).expect("the folder can be removed");
 }

@@ -7,7 +7,8 @@
 //! Nothing is multiplied by a mask, so a NaN in the padding reaches neither values nor gradients.
 //!
 //! Each step is a few nodes of the graph, so a sequence of 10,000 steps is built, differentiated and compiled in time
-//! that grows with its length. For long sequences with little memory, wrap the step in `graph.checkpoint`.
+//! that grows with its length. With a schedule of checkpoints, what a step computes is not kept for the backward pass; each
+//! step then takes its own part of the input, since the inputs' part of all steps would be the largest thing to keep.
 
 mod cell;
 mod gru;
@@ -16,7 +17,7 @@ mod rnn;
 
 use std::panic::Location;
 
-use gradus_graph::{Graph, Kind, Params, Real, Var};
+use gradus_graph::{Graph, Kind, Params, Real, Schedule, Var};
 
 use crate::dropout::Dropout;
 use crate::layer::{Layer, Mode};
@@ -56,6 +57,10 @@ pub struct RecurrentOptions<O> {
     /// The probability with which a place of the hidden state is dropped for a whole sequence, as the recurrent weights
     /// see it. With `input_dropout` this is the variational dropout of Gal and Ghahramani (2016).
     pub hidden_dropout: f64,
+    /// Which steps the backward pass computes again instead of keeping what they made, for long sequences; none by
+    /// default. The outputs of all steps are kept in any case: where even these are too many, unroll a cell with
+    /// [`Graph::checkpoint_steps`].
+    pub checkpoints: Option<Schedule>,
 }
 
 impl<O: Default> Default for RecurrentOptions<O> {
@@ -68,6 +73,7 @@ impl<O: Default> Default for RecurrentOptions<O> {
             dropout: 0.0,
             input_dropout: 0.0,
             hidden_dropout: 0.0,
+            checkpoints: None,
         }
     }
 }
@@ -162,6 +168,7 @@ pub struct Recurrent<C> {
     dropout: Dropout,
     input_dropout: Dropout,
     hidden_dropout: Dropout,
+    checkpoints: Option<Schedule>,
 }
 
 impl<C: RecurrentCell> Recurrent<C> {
@@ -210,6 +217,7 @@ impl<C: RecurrentCell> Recurrent<C> {
             dropout: Dropout::new(options.dropout),
             input_dropout: Dropout::new(options.input_dropout),
             hidden_dropout: Dropout::new(options.hidden_dropout),
+            checkpoints: options.checkpoints,
         }
     }
 
@@ -287,16 +295,21 @@ impl<C: RecurrentCell> Recurrent<C> {
         let x = mask(self.input_dropout, cell.inputs()).map_or(x, |mask| x * mask);
         let mask = mask(self.hidden_dropout, cell.state_sizes()[0]);
 
-        let projected = cell.project(x).unstack(0);
+        let taken = if self.checkpoints.is_some() { x.unstack(0) } else { cell.project(x).unstack(0) };
         let advance = cell.recurrence(graph);
         let mut state = start;
         let mut outputs = Vec::with_capacity(time);
-        for step in 0..time {
+        let step = |step: usize| {
             let step = if reverse { time - 1 - step } else { step };
+            let projected = if self.checkpoints.is_some() { cell.project(taken[step]) } else { taken[step] };
             let hidden = state.hidden();
-            let next = advance(projected[step], state, mask.map_or(hidden, |mask| hidden * mask));
+            let next = advance(projected, state, mask.map_or(hidden, |mask| hidden * mask));
             state = running.map_or(next, |running| running.choose(step, next, state));
             outputs.push(state.hidden());
+        };
+        match self.checkpoints {
+            Some(schedule) => graph.checkpoint_steps(time, schedule, step),
+            None => (0..time).for_each(step),
         }
         if reverse {
             outputs.reverse();

@@ -449,3 +449,32 @@ fn a_cell_names_an_input_that_does_not_fit() {
     let graph = Graph::new();
     cell.step(graph.ones([7, 4]), cell.zero_state(&graph, &[7]));
 }
+
+#[test]
+fn checkpoints_change_memory_and_not_the_gradients() {
+    let outcome = |checkpoints: Option<gradus_graph::Schedule>, lengths: bool| {
+        let options =
+            LstmOptions { checkpoints, layers: 2, bidirectional: true, dropout: 0.3, ..LstmOptions::default() };
+        let (params, layer) = made::<LstmCell>(options);
+        let graph = Graph::new();
+        let x = graph.input("x", [64, 3, 3]);
+        let lengths = lengths.then(|| graph.index_constant(&Tensor::from([64, 17, 0])));
+        let Sequence { outputs, state } = layer.sequence(x, Mode::Train, Given { lengths, ..Given::default() });
+        let loss = outputs.square().mean() + state.cell.sum();
+        let wrt: Vec<Var<'_>> = params.trainable().map(|param| graph.param(param)).collect();
+        let gradients = graph.grad(loss, &wrt).unwrap();
+        let plan = gradus_graph::Plan::new(&graph, &[vec![loss], gradients].concat()).unwrap();
+        let x = noise([64, 3, 3], 7);
+        let mut session = plan.session();
+        let outputs = session.run(&params, &Feed::new().with("x", &x).random(1, 2)).unwrap().all().to_vec();
+        (plan.summary().arena, outputs)
+    };
+    for lengths in [false, true] {
+        let (plain, expected) = outcome(None, lengths);
+        let (again, found) = outcome(Some(gradus_graph::Schedule::SquareRoot), lengths);
+        assert!(2 * again < plain, "{again} elements, {plain} without checkpoints");
+        for (found, expected) in found.iter().zip(&expected) {
+            found.real().assert_close(expected.real(), 1e-13, 1e-15);
+        }
+    }
+}
