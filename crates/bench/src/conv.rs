@@ -28,7 +28,9 @@ const CASES: [Case; 9] = [
     ("1×64×56×56 → 64, 3×3", [1, 64, 56], 64, 3, 1, 1, true),
 ];
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
+/// Seconds that a timing takes at least.
+const LONG: f64 = 0.1;
 
 pub(crate) fn run() -> Table {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
@@ -58,14 +60,22 @@ fn processor() -> Option<f64> {
 }
 
 /// The processor's time for a piece of work, so that other programs on the machine count little; else the time that
-/// passes.
-fn seconds(work: &mut dyn FnMut()) -> f64 {
+/// passes. It is told in steps of milliseconds, so the work is repeated.
+fn seconds(work: &mut dyn FnMut(), repeat: usize) -> f64 {
     let (start, before) = (Instant::now(), processor());
-    work();
-    match (before, processor()) {
+    (0..repeat).for_each(|_| work());
+    let passed = match (before, processor()) {
         (Some(before), Some(after)) => after - before,
         _ => start.elapsed().as_secs_f64(),
-    }
+    };
+    passed / repeat as f64
+}
+
+/// How often a piece of work has to be repeated to be timed.
+fn repeats(work: &mut dyn FnMut()) -> usize {
+    let start = Instant::now();
+    work();
+    (LONG / start.elapsed().as_secs_f64()).ceil().max(1.0) as usize
 }
 
 /// Times values and gradients of `y`, a function of `x` and the parameters, and gives the multiplications of both and
@@ -113,8 +123,10 @@ fn time(
     gradients();
     let allocated = allocations::count() - before;
     let mut least = [f64::INFINITY; 3];
+    let repeat = [repeats(&mut values), repeats(&mut gradients), repeats(&mut product)];
     for _ in 0..ROUNDS {
-        let times = [seconds(&mut values), seconds(&mut gradients), seconds(&mut product)];
+        let times =
+            [seconds(&mut values, repeat[0]), seconds(&mut gradients, repeat[1]), seconds(&mut product, repeat[2])];
         for (least, time) in least.iter_mut().zip(times) {
             *least = least.min(time);
         }

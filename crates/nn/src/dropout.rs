@@ -110,11 +110,8 @@ impl ChannelDropout {
         if mode == Mode::Eval {
             return x;
         }
-        drop(
-            x,
-            self.probability,
-            shape.iter().enumerate().map(|(axis, &size)| if axis < 2 { size } else { 1 }).collect(),
-        )
+        let mask = shape.iter().enumerate().map(|(axis, &size)| if axis < 2 { size } else { 1 });
+        drop(x, self.probability, mask.collect())
     }
 }
 

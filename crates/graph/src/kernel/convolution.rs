@@ -4,8 +4,9 @@
 //! that the filters' element `(i, j)` meets at the position `p`, or zero where that lies in the padding. The matrix is
 //! made block by block, each small enough for the second-level cache, and the product reads it from there:
 //! `y = w·columns`, `w̄ = ȳ·columnsᵀ`, and `x̄` adds up the elements of `wᵀ·ȳ` at the places that columns come from.
-//! Where a filter is one element and nothing is skipped or padded, the input is that matrix. Filters that each see one
-//! channel of their own leave nothing to multiply matrices for: they are loops over rows of the planes.
+//! Where a filter is one element and nothing is skipped or padded, the input is that matrix. Of small planes several
+//! images share a block. Filters that each see one channel of their own leave nothing to multiply matrices for: they
+//! are loops over planes with zeros around them.
 //!
 //! Order of sums: blocks depend on sizes alone, images and blocks follow each other in order, and threads divide the
 //! elements of a result, never the terms of one. So the bits do not depend on the number of threads.
@@ -44,6 +45,8 @@ pub(crate) struct Geometry {
     pub(crate) dilation: [usize; 2],
     /// Zeros before the first row and the first column.
     pub(crate) before: [usize; 2],
+    /// Whether the elements of each filter come in the opposite order; for filters of one channel only.
+    pub(crate) is_turned: bool,
 }
 
 /// How a convolution is cut into blocks of columns.
@@ -51,8 +54,12 @@ pub(crate) struct Geometry {
 struct Blocks {
     rows: usize,
     columns: usize,
+    /// Images in a block: where planes are small, several.
+    images: usize,
     /// Elements of scratch for a block; none where the input is read as it is.
     scratch: usize,
+    /// Elements of scratch for what the images of a block have at the other side of the product.
+    beside: usize,
 }
 
 /// The positions of one row of the output that meet an element of the input, for one column of the filter, and the
@@ -80,9 +87,11 @@ impl Geometry {
         self.size[0] * self.size[1]
     }
 
-    /// Whether the input is the matrix of columns.
+    /// Whether the input is the matrix of columns, and wide enough for products by itself.
     fn is_plain(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.before == [0, 0] && self.positions == self.size
+        let same =
+            self.kernel == [1, 1] && self.stride == [1, 1] && self.before == [0, 0] && self.positions == self.size;
+        same && (self.images == 1 || self.area() >= 8 * LANES)
     }
 
     /// Whether each filter sees one channel that no other sees.
@@ -100,9 +109,20 @@ impl Geometry {
         let count = self.area().div_ceil(most).max(1);
         let columns = self.area().div_ceil(count).next_multiple_of(LANES).min(most);
         if self.is_plain() {
-            return Blocks { rows, columns: self.area().clamp(1, 1024), scratch: 0 };
+            return Blocks { rows, columns: self.area().clamp(1, 1024), images: 1, scratch: 0, beside: 0 };
         }
-        Blocks { rows, columns, scratch: rows * columns }
+        if 2 * self.area() <= most && self.images > 1 {
+            let images = (most / self.area()).min(self.images);
+            let columns = images * self.area();
+            return Blocks { rows, columns, images, scratch: rows * columns, beside: self.filters * columns };
+        }
+        Blocks { rows, columns, images: 1, scratch: rows * columns, beside: 0 }
+    }
+
+    /// The blocks of images: the first of each, and how many.
+    fn batches(&self, images: usize) -> impl Iterator<Item = (usize, usize)> {
+        let all = self.images;
+        (0..all).step_by(images).map(move |first| (first, images.min(all - first)))
     }
 
     /// The blocks of positions.
@@ -180,14 +200,29 @@ impl Geometry {
             });
         }
     }
+}
 
-    /// Adds a block of columns, row after row without gaps, at the places that they come from. `x` begins with the
-    /// channel of the first row.
-    fn scatter<T: Real>(&self, from: &[T], rows: Range<usize>, positions: Range<usize>, x: &mut [T]) {
-        let (stride, first) = (self.stride[1], self.tap(rows.start).0);
-        for (row, from) in rows.zip(from.chunks_exact(positions.len())) {
-            let plane = &mut x[(self.tap(row).0 - first) * self.plane()..][..self.plane()];
-            self.runs(row, &positions, |place, to| {
+/// Adds a block of columns, whose rows are `pitch` apart, at the places that they come from. `x` begins with the channel
+/// of the first row.
+struct Scatter<'a, T> {
+    geometry: &'a Geometry,
+    from: &'a [T],
+    pitch: usize,
+    rows: Range<usize>,
+    positions: Range<usize>,
+    x: &'a mut [T],
+}
+
+impl<T: Real> Loop for Scatter<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { geometry, from, pitch, rows, positions, x } = self;
+        let (stride, first, size) = (geometry.stride[1], geometry.tap(rows.start).0, geometry.plane());
+        for (row, from) in rows.zip(from.chunks(pitch)) {
+            let plane = &mut x[(geometry.tap(row).0 - first) * size..][..size];
+            geometry.runs(row, &positions, |place, to| {
                 if stride == 1 {
                     plane[to..to + place.len()].iter_mut().zip(&from[place]).for_each(|(to, from)| *to += *from);
                 } else {
@@ -232,7 +267,15 @@ fn room<T: Real>(blocks: Blocks, [m, k, n]: [[usize; 2]; 3]) -> usize {
             most = n.iter().fold(most, |most, &n| most.max(T::workspace(m, k, n)));
         }
     }
-    (blocks.scratch + most).next_multiple_of(LANES)
+    (blocks.scratch + blocks.beside + most).next_multiple_of(LANES)
+}
+
+/// The columns of a block and those of the last one.
+fn widths(geometry: &Geometry, blocks: Blocks) -> [usize; 2] {
+    match blocks.images {
+        1 => whole_and_last(geometry.area(), blocks.columns),
+        several => whole_and_last(geometry.images * geometry.area(), several * geometry.area()),
+    }
 }
 
 /// The size of a block and that of the last one, where `whole` is cut into blocks of `part`.
@@ -249,21 +292,19 @@ impl Geometry {
     fn values_plan<T: Real>(&self) -> (Blocks, usize, usize) {
         let blocks = self.blocks::<T>(self.taps());
         let steps = if self.is_plain() { self.taps() } else { blocks.rows };
-        let tasks = self.images * self.groups * self.area().div_ceil(blocks.columns);
-        (
-            blocks,
-            tasks,
-            room::<T>(
-                blocks,
-                [[self.filters; 2], whole_and_last(self.taps(), steps), whole_and_last(self.area(), blocks.columns)],
-            ),
-        )
+        let per_plane = if blocks.images > 1 { 1 } else { self.area().div_ceil(blocks.columns) };
+        let tasks = self.images.div_ceil(blocks.images) * self.groups * per_plane;
+        let sizes = [[self.filters; 2], whole_and_last(self.taps(), steps), widths(self, blocks)];
+        (blocks, tasks, room::<T>(blocks, sizes))
     }
 
     /// Elements of scratch for [`Geometry::values`].
     pub(crate) fn values_room<T: Real>(&self) -> usize {
-        if self.is_empty() || self.is_depthwise() {
+        if self.is_empty() {
             return 0;
+        }
+        if self.is_depthwise() {
+            return self.depthwise_room();
         }
         let (_, tasks, room) = self.values_plan::<T>();
         room * workers(self.multiplications(), tasks)
@@ -275,74 +316,107 @@ impl Geometry {
             return;
         }
         if self.is_depthwise() {
-            return self.depthwise(y, self.area(), |n, plane| {
+            return self.depthwise(y, self.area(), workspace, |n, y, scratch| {
                 let (x, w) = (&x[n * self.plane()..][..self.plane()], self.filter(w, n));
-                vectorized(PlaneValues { geometry: self, x, w, y: plane });
+                vectorized(PlaneValues { geometry: self, x, w, y, scratch });
             });
         }
         let (blocks, tasks, room) = self.values_plan::<T>();
         let (taps, area) = (self.taps(), self.area());
-        let per_plane = area.div_ceil(blocks.columns);
+        let per_plane = if blocks.images > 1 { 1 } else { area.div_ceil(blocks.columns) };
         let result = Pieces::new(y);
         divided(tasks, self.multiplications(), room, workspace, |range, scratch| {
-            let (columns, workspace) = scratch.split_at_mut(blocks.scratch);
+            let (columns, rest) = scratch.split_at_mut(blocks.scratch);
+            let (beside, workspace) = rest.split_at_mut(blocks.beside);
             for task in range {
-                let (member, block) = (task / per_plane, task % per_plane);
-                let positions = block * blocks.columns..area.min((block + 1) * blocks.columns);
-                let x = &x[member * self.channels * self.plane()..][..self.channels * self.plane()];
-                let filters = member % self.groups * self.filters * taps;
-                let count = positions.len();
-                let into = member * self.filters * area + positions.start;
-                let y = result.start(into, (self.filters - 1) * area + count);
+                let (group, block) = (task / per_plane % self.groups, task % per_plane);
+                let first = task / per_plane / self.groups * blocks.images;
+                let images = blocks.images.min(self.images - first);
+                let positions = match images {
+                    1 => block * blocks.columns..area.min((block + 1) * blocks.columns),
+                    _ => 0..area,
+                };
+                let count = images * positions.len();
+                let members = |k: usize| (first + k) * self.groups + group;
+                let filters = group * self.filters * taps;
+                let (into, row) = match images {
+                    1 => {
+                        let from = members(0) * self.filters * area + positions.start;
+                        (result.start(from, (self.filters - 1) * area + positions.len()), area)
+                    }
+                    _ => (beside.as_mut_ptr(), count),
+                };
                 let multiply = |first: usize, steps: usize, b: Matrix<'_, T>, workspace: &mut [T]| {
                     let a = Matrix { data: w, offset: filters + first, row: taps as isize, col: 1 };
-                    // SAFETY: rows of the planes of this member of a group, at positions that no other task has.
-                    unsafe { gemm_into(self.filters, steps, count, a, b, first > 0, y, area, workspace) }
+                    // SAFETY: rows of the planes of this member of a group, at positions that no other task has; or this
+                    // thread's scratch beside the columns, which has room for as many rows of as many columns.
+                    unsafe { gemm_into(self.filters, steps, count, a, b, first > 0, into, row, workspace) }
                 };
+                let planes = |k: usize| &x[members(k) * self.channels * self.plane()..][..self.channels * self.plane()];
                 if self.is_plain() || taps == 0 {
-                    let b = Matrix { data: x, offset: positions.start, row: area as isize, col: 1 };
+                    let b = Matrix { data: planes(0), offset: positions.start, row: area as isize, col: 1 };
                     multiply(0, taps, b, workspace);
-                    continue;
+                } else {
+                    for first in (0..taps).step_by(blocks.rows) {
+                        let rows = first..taps.min(first + blocks.rows);
+                        for k in 0..images {
+                            let to = &mut columns[k * positions.len()..];
+                            self.gather(planes(k), rows.clone(), positions.clone(), to, blocks.columns);
+                        }
+                        let b = Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 };
+                        multiply(first, rows.len(), b, workspace);
+                    }
                 }
-                for first in (0..taps).step_by(blocks.rows) {
-                    let rows = first..taps.min(first + blocks.rows);
-                    self.gather(x, rows.clone(), positions.clone(), columns, blocks.columns);
-                    let b = Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 };
-                    multiply(first, rows.len(), b, workspace);
+                if images > 1 {
+                    for k in 0..images {
+                        // SAFETY: the planes of this member of a group, which no other task has.
+                        let y = unsafe { result.piece(members(k) * self.filters * area, self.filters * area) };
+                        for (y, from) in y.chunks_exact_mut(area).zip(beside.chunks_exact(count)) {
+                            y.copy_from_slice(&from[k * area..][..area]);
+                        }
+                    }
                 }
             }
         });
+    }
+
+    /// What the filters of a group have at the positions of several images, row after row of `to`.
+    fn side_by_side<T: Copy>(&self, g: &[T], group: usize, images: Range<usize>, to: &mut [T]) {
+        let (area, count) = (self.area(), images.len() * self.area());
+        for (k, image) in images.enumerate() {
+            let g = &g[(image * self.groups + group) * self.filters * area..][..self.filters * area];
+            for (to, g) in to.chunks_mut(count).zip(g.chunks_exact(area)) {
+                to[k * area..][..area].copy_from_slice(g);
+            }
+        }
     }
 
     fn input_plan<T: Real>(&self) -> (Blocks, usize, usize) {
         let taps = self.kernel[0] * self.kernel[1];
         if self.is_plain() {
             let room = T::workspace(self.channels, self.filters, self.area());
-            return (Blocks { rows: self.channels, columns: 0, scratch: 0 }, self.images * self.groups, room);
+            let blocks = Blocks { rows: self.channels, columns: 0, images: 1, scratch: 0, beside: 0 };
+            return (blocks, self.images * self.groups, room);
         }
         // Whole channels, so that each task has planes of its own.
         let channels = self.channels.div_ceil(self.taps().div_ceil(ROWS).max(1)).max(1);
         let blocks = self.blocks::<T>((channels * taps).min(ROWS));
         let blocks = Blocks { rows: channels * taps, scratch: channels * taps * blocks.columns, ..blocks };
-        let tasks = self.images * self.groups * self.channels.div_ceil(channels);
+        let tasks = self.images.div_ceil(blocks.images) * self.groups * self.channels.div_ceil(channels);
         (
             blocks,
             tasks,
-            room::<T>(
-                blocks,
-                [
-                    whole_and_last(self.taps(), blocks.rows),
-                    [self.filters; 2],
-                    whole_and_last(self.area(), blocks.columns),
-                ],
-            ),
+            room::<T>(blocks, [whole_and_last(self.taps(), blocks.rows), [self.filters; 2], widths(self, blocks)]),
         )
     }
 
     /// Elements of scratch for [`Geometry::input`].
     pub(crate) fn input_room<T: Real>(&self) -> usize {
-        if self.is_empty() || self.is_depthwise() {
+        if self.is_empty() {
             return 0;
+        }
+        if self.is_depthwise() {
+            return self.depthwise_room();
         }
         let (_, tasks, room) = self.input_plan::<T>();
         room * workers(self.multiplications(), tasks)
@@ -355,9 +429,13 @@ impl Geometry {
             return;
         }
         if self.is_depthwise() {
-            return self.depthwise(x, self.plane(), |n, plane| {
+            let turned = self.turned();
+            return self.depthwise(x, self.plane(), workspace, |n, x, scratch| {
                 let (g, w) = (&g[n * self.area()..][..self.area()], self.filter(w, n));
-                vectorized(PlaneInput { geometry: self, g, w, x: plane });
+                match turned {
+                    Some(geometry) => vectorized(PlaneValues { geometry: &geometry, x: g, w, y: x, scratch }),
+                    None => vectorized(PlaneInput { geometry: self, g, w, x }),
+                }
             });
         }
         let (blocks, tasks, room) = self.input_plan::<T>();
@@ -366,32 +444,56 @@ impl Geometry {
         let per_member = if self.is_plain() { 1 } else { taps.div_ceil(blocks.rows) };
         let result = Pieces::new(x);
         divided(tasks, self.multiplications(), room, workspace, |range, scratch| {
-            let (columns, workspace) = scratch.split_at_mut(blocks.scratch);
+            let (columns, rest) = scratch.split_at_mut(blocks.scratch);
+            let (beside, workspace) = rest.split_at_mut(blocks.beside);
             for task in range {
-                let (member, chunk) = (task / per_member, task % per_member);
+                let (group, chunk) = (task / per_member % self.groups, task % per_member);
+                let first = task / per_member / self.groups * blocks.images;
+                let images = blocks.images.min(self.images - first);
                 let rows = chunk * blocks.rows..taps.min((chunk + 1) * blocks.rows);
                 let channels = rows.start / in_channel..rows.end / in_channel;
-                let into = (member * self.channels + channels.start) * plane;
-                // SAFETY: the planes of these channels, which no other task has.
-                let x = unsafe { result.piece(into, channels.len() * plane) };
-                let filters = member % self.groups * self.filters * taps;
-                let a = Matrix { data: w, offset: filters + rows.start, row: 1, col: taps as isize };
-                let g = |first| Matrix {
+                let planes = |k: usize| {
+                    let member = (first + k) * self.groups + group;
+                    // SAFETY: the planes of these channels, which no other task has.
+                    unsafe { result.piece((member * self.channels + channels.start) * plane, channels.len() * plane) }
+                };
+                let filters = group * self.filters * taps;
+                // Without filters there is no weight whose place could be named.
+                let offset = if self.filters == 0 { 0 } else { filters + rows.start };
+                let a = Matrix { data: w, offset, row: 1, col: taps as isize };
+                let member = first * self.groups + group;
+                let of = |start: usize| Matrix {
                     data: g,
-                    offset: if self.filters == 0 { 0 } else { member * self.filters * area + first },
+                    offset: if self.filters == 0 { 0 } else { member * self.filters * area + start },
                     row: area as isize,
                     col: 1,
                 };
                 if self.is_plain() {
-                    T::gemm(channels.len(), self.filters, area, a, g(0), false, x, workspace);
+                    T::gemm(channels.len(), self.filters, area, a, of(0), false, planes(0), workspace);
                     continue;
                 }
-                x.fill(T::zero());
-                for positions in self.ranges(blocks.columns) {
-                    let columns = &mut columns[..rows.len() * positions.len()];
-                    let b = g(positions.start);
-                    T::gemm(rows.len(), self.filters, positions.len(), a, b, false, columns, workspace);
-                    self.scatter(columns, rows.clone(), positions, x);
+                (0..images).for_each(|k| planes(k).fill(T::zero()));
+                if images > 1 {
+                    self.side_by_side(g, group, first..first + images, beside);
+                }
+                for positions in self.ranges(if images > 1 { area } else { blocks.columns }) {
+                    let count = images * positions.len();
+                    let columns = &mut columns[..rows.len() * count];
+                    let b = match images {
+                        1 => of(positions.start),
+                        _ => Matrix { data: &*beside, offset: 0, row: count as isize, col: 1 },
+                    };
+                    T::gemm(rows.len(), self.filters, count, a, b, false, columns, workspace);
+                    for k in 0..images {
+                        vectorized(Scatter {
+                            geometry: self,
+                            from: &columns[k * positions.len()..],
+                            pitch: count,
+                            rows: rows.clone(),
+                            positions: positions.clone(),
+                            x: planes(k),
+                        });
+                    }
                 }
             }
         });
@@ -399,17 +501,18 @@ impl Geometry {
 
     fn weight_plan<T: Real>(&self) -> (Blocks, usize) {
         let blocks = self.blocks::<T>(self.taps());
-        let room = room::<T>(
-            blocks,
-            [whole_and_last(self.taps(), blocks.rows), whole_and_last(self.area(), blocks.columns), [self.filters; 2]],
-        );
+        let room =
+            room::<T>(blocks, [whole_and_last(self.taps(), blocks.rows), widths(self, blocks), [self.filters; 2]]);
         (blocks, room)
     }
 
     /// Elements of scratch for [`Geometry::weight`].
     pub(crate) fn weight_room<T: Real>(&self) -> usize {
-        if self.is_empty() || self.is_depthwise() {
+        if self.is_empty() {
             return 0;
+        }
+        if self.is_depthwise() {
+            return self.depthwise_room();
         }
         let sums = (self.groups * self.taps() * self.filters).next_multiple_of(LANES);
         sums + self.weight_plan::<T>().1 * workers(self.multiplications(), self.groups * self.taps())
@@ -423,12 +526,12 @@ impl Geometry {
         }
         let (taps, area, members) = (self.taps(), self.area(), self.channels * self.plane());
         if self.is_depthwise() {
-            return self.depthwise(w, taps, |group, w| {
+            return self.depthwise(w, taps, workspace, |group, w, scratch| {
                 w.fill(T::zero());
                 for image in 0..self.images {
                     let n = image * self.groups + group;
                     let (x, g) = (&x[n * self.plane()..][..self.plane()], &g[n * area..][..area]);
-                    vectorized(PlaneWeight { geometry: self, x, g, w });
+                    vectorized(PlaneWeight { geometry: self, x, g, w, scratch });
                 }
             });
         }
@@ -439,7 +542,8 @@ impl Geometry {
         let sums = &mut sums[..total * self.filters];
         let into = Pieces::new(sums);
         divided(total, self.multiplications(), room, workspace, |range, scratch| {
-            let (columns, workspace) = scratch.split_at_mut(blocks.scratch);
+            let (columns, rest) = scratch.split_at_mut(blocks.scratch);
+            let (beside, workspace) = rest.split_at_mut(blocks.beside);
             let mut next = range.start;
             while next < range.end {
                 let (group, first) = (next / taps, next % taps);
@@ -447,18 +551,29 @@ impl Geometry {
                 // SAFETY: these rows are in no other range.
                 let sums = unsafe { into.piece(next * self.filters, rows.len() * self.filters) };
                 let mut started = false;
-                for image in 0..self.images {
-                    let member = image * self.groups + group;
-                    let x = &x[member * members..][..members];
-                    for positions in self.ranges(blocks.columns) {
-                        let count = positions.len();
-                        let offset = member * self.filters * area + positions.start;
-                        let b = Matrix { data: g, offset, row: 1, col: area as isize };
+                for (image, images) in self.batches(blocks.images) {
+                    let member = |k: usize| (image + k) * self.groups + group;
+                    let planes = |k: usize| &x[member(k) * members..][..members];
+                    if images > 1 {
+                        self.side_by_side(g, group, image..image + images, beside);
+                    }
+                    for positions in self.ranges(if images > 1 { area } else { blocks.columns }) {
+                        let count = images * positions.len();
+                        let b = match images {
+                            1 => {
+                                let offset = member(0) * self.filters * area + positions.start;
+                                Matrix { data: g, offset, row: 1, col: area as isize }
+                            }
+                            _ => Matrix { data: &*beside, offset: 0, row: 1, col: count as isize },
+                        };
                         let a = if self.is_plain() {
                             let offset = rows.start * area + positions.start;
-                            Matrix { data: x, offset, row: area as isize, col: 1 }
+                            Matrix { data: planes(0), offset, row: area as isize, col: 1 }
                         } else {
-                            self.gather(x, rows.clone(), positions, columns, blocks.columns);
+                            for k in 0..images {
+                                let to = &mut columns[k * positions.len()..];
+                                self.gather(planes(k), rows.clone(), positions.clone(), to, blocks.columns);
+                            }
                             Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 }
                         };
                         T::gemm(rows.len(), count, self.filters, a, b, started, sums, workspace);
@@ -484,16 +599,73 @@ impl Geometry {
         &w[n % self.groups * taps..][..taps]
     }
 
+    /// Rows and columns of a plane with zeros around it, columns enough that whole registers can be read.
+    fn framed(&self) -> [usize; 2] {
+        let reach = |axis: usize| {
+            (self.positions[axis] - 1) * self.stride[axis] + self.dilation[axis] * (self.kernel[axis] - 1) + 1
+        };
+        let rows = reach(0).max(self.size[0] + self.before[0]);
+        [rows, (reach(1) + SUMS * self.stride[1]).max(self.size[1] + self.before[1])]
+    }
+
+    /// Elements of scratch that a thread needs: a plane with zeros around it, for this and for the turned convolution.
+    fn framed_room(&self) -> usize {
+        let room = |geometry: &Self| geometry.framed().iter().product::<usize>();
+        room(self).max(self.turned().map_or(0, |turned| room(&turned))).next_multiple_of(LANES)
+    }
+
+    fn depthwise_room(&self) -> usize {
+        self.framed_room() * workers(8 * self.multiplications(), self.images * self.groups)
+    }
+
+    /// The convolution of the cotangent that gives the cotangent of the input, if it is one: with the filters turned
+    /// around, which the filters' last element first says.
+    fn turned(&self) -> Option<Self> {
+        let before = [0, 1].map(|axis| (self.dilation[axis] * (self.kernel[axis] - 1)).checked_sub(self.before[axis]));
+        match (self.stride, before) {
+            ([1, 1], [Some(down), Some(along)]) if !self.size.contains(&0) => {
+                let (size, positions) = (self.positions, self.size);
+                Some(Self { size, positions, before: [down, along], is_turned: !self.is_turned, ..*self })
+            }
+            _ => None,
+        }
+    }
+
     /// Calls `work` for each of the planes that a result consists of, on several threads where that is worth it.
-    fn depthwise<T: Real>(&self, result: &mut [T], plane: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    fn depthwise<T: Real>(
+        &self,
+        result: &mut [T],
+        plane: usize,
+        workspace: &mut [T],
+        work: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+    ) {
         let (planes, pieces) = (result.len() / plane.max(1), Pieces::new(result));
-        let grain = (WORTH / 4 / (self.multiplications() / planes.max(1)).max(1)).max(1);
-        in_parts(planes, grain, 1, rayon::current_num_threads(), &|_, range| {
+        divided(planes, 8 * self.multiplications(), self.framed_room(), workspace, |range, scratch| {
             for n in range {
                 // SAFETY: no other range has this plane.
-                work(n, unsafe { pieces.piece(n * plane, plane) });
+                work(n, unsafe { pieces.piece(n * plane, plane) }, scratch);
             }
         });
+    }
+
+    /// Puts a plane into zeros.
+    #[inline(always)]
+    fn frame<T: Real>(&self, x: &[T], to: &mut [T]) {
+        let [rows, pitch] = self.framed();
+        to[..rows * pitch].fill(T::zero());
+        if x.is_empty() {
+            return;
+        }
+        let inside = to[self.before[0] * pitch..].chunks_mut(pitch);
+        for (to, x) in inside.zip(x.chunks_exact(self.size[1])) {
+            to[self.before[1]..][..self.size[1]].copy_from_slice(x);
+        }
+    }
+
+    /// Where the first position of row `y` finds the element of the filter, in a plane with zeros around it.
+    #[inline(always)]
+    fn place(&self, y: usize, i: usize, j: usize, pitch: usize) -> usize {
+        (y * self.stride[0] + i * self.dilation[0]) * pitch + j * self.dilation[1]
     }
 
     /// Calls `visit` for each row of the output and each element of a filter that meets the input there: the number of
@@ -516,11 +688,15 @@ impl Geometry {
     }
 }
 
+/// Sums that run side by side, so that they fill registers.
+const SUMS: usize = 16;
+
 struct PlaneValues<'a, T> {
     geometry: &'a Geometry,
     x: &'a [T],
     w: &'a [T],
     y: &'a mut [T],
+    scratch: &'a mut [T],
 }
 
 impl<T: Real> Loop for PlaneValues<'_, T> {
@@ -528,21 +704,50 @@ impl<T: Real> Loop for PlaneValues<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { geometry, x, w, y } = self;
-        y.fill(T::zero());
+        let Self { geometry, x, w, y, scratch } = self;
+        geometry.frame(x, scratch);
         let stride = geometry.stride[1];
-        geometry.rows(|tap, positions, from| {
-            let (w, y) = (w[tap], &mut y[positions]);
-            if stride == 1 {
-                let x = &x[from..from + y.len()];
-                y.iter_mut().zip(x).for_each(|(y, x)| *y += w * *x);
-            } else {
-                y.iter_mut().zip(x[from..].iter().step_by(stride)).for_each(|(y, x)| *y += w * *x);
-            }
-        });
+        if stride == 1 {
+            geometry.correlate(w, y, scratch, |from| {
+                let from: &[T; SUMS] = from[..SUMS].try_into().expect("as many as there are sums");
+                *from
+            });
+        } else {
+            geometry.correlate(w, y, scratch, |from| {
+                let from = &from[..(SUMS - 1) * stride + 1];
+                std::array::from_fn(|k| from[k * stride])
+            });
+        }
     }
 }
 
+impl Geometry {
+    /// The values of one plane with zeros around it. `next` gives the elements that so many neighbouring positions meet.
+    #[inline(always)]
+    fn correlate<T: Real>(&self, w: &[T], y: &mut [T], framed: &[T], next: impl Fn(&[T]) -> [T; SUMS]) {
+        let ([_, pitch], [height, width]) = (self.framed(), self.kernel);
+        let (stride, dilation) = (self.stride[1], self.dilation[1]);
+        for (row, y) in y.chunks_exact_mut(self.positions[1]).enumerate() {
+            for (block, y) in y.chunks_mut(SUMS).enumerate() {
+                let mut sums = [T::zero(); SUMS];
+                for i in 0..height {
+                    let from = &framed[self.place(row, i, 0, pitch) + block * SUMS * stride..];
+                    for j in 0..width {
+                        let tap = i * width + j;
+                        let w = w[if self.is_turned { w.len() - 1 - tap } else { tap }];
+                        let from = next(&from[j * dilation..]);
+                        for k in 0..SUMS {
+                            sums[k] += w * from[k];
+                        }
+                    }
+                }
+                y.copy_from_slice(&sums[..y.len()]);
+            }
+        }
+    }
+}
+
+/// For strides above 1.
 struct PlaneInput<'a, T> {
     geometry: &'a Geometry,
     g: &'a [T],
@@ -574,36 +779,42 @@ struct PlaneWeight<'a, T> {
     x: &'a [T],
     g: &'a [T],
     w: &'a mut [T],
+    scratch: &'a mut [T],
 }
-
-/// Sums that run side by side, so that they fill registers.
-const SUMS: usize = 16;
 
 impl<T: Real> Loop for PlaneWeight<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { geometry, x, g, w } = self;
+        let Self { geometry, x, g, w, scratch } = self;
+        geometry.frame(x, scratch);
+        let ([_, pitch], width) = (geometry.framed(), geometry.kernel[1]);
         let stride = geometry.stride[1];
-        geometry.rows(|tap, positions, from| {
-            let g = &g[positions];
-            if stride == 1 {
-                let x = &x[from..from + g.len()];
-                let mut sums = [T::zero(); SUMS];
-                let (whole_x, whole_g) = (x.chunks_exact(SUMS), g.chunks_exact(SUMS));
-                let rest = whole_x.remainder().iter().zip(whole_g.remainder());
-                let mut last = T::zero();
-                rest.for_each(|(x, g)| last += *x * *g);
-                for (x, g) in whole_x.zip(whole_g) {
-                    for k in 0..SUMS {
-                        sums[k] += x[k] * g[k];
+        for (tap, w) in w.iter_mut().enumerate() {
+            let mut sums = [T::zero(); SUMS];
+            for (row, g) in g.chunks_exact(geometry.positions[1]).enumerate() {
+                let from = &scratch[geometry.place(row, tap / width, tap % width, pitch)..];
+                let whole = g.chunks_exact(SUMS);
+                let rest = whole.remainder();
+                let done = g.len() - rest.len();
+                for (block, g) in whole.enumerate() {
+                    let from = &from[block * SUMS * stride..][..(SUMS - 1) * stride + 1];
+                    if stride == 1 {
+                        for k in 0..SUMS {
+                            sums[k] += g[k] * from[k];
+                        }
+                    } else {
+                        for k in 0..SUMS {
+                            sums[k] += g[k] * from[k * stride];
+                        }
                     }
                 }
-                w[tap] += sums.iter().fold(last, |sum, term| sum + *term);
-            } else {
-                g.iter().zip(x[from..].iter().step_by(stride)).for_each(|(g, x)| w[tap] += *g * *x);
+                for ((sum, g), from) in sums.iter_mut().zip(rest).zip(from[done * stride..].iter().step_by(stride)) {
+                    *sum += *g * *from;
+                }
             }
-        });
+            *w += sums.iter().fold(T::zero(), |sum, term| sum + *term);
+        }
     }
 }

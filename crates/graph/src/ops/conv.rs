@@ -104,6 +104,7 @@ impl Convolution {
             stride: self.stride,
             dilation: self.dilation,
             before: self.padding.map(|padding| padding[0]),
+            is_turned: false,
         }
     }
 
@@ -523,6 +524,10 @@ mod tests {
             (padded([1, 1], 1, 1, 1), [1, 8, 60, 70], [8, 8, 3, 3]),
             (padded([0, 0], 2, 1, 1), [1, 1, 1, 9000], [2, 1, 1, 16]),
             (padded([7, 7], 1, 3, 1), [1, 1, 3, 2], [2, 1, 5, 5]),
+            (padded([1, 1], 1, 1, 1), [7, 6, 7, 7], [5, 6, 3, 3]),
+            (padded([0, 0], 1, 1, 2), [9, 6, 3, 5], [4, 3, 1, 1]),
+            (padded([1, 2], 2, 1, 1), [21, 130, 6, 5], [3, 130, 2, 3]),
+            (padded([5, 1], 1, 1, 2), [2, 2, 4, 6], [2, 1, 3, 3]),
         ]
     }
 

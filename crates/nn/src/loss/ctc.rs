@@ -319,7 +319,7 @@ impl Op for Lattice {
                             log_p[row(step) + place] + ln_of_sum(at(Some(place)), at(place.checked_sub(1)), two)
                         }
                     };
-                    let found = !(value <= T::of(LIMIT));
+                    let found = value > T::of(LIMIT) || value.is_nan();
                     values[row(step) + place] = if found { value } else { T::zero() };
                     reached[row(step) + place] = if found { T::one() } else { T::zero() };
                 }

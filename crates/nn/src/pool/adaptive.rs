@@ -36,7 +36,8 @@ pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 /// ```
 /// use gradus_graph::Graph;
 /// use gradus_nn::AdaptiveAvgPool2d;
-/// let y = AdaptiveAvgPool2d::new([7, 5]).forward(Graph::new().zeros([8, 64, 20, 31]));
+/// let graph = Graph::new();
+/// let y = AdaptiveAvgPool2d::new([7, 5]).forward(graph.zeros([8, 64, 20, 31]));
 /// assert_eq!(y.shape().sizes(), [8, 64, 7, 5]);
 /// ```
 pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
@@ -66,7 +67,8 @@ pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 /// ```
 /// use gradus_graph::Graph;
 /// use gradus_nn::AdaptiveMaxPool2d;
-/// let y = AdaptiveMaxPool2d::new(1).forward(Graph::new().zeros([8, 64, 20, 31]));
+/// let graph = Graph::new();
+/// let y = AdaptiveMaxPool2d::new(1).forward(graph.zeros([8, 64, 20, 31]));
 /// assert_eq!(y.shape().sizes(), [8, 64, 1, 1]);
 /// ```
 pub type AdaptiveMaxPool2d = AdaptiveMaxPool<2>;

@@ -36,7 +36,8 @@ pub type AvgPool1d = AvgPool<1>;
 /// ```
 /// use gradus_graph::Graph;
 /// use gradus_nn::AvgPool2d;
-/// let y = AvgPool2d::new([2, 4]).forward(Graph::new().zeros([8, 64, 28, 28]));
+/// let graph = Graph::new();
+/// let y = AvgPool2d::new([2, 4]).forward(graph.zeros([8, 64, 28, 28]));
 /// assert_eq!(y.shape().sizes(), [8, 64, 14, 7]);
 /// ```
 pub type AvgPool2d = AvgPool<2>;

@@ -144,7 +144,7 @@ pub struct Sequence<'g, S> {
 /// let initial = LstmState { hidden: graph.input("hidden", [1, 1, 6]), cell: graph.input("cell", [1, 1, 6]) };
 /// let given = Given { state: Some(initial), ..Given::default() };
 /// let Sequence { outputs, state } = lstm.sequence(graph.input("x", [1, 1, 4]), Mode::Eval, given);
-/// let mut session = Plan::new(&graph, &[outputs, state.hidden, state.cell])?.session();
+/// let mut session = Plan::new(&graph, &[outputs, state.hidden, state.cell])?.session::<f32>();
 ///
 /// let (mut hidden, mut cell) = (Tensor::zeros([1, 1, 6]), Tensor::zeros([1, 1, 6]));
 /// for _ in 0..3 {

@@ -27,6 +27,8 @@ pub(super) trait Lanes: Copy {
     const WIDTH: usize;
     /// The most rows of a tile.
     const HEIGHT: usize;
+    /// Whether a mask is kept in a register that sums could use.
+    const MASK_TAKES_A_REGISTER: bool;
 
     /// The most registers side by side in a tile of so many rows; a power of two that never grows with `height`.
     fn vectors(height: usize) -> usize;
@@ -98,6 +100,7 @@ macro_rules! portable {
             type Mask = usize;
             const WIDTH: usize = $width;
             const HEIGHT: usize = 4;
+            const MASK_TAKES_A_REGISTER: bool = false;
 
             fn vectors(_: usize) -> usize {
                 2
@@ -241,6 +244,7 @@ mod x86 {
             type Mask = $mask;
             const WIDTH: usize = $width;
             const HEIGHT: usize = 14;
+            const MASK_TAKES_A_REGISTER: bool = false;
 
             #[inline(always)]
             fn vectors(height: usize) -> usize {
@@ -281,6 +285,7 @@ mod x86 {
             type Mask = __m256i;
             const WIDTH: usize = $width;
             const HEIGHT: usize = 6;
+            const MASK_TAKES_A_REGISTER: bool = true;
 
             #[inline(always)]
             fn vectors(height: usize) -> usize {

@@ -98,8 +98,6 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
 /// and the `H × width` places of c can be read and written and overlap with neither.
 #[inline(always)]
 pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
-    let size = size_of::<L::Scalar>() as isize;
-    let row = tile.a_row * size;
     let whole = (V - 1) * L::WIDTH;
     // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
     unsafe {
@@ -111,28 +109,11 @@ pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<
                 }
             }
         }
-        let mut sums = [[L::zero(); V]; H];
-        let (mut a, mut b) = (tile.a, tile.b);
-        for _ in 0..tile.steps {
-            let mut line = [L::zero(); V];
-            for v in 0..V - 1 {
-                line[v] = L::load(b.add(v * L::WIDTH));
-            }
-            line[V - 1] = L::load_part(b.add(whole), mask);
-            // Three rows are reached from one base, by the address modes of the machine: few registers, few additions.
-            let mut base = a;
-            for i in 0..H {
-                let x = L::splat(base.byte_offset((i % 3) as isize * row));
-                for v in 0..V {
-                    sums[i][v] = L::multiply_add(x, line[v], sums[i][v]);
-                }
-                if i % 3 == 2 && i + 1 < H {
-                    base = base.byte_offset(3 * row);
-                }
-            }
-            a = a.wrapping_offset(tile.a_col);
-            b = b.wrapping_offset(tile.b_row);
-        }
+        let mut sums = if L::MASK_TAKES_A_REGISTER && tile.width == V * L::WIDTH {
+            sums::<L, H, V, true>(tile)
+        } else {
+            sums::<L, H, V, false>(tile)
+        };
         for i in 0..H {
             let c = tile.c.offset(i as isize * tile.c_row);
             if tile.accumulate {
@@ -151,5 +132,45 @@ pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<
                 L::store_part(c.add(whole), sums[i][V - 1], mask);
             }
         }
+    }
+}
+
+/// The sums of a tile. `WHOLE` says that its last registers are full: then no mask is kept beside the sums, which may
+/// fill all registers that there are.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
+    tile: &Tile<L::Scalar>,
+) -> [[L::Vector; V]; H] {
+    let row = tile.a_row * size_of::<L::Scalar>() as isize;
+    let whole = (V - 1) * L::WIDTH;
+    // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and then it is masked.
+    unsafe {
+        let mask = L::mask(tile.width - whole);
+        let mut sums = [[L::zero(); V]; H];
+        let (mut a, mut b) = (tile.a, tile.b);
+        for _ in 0..tile.steps {
+            let mut line = [L::zero(); V];
+            for v in 0..V - 1 {
+                line[v] = L::load(b.add(v * L::WIDTH));
+            }
+            line[V - 1] = if WHOLE { L::load(b.add(whole)) } else { L::load_part(b.add(whole), mask) };
+            // Three rows are reached from one base, by the address modes of the machine: few registers, few additions.
+            let mut base = a;
+            for i in 0..H {
+                let x = L::splat(base.byte_offset((i % 3) as isize * row));
+                for v in 0..V {
+                    sums[i][v] = L::multiply_add(x, line[v], sums[i][v]);
+                }
+                if i % 3 == 2 && i + 1 < H {
+                    base = base.byte_offset(3 * row);
+                }
+            }
+            a = a.wrapping_offset(tile.a_col);
+            b = b.wrapping_offset(tile.b_row);
+        }
+        sums
     }
 }
