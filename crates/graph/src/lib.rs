@@ -43,5 +43,5 @@ pub use tape::op::{
     Array, ArrayMut, Call, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work,
     expect_index, expect_inputs, expect_real,
 };
-pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Scoped, Var};
+pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Scoped, Substituted, Var};
 pub use tensor::Tensor;

@@ -143,6 +143,50 @@ impl<T: Real> Params<T> {
         result
     }
 
+    /// Runs `build` in the scope that holds `param`, wherever the store is at present; it is given the parameter's own
+    /// name.
+    pub fn beside<R>(&mut self, param: &Param, build: impl FnOnce(&mut Self, &str) -> R) -> R {
+        let (scope, own) = param.name().rsplit_once('.').unwrap_or(("", param.name()));
+        let outer = std::mem::replace(&mut self.scope, scope.to_owned());
+        let result = build(self, own);
+        self.scope = outer;
+        result
+    }
+
+    /// Gives a parameter another name, under the current scope; its place, value and all else stay. Handles with the
+    /// old name belong to this store no longer.
+    ///
+    /// A layer's weight that is to be made from other parameters gives its value to one of them in this way: see
+    /// [`Graph::substitute`](crate::Graph::substitute).
+    ///
+    /// # Panics
+    /// If the parameter belongs to another store, or the name is taken.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let weight = params.scope("hidden", |params| params.add("weight", Tensor::zeros([3, 2])));
+    /// let renamed = params.beside(&weight, |params, own| params.rename(&weight, &format!("original.{own}")));
+    /// assert_eq!(renamed.name(), "hidden.original.weight");
+    /// assert_eq!((params.len(), renamed.index()), (1, weight.index()));
+    /// ```
+    #[track_caller]
+    pub fn rename(&mut self, param: &Param, name: &str) -> Param {
+        if let Err(message) = self.check(param) {
+            panic!("{message}");
+        }
+        let name = self.full_name(name);
+        assert!(!self.by_name.contains_key(&name), "a parameter named `{name}` exists already; use another scope");
+        let Spec { index, shape, buffer, .. } = &*param.0;
+        let renamed =
+            Param(Arc::new(Spec { index: *index, name: name.clone(), shape: shape.clone(), buffer: *buffer }));
+        self.by_name.remove(param.name());
+        self.by_name.insert(name, renamed.index());
+        self.entries[renamed.index()].param = renamed.clone();
+        renamed
+    }
+
     fn full_name(&self, name: &str) -> String {
         if self.scope.is_empty() { name.to_owned() } else { format!("{}.{name}", self.scope) }
     }

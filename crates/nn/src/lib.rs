@@ -38,11 +38,13 @@
 
 mod activation;
 mod alpha_dropout;
+mod attention;
 mod bilinear;
 mod conv;
 mod dense;
 mod drop_connect;
 mod dropout;
+mod embedding;
 mod flatten;
 mod glu;
 mod init;
@@ -50,6 +52,7 @@ mod layer;
 pub mod loss;
 mod maxout;
 mod noise;
+mod norm;
 pub mod penalty;
 mod pool;
 mod prelu;
@@ -62,6 +65,11 @@ pub use activation::{
     Sigmoid, Silu, Softmax, Softplus, Softsign, Tanh,
 };
 pub use alpha_dropout::AlphaDropout;
+pub use attention::{
+    LearnedPositions, LearnedPositionsOptions, Mask, MultiHeadAttention, MultiHeadAttentionOptions, Rotary,
+    TransformerActivation, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    TransformerOptions, attention_weights, scaled_dot_product_attention, sinusoidal_positions,
+};
 pub use bilinear::Bilinear;
 pub use conv::{
     Conv, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvOptions, ConvTranspose, ConvTranspose1d,
@@ -70,12 +78,17 @@ pub use conv::{
 pub use dense::{Dense, DenseOptions};
 pub use drop_connect::DropConnect;
 pub use dropout::{ChannelDropout, Dropout, VariationalDropout};
+pub use embedding::{Embedding, EmbeddingOptions};
 pub use flatten::Flatten;
 pub use glu::{GeGlu, Glu, SwiGlu};
 pub use init::{Fan, Fans, Gain, Init};
 pub use layer::{Apply, Checkpointed, Layer, Mode, Sequential, Steady};
 pub use maxout::Maxout;
 pub use noise::{GaussianDropout, GaussianNoise};
+pub use norm::{
+    BatchNorm, BatchNormOptions, GroupNorm, GroupNormOptions, InstanceNorm, InstanceNormOptions, LayerNorm,
+    LayerNormOptions, RmsNorm, RmsNormOptions, SpectralNorm, SpectralNormOptions, WeightNorm,
+};
 pub use pool::*;
 pub use prelu::PRelu;
 pub use recurrent::{

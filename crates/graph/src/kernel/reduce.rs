@@ -43,17 +43,10 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
         if x.is_empty() {
             return;
         }
-        // The trailing axes are either all folded (rows become numbers) or all kept (rows are added to rows).
-        let rank = shape.rank();
-        let folded = |axis: usize| axes.contains(&axis);
-        let last = rank > 0 && folded(rank - 1);
-        let split = (0..rank).rev().find(|&axis| folded(axis) != last).map_or(0, |axis| axis + 1);
-        let row: usize = shape[split..].iter().product();
-        // Where the result of each row goes: the layout of the output with stride 0 along folded axes.
-        let target = output_layout(shape, split, axes, if last { 1 } else { row });
+        let Rows { row, folded, target } = Rows::of(shape, axes);
         for (start, position) in target.positions().enumerate() {
             let values = &x[start * row..(start + 1) * row];
-            if last {
+            if folded {
                 y[position] = F::join(y[position], fold_row::<T, F>(values));
             } else {
                 let into = &mut y[position..position + row];
@@ -62,6 +55,29 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
                 }
             }
         }
+    }
+}
+
+/// A tensor as rows of elements that are neighbours, for a reduction along axes: a row is either all folded and becomes
+/// one number, or all kept and is added to a row.
+pub(crate) struct Rows {
+    /// Elements of a row.
+    pub(crate) row: usize,
+    /// Whether the elements of a row are folded.
+    pub(crate) folded: bool,
+    /// Where the result of each row goes: the layout of the output with stride 0 along folded axes.
+    pub(crate) target: Layout,
+}
+
+impl Rows {
+    /// The rows of a shape for a reduction along `axes` (counted from the first, in order).
+    pub(crate) fn of(shape: &Shape, axes: &[usize]) -> Self {
+        let rank = shape.rank();
+        let is_folded = |axis: usize| axes.contains(&axis);
+        let folded = rank > 0 && is_folded(rank - 1);
+        let split = (0..rank).rev().find(|&axis| is_folded(axis) != folded).map_or(0, |axis| axis + 1);
+        let row: usize = shape[split..].iter().product();
+        Self { row, folded, target: output_layout(shape, split, axes, if folded { 1 } else { row }) }
     }
 }
 

@@ -19,6 +19,7 @@ mod matmul;
 mod max_pool;
 mod moments;
 mod norm;
+mod normalize;
 mod one_hot;
 mod outer;
 mod power;
@@ -66,6 +67,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("matmul", matmul::entries()),
         ("max_pool", max_pool::entries()),
         ("norm", norm::entries()),
+        ("normalize", normalize::entries()),
         ("one_hot", one_hot::entries()),
         ("power", power::entries()),
         ("prod", prod::entries()),

@@ -255,7 +255,7 @@ impl<T: Real> Session<T> {
                     }
                 };
                 let inputs: SmallVec<[Array<'_, T>; 8]> = inputs.iter().map(read).collect();
-                let mut outputs: SmallVec<[ArrayMut<'_, T>; 2]> = outputs.iter().map(write).collect();
+                let mut outputs: SmallVec<[ArrayMut<'_, T>; 4]> = outputs.iter().map(write).collect();
                 let workspace = aligned(&mut self.workspace);
                 let mut work = Work { inputs: &inputs, input_shapes, outputs: &mut outputs, output_shapes, workspace };
                 T::op_run(&*inner.ops[*op as usize], &mut work)?;

@@ -377,6 +377,40 @@ impl Graph {
         var
     }
 
+    /// Puts a value in the place of a parameter: until the guard is dropped, [`Graph::param`] gives the value. So a
+    /// layer's weight can be made from other parameters, as weight normalisation does, and the layer knows nothing of
+    /// it.
+    ///
+    /// # Panics
+    /// If the value is an index, has another shape than the parameter, or belongs to another graph.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let weight = params.add("weight", Tensor::from([2.0, 3.0]));
+    /// let graph = Graph::new();
+    /// {
+    ///     let _weight = graph.substitute(&weight, graph.ones([2]));
+    ///     assert_eq!(graph.eval(graph.param(&weight).sum())?.item(), 2.0);
+    /// }
+    /// assert_eq!(graph.params()[0].1, graph.param(&weight));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn substitute<'g>(&'g self, param: &Param, value: Var<'g>) -> Substituted<'g> {
+        let (name, shape, found, caller) = (param.name(), param.shape(), value.meta(), Location::caller());
+        assert!(
+            found == Meta::real(shape.clone()),
+            "`substitute` for `{name}` of shape {shape} of a value of shape {} (at {})",
+            found.shape,
+            at(caller)
+        );
+        assert!(std::ptr::eq(value.graph, self), "`substitute` for `{name}`: the value belongs to another graph");
+        let outer = self.tape.borrow_mut().param_index.insert(param.clone(), value.value);
+        Substituted { graph: self, param: param.clone(), outer }
+    }
+
     /// The parameters that the graph uses, in the order of their first use, with their variables.
     pub fn params(&self) -> Vec<(Param, Var<'_>)> {
         let var = |&(ref param, node): &(Param, NodeId)| {
@@ -666,6 +700,24 @@ pub struct Scoped<'g> {
 impl Drop for Scoped<'_> {
     fn drop(&mut self) {
         self.graph.tape.borrow_mut().scope = self.outer;
+    }
+}
+
+/// A parameter whose place a value has taken; see [`Graph::substitute`].
+#[must_use = "the parameter is itself again when this is dropped: `let _weight = graph.substitute(…)`"]
+pub struct Substituted<'g> {
+    graph: &'g Graph,
+    param: Param,
+    outer: Option<Value>,
+}
+
+impl Drop for Substituted<'_> {
+    fn drop(&mut self) {
+        let mut tape = self.graph.tape.borrow_mut();
+        match self.outer {
+            Some(value) => tape.param_index.insert(self.param.clone(), value),
+            None => tape.param_index.remove(&self.param),
+        };
     }
 }
 

@@ -1,0 +1,406 @@
+//! Normalisation over axes: `y = (x − mean)/√(variance + ε)·w + b`, with mean and variance as further outputs.
+//!
+//! The variance is the biased one, `Σ(x − mean)²/n`, in two passes, so that a large mean costs no digits. With
+//! `x̂ = (x − mean)/√(variance + ε)` the derivatives are `Σg·x̂` for `w`, `Σg` for `b`, and for `x`
+//! `w/√(variance + ε)·(g − (Σg + x̂·Σg·x̂)/n)`; these three come from one op, in two passes.
+
+use smallvec::SmallVec;
+
+use super::axes::{Axes, expect_axes};
+use super::sum::Add;
+use crate::kernel::reduce::{Rows, fold_row, reduce};
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tape::Var;
+use crate::tape::op::{Call, Domain, Form, Meta, Metas, Number, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+
+/// From `x`, `w` and `b`, over `axes`, which are counted from the first, in order, and have size 1 in all but `x`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Normalize {
+    axes: SmallVec<[usize; 4]>,
+    eps: Number,
+}
+
+/// The cotangents of `x`, `w` and `b` from `x`, `w`, mean, variance and the cotangent of `y`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct NormalizeVjp(Normalize);
+
+impl Normalize {
+    /// The shape of mean, variance, `w` and `b`.
+    fn kept(&self, shape: &Shape) -> Shape {
+        shape.with_ones(|axis| self.axes.contains(&axis))
+    }
+
+    /// The number of elements that a mean is of.
+    fn count(&self, shape: &Shape) -> f64 {
+        self.axes.iter().map(|&axis| shape[axis]).product::<usize>() as f64
+    }
+
+    /// Says so if the inputs are not `x` and others of the shapes that fit it.
+    fn expect(&self, inputs: &[Meta], names: &[&str]) -> Result<(), String> {
+        expect_inputs(inputs, names.len() + 1)?;
+        let shape = &inputs[0].shape;
+        expect_axes(&self.axes, shape)?;
+        expect_real(&inputs[0])?;
+        let kept = self.kept(shape);
+        for (input, name) in inputs[1..].iter().zip(names) {
+            expect_real(input)?;
+            let expected = if *name == "cotangent" { shape } else { &kept };
+            if input.shape != *expected {
+                return Err(format!("the {name} must have shape {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn sum<'g>(&self, x: Var<'g>) -> Var<'g> {
+        x.sum_resolved(self.axes.clone()).reshape(self.kept(&x.shape()))
+    }
+}
+
+impl Op for Normalize {
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        self.expect(inputs, &["weight", "bias"])?;
+        let kept = Meta::real(self.kept(&inputs[0].shape));
+        Ok([inputs[0].clone(), kept.clone(), kept].into_iter().collect())
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let (x, count) = (inputs[0], self.count(&inputs[0].shape()));
+        let mean = self.sum(x) / count;
+        let centred = x - mean;
+        let variance = self.sum(centred.square()) / count;
+        let y = centred * (variance + self.eps.0).rsqrt() * inputs[1] + inputs[2];
+        Some([y, mean, variance].into_iter().collect())
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let shape = &work.input_shapes[0];
+        let [x, weight, bias] = [0, 1, 2].map(|input| work.inputs[input].real());
+        let [y, mean, variance] = work.outputs else { unreachable!("the shape rule gives three outputs") };
+        let (y, mean, variance) = (y.real(), mean.real(), variance.real());
+        let (count, eps) = (T::of(self.count(shape)), self.eps.real());
+        reduce::<T, Add>(x, shape, &self.axes, mean);
+        mean.iter_mut().for_each(|mean| *mean /= count);
+        variance.fill(T::zero());
+        if !x.is_empty() {
+            vectorized(Forward { x, weight, bias, y, mean, variance, rows: &Rows::of(shape, &self.axes), count, eps });
+        } else if count == T::zero() {
+            variance.fill(T::nan());
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let (x, mean, variance) = (call.x(0), call.outputs[1], call.outputs[2]);
+        let (shape, count) = (x.shape(), self.count(&x.shape()));
+        let of_y = call.cotangents[0].map(|g| {
+            let inputs = [x, call.x(1), mean, variance, g];
+            x.graph().apply(NormalizeVjp(self.clone()), &inputs).expect("the shapes are those of the op")[input]
+        });
+        let of_mean = call.cotangents[1].map(|g| (g / count).broadcast_to(shape));
+        let of_variance = call.cotangents[2].map(|g| (x - mean) * (g * (2.0 / count)));
+        let others = if input == 0 { [of_mean, of_variance] } else { [None, None] };
+        let all = of_y.into_iter().chain(others.into_iter().flatten());
+        all.reduce(|a, b| a + b).map_or(Vjp::Zero, Vjp::Value)
+    }
+}
+
+/// Variance and `y`, for a mean that is known and a variance that is 0.
+struct Forward<'a, T> {
+    x: &'a [T],
+    weight: &'a [T],
+    bias: &'a [T],
+    y: &'a mut [T],
+    mean: &'a [T],
+    variance: &'a mut [T],
+    rows: &'a Rows,
+    count: T,
+    eps: T,
+}
+
+impl<T: Real> Loop for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, weight, bias, y, mean, variance, rows, count, eps } = self;
+        let size = rows.row;
+        for (x, at) in x.chunks_exact(size).zip(rows.target.positions()) {
+            if rows.folded {
+                let mean = mean[at];
+                variance[at] += sum_of(x, x, |x, _| (x - mean) * (x - mean));
+            } else {
+                let (mean, variance) = (&mean[at..at + size], &mut variance[at..at + size]);
+                for i in 0..size {
+                    let centred = x[i] - mean[i];
+                    variance[i] += centred * centred;
+                }
+            }
+        }
+        for variance in variance.iter_mut() {
+            *variance /= count;
+        }
+        for ((x, y), at) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)).zip(rows.target.positions()) {
+            if rows.folded {
+                let (mean, scale, bias) = (mean[at], weight[at] / (variance[at] + eps).sqrt(), bias[at]);
+                for i in 0..size {
+                    y[i] = (x[i] - mean) * scale + bias;
+                }
+            } else {
+                let [mean, variance, weight, bias] = [mean, &*variance, weight, bias].map(|all| &all[at..at + size]);
+                for i in 0..size {
+                    y[i] = (x[i] - mean[i]) * (weight[i] / (variance[i] + eps).sqrt()) + bias[i];
+                }
+            }
+        }
+    }
+}
+
+/// `Σ term(aᵢ, bᵢ)`, without memory for the terms.
+#[inline(always)]
+fn sum_of<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
+    let mut terms = [T::zero(); 256];
+    let mut total = T::zero();
+    for (a, b) in a.chunks(terms.len()).zip(b.chunks(terms.len())) {
+        let terms = &mut terms[..a.len()];
+        for ((to, &a), &b) in terms.iter_mut().zip(a).zip(b) {
+            *to = term(a, b);
+        }
+        total += fold_row::<T, Add>(terms);
+    }
+    total
+}
+
+impl Op for NormalizeVjp {
+    fn name(&self) -> &'static str {
+        "normalize_vjp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        self.0.expect(inputs, &["weight", "mean", "variance", "cotangent"])?;
+        Ok([&inputs[0], &inputs[1], &inputs[1]].into_iter().cloned().collect())
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let [x, weight, mean, variance, g] = inputs else { unreachable!("the shape rule takes five inputs") };
+        let (scale, count) = ((*variance + self.0.eps.0).rsqrt(), self.0.count(&x.shape()));
+        let normal = (*x - *mean) * scale;
+        let (of_weight, of_bias) = (self.0.sum(*g * normal), self.0.sum(*g));
+        let of_x = (*g - of_bias / count - normal * (of_weight / count)) * (*weight * scale);
+        Some([of_x, of_weight, of_bias].into_iter().collect())
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let shape = &work.input_shapes[0];
+        let [x, weight, mean, variance, g] = [0, 1, 2, 3, 4].map(|input| work.inputs[input].real());
+        let [of_x, of_weight, of_bias] = work.outputs else { unreachable!("the shape rule gives three outputs") };
+        let (of_x, of_weight, of_bias) = (of_x.real(), of_weight.real(), of_bias.real());
+        let (count, eps) = (T::of(self.0.count(shape)), self.0.eps.real());
+        reduce::<T, Add>(g, shape, &self.0.axes, of_bias);
+        of_weight.fill(T::zero());
+        if !x.is_empty() {
+            let rows = &Rows::of(shape, &self.0.axes);
+            vectorized(Backward { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps });
+        }
+        Ok(())
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        if input == 3 { Domain::between(-self.0.eps.0, f64::INFINITY) } else { Domain::REAL }
+    }
+}
+
+/// `Σg·x̂` and the cotangent of `x`, for a `Σg` that is known and a `Σg·x̂` that is 0.
+struct Backward<'a, T> {
+    x: &'a [T],
+    weight: &'a [T],
+    mean: &'a [T],
+    variance: &'a [T],
+    g: &'a [T],
+    of_x: &'a mut [T],
+    of_weight: &'a mut [T],
+    of_bias: &'a [T],
+    rows: &'a Rows,
+    count: T,
+    eps: T,
+}
+
+impl<T: Real> Loop for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps } = self;
+        let size = rows.row;
+        for ((x, g), at) in x.chunks_exact(size).zip(g.chunks_exact(size)).zip(rows.target.positions()) {
+            if rows.folded {
+                let mean = mean[at];
+                of_weight[at] += sum_of(x, g, |x, g| g * (x - mean));
+            } else {
+                let (mean, of_weight) = (&mean[at..at + size], &mut of_weight[at..at + size]);
+                for i in 0..size {
+                    of_weight[i] += g[i] * (x[i] - mean[i]);
+                }
+            }
+        }
+        for (of_weight, &variance) in of_weight.iter_mut().zip(variance) {
+            *of_weight /= (variance + eps).sqrt();
+        }
+        let rows_of_all = x.chunks_exact(size).zip(g.chunks_exact(size)).zip(of_x.chunks_exact_mut(size));
+        for (((x, g), of_x), at) in rows_of_all.zip(rows.target.positions()) {
+            if rows.folded {
+                let (mean, root) = (mean[at], (variance[at] + eps).sqrt());
+                let (scale, slope, shift) = (weight[at] / root, of_weight[at] / count / root, of_bias[at] / count);
+                for i in 0..size {
+                    of_x[i] = (g[i] - shift - (x[i] - mean) * slope) * scale;
+                }
+            } else {
+                let all = [mean, weight, variance, &*of_weight, of_bias];
+                let [mean, weight, variance, of_weight, of_bias] = all.map(|all| &all[at..at + size]);
+                for i in 0..size {
+                    let root = (variance[i] + eps).sqrt();
+                    let slope = (x[i] - mean[i]) / root * of_weight[i];
+                    of_x[i] = (g[i] - (of_bias[i] + slope) / count) * (weight[i] / root);
+                }
+            }
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `(x − mean)/√(variance + eps)·weight + bias` over the given axes, then the mean and the variance, whose axes
+    /// stay with size 1.
+    ///
+    /// The variance is the biased one, `Σ(x − mean)²/n`. Over no elements mean and variance are NaN.
+    ///
+    /// # Shapes
+    /// Weight and bias broadcast to the shape of the mean.
+    ///
+    /// # Panics
+    /// If an axis is out of range or named twice, or weight or bias do not broadcast.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from_rows([[1.0, 3.0], [5.0, 5.0]]));
+    /// let [y, mean, variance] = x.normalize(-1, 3.0, graph.scalar(2.0), graph.scalar(0.5));
+    /// assert_eq!(graph.eval(y)?, Tensor::from_rows([[-0.5, 1.5], [0.5, 0.5]]));
+    /// assert_eq!(graph.eval(mean)?.data(), [2.0, 5.0]);
+    /// assert_eq!(graph.eval(variance)?.data(), [1.0, 0.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn normalize(self, axes: impl Into<Axes>, eps: f64, weight: Var<'g>, bias: Var<'g>) -> [Var<'g>; 3] {
+        let shape = self.shape();
+        let op = Normalize { axes: axes.into().resolve("normalize", &shape), eps: Number(eps) };
+        let kept = op.kept(&shape);
+        let inputs = [self, weight.broadcast_to(kept.clone()), bias.broadcast_to(kept)];
+        match self.graph().apply(op, &inputs) {
+            Ok(outputs) => [0, 1, 2].map(|output| outputs[output]),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    /// An op, a shape, and that of what it keeps.
+    fn ops() -> impl Strategy<Value = (Normalize, Shape, Shape)> {
+        shape(5).prop_flat_map(|shape| {
+            (axes(shape.rank()), 0.25..2.0_f64).prop_map(move |(axes, eps)| {
+                let op = Normalize { axes: axes.into(), eps: Number((eps * 8.0).round() / 8.0) };
+                let kept = op.kept(&shape);
+                (op, shape.clone(), kept)
+            })
+        })
+    }
+    let forward = ops().prop_flat_map(|(op, shape, kept)| {
+        let parts = (tensor(shape, -2.0..2.0), tensor(kept.clone(), -2.0..2.0), tensor(kept, -2.0..2.0));
+        parts.prop_map(move |(x, w, b)| Sample::new(op.clone(), [x.into(), w.into(), b.into()]))
+    });
+    let backward = ops().prop_flat_map(|(op, shape, kept)| {
+        let of_kept = [0, 1].map(|_| tensor(kept.clone(), -2.0..2.0));
+        let parts = (tensor(shape.clone(), -2.0..2.0), of_kept, tensor(kept, -0.125..2.0), tensor(shape, -2.0..2.0));
+        parts.prop_map(move |(x, [w, mean], variance, g)| {
+            let inputs = [x.into(), w.into(), mean.into(), variance.into(), g.into()];
+            Sample::new(NormalizeVjp(op.clone()), inputs)
+        })
+    });
+    vec![
+        Entry::new("normalize", "`(x − mean)/√(variance + ε)·w + b` over axes, mean and variance", forward),
+        Entry::new("normalize_vjp", "the derivatives of `normalize` with respect to `x`, `w` and `b`", backward)
+            .domain("`variance > −ε`"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    /// Layouts with folded and with kept rows, longer than a block of terms.
+    #[test]
+    fn kernels_agree_with_their_expansions() {
+        let graph = Graph::new();
+        let table = |k: usize| ((k * 37) % 101) as f64 / 20.0 - 2.5;
+        let cases: [(&[usize], &[usize]); 6] = [
+            (&[3, 700], &[1]),
+            (&[5, 4, 7], &[0, 2]),
+            (&[600, 3], &[0]),
+            (&[2, 3, 4, 5], &[1]),
+            (&[4], &[]),
+            (&[0, 3], &[1]),
+        ];
+        for (shape, axes) in cases {
+            let op = Normalize { axes: axes.into(), eps: Number(0.5) };
+            let kept = op.kept(&shape.into());
+            let constant =
+                |shape: &Shape, seed: usize| graph.constant(&Tensor::from_fn(shape.clone(), |k| table(k * 3 + seed)));
+            let [x, g] = [0, 1].map(|seed| constant(&shape.into(), seed));
+            let [w, b] = [2, 3].map(|seed| constant(&kept, seed));
+            let forward = graph.apply(op.clone(), &[x, w, b]).unwrap();
+            let definition = op.expand(&[x, w, b]).unwrap();
+            let vjp = NormalizeVjp(op);
+            let inputs = [x, w, definition[1], definition[2], g];
+            let (backward, back) = (graph.apply(vjp.clone(), &inputs).unwrap(), vjp.expand(&inputs).unwrap());
+            // And the derivative that the graph finds by itself.
+            let own = graph.vjp(&definition, &[g, w, b], &[x, w, b]).unwrap();
+            let ours = graph.vjp(&forward, &[g, w, b], &[x, w, b]).unwrap();
+            let pairs = forward.iter().zip(&definition).chain(backward.iter().zip(&back)).chain(ours.iter().zip(&own));
+            for (a, b) in pairs {
+                let (a, b) = (graph.eval(*a).unwrap(), graph.eval(*b).unwrap());
+                assert_eq!(a.shape(), b.shape());
+                assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + b.abs())));
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_mean_costs_no_digits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1e9 + 1.0, 1e9 + 3.0]));
+        let [y, _, variance] = x.normalize(0, 0.0, graph.scalar(1.0), graph.scalar(0.0));
+        assert_eq!(graph.eval(y).unwrap().data(), [-1.0, 1.0]);
+        assert_eq!(graph.eval(variance).unwrap().data(), [1.0]);
+    }
+}

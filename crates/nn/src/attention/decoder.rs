@@ -1,0 +1,288 @@
+//! The decoder of a transformer: layers of attention of a sequence to itself, then to what an encoder made of another,
+//! and two dense layers, each with a way around it and a normalisation.
+
+use std::panic::Location;
+
+use gradus_graph::{Params, Real, Var};
+
+use super::encoder::expect_sequence;
+use super::mask::Mask;
+use super::multi_head::MultiHeadAttention;
+use super::transformer::{FeedForward, Residual, TransformerOptions};
+use crate::layer::Mode;
+use crate::norm::LayerNorm;
+
+/// One layer of a decoder.
+///
+/// # Shapes
+/// A sequence `[L, N, E]` keeps its shape; the memory, what the encoder made, is `[S, N, E]`. With `batch_first` `N`
+/// comes first; without examples it is left out. The parameters are those of `self_attn`, `multihead_attn`, `linear1`,
+/// `linear2`, `norm1`, `norm2` and `norm3`, as in PyTorch.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{Mask, Mode, TransformerDecoderLayer, TransformerOptions};
+/// let mut params: Params = Params::new(0);
+/// let options = TransformerOptions { hidden: 16, batch_first: true, ..TransformerOptions::default() };
+/// let layer = TransformerDecoderLayer::with(&mut params, "layer", 8, 2, options);
+/// let graph = Graph::new();
+/// let (x, memory) = (graph.zeros([3, 5, 8]), graph.zeros([3, 7, 8]));
+/// let y = layer.forward_in(x, memory, Mask::causal(), Mask::none(), Mode::Train);
+/// assert_eq!(y.shape().sizes(), [3, 5, 8]);
+/// ```
+///
+/// # Reference
+/// Vaswani et al., "Attention is all you need" (2017).
+#[derive(Clone, Debug)]
+pub struct TransformerDecoderLayer {
+    name: String,
+    attention: MultiHeadAttention,
+    to_memory: MultiHeadAttention,
+    dense: FeedForward,
+    parts: [Residual; 3],
+}
+
+impl TransformerDecoderLayer {
+    /// Adds a layer over vectors of `size` numbers with so many heads, with PyTorch's options.
+    ///
+    /// # Panics
+    /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, size: usize, heads: usize) -> Self {
+        Self::with(params, name, size, heads, TransformerOptions::default())
+    }
+
+    /// Adds a layer with other options.
+    ///
+    /// # Panics
+    /// As [`TransformerDecoderLayer::new`], or if the dropout is not in `0..1`.
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        size: usize,
+        heads: usize,
+        options: TransformerOptions,
+    ) -> Self {
+        params.scope(name, |params| Self {
+            name: name.to_owned(),
+            attention: options.attention(params, "self_attn", size, heads, options.rotary),
+            to_memory: options.attention(params, "multihead_attn", size, heads, None),
+            dense: FeedForward::new(params, size, &options),
+            parts: ["norm1", "norm2", "norm3"].map(|name| Residual::new(params, name, size, &options)),
+        })
+    }
+
+    /// The attention to the memory.
+    pub fn to_memory(&self) -> &MultiHeadAttention {
+        &self.to_memory
+    }
+
+    /// What the layer makes of a sequence and the memory. `mask` is for the attention of the sequence to itself and
+    /// nearly always causal, `memory_mask` for that to the memory.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn forward_in<'g>(
+        &self,
+        x: Var<'g>,
+        memory: Var<'g>,
+        mask: Mask<'g>,
+        memory_mask: Mask<'g>,
+        mode: Mode,
+    ) -> Var<'g> {
+        expect_sequence("TransformerDecoderLayer", &x.shape(), self.attention.size(), Location::caller());
+        let _scope = x.graph().scope(&self.name);
+        let [first, second, third] = &self.parts;
+        let x = first.around(x, mode, |x| self.attention.forward_in(x, x, x, mask, mode));
+        let x = second.around(x, mode, |x| self.to_memory.forward_in(x, memory, memory, memory_mask, mode));
+        third.around(x, mode, |x| self.dense.forward_in(x, mode))
+    }
+}
+
+/// Layers of a decoder, one after another, and a normalisation at the end if there is one.
+///
+/// Unlike in PyTorch, where they are copies of one layer, the layers start from different values.
+///
+/// # Shapes
+/// As [`TransformerDecoderLayer`]. The layers are `name.layers.0` and so on, the normalisation `name.norm`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{Mask, Mode, TransformerDecoder, TransformerOptions};
+/// let mut params: Params = Params::new(0);
+/// let options = TransformerOptions { hidden: 16, ..TransformerOptions::default() };
+/// let decoder = TransformerDecoder::with(&mut params, "decoder", 2, 8, 2, options).with_norm(&mut params);
+/// let graph = Graph::new();
+/// let (x, memory) = (graph.zeros([5, 3, 8]), graph.zeros([7, 3, 8]));
+/// let y = decoder.forward_in(x, memory, Mask::causal(), Mask::none(), Mode::Eval);
+/// assert_eq!(y.shape().sizes(), [5, 3, 8]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransformerDecoder {
+    name: String,
+    layers: Vec<TransformerDecoderLayer>,
+    norm: Option<LayerNorm>,
+    size: usize,
+    options: TransformerOptions,
+}
+
+impl TransformerDecoder {
+    /// Adds `depth` layers with PyTorch's options.
+    ///
+    /// # Panics
+    /// As [`TransformerDecoderLayer::new`].
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, depth: usize, size: usize, heads: usize) -> Self {
+        Self::with(params, name, depth, size, heads, TransformerOptions::default())
+    }
+
+    /// Adds `depth` layers with other options.
+    ///
+    /// # Panics
+    /// As [`TransformerDecoderLayer::with`].
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        depth: usize,
+        size: usize,
+        heads: usize,
+        options: TransformerOptions,
+    ) -> Self {
+        let mut layers = Vec::new();
+        params.scope(&format!("{name}.layers"), |params| {
+            for depth in 0..depth {
+                layers.push(TransformerDecoderLayer::with(params, &depth.to_string(), size, heads, options));
+            }
+        });
+        Self { name: name.to_owned(), layers, norm: None, size, options }
+    }
+
+    /// With a normalisation at the end, as layers with `norm_first` need it.
+    #[must_use]
+    #[track_caller]
+    pub fn with_norm(mut self, params: &mut Params<impl Real>) -> Self {
+        self.norm = Some(params.scope(&self.name, |params| self.options.norm(params, "norm", self.size)));
+        self
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &[TransformerDecoderLayer] {
+        &self.layers
+    }
+
+    /// What the layers make of a sequence and the memory, one after another; all attend to the same memory.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn forward_in<'g>(
+        &self,
+        x: Var<'g>,
+        memory: Var<'g>,
+        mask: Mask<'g>,
+        memory_mask: Mask<'g>,
+        mode: Mode,
+    ) -> Var<'g> {
+        expect_sequence("TransformerDecoder", &x.shape(), self.size, Location::caller());
+        let _scope = x.graph().scope(&self.name);
+        let mut y = x;
+        for layer in &self.layers {
+            y = layer.forward_in(y, memory, mask, memory_mask, mode);
+        }
+        self.norm.as_ref().map_or(y, |norm| norm.forward(y))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{Feed, Graph, Tensor, check};
+
+    use super::*;
+    use crate::attention::TransformerActivation;
+    use crate::attention::transformer::formula::{dense, norm, wave};
+
+    fn options() -> TransformerOptions {
+        TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
+    }
+
+    /// The layer's formula on the parts that it is made of, whose own tests say what they compute.
+    #[test]
+    fn values_are_those_of_the_formula_before_and_after() {
+        for norm_first in [false, true] {
+            let mut params: Params<f64> = Params::new(3);
+            let options = TransformerOptions { norm_first, ..options() };
+            let layer = TransformerDecoderLayer::with(&mut params, "layer", 4, 2, options);
+            let graph = Graph::new();
+            let x = graph.constant(&Tensor::from_fn([3, 2, 4], wave));
+            let memory = graph.constant(&Tensor::from_fn([5, 2, 4], |k| wave(k + 3)));
+            let lengths = Mask::lengths(graph.index_constant(&Tensor::from([5, 2])));
+            let found = layer.forward_in(x, memory, Mask::causal(), lengths, Mode::Eval);
+            let attend = |x| layer.attention.forward_in(x, x, x, Mask::causal(), Mode::Eval);
+            let look = |x| layer.to_memory().forward_in(x, memory, memory, lengths, Mode::Eval);
+            let expected = if norm_first {
+                let x = x + attend(norm(x));
+                let x = x + look(norm(x));
+                x + dense(&params, norm(x))
+            } else {
+                let x = norm(x + attend(x));
+                let x = norm(x + look(x));
+                norm(x + dense(&params, x))
+            };
+            let values = graph.eval_with::<f64>(&[found, expected], &params, &Feed::new()).unwrap();
+            values[0].real().assert_close(values[1].real(), 1e-12, 1e-12);
+        }
+    }
+
+    #[test]
+    fn gradients_of_a_decoder_also_into_the_memory() {
+        for norm_first in [false, true] {
+            let mut params: Params<f64> = Params::new(3);
+            let options = TransformerOptions { norm_first, ..options() };
+            let decoder = TransformerDecoder::with(&mut params, "decoder", 1, 2, 1, options).with_norm(&mut params);
+            let memory = params.add("memory", Tensor::from_fn([2, 1, 2], wave));
+            let x = Tensor::from_fn([2, 1, 2], |k| wave(k + 11));
+            let weights = Tensor::from_fn([2, 1, 2], |k| wave(k + 3));
+            check::assert_model(&params, |graph| {
+                let (x, memory) = (graph.constant(&x), graph.param(&memory));
+                let y = decoder.forward_in(x, memory, Mask::causal(), Mask::none(), Mode::Train);
+                (y.tanh() * graph.constant(&weights)).sum()
+            });
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_pytorch() {
+        let mut params: Params<f64> = Params::new(3);
+        let decoder = TransformerDecoder::with(&mut params, "decoder", 2, 4, 2, options()).with_norm(&mut params);
+        assert_eq!((decoder.layers().len(), params.len()), (2, 2 * 18 + 2));
+        for name in ["layers.0.multihead_attn.in_proj_weight", "layers.1.norm3.bias", "norm.weight"] {
+            assert!(params.find(&format!("decoder.{name}")).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_examples() {
+        let mut params: Params<f64> = Params::new(3);
+        let decoder = TransformerDecoder::with(&mut params, "decoder", 1, 4, 2, options());
+        let graph = Graph::new();
+        let (x, memory) = (graph.zeros([3, 0, 4]), graph.zeros([2, 0, 4]));
+        let y = decoder.forward_in(x, memory, Mask::causal(), Mask::none(), Mode::Eval);
+        assert_eq!(graph.eval_with(&[y], &params, &Feed::new()).unwrap()[0].real().shape().sizes(), [3, 0, 4]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`MultiHeadAttention` of queries [3, 2, 4], keys [3, 2, 5] and values [3, 2, 5]: the last axes must have \
+                    the sizes [4, 4, 4] (at crates/nn/src/attention/decoder.rs"
+    )]
+    fn a_memory_of_another_size_is_refused() {
+        let layer = TransformerDecoderLayer::with(&mut Params::<f64>::new(3), "layer", 4, 2, options());
+        let graph = Graph::new();
+        layer.forward_in(graph.zeros([3, 2, 4]), graph.zeros([3, 2, 5]), Mask::none(), Mask::none(), Mode::Eval);
+    }
+}

@@ -1,0 +1,291 @@
+//! The encoder of a transformer: layers of attention of a sequence to itself and two dense layers, each with a way
+//! around it and a normalisation.
+
+use std::panic::Location;
+
+use gradus_graph::{Params, Real, Shape, Var};
+
+use super::mask::Mask;
+use super::multi_head::MultiHeadAttention;
+use super::transformer::{FeedForward, Residual, TransformerOptions};
+use crate::layer::{Layer, Mode};
+use crate::norm::LayerNorm;
+
+/// One layer of an encoder.
+///
+/// It has no `forward` without a [`Mode`]. With [`Mask::causal`] it is the layer of a language model.
+///
+/// # Shapes
+/// `[L, N, E]` keeps its shape; with `batch_first` `[N, L, E]`; without examples `[L, E]`. The parameters are those of
+/// `self_attn`, `linear1`, `linear2`, `norm1` and `norm2`, as in PyTorch.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{Mask, Mode, TransformerEncoderLayer, TransformerOptions};
+/// let mut params: Params = Params::new(0);
+/// let options = TransformerOptions { hidden: 16, batch_first: true, ..TransformerOptions::default() };
+/// let layer = TransformerEncoderLayer::with(&mut params, "layer", 8, 2, options);
+/// let graph = Graph::new();
+/// let y = layer.forward_in(graph.zeros([3, 5, 8]), Mask::causal(), Mode::Train);
+/// assert_eq!(y.shape().sizes(), [3, 5, 8]);
+/// ```
+///
+/// # Reference
+/// Vaswani et al., "Attention is all you need" (2017); with `norm_first` Xiong et al., "On layer normalization in the
+/// transformer architecture" (2020).
+#[derive(Clone, Debug)]
+pub struct TransformerEncoderLayer {
+    name: String,
+    attention: MultiHeadAttention,
+    dense: FeedForward,
+    parts: [Residual; 2],
+}
+
+impl TransformerEncoderLayer {
+    /// Adds a layer over vectors of `size` numbers with so many heads, with PyTorch's options.
+    ///
+    /// # Panics
+    /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, size: usize, heads: usize) -> Self {
+        Self::with(params, name, size, heads, TransformerOptions::default())
+    }
+
+    /// Adds a layer with other options.
+    ///
+    /// # Panics
+    /// As [`TransformerEncoderLayer::new`], or if the dropout is not in `0..1`.
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        size: usize,
+        heads: usize,
+        options: TransformerOptions,
+    ) -> Self {
+        params.scope(name, |params| Self {
+            name: name.to_owned(),
+            attention: options.attention(params, "self_attn", size, heads, options.rotary),
+            dense: FeedForward::new(params, size, &options),
+            parts: ["norm1", "norm2"].map(|name| Residual::new(params, name, size, &options)),
+        })
+    }
+
+    /// The attention of the sequence to itself.
+    pub fn attention(&self) -> &MultiHeadAttention {
+        &self.attention
+    }
+
+    /// What the layer makes of a sequence.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn forward_in<'g>(&self, x: Var<'g>, mask: Mask<'g>, mode: Mode) -> Var<'g> {
+        expect_sequence("TransformerEncoderLayer", &x.shape(), self.attention.size(), Location::caller());
+        let _scope = x.graph().scope(&self.name);
+        let [first, second] = &self.parts;
+        let x = first.around(x, mode, |x| self.attention.forward_in(x, x, x, mask, mode));
+        second.around(x, mode, |x| self.dense.forward_in(x, mode))
+    }
+}
+
+/// Says so if a shape is not that of sequences of vectors of the given size.
+pub(super) fn expect_sequence(layer: &str, shape: &Shape, size: usize, caller: &Location<'_>) {
+    assert!(
+        (shape.rank() == 2 || shape.rank() == 3) && shape.last() == Some(&size),
+        "`{layer}` of {shape}: there must be three axes, or two without examples, and the last of size {size} (at \
+         {caller})"
+    );
+}
+
+/// Layers of an encoder, one after another, and a normalisation at the end if there is one.
+///
+/// Unlike in PyTorch, where they are copies of one layer, the layers start from different values.
+///
+/// # Shapes
+/// As [`TransformerEncoderLayer`]. The layers are `name.layers.0` and so on, the normalisation `name.norm`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{Mask, Mode, TransformerEncoder, TransformerOptions};
+/// let mut params: Params = Params::new(0);
+/// let options = TransformerOptions { hidden: 16, norm_first: true, ..TransformerOptions::default() };
+/// let encoder = TransformerEncoder::with(&mut params, "encoder", 2, 8, 2, options).with_norm(&mut params);
+/// let graph = Graph::new();
+/// let y = encoder.forward_in(graph.zeros([5, 3, 8]), Mask::none(), Mode::Eval);
+/// assert_eq!(y.shape().sizes(), [5, 3, 8]);
+/// assert!(params.find("encoder.layers.1.linear2.bias").is_some() && params.find("encoder.norm.weight").is_some());
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransformerEncoder {
+    name: String,
+    layers: Vec<TransformerEncoderLayer>,
+    norm: Option<LayerNorm>,
+    size: usize,
+    options: TransformerOptions,
+}
+
+impl TransformerEncoder {
+    /// Adds `depth` layers with PyTorch's options.
+    ///
+    /// # Panics
+    /// As [`TransformerEncoderLayer::new`].
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, depth: usize, size: usize, heads: usize) -> Self {
+        Self::with(params, name, depth, size, heads, TransformerOptions::default())
+    }
+
+    /// Adds `depth` layers with other options.
+    ///
+    /// # Panics
+    /// As [`TransformerEncoderLayer::with`].
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        depth: usize,
+        size: usize,
+        heads: usize,
+        options: TransformerOptions,
+    ) -> Self {
+        let mut layers = Vec::new();
+        params.scope(&format!("{name}.layers"), |params| {
+            for depth in 0..depth {
+                layers.push(TransformerEncoderLayer::with(params, &depth.to_string(), size, heads, options));
+            }
+        });
+        Self { name: name.to_owned(), layers, norm: None, size, options }
+    }
+
+    /// With a normalisation at the end, as layers with `norm_first` need it.
+    #[must_use]
+    #[track_caller]
+    pub fn with_norm(mut self, params: &mut Params<impl Real>) -> Self {
+        self.norm = Some(params.scope(&self.name, |params| self.options.norm(params, "norm", self.size)));
+        self
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &[TransformerEncoderLayer] {
+        &self.layers
+    }
+
+    /// What the layers make of a sequence, one after another.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    #[track_caller]
+    pub fn forward_in<'g>(&self, x: Var<'g>, mask: Mask<'g>, mode: Mode) -> Var<'g> {
+        expect_sequence("TransformerEncoder", &x.shape(), self.size, Location::caller());
+        let _scope = x.graph().scope(&self.name);
+        let mut y = x;
+        for layer in &self.layers {
+            y = layer.forward_in(y, mask, mode);
+        }
+        self.norm.as_ref().map_or(y, |norm| norm.forward(y))
+    }
+}
+
+/// Without a mask.
+impl Layer for TransformerEncoderLayer {
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        Self::forward_in(self, x, Mask::none(), mode)
+    }
+}
+
+/// Without a mask.
+impl Layer for TransformerEncoder {
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        Self::forward_in(self, x, Mask::none(), mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{Feed, Graph, Tensor, check};
+
+    use super::*;
+    use crate::attention::TransformerActivation;
+    use crate::attention::transformer::formula::{dense, norm, wave};
+
+    fn options() -> TransformerOptions {
+        TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
+    }
+
+    /// The layer's formula on the parts that it is made of, whose own tests say what they compute.
+    #[test]
+    fn values_are_those_of_the_formula_before_and_after() {
+        for norm_first in [false, true] {
+            let mut params: Params<f64> = Params::new(3);
+            let options = TransformerOptions { norm_first, ..options() };
+            let layer = TransformerEncoderLayer::with(&mut params, "layer", 4, 2, options);
+            let graph = Graph::new();
+            let x = graph.constant(&Tensor::from_fn([3, 2, 4], wave));
+            let found = layer.forward_in(x, Mask::causal(), Mode::Eval);
+            let attend = |x| layer.attention().forward_in(x, x, x, Mask::causal(), Mode::Eval);
+            let expected = if norm_first {
+                let x = x + attend(norm(x));
+                x + dense(&params, norm(x))
+            } else {
+                let x = norm(x + attend(x));
+                norm(x + dense(&params, x))
+            };
+            let values = graph.eval_with::<f64>(&[found, expected], &params, &Feed::new()).unwrap();
+            values[0].real().assert_close(values[1].real(), 1e-12, 1e-12);
+        }
+    }
+
+    #[test]
+    fn gradients_before_and_after_and_through_dropout() {
+        for (norm_first, dropout) in [(false, 0.0), (true, 0.0), (true, 0.25)] {
+            let mut params: Params<f64> = Params::new(3);
+            let options = TransformerOptions { norm_first, dropout, batch_first: true, ..options() };
+            let encoder = TransformerEncoder::with(&mut params, "encoder", 1, 2, 1, options).with_norm(&mut params);
+            let x = params.add("x", Tensor::from_fn([1, 2, 2], wave));
+            let weights = Tensor::from_fn([1, 2, 2], |k| wave(k + 3));
+            check::assert_model(&params, |graph| {
+                let y = encoder.forward_in(graph.param(&x), Mask::causal(), Mode::Train);
+                (y.tanh() * graph.constant(&weights)).sum()
+            });
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_pytorch_and_layers_start_apart() {
+        let mut params: Params<f64> = Params::new(3);
+        let encoder = TransformerEncoder::with(&mut params, "encoder", 2, 4, 2, options());
+        assert_eq!((encoder.layers().len(), params.len()), (2, 24));
+        for name in ["self_attn.in_proj_weight", "self_attn.out_proj.bias", "linear1.weight", "norm2.bias"] {
+            assert!(params.find(&format!("encoder.layers.1.{name}")).is_some(), "{name}");
+        }
+        let weight = |layer: usize| params.get(params.find(&format!("encoder.layers.{layer}.linear1.weight")).unwrap());
+        assert_ne!(weight(0), weight(1));
+        let mut params: Params<f64> = Params::new(3);
+        TransformerEncoderLayer::with(&mut params, "layer", 4, 2, TransformerOptions { bias: false, ..options() });
+        assert!(params.iter().all(|(param, _)| !param.name().contains("bias")));
+    }
+
+    #[test]
+    fn no_examples_and_one_position() {
+        let mut params: Params<f64> = Params::new(3);
+        let encoder = TransformerEncoder::with(&mut params, "encoder", 1, 4, 2, options());
+        let graph = Graph::new();
+        for shape in [vec![3, 0, 4], vec![1, 2, 4], vec![5, 4]] {
+            let y = Layer::forward_in(&encoder, graph.ones(shape.clone()), Mode::Eval);
+            assert_eq!(graph.eval_with(&[y], &params, &Feed::new()).unwrap()[0].real().shape().sizes(), shape);
+        }
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`TransformerEncoderLayer` of [3, 2, 5]: there must be three axes, or two without examples, and the last \
+                    of size 4 (at crates/nn/src/attention/encoder.rs"
+    )]
+    fn another_size_is_refused() {
+        let layer = TransformerEncoderLayer::with(&mut Params::<f64>::new(3), "layer", 4, 2, options());
+        layer.forward_in(Graph::new().zeros([3, 2, 5]), Mask::none(), Mode::Eval);
+    }
+}

@@ -1,0 +1,23 @@
+//! Attention: each query takes a weighted mean of values, the weights from how well the values' keys fit it; and the
+//! layers of transformers, which are made of it.
+//!
+//! Sequences have their positions on the second axis from the right: `[…, L, E]`. Layers of several inputs take
+//! `[L, N, E]` as PyTorch's do, or `[N, L, E]` if their options say `batch_first`.
+
+mod decoder;
+mod dot_product;
+mod encoder;
+mod mask;
+mod multi_head;
+mod positions;
+mod rotary;
+mod transformer;
+
+pub use decoder::{TransformerDecoder, TransformerDecoderLayer};
+pub use dot_product::{attention_weights, scaled_dot_product_attention};
+pub use encoder::{TransformerEncoder, TransformerEncoderLayer};
+pub use mask::Mask;
+pub use multi_head::{MultiHeadAttention, MultiHeadAttentionOptions};
+pub use positions::{LearnedPositions, LearnedPositionsOptions, sinusoidal_positions};
+pub use rotary::Rotary;
+pub use transformer::{TransformerActivation, TransformerOptions};

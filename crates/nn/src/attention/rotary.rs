@@ -1,0 +1,133 @@
+//! Rotary positions: pairs of numbers of a query or key are turned by an angle that grows with its position.
+//!
+//! Number `2i` and its neighbour `2i + 1` are a pair, as in the paper (other programs pair `i` with `i + E/2`; weights
+//! carry over after the columns of the projections are reordered). At position `p` pair `i` is turned by `p·base^(−2i/E)`:
+//! `y₂ᵢ = x₂ᵢ·cos − x₂ᵢ₊₁·sin` and `y₂ᵢ₊₁ = x₂ᵢ·sin + x₂ᵢ₊₁·cos`. The product of a turned query and a turned key depends
+//! on the difference of their positions alone.
+
+use std::panic::Location;
+
+use gradus_graph::{Shape, Tensor, Var};
+
+/// Rotary positions.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::Rotary;
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from_rows([[1.0, 0.0], [1.0, 0.0]]));
+/// let y = graph.eval(Rotary::default().turn(x))?;
+/// y.assert_close(&Tensor::from_rows([[1.0, 0.0], [1.0_f64.cos(), 1.0_f64.sin()]]), 1e-15, 0.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Su et al., "RoFormer: enhanced transformer with rotary position embedding" (2021).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rotary {
+    /// What the angles of the pairs fall off with; 10,000 by default.
+    pub base: f64,
+    /// The position of the first element; 0 by default.
+    pub first: usize,
+}
+
+impl Default for Rotary {
+    fn default() -> Self {
+        Self { base: 10_000.0, first: 0 }
+    }
+}
+
+impl Rotary {
+    /// The vectors, turned by their positions.
+    ///
+    /// # Shapes
+    /// `[…, L, E]` with an even `E` keeps its shape; the positions are those of the axis before the last.
+    ///
+    /// # Panics
+    /// If there is no such axis, or the last has an odd size.
+    #[track_caller]
+    pub fn turn<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let (graph, shape, caller) = (x.graph(), x.shape(), Location::caller());
+        assert!(
+            shape.rank() >= 2 && shape[shape.rank() - 1].is_multiple_of(2),
+            "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions \
+             (at {caller})"
+        );
+        let _scope = graph.scope("rotary");
+        let (length, pairs) = (shape[shape.rank() - 2], shape[shape.rank() - 1] / 2);
+        let angle = |k: usize| {
+            let (position, pair) = (self.first + k / pairs, k % pairs);
+            position as f64 * self.base.powf(-(pair as f64) / pairs as f64)
+        };
+        let [cos, sin] = [f64::cos, f64::sin]
+            .map(|function| graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| function(angle(k)))));
+        let in_pairs: Shape = shape[..shape.rank() - 1].iter().copied().chain([pairs, 2]).collect();
+        let parts = x.reshape(in_pairs).chunks(2, -1);
+        let [a, b] = [0, 1].map(|part| parts[part].squeeze(-1));
+        graph.stack(&[a * cos - b * sin, a * sin + b * cos], -1).reshape(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{Graph, check};
+
+    use super::*;
+
+    fn wave(k: usize) -> f64 {
+        ((k * k + 1) as f64 * 0.7).sin()
+    }
+
+    #[test]
+    fn pairs_turn_as_complex_numbers_do() {
+        let x = Tensor::from_fn([2, 3, 4], wave);
+        let rotary = Rotary { base: 100.0, first: 5 };
+        let graph = Graph::new();
+        let y = graph.eval(rotary.turn(graph.constant(&x))).unwrap();
+        for vector in 0..6 {
+            for pair in 0..2 {
+                let angle = (5 + vector % 3) as f64 / [1.0, 10.0][pair];
+                let (length, start) = {
+                    let pair = &x.data()[vector * 4 + 2 * pair..][..2];
+                    (pair[0].hypot(pair[1]), pair[1].atan2(pair[0]))
+                };
+                let y = &y.data()[vector * 4 + 2 * pair..][..2];
+                assert!((y[0] - length * (start + angle).cos()).abs() < 1e-14);
+                assert!((y[1] - length * (start + angle).sin()).abs() < 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn products_depend_on_the_distance_alone() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_fn([1, 4], wave)).broadcast_to([6, 4]);
+        let k = graph.constant(&Tensor::from_fn([1, 4], |k| wave(k + 9))).broadcast_to([6, 4]);
+        let [q, k] = [x, k].map(|x| Rotary::default().turn(x));
+        let scores = graph.eval(q.matmul(k.t())).unwrap();
+        for i in 1..6 {
+            for j in 1..6 {
+                assert!((scores.at(&[i, j]) - scores.at(&[i - 1, j - 1])).abs() < 1e-14);
+            }
+        }
+        assert!((scores.at(&[0, 0]) - scores.at(&[0, 1])).abs() > 1e-3);
+    }
+
+    #[test]
+    fn gradients_and_no_positions() {
+        let x = Tensor::from_fn([3, 4], wave);
+        check::assert_gradients(&[x], |x| Rotary::default().turn(x[0]).tanh());
+        let graph = Graph::new();
+        let empty = graph.eval(Rotary::default().turn(graph.zeros([2, 0, 4]))).unwrap();
+        assert_eq!(empty.shape().sizes(), [2, 0, 4]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`Rotary` of [2, 3]: the last axis must have an even size, and the one before it is that of"
+    )]
+    fn an_odd_size_is_refused() {
+        Rotary::default().turn(Graph::new().zeros([2, 3]));
+    }
+}

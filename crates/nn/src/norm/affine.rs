@@ -1,0 +1,51 @@
+//! The scale and the shift that follow a normalisation: `x·w + b`.
+
+use gradus_graph::{Param, Params, Real, Shape, Var};
+
+use crate::init::{Fans, Init};
+
+/// A weight and a bias, each of which may be left out.
+#[derive(Clone, Debug)]
+pub(super) struct Affine {
+    pub(super) weight: Option<Param>,
+    pub(super) bias: Option<Param>,
+}
+
+impl Affine {
+    /// Adds `weight` and `bias` of the given shape under the store's present scope.
+    #[track_caller]
+    pub(super) fn new(params: &mut Params<impl Real>, shape: &Shape, weight: Option<Init>, bias: Option<Init>) -> Self {
+        let mut add = |name: &str, init: Init| init.param(params, name, shape.clone(), Fans::of(shape.clone()));
+        Self { weight: weight.map(|init| add("weight", init)), bias: bias.map(|init| add("bias", init)) }
+    }
+
+    /// `x·w + b`, the parameters seen under the given shape.
+    #[track_caller]
+    pub(super) fn apply<'g>(&self, x: Var<'g>, shape: &Shape) -> Var<'g> {
+        let graph = x.graph();
+        let seen = |param: &Param| graph.param(param).reshape(shape.clone());
+        let scaled = self.weight.as_ref().map_or(x, |weight| x * seen(weight));
+        self.bias.as_ref().map_or(scaled, |bias| scaled + seen(bias))
+    }
+
+    /// Weight and bias of an input `[N, C, …]`, in whose place 1 and 0 stand if they are left out.
+    #[track_caller]
+    pub(super) fn of_channels<'g>(&self, x: Var<'g>) -> [Var<'g>; 2] {
+        let (graph, shape) = (x.graph(), channels(&x.shape()));
+        let seen = |param: &Option<Param>, other: f64| {
+            param.as_ref().map_or_else(|| graph.scalar(other), |param| graph.param(param).reshape(shape.clone()))
+        };
+        [seen(&self.weight, 1.0), seen(&self.bias, 0.0)]
+    }
+
+    /// [`Affine::apply`] for one weight and bias a channel of an input `[N, C, …]`.
+    #[track_caller]
+    pub(super) fn apply_to_channels<'g>(&self, x: Var<'g>) -> Var<'g> {
+        self.apply(x, &channels(&x.shape()))
+    }
+}
+
+/// The shape `[C, 1, …]`, under which one number a channel broadcasts to `[N, C, …]`.
+pub(super) fn channels(shape: &Shape) -> Shape {
+    shape.iter().enumerate().skip(1).map(|(axis, &size)| if axis == 1 { size } else { 1 }).collect()
+}

@@ -1,0 +1,210 @@
+//! Group normalisation: `y = (x − mean)/√(variance + eps)·w + b`, mean and variance over a group of channels of one
+//! example.
+//!
+//! The variance is the biased one. With one group it is a layer normalisation over all axes but the first, with one
+//! weight a channel; with as many groups as channels it is an instance normalisation.
+
+use std::panic::Location;
+
+use gradus_graph::{Param, Params, Real, Shape, Var};
+
+use super::affine::Affine;
+use crate::init::Init;
+use crate::layer::{Layer, Mode, Steady};
+
+/// Brings each group of neighbouring channels of an example to mean 0 and variance 1, then scales and shifts each
+/// channel.
+///
+/// # Shapes
+/// `[N, C, …]` keeps its shape, with any number of axes after the channels. The parameters are `name.weight` and
+/// `name.bias`, both `[C]`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Tensor};
+/// use gradus_nn::GroupNorm;
+/// let mut params: Params<f64> = Params::new(0);
+/// let norm = GroupNorm::new(&mut params, "norm", 2, 4);
+/// let graph = Graph::new();
+/// let y = norm.forward(graph.constant(&Tensor::from_rows([[1.0, 3.0, 100.0, 300.0]])));
+/// let value = graph.eval_with(&[y], &params, &Feed::new())?;
+/// value[0].real().assert_close(&Tensor::from_rows([[-1.0, 1.0, -1.0, 1.0]]), 1e-5, 0.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Wu and He, "Group normalization" (2018).
+#[derive(Clone, Debug)]
+pub struct GroupNorm {
+    name: String,
+    groups: usize,
+    channels: usize,
+    eps: f64,
+    affine: Affine,
+}
+
+/// What a group normalisation adds to the variance, and the scale and shift that it starts from.
+///
+/// The default is that of PyTorch's `GroupNorm`: `eps` is 1e-5, the weight ones, the bias zeros.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_nn::{GroupNorm, GroupNormOptions};
+/// let mut params: Params = Params::new(0);
+/// let plain = GroupNormOptions { weight: None, bias: None, ..GroupNormOptions::default() };
+/// GroupNorm::with(&mut params, "norm", 4, 8, plain);
+/// assert_eq!(params.len(), 0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GroupNormOptions {
+    /// What is added to the variance before the root.
+    pub eps: f64,
+    /// The initial weight; `None` for a layer without.
+    pub weight: Option<Init>,
+    /// The initial bias; `None` for a layer without.
+    pub bias: Option<Init>,
+}
+
+impl Default for GroupNormOptions {
+    fn default() -> Self {
+        Self { eps: 1e-5, weight: Some(Init::ones()), bias: Some(Init::zeros()) }
+    }
+}
+
+impl GroupNorm {
+    /// Adds a normalisation of so many groups of channels, with PyTorch's initial values.
+    ///
+    /// # Panics
+    /// If the channels cannot be cut into so many equal groups, or the scope `name` has a `weight` or `bias` already.
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, groups: usize, channels: usize) -> Self {
+        Self::with(params, name, groups, channels, GroupNormOptions::default())
+    }
+
+    /// Adds a normalisation with other options.
+    ///
+    /// # Panics
+    /// As [`GroupNorm::new`].
+    #[track_caller]
+    pub fn with(
+        params: &mut Params<impl Real>,
+        name: &str,
+        groups: usize,
+        channels: usize,
+        options: GroupNormOptions,
+    ) -> Self {
+        assert!(
+            groups > 0 && channels.is_multiple_of(groups),
+            "`GroupNorm` of {channels} channels: they cannot be cut into {groups} equal groups"
+        );
+        let GroupNormOptions { eps, weight, bias } = options;
+        let affine = params.scope(name, |params| Affine::new(params, &Shape::from(channels), weight, bias));
+        Self { name: name.to_owned(), groups, channels, eps, affine }
+    }
+
+    /// The scale of each channel, if there is one.
+    pub fn weight(&self) -> Option<&Param> {
+        self.affine.weight.as_ref()
+    }
+
+    /// The shift of each channel, if there is one.
+    pub fn bias(&self) -> Option<&Param> {
+        self.affine.bias.as_ref()
+    }
+
+    /// `(x − mean)/√(variance + eps)·w + b`
+    ///
+    /// # Panics
+    /// If the second axis of `x` is not that of the channels.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let (graph, shape) = (x.graph(), x.shape());
+        expect_channels("GroupNorm", &shape, self.channels, Location::caller());
+        let _scope = graph.scope(&self.name);
+        let size = self.channels / self.groups * shape[2..].iter().product::<usize>();
+        let (one, zero) = (graph.scalar(1.0), graph.scalar(0.0));
+        let [y, ..] = x.reshape([shape[0], self.groups, size]).normalize(-1, self.eps, one, zero);
+        self.affine.apply_to_channels(y.reshape(shape))
+    }
+}
+
+/// Says so if the second axis is not that of the channels.
+pub(super) fn expect_channels(layer: &str, shape: &Shape, channels: usize, caller: &Location<'_>) {
+    assert!(
+        shape.get(1) == Some(&channels),
+        "`{layer}` of {shape}: the second axis must have size {channels}, as the layer has so many channels (at \
+         {caller})"
+    );
+}
+
+impl Layer for GroupNorm {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl Steady for GroupNorm {}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{Feed, Graph, Tensor, check};
+
+    use super::*;
+    use crate::norm::by_hand::{by_hand, moved, wave};
+
+    #[test]
+    fn values_agree_with_plain_loops() {
+        for (shape, groups) in [(vec![2, 4], 2), (vec![2, 4, 3], 2), (vec![1, 6, 2, 2], 3), (vec![2, 3, 1, 2, 1], 1)] {
+            let channels = shape[1];
+            let mut params: Params<f64> = Params::new(1);
+            let options = GroupNormOptions { eps: 0.5, ..GroupNormOptions::default() };
+            let norm = GroupNorm::with(&mut params, "norm", groups, channels, options);
+            moved(&mut params);
+            let (w, b) = (params.get(norm.weight().unwrap()), params.get(norm.bias().unwrap()));
+            let x = Tensor::from_fn(shape.clone(), wave);
+            let inner: usize = shape[2..].iter().product();
+            let plain = by_hand(&x, |k| k / (inner * channels / groups), 0.5);
+            let channel = |k: usize| k / inner % channels;
+            let value = |k: usize| plain[k] * w.data()[channel(k)] + b.data()[channel(k)];
+            let expected = Tensor::from_fn(shape, value);
+            let graph = Graph::new();
+            let found = graph.eval_with(&[norm.forward(graph.constant(&x))], &params, &Feed::new()).unwrap();
+            found[0].real().assert_close(&expected, 1e-13, 1e-13);
+        }
+    }
+
+    #[test]
+    fn gradients_of_input_weight_and_bias() {
+        let mut params: Params<f64> = Params::new(1);
+        let x = params.add("x", Tensor::from_fn([2, 4, 2], wave));
+        let norm = GroupNorm::new(&mut params, "norm", 2, 4);
+        moved(&mut params);
+        check::assert_model(&params, |graph| norm.forward(graph.param(&x)).tanh().square().mean());
+    }
+
+    #[test]
+    fn no_examples_and_one_element() {
+        let mut params: Params<f64> = Params::new(0);
+        let norm = GroupNorm::new(&mut params, "norm", 2, 2);
+        let graph = Graph::new();
+        let (none, one) = (norm.forward(graph.zeros([0, 2, 3])), norm.forward(graph.full([1, 2, 1], 5.0)));
+        let found = graph.eval_with(&[none, one], &params, &Feed::new()).unwrap();
+        assert_eq!(found[0].real().shape().sizes(), [0, 2, 3]);
+        assert_eq!(found[1].real().data(), [0.0; 2]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`GroupNorm` of [2, 3]: the second axis must have size 4, as the layer has so many channels (at crates/"
+    )]
+    fn other_channels_are_refused() {
+        GroupNorm::new(&mut Params::<f32>::new(0), "norm", 2, 4).forward(Graph::new().zeros([2, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "`GroupNorm` of 4 channels: they cannot be cut into 3 equal groups")]
+    fn groups_are_equal() {
+        GroupNorm::new(&mut Params::<f32>::new(0), "norm", 3, 4);
+    }
+}

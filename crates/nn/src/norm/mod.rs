@@ -1,0 +1,33 @@
+//! Normalisation: layers that bring their input to mean 0 and variance 1, and weights of a fixed norm.
+//!
+//! They differ in what a mean is taken over, for an input `[N, C, …]`:
+//!
+//! | layer | over |
+//! |---|---|
+//! | [`BatchNorm`] | `N` and the axes after `C`, each channel by itself |
+//! | [`InstanceNorm`] | the axes after `C`, each channel of each example by itself |
+//! | [`GroupNorm`] | the axes after `C` and a group of channels, each example by itself |
+//! | [`LayerNorm`] | the last axes, whatever they are |
+//! | [`RmsNorm`] | as [`LayerNorm`], without taking the mean off |
+//!
+//! [`WeightNorm`] and [`SpectralNorm`] are layers around a layer, whose weight they make from other parameters.
+
+mod affine;
+mod batch;
+#[cfg(test)]
+mod by_hand;
+mod group;
+mod instance;
+mod layer;
+mod rms;
+mod running;
+mod spectral;
+mod weight;
+
+pub use batch::{BatchNorm, BatchNormOptions};
+pub use group::{GroupNorm, GroupNormOptions};
+pub use instance::{InstanceNorm, InstanceNormOptions};
+pub use layer::{LayerNorm, LayerNormOptions};
+pub use rms::{RmsNorm, RmsNormOptions};
+pub use spectral::{SpectralNorm, SpectralNormOptions};
+pub use weight::WeightNorm;

@@ -1,0 +1,168 @@
+//! Normalisation by the root mean square: `y = x/√(mean x² + eps)·w` over the last axes of each example.
+//!
+//! Layer normalisation without taking the mean off and without a bias.
+
+use std::panic::Location;
+
+use gradus_graph::{Param, Params, Real, Shape, Var};
+
+use super::affine::Affine;
+use super::layer::{as_rows, expect_last};
+use crate::init::Init;
+use crate::layer::{Layer, Mode, Steady};
+
+/// Brings the last axes to a mean square of 1, then scales each of their elements.
+///
+/// # Shapes
+/// `[…, sizes]` keeps its shape. The parameter is `name.weight` of the shape `sizes`.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Feed, Graph, Params, Tensor};
+/// use gradus_nn::RmsNorm;
+/// let mut params: Params<f64> = Params::new(0);
+/// let norm = RmsNorm::new(&mut params, "norm", [2]);
+/// let graph = Graph::new();
+/// let y = norm.forward(graph.constant(&Tensor::from_rows([[1.0, 7.0], [-5.0, 5.0]])));
+/// let value = graph.eval_with(&[y], &params, &Feed::new())?;
+/// value[0].real().assert_close(&Tensor::from_rows([[0.2, 1.4], [-1.0, 1.0]]), 1e-7, 0.0);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+///
+/// # Reference
+/// Zhang and Sennrich, "Root mean square layer normalization" (2019).
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    name: String,
+    sizes: Shape,
+    eps: f64,
+    affine: Affine,
+}
+
+/// What a normalisation by the root mean square adds to the mean square, and the scale that it starts from.
+///
+/// As in PyTorch, `eps` stands under the root and is the distance from 1 to the next number unless given. There it is
+/// that of the precision of the input; a graph has no precision, so that the default is that of `f32`, 2⁻²³, always.
+///
+/// # Example
+/// ```
+/// use gradus_nn::RmsNormOptions;
+/// assert_eq!(RmsNormOptions::default().eps, f64::from(f32::EPSILON));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsNormOptions {
+    /// What is added to the mean square before the root.
+    pub eps: f64,
+    /// The initial weight; `None` for a layer without.
+    pub weight: Option<Init>,
+}
+
+impl Default for RmsNormOptions {
+    fn default() -> Self {
+        Self { eps: f64::from(f32::EPSILON), weight: Some(Init::ones()) }
+    }
+}
+
+impl RmsNorm {
+    /// Adds a normalisation of the last axes, which have the given sizes, with a weight of ones.
+    ///
+    /// # Panics
+    /// If there are no sizes, or the scope `name` has a `weight` already.
+    #[track_caller]
+    pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl Into<Shape>) -> Self {
+        Self::with(params, name, sizes, RmsNormOptions::default())
+    }
+
+    /// Adds a normalisation with other options.
+    ///
+    /// # Panics
+    /// As [`RmsNorm::new`].
+    #[track_caller]
+    pub fn with(params: &mut Params<impl Real>, name: &str, sizes: impl Into<Shape>, options: RmsNormOptions) -> Self {
+        let (sizes, RmsNormOptions { eps, weight }) = (sizes.into(), options);
+        assert!(sizes.rank() > 0, "`RmsNorm` needs the sizes of the axes that it normalises");
+        let affine = params.scope(name, |params| Affine::new(params, &sizes, weight, None));
+        Self { name: name.to_owned(), sizes, eps, affine }
+    }
+
+    /// The scale, if there is one.
+    pub fn weight(&self) -> Option<&Param> {
+        self.affine.weight.as_ref()
+    }
+
+    /// `x/√(mean x² + eps)·w`
+    ///
+    /// # Panics
+    /// If the last axes of `x` have other sizes.
+    #[track_caller]
+    pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let shape = x.shape();
+        expect_last("RmsNorm", &shape, &self.sizes, Location::caller());
+        let _scope = x.graph().scope(&self.name);
+        let rows = x.reshape(as_rows(&shape, &self.sizes));
+        let y = rows * (rows.square().mean_keep(-1) + self.eps).rsqrt();
+        self.affine.apply(y.reshape(shape), &self.sizes)
+    }
+}
+
+impl Layer for RmsNorm {
+    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        self.forward(x)
+    }
+}
+
+impl Steady for RmsNorm {}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{Feed, Graph, Tensor, check};
+
+    use super::*;
+    use crate::norm::by_hand::{moved, wave};
+
+    #[test]
+    fn values_agree_with_plain_loops() {
+        for (shape, sizes) in [(vec![3, 4], vec![4]), (vec![2, 3, 2], vec![3, 2]), (vec![2, 1], vec![1])] {
+            let mut params: Params<f64> = Params::new(1);
+            let options = RmsNormOptions { eps: 0.25, ..RmsNormOptions::default() };
+            let norm = RmsNorm::with(&mut params, "norm", sizes, options);
+            moved(&mut params);
+            let weight = params.get(norm.weight().unwrap()).clone();
+            let (x, size) = (Tensor::from_fn(shape, wave), weight.len());
+            let square = |row: usize| x.data()[row * size..][..size].iter().map(|x| x * x).sum::<f64>() / size as f64;
+            let value = |k: usize| x.data()[k] / (square(k / size) + 0.25).sqrt() * weight.data()[k % size];
+            let expected = Tensor::from_fn(x.shape().clone(), value);
+            let graph = Graph::new();
+            let found = graph.eval_with(&[norm.forward(graph.constant(&x))], &params, &Feed::new()).unwrap();
+            found[0].real().assert_close(&expected, 1e-13, 1e-13);
+        }
+    }
+
+    #[test]
+    fn gradients_of_input_and_weight() {
+        let mut params: Params<f64> = Params::new(1);
+        let x = params.add("x", Tensor::from_fn([3, 2, 2], wave));
+        let norm = RmsNorm::new(&mut params, "norm", [2, 2]);
+        moved(&mut params);
+        check::assert_model(&params, |graph| norm.forward(graph.param(&x)).tanh().square().mean());
+    }
+
+    #[test]
+    fn no_examples_and_zeros() {
+        let mut params: Params<f64> = Params::new(0);
+        let norm = RmsNorm::new(&mut params, "norm", [3]);
+        let graph = Graph::new();
+        let (none, zeros) = (norm.forward(graph.zeros([0, 3])), norm.forward(graph.zeros([2, 3])));
+        let found = graph.eval_with(&[none, zeros], &params, &Feed::new()).unwrap();
+        assert_eq!(found[0].real().shape().sizes(), [0, 3]);
+        assert_eq!(found[1].real().data(), [0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`RmsNorm` of [2]: the last axis must be [3], as the layer normalises 1 axis of that shape"
+    )]
+    fn other_sizes_are_refused() {
+        RmsNorm::new(&mut Params::<f32>::new(0), "norm", [3]).forward(Graph::new().zeros([2]));
+    }
+}
