@@ -8,7 +8,7 @@ use gradus::nn::{
 use crate::case::{Case, forward};
 
 /// A layer without parameters.
-fn plain(name: &'static str, layer: impl Layer + Steady + Copy + 'static) -> Case {
+fn plain(name: &'static str, layer: impl Steady + Copy + 'static) -> Case {
     Case::of(name, move |x| vec![layer.forward(x.get("x"))])
 }
 
