@@ -1,0 +1,136 @@
+//! Trains a transformer on the handwritten digits: `cargo run --release --example transformer`.
+//!
+//! An image is a sequence of 16 patches of 2×2 pixels. Two encoder layers let the patches attend to each other; a
+//! learned query then attends to the patches and gathers what the output layer needs. Where it looks is drawn.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use gradus::data::{Split, digits};
+use gradus::nn::{
+    Dense, Fans, Init, LearnedPositions, Mask, Mode, MultiHeadAttention, MultiHeadAttentionOptions, TransformerEncoder,
+    TransformerOptions, loss,
+};
+use gradus::optim::{AdamW, Optimizer};
+use gradus::train::{Confusion, Function, Step, progress};
+use gradus::{Param, Params, Tensor, Var};
+
+const EPOCHS: usize = 60;
+const BATCH: usize = 32;
+const SIZE: usize = 48;
+const HEADS: usize = 4;
+const PATCHES: usize = 16;
+
+struct Classifier {
+    patches: Dense,
+    positions: LearnedPositions,
+    encoder: TransformerEncoder,
+    query: Param,
+    gather: MultiHeadAttention,
+    output: Dense,
+}
+
+impl Classifier {
+    fn new(params: &mut Params) -> Self {
+        let options = TransformerOptions {
+            hidden: 2 * SIZE,
+            norm_first: true,
+            batch_first: true,
+            ..TransformerOptions::default()
+        };
+        let gather = MultiHeadAttentionOptions { batch_first: true, ..MultiHeadAttentionOptions::default() };
+        Self {
+            patches: Dense::new(params, "patches", 4, SIZE),
+            positions: LearnedPositions::new(params, "positions", PATCHES, SIZE),
+            encoder: TransformerEncoder::with(params, "encoder", 2, SIZE, HEADS, options).with_norm(params),
+            query: Init::normal(0.0, 1.0).param(params, "query", [1, 1, SIZE], Fans::of([SIZE])),
+            gather: MultiHeadAttention::with(params, "gather", SIZE, HEADS, gather),
+            output: Dense::new(params, "output", SIZE, 10),
+        }
+    }
+
+    /// Logits `[n, 10]` of images `[n, 8, 8]`, and how much of each patch the query takes, `[n, 16]`.
+    fn forward<'g>(&self, images: Var<'g>, mode: Mode) -> [Var<'g>; 2] {
+        let (graph, count) = (images.graph(), images.shape()[0]);
+        let patches = images.reshape([count, 4, 2, 4, 2]).permute([0, 1, 3, 2, 4]).reshape([count, PATCHES, 4]);
+        let x = self.positions.forward(self.patches.forward(patches));
+        let x = self.encoder.forward_in(x, Mask::none(), mode);
+        let query = graph.param(&self.query).broadcast_to([count, 1, SIZE]);
+        let (gathered, weights) = self.gather.with_weights(query, x, x, Mask::none(), mode);
+        [self.output.forward(gathered.squeeze(1)), weights.mean_axes(1).squeeze(1)]
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Split { train, test } = digits::load();
+    let mut params = Params::new(7);
+    let model = Classifier::new(&mut params);
+    println!("{} parameters, {} images to train on, {} held out\n", params.count(), train.len(), test.len());
+
+    let mut step = Step::new(|_, batch| {
+        let [logits, _] = model.forward(batch[0], Mode::Train);
+        loss::cross_entropy(logits, batch[1])
+    })
+    .seed(7);
+    let mut classify = Function::new(|_, batch| model.forward(batch[0], Mode::Eval).to_vec());
+    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
+    let warm_up = 0.05 * steps;
+    let rate = move |step: u64| {
+        let step = step as f64;
+        2e-3 * (step / warm_up).min(1.0) * 0.5 * (1.0 + (std::f64::consts::PI * step / steps).cos())
+    };
+    let mut optimizer = Optimizer::new(AdamW::new(rate).decay(0.05));
+
+    let bar = progress(EPOCHS);
+    let (start, mut last) = (Instant::now(), 0.0);
+    for epoch in 0..EPOCHS {
+        let mut total = 0.0;
+        for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
+            let gradients = step.run(&mut params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            total += f64::from(gradients.loss()) * batch.len() as f64;
+            optimizer.step(&mut params, gradients.iter())?;
+        }
+        last = total / train.len() as f64;
+        bar.set_message(format!("loss {last:.4}"));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!("{EPOCHS} epochs in {:.1} s, last loss {last:.4}", start.elapsed().as_secs_f64());
+
+    let held_out = test.full_batch();
+    let outputs = classify.run(&params, &[(&held_out.inputs).into()])?;
+    let confusion = Confusion::new(outputs.real(0), &held_out.targets);
+    println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
+
+    let picture = Path::new("target/transformer-attention.svg");
+    std::fs::create_dir_all("target")?;
+    std::fs::write(picture, drawn(&held_out.inputs, outputs.real(1), held_out.targets.data()))?;
+    println!("where the query looks is in {}", picture.display());
+    Ok(())
+}
+
+/// The first image of each class, above how much of each of its patches the query takes.
+fn drawn(images: &Tensor<f32>, weights: &Tensor<f32>, labels: &[i64]) -> String {
+    let mut svg = String::from("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 98 20\" width=\"980\">");
+    let mut square = |x: f64, y: f64, size: f64, share: f32| {
+        let grey = 255 - (255.0 * share.clamp(0.0, 1.0)) as u8;
+        let _ = write!(
+            svg,
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\" fill=\"rgb({grey},{grey},{grey})\"/>"
+        );
+    };
+    for class in 0..10 {
+        let Some(image) = labels.iter().position(|&label| label == class as i64) else { continue };
+        let left = 10.0 * class as f64;
+        for pixel in 0..64 {
+            square(left + (pixel % 8) as f64, (pixel / 8) as f64, 1.0, images.data()[64 * image + pixel]);
+        }
+        let own = &weights.data()[PATCHES * image..][..PATCHES];
+        let largest = own.iter().fold(0.0_f32, |largest, &weight| largest.max(weight));
+        for (patch, weight) in own.iter().enumerate() {
+            square(left + 2.0 * (patch % 4) as f64, 10.0 + 2.0 * (patch / 4) as f64, 2.0, weight / largest);
+        }
+    }
+    svg + "</svg>\n"
+}
