@@ -3,8 +3,8 @@
 use gradus::nn::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool1dOptions, AvgPool2d,
     AvgPool2dOptions, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvTranspose1d, ConvTranspose1dOptions,
-    ConvTranspose2d, ConvTranspose2dOptions, Flatten, GlobalAvgPool2d, GlobalMaxPool2d, Interpolation, Layer,
-    MaxPool1d, MaxPool1dOptions, MaxPool2d, MaxPool2dOptions, Padding, Resize, Steady, Upsample1d, Upsample2d,
+    ConvTranspose2d, ConvTranspose2dOptions, Flatten, GlobalAvgPool2d, GlobalMaxPool2d, Interpolation, MaxPool1d,
+    MaxPool1dOptions, MaxPool2d, MaxPool2dOptions, Padding, Resize, Steady, Upsample1d, Upsample2d,
 };
 
 use crate::case::{Case, forward};

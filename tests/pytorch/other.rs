@@ -1,7 +1,7 @@
 //! The cases of `other.py` with our layers.
 
 use gradus::nn::{
-    Bilinear, Dense, DenseOptions, Elu, GeGlu, Gelu, GeluTanh, Glu, HardSigmoid, HardSwish, HardTanh, Layer, LeakyRelu,
+    Bilinear, Dense, DenseOptions, Elu, GeGlu, Gelu, GeluTanh, Glu, HardSigmoid, HardSwish, HardTanh, LeakyRelu,
     LogSigmoid, LogSoftmax, Mish, PRelu, Relu, Selu, Sigmoid, Silu, Softmax, Softplus, Softsign, Steady, SwiGlu, Tanh,
 };
 

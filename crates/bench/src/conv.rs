@@ -49,7 +49,7 @@ pub(crate) fn run() -> Table {
 }
 
 /// Numbers that look random, in [−1, 1).
-fn numbers(count: usize) -> Vec<f32> {
+pub(crate) fn numbers(count: usize) -> Vec<f32> {
     (0..count as u32).map(|k| (k.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
@@ -80,7 +80,7 @@ fn repeats(work: &mut dyn FnMut()) -> usize {
 
 /// Times values and gradients of `y`, a function of `x` and the parameters, and gives the multiplications of both and
 /// the allocations of a later run.
-fn time(
+pub(crate) fn time(
     params: &Params,
     x: &Tensor<f32>,
     of_input: bool,
