@@ -148,7 +148,7 @@ pub struct Sequence<'g, S> {
 ///
 /// let (mut hidden, mut cell) = (Tensor::zeros([1, 1, 6]), Tensor::zeros([1, 1, 6]));
 /// for _ in 0..3 {
-///     let x = Tensor::ones([1, 1, 4]);
+///     let x = Tensor::<f32>::ones([1, 1, 4]);
 ///     let step = session.run(&params, &Feed::new().with("x", &x).with("hidden", &hidden).with("cell", &cell))?;
 ///     (hidden, cell) = (step.real(1).clone(), step.real(2).clone());
 /// }
