@@ -107,3 +107,31 @@ fn the_architecture_page_names_what_exists() {
         assert!(root.join(path).exists(), "docs/architecture.md names {path}, which is not there");
     }
 }
+
+/// The names that an index exports, but for options and the terms of losses.
+fn exported(index: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/nn/src").join(index);
+    let text = std::fs::read_to_string(path).expect("the index is there");
+    let lists = text.split("\npub use ").skip(1).filter_map(|use_| use_.split(';').next()?.split_once("::"));
+    let names = lists.flat_map(|(_, list)| list.split(['{', '}', ',']).map(|name| name.trim().to_owned()));
+    names
+        .filter(|name| !name.is_empty() && name != "*" && !name.ends_with("Options") && !name.ends_with("_terms"))
+        .collect()
+}
+
+/// Every layer and loss stands on its page, and no other does.
+#[test]
+fn the_page_of_layers_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/layers.md");
+    let page = std::fs::read_to_string(path).expect("the page is there");
+    let names: Vec<String> = ["lib.rs", "loss/mod.rs", "pool/mod.rs"].into_iter().flat_map(exported).collect();
+    for name in &names {
+        assert!(page.contains(&format!("`{name}`")), "docs/layers.md has no `{name}`");
+    }
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let cell = row.split('|').nth(1).expect("a row has cells");
+        for name in cell.split('`').skip(1).step_by(2) {
+            assert!(names.iter().any(|known| known == name), "docs/layers.md has `{name}`, which is not exported");
+        }
+    }
+}
