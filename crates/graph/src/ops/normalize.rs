@@ -2,7 +2,8 @@
 //!
 //! The variance is the biased one, `Σ(x − mean)²/n`, in two passes, so that a large mean costs no digits. With
 //! `x̂ = (x − mean)/√(variance + ε)` the derivatives are `Σg·x̂` for `w`, `Σg` for `b`, and for `x`
-//! `w/√(variance + ε)·(g − (Σg + x̂·Σg·x̂)/n)`; these three come from one op, in two passes.
+//! `w/√(variance + ε)·(g − (Σg + x̂·Σg·x̂)/n)`; these three come from one op, in two passes. Mean and variance of no
+//! elements are 0, so that nothing that is not a number comes of an empty batch.
 
 use smallvec::SmallVec;
 
@@ -32,9 +33,9 @@ impl Normalize {
         shape.with_ones(|axis| self.axes.contains(&axis))
     }
 
-    /// The number of elements that a mean is of.
+    /// What a sum is divided by to be a mean: the number of its elements, or 1 if there are none.
     fn count(&self, shape: &Shape) -> f64 {
-        self.axes.iter().map(|&axis| shape[axis]).product::<usize>() as f64
+        self.axes.iter().map(|&axis| shape[axis]).product::<usize>().max(1) as f64
     }
 
     /// Says so if the inputs are not `x` and others of the shapes that fit it.
@@ -94,8 +95,6 @@ impl Op for Normalize {
         variance.fill(T::zero());
         if !x.is_empty() {
             vectorized(Forward { x, weight, bias, y, mean, variance, rows: &Rows::of(shape, &self.axes), count, eps });
-        } else if count == T::zero() {
-            variance.fill(T::nan());
         }
         Ok(())
     }
@@ -285,7 +284,7 @@ impl<'g> Var<'g> {
     /// `(x − mean)/√(variance + eps)·weight + bias` over the given axes, then the mean and the variance, whose axes
     /// stay with size 1.
     ///
-    /// The variance is the biased one, `Σ(x − mean)²/n`. Over no elements mean and variance are NaN.
+    /// The variance is the biased one, `Σ(x − mean)²/n`. Over no elements mean and variance are 0.
     ///
     /// # Shapes
     /// Weight and bias broadcast to the shape of the mean.

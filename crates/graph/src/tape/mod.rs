@@ -394,7 +394,8 @@ impl Graph {
     ///     let _weight = graph.substitute(&weight, graph.ones([2]));
     ///     assert_eq!(graph.eval(graph.param(&weight).sum())?.item(), 2.0);
     /// }
-    /// assert_eq!(graph.params()[0].1, graph.param(&weight));
+    /// let itself = graph.param(&weight);
+    /// assert_eq!(graph.params()[0].1, itself);
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     #[track_caller]
