@@ -33,10 +33,10 @@ pub use error::{Error, ErrorKind};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use ops::{Axes, Convolution, Operand, Span, Window};
-pub use params::{Param, Params};
+pub use params::{Param, Params, ValueMut};
 pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
-pub use shape::{Layout, Shape};
+pub use shape::{IntoShape, Layout, Shape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{

@@ -1,6 +1,8 @@
 //! The store of trainable tensors: one place for names, shapes, values and what is frozen.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -9,16 +11,45 @@ use crate::real::Real;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
-/// A parameter of a model, as its layers hold it: the place in the store, the name and the shape. Cheap to clone.
+/// A parameter of a model, as its layers hold it: the store, the place in it, the name and the shape. Cheap to clone.
+///
+/// Two are equal if they are the same parameter of the same store. Clones and casts of a store count as the same store;
+/// one that was built anew is another, also if the names in it are the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Param(Arc<Spec>);
 
 #[derive(PartialEq, Eq, Hash)]
 struct Spec {
+    store: StoreId,
     index: usize,
     name: String,
     shape: Shape,
     buffer: bool,
+}
+
+/// What tells a store and its clones from others: the address of an allocation that they and their handles share.
+#[derive(Clone)]
+struct StoreId(Arc<u8>);
+
+impl StoreId {
+    fn new() -> Self {
+        // Not `()`: allocations without bytes may share an address.
+        Self(Arc::new(0))
+    }
+}
+
+impl PartialEq for StoreId {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for StoreId {}
+
+impl Hash for StoreId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
 }
 
 impl Param {
@@ -74,6 +105,7 @@ struct Entry<T> {
 /// ```
 #[derive(Clone)]
 pub struct Params<T = f32> {
+    id: StoreId,
     entries: Vec<Entry<T>>,
     by_name: FxHashMap<String, usize>,
     scope: String,
@@ -83,7 +115,7 @@ pub struct Params<T = f32> {
 impl<T: Real> Params<T> {
     /// The empty store; `seed` decides the initial values that layers draw.
     pub fn new(seed: u64) -> Self {
-        Self { entries: Vec::new(), by_name: FxHashMap::default(), scope: String::new(), seed }
+        Self { id: StoreId::new(), entries: Vec::new(), by_name: FxHashMap::default(), scope: String::new(), seed }
     }
 
     /// Adds a trainable parameter under the current scope.
@@ -118,39 +150,46 @@ impl<T: Real> Params<T> {
 
     #[track_caller]
     fn insert(&mut self, name: &str, value: Tensor<T>, buffer: bool) -> Param {
-        assert!(
-            !name.is_empty() && !name.contains('.'),
-            "a parameter's own name is not empty and has no dot: {name:?}"
-        );
+        expect_own_name("parameter", name);
         let name = self.full_name(name);
         assert!(!self.by_name.contains_key(&name), "a parameter named `{name}` exists already; use another scope");
         let index = self.entries.len();
-        let param = Param(Arc::new(Spec { index, name: name.clone(), shape: value.shape().clone(), buffer }));
+        let (store, shape) = (self.id.clone(), value.shape().clone());
+        let param = Param(Arc::new(Spec { store, index, name: name.clone(), shape, buffer }));
         self.by_name.insert(name, index);
         self.entries.push(Entry { param: param.clone(), value, trainable: !buffer });
         param
     }
 
     /// Runs `build` with `name.` before the names of the parameters that it adds.
+    ///
+    /// # Panics
+    /// If the name is empty or holds a dot.
+    #[track_caller]
     pub fn scope<R>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> R) -> R {
-        let outer = self.scope.len();
-        if outer > 0 {
-            self.scope.push('.');
+        expect_own_name("scope", name);
+        let inner = self.full_name(name);
+        self.within(inner, build)
+    }
+
+    /// Runs `build` in the scope of that full name; the scope of before is restored also if it panics.
+    fn within<R>(&mut self, scope: String, build: impl FnOnce(&mut Self) -> R) -> R {
+        struct Outer<'a, T>(&'a mut Params<T>, String);
+        impl<T> Drop for Outer<'_, T> {
+            fn drop(&mut self) {
+                self.0.scope = std::mem::take(&mut self.1);
+            }
         }
-        self.scope.push_str(name);
-        let result = build(self);
-        self.scope.truncate(outer);
-        result
+        let before = std::mem::replace(&mut self.scope, scope);
+        let outer = Outer(self, before);
+        build(&mut *outer.0)
     }
 
     /// Runs `build` in the scope that holds `param`, wherever the store is at present; it is given the parameter's own
     /// name.
     pub fn beside<R>(&mut self, param: &Param, build: impl FnOnce(&mut Self, &str) -> R) -> R {
         let (scope, own) = param.name().rsplit_once('.').unwrap_or(("", param.name()));
-        let outer = std::mem::replace(&mut self.scope, scope.to_owned());
-        let result = build(self, own);
-        self.scope = outer;
-        result
+        self.within(scope.to_owned(), |params| build(params, own))
     }
 
     /// Gives a parameter another name, under the current scope; its place, value and all else stay. Handles with the
@@ -178,9 +217,9 @@ impl<T: Real> Params<T> {
         }
         let name = self.full_name(name);
         assert!(!self.by_name.contains_key(&name), "a parameter named `{name}` exists already; use another scope");
-        let Spec { index, shape, buffer, .. } = &*param.0;
-        let renamed =
-            Param(Arc::new(Spec { index: *index, name: name.clone(), shape: shape.clone(), buffer: *buffer }));
+        let Spec { store, index, shape, buffer, .. } = &*param.0;
+        let (store, shape) = (store.clone(), shape.clone());
+        let renamed = Param(Arc::new(Spec { store, index: *index, name: name.clone(), shape, buffer: *buffer }));
         self.by_name.remove(param.name());
         self.by_name.insert(name, renamed.index());
         self.entries[renamed.index()].param = renamed.clone();
@@ -265,24 +304,45 @@ impl<T: Real> Params<T> {
         &self.entry(param).value
     }
 
-    /// The value of a parameter, to write to.
+    /// The value of a parameter, whose elements may be written to; its shape stays. [`Params::set`] takes a whole
+    /// tensor.
     ///
     /// # Panics
     /// If the parameter belongs to another store.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let x = params.add("x", Tensor::from([1.0, 2.0]));
+    /// params.get_mut(&x).data_mut()[0] = 3.0;
+    /// assert_eq!(params.get(&x).data(), [3.0, 2.0]);
+    /// ```
+    ///
+    /// No other tensor can be put in its place:
+    /// ```compile_fail
+    /// # use gradus_graph::{Params, Tensor};
+    /// # let mut params: Params = Params::new(0);
+    /// # let x = params.add("x", Tensor::from([1.0, 2.0]));
+    /// *params.get_mut(&x) = Tensor::from([1.0]);
+    /// ```
     #[track_caller]
-    pub fn get_mut(&mut self, param: &Param) -> &mut Tensor<T> {
+    pub fn get_mut(&mut self, param: &Param) -> ValueMut<'_, T> {
         if let Err(message) = self.check(param) {
             panic!("{message}");
         }
-        &mut self.entries[param.index()].value
+        ValueMut(&mut self.entries[param.index()].value)
     }
 
-    /// Replaces the value of a parameter.
+    /// Replaces the value of a parameter; gives the old one.
     ///
     /// # Panics
     /// If the shape differs or the parameter belongs to another store.
     #[track_caller]
-    pub fn set(&mut self, param: &Param, value: Tensor<T>) {
+    pub fn set(&mut self, param: &Param, value: Tensor<T>) -> Tensor<T> {
+        if let Err(message) = self.check(param) {
+            panic!("{message}");
+        }
         assert!(
             value.shape() == param.shape(),
             "parameter `{}` has shape {}; the new value has {}",
@@ -290,7 +350,7 @@ impl<T: Real> Params<T> {
             param.shape(),
             value.shape()
         );
-        *self.get_mut(param) = value;
+        std::mem::replace(&mut self.entries[param.index()].value, value)
     }
 
     /// The same parameters in another precision; the handles of the layers fit both stores.
@@ -300,15 +360,36 @@ impl<T: Real> Params<T> {
             value: entry.value.cast(),
             trainable: entry.trainable,
         });
-        Params { entries: entries.collect(), by_name: self.by_name.clone(), scope: self.scope.clone(), seed: self.seed }
+        let (id, scope) = (self.id.clone(), self.scope.clone());
+        Params { id, entries: entries.collect(), by_name: self.by_name.clone(), scope, seed: self.seed }
     }
 
-    /// Whether the parameter is one of this store (or of the store it was cast or cloned from); says why not.
+    /// Whether the parameter is one of this store, or of a store that was cloned or cast from it or that it was cloned
+    /// or cast from.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let [mut student, mut teacher]: [Params; 2] = [Params::new(0), Params::new(0)];
+    /// let ours = student.add("weight", Tensor::zeros([2]));
+    /// let theirs = teacher.add("weight", Tensor::zeros([2]));
+    /// assert!(student.contains(&ours) && student.cast::<f64>().contains(&ours));
+    /// assert!(!student.contains(&theirs));
+    /// ```
+    pub fn contains(&self, param: &Param) -> bool {
+        self.entries.get(param.index()).is_some_and(|entry| entry.param == *param)
+    }
+
+    /// The value of a parameter, or that it is not in this store.
     pub(crate) fn check(&self, param: &Param) -> Result<&Tensor<T>, String> {
-        match self.entries.get(param.index()) {
-            Some(entry) if entry.param == *param => Ok(&entry.value),
-            _ => Err(format!("parameter `{}` of shape {} is not in this store", param.name(), param.shape())),
+        if self.contains(param) {
+            return Ok(&self.entries[param.index()].value);
         }
+        let other = match self.by_name.contains_key(param.name()) {
+            true => ": the one of that name here is another, of a store that was built apart or of before a renaming",
+            false => "",
+        };
+        Err(format!("parameter `{}` of shape {} is not in this store{other}", param.name(), param.shape()))
     }
 
     #[track_caller]
@@ -317,6 +398,31 @@ impl<T: Real> Params<T> {
             Ok(_) => &self.entries[param.index()],
             Err(message) => panic!("{message}"),
         }
+    }
+}
+
+/// Names are joined with dots, so one name alone has none.
+#[track_caller]
+fn expect_own_name(what: &str, name: &str) {
+    assert!(!name.is_empty() && !name.contains('.'), "a {what}'s own name is not empty and has no dot: {name:?}");
+}
+
+/// The value of a parameter, to write to: a tensor whose elements may change and whose shape may not. See
+/// [`Params::get_mut`].
+pub struct ValueMut<'a, T>(&'a mut Tensor<T>);
+
+impl<'a, T: Clone> ValueMut<'a, T> {
+    /// The elements in row-major order; copied first if the tensor is shared.
+    pub fn data_mut(self) -> &'a mut [T] {
+        self.0.data_mut()
+    }
+}
+
+impl<T> Deref for ValueMut<'_, T> {
+    type Target = Tensor<T>;
+
+    fn deref(&self) -> &Tensor<T> {
+        self.0
     }
 }
 
@@ -358,6 +464,40 @@ mod tests {
         let mut params: Params = Params::new(0);
         params.add("weight", Tensor::zeros([1]));
         params.add("weight", Tensor::zeros([1]));
+    }
+
+    #[test]
+    fn a_scope_is_closed_by_a_panic_as_well() {
+        let mut params: Params = Params::new(0);
+        let weight = params.scope("layer", |params| params.add("weight", Tensor::zeros([1])));
+        let panics = |params: &mut Params, inside: &dyn Fn(&mut Params)| {
+            let run = std::panic::AssertUnwindSafe(|| inside(params));
+            assert!(std::panic::catch_unwind(run).is_err());
+        };
+        panics(&mut params, &|params| params.scope("outer", |params| params.scope("inner", |_| panic!("refused"))));
+        panics(&mut params, &|params| params.beside(&weight, |_, _| panic!("refused")));
+        assert_eq!(params.add("bias", Tensor::zeros([1])).name(), "bias");
+    }
+
+    #[test]
+    fn names_of_scopes_are_single_names() {
+        for name in ["", "a.b", "."] {
+            let run = || Params::<f32>::new(0).scope(name, |_| ());
+            let panic = std::panic::catch_unwind(run).expect_err("the name is refused");
+            let expected = format!("a scope's own name is not empty and has no dot: {name:?}");
+            assert_eq!(panic.downcast_ref::<String>(), Some(&expected));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "parameter `d.weight` of shape [2] is not in this store")]
+    fn a_store_that_was_built_apart_is_another() {
+        let mut stores: [Params; 2] = [Params::new(0), Params::new(0)];
+        let handles =
+            stores.each_mut().map(|store| store.scope("d", |params| params.add("weight", Tensor::from([1.0, 2.0]))));
+        assert_ne!(handles[0], handles[1]);
+        assert_eq!(stores[0].clone().cast::<f64>().get(&handles[0]).data(), [1.0, 2.0]);
+        stores[0].set(&handles[1], Tensor::zeros([2]));
     }
 
     #[test]

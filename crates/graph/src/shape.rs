@@ -8,7 +8,17 @@ use smallvec::SmallVec;
 /// Axes that take no allocation: a run makes layouts for itself, and up to here it allocates nothing.
 const AXES: usize = 6;
 
+/// A list of sizes of which nothing is known yet.
+pub(crate) type Sizes = SmallVec<[usize; AXES]>;
+
+/// Bytes of the largest element: of `f64` and of an index.
+const ELEMENT: usize = 8;
+
 /// The sizes of a tensor's axes, outermost first. The empty shape is that of a scalar.
+///
+/// The elements of a shape can always be addressed: the product of its sizes, those that are 0 left out, times eight
+/// bytes fits into `isize`. So no offset or stride within it overflows, also where an axis has no elements. Sizes for
+/// which that does not hold make no shape: [`Shape::try_new`] gives an error, the conversions panic.
 ///
 /// # Example
 /// ```
@@ -19,9 +29,46 @@ const AXES: usize = 6;
 /// assert_eq!(shape.to_string(), "[2, 3]");
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Shape(SmallVec<[usize; AXES]>);
+pub struct Shape(Sizes);
 
 impl Shape {
+    /// The shape of the given sizes.
+    ///
+    /// # Errors
+    /// If so many elements cannot be addressed: the message names the sizes.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Shape;
+    /// assert_eq!(Shape::try_new([2, 3]), Ok(Shape::from([2, 3])));
+    /// let problem = Shape::try_new([1 << 32, 1 << 32]).unwrap_err();
+    /// assert_eq!(problem, "a shape of [4294967296, 4294967296] has more elements than memory can address");
+    /// ```
+    pub fn try_new(sizes: impl IntoShape) -> Result<Self, String> {
+        sizes.try_into_shape()
+    }
+
+    /// [`Shape::try_new`] of sizes one after another, without an allocation for few.
+    pub(crate) fn try_collect(sizes: impl IntoIterator<Item = usize>) -> Result<Self, String> {
+        Self::of_sizes(sizes.into_iter().collect())
+    }
+
+    fn of_sizes(sizes: Sizes) -> Result<Self, String> {
+        let bytes = sizes.iter().filter(|&&size| size > 0).try_fold(ELEMENT, |bytes, &size| bytes.checked_mul(size));
+        match bytes {
+            Some(bytes) if isize::try_from(bytes).is_ok() => Ok(Self(sizes)),
+            _ => Err(format!("a shape of {:?} has more elements than memory can address", &sizes[..])),
+        }
+    }
+
+    #[track_caller]
+    fn expect(sizes: Sizes) -> Self {
+        match Self::of_sizes(sizes) {
+            Ok(shape) => shape,
+            Err(problem) => panic!("{problem}"),
+        }
+    }
+
     /// The shape of a scalar: no axes, one element.
     pub fn scalar() -> Self {
         Self::default()
@@ -44,7 +91,7 @@ impl Shape {
     }
 
     /// The shape that NumPy's broadcasting gives `self` and `other`, if they fit: axes are aligned at the last one,
-    /// and a size of 1 stretches.
+    /// and a size of 1 stretches. There is none either if it would have more elements than memory can address.
     ///
     /// # Example
     /// ```
@@ -66,8 +113,30 @@ impl Shape {
                 (a, 1) => Some(a),
                 _ => None,
             })
-            .collect::<Option<SmallVec<_>>>()
-            .map(Shape)
+            .collect::<Option<Sizes>>()
+            .and_then(|sizes| Self::of_sizes(sizes).ok())
+    }
+
+    /// Why [`Shape::broadcast`] gives nothing.
+    pub(crate) fn why_no_broadcast(&self, other: &Shape) -> &'static str {
+        let fits = |(&a, &b): (&usize, &usize)| a == b || a == 1 || b == 1;
+        match self.iter().rev().zip(other.iter().rev()).all(fits) {
+            true => "together they have more elements than memory can address",
+            false => "the shapes do not broadcast; aligned at the last axis, two sizes must be equal or one of them 1",
+        }
+    }
+
+    /// The shape with another size at one axis.
+    ///
+    /// # Errors
+    /// If so many elements cannot be addressed.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    pub fn with_size(&self, axis: usize, size: usize) -> Result<Shape, String> {
+        let mut sizes = self.0.clone();
+        sizes[axis] = size;
+        Self::of_sizes(sizes)
     }
 
     /// The shape without the axes for which `drop` holds.
@@ -89,45 +158,87 @@ impl Deref for Shape {
     }
 }
 
-impl std::ops::DerefMut for Shape {
-    fn deref_mut(&mut self) -> &mut [usize] {
-        &mut self.0
-    }
-}
-
 impl FromIterator<usize> for Shape {
+    /// # Panics
+    /// If so many elements cannot be addressed.
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = usize>>(sizes: I) -> Self {
-        Self(sizes.into_iter().collect())
+        Self::expect(sizes.into_iter().collect())
     }
 }
 
-impl<const N: usize> From<[usize; N]> for Shape {
-    fn from(sizes: [usize; N]) -> Self {
-        Self(SmallVec::from_slice(&sizes))
+/// Sizes of axes as a caller writes them: an array, a slice, a vector, one size, a shape.
+///
+/// What takes a shape takes this, so that sizes that make no shape are refused with the name of the op and the line of
+/// the caller.
+pub trait IntoShape {
+    /// The shape.
+    ///
+    /// # Errors
+    /// If so many elements cannot be addressed.
+    fn try_into_shape(self) -> Result<Shape, String>
+    where
+        Self: Sized,
+    {
+        Shape::of_sizes(self.into_sizes())
+    }
+
+    /// The sizes, of which nothing is known yet.
+    #[doc(hidden)]
+    fn into_sizes(self) -> Sizes;
+}
+
+impl IntoShape for Shape {
+    fn try_into_shape(self) -> Result<Shape, String> {
+        Ok(self)
+    }
+
+    fn into_sizes(self) -> Sizes {
+        self.0
     }
 }
 
-impl From<&[usize]> for Shape {
-    fn from(sizes: &[usize]) -> Self {
-        Self(SmallVec::from_slice(sizes))
+impl IntoShape for &Shape {
+    fn try_into_shape(self) -> Result<Shape, String> {
+        Ok(self.clone())
+    }
+
+    fn into_sizes(self) -> Sizes {
+        self.0.clone()
     }
 }
 
-impl From<Vec<usize>> for Shape {
-    fn from(sizes: Vec<usize>) -> Self {
-        Self(SmallVec::from_vec(sizes))
-    }
+/// From lists of sizes: what a caller may write, and the conversion that panics.
+macro_rules! from_sizes {
+    ($([$($generic:tt)*] $list:ty = |$sizes:ident| $make:expr;)*) => {$(
+        impl<$($generic)*> IntoShape for $list {
+            fn into_sizes(self) -> Sizes {
+                let $sizes = self;
+                $make
+            }
+        }
+
+        impl<$($generic)*> From<$list> for Shape {
+            /// # Panics
+            /// If so many elements cannot be addressed.
+            #[track_caller]
+            fn from(sizes: $list) -> Self {
+                Self::expect(sizes.into_sizes())
+            }
+        }
+    )*};
+}
+
+from_sizes! {
+    [const N: usize] [usize; N] = |sizes| SmallVec::from_slice(&sizes);
+    [] &[usize] = |sizes| SmallVec::from_slice(sizes);
+    [] Vec<usize> = |sizes| SmallVec::from_vec(sizes);
+    [] usize = |size| SmallVec::from_slice(&[size]);
 }
 
 impl From<&Shape> for Shape {
     fn from(shape: &Shape) -> Self {
         shape.clone()
-    }
-}
-
-impl From<usize> for Shape {
-    fn from(size: usize) -> Self {
-        Self(SmallVec::from_slice(&[size]))
     }
 }
 
@@ -189,6 +300,32 @@ impl Layout {
             step *= size as isize;
         }
         true
+    }
+
+    /// The layout over a buffer of `len` elements, or nothing if an element lies outside of it or the strides are not
+    /// one for each axis. Strides along which there is no step are brought into the buffer's range as well.
+    pub(crate) fn within(mut self, len: usize) -> Option<Self> {
+        if self.strides.len() != self.shape.rank() {
+            return None;
+        }
+        let reach = isize::try_from(len).ok()?;
+        for (stride, &size) in self.strides.iter_mut().zip(self.shape.iter()) {
+            if size <= 1 && stride.unsigned_abs() > len {
+                *stride = 0;
+            }
+        }
+        if self.shape.len() == 0 {
+            self.strides.fill(0);
+            self.offset = 0;
+            return Some(self);
+        }
+        let (mut first, mut last) = (isize::try_from(self.offset).ok()?, isize::try_from(self.offset).ok()?);
+        for (&stride, &size) in self.strides.iter().zip(self.shape.iter()) {
+            let steps = stride.checked_mul(isize::try_from(size - 1).ok()?)?;
+            let end = if steps < 0 { &mut first } else { &mut last };
+            *end = end.checked_add(steps)?;
+        }
+        (first >= 0 && last < reach).then_some(self)
     }
 
     /// The layout with axis `k` taken from axis `axes[k]`.
@@ -277,6 +414,59 @@ mod tests {
         assert_eq!(shape(&[]).broadcast(&shape(&[2])), Some(shape(&[2])));
         assert_eq!(shape(&[2, 1]).broadcast(&shape(&[1, 0])), Some(shape(&[2, 0])));
         assert_eq!(shape(&[2, 3]).broadcast(&shape(&[2])), None);
+    }
+
+    #[test]
+    fn sizes_that_overflow_make_no_shape() {
+        const HALF: usize = 1 << 32;
+        let limit = isize::MAX as usize / ELEMENT;
+        assert!(Shape::try_new(limit).is_ok() && Shape::try_new([limit, 1, 0]).is_ok());
+        let refused: [&[usize]; 6] = [
+            &[limit + 1],
+            &[HALF, HALF],
+            &[1 << 33, 1 << 33, 2],
+            &[(1 << 63) + 1, 2],
+            &[0xAAAA_AAAA_AAAA_AAAB, 0, 1, 1],
+            &[HALF, 0, HALF],
+        ];
+        for sizes in refused {
+            assert!(Shape::try_new(sizes).is_err(), "{sizes:?}");
+            assert!(std::panic::catch_unwind(|| Shape::from(sizes)).is_err());
+            assert!(std::panic::catch_unwind(|| sizes.iter().copied().collect::<Shape>()).is_err());
+        }
+        assert!(Shape::from([HALF, 1]).broadcast(&Shape::from([HALF])).is_none());
+        assert!(Shape::from([HALF, 1]).with_size(1, HALF).is_err());
+    }
+
+    #[test]
+    fn a_layout_that_leaves_its_buffer_is_found() {
+        let layout = |sizes: &[usize], strides: &[isize], offset| Layout {
+            shape: Shape::from(sizes),
+            strides: SmallVec::from_slice(strides),
+            offset,
+        };
+        for inside in [layout(&[6], &[1], 0), layout(&[2, 3], &[-3, 1], 3), layout(&[4], &[0], 5), layout(&[], &[], 5)]
+        {
+            assert!(inside.within(6).is_some());
+        }
+        let outside = [
+            layout(&[2], &[1], 5),
+            layout(&[2], &[1], 0_usize.wrapping_sub(64)),
+            layout(&[1], &[1], usize::MAX),
+            layout(&[2], &[-1], 0),
+            layout(&[3, 2], &[3, 1], 0),
+            layout(&[2], &[isize::MAX], 1),
+            layout(&[3], &[isize::MAX], 0),
+            layout(&[3, 3], &[isize::MIN, isize::MAX], 0),
+            layout(&[2], &[], 0),
+            layout(&[2], &[1, 1], 0),
+        ];
+        for outside in outside {
+            assert!(outside.clone().within(6).is_none(), "{outside:?}");
+        }
+        let empty = layout(&[0, 9], &[isize::MAX, 5], usize::MAX).within(6).expect("it has no elements");
+        assert_eq!(empty.offset, 0);
+        assert_eq!(layout(&[1], &[isize::MAX], 0).within(1).expect("there is no step").strides[0], 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::real::Real;
-use crate::shape::Shape;
+use crate::shape::{IntoShape, Shape};
 
 /// A dense row-major array. Cloning shares the elements; writing to a shared tensor copies them first.
 ///
@@ -28,7 +28,7 @@ impl<T: Clone> Tensor<T> {
     /// # Panics
     /// If the number of elements is not the product of the sizes; [`Tensor::try_new`] gives an error instead.
     #[track_caller]
-    pub fn new(shape: impl Into<Shape>, data: Vec<T>) -> Self {
+    pub fn new(shape: impl IntoShape, data: Vec<T>) -> Self {
         match Self::try_new(shape, data) {
             Ok(tensor) => tensor,
             Err(message) => panic!("{message}"),
@@ -38,9 +38,9 @@ impl<T: Clone> Tensor<T> {
     /// The tensor of the given shape with the elements in row-major order.
     ///
     /// # Errors
-    /// If the number of elements is not the product of the sizes: the message names both.
-    pub fn try_new(shape: impl Into<Shape>, data: Vec<T>) -> Result<Self, String> {
-        let shape = shape.into();
+    /// If the number of elements is not the product of the sizes, or the sizes make no [`Shape`]: the message names them.
+    pub fn try_new(shape: impl IntoShape, data: Vec<T>) -> Result<Self, String> {
+        let shape = shape.try_into_shape()?;
         if shape.len() != data.len() {
             return Err(format!("a tensor of shape {shape} has {} elements; {} were given", shape.len(), data.len()));
         }
@@ -48,8 +48,12 @@ impl<T: Clone> Tensor<T> {
     }
 
     /// The tensor of the given shape with all elements equal.
-    pub fn full(shape: impl Into<Shape>, value: T) -> Self {
-        let shape = shape.into();
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
+    #[track_caller]
+    pub fn full(shape: impl IntoShape, value: T) -> Self {
+        let shape = expect_shape("Tensor::full", shape);
         let data = Arc::new(vec![value; shape.len()]);
         Self { shape, data }
     }
@@ -60,8 +64,12 @@ impl<T: Clone> Tensor<T> {
     }
 
     /// The tensor whose element number `k` in row-major order is `value(k)`.
-    pub fn from_fn(shape: impl Into<Shape>, value: impl FnMut(usize) -> T) -> Self {
-        let shape = shape.into();
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
+    #[track_caller]
+    pub fn from_fn(shape: impl IntoShape, value: impl FnMut(usize) -> T) -> Self {
+        let shape = expect_shape("Tensor::from_fn", shape);
         let data = Arc::new((0..shape.len()).map(value).collect());
         Self { shape, data }
     }
@@ -110,10 +118,10 @@ impl<T: Clone> Tensor<T> {
     /// The same elements under another shape.
     ///
     /// # Panics
-    /// If the numbers of elements differ.
+    /// If the numbers of elements differ, or the sizes make no [`Shape`].
     #[track_caller]
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
+    pub fn reshape(&self, shape: impl IntoShape) -> Self {
+        let shape = expect_shape("Tensor::reshape", shape);
         assert!(shape.len() == self.len(), "cannot view {} elements of shape {} as {shape}", self.len(), self.shape);
         Self { shape, data: Arc::clone(&self.data) }
     }
@@ -130,8 +138,7 @@ impl<T: Clone> Tensor<T> {
             self.shape
         );
         let row: usize = self.shape[1..].iter().product();
-        let mut shape = self.shape.clone();
-        shape[0] = end - start;
+        let shape = self.shape.with_size(0, end - start).expect("a part of a shape is a shape");
         Self { shape, data: Arc::new(self.data[start * row..end * row].to_vec()) }
     }
 
@@ -143,13 +150,15 @@ impl<T: Clone> Tensor<T> {
     pub fn select_rows(&self, numbers: &[usize]) -> Self {
         assert!(self.shape.rank() > 0, "a scalar has no rows");
         let row: usize = self.shape[1..].iter().product();
-        let mut data = Vec::with_capacity(numbers.len() * row);
+        let shape = match self.shape.with_size(0, numbers.len()) {
+            Ok(shape) => shape,
+            Err(problem) => panic!("{} rows of a tensor of shape {}: {problem}", numbers.len(), self.shape),
+        };
+        let mut data = Vec::with_capacity(shape.len());
         for &number in numbers {
             assert!(number < self.shape[0], "row {number} of a tensor of shape {}", self.shape);
             data.extend_from_slice(&self.data[number * row..(number + 1) * row]);
         }
-        let mut shape = self.shape.clone();
-        shape[0] = numbers.len();
         Self { shape, data: Arc::new(data) }
     }
 
@@ -184,13 +193,21 @@ impl<T: Copy> Tensor<T> {
 
 impl<T: Real> Tensor<T> {
     /// The tensor of zeros.
-    pub fn zeros(shape: impl Into<Shape>) -> Self {
-        Self::full(shape, T::zero())
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
+    #[track_caller]
+    pub fn zeros(shape: impl IntoShape) -> Self {
+        Self::full(expect_shape("Tensor::zeros", shape), T::zero())
     }
 
     /// The tensor of ones.
-    pub fn ones(shape: impl Into<Shape>) -> Self {
-        Self::full(shape, T::one())
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
+    #[track_caller]
+    pub fn ones(shape: impl IntoShape) -> Self {
+        Self::full(expect_shape("Tensor::ones", shape), T::one())
     }
 
     /// The nearest tensor of another precision.
@@ -232,6 +249,15 @@ impl<T: Real> Tensor<T> {
     /// The position of the first element that is NaN or infinite, if there is one.
     pub fn first_non_finite(&self) -> Option<Vec<usize>> {
         self.data.iter().position(|value| !value.is_finite()).map(|position| unravel(position, &self.shape))
+    }
+}
+
+/// The shape of a tensor that is about to be made.
+#[track_caller]
+fn expect_shape(what: &str, shape: impl IntoShape) -> Shape {
+    match shape.try_into_shape() {
+        Ok(shape) => shape,
+        Err(problem) => panic!("`{what}`: {problem}"),
     }
 }
 

@@ -56,7 +56,7 @@ pub fn descent(
     let mut machine = Machine::new(&graph, &target, 1, Check::new().seed)?;
     // The loss is a scalar; its gradient is that under a cotangent of 1.
     let cotangent = machine.arguments();
-    *machine.value_mut(cotangent) = Tensor::scalar(1.0);
+    machine.set_value(cotangent, Tensor::scalar(1.0));
     let gradient = machine.gradient(0)?;
     let used: Vec<Param> = graph.params().into_iter().map(|(p, _)| p).filter(|p| params.is_trainable(p)).collect();
     let given: Vec<(Param, Tensor<f64>)> = used.iter().cloned().zip(gradient.iter().cloned()).collect();

@@ -74,11 +74,11 @@ impl Examination<'_, '_> {
     ) -> Result<Result<Vote, Finding>, Error> {
         let machine = &mut *self.machine;
         let base = machine.value(variable).clone();
-        machine.value_mut(variable).data_mut()[element] = place;
+        machine.data_mut(variable)[element] = place;
         let analytic = machine.gradient(0)?[variable].data()[element];
         let slope = machine.along_element(0, [variable, element], 0.0, f64::INFINITY)?;
         let cotangent = cotangent_of(machine, element);
-        *machine.value_mut(variable) = base;
+        machine.set_value(variable, base);
         let find = |note: String| Finding {
             variable: Some(machine.variables[variable].name.clone()),
             element: Some(unravel(element, machine.value(variable).shape())),
@@ -111,11 +111,11 @@ impl Examination<'_, '_> {
     fn at_round(&mut self, variable: usize, element: usize, place: f64) -> Result<Result<Vote, Finding>, Error> {
         let machine = &mut *self.machine;
         let base = machine.value(variable).clone();
-        machine.value_mut(variable).data_mut()[element] = place;
+        machine.data_mut(variable)[element] = place;
         // Together with the other inputs the number may lie where the op is not defined, which no domain can state.
         let defined = machine.gradient(0)?[variable].data()[element].is_finite();
         let slope = machine.along_element(0, [variable, element], 0.0, 0.25)?;
-        *machine.value_mut(variable) = base;
+        machine.set_value(variable, base);
         let Some([left, right]) = slope.kink.filter(|_| defined) else { return Ok(Ok(Vote::Agrees)) };
         let sides = format!("{:.6e} from the left and {:.6e} from the right", left.value, right.value);
         Ok(Err(Finding {
@@ -142,13 +142,13 @@ impl Machine<'_> {
         let base = self.value(variable).clone();
         let mut ends = false;
         for place in [end, end - 1e-8, end + 1e-8] {
-            self.value_mut(variable).data_mut()[element] = place;
+            self.data_mut(variable)[element] = place;
             for level in 0..2 {
                 let far = |x: &f64| !x.is_finite() || x.abs() > 1e6;
                 ends |= self.run(level)?.iter().any(|value| value.real().data().iter().any(far));
             }
         }
-        *self.value_mut(variable) = base;
+        self.set_value(variable, base);
         Ok(ends)
     }
 }

@@ -132,11 +132,19 @@ impl<'g> Machine<'g> {
         param.as_ref().map_or(value, |param| self.params.get(param))
     }
 
-    pub(super) fn value_mut(&mut self, variable: usize) -> &mut Tensor<f64> {
+    pub(super) fn data_mut(&mut self, variable: usize) -> &mut [f64] {
         let Variable { param, value, .. } = &mut self.variables[variable];
         match param {
-            Some(param) => self.params.get_mut(param),
-            None => value,
+            Some(param) => self.params.get_mut(param).data_mut(),
+            None => value.data_mut(),
+        }
+    }
+
+    pub(super) fn set_value(&mut self, variable: usize, new: Tensor<f64>) {
+        let Variable { param, value, .. } = &mut self.variables[variable];
+        match param {
+            Some(param) => drop(self.params.set(param, new)),
+            None => *value = new,
         }
     }
 
@@ -183,10 +191,10 @@ impl<'g> Machine<'g> {
     ) -> Result<Slope, Error> {
         let base = self.value(variable).data()[element];
         let found = numeric::derivative(Place { base, room, noise }, |t| {
-            self.value_mut(variable).data_mut()[element] = base + t;
+            self.data_mut(variable)[element] = base + t;
             self.scalar(level)
         });
-        self.value_mut(variable).data_mut()[element] = base;
+        self.data_mut(variable)[element] = base;
         found
     }
 
@@ -200,7 +208,7 @@ impl<'g> Machine<'g> {
         let base: Vec<Tensor<f64>> = direction.0.iter().map(|(variable, _)| self.value(*variable).clone()).collect();
         let found = probe(&mut |t| {
             for ((variable, direction), base) in direction.0.iter().zip(&base) {
-                let moved = self.value_mut(*variable).data_mut().iter_mut();
+                let moved = self.data_mut(*variable).iter_mut();
                 for ((x, base), d) in moved.zip(base.data()).zip(direction) {
                     *x = base + t * d;
                 }
@@ -208,7 +216,7 @@ impl<'g> Machine<'g> {
             self.scalar(level)
         });
         for ((variable, _), base) in direction.0.iter().zip(base) {
-            *self.value_mut(*variable) = base;
+            self.set_value(*variable, base);
         }
         found
     }

@@ -127,7 +127,7 @@ impl Examination<'_, '_> {
                 let drawn = signed(self.check.seed + 17 + probe, variable as u32, kept.len());
                 let by = f64::from(f32::EPSILON);
                 let shifted = kept.data().iter().zip(drawn).map(|(x, d)| x + by * d * x.abs().max(0.125)).collect();
-                *self.machine.value_mut(variable) = Tensor::new(kept.shape(), shifted);
+                self.machine.set_value(variable, Tensor::new(kept.shape(), shifted));
             }
             let graph = self.machine.graph;
             let values = self.machine.with(|params, feed| graph.eval_with::<f64>(wanted, params, feed))?;
@@ -140,7 +140,7 @@ impl Examination<'_, '_> {
             }
         }
         for (variable, kept) in kept.into_iter().enumerate() {
-            *self.machine.value_mut(variable) = kept;
+            self.machine.set_value(variable, kept);
         }
         // What is small beside the inputs may be lost, as in `1 + erf(x)` far to the left.
         let inputs = (0..self.machine.variables.len()).flat_map(|v| self.machine.value(v).data());

@@ -308,7 +308,7 @@ impl Examination<'_, '_> {
         let gradient = |machine: &mut Machine<'_>, value: &dyn Fn(usize, usize) -> f64| {
             for (number, c) in cotangents.clone().enumerate() {
                 let shape = kept[number].shape().clone();
-                *machine.value_mut(c) = Tensor::from_fn(shape, |k| value(number, k));
+                machine.set_value(c, Tensor::from_fn(shape, |k| value(number, k)));
             }
             machine.gradient(0)
         };
@@ -433,14 +433,14 @@ impl Examination<'_, '_> {
         let kept = tangents.clone().map(|t| self.machine.value(t).clone()).collect();
         for (tangent, (_, part)) in tangents.zip(&direction.0) {
             let shape = self.machine.value(tangent).shape().clone();
-            *self.machine.value_mut(tangent) = Tensor::new(shape, part.clone());
+            self.machine.set_value(tangent, Tensor::new(shape, part.clone()));
         }
         kept
     }
 
     fn restore(&mut self, variables: Range<usize>, values: Vec<Tensor<f64>>) {
         for (variable, value) in variables.zip(values) {
-            *self.machine.value_mut(variable) = value;
+            self.machine.set_value(variable, value);
         }
     }
 

@@ -1,7 +1,9 @@
 //! Jacobians and Hessians as dense arrays, one row a sweep: for small functions.
 
+use std::panic::Location;
+
 use crate::error::Error;
-use crate::tape::{Graph, Var};
+use crate::tape::{Graph, Var, expect_shape};
 use crate::tensor::Tensor;
 
 impl Graph {
@@ -12,6 +14,9 @@ impl Graph {
     ///
     /// # Errors
     /// If an op on the way has no derivative.
+    ///
+    /// # Panics
+    /// If the Jacobian would have more elements than memory can address.
     ///
     /// # Example
     /// ```
@@ -24,8 +29,12 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn jacobian<'g>(&'g self, of: Var<'g>, wrt: Var<'g>) -> Result<Var<'g>, Error> {
+        for var in [of, wrt] {
+            self.expect_own("jacobian", &[var], Location::caller())?;
+        }
         let (rows, columns) = (of.shape(), wrt.shape());
-        let shape: Vec<usize> = rows.iter().chain(columns.iter()).copied().collect();
+        let sizes: Vec<usize> = rows.iter().chain(columns.iter()).copied().collect();
+        let shape = expect_shape("jacobian", &[&rows, &columns], sizes);
         let mut jacobian = self.zeros([rows.len(), columns.len()]);
         for row in 0..rows.len() {
             let one = self.constant(&Tensor::from_fn(rows.clone(), |k| if k == row { 1.0 } else { 0.0 }));

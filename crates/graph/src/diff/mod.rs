@@ -11,7 +11,7 @@ use std::panic::Location;
 
 use crate::error::{Error, ErrorKind};
 use crate::tape::op::Kind;
-use crate::tape::{Graph, Value, Var, at};
+use crate::tape::{Graph, NodeId, Value, Var, at};
 
 pub use checkpoint::Schedule;
 
@@ -39,16 +39,7 @@ impl Graph {
         let caller = Location::caller();
         let found = self.scalar_sweep(of, wrt, caller)?;
         let named = |(cotangent, x): (Option<Var<'g>>, &Var<'g>)| {
-            cotangent.ok_or_else(|| {
-                self.fault(
-                    caller,
-                    format!(
-                        "`grad`: the scalar does not depend on {}; `grad_or_zeros` \
-                 gives zeros instead",
-                        self.tape().describe(x.node())
-                    ),
-                )
-            })
+            cotangent.ok_or_else(|| self.fault(caller, self.why_independent(of.value, x.value)))
         };
         found.into_iter().zip(wrt).map(named).collect()
     }
@@ -121,6 +112,9 @@ impl Graph {
         tangents: &[Var<'g>],
     ) -> Result<Vec<Var<'g>>, Error> {
         let caller = Location::caller();
+        for vars in [outputs, wrt, tangents] {
+            self.expect_own("jvp", vars, caller)?;
+        }
         let seeds: Vec<Var<'g>> = outputs.iter().map(|output| self.seed(output.shape(), caller)).collect();
         let pulled = self.seeded_sweep("jvp", outputs, &seeds, wrt, caller)?;
         if wrt.len() != tangents.len() {
@@ -171,16 +165,17 @@ impl Graph {
         wrt: &[Var<'g>],
         caller: &'static Location<'static>,
     ) -> Result<Vec<Option<Var<'g>>>, Error> {
+        self.expect_own("grad", &[of], caller)?;
+        self.expect_own("grad", wrt, caller)?;
         let shape = of.shape();
         if shape.rank() > 0 || of.kind() != Kind::Real {
+            let made = self.tape().describe(of.node());
+            let problem = match of.kind() {
+                Kind::Real => format!("`grad` of a value of shape {shape}, {made}: only a real scalar has a gradient"),
+                Kind::Index => format!("`grad` of indices, {made}: indices have no derivative"),
+            };
             let advice = "take `sum()` or `mean()` first, or use `vjp` with a cotangent or `jacobian`";
-            return Err(self.fault(
-                caller,
-                format!(
-                    "`grad` of a value of shape {shape}: only a real scalar has a \
-                 gradient; {advice}"
-                ),
-            ));
+            return Err(self.fault(caller, if shape.rank() > 0 { format!("{problem}; {advice}") } else { problem }));
         }
         self.sweep(&[(of.value, self.scalar(1.0).value)], wrt, 0, true, caller)
     }
@@ -193,6 +188,9 @@ impl Graph {
         wrt: &[Var<'g>],
         caller: &'static Location<'static>,
     ) -> Result<Vec<Option<Var<'g>>>, Error> {
+        for vars in [outputs, cotangents, wrt] {
+            self.expect_own(op, vars, caller)?;
+        }
         if outputs.len() != cotangents.len() {
             let counts = format!("{} outputs but {} cotangents", outputs.len(), cotangents.len());
             return Err(self.fault(caller, format!("`{op}`: {counts}")));
@@ -206,6 +204,32 @@ impl Graph {
             seeds.push((output.value, cotangent.value));
         }
         self.sweep(&seeds, wrt, 0, op != "jvp", caller)
+    }
+
+    /// Why no cotangent of a scalar arrives at `x`.
+    fn why_independent(&self, of: Value, x: Value) -> String {
+        let tape = self.tape();
+        let mut depends = vec![false; of.node.index() + 1];
+        let mut indices = None;
+        for index in x.node.index()..depends.len() {
+            let node = &tape.nodes[index];
+            let reads = node.inputs.iter().any(|input| depends[input.node.index()]);
+            depends[index] = index == x.node.index() || reads;
+            if reads && indices.is_none() && node.outputs.iter().all(|meta| meta.kind == Kind::Index) {
+                indices = Some(NodeId(index as u32));
+            }
+        }
+        match indices.filter(|_| depends[of.node.index()]) {
+            Some(node) => format!(
+                "`grad`: the scalar depends on {} through {} alone, whose values are indices: indices have no derivative",
+                tape.describe(x.node),
+                tape.describe(node)
+            ),
+            None => format!(
+                "`grad`: the scalar does not depend on {}; `grad_or_zeros` gives zeros instead",
+                tape.describe(x.node)
+            ),
+        }
     }
 
     fn or_zeros<'g>(&'g self, found: Vec<Option<Var<'g>>>, like: &[Var<'g>]) -> Vec<Var<'g>> {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::error::Error;
 use crate::tape::op::{AnyOp, Call, Kind, Vars, Vjp};
-use crate::tape::{Graph, NodeId, Source, Tape, Value, Var};
+use crate::tape::{Graph, MAX_EXPANSIONS, NodeId, Source, Tape, Value, Var};
 
 /// The cotangents that have arrived so far.
 pub(super) struct Cotangents {
@@ -143,14 +143,15 @@ impl Graph {
             if arrived.iter().all(Option::is_none) {
                 continue;
             }
-            let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };
+            let Source::Op(number) = self.tape().nodes[index].source else { continue };
+            let op = Arc::clone(&self.tape().ops[number as usize]);
             let inputs: Vars<'g> = self.tape().nodes[index].inputs.iter().copied().map(var).collect();
             let sources: SmallVec<[Value; 2]> = inputs.iter().map(|input| cotangents.resolve(input.value)).collect();
             let outputs: Vars<'g> = outputs.map(var).collect();
             self.on_behalf_of(node, || {
                 let call = Call { inputs: &inputs, outputs: &outputs, cotangents: &arrived };
                 self.pull(
-                    &*op,
+                    (number, &*op),
                     call,
                     |i| self.reaches(inputs[i].value, wrt, floor),
                     |i| self.may_pass(sources[i], &depends, floor),
@@ -168,7 +169,7 @@ impl Graph {
     /// Asks an op for the cotangents of the inputs that need one, and hands them to `give`.
     fn pull<'g>(
         &'g self,
-        op: &dyn AnyOp,
+        (id, op): (u32, &dyn AnyOp),
         call: Call<'_, 'g>,
         reaches: impl Fn(usize) -> bool,
         needed: impl Fn(usize) -> bool,
@@ -179,6 +180,7 @@ impl Graph {
         for input in (0..call.inputs.len()).filter(|&input| needed(input)) {
             match op.vjp(call, input) {
                 Vjp::Value(cotangent) => {
+                    self.expect_own(op.name(), &[cotangent], caller)?;
                     let (found, wanted) = (cotangent.meta(), call.inputs[input].meta());
                     if found != wanted {
                         let problem = format!("gives {} for input {input} of {}", found.shape, wanted.shape);
@@ -200,6 +202,11 @@ impl Graph {
         if expanded.is_empty() {
             return Ok(());
         }
+        if self.tape().expanding.len() >= MAX_EXPANSIONS {
+            let problem = format!("the derivative of the expansion of `{}` comes to it again, without end", op.name());
+            return Err(self.fault(caller, problem));
+        }
+        let entered = self.enter(id);
         let floor = self.len() as u32;
         // Stand-ins for the inputs: an input may itself depend on another, or be passed twice.
         let inputs: Vars<'g> = call.inputs.iter().map(|input| input.stand_in()).collect();
@@ -207,13 +214,19 @@ impl Graph {
             let problem = format!("`{}` has neither a vjp nor an expansion to differentiate", op.name());
             return Err(self.fault(caller, problem));
         };
+        self.expect_own(op.name(), &outputs, caller)?;
         let seeds: Vec<(Value, Value)> = outputs
             .iter()
             .zip(call.cotangents)
             .filter_map(|(output, cotangent)| cotangent.map(|cotangent| (output.value, cotangent.value)))
             .collect();
         let wrt: Vec<Var<'g>> = expanded.iter().map(|&input| inputs[input]).collect();
-        for (&input, cotangent) in expanded.iter().zip(self.sweep(&seeds, &wrt, floor, true, caller)?) {
+        let found = self.sweep(&seeds, &wrt, floor, true, caller);
+        drop(entered);
+        if let Some(problem) = self.take_endless() {
+            return Err(self.fault(caller, format!("`{}`: {problem}", op.name())));
+        }
+        for (&input, cotangent) in expanded.iter().zip(found?) {
             if let Some(cotangent) = cotangent {
                 give(input, cotangent);
             }

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::shape::Shape;
+use crate::tape::refuse;
 
 /// One or several axes of a value; −1 is the last.
 ///
@@ -48,9 +49,14 @@ impl Axes {
     /// If one is out of range or named twice.
     #[track_caller]
     pub(crate) fn resolve(&self, op: &str, shape: &Shape) -> SmallVec<[usize; 4]> {
-        let mut axes: SmallVec<[usize; 4]> = self.0.iter().map(|&axis| resolve_axis(op, axis, shape)).collect();
+        let mut axes: SmallVec<[usize; 4]> = SmallVec::new();
+        for &axis in &self.0 {
+            axes.push(resolve_axis(op, axis, shape));
+        }
         axes.sort_unstable();
-        assert!(axes.windows(2).all(|pair| pair[0] != pair[1]), "`{op}` of {shape}: an axis is named twice");
+        if axes.windows(2).any(|pair| pair[0] == pair[1]) {
+            refuse(op, &[shape], "an axis is named twice");
+        }
         axes
     }
 }
@@ -71,6 +77,8 @@ pub(super) fn expect_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
 pub(crate) fn resolve_axis(op: &str, axis: isize, shape: &Shape) -> usize {
     let rank = shape.rank() as isize;
     let counted = if axis < 0 { axis + rank } else { axis };
-    assert!((0..rank).contains(&counted), "`{op}` of {shape}: axis {axis} is out of range for {rank} axes");
+    if !(0..rank).contains(&counted) {
+        refuse(op, &[shape], &format!("axis {axis} is out of range for {rank} axes"));
+    }
     counted as usize
 }

@@ -7,7 +7,7 @@ use super::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::op::{Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work};
-use crate::tape::{Graph, Var};
+use crate::tape::{Graph, Var, refuse};
 
 /// The inputs along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -20,10 +20,12 @@ struct Concat {
 
 impl Concat {
     fn new<'a>(axis: usize, shapes: impl Iterator<Item = &'a Shape>) -> Self {
-        let mut end = 0;
+        let mut end = 0_usize;
+        // Ends that overflow are refused by the shape rule.
         let start = |shape: &Shape| {
-            end += shape.get(axis).copied().unwrap_or(0);
-            end - shape.get(axis).copied().unwrap_or(0)
+            let start = end;
+            end = end.saturating_add(shape.get(axis).copied().unwrap_or(0));
+            start
         };
         Self { axis, starts: shapes.map(start).collect() }
     }
@@ -37,7 +39,7 @@ impl Op for Concat {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         let Some(first) = inputs.first() else { return Err("there is nothing to join".into()) };
         expect_axes(&[self.axis], &first.shape)?;
-        let mut joined = first.clone();
+        let mut size = first.shape[self.axis];
         for other in &inputs[1..] {
             if other.kind != first.kind {
                 return Err("real numbers and indices cannot be joined".into());
@@ -46,12 +48,13 @@ impl Op for Concat {
             if other.shape.rank() != first.shape.rank() || rest(&other.shape) != rest(&first.shape) {
                 return Err(format!("the shapes differ on another axis than {}", self.axis));
             }
-            joined.shape[self.axis] += other.shape[self.axis];
+            size = size.saturating_add(other.shape[self.axis]);
         }
+        let shape = first.shape.with_size(self.axis, size)?;
         if *self != Self::new(self.axis, inputs.iter().map(|input| &input.shape)) {
             return Err(format!("the inputs do not begin at {:?} on axis {}", self.starts, self.axis));
         }
-        Ok(smallvec::smallvec![joined])
+        Ok(smallvec::smallvec![Meta { shape, ..first.clone() }])
     }
 
     fn form(&self) -> Form {
@@ -108,7 +111,9 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn concat<'g>(&'g self, vars: &[Var<'g>], axis: isize) -> Var<'g> {
-        assert!(!vars.is_empty(), "`concat` of no variables: there is nothing to join");
+        if vars.is_empty() {
+            refuse("concat", &[], "there is nothing to join");
+        }
         let axis = resolve_axis("concat", axis, &vars[0].shape());
         if vars.len() == 1 {
             return vars[0];
@@ -136,13 +141,20 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn stack<'g>(&'g self, vars: &[Var<'g>], axis: isize) -> Var<'g> {
-        assert!(!vars.is_empty(), "`stack` of no variables: there is nothing to join");
+        if vars.is_empty() {
+            refuse("stack", &[], "there is nothing to join");
+        }
         let shape = vars[0].shape();
         for var in vars {
             let other = var.shape();
-            assert!(other == shape, "`stack` of {shape} and {other}: the shapes differ");
+            if other != shape {
+                refuse("stack", &[&shape, &other], "the shapes differ");
+            }
         }
-        let raised: SmallVec<[Var<'g>; 8]> = vars.iter().map(|var| var.unsqueeze(axis)).collect();
+        let mut raised: SmallVec<[Var<'g>; 8]> = SmallVec::with_capacity(vars.len());
+        for var in vars {
+            raised.push(var.unsqueeze(axis));
+        }
         self.concat(&raised, axis)
     }
 }
@@ -156,9 +168,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
     let samples = (shape_and_axis(5), prop::collection::vec(size(), 0..4)).prop_flat_map(|((shape, axis), others)| {
         let part = |&size: &usize| {
-            let mut shape = shape.clone();
-            shape[axis] = size;
-            tensor(shape, -4.0..4.0).prop_map(AnyTensor::Real)
+            tensor(shape.with_size(axis, size).expect("it is small"), -4.0..4.0).prop_map(AnyTensor::Real)
         };
         let others: Vec<_> = others.iter().map(part).collect();
         // A list of indices is joined with itself, since all are of one kind.

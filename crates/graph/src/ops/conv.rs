@@ -47,8 +47,9 @@ impl Convolution {
         [0, 1].map(|axis| Window { size: kernel[axis], stride: self.stride[axis], dilation: self.dilation[axis] })
     }
 
+    /// The sizes with their padding; the largest number where that overflows, which no axis has.
     fn padded(&self, size: [usize; 2]) -> [usize; 2] {
-        [0, 1].map(|axis| size[axis] + self.padding[axis][0] + self.padding[axis][1])
+        [0, 1].map(|axis| size[axis].saturating_add(self.padding[axis][0]).saturating_add(self.padding[axis][1]))
     }
 
     /// The rows and columns of the output for planes and filters of the given rows and columns; nothing if a filter
@@ -71,18 +72,18 @@ impl Convolution {
         }
         let windows = self.windows([rows, columns]);
         windows.iter().try_for_each(Window::expect_steps)?;
-        if channels != inner * self.groups {
-            return Err(format!(
-                "filters of {inner} channels in {} groups need {} channels",
-                self.groups,
-                inner * self.groups
-            ));
+        let needed = inner.saturating_mul(self.groups);
+        if channels != needed {
+            return Err(format!("filters of {inner} channels in {} groups need {needed} channels", self.groups));
         }
         if filters % self.groups != 0 {
             return Err(format!("{filters} filters cannot be divided into {} groups", self.groups));
         }
+        // The planes with their padding are a shape as well, so that no place in them overflows.
+        let [padded_height, padded_width] = self.padded([height, width]);
+        Shape::try_new([images, channels, padded_height, padded_width])?;
         match self.positions([height, width], [rows, columns]) {
-            Some([down, along]) => Ok(Shape::from([images, filters, down, along])),
+            Some([down, along]) => Shape::try_new([images, filters, down, along]),
             None => {
                 let reach = windows.map(|window| window.reach());
                 let padded = self.padded([height, width]);
@@ -163,7 +164,7 @@ fn expect_planes(inputs: &[Meta]) -> Result<(), String> {
 
 /// Elements of planes, for each of which all that filters of the given shape have in a channel is multiplied.
 fn multiply_adds(values: &Shape, filters: &Shape) -> usize {
-    values.len() * filters[1..].iter().product::<usize>()
+    values.len().saturating_mul(filters[1..].iter().product::<usize>())
 }
 
 impl Op for Conv {
@@ -226,7 +227,8 @@ impl Convolution {
 impl ConvInput {
     /// The shape of the planes whose convolution has a cotangent of shape `g`.
     fn planes(&self, g: &Shape, w: &Shape) -> Result<Shape, String> {
-        let x = Shape::from([g[0], w[1] * self.convolution.groups, self.size[0], self.size[1]]);
+        let channels = w[1].saturating_mul(self.convolution.groups);
+        let x = Shape::try_new([g[0], channels, self.size[0], self.size[1]])?;
         let values = self.convolution.output(&x, w)?;
         if values != *g {
             return Err(format!("the convolution of {x} with such filters is {values}"));
@@ -300,7 +302,7 @@ impl ConvWeight {
     fn filters(&self, x: &Shape, g: &Shape) -> Result<Shape, String> {
         let groups = self.convolution.groups;
         let inner = x[1].checked_div(groups).unwrap_or(0);
-        let w = Shape::from([g[1], inner, self.kernel[0], self.kernel[1]]);
+        let w = Shape::try_new([g[1], inner, self.kernel[0], self.kernel[1]])?;
         let values = self.convolution.output(x, &w)?;
         if values != *g {
             return Err(format!("the convolution with filters of shape {w} is {values}"));
@@ -354,7 +356,7 @@ impl Op for ConvWeight {
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {
         let inner = inputs[0].shape[1] / self.convolution.groups.max(1);
-        inputs[1].shape.len() * inner * self.kernel[0] * self.kernel[1]
+        [inner, self.kernel[0], self.kernel[1]].iter().fold(inputs[1].shape.len(), |all, &n| all.saturating_mul(n))
     }
 }
 
@@ -473,7 +475,7 @@ mod tests {
     use crate::tensor::Tensor;
 
     fn numbers(shape: impl Into<Shape>, seed: usize) -> Tensor<f64> {
-        Tensor::from_fn(shape, |k| ((k * 7919 + seed * 104_729) % 1009) as f64 / 504.5 - 1.0)
+        Tensor::from_fn(shape.into(), |k| ((k * 7919 + seed * 104_729) % 1009) as f64 / 504.5 - 1.0)
     }
 
     /// The definition, in plain loops.

@@ -38,9 +38,8 @@ impl Op for IndexSelect {
         expect_inputs(inputs, 2)?;
         expect_list(&inputs[1])?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
-        let mut selected = inputs[0].clone();
-        selected.shape[self.axis] = inputs[1].shape[0];
-        Ok(smallvec::smallvec![selected])
+        let shape = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
+        Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
     }
 
     fn form(&self) -> Form {
@@ -86,8 +85,7 @@ impl Op for IndexAdd {
         expect_list(&inputs[1])?;
         expect_real(&inputs[2])?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
-        let mut source = inputs[0].shape.clone();
-        source[self.axis] = inputs[1].shape[0];
+        let source = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         if inputs[2].shape != source {
             return Err(format!("the source must have shape {source}"));
         }
@@ -186,8 +184,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
             .prop_map(move |(x, places)| Sample::new(IndexSelect { axis }, [x, places.into()]))
     });
     let add = named().prop_flat_map(|(shape, axis, count)| {
-        let mut source = shape.clone();
-        source[axis] = count;
+        let source = shape.with_size(axis, count).expect("it is small");
         (tensor(shape.clone(), -4.0..4.0), indices(count, shape[axis]), tensor(source, -4.0..4.0)).prop_map(
             move |(x, places, source)| Sample::new(IndexAdd { axis }, [x.into(), places.into(), source.into()]),
         )

@@ -4,8 +4,8 @@
 //! Derivatives: `ḡ·bᵀ` and `aᵀ·ḡ`; the transposes are views, which the product reads through its strides.
 
 use crate::shape::Shape;
-use crate::tape::Var;
 use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, expect_inputs, expect_real};
+use crate::tape::{Var, expect_shape, refuse};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct MatMul;
@@ -27,9 +27,7 @@ impl Op for MatMul {
         if a[rank - 1] != b[rank - 2] {
             return Err(format!("the inner sizes {} and {} differ", a[rank - 1], b[rank - 2]));
         }
-        let mut shape = a.clone();
-        shape[rank - 1] = b[rank - 1];
-        Ok(smallvec::smallvec![Meta::real(shape)])
+        Ok(smallvec::smallvec![Meta::real(a.with_size(rank - 1, b[rank - 1])?)])
     }
 
     fn form(&self) -> Form {
@@ -45,7 +43,7 @@ impl Op for MatMul {
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {
-        inputs[0].shape.len() * inputs[1].shape.last().copied().unwrap_or(1)
+        inputs[0].shape.len().saturating_mul(inputs[1].shape.last().copied().unwrap_or(1))
     }
 }
 
@@ -71,32 +69,33 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn matmul(self, other: Var<'g>) -> Var<'g> {
         let (left, right) = (self.shape(), other.shape());
-        // Outside of the closure, which is a caller of its own.
-        let line = std::panic::Location::caller();
-        let fault =
-            |problem: &str| -> ! { panic!("`matmul` of {left} and {right}: {problem} (at {})", crate::tape::at(line)) };
+        let both = [&left, &right];
         if left.rank() == 0 || right.rank() == 0 {
-            fault("a scalar has no inner axis; use `*`");
+            refuse("matmul", &both, "a scalar has no inner axis; use `*`");
         }
         let a = if left.rank() == 1 { self.unsqueeze(0) } else { self };
         let b = if right.rank() == 1 { other.unsqueeze(1) } else { other };
         let (m, k) = last_two(&a.shape());
         let (inner, n) = last_two(&b.shape());
         if k != inner {
-            fault(&format!("the inner sizes {k} and {inner} differ"));
+            refuse("matmul", &both, &format!("the inner sizes {k} and {inner} differ"));
         }
-        let leading = |shape: &Shape| Shape::from(&shape[..shape.rank() - 2]);
+        let leading = |shape: &Shape| shape[..shape.rank() - 2].iter().copied().collect::<Shape>();
         let (a_lead, b_lead) = (leading(&a.shape()), leading(&b.shape()));
         let Some(lead) = a_lead.broadcast(&b_lead) else {
-            fault("the axes before the last two do not broadcast");
+            refuse("matmul", &both, "the axes before the last two do not broadcast");
         };
-        let with = |rows: usize, columns: usize| lead.iter().copied().chain([rows, columns]).collect::<Shape>();
+        let with =
+            |rows: usize, columns: usize| -> Vec<usize> { lead.iter().copied().chain([rows, columns]).collect() };
+        let whole = expect_shape("matmul", &both, with(m, n));
         let product = if b_lead.rank() == 0 && a_lead.rank() > 0 {
             // One matrix for the whole batch: the rows of all its members make one product.
             let rows = a.reshape([a_lead.len() * m, k]);
-            self.graph().call(MatMul, &[rows, b]).reshape(with(m, n))
+            self.graph().call(MatMul, &[rows, b]).reshape(whole)
         } else {
-            self.graph().call(MatMul, &[a.broadcast_to(with(m, k)), b.broadcast_to(with(k, n))])
+            let (a_shape, b_shape) =
+                (expect_shape("matmul", &both, with(m, k)), expect_shape("matmul", &both, with(k, n)));
+            self.graph().call(MatMul, &[a.broadcast_to(a_shape), b.broadcast_to(b_shape)])
         };
         let mut shape = lead.clone().iter().copied().collect::<Vec<_>>();
         if left.rank() > 1 {

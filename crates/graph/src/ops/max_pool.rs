@@ -52,7 +52,7 @@ impl Op for MaxPool {
                 }
             }
         }
-        let shape: Shape = lead.iter().copied().chain([self.rows.len(), self.columns.len()]).collect();
+        let shape = Shape::try_collect(lead.iter().copied().chain([self.rows.len(), self.columns.len()]))?;
         Ok(smallvec::smallvec![Meta::real(shape.clone()), Meta::index(shape)])
     }
 

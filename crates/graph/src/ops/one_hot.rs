@@ -2,6 +2,7 @@
 
 use super::indices::expect_below;
 use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Form, Meta, Metas, Op, Work, expect_index, expect_inputs};
 
@@ -19,7 +20,8 @@ impl Op for OneHot {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_index(&inputs[0])?;
-        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.iter().copied().chain([self.depth]).collect::<Vec<_>>())])
+        let shape = Shape::try_collect(inputs[0].shape.iter().copied().chain([self.depth]))?;
+        Ok(smallvec::smallvec![Meta::real(shape)])
     }
 
     fn form(&self) -> Form {

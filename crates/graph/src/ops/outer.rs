@@ -1,6 +1,6 @@
 //! The outer product of two vectors, `yᵢⱼ = aᵢ·bⱼ`.
 
-use crate::tape::Var;
+use crate::tape::{Var, refuse};
 
 impl<'g> Var<'g> {
     /// The products of each element of this vector with each of another.
@@ -23,7 +23,9 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn outer(self, other: Var<'g>) -> Var<'g> {
         let (left, right) = (self.shape(), other.shape());
-        assert!(left.rank() == 1 && right.rank() == 1, "`outer` of {left} and {right}: both must have one axis");
+        if left.rank() != 1 || right.rank() != 1 {
+            refuse("outer", &[&left, &right], "both must have one axis");
+        }
         self.unsqueeze(1) * other.unsqueeze(0)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::unary::{flat, unary};
 use crate::real::Real;
-use crate::tape::Var;
 use crate::tape::op::{Call, Kinks, Number, Pointwise, Vjp};
+use crate::tape::{Var, refuse};
 
 unary! {
     /// `|x|`; the subgradient at 0 is 0
@@ -78,7 +78,9 @@ impl<'g> Var<'g> {
     /// If `low > high` or one of them is NaN.
     #[track_caller]
     pub fn clamp(self, low: f64, high: f64) -> Var<'g> {
-        assert!(low <= high, "`clamp`: the lower end {low} is not below the upper end {high}");
+        if low.is_nan() || high.is_nan() || low > high {
+            refuse("clamp", &[&self.shape()], &format!("the lower end {low} is not below the upper end {high}"));
+        }
         self.graph().call(Clamp { low: Number(low), high: Number(high) }, &[self])
     }
 }

@@ -6,8 +6,8 @@
 
 use super::axes::{expect_axes, resolve_axis};
 use crate::shape::Shape;
-use crate::tape::Var;
 use crate::tape::op::{Call, Meta, Metas, Op, Vars, Vjp, expect_inputs};
+use crate::tape::{Var, expect_shape, refuse};
 
 /// The parts of the given sizes along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -24,20 +24,13 @@ impl Op for Split {
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_inputs(inputs, 1)?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
-        let (total, size) = (self.sizes.iter().sum::<usize>(), inputs[0].shape[self.axis]);
-        if self.sizes.is_empty() || total != size {
-            return Err(format!(
-                "{} sizes add up to {total}, but axis {} has size {size}",
-                self.sizes.len(),
-                self.axis
-            ));
+        let (count, axis, size) = (self.sizes.len(), self.axis, inputs[0].shape[self.axis]);
+        let total = total(&self.sizes);
+        if count == 0 || total != size {
+            return Err(format!("{count} sizes add up to {total}, but axis {axis} has size {size}"));
         }
-        let part = |&size: &usize| {
-            let mut part = inputs[0].clone();
-            part.shape[self.axis] = size;
-            part
-        };
-        Ok(self.sizes.iter().map(part).collect())
+        let part = |&size: &usize| Ok(Meta { shape: inputs[0].shape.with_size(axis, size)?, ..inputs[0].clone() });
+        self.sizes.iter().map(part).collect()
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
@@ -55,6 +48,11 @@ impl Op for Split {
         let parts: Vec<Var<'g>> = parts.map(|(g, y)| g.unwrap_or_else(|| graph.zeros(y.shape()))).collect();
         graph.concat(&parts, self.axis as isize).into()
     }
+}
+
+/// The sum of sizes; the largest number if it overflows, which no axis has.
+fn total(sizes: &[usize]) -> usize {
+    sizes.iter().fold(0, |total, &size| total.saturating_add(size))
 }
 
 impl<'g> Var<'g> {
@@ -76,11 +74,11 @@ impl<'g> Var<'g> {
     pub fn split(self, sizes: &[usize], axis: isize) -> Vec<Var<'g>> {
         let shape = self.shape();
         let axis = resolve_axis("split", axis, &shape);
-        let (total, size) = (sizes.iter().sum::<usize>(), shape[axis]);
-        assert!(
-            total == size,
-            "`split` of {shape}: the sizes {sizes:?} add up to {total}, but axis {axis} has size {size}"
-        );
+        let (total, size) = (total(sizes), shape[axis]);
+        if total != size {
+            let problem = format!("the sizes {sizes:?} add up to {total}, but axis {axis} has size {size}");
+            refuse("split", &[&shape], &problem);
+        }
         self.parts(sizes.to_vec(), axis)
     }
 
@@ -102,10 +100,10 @@ impl<'g> Var<'g> {
         let shape = self.shape();
         let axis = resolve_axis("chunks", axis, &shape);
         let size = shape[axis];
-        assert!(
-            count > 0 && size.is_multiple_of(count),
-            "`chunks` of {shape}: axis {axis} of size {size} cannot be cut into {count} equal parts"
-        );
+        if count == 0 || !size.is_multiple_of(count) {
+            let problem = format!("axis {axis} of size {size} cannot be cut into {count} equal parts");
+            refuse("chunks", &[&shape], &problem);
+        }
         self.parts(vec![size / count; count], axis)
     }
 
@@ -165,7 +163,8 @@ impl<'g> Var<'g> {
         let pairs = || (0..rank).map(|axis| (aligned(repeats, axis), aligned(&shape, axis)));
         // [a, b] as [1, a, 1, b], repeated to [r, a, s, b], read as [r·a, s·b].
         let apart: Shape = pairs().flat_map(|(_, size)| [1, size]).collect();
-        let repeated: Shape = pairs().flat_map(|(repeat, size)| [repeat, size]).collect();
+        let repeated: Vec<usize> = pairs().flat_map(|(repeat, size)| [repeat, size]).collect();
+        let repeated = expect_shape("tile", &[&shape], repeated);
         let joined: Shape = pairs().map(|(repeat, size)| repeat * size).collect();
         self.reshape(apart).broadcast_to(repeated).reshape(joined)
     }
@@ -177,11 +176,10 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    let samples =
-        (shape_and_axis(5), prop::collection::vec(size(), 1..4)).prop_flat_map(|((mut shape, axis), sizes)| {
-            shape[axis] = sizes.iter().sum();
-            any_tensor(shape).prop_map(move |x| Sample::new(Split { axis, sizes: sizes.clone() }, [x]))
-        });
+    let samples = (shape_and_axis(5), prop::collection::vec(size(), 1..4)).prop_flat_map(|((shape, axis), sizes)| {
+        any_tensor(shape.with_size(axis, total(&sizes)).expect("it is small"))
+            .prop_map(move |x| Sample::new(Split { axis, sizes: sizes.clone() }, [x]))
+    });
     vec![Entry::new("split", "the parts of given sizes along an axis", samples)]
 }
 

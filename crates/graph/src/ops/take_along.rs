@@ -184,8 +184,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     /// A shape, one of its axes, and a shape that differs on that axis: of no indices where there is no place.
     fn lines() -> impl Strategy<Value = (Shape, usize, Shape)> {
         (shape_and_axis(5), 0..4_usize).prop_map(|((shape, axis), count)| {
-            let mut taken = shape.clone();
-            taken[axis] = if shape[axis] == 0 { 0 } else { count };
+            let taken = shape.with_size(axis, if shape[axis] == 0 { 0 } else { count }).expect("it is small");
             (shape, axis, taken)
         })
     }

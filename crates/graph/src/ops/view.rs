@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use super::axes::{Axes, resolve_axis};
 use crate::real::Real;
-use crate::shape::{Layout, Shape};
-use crate::tape::Var;
+use crate::shape::{IntoShape, Layout, Shape};
 use crate::tape::op::{Array, ArrayMut, Call, Form, Kind, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::{Var, expect_shape, refuse};
 
 /// The input repeated to `shape`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -131,8 +131,12 @@ struct Range {
 
 impl Range {
     fn fits(&self, size: usize) -> bool {
-        let last = self.start as isize + self.step * (self.count as isize - 1);
-        self.count == 0 || (self.step != 0 && self.start < size && (0..size as isize).contains(&last))
+        let last = || -> Option<isize> {
+            let steps = isize::try_from(self.count - 1).ok()?;
+            isize::try_from(self.start).ok()?.checked_add(self.step.checked_mul(steps)?)
+        };
+        let inside = |last: isize| (0..size as isize).contains(&last);
+        self.count == 0 || (self.step != 0 && self.start < size && last().is_some_and(inside))
     }
 }
 
@@ -149,7 +153,10 @@ fn sliced(layout: &Layout, ranges: &[Range]) -> Layout {
         if range.count > 0 {
             offset += range.start as isize * layout.strides[axis];
         }
-        strides[axis] *= range.step;
+        // Along fewer than two elements there is no step, which may then be of any size.
+        if range.count > 1 {
+            strides[axis] *= range.step;
+        }
     }
     Layout { shape: ranges.iter().map(|range| range.count).collect(), strides, offset: offset as usize }
 }
@@ -312,8 +319,8 @@ impl<'g> Var<'g> {
     /// # Panics
     /// If it cannot be repeated to that shape.
     #[track_caller]
-    pub fn broadcast_to(self, shape: impl Into<Shape>) -> Var<'g> {
-        let shape = shape.into();
+    pub fn broadcast_to(self, shape: impl IntoShape) -> Var<'g> {
+        let shape = expect_shape("broadcast_to", &[&self.shape()], shape);
         if shape == self.graph().tape().meta(self.value).shape {
             return self;
         }
@@ -329,11 +336,7 @@ impl<'g> Var<'g> {
         }
         match mine.broadcast(&its) {
             Some(shape) => (self.broadcast_to(shape.clone()), other.broadcast_to(shape)),
-            None => panic!(
-                "`{op}` of {mine} and {its}: the shapes do not broadcast; aligned at the last axis, two sizes must be \
-                 equal or one of them 1 (at {})",
-                crate::tape::at(std::panic::Location::caller())
-            ),
+            None => refuse(op, &[&mine, &its], mine.why_no_broadcast(&its)),
         }
     }
 
@@ -343,18 +346,19 @@ impl<'g> Var<'g> {
     /// # Panics
     /// If the numbers of elements differ.
     #[track_caller]
-    pub fn reshape(self, shape: impl Into<Shape>) -> Var<'g> {
-        let mut shape = shape.into();
-        if let Some(axis) = shape.iter().position(|&size| size == Self::INFERRED) {
-            shape[axis] = 1;
-            let (total, rest) = (self.shape().len(), shape.len());
-            assert!(
-                rest > 0 && total % rest == 0,
-                "`reshape` of {}: {total} elements cannot be divided over axis {axis} of {shape:?} beside {rest}",
-                self.shape()
-            );
-            shape[axis] = total / rest;
+    pub fn reshape(self, shape: impl IntoShape) -> Var<'g> {
+        let (own, mut sizes) = (self.shape(), shape.into_sizes());
+        if let Some(axis) = sizes.iter().position(|&size| size == Self::INFERRED) {
+            sizes[axis] = 1;
+            let others = expect_shape("reshape", &[&own], &sizes[..]);
+            let (total, rest) = (own.len(), others.len());
+            if rest == 0 || total % rest != 0 {
+                let problem = format!("{total} elements cannot be divided over axis {axis} of {others} beside {rest}");
+                refuse("reshape", &[&own], &problem);
+            }
+            sizes[axis] = total / rest;
         }
+        let shape = expect_shape("reshape", &[&own], &sizes[..]);
         if shape == self.graph().tape().meta(self.value).shape {
             return self;
         }
@@ -371,7 +375,11 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn permute(self, axes: impl AsRef<[isize]>) -> Var<'g> {
         let shape = self.shape();
-        let axes: SmallVec<[usize; 4]> = axes.as_ref().iter().map(|&a| resolve_axis("permute", a, &shape)).collect();
+        let mut order: SmallVec<[usize; 4]> = SmallVec::new();
+        for &axis in axes.as_ref() {
+            order.push(resolve_axis("permute", axis, &shape));
+        }
+        let axes = order;
         if axes.iter().copied().eq(0..shape.rank()) {
             return self;
         }
@@ -409,7 +417,9 @@ impl<'g> Var<'g> {
         let shape = self.shape();
         let axes = axes.into().resolve("squeeze", &shape);
         for &axis in &axes {
-            assert!(shape[axis] == 1, "`squeeze` of {shape}: axis {axis} has size {}, not 1", shape[axis]);
+            if shape[axis] != 1 {
+                refuse("squeeze", &[&shape], &format!("axis {axis} has size {}, not 1", shape[axis]));
+            }
         }
         self.reshape(shape.without(|axis| axes.contains(&axis)))
     }
@@ -464,18 +474,19 @@ impl<'g> Var<'g> {
         let shape = self.shape();
         let axis = resolve_axis("slice", axis, &shape);
         let size = shape[axis] as isize;
-        assert!(step != 0, "`slice` of {shape}: the step is 0");
+        if step == 0 {
+            refuse("slice", &[&shape], "the step is 0");
+        }
         let counted = |at: isize| if at < 0 { at + size } else { at };
         let (first, last) = if step > 0 { (0, size) } else { (size - 1, -1) };
         let (start, end) = (start.into().map_or(first, counted), end.into().map_or(last, counted));
         let inside = if step > 0 { 0..=size } else { -1..=size - 1 };
-        assert!(
-            inside.contains(&start) && inside.contains(&end),
-            "`slice` of {shape}: {start}..{end} leaves axis {axis} of size {size}"
-        );
-        let count = if step > 0 { (end - start + step - 1) / step } else { (start - end - step - 1) / -step };
+        if !inside.contains(&start) || !inside.contains(&end) {
+            refuse("slice", &[&shape], &format!("{start}..{end} leaves axis {axis} of size {size}"));
+        }
+        let room = if step > 0 { end - start } else { start - end };
+        let count = usize::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs());
         let mut ranges: SmallVec<[Range; 4]> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
-        let count = count.max(0) as usize;
         ranges[axis] = Range { start: if count == 0 { 0 } else { start as usize }, step, count };
         self.graph().call(Slice { ranges }, &[self])
     }
@@ -495,10 +506,14 @@ impl<'g> Var<'g> {
     /// If the axis is out of range.
     #[track_caller]
     pub fn pad(self, axis: isize, before: usize, after: usize) -> Var<'g> {
-        let mut shape = self.shape();
-        let axis = resolve_axis("pad", axis, &shape);
-        let mut ranges: SmallVec<[Range; 4]> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
-        shape[axis] += before + after;
+        let own = self.shape();
+        let axis = resolve_axis("pad", axis, &own);
+        let mut ranges: SmallVec<[Range; 4]> = own.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
+        let padded = own[axis].checked_add(before).and_then(|size| size.checked_add(after)).unwrap_or(usize::MAX);
+        let shape = match own.with_size(axis, padded) {
+            Ok(shape) => shape,
+            Err(problem) => refuse("pad", &[&own], &problem),
+        };
         ranges[axis].start = if ranges[axis].count == 0 { 0 } else { before };
         self.graph().call(Embed { shape, ranges }, &[self])
     }

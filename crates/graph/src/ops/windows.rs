@@ -79,7 +79,8 @@ fn shape_of_windows(shape: &Shape, windows: &[Window]) -> Result<Shape, String> 
         }
     }
     let positions = windows.iter().zip(&shape[lead..]).map(|(window, &size)| window.count(size));
-    Ok(shape[..lead].iter().copied().chain(positions).chain(windows.iter().map(|window| window.size)).collect())
+    let sizes = shape[..lead].iter().copied().chain(positions).chain(windows.iter().map(|window| window.size));
+    Shape::try_collect(sizes)
 }
 
 /// The layout of windows over a buffer with the given layout.
@@ -87,8 +88,12 @@ fn laid_out(input: &Layout, windows: &[Window]) -> Layout {
     let lead = input.shape.rank() - windows.len();
     let mut strides = input.strides.clone();
     for (axis, window) in windows.iter().enumerate() {
-        strides.push(input.strides[lead + axis] * window.dilation as isize);
-        strides[lead + axis] *= window.stride as isize;
+        // Where there is one element or one position there is no step, which may then be of any size.
+        let stride = input.strides[lead + axis];
+        strides.push(if window.size > 1 { stride * window.dilation as isize } else { stride });
+        if window.count(input.shape[lead + axis]) > 1 {
+            strides[lead + axis] *= window.stride as isize;
+        }
     }
     let shape = shape_of_windows(&input.shape, windows).expect("the shape rule accepted the windows");
     Layout { shape, strides, offset: input.offset }
@@ -126,7 +131,7 @@ impl Fold {
         let Some(lead) = input.rank().checked_sub(2 * self.windows.len()) else {
             return Err(format!("{} axes are too few for {} windows", input.rank(), self.windows.len()));
         };
-        let whole: Shape = input[..lead].iter().chain(&self.sizes).copied().collect();
+        let whole = Shape::try_collect(input[..lead].iter().chain(&self.sizes).copied())?;
         let windows = shape_of_windows(&whole, &self.windows)?;
         if windows != *input {
             return Err(format!("the windows over {whole} have the shape {windows}"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use petgraph::dot::{Config, Dot};
 use petgraph::visit::{EdgeRef, NodeFiltered};
 
-use super::{Shown, expect_own, label, shape, shown};
+use super::{Shown, label, shape, shown};
 use crate::tape::{Graph, NodeId, Source, Tape, Var};
 
 impl Graph {
@@ -27,8 +27,9 @@ impl Graph {
     /// assert!(text.contains(r#"label = "loss""#));
     /// assert!(text.contains(r#"0 -> 1 [ label = "[3]"]"#));
     /// ```
+    #[track_caller]
     pub fn dot(&self, outputs: &[Var<'_>]) -> String {
-        expect_own(self, outputs);
+        self.assert_own("dot", outputs);
         let view = self.view();
         let tape = view.tape();
         let shown = shown(&view, outputs);

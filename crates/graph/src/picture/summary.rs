@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use rustc_hash::FxHashMap;
 
-use super::{expect_own, shown};
+use super::shown;
 use crate::plan::Plan;
 use crate::shape::Shape;
 use crate::tape::op::Meta;
@@ -36,8 +36,9 @@ impl Graph {
     /// assert_eq!(lines[0], "scope  output  nodes  parameters  multiply-adds");
     /// assert_eq!(lines[1], "dense  [4, 2]      2           6             24");
     /// ```
+    #[track_caller]
     pub fn summary(&self, outputs: &[Var<'_>]) -> String {
-        expect_own(self, outputs);
+        self.assert_own("summary", outputs);
         let mut text = table(&lines(self, outputs));
         if outputs.is_empty() {
             return text;

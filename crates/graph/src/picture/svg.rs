@@ -6,6 +6,7 @@
 //! that find them take exponential time on graphs whose paths meet again and again.
 
 use std::fmt::Write;
+use std::panic::Location;
 
 use layout::adt::dag::NodeHandle;
 use layout::core::base::Orientation;
@@ -17,7 +18,7 @@ use layout::topo::optimizer::EdgeCrossOptimizer;
 use layout::topo::placer::Placer;
 use rustc_hash::FxHashMap;
 
-use super::{Shown, expect_own, label, shape, shown};
+use super::{Shown, label, shape, shown};
 use crate::error::{Error, ErrorKind};
 use crate::tape::{Constant, Graph, NodeId, Source, Tape, Var};
 
@@ -37,10 +38,7 @@ impl Graph {
     /// tooltips tells for each box the line that made it. Behind the feature `svg`, which is on by default.
     ///
     /// # Errors
-    /// If the part has more than 2,000 nodes.
-    ///
-    /// # Panics
-    /// If an output belongs to another graph.
+    /// If the part has more than 2,000 nodes, or an output belongs to another graph.
     ///
     /// # Example
     /// ```
@@ -53,8 +51,9 @@ impl Graph {
     /// assert!(picture.starts_with("<svg"));
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
+    #[track_caller]
     pub fn svg(&self, outputs: &[Var<'_>]) -> Result<String, Error> {
-        expect_own(self, outputs);
+        self.expect_own("svg", outputs, Location::caller())?;
         let view = self.view();
         let tape = view.tape();
         let shown = shown(&view, outputs);

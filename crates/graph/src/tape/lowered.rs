@@ -6,8 +6,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::Var;
-use super::op::{AnyOp, Call, Domain, Form, Kinks, Meta, Metas, Op, Vars, Vjp};
+use super::op::{AnyOp, Call, Domain, Form, Kinks, Meta, Metas, Op, Vjp};
 
 /// The op at the end of its own expansion.
 #[derive(Debug)]
@@ -30,14 +29,6 @@ impl Hash for WithRule {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.id, self.arity).hash(state);
     }
-}
-
-/// Whether the op answers for a derivative itself for some input. The answer is found by asking for the vjp with the
-/// outputs in the place of their cotangents; what nodes this makes are dead and cost nothing in a plan.
-pub(super) fn has_rule<'g>(op: &dyn AnyOp, inputs: &[Var<'g>], outputs: &Vars<'g>) -> bool {
-    let cotangents: smallvec::SmallVec<[Option<Var<'g>>; 2]> = outputs.iter().copied().map(Some).collect();
-    let call = Call { inputs, outputs, cotangents: &cotangents };
-    (0..inputs.len()).any(|input| !matches!(op.vjp(call, input), Vjp::Expanded))
 }
 
 impl Op for WithRule {

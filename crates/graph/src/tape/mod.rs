@@ -3,6 +3,7 @@
 //! Nodes are appended and never change. A node knows its op, its inputs, the kind and shape of its outputs, the line of
 //! the user's code that made it, and the scope it was made in.
 
+mod form;
 mod lowered;
 pub(crate) mod op;
 mod var;
@@ -19,10 +20,10 @@ use smallvec::SmallVec;
 use crate::error::{Error, ErrorKind};
 use crate::params::Param;
 use crate::real::Real;
-use crate::shape::Shape;
+use crate::shape::{IntoShape, Shape};
 use crate::tensor::Tensor;
 use lowered::WithRule;
-use op::{AnyOp, Form, Meta, Metas, Op, Vars, op_hash};
+use op::{AnyOp, Call, Form, Meta, Metas, Op, Vars, Vjp, op_hash};
 pub use var::Var;
 pub use visit::{Edge, Edges, GraphView, Nodes};
 
@@ -115,15 +116,30 @@ pub(crate) struct Tape {
     /// Ops by [`op_hash`]; more than one under a hash are told apart by comparison.
     op_index: FxHashMap<u64, SmallVec<[u32; 1]>>,
     pub(crate) inputs: Vec<(String, NodeId)>,
+    input_index: FxHashMap<String, u32>,
     pub(crate) constants: Vec<Constant>,
     scalars: FxHashMap<u64, Value>,
     pub(crate) params: Vec<(Param, NodeId)>,
     param_index: FxHashMap<Param, Value>,
     /// Buffers with the values that a training run leaves in them; of a buffer, the last entry counts.
     updates: Vec<(Param, Value)>,
+    /// For each buffer its last entry in `updates`, and its place in the order of the first ones.
+    updated: FxHashMap<Param, (usize, usize)>,
     pub(crate) randoms: Vec<Distribution>,
     scopes: Vec<Scope>,
-    scope: u32,
+    /// The scopes that are open, the innermost last.
+    open: Vec<u32>,
+    /// Values that stand in the place of parameters at present, the latest last, with the number of the guard that
+    /// takes each away. There are few.
+    substitutes: Vec<(u64, Param, Value)>,
+    /// Guards of substitutions that were given out.
+    guards: u64,
+    /// The ops whose expansion or derivative is being recorded, the innermost last.
+    pub(crate) expanding: Vec<u32>,
+    /// The ops that are being asked whether they state a derivative.
+    asked: Vec<u32>,
+    /// The message for an op that expands into itself, until the outermost expansion ends.
+    endless: Option<String>,
     /// Checkpointed parts, an inner one before the outer one: so their ends do not fall.
     pub(crate) regions: Vec<Region>,
     /// While a derivative is built: the line and scope of the node that is differentiated.
@@ -204,6 +220,11 @@ impl Tape {
         })
     }
 
+    /// The scope that is open.
+    fn scope_now(&self) -> u32 {
+        self.open.last().copied().unwrap_or(0)
+    }
+
     fn push(
         &mut self,
         source: Source,
@@ -212,7 +233,7 @@ impl Tape {
         caller: &'static Location<'static>,
     ) -> Value {
         let node = NodeId(u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"));
-        let (location, scope) = self.origin.unwrap_or((caller, self.scope));
+        let (location, scope) = self.origin.unwrap_or((caller, self.scope_now()));
         self.nodes.push(Node { source, inputs, outputs, location, scope });
         Value { node, output: 0 }
     }
@@ -221,6 +242,28 @@ impl Tape {
 /// "src/main.rs:3:4".
 pub(crate) fn at(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())
+}
+
+/// Refuses what a caller asks of an op: the panic names the op, the shapes of its inputs and the caller's line.
+#[track_caller]
+pub(crate) fn refuse(op: &str, of: &[&Shape], problem: &str) -> ! {
+    panic!("{}", message(op, of, problem, Location::caller()))
+}
+
+/// The shape that a caller asks for in an op.
+#[track_caller]
+pub(crate) fn expect_shape(op: &str, of: &[&Shape], shape: impl IntoShape) -> Shape {
+    match shape.try_into_shape() {
+        Ok(shape) => shape,
+        Err(problem) => refuse(op, of, &problem),
+    }
+}
+
+/// "`matmul` of [2, 3] and [4, 5]: the inner sizes 3 and 4 differ (at src/main.rs:3:4)".
+fn message(op: &str, of: &[&Shape], problem: &str, line: &Location<'_>) -> String {
+    let shapes: Vec<String> = of.iter().map(|shape| shape.to_string()).collect();
+    let of = if shapes.is_empty() { String::new() } else { format!(" of {}", shapes.join(" and ")) };
+    format!("`{op}`{of}: {problem} (at {})", at(line))
 }
 
 /// A computation graph: a tape to which variables append nodes.
@@ -279,30 +322,32 @@ impl Graph {
     /// A real input that is fed by name at each run.
     ///
     /// # Panics
-    /// If an input of that name exists.
+    /// If an input of that name exists, or the sizes make no [`Shape`].
     #[track_caller]
-    pub fn input(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
-        self.named_input(name, Meta::real(shape), Location::caller())
+    pub fn input(&self, name: &str, shape: impl IntoShape) -> Var<'_> {
+        self.named_input(name, Meta::real(expect_shape("input", &[], shape)), Location::caller())
     }
 
     /// An index input (classes, positions) that is fed by name at each run.
     ///
     /// # Panics
-    /// If an input of that name exists.
+    /// As [`Graph::input`].
     #[track_caller]
-    pub fn index_input(&self, name: &str, shape: impl Into<Shape>) -> Var<'_> {
-        self.named_input(name, Meta::index(shape), Location::caller())
+    pub fn index_input(&self, name: &str, shape: impl IntoShape) -> Var<'_> {
+        self.named_input(name, Meta::index(expect_shape("index_input", &[], shape)), Location::caller())
     }
 
     #[track_caller]
     fn named_input(&self, name: &str, meta: Meta, caller: &'static Location<'static>) -> Var<'_> {
         let number = {
             let mut tape = self.tape.borrow_mut();
-            let taken = tape.inputs.iter().any(|(other, _)| other == name);
-            assert!(!taken, "an input named `{name}` exists already");
-            let id = NodeId(tape.nodes.len() as u32);
+            let (id, number) = (NodeId(tape.nodes.len() as u32), tape.inputs.len() as u32);
+            if let Some(before) = tape.input_index.insert(name.to_owned(), number) {
+                let line = tape.nodes[tape.inputs[before as usize].1.index()].location;
+                panic!("an input named `{name}` exists already, declared at {} (at {})", at(line), at(caller));
+            }
             tape.inputs.push((name.to_owned(), id));
-            tape.inputs.len() as u32 - 1
+            number
         };
         self.leaf(Source::Input(number), meta, caller)
     }
@@ -337,20 +382,32 @@ impl Graph {
     }
 
     /// A constant of the given shape with all elements equal.
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
     #[track_caller]
-    pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Var<'_> {
+    pub fn full(&self, shape: impl IntoShape, value: f64) -> Var<'_> {
+        let shape = expect_shape("full", &[], shape);
         self.scalar(value).broadcast_to(shape)
     }
 
     /// A constant of zeros.
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
     #[track_caller]
-    pub fn zeros(&self, shape: impl Into<Shape>) -> Var<'_> {
+    pub fn zeros(&self, shape: impl IntoShape) -> Var<'_> {
+        let shape = expect_shape("zeros", &[], shape);
         self.full(shape, 0.0)
     }
 
     /// A constant of ones.
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
     #[track_caller]
-    pub fn ones(&self, shape: impl Into<Shape>) -> Var<'_> {
+    pub fn ones(&self, shape: impl IntoShape) -> Var<'_> {
+        let shape = expect_shape("ones", &[], shape);
         self.full(shape, 1.0)
     }
 
@@ -363,7 +420,12 @@ impl Graph {
     /// A parameter of a model. The same parameter is one node, however often a model uses it.
     #[track_caller]
     pub fn param(&self, param: &Param) -> Var<'_> {
-        if let Some(&value) = self.tape().param_index.get(param) {
+        let known = {
+            let tape = self.tape();
+            let substitute = tape.substitutes.iter().rev().find(|(_, of, _)| of == param).map(|&(.., value)| value);
+            substitute.or_else(|| tape.param_index.get(param).copied())
+        };
+        if let Some(value) = known {
             return Var { graph: self, value };
         }
         let number = {
@@ -379,7 +441,7 @@ impl Graph {
 
     /// Puts a value in the place of a parameter: until the guard is dropped, [`Graph::param`] gives the value. So a
     /// layer's weight can be made from other parameters, as weight normalisation does, and the layer knows nothing of
-    /// it.
+    /// it. Of several values for one parameter the one that was given last counts, among those whose guards are alive.
     ///
     /// # Panics
     /// If the value is an index, has another shape than the parameter, or belongs to another graph.
@@ -401,15 +463,18 @@ impl Graph {
     #[track_caller]
     pub fn substitute<'g>(&'g self, param: &Param, value: Var<'g>) -> Substituted<'g> {
         let (name, shape, found, caller) = (param.name(), param.shape(), value.meta(), Location::caller());
+        self.assert_own("substitute", &[value]);
         assert!(
             found == Meta::real(shape.clone()),
             "`substitute` for `{name}` of shape {shape} of a value of shape {} (at {})",
             found.shape,
             at(caller)
         );
-        assert!(std::ptr::eq(value.graph, self), "`substitute` for `{name}`: the value belongs to another graph");
-        let outer = self.tape.borrow_mut().param_index.insert(param.clone(), value.value);
-        Substituted { graph: self, param: param.clone(), outer }
+        let mut tape = self.tape.borrow_mut();
+        tape.guards += 1;
+        let guard = tape.guards;
+        tape.substitutes.push((guard, param.clone(), value.value));
+        Substituted { graph: self, guard }
     }
 
     /// The parameters that the graph uses, in the order of their first use, with their variables.
@@ -452,14 +517,20 @@ impl Graph {
             found.shape,
             at(caller)
         );
-        assert!(std::ptr::eq(value.graph, self), "`update` of `{name}`: the value belongs to another graph");
-        self.tape.borrow_mut().updates.push((buffer.clone(), value.value));
+        self.assert_own("update", &[value]);
+        let mut tape = self.tape.borrow_mut();
+        let (last, order) = (tape.updates.len(), tape.updated.len());
+        tape.updates.push((buffer.clone(), value.value));
+        tape.updated.entry(buffer.clone()).or_insert((last, order)).0 = last;
     }
 
     /// The value of a buffer after the updates that the graph has recorded so far; the buffer itself if there are none.
     #[track_caller]
     pub fn updated(&self, buffer: &Param) -> Var<'_> {
-        let last = self.tape().updates.iter().rev().find(|(other, _)| other == buffer).map(|&(_, value)| value);
+        let last = {
+            let tape = self.tape();
+            tape.updated.get(buffer).map(|&(last, _)| tape.updates[last].1)
+        };
         match last {
             Some(value) => Var { graph: self, value },
             None => self.param(buffer),
@@ -468,37 +539,45 @@ impl Graph {
 
     /// The buffers that a training run updates, in the order of their first update, with what it leaves in them.
     pub fn updates(&self) -> Vec<(Param, Var<'_>)> {
-        let mut last: Vec<(Param, Var<'_>)> = Vec::new();
-        for (buffer, value) in &self.tape().updates {
-            let value = Var { graph: self, value: *value };
-            match last.iter_mut().find(|(other, _)| other == buffer) {
-                Some((_, known)) => *known = value,
-                None => last.push((buffer.clone(), value)),
-            }
-        }
-        last
+        let tape = self.tape();
+        let mut places: Vec<(usize, usize)> = tape.updated.values().map(|&(last, order)| (order, last)).collect();
+        places.sort_unstable();
+        let update = |(_, last): (usize, usize)| {
+            let (buffer, value) = &tape.updates[last];
+            (buffer.clone(), Var { graph: self, value: *value })
+        };
+        places.into_iter().map(update).collect()
     }
 
     /// Random numbers, uniform in [0, 1): new ones at each step of a run, the same for the same seed and step.
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
     #[track_caller]
-    pub fn uniform(&self, shape: impl Into<Shape>) -> Var<'_> {
-        self.random(Distribution::Uniform, shape.into(), Location::caller())
+    pub fn uniform(&self, shape: impl IntoShape) -> Var<'_> {
+        self.random(Distribution::Uniform, expect_shape("uniform", &[], shape), Location::caller())
     }
 
     /// Random numbers, normal with mean 0 and standard deviation 1.
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`].
     #[track_caller]
-    pub fn normal(&self, shape: impl Into<Shape>) -> Var<'_> {
-        self.random(Distribution::Normal, shape.into(), Location::caller())
+    pub fn normal(&self, shape: impl IntoShape) -> Var<'_> {
+        self.random(Distribution::Normal, expect_shape("normal", &[], shape), Location::caller())
     }
 
     /// Random numbers that are 1 with the given probability, else 0.
     ///
     /// # Panics
-    /// If the probability is not within 0 and 1.
+    /// If the probability is not within 0 and 1, or the sizes make no [`Shape`].
     #[track_caller]
-    pub fn bernoulli(&self, probability: f64, shape: impl Into<Shape>) -> Var<'_> {
-        assert!((0.0..=1.0).contains(&probability), "`bernoulli` needs a probability, not {probability}");
-        self.random(Distribution::Bernoulli(probability), shape.into(), Location::caller())
+    pub fn bernoulli(&self, probability: f64, shape: impl IntoShape) -> Var<'_> {
+        if !(0.0..=1.0).contains(&probability) {
+            refuse("bernoulli", &[], &format!("{probability} is no probability"));
+        }
+        let shape = expect_shape("bernoulli", &[], shape);
+        self.random(Distribution::Bernoulli(probability), shape, Location::caller())
     }
 
     fn random(&self, distribution: Distribution, shape: Shape, caller: &'static Location<'static>) -> Var<'_> {
@@ -531,10 +610,11 @@ impl Graph {
     /// ```
     pub fn scope(&self, name: &str) -> Scoped<'_> {
         let mut tape = self.tape.borrow_mut();
-        let outer = tape.scope;
-        tape.scopes.push(Scope { parent: outer, name: name.to_owned() });
-        tape.scope = tape.scopes.len() as u32 - 1;
-        Scoped { graph: self, outer }
+        let parent = tape.scope_now();
+        tape.scopes.push(Scope { parent, name: name.to_owned() });
+        let scope = tape.scopes.len() as u32 - 1;
+        tape.open.push(scope);
+        Scoped { graph: self, scope }
     }
 
     /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
@@ -553,10 +633,8 @@ impl Graph {
     /// Appends a node for the op, or its expansion if the op has no work of its own.
     ///
     /// # Errors
-    /// If the op does not accept the inputs: the message names the op, the shapes and the caller's line.
-    ///
-    /// # Panics
-    /// If an input belongs to another graph.
+    /// If the op does not accept the inputs, what it declares does not fit its form, its expansion has no end, or an
+    /// input belongs to another graph: the message names the op, the shapes and the caller's line.
     #[track_caller]
     pub fn apply<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Result<Vars<'g>, Error> {
         let id = self.tape.borrow_mut().intern(op);
@@ -566,8 +644,7 @@ impl Graph {
     /// Appends a node for an op of one output.
     ///
     /// # Panics
-    /// If the op does not accept the inputs ([`Graph::apply`] gives an error instead), has not one output, or an input
-    /// belongs to another graph.
+    /// Where [`Graph::apply`] gives an error.
     #[track_caller]
     pub fn call<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Var<'g> {
         match self.apply(op, inputs) {
@@ -623,24 +700,37 @@ impl Graph {
         caller: &'static Location<'static>,
     ) -> Result<Vars<'g>, Error> {
         let op = Arc::clone(&self.tape().ops[id as usize]);
-        if let Some(number) = inputs.iter().position(|input| !std::ptr::eq(input.graph, self)) {
-            let stranger = inputs[number].graph.tape().describe(inputs[number].node());
-            panic!("`{}`: input {number} belongs to another graph: {stranger} (at {})", op.name(), at(caller));
-        }
+        self.expect_own(op.name(), inputs, caller)?;
         let metas: SmallVec<[Meta; 3]> = {
             let tape = self.tape();
             inputs.iter().map(|input| tape.meta(input.value).clone()).collect()
         };
-        let outputs = op.infer(&metas).map_err(|problem| {
-            let shapes: Vec<String> = metas.iter().map(|meta| meta.shape.to_string()).collect();
-            let of = if shapes.is_empty() { String::new() } else { format!(" of {}", shapes.join(" and ")) };
+        let inferred = op.infer(&metas).and_then(|outputs| form::expect(&*op, &metas, &outputs).map(|()| outputs));
+        let outputs = inferred.map_err(|problem| {
+            let shapes: SmallVec<[&Shape; 3]> = metas.iter().map(|meta| &meta.shape).collect();
             let line = self.tape().origin.map_or(caller, |(location, _)| location);
-            Error::new(ErrorKind::Op, format!("`{}`{of}: {problem} (at {})", op.name(), at(line)))
+            Error::new(ErrorKind::Op, message(op.name(), &shapes, &problem, line))
         })?;
         if op.form() == Form::Expanded {
             return self.lower(op, id, inputs, &outputs, caller);
         }
         Ok(self.record(id, inputs.iter().map(|input| input.value).collect(), outputs, caller))
+    }
+
+    /// Refuses variables of another graph: the message names what was asked for, the variable and both lines.
+    pub(crate) fn expect_own(&self, what: &str, vars: &[Var<'_>], caller: &Location<'_>) -> Result<(), Error> {
+        let Some(number) = vars.iter().position(|var| !std::ptr::eq(var.graph, self)) else { return Ok(()) };
+        let stranger = vars[number].graph.tape().describe(vars[number].node());
+        let problem = format!("variable {number} belongs to another graph: {stranger}");
+        Err(Error::new(ErrorKind::Op, format!("`{what}`: {problem} (at {})", at(caller))))
+    }
+
+    /// [`Graph::expect_own`] where there is no error to give.
+    #[track_caller]
+    pub(crate) fn assert_own(&self, what: &str, vars: &[Var<'_>]) {
+        if let Err(error) = self.expect_own(what, vars, Location::caller()) {
+            panic!("{error}");
+        }
     }
 
     fn record<'g>(
@@ -666,23 +756,34 @@ impl Graph {
     ) -> Result<Vars<'g>, Error> {
         let name = op.name();
         let fault = |problem: String| Error::new(ErrorKind::Op, format!("`{name}`: {problem} (at {})", at(caller)));
+        if self.is_endless(id) {
+            // The op in whose expansion this one stands gives the error; until then something of the right shape.
+            let mut stand_in = |meta: &Meta| self.leaf(Source::Seed, meta.clone(), caller);
+            return Ok(outputs.iter().map(&mut stand_in).collect());
+        }
+        let expanding = self.enter(id);
         let restore = {
             let mut tape = self.tape.borrow_mut();
             let outer = tape.origin;
-            let scope = outer.map_or(tape.scope, |(_, scope)| scope);
+            let scope = outer.map_or(tape.scope_now(), |(_, scope)| scope);
             tape.scopes.push(Scope { parent: scope, name: name.to_owned() });
             let scope = tape.scopes.len() as u32 - 1;
             let line = outer.map_or(caller, |(location, _)| location);
             tape.origin = Some((line, scope));
             Restore(move || self.tape.borrow_mut().origin = outer)
         };
-        let expansion = op.expand(inputs).ok_or_else(|| fault("has neither a kernel nor an expansion".into()))?;
-        drop(restore);
+        let expansion = op.expand(inputs);
+        drop((restore, expanding));
+        if let Some(problem) = self.take_endless() {
+            return Err(fault(problem));
+        }
+        let expansion = expansion.ok_or_else(|| fault("has neither a kernel nor an expansion".into()))?;
+        self.expect_own(name, &expansion, caller)?;
         let found: Metas = expansion.iter().map(|output| self.tape().meta(output.value).clone()).collect();
         if found != *outputs {
             return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));
         }
-        if inputs.is_empty() || !lowered::has_rule(&*op, inputs, &expansion) {
+        if inputs.is_empty() || !self.has_rule(id, &*op, inputs, &expansion) {
             return Ok(expansion);
         }
         let all = inputs.iter().chain(&expansion).map(|var| var.value).collect();
@@ -691,16 +792,63 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Marks an op as being expanded or asked for its derivative, until what is given back is dropped.
+    pub(crate) fn enter(&self, op: u32) -> impl Drop + '_ {
+        self.tape.borrow_mut().expanding.push(op);
+        Restore(|| _ = self.tape.borrow_mut().expanding.pop())
+    }
+
+    /// Whether expansions stand in each other so deep that there is no end to them; the message is kept for the
+    /// outermost.
+    fn is_endless(&self, op: u32) -> bool {
+        let mut tape = self.tape.borrow_mut();
+        if tape.endless.is_none() && tape.expanding.len() >= MAX_EXPANSIONS {
+            let (name, times) = (tape.ops[op as usize].name(), tape.expanding.iter().filter(|&&o| o == op).count());
+            tape.endless = Some(match times {
+                0 => format!("{MAX_EXPANSIONS} expansions stand in each other, the last of them `{name}`"),
+                _ => format!("the expansion of `{name}` comes to `{name}` again, {times} times so far, without end"),
+            });
+        }
+        tape.endless.is_some()
+    }
+
+    /// The message for expansions without end, once the outermost has returned.
+    pub(crate) fn take_endless(&self) -> Option<String> {
+        let mut tape = self.tape.borrow_mut();
+        if tape.expanding.is_empty() { tape.endless.take() } else { None }
+    }
+
+    /// Whether the op answers for a derivative itself for some input. The answer is found by asking for the vjp with the
+    /// outputs in the place of their cotangents; what nodes this makes are dead and cost nothing in a plan.
+    fn has_rule<'g>(&'g self, id: u32, op: &dyn AnyOp, inputs: &[Var<'g>], outputs: &Vars<'g>) -> bool {
+        if self.tape().asked.contains(&id) {
+            // A vjp that is written with the op itself is a rule.
+            return true;
+        }
+        self.tape.borrow_mut().asked.push(id);
+        let asked = Restore(|| _ = self.tape.borrow_mut().asked.pop());
+        let cotangents: SmallVec<[Option<Var<'g>>; 2]> = outputs.iter().copied().map(Some).collect();
+        let call = Call { inputs, outputs, cotangents: &cotangents };
+        let has_rule = (0..inputs.len()).any(|input| !matches!(op.vjp(call, input), Vjp::Expanded));
+        drop(asked);
+        has_rule
+    }
+}
+
+/// Expansions that may stand in each other: more than any op that ends has.
+pub(crate) const MAX_EXPANSIONS: usize = 100;
+
 /// A scope that is open; see [`Graph::scope`].
 #[must_use = "the scope closes when this is dropped: `let _scope = graph.scope(…)`"]
 pub struct Scoped<'g> {
     graph: &'g Graph,
-    outer: u32,
+    scope: u32,
 }
 
 impl Drop for Scoped<'_> {
     fn drop(&mut self) {
-        self.graph.tape.borrow_mut().scope = self.outer;
+        self.graph.tape.borrow_mut().open.retain(|&scope| scope != self.scope);
     }
 }
 
@@ -708,17 +856,12 @@ impl Drop for Scoped<'_> {
 #[must_use = "the parameter is itself again when this is dropped: `let _weight = graph.substitute(…)`"]
 pub struct Substituted<'g> {
     graph: &'g Graph,
-    param: Param,
-    outer: Option<Value>,
+    guard: u64,
 }
 
 impl Drop for Substituted<'_> {
     fn drop(&mut self) {
-        let mut tape = self.graph.tape.borrow_mut();
-        match self.outer {
-            Some(value) => tape.param_index.insert(self.param.clone(), value),
-            None => tape.param_index.remove(&self.param),
-        };
+        self.graph.tape.borrow_mut().substitutes.retain(|&(guard, ..)| guard != self.guard);
     }
 }
 

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::shape::{Layout, Shape};
+use crate::shape::{IntoShape, Layout, Shape};
 use crate::tape::Var;
 
 /// What the elements of a value are.
@@ -35,13 +35,29 @@ pub struct Meta {
 
 impl Meta {
     /// A real value of the given shape.
-    pub fn real(shape: impl Into<Shape>) -> Self {
-        Self { kind: Kind::Real, shape: shape.into() }
+    ///
+    /// # Panics
+    /// If the sizes make no [`Shape`]; a shape rule that computes sizes takes [`Shape::try_new`].
+    #[track_caller]
+    pub fn real(shape: impl IntoShape) -> Self {
+        Self::new(Kind::Real, shape)
     }
 
     /// An index value of the given shape.
-    pub fn index(shape: impl Into<Shape>) -> Self {
-        Self { kind: Kind::Index, shape: shape.into() }
+    ///
+    /// # Panics
+    /// As [`Meta::real`].
+    #[track_caller]
+    pub fn index(shape: impl IntoShape) -> Self {
+        Self::new(Kind::Index, shape)
+    }
+
+    #[track_caller]
+    fn new(kind: Kind, shape: impl IntoShape) -> Self {
+        match shape.try_into_shape() {
+            Ok(shape) => Self { kind, shape },
+            Err(problem) => panic!("{problem}"),
+        }
     }
 }
 
