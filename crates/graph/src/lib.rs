@@ -34,7 +34,7 @@ pub use error::{Error, ErrorKind};
 pub use ops::registry;
 pub use ops::{Axes, Convolution, Operand, Span, Window};
 pub use params::{Param, Params, ValueMut};
-pub use plan::{AnyTensor, Data, Feed, Outputs, Plan, Session, Summary};
+pub use plan::{AnyTensor, Arena, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
 pub use shape::{IntoShape, Layout, Shape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.

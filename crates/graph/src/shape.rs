@@ -290,10 +290,10 @@ impl Layout {
     /// Whether the elements lie in row-major order without gaps (axes of size 1 may have any stride).
     pub fn is_contiguous(&self) -> bool {
         let mut step = 1;
+        if self.shape.contains(&0) {
+            return true;
+        }
         for (&size, &stride) in self.shape.iter().zip(&self.strides).rev() {
-            if size == 0 {
-                return true;
-            }
             if size != 1 && stride != step {
                 return false;
             }
@@ -308,16 +308,14 @@ impl Layout {
         if self.strides.len() != self.shape.rank() {
             return None;
         }
+        if self.shape.len() == 0 {
+            return Some(Self::contiguous(self.shape));
+        }
         let reach = isize::try_from(len).ok()?;
         for (stride, &size) in self.strides.iter_mut().zip(self.shape.iter()) {
             if size <= 1 && stride.unsigned_abs() > len {
                 *stride = 0;
             }
-        }
-        if self.shape.len() == 0 {
-            self.strides.fill(0);
-            self.offset = 0;
-            return Some(self);
         }
         let (mut first, mut last) = (isize::try_from(self.offset).ok()?, isize::try_from(self.offset).ok()?);
         for (&stride, &size) in self.strides.iter().zip(self.shape.iter()) {

@@ -105,6 +105,14 @@ impl<T: Clone> Tensor<T> {
         Arc::make_mut(&mut self.data).as_mut_slice()
     }
 
+    /// [`Tensor::full`], or the number of bytes if there is not so much memory.
+    pub(crate) fn filled(shape: &Shape, value: T) -> Result<Self, usize> {
+        let mut data = Vec::new();
+        data.try_reserve_exact(shape.len()).map_err(|_| shape.len().saturating_mul(size_of::<T>()))?;
+        data.resize(shape.len(), value);
+        Ok(Self { shape: shape.clone(), data: Arc::new(data) })
+    }
+
     /// Whether a clone shares the elements.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.data) > 1

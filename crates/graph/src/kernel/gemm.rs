@@ -20,6 +20,7 @@ mod tests;
 
 use blocks::{Product, Strided};
 use lanes::Portable;
+pub(crate) use share::product_is_divided;
 pub use share::{product, product_workspace};
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.

@@ -30,6 +30,14 @@ fn divide(from: usize, to: usize, work: &(impl Fn(usize) + Sync)) {
     rayon::join(|| divide(from, middle, work), || divide(middle, to, work));
 }
 
+/// Runs `work` on a thread of the present rayon pool, which each part of it that is divided would enter otherwise.
+pub(crate) fn within_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
+        true => work(),
+        false => rayon::join(work, || ()).0,
+    }
+}
+
 /// A slice of which several threads write pieces that do not overlap.
 pub struct Pieces<'a, T> {
     start: *mut T,

@@ -64,7 +64,16 @@ impl<'g> Var<'g> {
         if axes.is_empty() {
             return self;
         }
-        self.graph().call(Sum { axes }, &[self])
+        // Equal numbers are not written out to be added: their sum is one of them times their number.
+        let Some((source, repeated)) = self.repeated() else { return self.graph().call(Sum { axes }, &[self]) };
+        let shape = self.shape();
+        let count = |&axis: &usize| axes.contains(&axis).then(|| shape[axis]);
+        let count: usize = repeated.iter().filter_map(count).product();
+        if count < 2 {
+            return self.graph().call(Sum { axes }, &[self]);
+        }
+        let once = shape.with_ones(|axis| axes.contains(&axis) && repeated.contains(&axis));
+        self.graph().call(Sum { axes }, &[source.broadcast_to(once)]) * count as f64
     }
 
     /// The sum of all elements.

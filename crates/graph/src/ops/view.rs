@@ -327,6 +327,22 @@ impl<'g> Var<'g> {
         self.graph().call(BroadcastTo { shape }, &[self])
     }
 
+    /// If this is [`Var::broadcast_to`] of another variable: that one with as many axes, and the axes along which it is
+    /// repeated.
+    #[track_caller]
+    pub(super) fn repeated(self) -> Option<(Var<'g>, SmallVec<[usize; 4]>)> {
+        let source = {
+            let tape = self.graph().tape();
+            tape.op(self.node())?.as_any().downcast_ref::<BroadcastTo>()?;
+            Var { graph: self.graph(), value: tape.nodes[self.node().index()].inputs[0] }
+        };
+        let (from, to) = (source.shape(), self.shape());
+        let lead = to.rank() - from.rank();
+        let own = |axis: usize| axis.checked_sub(lead).map_or(1, |axis| from[axis]);
+        let axes: SmallVec<[usize; 4]> = (0..to.rank()).filter(|&axis| own(axis) != to[axis]).collect();
+        Some((source.reshape((0..to.rank()).map(own).collect::<Shape>()), axes))
+    }
+
     /// Both variables repeated to the shape that they have together.
     #[track_caller]
     pub(crate) fn broadcast_with(self, op: &str, other: Var<'g>) -> (Var<'g>, Var<'g>) {

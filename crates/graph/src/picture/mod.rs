@@ -100,7 +100,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`dot`: variable 0 belongs to another graph: constant at crates/graph/src/picture/mod.rs")]
+    #[should_panic(
+        expected = "`dot`: variable 0 belongs to another graph: constant at crates/graph/src/picture/mod.rs"
+    )]
     fn outputs_of_another_graph_are_refused() {
         let (one, other) = (Graph::new(), Graph::new());
         let _ = one.dot(&[other.scalar(1.0)]);

@@ -5,14 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
 use super::build::{Buffer, Draft, DraftArg, DraftLoop, Drafts, Origin, View};
-use super::unit::{Access, Arg, Factor, Fused, Load, Operand, Place, Slot, SlotId, Step, Target, Unit};
+use super::memory::{Footprint, Map, Part};
+use super::unit::{Access, Arg, Factor, Fused, Load, Place, Slot, SlotId, Step, Target, Unit};
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{NodeId, Tape};
 
 /// Elements to which pieces of memory are rounded: a cache line of `f32`.
 const ALIGN: usize = 16;
+
+/// Elements, and multiply-adds, from which on a kernel may divide its work over threads.
+const LARGE: usize = 1 << 17;
+const LARGE_PRODUCTS: usize = 1 << 20;
 
 /// Memory whose pieces are given out and taken back.
 #[derive(Default)]
@@ -23,6 +31,11 @@ struct Arena {
 }
 
 impl Arena {
+    /// A piece of at least so many elements.
+    ///
+    /// # Panics
+    /// If the arena would have more elements than can be counted; with the sizes that shapes have, thousands of values
+    /// would have to be alive that no memory holds.
     fn take(&mut self, len: usize) -> usize {
         let len = len.next_multiple_of(ALIGN);
         if len == 0 {
@@ -44,7 +57,7 @@ impl Arena {
             }
             _ => self.size,
         };
-        self.size = start + len;
+        self.size = start.checked_add(len).expect("the elements of a plan can be counted");
         start
     }
 
@@ -80,15 +93,17 @@ impl Arena {
 
 /// The memory of one kind of value.
 #[derive(Default)]
-pub(super) struct Space {
-    pub(super) slots: Vec<Slot>,
+struct Space {
+    slots: Vec<Slot>,
     arena: Arena,
-    pub(super) kept: usize,
+    kept: usize,
+    /// Of the units of the prologue, then of those of the body.
+    footprints: [Vec<Footprint>; 2],
 }
 
 impl Space {
-    pub(super) fn arena_size(&self) -> usize {
-        self.arena.size
+    fn map(self, outputs: usize) -> Map {
+        Map::new(self.slots, self.footprints.concat(), self.arena.size, self.kept, outputs)
     }
 }
 
@@ -98,10 +113,37 @@ pub(super) struct Assigned {
     pub(super) prologue: Vec<Unit>,
     /// Run every time, with the node that each stands for.
     pub(super) body: Vec<(Unit, NodeId)>,
-    pub(super) real: Space,
-    pub(super) index: Space,
+    pub(super) real: Map,
+    pub(super) index: Map,
     /// Constants of the tape, and where they are kept.
     pub(super) constants: Vec<(u32, Kind, SlotId)>,
+    /// Inputs and parameters of the tape that the plan reads, in the numbering of the slots.
+    pub(super) leaves: Leaves,
+}
+
+/// Inputs and parameters that a plan reads, numbered in the order in which it comes upon them.
+#[derive(Default)]
+pub(super) struct Leaves {
+    pub(super) inputs: Vec<u32>,
+    pub(super) params: Vec<u32>,
+    known_inputs: FxHashMap<u32, u32>,
+    known_params: FxHashMap<u32, u32>,
+}
+
+impl Leaves {
+    fn place(&mut self, origin: Origin) -> Option<Place> {
+        let number = |list: &mut Vec<u32>, known: &mut FxHashMap<u32, u32>, leaf: u32| {
+            *known.entry(leaf).or_insert_with(|| {
+                list.push(leaf);
+                list.len() as u32 - 1
+            })
+        };
+        match origin {
+            Origin::Input(input) => Some(Place::Input(number(&mut self.inputs, &mut self.known_inputs, input))),
+            Origin::Param(param) => Some(Place::Param(number(&mut self.params, &mut self.known_params, param))),
+            Origin::Constant(_) | Origin::Unit(_) => None,
+        }
+    }
 }
 
 struct Assigner<'a> {
@@ -109,7 +151,11 @@ struct Assigner<'a> {
     buffers: Vec<Buffer>,
     slots: Vec<SlotId>,
     last_use: Vec<u32>,
-    done: Assigned,
+    units: [Vec<(Unit, NodeId)>; 2],
+    real: Space,
+    index: Space,
+    constants: Vec<(u32, Kind, SlotId)>,
+    leaves: Leaves,
 }
 
 const NO_SLOT: SlotId = SlotId::MAX;
@@ -117,18 +163,17 @@ const NEVER: u32 = u32::MAX;
 
 pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
     let direct = claim_outputs(&mut drafts);
+    let outputs = direct.len();
     let mut assigner = Assigner {
         tape,
         slots: vec![NO_SLOT; drafts.buffers.len()],
         last_use: last_uses(&drafts),
         buffers: drafts.buffers,
-        done: Assigned {
-            prologue: Vec::new(),
-            body: Vec::new(),
-            real: Space::default(),
-            index: Space::default(),
-            constants: Vec::new(),
-        },
+        units: [Vec::new(), Vec::new()],
+        real: Space::default(),
+        index: Space::default(),
+        constants: Vec::new(),
+        leaves: Leaves::default(),
     };
     for buffer in 0..assigner.buffers.len() as u32 {
         assigner.place_leaf(buffer);
@@ -142,12 +187,10 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
         drafts.units.into_iter().enumerate().partition(|(_, drafted)| drafted.constant);
     for (number, drafted) in constant.into_iter().chain(varying) {
         assigner.place_results(&drafted.draft, drafted.constant);
-        let unit = assigner.unit(drafted.draft);
+        assigner.add(drafted.draft, drafted.node, drafted.constant);
         if drafted.constant {
-            assigner.done.prologue.push(unit);
             continue;
         }
-        assigner.done.body.push((unit, drafted.node));
         for &buffer in &releases[number] {
             let Buffer { kind, .. } = assigner.buffers[buffer as usize];
             let slot = assigner.slots[buffer as usize];
@@ -158,7 +201,9 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
             }
         }
     }
-    assigner.done
+    let Assigner { units: [prologue, body], real, index, constants, leaves, .. } = assigner;
+    let prologue = prologue.into_iter().map(|(unit, _)| unit).collect();
+    Assigned { prologue, body, real: real.map(outputs), index: index.map(outputs), constants, leaves }
 }
 
 /// Gives each output of the plan a buffer of its own, in row-major order: the buffer that a unit produces where it is
@@ -228,8 +273,8 @@ fn results(draft: &Draft, mut result: impl FnMut(u32)) {
 impl Assigner<'_> {
     fn space(&mut self, kind: Kind) -> &mut Space {
         match kind {
-            Kind::Real => &mut self.done.real,
-            Kind::Index => &mut self.done.index,
+            Kind::Real => &mut self.real,
+            Kind::Index => &mut self.index,
         }
     }
 
@@ -251,12 +296,14 @@ impl Assigner<'_> {
 
     fn place_leaf(&mut self, buffer: u32) {
         match self.buffers[buffer as usize].origin {
-            Origin::Input(input) => self.put(buffer, Place::Input(input)),
-            Origin::Param(param) => self.put(buffer, Place::Param(param)),
+            origin @ (Origin::Input(_) | Origin::Param(_)) => {
+                let place = self.leaves.place(origin).expect("it is a leaf");
+                self.put(buffer, place);
+            }
             Origin::Constant(constant) => {
                 self.keep(buffer);
                 let Buffer { kind, .. } = self.buffers[buffer as usize];
-                self.done.constants.push((constant, kind, self.slots[buffer as usize]));
+                self.constants.push((constant, kind, self.slots[buffer as usize]));
             }
             Origin::Unit(_) => {}
         }
@@ -294,49 +341,78 @@ impl Assigner<'_> {
         self.slots[buffer as usize]
     }
 
-    fn unit(&self, draft: Draft) -> Unit {
-        let tape = self.tape;
-        match draft {
-            Draft::Loop(draft) => Unit::Fused(self.fused(draft)),
-            Draft::Product { a, b, shapes: [a_shape, b_shape], out } => {
-                Unit::Product { a: self.factor(a, a_shape), b: self.factor(b, b_shape), out: self.slot(out) }
-            }
-            Draft::Kernel { op, inputs, outputs, node } => {
-                let metas = &tape.nodes[node.index()].inputs;
-                let input_shapes: Vec<Shape> = metas.iter().map(|input| tape.meta(*input).shape.clone()).collect();
-                let output_shapes: Vec<Shape> =
-                    tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.clone()).collect();
-                let operand = |buffer: u32, layout: Option<&Layout>, shape: &Shape| Operand {
-                    kind: self.buffers[buffer as usize].kind,
-                    slot: self.slot(buffer),
-                    offset: layout.map_or(0, |layout| layout.offset),
-                    len: shape.len(),
-                };
-                let inputs = inputs
-                    .iter()
-                    .zip(&input_shapes)
-                    .map(|(view, shape)| operand(view.buffer, view.layout.as_deref(), shape))
-                    .collect();
-                let outputs =
-                    outputs.iter().zip(&output_shapes).map(|(&out, shape)| operand(out, None, shape)).collect();
-                Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes }
-            }
-            Draft::Random { distribution, stream, out } => Unit::Random { distribution, stream, slot: self.slot(out) },
-            Draft::IndexCopy { from, out } => {
-                let len = self.buffers[from.buffer as usize].len;
-                let layout = from.layout.map_or_else(|| Layout::contiguous(Shape::from(len)), |layout| *layout);
-                Unit::IndexCopy { from: self.slot(from.buffer), layout, to: self.slot(out) }
-            }
-        }
+    /// All of a buffer, or the elements that a contiguous view of `len` sees of it.
+    fn part(&self, view: &View, len: Option<usize>) -> Part {
+        let whole = self.buffers[view.buffer as usize].len;
+        let from = view.layout.as_ref().map_or(0, |layout| layout.offset);
+        // A view without elements may begin anywhere, also beyond a value that has none.
+        let (from, len) = match len {
+            Some(0) => (0, 0),
+            Some(len) => (from, len),
+            None => (0, whole),
+        };
+        Part { slot: self.slot(view.buffer), from, len }
     }
 
-    fn factor(&self, view: View, shape: Shape) -> Factor {
-        let layout = view.layout.map_or_else(|| Layout::contiguous(shape), |layout| *layout);
-        Factor { slot: self.slot(view.buffer), layout }
+    /// All of a buffer that a unit produces.
+    fn whole(&self, buffer: u32) -> Part {
+        Part { slot: self.slot(buffer), from: 0, len: self.buffers[buffer as usize].len }
+    }
+
+    /// Adds the unit of a draft and its footprints.
+    fn add(&mut self, draft: Draft, node: NodeId, constant: bool) {
+        let tape = self.tape;
+        let (mut real, mut index) = (Footprint::default(), Footprint::default());
+        let unit = match draft {
+            Draft::Loop(draft) => Unit::Fused(self.fused(draft, &mut real)),
+            Draft::Product { a, b, shapes: [a_shape, b_shape], out } => {
+                real = Footprint {
+                    reads: [&a, &b].map(|view| self.part(view, None)).into(),
+                    writes: vec![self.whole(out)],
+                };
+                Unit::Product([factor(a, a_shape), factor(b, b_shape)])
+            }
+            Draft::Kernel { op, inputs, outputs, node } => {
+                let node = &tape.nodes[node.index()];
+                let metas: SmallVec<[_; 3]> = node.inputs.iter().map(|input| tape.meta(*input).clone()).collect();
+                for (view, meta) in inputs.iter().zip(&metas) {
+                    let footprint = if meta.kind == Kind::Real { &mut real } else { &mut index };
+                    footprint.reads.push(self.part(view, Some(meta.shape.len())));
+                }
+                for (&out, meta) in outputs.iter().zip(&node.outputs) {
+                    let footprint = if meta.kind == Kind::Real { &mut real } else { &mut index };
+                    footprint.writes.push(self.whole(out));
+                }
+                let elements = metas.iter().chain(&node.outputs).map(|meta| meta.shape.len());
+                let is_large = elements.fold(0, usize::saturating_add) >= LARGE
+                    || tape.ops[op as usize].multiply_adds(&metas) >= LARGE_PRODUCTS;
+                Unit::Kernel {
+                    op,
+                    inputs: metas.iter().map(|meta| meta.kind).collect(),
+                    input_shapes: metas.into_iter().map(|meta| meta.shape).collect(),
+                    outputs: node.outputs.iter().map(|meta| meta.kind).collect(),
+                    output_shapes: node.outputs.iter().map(|meta| meta.shape.clone()).collect(),
+                    is_large,
+                }
+            }
+            Draft::Random { distribution, stream, out } => {
+                real.writes.push(self.whole(out));
+                Unit::Random { distribution, stream }
+            }
+            Draft::IndexCopy { from, out } => {
+                index = Footprint { reads: vec![self.part(&from, None)], writes: vec![self.whole(out)] };
+                let len = self.buffers[from.buffer as usize].len;
+                Unit::IndexCopy(from.layout.map_or_else(|| Layout::contiguous(Shape::from(len)), |layout| *layout))
+            }
+        };
+        let list = usize::from(!constant);
+        self.real.footprints[list].push(real);
+        self.index.footprints[list].push(index);
+        self.units[list].push((unit, node));
     }
 
     /// Registers for the blocks of a loop: a linear scan, in which a step never writes a register that it reads.
-    fn fused(&self, draft: DraftLoop) -> Fused {
+    fn fused(&self, draft: DraftLoop, footprint: &mut Footprint) -> Fused {
         let mut registers = 0;
         let mut free: Vec<u32> = Vec::new();
         let loads: Vec<Load> = draft
@@ -344,9 +420,15 @@ impl Assigner<'_> {
             .iter()
             .map(|view| {
                 let access = access(view, draft.len);
+                let len = match access {
+                    Access::Slice => Some(draft.len),
+                    Access::Fill => Some(1),
+                    Access::Gather(_) => None,
+                };
+                footprint.reads.push(self.part(view, len));
                 let register = registers;
-                registers += u32::from(!matches!(access, Access::Slice(_)));
-                Load { slot: self.slot(view.buffer), access, register }
+                registers += u32::from(!matches!(access, Access::Slice));
+                Load { access, register }
             })
             .collect();
         let mut last = vec![NEVER; draft.steps.len()];
@@ -362,7 +444,8 @@ impl Assigner<'_> {
         let mut steps = Vec::with_capacity(draft.steps.len());
         for (number, step) in draft.steps.iter().enumerate() {
             let target = if self.buffers[step.buffer as usize].stored {
-                Target::Slot(self.slot(step.buffer))
+                footprint.writes.push(self.whole(step.buffer));
+                Target::Slot(footprint.writes.len() as u32 - 1)
             } else {
                 Target::Register(free.pop().unwrap_or_else(|| {
                     registers += 1;
@@ -373,8 +456,8 @@ impl Assigner<'_> {
             for (place, arg) in own.iter().enumerate() {
                 args.push(match *arg {
                     DraftArg::Load(load) => match loads[load as usize].access {
-                        Access::Slice(_) => Arg::Slice(load),
-                        Access::Fill(_) | Access::Gather(_) => Arg::Register(loads[load as usize].register),
+                        Access::Slice => Arg::Slice(load),
+                        Access::Fill | Access::Gather(_) => Arg::Register(loads[load as usize].register),
                     },
                     DraftArg::Step(other) => match targets[other as usize] {
                         Target::Register(register) => {
@@ -394,22 +477,35 @@ impl Assigner<'_> {
             targets.push(target);
             steps.push(Step { op: step.op, first_arg: step.first_arg, args: step.args, target });
         }
-        let copies = draft.copies.iter().map(|&(load, out)| (load, self.slot(out))).collect();
+        let mut copies = Vec::with_capacity(draft.copies.len());
+        for &(load, out) in &draft.copies {
+            copies.push((load, footprint.writes.len() as u32));
+            footprint.writes.push(self.whole(out));
+        }
         Fused { len: draft.len, loads, args, steps, copies, registers }
     }
 }
 
 fn access(view: &View, len: usize) -> Access {
     match &view.layout {
-        None => Access::Slice(0),
-        Some(layout) if layout.is_contiguous() => Access::Slice(layout.offset),
-        Some(layout) if layout.strides.iter().zip(layout.shape.iter()).all(|(s, n)| *s == 0 || *n == 1) => {
-            Access::Fill(layout.offset)
-        }
+        None => Access::Slice,
+        Some(layout) if layout.is_contiguous() => Access::Slice,
+        Some(layout) if layout.strides.iter().zip(layout.shape.iter()).all(|(s, n)| *s == 0 || *n == 1) => Access::Fill,
         Some(layout) => {
             debug_assert_eq!(layout.shape.len(), len);
             Access::Gather(merged(layout))
         }
+    }
+}
+
+/// A side of a product, whose layout has the batch first, then rows and columns.
+fn factor(view: View, shape: Shape) -> Factor {
+    let Layout { shape, strides, offset } = view.layout.map_or_else(|| Layout::contiguous(shape), |layout| *layout);
+    let lead = shape.rank() - 2;
+    Factor {
+        size: [shape[lead], shape[lead + 1]],
+        strides: [strides[lead], strides[lead + 1]],
+        batch: Layout { shape: shape[..lead].into(), strides: SmallVec::from_slice(&strides[..lead]), offset },
     }
 }
 

@@ -152,16 +152,17 @@ pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts
         order,
     };
     let nodes = std::mem::take(&mut builder.order.nodes);
-    let (mut activations, mut multiply_adds) = (0, 0);
+    let (mut activations, mut multiply_adds) = (0_usize, 0_usize);
     for &node in &nodes {
         builder.place(node)?;
         if let Source::Op(op) = tape.nodes[node.index()].source {
-            activations += tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.len()).sum::<usize>();
+            let outputs = tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.len());
+            activations = outputs.fold(activations, usize::saturating_add);
             let op = &tape.ops[op as usize];
             if matches!(op.form(), Form::Product | Form::Kernel) {
                 let inputs: SmallVec<[_; 3]> =
                     tape.nodes[node.index()].inputs.iter().map(|input| tape.meta(*input).clone()).collect();
-                multiply_adds += op.multiply_adds(&inputs);
+                multiply_adds = multiply_adds.saturating_add(op.multiply_adds(&inputs));
             }
         }
     }
@@ -257,13 +258,19 @@ impl Builder<'_> {
                 let input = self.view(inputs[0]);
                 let layout = self.layout(&input, inputs[0]);
                 let (buffer, layout) = match op.view(&layout) {
-                    Some(layout) => (input.buffer, layout),
+                    Some(layout) => (input.buffer, Some(layout)),
                     None => {
                         let whole = self.contiguous(input, inputs[0], id);
-                        let layout = Layout::contiguous(tape.meta(inputs[0]).shape.clone());
-                        (whole.buffer, op.view(&layout).expect("a contiguous input can be viewed"))
+                        (whole.buffer, op.view(&Layout::contiguous(tape.meta(inputs[0]).shape.clone())))
                     }
                 };
+                let len = self.buffers[buffer as usize].len;
+                let wanted = &node.outputs[0].shape;
+                let layout = layout.filter(|layout| layout.shape == *wanted).and_then(|layout| layout.within(len));
+                let layout = layout.ok_or_else(|| {
+                    let problem = format!("the layout of a view of {len} elements has another shape or leaves them");
+                    Error::new(ErrorKind::Op, format!("{}: {problem}", tape.describe(id)))
+                })?;
                 self.first[id.index()] = Some(self.simplified(buffer, layout));
             }
             Form::Alias { first } => {

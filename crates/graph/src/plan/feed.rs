@@ -1,5 +1,6 @@
 //! What a run is given: values for the inputs, and seed and step for the random leaves.
 
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind};
@@ -68,6 +69,8 @@ impl<T: Real> Data<'_, T> {
 #[derive(Clone, Debug)]
 pub struct Feed<'a, T> {
     values: SmallVec<[(&'a str, Data<'a, T>); 4]>,
+    /// Values of the inputs in the order of their declaration.
+    ordered: &'a [Data<'a, T>],
     pub(crate) seed: u64,
     pub(crate) step: u64,
 }
@@ -81,7 +84,24 @@ impl<T> Default for Feed<'_, T> {
 impl<'a, T> Feed<'a, T> {
     /// Nothing fed.
     pub fn new() -> Self {
-        Self { values: SmallVec::new(), seed: 0, step: 0 }
+        Self { values: SmallVec::new(), ordered: &[], seed: 0, step: 0 }
+    }
+
+    /// The values of the graph's inputs, in the order in which it declares them.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
+    /// let graph = Graph::new();
+    /// let (x, y) = (graph.input("x", [2]), graph.input("y", [2]));
+    /// let mut session = Plan::new(&graph, &[x - y])?.session::<f32>();
+    /// let values = [(&Tensor::from([3.0, 4.0])).into(), (&Tensor::from([1.0, 1.0])).into()];
+    /// let outputs = session.run(&Params::new(0), &Feed::in_order(&values))?;
+    /// assert_eq!(outputs.real(0).data(), [2.0, 3.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    pub fn in_order(values: &'a [Data<'a, T>]) -> Self {
+        Self { ordered: values, ..Self::new() }
     }
 
     /// Also the value of the input `name`.
@@ -104,6 +124,8 @@ impl<'a, T> Feed<'a, T> {
 #[derive(Clone, Debug)]
 pub(crate) struct InputSpec {
     pub(crate) name: String,
+    /// Its place among the inputs.
+    pub(crate) number: usize,
     pub(crate) meta: Meta,
     /// The line that declares it.
     pub(crate) line: String,
@@ -112,13 +134,14 @@ pub(crate) struct InputSpec {
 impl<T: Real> Feed<'_, T> {
     /// The value of an input, if it was fed with the declared kind and shape.
     pub(crate) fn get(&self, input: &InputSpec) -> Result<Data<'_, T>, Error> {
-        let InputSpec { name, meta, line } = input;
+        let InputSpec { name, number, meta, line } = input;
         let kind = |kind| if kind == Kind::Real { "real numbers" } else { "indices" };
         let fault = |problem: String| {
             let declared = format!("it is declared as {} of shape {} at {line}", kind(meta.kind), meta.shape);
             Error::new(ErrorKind::Feed, format!("input `{name}` {problem}; {declared}"))
         };
-        let Some((_, value)) = self.values.iter().find(|(given, _)| given == name) else {
+        let named = || self.values.iter().find(|(given, _)| given == name).map(|(_, value)| value);
+        let Some(value) = self.ordered.get(*number).or_else(named) else {
             let given: Vec<String> = self.values.iter().map(|(given, _)| format!("`{given}`")).collect();
             let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
             return Err(fault(format!("was not fed ({given} was)")));
@@ -130,11 +153,16 @@ impl<T: Real> Feed<'_, T> {
         Ok(*value)
     }
 
-    /// Says so if a value was fed for a name that no graph declares.
-    pub(crate) fn check_names(&self, declared: &[String]) -> Result<(), Error> {
-        match self.values.iter().find(|(name, _)| !declared.iter().any(|declared| declared == name)) {
+    /// Says so if a value was fed that no input of the graph takes.
+    pub(crate) fn check_names(&self, declared: &FxHashSet<String>) -> Result<(), Error> {
+        if self.ordered.len() > declared.len() {
+            let problem = format!("the graph has {} inputs, but {} were fed", declared.len(), self.ordered.len());
+            return Err(Error::new(ErrorKind::Feed, problem));
+        }
+        match self.values.iter().find(|(name, _)| !declared.contains(*name)) {
             Some((name, _)) => {
-                let known: Vec<String> = declared.iter().map(|name| format!("`{name}`")).collect();
+                let mut known: Vec<String> = declared.iter().map(|name| format!("`{name}`")).collect();
+                known.sort_unstable();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let problem = format!("the graph has no input named `{name}`, but it was fed; its inputs are: {known}");
                 Err(Error::new(ErrorKind::Feed, problem))

@@ -1,13 +1,10 @@
 //! Running a fused loop: block by block, one vector loop an op, intermediates in registers of one block that stay in
 //! the first-level cache.
 
-#![allow(unsafe_code)]
-
 use std::sync::Arc;
 
-use super::memory::Memory;
-use super::unit::{Access, Arg, Fused, Load, Target};
-use crate::kernel::parallel::in_parts;
+use super::memory::{Bound, Division, LoopPart};
+use super::unit::{Access, Arg, Fused, Target};
 use crate::real::Real;
 use crate::shape::Layout;
 use crate::tape::op::AnyOp;
@@ -15,9 +12,7 @@ use crate::tape::op::AnyOp;
 /// Elements of a block.
 pub(super) const BLOCK: usize = 1024;
 /// A loop over fewer elements than this for each part is not divided over threads.
-const GRAIN: usize = 16 * 1024;
-/// The most inputs that a pointwise op has.
-const MAX_ARGS: usize = 4;
+pub(super) const GRAIN: usize = 16 * 1024;
 
 /// Elements of a register of a loop over `len`: whole cache lines.
 fn block(len: usize) -> usize {
@@ -29,137 +24,58 @@ pub(super) fn scratch(fused: &Fused) -> usize {
     fused.registers as usize * block(fused.len)
 }
 
-/// The scratch of all threads, of which each part of a loop takes its own piece.
-struct Scratch<T>(*mut T);
-
-// SAFETY: parts on different threads use disjoint pieces, see `run`.
-unsafe impl<T: Send> Sync for Scratch<T> {}
-
-/// Runs a loop. `scratch` holds [`scratch`] elements for each of `threads` parts.
+/// Runs a loop, which is unit number `unit`. `space` holds [`scratch`] elements for each of `threads` parts.
 pub(super) fn run<T: Real>(
     fused: &Fused,
     ops: &[Arc<dyn AnyOp>],
-    memory: &Memory<T>,
-    scratch_of_all: &mut [T],
+    memory: &mut Bound<'_, T>,
+    unit: usize,
+    space: &mut [T],
     threads: usize,
 ) {
     if fused.len == 0 {
         return;
     }
-    let own = scratch(fused);
-    assert!(own * threads <= scratch_of_all.len());
-    let start = Scratch(scratch_of_all.as_mut_ptr());
-    in_parts(fused.len, GRAIN, BLOCK, threads, &|part, range| {
-        let start = &start;
-        // SAFETY: part numbers are below `threads` and differ, so the pieces lie within the scratch and are disjoint.
-        let registers = unsafe { std::slice::from_raw_parts_mut(start.0.add(part * own), own) };
-        Part { fused, ops, memory, registers: registers.as_mut_ptr(), block: block(fused.len) }.run(range);
-    });
+    let (len, registers, block) = (fused.len, fused.registers as usize, block(fused.len));
+    let division = Division { len, grain: GRAIN, threads, registers, block };
+    memory.divide(unit, division, space, &|part| run_part(fused, ops, part, block));
 }
 
-struct Part<'a, T> {
-    fused: &'a Fused,
-    ops: &'a [Arc<dyn AnyOp>],
-    memory: &'a Memory<T>,
-    registers: *mut T,
-    block: usize,
+fn run_part<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart<'_, T>, block: usize) {
+    for (number, load) in fused.loads.iter().enumerate() {
+        if let Access::Fill = load.access {
+            let (elements, register) = part.load(number as u32, load.register);
+            register.fill(elements[0]);
+        }
+    }
+    let range = part.range();
+    let mut from = range.start;
+    while from < range.end {
+        let count = block.min(range.end - from);
+        run_block(fused, ops, part, from, count);
+        from += count;
+    }
 }
 
-impl<T: Real> Part<'_, T> {
-    /// A register to read.
-    ///
-    /// # Safety
-    /// No slice from `register_mut` of the same register is alive.
-    unsafe fn register(&self, number: u32, count: usize) -> &[T] {
-        // SAFETY: the scratch holds `registers` blocks of `block ≥ count` elements.
-        unsafe { std::slice::from_raw_parts(self.registers.add(number as usize * self.block), count) }
-    }
-
-    /// A register to write.
-    ///
-    /// # Safety
-    /// No other slice of the same register is alive.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn register_mut(&self, number: u32, count: usize) -> &mut [T] {
-        // SAFETY: as in `register`.
-        unsafe { std::slice::from_raw_parts_mut(self.registers.add(number as usize * self.block), count) }
-    }
-
-    fn run(&self, range: std::ops::Range<usize>) {
-        for load in &self.fused.loads {
-            if let Access::Fill(position) = load.access {
-                // SAFETY: what a loop loads it does not write; the register belongs to this load alone.
-                let (value, register) = unsafe {
-                    (self.memory.read(load.slot, position, 1)[0], self.register_mut(load.register, self.block))
-                };
-                register.fill(value);
-            }
-        }
-        let mut from = range.start;
-        while from < range.end {
-            let count = self.block.min(range.end - from);
-            self.run_block(from, count);
-            from += count;
+fn run_block<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart<'_, T>, from: usize, count: usize) {
+    for (number, load) in fused.loads.iter().enumerate() {
+        if let Access::Gather(layout) = &load.access {
+            let (source, register) = part.load(number as u32, load.register);
+            gather(source, layout, from, &mut register[..count]);
         }
     }
-
-    fn run_block(&self, from: usize, count: usize) {
-        let fused = self.fused;
-        for load in &fused.loads {
-            if let Access::Gather(layout) = &load.access {
-                // SAFETY: what a loop loads it does not write; the register belongs to this load alone.
-                let (source, register) = unsafe {
-                    (
-                        self.memory.read(load.slot, 0, self.memory.len(load.slot)),
-                        self.register_mut(load.register, count),
-                    )
-                };
-                gather(source, layout, from, register);
-            }
-        }
-        for step in &fused.steps {
-            let mut blocks: [&[T]; MAX_ARGS] = [&[]; MAX_ARGS];
-            let args = &fused.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
-            for (block, arg) in blocks.iter_mut().zip(args) {
-                // SAFETY: loads are not written by the loop. The register or slot of a step is never one of its own
-                // arguments, so nothing that is read here is written below, and the parts of a loop on other threads
-                // have registers of their own and write other elements of the slots.
-                *block = unsafe {
-                    match *arg {
-                        Arg::Register(register) => self.register(register, count),
-                        Arg::Slice(load) => self.slice(&fused.loads[load as usize], from, count),
-                        Arg::Stored(slot) => self.memory.read(slot, from, count),
-                    }
-                };
-            }
-            // SAFETY: as above.
-            let target = unsafe {
-                match step.target {
-                    Target::Register(register) => self.register_mut(register, count),
-                    Target::Slot(slot) => self.memory.write(slot, from, count),
-                }
-            };
-            T::op_block(&*self.ops[step.op as usize], &blocks[..args.len()], target);
-        }
-        for &(load, slot) in &fused.copies {
-            let load = &fused.loads[load as usize];
-            // SAFETY: what a loop loads it does not write.
-            unsafe {
-                let source = match load.access {
-                    Access::Slice(_) => self.slice(load, from, count),
-                    Access::Fill(_) | Access::Gather(_) => self.register(load.register, count),
-                };
-                self.memory.write(slot, from, count).copy_from_slice(source);
-            }
-        }
+    for step in &fused.steps {
+        let args = &fused.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
+        let (blocks, target) = part.step(from, count, args, step.target);
+        T::op_block(&*ops[step.op as usize], &blocks[..args.len()], target);
     }
-
-    /// # Safety
-    /// The loop does not write what it loads.
-    unsafe fn slice(&self, load: &Load, from: usize, count: usize) -> &[T] {
-        let Access::Slice(offset) = load.access else { unreachable!("the load is read in place") };
-        // SAFETY: by the caller's promise.
-        unsafe { self.memory.read(load.slot, offset + from, count) }
+    for &(load, write) in &fused.copies {
+        let arg = match fused.loads[load as usize].access {
+            Access::Slice => Arg::Slice(load),
+            Access::Fill | Access::Gather(_) => Arg::Register(fused.loads[load as usize].register),
+        };
+        let ([source, ..], target) = part.step(from, count, &[arg], Target::Slot(write));
+        target.copy_from_slice(source);
     }
 }
 

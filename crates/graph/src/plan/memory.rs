@@ -1,121 +1,469 @@
-//! The memory of a session, seen through its slots.
+//! The memory of a session, and the only place where a plan turns numbers into slices.
 //!
-//! This is the one place where a plan turns slots into slices. Slices of several slots are alive at once, some of them
-//! to be written, although they lie in one arena; the borrow checker cannot see that they do not overlap, the
-//! assignment of memory guarantees it.
+//! Slices of several values are alive at once, some of them to be written, although they lie in one arena; the borrow
+//! checker cannot see that they do not overlap. A [`Map`] is checked for that when it is made: each part that a unit
+//! reads or writes lies within its slot, each slot within its space, and what a unit writes is apart from all else
+//! that it touches. Memory is bound to a map for one run ([`Bound`]), and then lent to one unit at a time, so what is
+//! outside this module needs no `unsafe`.
+//!
+//! The safety of each block below rests on these facts:
+//!
+//! 1. The fields of a [`Map`] are private and set by [`Map::new`], which checks them.
+//! 2. Starts are set by a [`Binder`] from borrows that live as long as the [`Bound`] does, of at least the lengths that
+//!    the map states. Inputs and parameters are shared borrows, and the map lets no unit write them.
+//! 3. [`Bound`] lends to one unit at a time, since lending takes it by `&mut`.
 
 #![allow(unsafe_code)]
 
-use super::unit::{Place, Slot, SlotId};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::unit::{Arg, Place, Slot, SlotId, Target};
+use crate::kernel::parallel::{Pieces, in_parts};
+use crate::tape::form::MAX_POINTWISE;
+
+/// Bytes of a cache line: vectors that start at one do not straddle two.
+const LINE: usize = 64;
+
+/// Makes room for `count` elements from a cache line on, if there is not enough.
+///
+/// # Errors
+/// If so much memory is not to be had: the number of bytes.
+pub(super) fn reserve<T: Copy>(memory: &mut Vec<T>, count: usize, zero: T) -> Result<(), usize> {
+    let padded = count.checked_add(LINE / size_of::<T>()).ok_or(usize::MAX)?;
+    if count == 0 || memory.len() >= padded {
+        return Ok(());
+    }
+    // Not resized: what is in it before need not be kept, nor both be there at once.
+    *memory = Vec::new();
+    memory.try_reserve_exact(padded).map_err(|_| padded.saturating_mul(size_of::<T>()))?;
+    memory.resize(padded, zero);
+    Ok(())
+}
+
+/// The elements from the first that starts at a cache line.
+pub(super) fn aligned<T>(elements: &mut [T]) -> &mut [T] {
+    let skip = elements.as_ptr().align_offset(LINE).min(elements.len());
+    &mut elements[skip..]
+}
+
+/// Elements `from..from + len` of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) slot: SlotId,
+    pub(super) from: usize,
+    pub(super) len: usize,
+}
+
+/// What a unit reads and writes of one kind of value, in the order in which it asks for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Footprint {
+    pub(super) reads: Vec<Part>,
+    pub(super) writes: Vec<Part>,
+}
+
+/// The slots of one kind of value and what each unit does with them; see the module.
+#[derive(Debug)]
+pub(super) struct Map {
+    slots: Vec<Slot>,
+    footprints: Vec<Footprint>,
+    arena: usize,
+    kept: usize,
+    /// For each output of the plan its slot, if it is of this kind.
+    outputs: Vec<Option<SlotId>>,
+}
+
+impl Map {
+    /// # Panics
+    /// If a part leaves its slot or a slot its space, or a unit writes what it touches otherwise: a fault of the passes
+    /// before.
+    pub(super) fn new(slots: Vec<Slot>, footprints: Vec<Footprint>, arena: usize, kept: usize, outputs: usize) -> Self {
+        let mut map = Self { slots, footprints, arena, kept, outputs: vec![None; outputs] };
+        for (number, slot) in map.slots.iter().enumerate() {
+            let fits = |offset: usize, space: usize| offset.checked_add(slot.len).is_some_and(|end| end <= space);
+            match slot.place {
+                Place::Arena(offset) => assert!(fits(offset, arena), "{slot:?} leaves the arena of {arena}"),
+                Place::Kept(offset) => assert!(fits(offset, kept), "{slot:?} leaves the kept memory of {kept}"),
+                Place::Input(_) | Place::Param(_) => {}
+                Place::Output(output) => {
+                    let known = map.outputs[output as usize].replace(number as SlotId);
+                    assert!(known.is_none(), "output {output} has two slots");
+                }
+            }
+        }
+        map.footprints.iter().for_each(|footprint| map.expect_apart(footprint));
+        map
+    }
+
+    fn expect_apart(&self, footprint: &Footprint) {
+        // Where parts lie: the space, first and last element, and whether the part is written.
+        let mut spans: Vec<((u8, u32), Range<usize>, bool)> = Vec::new();
+        let reads = footprint.reads.iter().map(|part| (part, false));
+        for (part, written) in reads.chain(footprint.writes.iter().map(|part| (part, true))) {
+            let slot = &self.slots[part.slot as usize];
+            let end = part.from.checked_add(part.len);
+            assert!(end.is_some_and(|end| end <= slot.len), "{part:?} leaves {slot:?}");
+            let (space, offset) = match slot.place {
+                Place::Arena(offset) => ((0, 0), offset),
+                Place::Kept(offset) => ((1, 0), offset),
+                Place::Input(number) => ((2, number), 0),
+                Place::Param(number) => ((3, number), 0),
+                Place::Output(number) => ((4, number), 0),
+            };
+            assert!(!written || !matches!(space, (2 | 3, _)), "{slot:?} is not to be written");
+            if part.len > 0 {
+                spans.push((space, offset + part.from..offset + part.from + part.len, written));
+            }
+        }
+        spans.sort_unstable_by_key(|(space, span, _)| (*space, span.start));
+        // The furthest end so far in this space, of all parts and of those that are written.
+        let (mut space_now, mut touched, mut written_to) = (None, 0, 0);
+        for (space, span, written) in spans {
+            if space_now != Some(space) {
+                (space_now, touched, written_to) = (Some(space), 0, 0);
+            }
+            let free_from = if written { touched } else { written_to };
+            assert!(span.start >= free_from, "a unit writes elements {span:?} and touches them otherwise");
+            touched = touched.max(span.end);
+            if written {
+                written_to = written_to.max(span.end);
+            }
+        }
+    }
+
+    /// Elements that a run needs and forgets.
+    pub(super) fn arena(&self) -> usize {
+        self.arena
+    }
+}
 
 /// The first element of a slot.
 #[derive(Clone, Copy)]
 struct Start<T>(*mut T);
 
-// SAFETY: a `Start` is only followed through `Memory`, whose `read` and `write` state who may do so when.
+// SAFETY: a `Start` is only followed by `read` and `write` below, whose callers state who may do so when.
 unsafe impl<T: Send> Send for Start<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Start<T> {}
 
-/// Bytes of a cache line: vectors that start at one do not straddle two.
-const LINE: usize = 64;
-
-/// So many elements, and enough more that they can start at a cache line.
-pub(super) fn padded<T: Clone>(count: usize, zero: T) -> Vec<T> {
-    vec![zero; count + LINE / size_of::<T>()]
+/// The elements of a part.
+///
+/// # Safety
+/// `starts` are those of a [`Bound`] of the map that has the part, its memory is borrowed for `'b`, and nothing writes
+/// these elements during `'b`.
+unsafe fn read<'b, T>(starts: &[Start<T>], part: Part) -> &'b [T] {
+    // A part without elements may be in a slot that is nowhere.
+    if part.len == 0 {
+        return &[];
+    }
+    let Start(start) = starts[part.slot as usize];
+    // SAFETY: the part lies within the slot and this within what it is bound to; the rest by the caller's promise.
+    unsafe { std::slice::from_raw_parts(start.add(part.from), part.len) }
 }
 
-/// The elements from the first that starts at a cache line.
-pub(super) fn aligned<T>(elements: &mut [T]) -> &mut [T] {
-    let skip = elements.as_ptr().align_offset(LINE);
-    &mut elements[skip..]
+/// The elements of a part, to write to.
+///
+/// # Safety
+/// As for [`read`]; also, the part is one that its unit writes, and nothing else refers to these elements during `'b`.
+unsafe fn write<'b, T>(starts: &[Start<T>], part: Part) -> &'b mut [T] {
+    if part.len == 0 {
+        return &mut [];
+    }
+    let Start(start) = starts[part.slot as usize];
+    // SAFETY: as in `read`; a part that is written is in no input or parameter.
+    unsafe { std::slice::from_raw_parts_mut(start.add(part.from), part.len) }
 }
 
-/// The slots of one kind of value: reals or indices.
-pub(super) struct Memory<T> {
-    slots: Vec<Slot>,
+/// What a session has of one kind of value beside the arena.
+pub(super) struct Frame<T> {
+    /// Set anew for each run; kept for its allocation.
     starts: Vec<Start<T>>,
-    /// Owned here so that the starts stay valid; reached only through them.
-    _arena: Vec<T>,
-    _kept: Vec<T>,
+    kept: Vec<T>,
 }
 
-impl<T: Copy> Memory<T> {
-    pub(super) fn new(slots: Vec<Slot>, arena: usize, kept: usize, zero: T) -> Self {
-        let (mut arena, mut kept) = (padded(arena, zero), padded(kept, zero));
-        let (in_arena, in_kept) = (aligned(&mut arena).as_mut_ptr(), aligned(&mut kept).as_mut_ptr());
-        let start = |slot: &Slot| match slot.place {
-            // SAFETY: the assignment of memory sized both so that every slot lies within their aligned parts, and a `Vec`
-            // keeps its buffer when it is moved.
-            Place::Arena(offset) => unsafe { in_arena.add(offset) },
-            // SAFETY: as above.
-            Place::Kept(offset) => unsafe { in_kept.add(offset) },
-            Place::Input(_) | Place::Param(_) | Place::Output(_) => std::ptr::null_mut(),
-        };
-        let starts = slots.iter().map(|slot| Start(start(slot))).collect();
-        Self { slots, starts, _arena: arena, _kept: kept }
+impl<T: Copy> Frame<T> {
+    pub(super) fn new() -> Self {
+        Self { starts: Vec::new(), kept: Vec::new() }
     }
 
-    /// Places the slots that lie outside the session, for one run. `read` gives the elements of an input or parameter,
-    /// `write` those of an output.
-    pub(super) fn bind<'a, E>(
-        &mut self,
-        mut read: impl FnMut(Place) -> Result<&'a [T], E>,
-        mut write: impl FnMut(u32) -> &'a mut [T],
-    ) -> Result<(), E>
-    where
-        T: 'a,
-    {
-        for (slot, start) in self.slots.iter().zip(&mut self.starts) {
-            match slot.place {
-                Place::Arena(_) | Place::Kept(_) => {}
-                Place::Input(_) | Place::Param(_) => {
-                    let elements = read(slot.place)?;
-                    assert!(elements.len() == slot.len, "a bound tensor has the declared shape");
-                    *start = Start(elements.as_ptr().cast_mut());
-                }
-                Place::Output(output) => {
-                    let elements = write(output);
-                    assert!(elements.len() == slot.len, "an output tensor has the declared shape");
-                    *start = Start(elements.as_mut_ptr());
-                }
+    /// Makes room for what stays between runs.
+    ///
+    /// # Errors
+    /// As [`reserve`].
+    pub(super) fn reserve(&mut self, map: &Map, zero: T) -> Result<(), usize> {
+        reserve(&mut self.kept, map.kept, zero)
+    }
+
+    /// Begins to bind memory to the slots of a map.
+    ///
+    /// # Panics
+    /// If the arena or the kept memory is too small.
+    pub(super) fn bind<'a>(&'a mut self, map: &'a Map, arena: &'a mut [T]) -> Binder<'a, T> {
+        let (arena, kept) = (aligned(arena), aligned(&mut self.kept));
+        assert!(arena.len() >= map.arena && kept.len() >= map.kept, "there is memory for the plan");
+        let (arena, kept) = (arena.as_mut_ptr(), kept.as_mut_ptr());
+        self.starts.clear();
+        self.starts.extend(map.slots.iter().map(|slot| {
+            Start(match slot.place {
+                // Within the arena by the map, unless the slot has no elements and is not followed.
+                Place::Arena(offset) => arena.wrapping_add(offset),
+                Place::Kept(offset) => kept.wrapping_add(offset),
+                Place::Input(_) | Place::Param(_) | Place::Output(_) => std::ptr::null_mut(),
+            })
+        }));
+        Binder { map, starts: &mut self.starts, memory: PhantomData }
+    }
+}
+
+/// Memory that is being bound to the slots of a map.
+pub(super) struct Binder<'a, T> {
+    map: &'a Map,
+    starts: &'a mut Vec<Start<T>>,
+    memory: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T> Binder<'a, T> {
+    /// Binds inputs and parameters, whose elements `read` gives.
+    ///
+    /// # Errors
+    /// The first that `read` gives.
+    ///
+    /// # Panics
+    /// If the elements are not as many as the slot has.
+    pub(super) fn leaves<E>(&mut self, mut read: impl FnMut(Place) -> Result<&'a [T], E>) -> Result<(), E> {
+        for (slot, start) in self.map.slots.iter().zip(self.starts.iter_mut()) {
+            if let Place::Input(_) | Place::Param(_) = slot.place {
+                let elements = read(slot.place)?;
+                assert!(elements.len() == slot.len, "a tensor that is bound has the declared shape");
+                *start = Start(elements.as_ptr().cast_mut());
             }
         }
         Ok(())
     }
 
-    pub(super) fn len(&self, slot: SlotId) -> usize {
-        self.slots[slot as usize].len
+    /// Binds an output.
+    ///
+    /// # Panics
+    /// If the output is not of this kind, or the elements are not as many as its slot has.
+    pub(super) fn output(&mut self, number: usize, elements: &'a mut [T]) {
+        let slot = self.map.outputs[number].expect("the output is of this kind");
+        assert!(elements.len() == self.map.slots[slot as usize].len, "an output has the declared shape");
+        self.starts[slot as usize] = Start(elements.as_mut_ptr());
     }
 
-    /// Elements `from..from + count` of a slot.
+    /// The memory, bound.
     ///
-    /// # Safety
-    /// The slot is bound, what it is bound to is alive, and no slice that [`Memory::write`] gave over these elements is.
-    pub(super) unsafe fn read(&self, slot: SlotId, from: usize, count: usize) -> &[T] {
-        // A view without elements may begin anywhere, also beyond a value that has none.
-        if count == 0 {
-            return &[];
-        }
-        assert!(from + count <= self.len(slot));
-        let Start(start) = self.starts[slot as usize];
-        // SAFETY: within the slot by the assertion; alive and unwritten by the caller's promise.
-        unsafe { std::slice::from_raw_parts(start.add(from), count) }
+    /// # Panics
+    /// If a slot is not.
+    pub(super) fn finish(self) -> Bound<'a, T> {
+        let bound = |(slot, start): (&Slot, &Start<T>)| slot.len == 0 || !start.0.is_null();
+        assert!(self.map.slots.iter().zip(&*self.starts).all(bound), "every slot is bound");
+        Bound { map: self.map, starts: self.starts, memory: PhantomData }
+    }
+}
+
+/// Memory bound to the slots of a map for one run.
+pub(super) struct Bound<'a, T> {
+    map: &'a Map,
+    starts: &'a [Start<T>],
+    memory: PhantomData<&'a mut [T]>,
+}
+
+impl<T> Bound<'_, T> {
+    /// What a unit reads and what it writes, each in the order of its footprint.
+    pub(super) fn lend(&mut self, unit: usize) -> (impl Iterator<Item = &[T]>, impl Iterator<Item = &mut [T]>) {
+        let Self { map, starts, .. } = &*self;
+        let Footprint { reads, writes } = &map.footprints[unit];
+        (
+            // SAFETY: facts 1 to 3 of the module: for as long as `self` is borrowed, what this unit writes is what the
+            // second iterator gives, which is apart from these.
+            reads.iter().map(|&part| unsafe { read(starts, part) }),
+            // SAFETY: as above; each part is given once, and the map lets none overlap.
+            writes.iter().map(|&part| unsafe { write(starts, part) }),
+        )
     }
 
-    /// Elements `from..from + count` of a slot that a unit produces, to write to.
+    /// What a unit reads, and what it has written, to look at.
+    pub(super) fn look(&self, unit: usize) -> (impl Iterator<Item = &[T]>, impl Iterator<Item = &[T]>) {
+        let Self { map, starts, .. } = self;
+        let Footprint { reads, writes } = &map.footprints[unit];
+        // SAFETY: nothing is written while `self` is shared.
+        let look = move |&part: &Part| unsafe { read(starts, part) };
+        (reads.iter().map(look), writes.iter().map(look))
+    }
+
+    /// All of a slot of kept memory, to write to.
     ///
-    /// # Safety
-    /// The slot is bound, is no input or parameter, what it is bound to is alive, and no other slice over these
-    /// elements is.
-    #[allow(clippy::mut_from_ref)]
-    pub(super) unsafe fn write(&self, slot: SlotId, from: usize, count: usize) -> &mut [T] {
-        if count == 0 {
-            return &mut [];
+    /// # Panics
+    /// If the slot is elsewhere.
+    pub(super) fn kept_mut(&mut self, slot: SlotId) -> &mut [T] {
+        let Slot { place, len } = self.map.slots[slot as usize];
+        assert!(matches!(place, Place::Kept(_)), "the slot is in kept memory");
+        // SAFETY: a whole slot is a part within it, in the session's own memory; nothing else is lent while `self` is
+        // borrowed.
+        unsafe { write(self.starts, Part { slot, from: 0, len }) }
+    }
+
+    /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Of each value
+    /// that the unit writes a part is given its own range. It has `registers` registers of `block` elements from
+    /// `scratch`.
+    ///
+    /// # Panics
+    /// If a value that the unit writes has not `len` elements, or the scratch is too small.
+    pub(super) fn divide(
+        &mut self,
+        unit: usize,
+        Division { len, grain, threads, registers, block }: Division,
+        scratch: &mut [T],
+        work: &(impl Fn(&mut LoopPart<'_, T>) + Sync),
+    ) where
+        T: Send + Sync,
+    {
+        let footprint = &self.map.footprints[unit];
+        assert!(footprint.writes.iter().all(|part| part.len == len), "a loop writes as many elements as it has");
+        let (starts, own) = (self.starts, registers * block);
+        let scratch = Pieces::new(scratch);
+        in_parts(len, grain, block, threads, &|part, range| {
+            // SAFETY: part numbers are below `threads` and differ, so no two pieces overlap.
+            let registers = unsafe { scratch.piece(part * own, own) };
+            work(&mut LoopPart { starts, footprint, range, registers, block });
+        });
+    }
+}
+
+/// How a loop is divided over threads; see [`Bound::divide`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Division {
+    pub(super) len: usize,
+    pub(super) grain: usize,
+    pub(super) threads: usize,
+    pub(super) registers: usize,
+    pub(super) block: usize,
+}
+
+/// The part of a loop that one thread runs: its range of what the loop writes, all that the loop reads, and registers.
+///
+/// Parts have ranges that do not overlap, and what a loop reads it does not write; so no two parts touch an element that
+/// one of them writes.
+pub(super) struct LoopPart<'a, T> {
+    starts: &'a [Start<T>],
+    footprint: &'a Footprint,
+    range: Range<usize>,
+    registers: &'a mut [T],
+    block: usize,
+}
+
+impl<'a, T> LoopPart<'a, T> {
+    /// The elements of the loop that are this part's.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// All elements of a load, and a register.
+    pub(super) fn load(&mut self, load: u32, register: u32) -> (&'a [T], &mut [T]) {
+        // SAFETY: what a loop reads it does not write, and the memory is lent to the loop for `'a`.
+        let elements = unsafe { read(self.starts, self.footprint.reads[load as usize]) };
+        (elements, &mut self.registers[register as usize * self.block..][..self.block])
+    }
+
+    /// For one step: elements `from..from + count` of its arguments, and of where it writes.
+    ///
+    /// # Panics
+    /// If these elements are not this part's, `count` is longer than a block, there are too many arguments, or one is
+    /// what the step writes.
+    pub(super) fn step(
+        &mut self,
+        from: usize,
+        count: usize,
+        args: &[Arg],
+        target: Target,
+    ) -> ([&[T]; MAX_POINTWISE], &mut [T]) {
+        let inside = self.range.start <= from && count <= self.block && count <= self.range.end.saturating_sub(from);
+        assert!(inside && args.len() <= MAX_POINTWISE, "a step of {} arguments at {from}", args.len());
+        let Self { starts, footprint, registers, block, .. } = self;
+        let written = |write: u32| Part { from, len: count, ..footprint.writes[write as usize] };
+        let pieces = Pieces::new(registers);
+        let place = |register: u32| pieces.start(register as usize * *block, count);
+        let mut blocks: [&[T]; MAX_POINTWISE] = [&[]; MAX_POINTWISE];
+        for (elements, arg) in blocks.iter_mut().zip(args) {
+            *elements = match (*arg, target) {
+                (Arg::Register(a), Target::Register(b)) if a == b => unreachable!("a step reads what it writes"),
+                (Arg::Stored(a), Target::Slot(b)) if a == b => unreachable!("a step reads what it writes"),
+                // SAFETY: within the registers, which are borrowed with `self`; the one that is written is another.
+                (Arg::Register(register), _) => unsafe { std::slice::from_raw_parts(place(register), count) },
+                // SAFETY: what a loop reads it does not write.
+                (Arg::Slice(load), _) => {
+                    let whole: &[T] = unsafe { read(starts, footprint.reads[load as usize]) };
+                    &whole[from..from + count]
+                }
+                // SAFETY: these elements of what the loop writes are this part's, within the value by the length that
+                // `divide` checked, and borrowed with `self`; what the step writes is another value.
+                (Arg::Stored(write), _) => unsafe { read(starts, written(write)) },
+            };
         }
-        assert!(from + count <= self.len(slot));
-        let Start(start) = self.starts[slot as usize];
-        // SAFETY: within the slot by the assertion; alive and not aliased by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(start.add(from), count) }
+        let to = match target {
+            // SAFETY: as for an argument; no argument is this register.
+            Target::Register(register) => unsafe { std::slice::from_raw_parts_mut(place(register), count) },
+            // SAFETY: as for an argument; no argument is this value.
+            Target::Slot(slot) => unsafe { write(starts, written(slot)) },
+        };
+        (blocks, to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(slots: &[(Place, usize)], reads: &[(u32, usize, usize)], writes: &[(u32, usize, usize)]) -> Map {
+        let slots = slots.iter().map(|&(place, len)| Slot { place, len }).collect();
+        let parts = |parts: &[(u32, usize, usize)]| {
+            parts.iter().map(|&(slot, from, len)| Part { slot, from, len }).collect::<Vec<_>>()
+        };
+        Map::new(slots, vec![Footprint { reads: parts(reads), writes: parts(writes) }], 32, 16, 2)
+    }
+
+    #[test]
+    fn a_map_that_is_not_sound_is_refused() {
+        use Place::{Arena, Input, Kept, Output, Param};
+        let slots = [(Arena(0), 16), (Arena(16), 16), (Arena(8), 16), (Input(0), 4), (Kept(0), 16), (Output(0), 4)];
+        map(&slots, &[(0, 0, 16), (0, 4, 8), (3, 0, 4)], &[(1, 0, 16), (4, 0, 16), (5, 0, 4)]);
+        // Halves of one slot are apart, and what has no elements overlaps nothing.
+        map(&slots, &[(0, 0, 8), (1, 0, 0)], &[(0, 8, 8), (2, 8, 8), (1, 15, 0)]);
+        type Parts = &'static [(u32, usize, usize)];
+        let refused: [(Parts, Parts, &str); 9] = [
+            (&[(0, 0, 17)], &[], "leaves"),
+            (&[(0, usize::MAX - 63, 16)], &[], "leaves"),
+            (&[(0, 1, usize::MAX)], &[], "leaves"),
+            (&[(3, 4, 1)], &[], "leaves"),
+            (&[(0, 0, 16)], &[(0, 15, 1)], "touches"),
+            (&[(2, 0, 16)], &[(1, 0, 16)], "touches"),
+            (&[], &[(0, 0, 16), (2, 0, 1)], "touches"),
+            (&[(0, 0, 16), (0, 0, 1)], &[(2, 0, 1)], "touches"),
+            (&[], &[(3, 0, 1)], "not to be written"),
+        ];
+        let says = |run: Box<dyn FnOnce() -> Map + std::panic::UnwindSafe>, word: &str| {
+            let panic = std::panic::catch_unwind(run).expect_err("it is refused");
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            assert!(text.contains(word), "{text}");
+        };
+        for (reads, writes, word) in refused {
+            says(Box::new(move || map(&slots, reads, writes)), word);
+        }
+        for (place, len) in [(Arena(17), 16), (Arena(usize::MAX), 2), (Kept(1), 16)] {
+            says(Box::new(move || map(&[(place, len)], &[], &[])), "leaves");
+        }
+        says(Box::new(|| map(&[(Output(0), 1), (Output(0), 1)], &[], &[])), "two slots");
+        says(Box::new(|| map(&[(Param(0), 1)], &[], &[(0, 0, 1)])), "not to be written");
+    }
+
+    #[test]
+    fn memory_that_is_not_to_be_had_is_an_error() {
+        let mut memory: Vec<f64> = Vec::new();
+        assert_eq!(reserve(&mut memory, usize::MAX, 0.0), Err(usize::MAX));
+        assert!(reserve(&mut memory, 1 << 58, 0.0).is_err_and(|bytes| bytes > 1 << 60));
+        assert_eq!(reserve(&mut memory, 100, 0.0), Ok(()));
+        assert!(aligned(&mut memory).len() >= 100 && aligned(&mut memory).as_ptr().addr().is_multiple_of(LINE));
+        assert!(aligned::<f64>(&mut []).is_empty());
     }
 }

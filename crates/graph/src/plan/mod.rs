@@ -15,7 +15,10 @@ mod session;
 mod unit;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
 
 use crate::error::Error;
 use crate::params::Param;
@@ -23,14 +26,15 @@ use crate::shape::Shape;
 use crate::tape::op::{AnyOp, Kind, Meta};
 use crate::tape::{Constant, Graph, NodeId, Tape, Var};
 use crate::tensor::Tensor;
-use assign::assign;
+use assign::{Leaves, assign};
 use build::build;
 use feed::InputSpec;
-use unit::{Slot, SlotId, Unit};
+use memory::Map;
+use unit::{SlotId, Unit};
 
 pub use feed::{Data, Feed};
 pub use reference::AnyTensor;
-pub use session::{Outputs, Session};
+pub use session::{Arena, Outputs, Session};
 
 /// A compiled graph: the work for chosen outputs, in order, with memory assigned. It has no precision: sessions in `f32`
 /// and `f64` may run one plan. Cheap to clone.
@@ -66,17 +70,13 @@ struct Inner {
     shapes: Vec<Vec<Shape>>,
     inputs: Vec<InputSpec>,
     /// All names that the graph declares; one that the plan does not read may be fed all the same.
-    declared: Vec<String>,
+    declared: FxHashSet<String>,
     params: Vec<Param>,
     real_constants: Vec<(SlotId, Tensor<f64>)>,
     index_constants: Vec<(SlotId, Tensor<i64>)>,
     outputs: Vec<Meta>,
-    real_slots: Vec<Slot>,
-    index_slots: Vec<Slot>,
-    real_arena: usize,
-    index_arena: usize,
-    real_kept: usize,
-    index_kept: usize,
+    real: Map,
+    index: Map,
     anomaly: bool,
     summary: Summary,
 }
@@ -114,12 +114,11 @@ impl Plan {
     /// Compiles the work for the given outputs.
     ///
     /// # Errors
-    /// If an output needs the jvp of an op whose vjp is not linear in its cotangent.
-    ///
-    /// # Panics
-    /// If an output belongs to another graph.
+    /// If an output needs the jvp of an op whose vjp is not linear in its cotangent, the layout of a view leaves what it
+    /// is a view of, or an output belongs to another graph.
+    #[track_caller]
     pub fn new(graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
-        Self::compile(graph, outputs, true)
+        Self::compile(graph, outputs, true, Location::caller())
     }
 
     /// [`Plan::new`] without fusion, for a search: a run stops at the first value that is NaN or infinite and names the
@@ -141,14 +140,18 @@ impl Plan {
     /// assert!(error.to_string().ends_with("gave inf at element [1]; its inputs range over [0, 1]"));
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
+    #[track_caller]
     pub fn with_anomaly_checks(graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
-        Self::compile(graph, outputs, false)
+        Self::compile(graph, outputs, false, Location::caller())
     }
 
-    fn compile(graph: &Graph, outputs: &[Var<'_>], fuse: bool) -> Result<Self, Error> {
-        for output in outputs {
-            assert!(std::ptr::eq(output.graph, graph), "an output belongs to another graph");
-        }
+    fn compile(
+        graph: &Graph,
+        outputs: &[Var<'_>],
+        fuse: bool,
+        caller: &'static Location<'static>,
+    ) -> Result<Self, Error> {
+        graph.expect_own("Plan::new", outputs, caller)?;
         let tape = &*graph.tape();
         let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
         let drafts = build(tape, &values, fuse)?;
@@ -160,7 +163,7 @@ impl Plan {
         };
         let assigned = assign(tape, drafts);
         summary.units = assigned.body.len();
-        summary.arena = assigned.real.arena_size();
+        summary.arena = assigned.real.arena();
         let line = |(unit, node): &(Unit, NodeId)| match unit {
             Unit::Kernel { .. } => tape.describe(*node),
             _ if !fuse => tape.describe(*node),
@@ -171,12 +174,11 @@ impl Plan {
             false => tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.clone()).collect(),
         };
         // Only leaves that the plan reads need to be fed.
-        let mut numbers = Renumbered::default();
-        let (mut real_slots, mut index_slots) = (assigned.real.slots.clone(), assigned.index.slots.clone());
-        real_slots.iter_mut().chain(&mut index_slots).for_each(|slot| numbers.renumber(slot));
-        let inputs: Vec<InputSpec> = numbers.inputs.iter().map(|&input| reference::input_spec(tape, input)).collect();
-        let params: Vec<Param> = numbers.params.iter().map(|&param| tape.params[param as usize].0.clone()).collect();
-        summary.parameters = params.iter().map(|param| param.shape().len()).sum();
+        let Leaves { inputs, params, .. } = &assigned.leaves;
+        let inputs: Vec<InputSpec> = inputs.iter().map(|&input| reference::input_spec(tape, input)).collect();
+        let params: Vec<Param> = params.iter().map(|&param| tape.params[param as usize].0.clone()).collect();
+        let parameters = params.iter().map(|param| param.shape().len());
+        summary.parameters = parameters.fold(0, usize::saturating_add);
         let (real_constants, index_constants) = constants(tape, &assigned.constants);
         let inner = Inner {
             ops: tape.ops.clone(),
@@ -190,12 +192,8 @@ impl Plan {
             real_constants,
             index_constants,
             outputs: outputs.iter().map(|output| tape.meta(output.value).clone()).collect(),
-            real_arena: assigned.real.arena_size(),
-            index_arena: assigned.index.arena_size(),
-            real_kept: assigned.real.kept,
-            index_kept: assigned.index.kept,
-            real_slots,
-            index_slots,
+            real: assigned.real,
+            index: assigned.index,
             anomaly: !fuse,
             summary,
         };
@@ -216,29 +214,6 @@ impl Plan {
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.summary.fmt(f)
-    }
-}
-
-/// Inputs and parameters of the tape that a plan reads, in the plan's own numbering.
-#[derive(Default)]
-struct Renumbered {
-    inputs: Vec<u32>,
-    params: Vec<u32>,
-}
-
-impl Renumbered {
-    fn renumber(&mut self, slot: &mut Slot) {
-        let (list, number) = match &mut slot.place {
-            unit::Place::Input(number) => (&mut self.inputs, number),
-            unit::Place::Param(number) => (&mut self.params, number),
-            _ => return,
-        };
-        let known = list.iter().position(|other| other == number);
-        let own = known.unwrap_or_else(|| {
-            list.push(*number);
-            list.len() - 1
-        });
-        *number = own as u32;
     }
 }
 

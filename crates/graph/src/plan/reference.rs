@@ -1,5 +1,8 @@
 //! Plain evaluation, one node after another: what [`Graph::eval`] does, and what plans are checked against.
 
+use std::panic::Location;
+
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use super::feed::{Data, Feed, InputSpec};
@@ -83,6 +86,9 @@ impl<T: Real> AnyTensor<T> {
 }
 
 fn gather<T: Copy>(tensor: &Tensor<T>, layout: &Layout) -> Tensor<T> {
+    if layout.offset == 0 && layout.shape.len() == tensor.len() && layout.is_contiguous() {
+        return tensor.reshape(&layout.shape);
+    }
     Tensor::new(layout.shape.clone(), layout.positions().map(|position| tensor.data()[position]).collect())
 }
 
@@ -91,28 +97,66 @@ impl Graph {
     /// values. The variable may depend on constants and random leaves (under seed 0 at step 0); for inputs and
     /// parameters there is [`Graph::eval_with`].
     ///
-    /// # Errors
-    /// If the variable depends on an input or a parameter, or an index that was computed is out of range.
+    /// The values of all nodes on the way are kept until the graph is dropped, so that a loop which evaluates what it
+    /// adds takes time for what is new alone.
     ///
-    /// # Panics
-    /// If the variable is an index; [`Graph::eval_with`] gives those.
+    /// # Errors
+    /// If the variable is an index ([`Graph::eval_with`] gives those), depends on an input or a parameter, or belongs to
+    /// another graph, or if an index that was computed is out of range.
     #[track_caller]
     pub fn eval(&self, var: Var<'_>) -> Result<Tensor<f64>, Error> {
-        let values = self.eval_with::<f64>(&[var], &Params::new(0), &Feed::new())?;
-        Ok(values[0].real().clone())
+        let caller = Location::caller();
+        self.expect_own("eval", &[var], caller)?;
+        let fault = |problem: String| Error::new(ErrorKind::Feed, format!("`eval`: {problem} (at {})", at(caller)));
+        let tape = self.tape();
+        if tape.meta(var.value).kind == Kind::Index {
+            let problem = "is an index; `to_real` makes real numbers of it, `Graph::eval_with` gives indices";
+            return Err(fault(format!("{} {problem}", tape.describe(var.node()))));
+        }
+        let mut known = self.evaluated.borrow_mut();
+        known.resize_with(tape.nodes.len(), SmallVec::new);
+        // The nodes that are new, found from the last to the first, and evaluated in the order of the tape.
+        let (mut new, mut seen) = (vec![var.node()], FxHashSet::default());
+        let mut next = 0;
+        while let Some(&node) = new.get(next) {
+            next += 1;
+            for input in &tape.nodes[node.index()].inputs {
+                if known[input.node.index()].is_empty() && seen.insert(input.node) {
+                    new.push(input.node);
+                }
+            }
+        }
+        new.sort_unstable();
+        let (params, feed) = (Params::new(0), Feed::new());
+        for node in new {
+            if !known[node.index()].is_empty() {
+                continue;
+            }
+            if let Source::Input(_) | Source::Param(_) = tape.nodes[node.index()].source {
+                let needed = "whose value `Graph::eval_with` takes from a feed and a store";
+                return Err(fault(format!("the value depends on {}, {needed}", tape.describe(node))));
+            }
+            let inputs = tape.nodes[node.index()].inputs.iter();
+            let inputs: SmallVec<[AnyTensor<f64>; 3]> =
+                inputs.map(|input| known[input.node.index()][input.output as usize].clone()).collect();
+            known[node.index()] = evaluate(&tape, node, &inputs, &params, &feed)?;
+        }
+        Ok(known[var.node().index()][var.value.output as usize].real().clone())
     }
 
     /// The values of variables from the given parameters and inputs, one node after another, without a plan.
     ///
     /// # Errors
-    /// If an input was not fed or does not fit, a parameter is not in the store, or an index that was computed is out
-    /// of range.
+    /// If an input was not fed or does not fit, a parameter is not in the store, an index that was computed is out of
+    /// range, or a variable belongs to another graph.
+    #[track_caller]
     pub fn eval_with<T: Real>(
         &self,
         vars: &[Var<'_>],
         params: &Params<T>,
         feed: &Feed<'_, T>,
     ) -> Result<Vec<AnyTensor<T>>, Error> {
+        self.expect_own("eval_with", vars, Location::caller())?;
         let tape = self.tape();
         let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);
         // How often each node is still needed; 0 for those that are not.
@@ -190,7 +234,7 @@ fn evaluate<T: Real>(
 pub(crate) fn input_spec(tape: &Tape, input: u32) -> InputSpec {
     let (name, node) = &tape.inputs[input as usize];
     let node = &tape.nodes[node.index()];
-    InputSpec { name: name.clone(), meta: node.outputs[0].clone(), line: at(node.location) }
+    InputSpec { name: name.clone(), number: input as usize, meta: node.outputs[0].clone(), line: at(node.location) }
 }
 
 /// Fills `out` with the elements from `start` on of a random leaf.

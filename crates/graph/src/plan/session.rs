@@ -1,34 +1,109 @@
 //! A plan with the memory that it runs in.
 
-#![allow(unsafe_code)] // Slices of slots; see `memory`.
-
-use smallvec::SmallVec;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::feed::{Data, Feed};
 use super::fused::{self, gather};
-use super::memory::{Memory, aligned, padded};
+use super::memory::{Bound, Frame, aligned, reserve};
 use super::reference::{AnyTensor, draw};
-use super::unit::{Factor, Operand, Place, Unit};
+use super::unit::{Factor, Place, Target, Unit};
 use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{Matrix, product, product_workspace};
+use crate::kernel::gemm::{Matrix, product, product_is_divided, product_workspace};
+use crate::kernel::parallel::within_pool;
+use crate::kernel::random::Stream;
 use crate::params::Params;
 use crate::real::Real;
-use crate::shape::{Layout, Shape};
-use crate::tape::op::{Array, ArrayMut, Kind, Work};
+use crate::shape::Shape;
+use crate::tape::op::{Array, ArrayMut, Kind, Meta, Work};
 use crate::tensor::{Tensor, unravel};
 
-/// A plan with its memory, in one precision. After its first run it allocates nothing (but a fresh tensor for an output
-/// of which the caller kept a clone).
+/// Memory that sessions work in. Several may share one, for plans that run in turn, such as those of one model for
+/// several shapes: it is as large as the largest of them needs, and each has it for the time of a run. Cheap to clone;
+/// clones are the same memory.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Arena, Feed, Graph, Params, Plan, Tensor};
+/// let arena: Arena<f64> = Arena::new();
+/// for rows in [2, 3] {
+///     let graph = Graph::new();
+///     let x = graph.input("x", [rows, 2]);
+///     let mut session = Plan::new(&graph, &[x.matmul(x.t()).exp().sum()])?.session_in(&arena);
+///     session.run(&Params::new(0), &Feed::new().with("x", &Tensor::ones([rows, 2])))?;
+/// }
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+pub struct Arena<T>(Arc<Mutex<Memory<T>>>);
+
+struct Memory<T> {
+    real: Vec<T>,
+    index: Vec<i64>,
+    /// Registers of fused loops.
+    scratch: Vec<T>,
+    /// Of kernels and products.
+    workspace: Vec<T>,
+}
+
+impl<T> Arena<T> {
+    /// An arena that takes no memory yet.
+    pub fn new() -> Self {
+        let memory = Memory { real: Vec::new(), index: Vec::new(), scratch: Vec::new(), workspace: Vec::new() };
+        Self(Arc::new(Mutex::new(memory)))
+    }
+
+    /// The bytes that it has taken.
+    pub fn bytes(&self) -> usize {
+        let Memory { real, index, scratch, workspace } = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        [real, scratch, workspace].map(Vec::len).iter().sum::<usize>() * size_of::<T>() + index.len() * size_of::<i64>()
+    }
+}
+
+impl<T> Clone for Arena<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Arena<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A plan with its memory, in one precision.
+///
+/// After its first run it asks for no memory, on any number of threads, but for a fresh tensor in the place of an output
+/// of which the caller kept a clone, and for what an op outside of this library does. Called from a thread outside of
+/// the pool, with work that is worth more than one thread, it enters the pool once; the pool's own queue of such calls
+/// takes a block of memory every sixty-third time.
 pub struct Session<T> {
     plan: Plan,
-    real: Memory<T>,
-    index: Memory<i64>,
+    arena: Arena<T>,
+    real: Frame<T>,
+    index: Frame<i64>,
     outputs: Vec<AnyTensor<T>>,
-    scratch: Vec<T>,
-    workspace: Vec<T>,
+    /// Elements of scratch and of workspace that a run needs.
+    scratch: usize,
+    workspace: usize,
     threads: usize,
+    /// Whether some unit is worth more than one thread.
+    is_divided: bool,
+    lists: Lists,
     prologue_done: bool,
+}
+
+/// The lists of a kernel's inputs and outputs, empty between units, kept for their allocations: slices of any numbers
+/// take the same space.
+struct Lists {
+    inputs: Vec<Array<'static, f64>>,
+    outputs: Vec<ArrayMut<'static, f64>>,
+}
+
+/// A list without entries, in the allocation of another if the entries of that one had the same layout.
+fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }
 
 /// The outputs of a run, in the order in which the plan was asked for them.
@@ -64,29 +139,42 @@ impl Plan {
     /// Memory to run the plan in, in the precision `T`. Work is divided over the threads of the rayon pool in which
     /// this is called; the results do not depend on their number.
     pub fn session<T: Real>(&self) -> Session<T> {
+        self.session_in(&Arena::new())
+    }
+
+    /// [`Plan::session`] that works in memory which it may share with other sessions.
+    pub fn session_in<T: Real>(&self, arena: &Arena<T>) -> Session<T> {
         let inner = &*self.inner;
         let threads = rayon::current_num_threads();
         let units = || inner.prologue.iter().chain(inner.body.iter().map(|(unit, _)| unit));
         let scratch = units().map(|unit| if let Unit::Fused(fused) = unit { fused::scratch(fused) } else { 0 }).max();
         let workspace = units().map(|unit| match unit {
-            Unit::Product { a, b, .. } => {
-                let (m, k, n) = sizes(a, b);
+            Unit::Product(factors) => {
+                let [m, k, n] = sizes(factors);
                 product_workspace::<T>(m, k, n)
             }
             Unit::Kernel { op, input_shapes, .. } => T::op_workspace(&*inner.ops[*op as usize], input_shapes),
             _ => 0,
         });
-        let fresh = |meta: &crate::tape::op::Meta| match meta.kind {
-            Kind::Real => AnyTensor::Real(Tensor::zeros(meta.shape.clone())),
-            Kind::Index => AnyTensor::Index(Tensor::full(meta.shape.clone(), 0)),
-        };
+        let is_divided = units().any(|unit| match unit {
+            Unit::Fused(fused) => fused.len >= 2 * fused::GRAIN,
+            Unit::Product(factors) => {
+                let [m, k, n] = sizes(factors);
+                product_is_divided(m, k, n)
+            }
+            Unit::Kernel { is_large, .. } => *is_large,
+            Unit::Random { .. } | Unit::IndexCopy(_) => false,
+        });
         Session {
-            real: Memory::new(inner.real_slots.clone(), inner.real_arena, inner.real_kept, T::zero()),
-            index: Memory::new(inner.index_slots.clone(), inner.index_arena, inner.index_kept, 0),
-            outputs: inner.outputs.iter().map(fresh).collect(),
-            scratch: padded(scratch.unwrap_or(0) * threads, T::zero()),
-            workspace: padded(workspace.max().unwrap_or(0), T::zero()),
+            arena: arena.clone(),
+            real: Frame::new(),
+            index: Frame::new(),
+            outputs: Vec::new(),
+            scratch: scratch.unwrap_or(0).saturating_mul(threads),
+            workspace: workspace.max().unwrap_or(0),
             threads,
+            is_divided,
+            lists: Lists { inputs: Vec::new(), outputs: Vec::new() },
             prologue_done: false,
             plan: self.clone(),
         }
@@ -94,9 +182,8 @@ impl Plan {
 }
 
 /// Rows, inner size and columns of a product.
-fn sizes(a: &Factor, b: &Factor) -> (usize, usize, usize) {
-    let rank = a.layout.shape.rank();
-    (a.layout.shape[rank - 2], a.layout.shape[rank - 1], b.layout.shape[rank - 1])
+fn sizes([a, b]: &[Factor; 2]) -> [usize; 3] {
+    [a.size[0], a.size[1], b.size[1]]
 }
 
 impl<T: Real> Session<T> {
@@ -104,211 +191,246 @@ impl<T: Real> Session<T> {
     ///
     /// # Errors
     /// If an input was not fed, does not fit or is not declared; if a parameter is not in the store; if an index is out
-    /// of range; in a plan with anomaly checks, at the first value that is NaN or infinite.
+    /// of range; if there is not enough memory; in a plan with anomaly checks, at the first value that is NaN or
+    /// infinite.
     pub fn run(&mut self, params: &Params<T>, feed: &Feed<'_, T>) -> Result<Outputs<'_, T>, Error> {
-        let plan = self.plan.clone();
-        let inner = &*plan.inner;
-        feed.check_names(&inner.declared)?;
-        self.bind(inner, params, feed)?;
-        if !self.prologue_done {
-            self.load_constants(inner);
-            for unit in &inner.prologue {
-                self.unit(inner, unit, feed).map_err(|problem| Error::new(ErrorKind::Run, problem))?;
-            }
-            self.prologue_done = true;
-        }
-        if inner.anomaly {
-            check_leaves(inner, params, feed)?;
-        }
-        for (number, (unit, _)) in inner.body.iter().enumerate() {
-            self.unit(inner, unit, feed)
-                .map_err(|problem| Error::new(ErrorKind::Run, format!("{}: {problem}", inner.lines[number])))?;
-            if inner.anomaly {
-                self.check_finite(unit, &inner.lines[number], &inner.shapes[number])?;
-            }
-        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let result = self.run_into(params, feed, &mut outputs);
+        self.outputs = outputs;
+        result?;
         Ok(Outputs(&self.outputs))
     }
 
-    /// Binds inputs, parameters and outputs to their slots.
-    fn bind(&mut self, inner: &Inner, params: &Params<T>, feed: &Feed<'_, T>) -> Result<(), Error> {
-        // Outputs that the caller still holds get fresh memory.
-        for output in &mut self.outputs {
+    /// Runs the plan and leaves the outputs in a list of the caller, which several sessions may use in turn. Tensors in
+    /// it that have the kind and the shape of the output in their place are written to; others are replaced. After an
+    /// error the elements are not defined.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_into(
+        &mut self,
+        params: &Params<T>,
+        feed: &Feed<'_, T>,
+        outputs: &mut Vec<AnyTensor<T>>,
+    ) -> Result<(), Error> {
+        let inner = &*self.plan.inner;
+        feed.check_names(&inner.declared)?;
+        let memory = &mut *self.arena.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.make_room(memory, [self.scratch, self.workspace]).map_err(no_memory)?;
+        self.real.reserve(&inner.real, T::zero()).map_err(no_memory)?;
+        self.index.reserve(&inner.index, 0).map_err(no_memory)?;
+        inner.fit(outputs).map_err(no_memory)?;
+
+        let mut real = self.real.bind(&inner.real, &mut memory.real);
+        let mut index = self.index.bind(&inner.index, &mut memory.index);
+        real.leaves(|place| match place {
+            Place::Param(number) => match params.check(&inner.params[number as usize]) {
+                Ok(tensor) => Ok(tensor.data()),
+                Err(problem) => Err(Error::new(ErrorKind::Feed, problem)),
+            },
+            Place::Input(number) => match feed.get(&inner.inputs[number as usize])? {
+                Data::Real(tensor) => Ok(tensor.data()),
+                Data::Index(_) => unreachable!("the kind of an input is checked"),
+            },
+            _ => unreachable!("leaves are inputs and parameters"),
+        })?;
+        index.leaves(|place| match place {
+            Place::Input(number) => match feed.get(&inner.inputs[number as usize])? {
+                Data::Index(tensor) => Ok(tensor.data()),
+                Data::Real(_) => unreachable!("the kind of an input is checked"),
+            },
+            _ => unreachable!("indices are inputs"),
+        })?;
+        for (number, output) in outputs.iter_mut().enumerate() {
             match output {
-                AnyTensor::Real(tensor) if tensor.is_shared() => {
-                    *tensor = Tensor::zeros(tensor.shape().clone());
-                }
-                AnyTensor::Index(tensor) if tensor.is_shared() => {
-                    *tensor = Tensor::full(tensor.shape().clone(), 0);
-                }
-                _ => {}
+                AnyTensor::Real(tensor) => real.output(number, tensor.data_mut()),
+                AnyTensor::Index(tensor) => index.output(number, tensor.data_mut()),
             }
         }
-        let outputs = self.outputs.as_mut_ptr();
-        let count = self.outputs.len();
-        let input = |number: u32| feed.get(&inner.inputs[number as usize]);
-        let param = |number: u32| {
-            let value = params.check(&inner.params[number as usize]);
-            value.map_err(|problem| Error::new(ErrorKind::Feed, problem))
+        let mut run = Run {
+            inner,
+            stream: Stream { seed: feed.seed, step: feed.step, stream: 0 },
+            real: real.finish(),
+            index: index.finish(),
+            scratch: aligned(&mut memory.scratch),
+            workspace: aligned(&mut memory.workspace),
+            threads: self.threads,
+            lists: &mut self.lists,
         };
-        let output = |number: u32| {
-            assert!((number as usize) < count);
-            // SAFETY: within the vector by the assertion; each output has one slot, so no two references meet.
-            unsafe { &mut *outputs.add(number as usize) }
-        };
-        self.real.bind(
-            |place| match place {
-                Place::Input(number) => match input(number)? {
-                    Data::Real(tensor) => Ok(tensor.data()),
-                    Data::Index(_) => unreachable!("the kind of an input is checked"),
-                },
-                Place::Param(number) => Ok(param(number)?.data()),
-                _ => unreachable!("only leaves are bound to read"),
-            },
-            |number| match output(number) {
-                AnyTensor::Real(tensor) => tensor.data_mut(),
-                AnyTensor::Index(_) => unreachable!("the kind of an output is that of its slot"),
-            },
-        )?;
-        self.index.bind(
-            |place| match place {
-                Place::Input(number) => match input(number)? {
-                    Data::Index(tensor) => Ok(tensor.data()),
-                    Data::Real(_) => unreachable!("the kind of an input is checked"),
-                },
-                _ => unreachable!("only inputs are indices to read"),
-            },
-            |number| match output(number) {
-                AnyTensor::Index(tensor) => tensor.data_mut(),
-                AnyTensor::Real(_) => unreachable!("the kind of an output is that of its slot"),
-            },
-        )
+        if !self.prologue_done {
+            run.load_constants();
+        }
+        let first = if self.prologue_done { inner.prologue.len() } else { 0 };
+        if inner.anomaly {
+            check_leaves(inner, params, feed)?;
+        }
+        if self.is_divided { within_pool(|| run.units(first)) } else { run.units(first) }?;
+        self.prologue_done = true;
+        Ok(())
+    }
+}
+
+/// The error for so many bytes that are not to be had.
+fn no_memory(bytes: usize) -> Error {
+    Error::new(ErrorKind::Run, format!("a run needs {bytes} bytes at once, which are not to be had"))
+}
+
+impl Inner {
+    /// # Errors
+    /// The bytes that are not to be had.
+    fn make_room<T: Real>(&self, memory: &mut Memory<T>, [scratch, workspace]: [usize; 2]) -> Result<(), usize> {
+        reserve(&mut memory.real, self.real.arena(), T::zero())?;
+        reserve(&mut memory.index, self.index.arena(), 0)?;
+        reserve(&mut memory.scratch, scratch, T::zero())?;
+        reserve(&mut memory.workspace, workspace, T::zero())
     }
 
-    fn load_constants(&mut self, inner: &Inner) {
-        for (slot, value) in &inner.real_constants {
-            // SAFETY: a slot of kept memory, and no other slice is alive.
-            let target = unsafe { self.real.write(*slot, 0, value.len()) };
+    /// Brings a list to as many tensors as there are outputs, of their kinds and shapes and not shared with anyone.
+    ///
+    /// # Errors
+    /// The bytes that are not to be had.
+    fn fit<T: Real>(&self, outputs: &mut Vec<AnyTensor<T>>) -> Result<(), usize> {
+        let fits = |tensor: &AnyTensor<T>, meta: &Meta| match tensor {
+            AnyTensor::Real(tensor) => meta.kind == Kind::Real && *tensor.shape() == meta.shape && !tensor.is_shared(),
+            AnyTensor::Index(tensor) => {
+                meta.kind == Kind::Index && *tensor.shape() == meta.shape && !tensor.is_shared()
+            }
+        };
+        outputs.truncate(self.outputs.len());
+        for (number, meta) in self.outputs.iter().enumerate() {
+            if outputs.get(number).is_some_and(|tensor| fits(tensor, meta)) {
+                continue;
+            }
+            let fresh = match meta.kind {
+                Kind::Real => AnyTensor::Real(Tensor::filled(&meta.shape, T::zero())?),
+                Kind::Index => AnyTensor::Index(Tensor::filled(&meta.shape, 0)?),
+            };
+            match outputs.get_mut(number) {
+                Some(tensor) => *tensor = fresh,
+                None => outputs.push(fresh),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One run of a plan.
+struct Run<'a, T: Real> {
+    inner: &'a Inner,
+    stream: Stream,
+    real: Bound<'a, T>,
+    index: Bound<'a, i64>,
+    scratch: &'a mut [T],
+    workspace: &'a mut [T],
+    threads: usize,
+    lists: &'a mut Lists,
+}
+
+impl<T: Real> Run<'_, T> {
+    fn load_constants(&mut self) {
+        for (slot, value) in &self.inner.real_constants {
+            let target = self.real.kept_mut(*slot);
             target.iter_mut().zip(value.data()).for_each(|(to, from)| *to = T::of(*from));
         }
-        for (slot, value) in &inner.index_constants {
-            // SAFETY: as above.
-            unsafe { self.index.write(*slot, 0, value.len()) }.copy_from_slice(value.data());
+        for (slot, value) in &self.inner.index_constants {
+            self.index.kept_mut(*slot).copy_from_slice(value.data());
         }
     }
 
-    fn unit(&mut self, inner: &Inner, unit: &Unit, feed: &Feed<'_, T>) -> Result<(), String> {
+    /// Runs the units from a number on, counted from the first of the prologue.
+    fn units(&mut self, first: usize) -> Result<(), Error> {
+        let inner = self.inner;
+        let fault = |problem: String| Error::new(ErrorKind::Run, problem);
+        for (number, unit) in inner.prologue.iter().enumerate().skip(first) {
+            self.unit(number, unit).map_err(fault)?;
+        }
+        let before = inner.prologue.len();
+        for (number, (unit, _)) in inner.body.iter().enumerate() {
+            let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));
+            self.unit(before + number, unit).map_err(named)?;
+            if inner.anomaly {
+                self.check_finite(before + number, unit, &inner.lines[number], &inner.shapes[number])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unit(&mut self, number: usize, unit: &Unit) -> Result<(), String> {
         match unit {
             Unit::Fused(fused) => {
-                fused::run(fused, &inner.ops, &self.real, aligned(&mut self.scratch), self.threads);
+                fused::run(fused, &self.inner.ops, &mut self.real, number, self.scratch, self.threads);
             }
-            Unit::Product { a, b, out } => {
-                let (m, k, n) = sizes(a, b);
-                let rank = a.layout.shape.rank();
-                let batch: usize = a.layout.shape[..rank - 2].iter().product();
-                // SAFETY: a unit's result lies apart from what it reads.
-                let (left, right, c) = unsafe {
-                    (
-                        self.real.read(a.slot, 0, self.real.len(a.slot)),
-                        self.real.read(b.slot, 0, self.real.len(b.slot)),
-                        self.real.write(*out, 0, batch * m * n),
-                    )
+            Unit::Product(factors) => {
+                let [m, k, n] = sizes(factors);
+                let (mut reads, mut writes) = self.real.lend(number);
+                let (Some(left), Some(right), Some(c)) = (reads.next(), reads.next(), writes.next()) else {
+                    unreachable!("a product has two factors and a result")
                 };
-                let lead = |factor: &Factor| Layout {
-                    shape: factor.layout.shape[..rank - 2].into(),
-                    strides: SmallVec::from_slice(&factor.layout.strides[..rank - 2]),
-                    offset: factor.layout.offset,
-                };
-                let (a_lead, b_lead) = (lead(a), lead(b));
-                for (number, (from_a, from_b)) in a_lead.positions().zip(b_lead.positions()).enumerate() {
-                    let matrix = |data, offset, strides: &[isize]| Matrix {
-                        data,
-                        offset,
-                        row: strides[rank - 2],
-                        col: strides[rank - 1],
-                    };
-                    let a = matrix(left, from_a, &a.layout.strides);
-                    let b = matrix(right, from_b, &b.layout.strides);
-                    let c = &mut c[number * m * n..(number + 1) * m * n];
-                    product(m, k, n, a, b, false, c, aligned(&mut self.workspace));
+                let [a, b] = factors;
+                let matrix =
+                    |data, offset, strides: [isize; 2]| Matrix { data, offset, row: strides[0], col: strides[1] };
+                for (number, (from_a, from_b)) in a.batch.positions().zip(b.batch.positions()).enumerate() {
+                    let (a, b) = (matrix(left, from_a, a.strides), matrix(right, from_b, b.strides));
+                    product(m, k, n, a, b, false, &mut c[number * m * n..(number + 1) * m * n], self.workspace);
                 }
             }
-            Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes } => {
-                let read = |operand: &Operand| {
-                    let Operand { kind, slot, offset, len } = *operand;
-                    // SAFETY: a unit's results lie apart from what it reads.
-                    unsafe {
-                        match kind {
-                            Kind::Real => Array::Real(self.real.read(slot, offset, len)),
-                            Kind::Index => Array::Index(self.index.read(slot, offset, len)),
-                        }
-                    }
+            Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes, .. } => {
+                let (mut real, mut written) = self.real.lend(number);
+                let (mut index, mut written_index) = self.index.lend(number);
+                const COUNTED: &str = "a footprint has the inputs and outputs of its kernel";
+                let Lists { inputs: input_list, outputs: output_list } = &mut *self.lists;
+                let mut arrays: Vec<Array<'_, T>> = recycled(std::mem::take(input_list));
+                arrays.extend(inputs.iter().map(|kind| match kind {
+                    Kind::Real => Array::Real(real.next().expect(COUNTED)),
+                    Kind::Index => Array::Index(index.next().expect(COUNTED)),
+                }));
+                let mut results: Vec<ArrayMut<'_, T>> = recycled(std::mem::take(output_list));
+                results.extend(outputs.iter().map(|kind| match kind {
+                    Kind::Real => ArrayMut::Real(written.next().expect(COUNTED)),
+                    Kind::Index => ArrayMut::Index(written_index.next().expect(COUNTED)),
+                }));
+                let mut work = Work {
+                    inputs: &arrays,
+                    input_shapes,
+                    outputs: &mut results,
+                    output_shapes,
+                    workspace: self.workspace,
                 };
-                let write = |operand: &Operand| {
-                    let Operand { kind, slot, offset, len } = *operand;
-                    // SAFETY: as above; each result has a slot of its own.
-                    unsafe {
-                        match kind {
-                            Kind::Real => ArrayMut::Real(self.real.write(slot, offset, len)),
-                            Kind::Index => ArrayMut::Index(self.index.write(slot, offset, len)),
-                        }
-                    }
-                };
-                let inputs: SmallVec<[Array<'_, T>; 8]> = inputs.iter().map(read).collect();
-                let mut outputs: SmallVec<[ArrayMut<'_, T>; 4]> = outputs.iter().map(write).collect();
-                let workspace = aligned(&mut self.workspace);
-                let mut work = Work { inputs: &inputs, input_shapes, outputs: &mut outputs, output_shapes, workspace };
-                T::op_run(&*inner.ops[*op as usize], &mut work)?;
+                let result = T::op_run(&*self.inner.ops[*op as usize], &mut work);
+                *self.lists = Lists { inputs: recycled(arrays), outputs: recycled(results) };
+                result?;
             }
-            Unit::Random { distribution, stream, slot } => {
-                // SAFETY: no other slice is alive.
-                let out = unsafe { self.real.write(*slot, 0, self.real.len(*slot)) };
-                draw(*distribution, Unit::stream(feed.seed, feed.step, *stream), 0, out);
+            Unit::Random { distribution, stream } => {
+                let out = self.real.lend(number).1.next().expect("random numbers are written somewhere");
+                draw(*distribution, Stream { stream: *stream, ..self.stream }, 0, out);
             }
-            Unit::IndexCopy { from, layout, to } => {
-                // SAFETY: a unit's result lies apart from what it reads.
-                let (source, target) = unsafe {
-                    (self.index.read(*from, 0, self.index.len(*from)), self.index.write(*to, 0, layout.shape.len()))
+            Unit::IndexCopy(layout) => {
+                let (mut reads, mut writes) = self.index.lend(number);
+                let (Some(from), Some(to)) = (reads.next(), writes.next()) else {
+                    unreachable!("a copy goes from somewhere to somewhere")
                 };
-                gather(source, layout, 0, target);
+                gather(from, layout, 0, to);
             }
         }
         Ok(())
     }
 
     /// Anomaly mode: whether all that the unit has produced is finite.
-    fn check_finite(&self, unit: &Unit, line: &str, shapes: &[Shape]) -> Result<(), Error> {
-        let whole = |slot| {
-            // SAFETY: no slice to write is alive between units.
-            unsafe { self.real.read(slot, 0, self.real.len(slot)) }
-        };
-        let mut read: Vec<&[T]> = Vec::new();
-        // With the number of the output.
-        let mut produced: Vec<(usize, &[T])> = Vec::new();
-        match unit {
+    fn check_finite(&self, number: usize, unit: &Unit, line: &str, shapes: &[Shape]) -> Result<(), Error> {
+        // For what the unit writes of real numbers, the numbers of its outputs.
+        let outputs: Vec<usize> = match unit {
+            Unit::Kernel { outputs, .. } => (0..outputs.len()).filter(|&k| outputs[k] == Kind::Real).collect(),
+            Unit::Random { .. } | Unit::IndexCopy(_) => return Ok(()),
+            // Without fusion a loop has one step; what it copies has been looked at.
             Unit::Fused(fused) => {
-                read.extend(fused.loads.iter().map(|load| whole(load.slot)));
-                for step in &fused.steps {
-                    if let super::unit::Target::Slot(slot) = step.target {
-                        produced.push((0, whole(slot)));
-                    }
-                }
+                fused.steps.iter().filter(|s| matches!(s.target, Target::Slot(_))).map(|_| 0).collect()
             }
-            Unit::Product { a, b, out } => {
-                read.extend([whole(a.slot), whole(b.slot)]);
-                produced.push((0, whole(*out)));
-            }
-            Unit::Kernel { inputs, outputs, .. } => {
-                let real = |operand: &&Operand| operand.kind == Kind::Real;
-                read.extend(inputs.iter().filter(real).map(|operand| whole(operand.slot)));
-                let outputs = outputs.iter().enumerate().filter(|(_, operand)| real(operand));
-                produced.extend(outputs.map(|(number, operand)| (number, whole(operand.slot))));
-            }
-            Unit::Random { .. } | Unit::IndexCopy { .. } => {}
-        }
-        for (number, values) in produced {
+            Unit::Product(_) => vec![0],
+        };
+        let (read, produced) = self.real.look(number);
+        for (number, values) in outputs.into_iter().zip(produced) {
             if let Some(position) = values.iter().position(|value| !value.is_finite()) {
-                let ranges: Vec<String> = read.iter().map(|values| range(values)).collect();
+                let ranges: Vec<String> = read.map(range).collect();
                 let element = match shapes.get(number) {
                     Some(shape) if shape.len() == values.len() => unravel(position, shape),
                     _ => vec![position],

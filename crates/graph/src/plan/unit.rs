@@ -1,6 +1,5 @@
 //! The pieces of work that a plan consists of, as a session runs them.
 
-use crate::kernel::random::Stream;
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
@@ -30,21 +29,20 @@ pub(super) struct Slot {
     pub(super) len: usize,
 }
 
-/// How a fused loop reads a value from outside.
+/// How a fused loop reads a value from outside: what its part of a slot has to do with the elements of the loop.
 #[derive(Clone, Debug)]
 pub(super) enum Access {
-    /// Element `i` of the loop is element `offset + i`.
-    Slice(usize),
-    /// Every element is the one at this position.
-    Fill(usize),
-    /// Element `i` is where the layout says.
+    /// Element `i` of the loop is element `i` of the part.
+    Slice,
+    /// Every element is the only one of the part.
+    Fill,
+    /// Element `i` is where the layout says, over a part that is the whole slot.
     Gather(Layout),
 }
 
-/// A value that a fused loop reads from outside.
+/// A value that a fused loop reads from outside; load number `k` is what the unit reads as number `k`.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
-    pub(super) slot: SlotId,
     pub(super) access: Access,
     /// The register that holds a filled or gathered block.
     pub(super) register: u32,
@@ -57,15 +55,16 @@ pub(super) enum Arg {
     Register(u32),
     /// The block of a load that is read in place.
     Slice(u32),
-    /// The block of a value that the loop itself has stored.
-    Stored(SlotId),
+    /// The block of a value that the loop itself has stored: what the unit writes as number so much.
+    Stored(u32),
 }
 
 /// Where a step writes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
     Register(u32),
-    Slot(SlotId),
+    /// To what the unit writes as number so much.
+    Slot(u32),
 }
 
 /// One op within a fused loop; its arguments are a run of [`Fused::args`].
@@ -85,59 +84,41 @@ pub(super) struct Fused {
     pub(super) loads: Vec<Load>,
     pub(super) args: Vec<Arg>,
     pub(super) steps: Vec<Step>,
-    /// Loads that are copied to a slot as they are.
-    pub(super) copies: Vec<(u32, SlotId)>,
+    /// Loads that are stored as they are, and the number among what the unit writes.
+    pub(super) copies: Vec<(u32, u32)>,
     pub(super) registers: u32,
 }
 
-/// One side of a matrix product: its slot and the layout with the batch axes first.
+/// One side of a matrix product.
 #[derive(Clone, Debug)]
 pub(super) struct Factor {
-    pub(super) slot: SlotId,
-    pub(super) layout: Layout,
+    /// Rows and columns of one matrix, and the steps between them.
+    pub(super) size: [usize; 2],
+    pub(super) strides: [isize; 2],
+    /// Where the matrices of the batch begin.
+    pub(super) batch: Layout,
 }
 
-/// A contiguous input of a kernel.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Operand {
-    pub(super) kind: Kind,
-    pub(super) slot: SlotId,
-    pub(super) offset: usize,
-    pub(super) len: usize,
-}
-
-/// One piece of work.
+/// One piece of work. What it reads and writes is in the footprint of the same number, for each kind of value.
 #[derive(Clone, Debug)]
 pub(super) enum Unit {
     Fused(Fused),
-    Product {
-        a: Factor,
-        b: Factor,
-        out: SlotId,
-    },
+    /// Reads two factors, writes their product.
+    Product([Factor; 2]),
+    /// Reads and writes values of these kinds.
     Kernel {
         op: u32,
-        inputs: Vec<Operand>,
+        inputs: Vec<Kind>,
         input_shapes: Vec<Shape>,
-        outputs: Vec<Operand>,
+        outputs: Vec<Kind>,
         output_shapes: Vec<Shape>,
+        /// Whether it may be worth more than one thread.
+        is_large: bool,
     },
     Random {
         distribution: Distribution,
         stream: u32,
-        slot: SlotId,
     },
     /// Indices brought into row-major order.
-    IndexCopy {
-        from: SlotId,
-        layout: Layout,
-        to: SlotId,
-    },
-}
-
-impl Unit {
-    /// The numbers of a random unit under the seed and step of a run.
-    pub(super) fn stream(seed: u64, step: u64, stream: u32) -> Stream {
-        Stream { seed, step, stream }
-    }
+    IndexCopy(Layout),
 }

@@ -3,7 +3,7 @@
 //! Nodes are appended and never change. A node knows its op, its inputs, the kind and shape of its outputs, the line of
 //! the user's code that made it, and the scope it was made in.
 
-mod form;
+pub(crate) mod form;
 mod lowered;
 pub(crate) mod op;
 mod var;
@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind};
 use crate::params::Param;
+use crate::plan::AnyTensor;
 use crate::real::Real;
 use crate::shape::{IntoShape, Shape};
 use crate::tensor::Tensor;
@@ -285,6 +286,8 @@ fn message(op: &str, of: &[&Shape], problem: &str, line: &Location<'_>) -> Strin
 /// ```
 pub struct Graph {
     tape: RefCell<Tape>,
+    /// What [`Graph::eval`] has found: for each node its outputs, none if it was not evaluated.
+    pub(crate) evaluated: RefCell<Vec<SmallVec<[AnyTensor<f64>; 1]>>>,
 }
 
 impl Default for Graph {
@@ -297,7 +300,8 @@ impl Graph {
     /// The graph without nodes.
     pub fn new() -> Self {
         let top = Scope { parent: 0, name: String::new() };
-        Self { tape: RefCell::new(Tape { scopes: vec![top], ..Tape::default() }) }
+        let tape = RefCell::new(Tape { scopes: vec![top], ..Tape::default() });
+        Self { tape, evaluated: RefCell::default() }
     }
 
     pub(crate) fn tape(&self) -> Ref<'_, Tape> {

@@ -39,9 +39,14 @@ pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
     best
 }
 
+/// Whether [`product`] may divide a product of this size among threads.
+pub(crate) fn product_is_divided(m: usize, k: usize, n: usize) -> bool {
+    m.saturating_mul(k).saturating_mul(n) >= 2 * WORTH
+}
+
 /// How many threads may share this product.
 fn threads(m: usize, k: usize, n: usize) -> usize {
-    if m.saturating_mul(k).saturating_mul(n) < 2 * WORTH { 1 } else { rayon::current_num_threads() }
+    if product_is_divided(m, k, n) { rayon::current_num_threads() } else { 1 }
 }
 
 /// Elements of scratch for [`product`] on the threads of the current pool: about a megabyte for each at most.
