@@ -6,7 +6,7 @@ use std::ops::Deref;
 use smallvec::SmallVec;
 
 /// Axes that take no allocation: a run makes layouts for itself, and up to here it allocates nothing.
-const AXES: usize = 6;
+const AXES: usize = 8;
 
 /// A list of sizes of which nothing is known yet.
 pub(crate) type Sizes = SmallVec<[usize; AXES]>;

@@ -4,8 +4,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The system's allocator, counted for each thread. Where a test program installs it, checks verify that the second run
+/// The system's allocator, counted for each thread and for all of them together. Where a test program installs it, checks verify that the second run
 /// of a plan allocates nothing.
 ///
 /// # Example
@@ -28,10 +29,17 @@ thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
+static OF_ALL: AtomicUsize = AtomicUsize::new(0);
+
 impl CountingAllocator {
     /// How often this thread has asked for memory; 0 where the allocator is not installed.
     pub fn allocations() -> usize {
         COUNT.with(Cell::get)
+    }
+
+    /// How often all threads of the process together have asked for memory.
+    pub fn allocations_of_all_threads() -> usize {
+        OF_ALL.load(Ordering::Relaxed)
     }
 }
 
@@ -49,6 +57,7 @@ pub(super) fn count<R>(work: impl FnOnce() -> R) -> Option<(usize, R)> {
 
 fn count_one() {
     COUNT.with(|count| count.set(count.get() + 1));
+    OF_ALL.fetch_add(1, Ordering::Relaxed);
 }
 
 // SAFETY: every call is handed on unchanged to the system's allocator; counting allocates nothing.

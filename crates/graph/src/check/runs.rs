@@ -216,9 +216,18 @@ impl Examination<'_, '_> {
             let Meta { kind, shape } = metas[input].clone();
             let other = if kind == Kind::Real { Kind::Index } else { Kind::Real };
             let larger: Vec<usize> = shape.iter().map(|size| size + 1).collect();
+            // As many elements as there can be, on any axis: sizes that are made of these overflow.
+            let most = isize::MAX as usize / 8;
+            let fill = |axis: usize| {
+                let others: usize =
+                    shape.iter().enumerate().filter(|&(k, &size)| k != axis && size > 0).map(|(_, n)| n).product();
+                shape.iter().enumerate().map(|(k, &size)| if k == axis { most / others } else { size }).collect()
+            };
+            let largest: Vec<Vec<usize>> = (0..shape.rank()).map(fill).collect();
             let shapes =
-                [vec![], vec![7], vec![2, 5], vec![0, 1, 2], larger].map(|shape| Meta { kind, shape: shape.into() });
-            for meta in shapes.into_iter().chain([Meta { kind: other, shape }]) {
+                [vec![], vec![7], vec![2, 5], vec![0, 1, 2], vec![most], vec![0, most], vec![1 << 30, 1 << 29], larger];
+            let shapes = shapes.into_iter().chain(largest).map(|shape| Meta { kind, shape: shape.into() });
+            for meta in shapes.chain([Meta { kind: other, shape: shape.clone() }]) {
                 let mut changed = metas.clone();
                 changed[input] = meta;
                 strange.push(changed);

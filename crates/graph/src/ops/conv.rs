@@ -47,15 +47,16 @@ impl Convolution {
         [0, 1].map(|axis| Window { size: kernel[axis], stride: self.stride[axis], dilation: self.dilation[axis] })
     }
 
-    /// The sizes with their padding; the largest number where that overflows, which no axis has.
-    fn padded(&self, size: [usize; 2]) -> [usize; 2] {
-        [0, 1].map(|axis| size[axis].saturating_add(self.padding[axis][0]).saturating_add(self.padding[axis][1]))
+    /// The sizes with their padding, unless they overflow.
+    fn padded(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let padded = |axis: usize| size[axis].checked_add(self.padding[axis][0])?.checked_add(self.padding[axis][1]);
+        Some([padded(0)?, padded(1)?])
     }
 
     /// The rows and columns of the output for planes and filters of the given rows and columns; nothing if a filter
     /// does not fit even once.
     pub fn positions(&self, size: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
-        let (windows, padded) = (self.windows(kernel), self.padded(size));
+        let (windows, padded) = (self.windows(kernel), self.padded(size)?);
         let counts = [0, 1].map(|axis| windows[axis].count(padded[axis]));
         (!counts.contains(&0)).then_some(counts)
     }
@@ -80,13 +81,12 @@ impl Convolution {
             return Err(format!("{filters} filters cannot be divided into {} groups", self.groups));
         }
         // The planes with their padding are a shape as well, so that no place in them overflows.
-        let [padded_height, padded_width] = self.padded([height, width]);
-        Shape::try_new([images, channels, padded_height, padded_width])?;
+        let padded = self.padded([height, width]).unwrap_or([usize::MAX; 2]);
+        Shape::try_new([images, channels, padded[0], padded[1]])?;
         match self.positions([height, width], [rows, columns]) {
             Some([down, along]) => Shape::try_new([images, filters, down, along]),
             None => {
                 let reach = windows.map(|window| window.reach());
-                let padded = self.padded([height, width]);
                 Err(format!("filters that reach over {reach:?} elements have no place on {padded:?}, padding included"))
             }
         }
@@ -259,7 +259,7 @@ impl Op for ConvInput {
         ]));
         let kernel = [filters[2], filters[3]];
         let windows = columns.reshape([shape[0], planes[1], kernel[0], kernel[1], shape[2], shape[3]]);
-        let padded = convolution.padded(self.size);
+        let padded = convolution.padded(self.size)?;
         let mut x = windows.permute([0, 1, 4, 5, 2, 3]).fold(&padded, &convolution.windows(kernel));
         for axis in 0..2 {
             let before = convolution.padding[axis][0];

@@ -74,7 +74,7 @@ impl<T> Default for Arena<T> {
 /// A plan with its memory, in one precision.
 ///
 /// After its first run it asks for no memory, on any number of threads, but for a fresh tensor in the place of an output
-/// of which the caller kept a clone, and for what an op outside of this library does. Called from a thread outside of
+/// of which the caller kept a clone, for what an op outside of this library does, and for layouts of more than eight axes. Called from a thread outside of
 /// the pool, with work that is worth more than one thread, it enters the pool once; the pool's own queue of such calls
 /// takes a block of memory every sixty-third time.
 pub struct Session<T> {
