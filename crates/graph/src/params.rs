@@ -334,12 +334,12 @@ impl<T: Real> Params<T> {
         ValueMut(&mut self.entries[param.index()].value)
     }
 
-    /// Replaces the value of a parameter; gives the old one.
+    /// Replaces the value of a parameter.
     ///
     /// # Panics
     /// If the shape differs or the parameter belongs to another store.
     #[track_caller]
-    pub fn set(&mut self, param: &Param, value: Tensor<T>) -> Tensor<T> {
+    pub fn set(&mut self, param: &Param, value: Tensor<T>) {
         if let Err(message) = self.check(param) {
             panic!("{message}");
         }
@@ -350,7 +350,7 @@ impl<T: Real> Params<T> {
             param.shape(),
             value.shape()
         );
-        std::mem::replace(&mut self.entries[param.index()].value, value)
+        self.entries[param.index()].value = value;
     }
 
     /// The same parameters in another precision; the handles of the layers fit both stores.

@@ -163,7 +163,7 @@ impl VariationalDropout {
     /// If there is no axis of time.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        let (mut shape, axis, caller) = (x.shape(), self.axis, Location::caller());
+        let (shape, axis, caller) = (x.shape(), self.axis, Location::caller());
         let time = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
         let Some(time) = time.filter(|&time| time < shape.rank()) else {
             panic!("`VariationalDropout` of {shape}: there is no axis {axis} of time (at {caller})");
@@ -171,8 +171,8 @@ impl VariationalDropout {
         if mode == Mode::Eval {
             return x;
         }
-        shape[time] = 1;
-        drop(x, self.probability, shape)
+        let once: Shape = shape.iter().enumerate().map(|(k, &size)| if k == time { 1 } else { size }).collect();
+        drop(x, self.probability, once)
     }
 }
 

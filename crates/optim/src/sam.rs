@@ -109,7 +109,7 @@ impl<T: Real> Sam<T> {
     pub fn restore(&mut self, params: &mut Params<T>) {
         assert!(self.perturbed, "the parameters are not perturbed: there is nothing to restore");
         for (param, saved) in &mut self.saved {
-            *saved = params.set(param, saved.clone());
+            params.get_mut(param).data_mut().copy_from_slice(saved.data());
         }
         self.perturbed = false;
     }

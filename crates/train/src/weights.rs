@@ -57,8 +57,8 @@ pub fn load<T: Real>(path: impl AsRef<Path>, params: &mut Params<T>) -> Result<(
 /// use gradus_train::weights;
 /// let path = std::env::temp_dir().join(format!("gradus-fine-tune-{}.safetensors", std::process::id()));
 /// let mut old: Params = Params::new(0);
-/// old.scope("model.body", |params| params.add("weight", Tensor::from([1.0, 2.0])));
-/// old.scope("model.head", |params| params.add("weight", Tensor::from([3.0])));
+/// old.scope("model", |model| model.scope("body", |params| params.add("weight", Tensor::from([1.0, 2.0]))));
+/// old.scope("model", |model| model.scope("head", |params| params.add("weight", Tensor::from([3.0]))));
 /// weights::save(&path, &old)?;
 ///
 /// let mut new: Params = Params::new(0);

@@ -143,7 +143,7 @@ impl<'g> Machine<'g> {
     pub(super) fn set_value(&mut self, variable: usize, new: Tensor<f64>) {
         let Variable { param, value, .. } = &mut self.variables[variable];
         match param {
-            Some(param) => drop(self.params.set(param, new)),
+            Some(param) => self.params.set(param, new),
             None => *value = new,
         }
     }

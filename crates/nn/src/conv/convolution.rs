@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     fn numbers(shape: impl Into<Shape>) -> Tensor<f64> {
-        Tensor::from_fn(shape, |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
+        Tensor::from_fn(shape.into(), |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
     }
 
     /// Every option, alone or with others.

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn numbers(shape: impl Into<gradus_graph::Shape>) -> Tensor<f64> {
-        Tensor::from_fn(shape, |k| ((k * 37 + 50) % 101) as f64 / 16.0 - 3.0)
+        Tensor::from_fn(shape.into(), |k| ((k * 37 + 50) % 101) as f64 / 16.0 - 3.0)
     }
 
     fn pools() -> Vec<AvgPool2d> {

@@ -248,9 +248,12 @@ pub(super) fn step<'g, C: RecurrentCell>(
         weight_ih.shape()
     );
     for (part, size) in state.parts().into_iter().zip(cell.state_sizes()) {
-        let (mut wanted, found) = (shape.clone(), part.shape());
-        wanted[shape.rank() - 1] = size;
-        assert!(found == wanted, "`{kind}` of {shape}: the state must be {wanted}, not {found} (at {caller})");
+        let before = &shape[..shape.rank() - 1];
+        let (wanted, found): (Vec<usize>, _) = (before.iter().copied().chain([size]).collect(), part.shape());
+        assert!(
+            found.sizes() == wanted,
+            "`{kind}` of {shape}: the state must be {wanted:?}, not {found} (at {caller})"
+        );
     }
     let graph = x.graph();
     let _scope = graph.scope(scope);

@@ -11,7 +11,7 @@ use reference::{Kind as Family, Reference};
 
 /// Numbers without a pattern in −1..1.
 fn noise(shape: impl Into<gradus_graph::Shape>, salt: usize) -> Tensor<f64> {
-    Tensor::from_fn(shape, |k| ((k + 1) as f64 * 12.9898 + salt as f64 * 78.233).sin() * 43_758.545 % 1.0)
+    Tensor::from_fn(shape.into(), |k| ((k + 1) as f64 * 12.9898 + salt as f64 * 78.233).sin() * 43_758.545 % 1.0)
 }
 
 /// A layer in a store of its own, with parameters that are no initial values, so that zeros and ones hide nothing.
