@@ -174,14 +174,14 @@ mod tests {
             resumed.step(&mut adam, &mut params).expect("the step is made");
             parts.clear();
         }
-        let (mut whole, list) = store();
+        let (mut whole, others) = store();
         let mut adam = new();
         for _ in 0..3 {
             let gradients = [Tensor::from([2.0, 1.0]), Tensor::from([8.0 / 3.0])];
-            adam.step(&mut whole, list.iter().zip(&gradients)).expect("the gradients are right");
+            adam.step(&mut whole, others.iter().zip(&gradients)).expect("the gradients are right");
         }
-        for param in &list {
-            params.get(param).assert_close(whole.get(param), 1e-14, 0.0);
+        for (param, other) in list.iter().zip(&others) {
+            params.get(param).assert_close(whole.get(other), 1e-14, 0.0);
         }
     }
 

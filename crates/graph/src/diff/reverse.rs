@@ -264,10 +264,12 @@ impl Graph {
         let var = |value| Var { graph: self, value };
         let end = value.node.index() + 1;
         let mut reaches = vec![false; end - floor];
+        for x in wrt.iter().filter(|x| (floor..end).contains(&x.value.node.index())) {
+            reaches[x.value.node.index() - floor] = true;
+        }
         for index in floor..end {
             let node = NodeId(index as u32);
-            if wrt.iter().any(|x| x.value.node == node) {
-                reaches[index - floor] = true;
+            if reaches[index - floor] {
                 continue;
             }
             let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::build::{Buffer, Draft, DraftArg, DraftLoop, Drafts, Origin, View};
@@ -210,13 +210,14 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
 /// free for that, else a copy.
 fn claim_outputs(drafts: &mut Drafts) -> Vec<(u32, u32)> {
     let mut claimed: Vec<(u32, u32)> = Vec::new();
+    let mut taken: FxHashSet<u32> = FxHashSet::default();
     let outputs = std::mem::take(&mut drafts.outputs);
     for (output, view) in outputs.into_iter().enumerate() {
         let buffer = drafts.buffers[view.buffer as usize];
         let free = matches!(buffer.origin, Origin::Unit(_))
             && !buffer.constant
             && view.layout.is_none()
-            && claimed.iter().all(|(_, taken)| *taken != view.buffer);
+            && taken.insert(view.buffer);
         let chosen = if free { view.buffer } else { copy_to_output(drafts, view) };
         claimed.push((output as u32, chosen));
     }

@@ -11,7 +11,7 @@
 //! made of them by graph ops, and its own derivative follows from the lattices' definition in graph ops.
 
 use gradus_graph::{
-    Call, Form, Graph, Kind, Meta, Metas, Op, Real, Tensor, Var, Vars, Vjp, Work, expect_index, expect_inputs,
+    Call, Form, Graph, Kind, Meta, Metas, Op, Real, Shape, Tensor, Var, Vars, Vjp, Work, expect_index, expect_inputs,
     expect_real, smallvec,
 };
 
@@ -152,7 +152,9 @@ impl Op for Extended {
         if self.blank >= self.classes {
             return Err(format!("the blank {} is none of {} classes", self.blank, self.classes));
         }
-        let extended = Meta::index([batch, 2 * labels + 1]);
+        // Twice the labels and one more; where that overflows, no shape.
+        let places = labels.saturating_mul(2).saturating_add(1);
+        let extended = Meta::index(Shape::try_new([batch, places])?);
         Ok(smallvec![extended.clone(), extended.clone(), extended])
     }
 
