@@ -8,7 +8,7 @@
 use std::panic::Location;
 
 use gradus_graph::kernel::math::Math;
-use gradus_graph::{Shape, Tensor, Var};
+use gradus_graph::{POSITIVE, Shape, Tensor, Var, expect_setting};
 
 /// Rotary positions.
 ///
@@ -55,6 +55,7 @@ impl Rotary {
             "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions \
              (at {caller})"
         );
+        expect_setting("`Rotary`: base", self.base, POSITIVE);
         let _scope = graph.scope("rotary");
         let (length, pairs) = (shape[shape.rank() - 2], shape[shape.rank() - 1] / 2);
         let angle = |k: usize| {
