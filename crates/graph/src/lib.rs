@@ -24,6 +24,7 @@ mod params;
 mod picture;
 mod plan;
 mod real;
+mod setting;
 mod shape;
 mod tape;
 mod tensor;
@@ -36,6 +37,7 @@ pub use ops::{Axes, Convolution, Operand, Span, Window};
 pub use params::{Param, Params, ValueMut};
 pub use plan::{AnyTensor, Arena, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
+pub use setting::{POSITIVE, expect_setting};
 pub use shape::{IntoShape, Layout, Shape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;

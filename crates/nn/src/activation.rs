@@ -1,6 +1,6 @@
 //! Activations as layers, for stacks. As functions they are methods of [`Var`]: `x.relu()`.
 
-use gradus_graph::Var;
+use gradus_graph::{Var, expect_setting};
 
 use crate::layer::{Layer, Mode, Steady};
 
@@ -56,7 +56,7 @@ plain! {
 
 /// Defines layers that are a method of [`Var`] with one parameter.
 macro_rules! with_parameter {
-    ($($(#[$doc:meta])* $name:ident { $(#[$parameter_doc:meta])* $parameter:ident: $kind:ty = $default:literal } = $method:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $(#[$parameter_doc:meta])* $parameter:ident: $kind:ty = $default:literal } = $method:ident $(, $check:expr)?;)*) => {$(
         $(#[$doc])*
         ///
         #[doc = concat!("[`Var::", stringify!($method), "`] as a layer.")]
@@ -74,6 +74,7 @@ macro_rules! with_parameter {
 
         impl Layer for $name {
             fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+                $($check(concat!("`", stringify!($name), "`: ", stringify!($parameter)), self.$parameter, ..);)?
                 x.$method(self.$parameter)
             }
         }
@@ -87,12 +88,12 @@ with_parameter! {
     LeakyRelu {
         /// The slope below 0; 0.01 by default, as in PyTorch.
         slope: f64 = 0.01
-    } = leaky_relu;
+    } = leaky_relu, expect_setting;
     /// `x` above 0, `α·(eˣ − 1)` below.
     Elu {
         /// What it tends to far below 0, negated; 1 by default.
         alpha: f64 = 1.0
-    } = elu;
+    } = elu, expect_setting;
     /// Positive numbers that sum to 1 along an axis.
     ///
     /// A classifier that is trained on [`loss::cross_entropy`](crate::loss::cross_entropy) does not end in this layer:

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`AlphaDropout` needs a probability from 0 to below 1, not -0.5")]
+    #[should_panic(expected = "`AlphaDropout`: probability must be at least 0 and below 1, not -0.5")]
     fn a_negative_probability_is_refused() {
         AlphaDropout::new(-0.5);
     }

@@ -7,7 +7,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Shape, Var};
+use gradus_graph::{Shape, Var, expect_setting};
 
 use crate::layer::{Layer, Mode};
 
@@ -194,7 +194,7 @@ pub(crate) fn drop(x: Var<'_>, probability: f64, mask: Shape) -> Var<'_> {
 
 #[track_caller]
 pub(crate) fn expect_probability(layer: &str, probability: f64) {
-    assert!((0.0..1.0).contains(&probability), "`{layer}` needs a probability from 0 to below 1, not {probability}");
+    expect_setting(&format!("`{layer}`: probability"), probability, 0.0..1.0);
 }
 
 #[cfg(test)]
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`Dropout` needs a probability from 0 to below 1, not 1")]
+    #[should_panic(expected = "`Dropout`: probability must be at least 0 and below 1, not 1")]
     fn everything_cannot_be_dropped() {
         Dropout::new(1.0);
     }

@@ -1,7 +1,7 @@
 //! Normal noise in training: added, `y = x + σ·n`, or multiplied, `y = x·(1 + n·√(p/(1 − p)))`, which has the mean and the
 //! variance of dropout with probability `p`. In evaluation `y = x`.
 
-use gradus_graph::Var;
+use gradus_graph::{Var, expect_setting};
 
 use crate::dropout::expect_probability;
 use crate::layer::{Layer, Mode};
@@ -39,8 +39,7 @@ impl GaussianNoise {
     /// If it is negative or not finite.
     #[track_caller]
     pub fn new(deviation: f64) -> Self {
-        let fits = deviation >= 0.0 && deviation.is_finite();
-        assert!(fits, "`GaussianNoise` needs a standard deviation that is finite and not negative, not {deviation}");
+        expect_setting("`GaussianNoise`: deviation", deviation, 0.0..);
         Self { deviation }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! State: `sum` of each parameter that has a gradient, and `weight`.
 
-use gradus_graph::{Param, Params, Real, Tensor};
+use gradus_graph::{POSITIVE, Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
 use crate::gradients::expect_fit;
@@ -68,7 +68,7 @@ impl<T: Real> Accumulator<T> {
         gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
         weight: f64,
     ) -> Result<(), StepError> {
-        assert!(weight > 0.0 && weight.is_finite(), "the weight of a part is positive, not {weight}");
+        expect_setting("`Accumulator::add`: weight", weight, POSITIVE);
         let gradients = gradients.into_iter();
         expect_fit(params, gradients.clone())?;
         if self.sums.len() < params.len() {

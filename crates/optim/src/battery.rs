@@ -10,7 +10,7 @@ use crate::{NonFinite, Optimizer, Part, State};
 /// In f32 and in f64: the rule goes down in a quadratic bowl and in Rosenbrock's valley; two runs agree to the bit; so
 /// do runs with one and two threads; a frozen parameter does not move; a run that is saved, restored into a new
 /// optimizer and resumed agrees to the bit with one that was not; a gradient that is not finite is refused by name or
-/// skipped, and moves neither parameters nor state.
+/// skipped, and moves neither parameters nor state; so does a learning rate that is NaN, negative or infinite.
 ///
 /// # Panics
 /// If the rule fails: the message says at what.
@@ -53,6 +53,9 @@ fn check_in<T: Real>(rule: &(impl Part + Clone)) {
         assert!(resumed.same(&run), "{}: a resumed run in {name} differs", T::NAME);
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             resumed.refuses(T::of(bad));
+        }
+        for bad in [f64::NAN, -1.0, f64::INFINITY] {
+            resumed.refuses_rate(bad);
         }
     }
     let (one, two) = (with_threads(1, new), with_threads(2, new));
@@ -163,6 +166,21 @@ impl<T: Real> Run<T> {
             self.optimizer.answer(NonFinite::Refuse);
         }
         assert!(self.point() == point, "{}: a gradient of {bad} moves parameters", T::NAME);
+    }
+
+    /// A step whose learning rate is multiplied by that number.
+    #[track_caller]
+    fn refuses_rate(&mut self, bad: f64) {
+        let gradients = [Tensor::ones([2]), Tensor::ones([2, 1])];
+        let good = self.optimizer.state().numbers["rate_factor"];
+        let before = (self.point(), self.optimizer.state());
+        self.optimizer.scale_rate(bad);
+        let refused = self.optimizer.step(&mut self.params, self.list.iter().zip(&gradients));
+        self.optimizer.scale_rate(good);
+        let named = refused.is_err_and(|error| error.to_string().contains(&format!("multiplied by {bad}")));
+        assert!(named, "{}: the rule takes a learning rate times {bad}", T::NAME);
+        let same = (self.point(), self.optimizer.state()) == before;
+        assert!(same, "{}: a learning rate times {bad} moves something", T::NAME);
     }
 
     fn same(&self, other: &Self) -> bool {

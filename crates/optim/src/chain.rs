@@ -269,6 +269,16 @@ impl<T: Real> Chain<T> {
         self.rates[number].rate.at(done)
     }
 
+    /// The number of learning rates.
+    pub(crate) fn rate_count(&self) -> usize {
+        self.rates.len()
+    }
+
+    /// What messages call the schedule of the learning rate of that number.
+    pub(crate) fn schedule_name(&self, number: usize) -> &'static str {
+        self.rates[number].rate.name()
+    }
+
     /// The number of the learning rate that goes with the link of that number; the first for one of no group.
     pub(crate) fn rate_with(&self, link: usize) -> usize {
         let group = self.links[link].group;

@@ -33,6 +33,18 @@ pub enum StepError {
         /// The number of the step that was refused, counted from 1.
         step: u64,
     },
+    /// A learning rate is NaN, negative or infinite in the precision of the parameters.
+    LearningRate {
+        /// The rate that the schedule gives.
+        rate: f64,
+        /// What it is multiplied by: [`Optimizer::scale_rate`](crate::Optimizer::scale_rate) and
+        /// [`RateFactor`](crate::RateFactor).
+        factor: f64,
+        /// The type of the schedule.
+        schedule: &'static str,
+        /// The number of the step that was refused, counted from 1.
+        step: u64,
+    },
 }
 
 impl fmt::Display for StepError {
@@ -56,6 +68,14 @@ impl fmt::Display for StepError {
             Self::NonFinite { param, index, value, step } => {
                 write!(f, "the gradient of `{}` is {value} at {index:?} in step {step}; ", param.name())?;
                 f.write_str("no parameter was changed")
+            }
+            Self::LearningRate { rate, factor, schedule, step } => {
+                write!(f, "the learning rate of step {step} must be at least 0 and finite, but the schedule ")?;
+                write!(f, "`{schedule}` gives {rate}")?;
+                if *factor != 1.0 {
+                    write!(f, ", which is multiplied by {factor}")?;
+                }
+                f.write_str("; no parameter was changed")
             }
         }
     }

@@ -95,7 +95,8 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Multiplies all learning rates by the factor from the next step on, in place of an earlier factor: for what is no
-    /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state.
+    /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state. A factor that makes a
+    /// rate NaN, negative or infinite is refused by the next step.
     pub fn scale_rate(&mut self, factor: f64) {
         self.rate_factor = factor;
     }
@@ -122,8 +123,8 @@ impl<T: Real> Optimizer<T> {
     /// optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
     ///
     /// # Errors
-    /// If a parameter is unknown, frozen or given twice, if a shape differs, or if a gradient is not finite (see
-    /// [`NonFinite`]). Nothing has been changed then.
+    /// If a parameter is unknown, frozen or given twice, if a shape differs, if a learning rate is NaN, negative or
+    /// infinite, or if a gradient is not finite (see [`NonFinite`]). Nothing has been changed then.
     ///
     /// # Example
     /// ```
@@ -145,6 +146,7 @@ impl<T: Real> Optimizer<T> {
         let gradients = gradients.into_iter();
         self.admit(params)?;
         let large = self.check(params, gradients.clone())?;
+        self.expect_rates(gradients.clone())?;
         let threads = large && rayon::current_num_threads() > 1;
         if threads && rayon::current_thread_index().is_none() {
             // Enters the pool once, not once a tensor.
@@ -239,6 +241,29 @@ impl<T: Real> Optimizer<T> {
             large |= is_large(gradient.len());
         }
         Ok(large)
+    }
+
+    /// Whether all learning rates of this step can be used.
+    fn expect_rates<'a>(&self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+        for number in 0..self.chain.rate_count() {
+            self.expect_rate(number, 1.0)?;
+        }
+        for (param, _) in gradients {
+            let (number, factor) = self.moved[param.index()].as_ref().expect(ADMITTED).rate;
+            if factor != 1.0 {
+                self.expect_rate(number, factor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn expect_rate(&self, number: usize, factor: f64) -> Result<(), StepError> {
+        let (rate, factor) = (self.chain.rate(number, self.steps), factor * self.rate_factor);
+        if rate >= 0.0 && factor >= 0.0 && T::of(factor * rate).is_finite() {
+            return Ok(());
+        }
+        let schedule = self.chain.schedule_name(number);
+        Err(StepError::LearningRate { rate, factor, schedule, step: self.steps + 1 })
     }
 
     /// The step proper, once names and shapes are known to be right.

@@ -6,7 +6,7 @@
 //! Foret, Kleiner, Mobahi, Neyshabur: Sharpness-aware minimization for efficiently improving generalization, 2021; Kwon,
 //! Kim, Park, Choi: ASAM, 2021.
 
-use gradus_graph::{Param, Params, Real, Tensor};
+use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
 use crate::gradients::{expect_finite, expect_fit};
@@ -48,7 +48,7 @@ impl<T: Real> Sam<T> {
     /// If the distance is negative or not finite.
     #[track_caller]
     pub fn new(rho: f64) -> Self {
-        assert!(rho >= 0.0 && rho.is_finite(), "a distance is not negative: {rho}");
+        expect_setting("`Sam::new`: rho", rho, 0.0..);
         Self { rho, adaptive: false, saved: Vec::new(), perturbed: false }
     }
 

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use gradus_graph::expect_setting;
+
 /// The learning rate as a function of the number of steps taken before this one: the first step asks for `at(0)`, as
 /// in PyTorch and Optax.
 ///
@@ -21,13 +23,29 @@ use std::sync::Arc;
 /// let _adam = Optimizer::<f32>::new(Adam::new(warm_up));
 /// ```
 pub trait Schedule: Send + Sync + 'static {
-    /// The learning rate of the step that follows `done` steps.
+    /// The learning rate of the step that follows `done` steps. A rule refuses the step if it is negative or not finite.
     fn at(&self, done: u64) -> f64;
+
+    /// The rate, if it is the same at all steps: what a rule refuses when it is made, and not at its first step.
+    #[doc(hidden)]
+    fn constant(&self) -> Option<f64> {
+        None
+    }
+
+    /// What messages call the schedule.
+    #[doc(hidden)]
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }
 
 impl Schedule for f64 {
     fn at(&self, _done: u64) -> f64 {
         *self
+    }
+
+    fn constant(&self) -> Option<f64> {
+        Some(*self)
     }
 }
 
@@ -43,7 +61,14 @@ pub struct Rate(Arc<dyn Schedule>);
 
 impl Rate {
     /// Holds the schedule.
+    ///
+    /// # Panics
+    /// If it is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(schedule: impl Schedule) -> Self {
+        if let Some(rate) = schedule.constant() {
+            expect_setting("the learning rate", rate, 0.0..);
+        }
         Self(Arc::new(schedule))
     }
 }
@@ -51,6 +76,14 @@ impl Rate {
 impl Schedule for Rate {
     fn at(&self, done: u64) -> f64 {
         self.0.at(done)
+    }
+
+    fn constant(&self) -> Option<f64> {
+        self.0.constant()
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.name()
     }
 }
 

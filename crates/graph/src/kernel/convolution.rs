@@ -10,6 +10,9 @@
 //!
 //! Order of sums: blocks depend on sizes alone, images and blocks follow each other in order, and threads divide the
 //! elements of a result, never the terms of one. So the bits do not depend on the number of threads.
+//!
+//! Safety: threads get disjoint parts of a result, found by products of the sizes of the geometry. Each entry checks first
+//! that all buffers have these sizes and that no such product overflows ([`Geometry::expect`]).
 
 #![allow(unsafe_code)] // Hands disjoint parts of a result to threads.
 
@@ -100,7 +103,38 @@ impl Geometry {
     }
 
     fn is_empty(&self) -> bool {
-        self.images * self.groups == 0 || self.area() == 0
+        self.images == 0 || self.groups == 0 || self.positions.contains(&0)
+    }
+
+    /// Says so if the buffers do not have the sizes of the geometry, or places in them cannot be counted. The parts of a
+    /// result that threads get are found by products of these sizes: none may overflow, whichever size is 0.
+    #[track_caller]
+    fn expect(&self, x: usize, w: usize, y: usize) {
+        let Self { images, groups, channels, filters, size, kernel, positions, stride, dilation, before, .. } = *self;
+        let all = [
+            ("input", x, [images, groups, channels, size[0], size[1]]),
+            ("filters", w, [groups, filters, channels, kernel[0], kernel[1]]),
+            ("values", y, [images, groups, filters, positions[0], positions[1]]),
+        ];
+        for (name, len, sizes) in all {
+            let most = sizes.iter().try_fold(1, |product: usize, &size| product.checked_mul(size.max(1)));
+            let right =
+                most.is_some_and(|most| isize::try_from(most).is_ok()) && sizes.iter().product::<usize>() == len;
+            assert!(right, "convolution: the {name} have {len} elements; they must have as many as {sizes:?} says");
+        }
+        for axis in 0..2 {
+            let reach = |steps: usize, step: usize| steps.saturating_sub(1).checked_mul(step);
+            // The columns that a register reads beyond the last position count as well.
+            let far = reach(positions[axis].saturating_add(SUMS), stride[axis])
+                .zip(reach(kernel[axis], dilation[axis]))
+                .and_then(|(position, tap)| {
+                    position.checked_add(tap)?.checked_add(size[axis])?.checked_add(before[axis])
+                });
+            assert!(
+                stride[axis] > 0 && far.is_some_and(|far| isize::try_from(far).is_ok()),
+                "convolution: stride {stride:?}, dilation {dilation:?} and padding {before:?} reach too far"
+            );
+        }
     }
 
     fn blocks<T>(&self, rows: usize) -> Blocks {
@@ -286,7 +320,8 @@ fn whole_and_last(whole: usize, part: usize) -> [usize; 2] {
 
 impl Geometry {
     fn multiplications(&self) -> usize {
-        self.images * self.groups * self.filters * self.taps() * self.area()
+        let sizes = [self.images, self.groups, self.filters, self.taps(), self.area()];
+        sizes.into_iter().fold(1, usize::saturating_mul)
     }
 
     fn values_plan<T: Real>(&self) -> (Blocks, usize, usize) {
@@ -311,7 +346,11 @@ impl Geometry {
     }
 
     /// The convolution of `x` with the filters `w`.
+    ///
+    /// # Panics
+    /// If a buffer has another size than the geometry says, or the workspace is smaller than `values_room`.
     pub(crate) fn values<T: Real>(&self, x: &[T], w: &[T], y: &mut [T], workspace: &mut [T]) {
+        self.expect(x.len(), w.len(), y.len());
         if self.is_empty() || self.filters == 0 {
             return;
         }
@@ -423,7 +462,11 @@ impl Geometry {
     }
 
     /// The transpose of [`Geometry::values`] in `x`: what the cotangent `g` of the values makes of it.
+    ///
+    /// # Panics
+    /// If a buffer has another size than the geometry says, or the workspace is smaller than `input_room`.
     pub(crate) fn input<T: Real>(&self, g: &[T], w: &[T], x: &mut [T], workspace: &mut [T]) {
+        self.expect(x.len(), w.len(), g.len());
         if self.is_empty() || self.channels == 0 {
             x.fill(T::zero());
             return;
@@ -519,7 +562,11 @@ impl Geometry {
     }
 
     /// The transpose of [`Geometry::values`] in `w`.
+    ///
+    /// # Panics
+    /// If a buffer has another size than the geometry says, or the workspace is smaller than `weight_room`.
     pub(crate) fn weight<T: Real>(&self, x: &[T], g: &[T], w: &mut [T], workspace: &mut [T]) {
+        self.expect(x.len(), w.len(), g.len());
         if self.is_empty() || w.is_empty() {
             w.fill(T::zero());
             return;
@@ -815,6 +862,81 @@ impl<T: Real> Loop for PlaneWeight<'_, T> {
                 }
             }
             *w += sums.iter().fold(T::zero(), |sum, term| sum + *term);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Geometry = Geometry {
+        images: 2,
+        groups: 1,
+        channels: 3,
+        filters: 2,
+        size: [5, 4],
+        kernel: [2, 2],
+        positions: [4, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        before: [0, 0],
+        is_turned: false,
+    };
+
+    /// Runs all three with buffers of these sizes and gives which of them are refused.
+    fn refused(geometry: Geometry, [x, w, y]: [usize; 3]) -> [bool; 3] {
+        let buffers = || [vec![1.0_f64; x], vec![1.0; w], vec![1.0; y], vec![0.0; 4096]];
+        let run = |work: &dyn Fn(Geometry, [Vec<f64>; 4])| {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(geometry, buffers())));
+            let Err(message) = result else { return false };
+            let message = message.downcast::<String>().expect("a formatted message");
+            assert!(message.starts_with("convolution: "), "{message}");
+            true
+        };
+        [
+            run(&|geometry, [x, w, mut y, mut room]| geometry.values(&x, &w, &mut y, &mut room)),
+            run(&|geometry, [mut x, w, y, mut room]| geometry.input(&y, &w, &mut x, &mut room)),
+            run(&|geometry, [x, mut w, y, mut room]| geometry.weight(&x, &y, &mut w, &mut room)),
+        ]
+    }
+
+    #[test]
+    fn buffers_of_other_sizes_are_refused() {
+        let right = [120, 24, 48];
+        assert_eq!(refused(PLAIN, right), [false; 3]);
+        for place in 0..3 {
+            for wrong in [0, right[place] - 1, right[place] + 1] {
+                let mut sizes = right;
+                sizes[place] = wrong;
+                assert_eq!(refused(PLAIN, sizes), [true; 3], "{sizes:?}");
+            }
+        }
+    }
+
+    /// Products of these sizes wrap around to the sizes of the buffers, or are zero although parts of them overflow.
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        const THIRD: usize = usize::MAX / 3 * 2 + 1; // times 3 it is 1
+        let empty = Geometry { images: 1, channels: 0, size: [1, 3], kernel: [1, 1], positions: [1, 3], ..PLAIN };
+        assert_eq!(refused(Geometry { filters: THIRD, ..empty }, [0, 0, THIRD.wrapping_mul(3)]), [true; 3]);
+        assert_eq!(refused(Geometry { kernel: [1 << 40, 1 << 40], ..empty }, [0, 0, 6]), [true; 3]);
+        assert_eq!(refused(Geometry { images: 1 << 40, groups: 1 << 40, ..empty }, [0, 0, 0]), [true; 3]);
+        let huge = Geometry { channels: 1 << 32, groups: 1 << 32, filters: 0, ..empty };
+        assert_eq!(refused(huge, [0, 0, 0]), [true; 3]);
+        assert_eq!(refused(Geometry { images: 0, size: [1 << 40, 1 << 40], ..empty }, [0, 0, 0]), [true; 3]);
+        for far in [usize::MAX, usize::MAX / 2, 1 << 62] {
+            for axis in 0..2 {
+                let with = |change: &dyn Fn(&mut Geometry)| {
+                    let mut geometry = PLAIN;
+                    change(&mut geometry);
+                    assert_eq!(refused(geometry, [120, 24, 48]), [true; 3], "{geometry:?}");
+                };
+                with(&|geometry| geometry.stride[axis] = far);
+                with(&|geometry| geometry.before[axis] = usize::MAX);
+                with(&|geometry| geometry.dilation[axis] = usize::MAX);
+                with(&|geometry| geometry.stride[axis] = 0);
+            }
         }
     }
 }

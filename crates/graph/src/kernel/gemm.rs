@@ -18,6 +18,8 @@ mod share;
 #[cfg(test)]
 mod tests;
 
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Level, level};
 use blocks::{Product, Strided};
 use lanes::Portable;
 pub(crate) use share::product_is_divided;
@@ -221,20 +223,16 @@ mod kernel {
 macro_rules! dispatch {
     ($t:ty, $registers:ident => $body:expr) => {{
         #[cfg(target_arch = "x86_64")]
-        {
-            // The macro caches its answer in a static: one load and a test.
-            if std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512vl")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512bw")
-            {
+        match level() {
+            Level::Avx512 => {
                 type $registers = lanes::Avx512<$t>;
                 return $body;
             }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            Level::Avx2 => {
                 type $registers = lanes::Avx2<$t>;
                 return $body;
             }
+            Level::Old => {}
         }
         type $registers = Portable<$t>;
         $body

@@ -15,7 +15,8 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     }
     let size = len.div_ceil(parts).next_multiple_of(align);
     divide(0, parts, &|part| {
-        let range = (part * size).min(len)..((part + 1) * size).min(len);
+        // Ranges stay disjoint whatever the alignment: one that begins beyond all numbers is empty.
+        let range = part.saturating_mul(size).min(len)..(part + 1).saturating_mul(size).min(len);
         if !range.is_empty() {
             work(part, range);
         }
@@ -45,7 +46,8 @@ pub struct Pieces<'a, T> {
     slice: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: elements are reached only through `piece`, whose caller promises that no two pieces overlap.
+// SAFETY: elements are reached only through `piece`, whose caller promises that no two pieces overlap, and through the
+// pointers of `start`, whose use is the caller's own `unsafe`; `T: Send`, since a piece may be used on another thread.
 unsafe impl<T: Send> Sync for Pieces<'_, T> {}
 
 impl<'a, T> Pieces<'a, T> {

@@ -5,7 +5,7 @@
 //! of the generator serves two elements. The numbers of an `f32` run are those of the `f64` run, cut to 24 bits for
 //! uniform numbers and rounded for normal ones.
 
-use crate::kernel::math::Math;
+use crate::kernel::math::{Math, sin_and_cos};
 use crate::real::Real;
 
 /// Which numbers of the generator: seed and step of the run, stream of the node.
@@ -46,8 +46,8 @@ impl Stream {
     pub fn normal<T: Real>(self, start: usize, out: &mut [T]) {
         self.fill(start, out, |[a, b]| {
             let radius = Math::sqrt(-2.0 * Math::ln(1.0 - unit(a)));
-            let angle = std::f64::consts::TAU * unit(b);
-            [T::of(radius * Math::cos(angle)), T::of(radius * Math::sin(angle))]
+            let [sin, cos] = sin_and_cos(std::f64::consts::TAU * unit(b));
+            [T::of(radius * cos), T::of(radius * sin)]
         });
     }
 

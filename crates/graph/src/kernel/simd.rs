@@ -18,25 +18,28 @@ pub trait Loop {
 /// What the machine has.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-enum Level {
+pub(super) enum Level {
+    /// What every machine has.
     Old,
+    /// AVX2 and FMA.
     Avx2,
+    /// These and the parts F, VL, DQ and BW of AVX-512.
     Avx512,
 }
 
 /// What the machine has, looked up once.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn level() -> Level {
+pub(super) fn level() -> Level {
     use std::arch::is_x86_feature_detected as has;
     static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
     *LEVEL.get_or_init(|| {
-        if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
-            Level::Avx512
-        } else if has!("avx2") && has!("fma") {
-            Level::Avx2
-        } else {
+        if !(has!("avx2") && has!("fma")) {
             Level::Old
+        } else if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
+            Level::Avx512
+        } else {
+            Level::Avx2
         }
     })
 }
@@ -46,13 +49,32 @@ fn level() -> Level {
 pub fn vectorized<L: Loop>(work: L) -> L::Output {
     #[cfg(target_arch = "x86_64")]
     match level() {
-        // SAFETY: the instruction sets were found on this machine; every machine with AVX-512 has AVX2 and FMA.
+        // SAFETY: the instruction sets were found on this machine.
         Level::Avx512 => return unsafe { with_avx512(work) },
         // SAFETY: the instruction sets were found on this machine.
         Level::Avx2 => return unsafe { with_avx2(work) },
         Level::Old => {}
     }
     work.run()
+}
+
+/// What the loop gives with each instruction set that the machine has, the oldest first.
+#[cfg(test)]
+pub(crate) fn at_every_level<L: Loop>(work: impl Fn() -> L) -> Vec<(&'static str, L::Output)> {
+    #[allow(unused_mut)]
+    let mut outputs = vec![("the oldest instructions", work().run())];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if matches!(level(), Level::Avx2 | Level::Avx512) {
+            // SAFETY: the instruction sets were found on this machine.
+            outputs.push(("AVX2", unsafe { with_avx2(work()) }));
+        }
+        if matches!(level(), Level::Avx512) {
+            // SAFETY: the instruction sets were found on this machine.
+            outputs.push(("AVX-512", unsafe { with_avx512(work()) }));
+        }
+    }
+    outputs
 }
 
 #[cfg(target_arch = "x86_64")]

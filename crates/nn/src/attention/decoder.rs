@@ -65,6 +65,7 @@ impl TransformerDecoderLayer {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
+        options.expect("TransformerDecoderLayer", size, heads);
         params.scope(name, |params| Self {
             name: name.to_owned(),
             attention: options.attention(params, "self_attn", size, heads, options.rotary),
@@ -153,11 +154,12 @@ impl TransformerDecoder {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        let mut layers = Vec::new();
-        params.scope(&format!("{name}.layers"), |params| {
-            for depth in 0..depth {
-                layers.push(TransformerDecoderLayer::with(params, &depth.to_string(), size, heads, options));
-            }
+        options.expect("TransformerDecoder", size, heads);
+        let layers = params.scope(name, |params| {
+            params.scope("layers", |params| {
+                let layer = |k: usize| TransformerDecoderLayer::with(params, &k.to_string(), size, heads, options);
+                (0..depth).map(layer).collect()
+            })
         });
         Self { name: name.to_owned(), layers, norm: None, size, options }
     }

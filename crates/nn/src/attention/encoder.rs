@@ -64,6 +64,7 @@ impl TransformerEncoderLayer {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
+        options.expect("TransformerEncoderLayer", size, heads);
         params.scope(name, |params| Self {
             name: name.to_owned(),
             attention: options.attention(params, "self_attn", size, heads, options.rotary),
@@ -151,11 +152,12 @@ impl TransformerEncoder {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        let mut layers = Vec::new();
-        params.scope(&format!("{name}.layers"), |params| {
-            for depth in 0..depth {
-                layers.push(TransformerEncoderLayer::with(params, &depth.to_string(), size, heads, options));
-            }
+        options.expect("TransformerEncoder", size, heads);
+        let layers = params.scope(name, |params| {
+            params.scope("layers", |params| {
+                let layer = |k: usize| TransformerEncoderLayer::with(params, &k.to_string(), size, heads, options);
+                (0..depth).map(layer).collect()
+            })
         });
         Self { name: name.to_owned(), layers, norm: None, size, options }
     }

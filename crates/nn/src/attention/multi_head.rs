@@ -7,7 +7,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Param, Params, Real, Shape, Var};
+use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::dot_product::attention_weights;
 use super::mask::Mask;
@@ -97,6 +97,15 @@ impl Default for MultiHeadAttentionOptions {
     }
 }
 
+/// Says so if vectors cannot be cut into heads.
+#[track_caller]
+pub(super) fn expect_heads(layer: &str, size: usize, heads: usize) {
+    assert!(
+        heads > 0 && size.is_multiple_of(heads),
+        "`{layer}` of size {size}: it cannot be cut into {heads} equal heads"
+    );
+}
+
 impl MultiHeadAttention {
     /// Adds an attention over vectors of `size` numbers with so many heads, as PyTorch's starts.
     ///
@@ -119,11 +128,9 @@ impl MultiHeadAttention {
         heads: usize,
         options: MultiHeadAttentionOptions,
     ) -> Self {
-        assert!(
-            heads > 0 && size.is_multiple_of(heads),
-            "`MultiHeadAttention` of size {size}: it cannot be cut into {heads} equal heads"
-        );
+        expect_heads("MultiHeadAttention", size, heads);
         let sizes = [size, options.key_size.unwrap_or(size), options.value_size.unwrap_or(size)];
+        expect_setting("`MultiHeadAttention`: dropout", options.dropout, 0.0..1.0);
         let dropout = Dropout::new(options.dropout);
         params.scope(name, |params| {
             let mut add = |name: &str, rows: usize, columns: usize| {

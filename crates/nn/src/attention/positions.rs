@@ -4,6 +4,7 @@
 
 use std::panic::Location;
 
+use gradus_graph::kernel::math::Math;
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
 
 use crate::init::{Fans, Init};
@@ -32,8 +33,8 @@ use crate::layer::{Layer, Mode, Steady};
 pub fn sinusoidal_positions(graph: &Graph, length: usize, size: usize) -> Var<'_> {
     let value = |k: usize| {
         let (position, column) = (k / size, k % size);
-        let angle = position as f64 / 10_000.0_f64.powf((column / 2 * 2) as f64 / size as f64);
-        if column % 2 == 0 { angle.sin() } else { angle.cos() }
+        let angle = position as f64 / Math::powf(10_000.0, (column / 2 * 2) as f64 / size as f64);
+        if column % 2 == 0 { Math::sin(angle) } else { Math::cos(angle) }
     };
     graph.constant(&Tensor::<f64>::from_fn([length, size], value))
 }

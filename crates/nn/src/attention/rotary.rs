@@ -7,7 +7,8 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Shape, Tensor, Var};
+use gradus_graph::kernel::math::Math;
+use gradus_graph::{POSITIVE, Shape, Tensor, Var, expect_setting};
 
 /// Rotary positions.
 ///
@@ -54,13 +55,14 @@ impl Rotary {
             "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions \
              (at {caller})"
         );
+        expect_setting("`Rotary`: base", self.base, POSITIVE);
         let _scope = graph.scope("rotary");
         let (length, pairs) = (shape[shape.rank() - 2], shape[shape.rank() - 1] / 2);
         let angle = |k: usize| {
             let (position, pair) = (self.first + k / pairs, k % pairs);
-            position as f64 * self.base.powf(-(pair as f64) / pairs as f64)
+            position as f64 * Math::powf(self.base, -(pair as f64) / pairs as f64)
         };
-        let [cos, sin] = [f64::cos, f64::sin]
+        let [cos, sin] = [<f64 as Math>::cos, <f64 as Math>::sin]
             .map(|function| graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| function(angle(k)))));
         let in_pairs: Shape = shape[..shape.rank() - 1].iter().copied().chain([pairs, 2]).collect();
         let parts = x.reshape(in_pairs).chunks(2, -1);

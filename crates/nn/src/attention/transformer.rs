@@ -1,8 +1,9 @@
 //! What the layers of transformers share: their options, and the two dense layers after the attention,
 //! `W₂·φ(W₁·x + b₁) + b₂`.
 
-use gradus_graph::{Params, Real, Var};
+use gradus_graph::{Params, Real, Var, expect_setting};
 
+use super::multi_head::expect_heads;
 use super::multi_head::{MultiHeadAttention, MultiHeadAttentionOptions};
 use super::rotary::Rotary;
 use crate::dense::{Dense, DenseOptions};
@@ -67,6 +68,15 @@ impl Default for TransformerOptions {
 }
 
 impl TransformerOptions {
+    /// Says so if the options of a layer have no meaning. The parts are made inside of scopes, where the caller's line is
+    /// lost.
+    #[track_caller]
+    pub(super) fn expect(&self, layer: &str, size: usize, heads: usize) {
+        expect_heads(layer, size, heads);
+        expect_setting(&format!("`{layer}`: dropout"), self.dropout, 0.0..1.0);
+        expect_setting(&format!("`{layer}`: eps"), self.eps, 0.0..);
+    }
+
     /// Adds an attention under the store's present scope.
     #[track_caller]
     pub(super) fn attention(

@@ -13,7 +13,7 @@ mod gain;
 mod orthogonal;
 
 use gradus_graph::kernel::random::Stream;
-use gradus_graph::{Param, Params, Real, Shape, Tensor};
+use gradus_graph::{Param, Params, Real, Shape, Tensor, expect_setting};
 
 pub use fan::{Fan, Fans};
 pub use gain::Gain;
@@ -63,26 +63,43 @@ impl Init {
 
     /// Zeros.
     pub const fn zeros() -> Self {
-        Self::constant(0.0)
+        Self::of(Draw::Constant(0.0), 1.0)
     }
 
     /// Ones.
     pub const fn ones() -> Self {
-        Self::constant(1.0)
+        Self::of(Draw::Constant(1.0), 1.0)
     }
 
     /// One number everywhere.
-    pub const fn constant(value: f64) -> Self {
+    ///
+    /// # Panics
+    /// If it is NaN.
+    #[track_caller]
+    pub fn constant(value: f64) -> Self {
+        expect_setting("`Init::constant`: value", value, f64::NEG_INFINITY..=f64::INFINITY);
         Self::of(Draw::Constant(value), 1.0)
     }
 
     /// Uniform between two numbers.
-    pub const fn uniform(low: f64, high: f64) -> Self {
+    ///
+    /// # Panics
+    /// If they are not finite or out of order.
+    #[track_caller]
+    pub fn uniform(low: f64, high: f64) -> Self {
+        expect_setting("`Init::uniform`: low", low, ..);
+        expect_setting("`Init::uniform`: high", high, low..);
         Self::of(Draw::Uniform { low, high }, 1.0)
     }
 
     /// Normal.
-    pub const fn normal(mean: f64, std: f64) -> Self {
+    ///
+    /// # Panics
+    /// If a number is not finite, or the standard deviation is negative.
+    #[track_caller]
+    pub fn normal(mean: f64, std: f64) -> Self {
+        expect_setting("`Init::normal`: mean", mean, ..);
+        expect_setting("`Init::normal`: std", std, 0.0..);
         Self::of(Draw::Normal { mean, std }, 1.0)
     }
 
@@ -90,7 +107,13 @@ impl Init {
     ///
     /// As in PyTorch, `std` is that of the normal distribution before the cut; what is left has 0.8796 of it. Unlike
     /// in PyTorch, where the bounds are −2 and 2 unless given, the cut follows the mean and `std`.
-    pub const fn truncated_normal(mean: f64, std: f64) -> Self {
+    ///
+    /// # Panics
+    /// If a number is not finite, or the standard deviation is negative.
+    #[track_caller]
+    pub fn truncated_normal(mean: f64, std: f64) -> Self {
+        expect_setting("`Init::truncated_normal`: mean", mean, ..);
+        expect_setting("`Init::truncated_normal`: std", std, 0.0..);
         Self::of(Draw::TruncatedNormal { mean, std }, 1.0)
     }
 
@@ -136,9 +159,15 @@ impl Init {
 
     /// With another gain: a number, or that of an activation. It replaces the usual one; every value is a multiple of
     /// it.
+    ///
+    /// # Panics
+    /// If it is not finite.
     #[must_use]
+    #[track_caller]
     pub fn gain(self, gain: impl Into<f64>) -> Self {
-        Self { gain: gain.into(), ..self }
+        let gain = gain.into();
+        expect_setting("`Init::gain`: gain", gain, ..);
+        Self { gain, ..self }
     }
 
     /// With another fan.

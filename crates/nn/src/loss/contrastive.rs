@@ -4,7 +4,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Tensor, Var};
+use gradus_graph::{POSITIVE, Tensor, Var, expect_setting};
 
 use super::{cross_entropy_terms, expect_alike};
 
@@ -44,6 +44,7 @@ pub fn contrastive<'g>(distances: Var<'g>, same: Var<'g>, margin: f64) -> Var<'g
 #[track_caller]
 pub fn contrastive_terms<'g>(distances: Var<'g>, same: Var<'g>, margin: f64) -> Var<'g> {
     expect_alike("contrastive", distances, same);
+    expect_setting("`contrastive`: margin", margin, 0.0..);
     (same * distances.square() + (1.0 - same) * (margin - distances).relu().square()) * 0.5
 }
 
@@ -142,7 +143,7 @@ fn expect_batches(loss: &str, a: Var<'_>, b: Var<'_>, temperature: f64) {
     expect_alike(loss, a, b);
     let (shape, caller) = (a.shape(), Location::caller());
     assert!(shape.rank() == 2, "`{loss}` of {shape}: it takes rows of features, [n, features] (at {caller})");
-    assert!(temperature > 0.0, "`{loss}` needs a positive temperature, not {temperature}");
+    expect_setting(&format!("`{loss}`: temperature"), temperature, POSITIVE);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Norms count as at least 10⁻⁸, as in PyTorch, so that vectors of zeros have cosine 0 and no NaN in the derivative.
 
-use gradus_graph::Var;
+use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
@@ -99,6 +99,7 @@ pub fn cosine_embedding<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin: f6
 /// If the shapes do not fit.
 #[track_caller]
 pub fn cosine_embedding_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin: f64) -> Var<'g> {
+    expect_setting("`cosine_embedding`: margin", margin, -1.0..=1.0);
     let cosine = cosine_similarity(a, b);
     expect_alike("cosine_embedding", cosine, targets);
     targets.greater(0.0).where_(1.0 - cosine, (cosine - margin).relu())

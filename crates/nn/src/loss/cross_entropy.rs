@@ -6,7 +6,9 @@
 //!
 //! Classes are the last axis, not the second as in PyTorch; for matrices both are the same.
 
-use gradus_graph::{Form, Meta, Metas, Op, Real, Tensor, Var, Work, expect_index, expect_inputs, smallvec};
+use gradus_graph::{
+    Form, Meta, Metas, Op, Real, Tensor, Var, Work, expect_index, expect_inputs, expect_setting, smallvec,
+};
 
 /// The mean cross entropy of rows of logits with their labels.
 ///
@@ -191,7 +193,10 @@ impl CrossEntropy {
     #[track_caller]
     fn expect_share(&self) {
         let smoothing = self.smoothing;
-        assert!((0.0..=1.0).contains(&smoothing), "`CrossEntropy` needs a smoothing from 0 to 1, not {smoothing}");
+        expect_setting("`CrossEntropy`: smoothing", smoothing, 0.0..=1.0);
+        for (class, &weight) in self.weights.iter().flatten().enumerate() {
+            expect_setting(&format!("`CrossEntropy`: weights[{class}]"), weight, 0.0..);
+        }
     }
 
     /// The weights, `[classes]`.
@@ -407,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`CrossEntropy` needs a smoothing from 0 to 1, not 1.5")]
+    #[should_panic(expected = "`CrossEntropy`: smoothing must be at least 0 and at most 1, not 1.5")]
     fn more_than_everything_cannot_be_spread() {
         let graph = Graph::new();
         let loss = CrossEntropy { smoothing: 1.5, ..CrossEntropy::default() };

@@ -4,7 +4,7 @@
 //! `1 − p` is never a difference from 1: with logits `x` and targets `t` of two classes it is
 //! `(1 − t)·σ(x) + t·σ(−x)`, and with the cross entropy `c` of more classes `−expm1(−c)`.
 
-use gradus_graph::Var;
+use gradus_graph::{Var, expect_setting};
 
 use super::{binary_cross_entropy_terms, cross_entropy_terms};
 
@@ -49,7 +49,7 @@ pub fn binary_focal_terms<'g>(logits: Var<'g>, targets: Var<'g>, alpha: Option<f
     let missing = (1.0 - targets) * logits.sigmoid() + targets * (-logits).sigmoid();
     let terms = terms * missing.powf(gamma);
     let Some(alpha) = alpha else { return terms };
-    assert!((0.0..=1.0).contains(&alpha), "`binary_focal` needs an `alpha` from 0 to 1, not {alpha}");
+    expect_setting("`binary_focal`: alpha", alpha, 0.0..=1.0);
     terms * (targets * alpha + (1.0 - targets) * (1.0 - alpha))
 }
 
@@ -94,7 +94,7 @@ pub fn focal_terms<'g>(logits: Var<'g>, labels: Var<'g>, gamma: f64) -> Var<'g> 
 
 #[track_caller]
 fn expect_exponent(loss: &str, gamma: f64) {
-    assert!(gamma >= 0.0, "`{loss}` needs a `gamma` that is not negative, not {gamma}");
+    expect_setting(&format!("`{loss}`: gamma"), gamma, 0.0..);
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`focal` needs a `gamma` that is not negative, not -1")]
+    #[should_panic(expected = "`focal`: gamma must be at least 0 and finite, not -1")]
     fn a_negative_exponent_is_refused() {
         let graph = Graph::new();
         focal(graph.zeros([1, 2]), graph.index_constant(&Tensor::from([0])), -1.0);

@@ -2,7 +2,7 @@
 //! or 1, its smooth form `ln(1 + e^{−t·s})`, that of two scores which should be in an order, `max(0, m − t·(a − b))`,
 //! and that of rows of scores, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are not the label.
 
-use gradus_graph::Var;
+use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
@@ -105,6 +105,7 @@ pub fn margin_ranking<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin: f64)
 pub fn margin_ranking_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin: f64) -> Var<'g> {
     expect_alike("margin_ranking", a, b);
     expect_alike("margin_ranking", a, targets);
+    expect_setting("`margin_ranking`: margin", margin, ..);
     (margin - targets * (a - b)).relu()
 }
 
@@ -141,6 +142,7 @@ pub fn multi_margin<'g>(scores: Var<'g>, labels: Var<'g>, margin: f64) -> Var<'g
 /// If the shapes do not fit or the labels are real.
 #[track_caller]
 pub fn multi_margin_terms<'g>(scores: Var<'g>, labels: Var<'g>, margin: f64) -> Var<'g> {
+    expect_setting("`multi_margin`: margin", margin, ..);
     let reached = scores.take_along(-1, labels.unsqueeze(-1));
     let others = 1.0 - labels.one_hot(scores.shape()[scores.rank() - 1]);
     ((scores - reached + margin).relu() * others).mean_axes(-1)

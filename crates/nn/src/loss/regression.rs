@@ -3,7 +3,7 @@
 //!
 //! With `c = d` cut to `±δ`, Huber's is `c·(d − c/2)`: one formula for both branches, whose derivative is `c`.
 
-use gradus_graph::Var;
+use gradus_graph::{POSITIVE, Var, expect_setting};
 
 use super::expect_alike;
 
@@ -108,7 +108,7 @@ pub fn huber<'g>(prediction: Var<'g>, target: Var<'g>, delta: f64) -> Var<'g> {
 #[track_caller]
 pub fn huber_terms<'g>(prediction: Var<'g>, target: Var<'g>, delta: f64) -> Var<'g> {
     expect_alike("huber", prediction, target);
-    assert!(delta > 0.0, "`huber` needs a positive `delta`, not {delta}");
+    expect_setting("`huber`: delta", delta, POSITIVE);
     let difference = prediction - target;
     let cut = difference.clamp(-delta, delta);
     cut * (difference - cut * 0.5)

@@ -3,7 +3,7 @@
 //!
 //! The small `ε` within the norm is PyTorch's: it keeps the derivative of the root finite where both are equal.
 
-use gradus_graph::Var;
+use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
@@ -33,7 +33,7 @@ const EPS: f64 = 1e-6;
 #[track_caller]
 pub fn distance<'g>(a: Var<'g>, b: Var<'g>, p: f64) -> Var<'g> {
     expect_alike("distance", a, b);
-    assert!(p >= 1.0, "`distance` needs a `p` of at least 1, not {p}");
+    expect_setting("`distance`: p", p, 1.0..=f64::INFINITY);
     let difference = a - b + EPS;
     match p {
         1.0 => difference.abs().sum_axes(-1),
@@ -99,6 +99,8 @@ impl Triplet {
     /// As [`Triplet::loss`].
     #[track_caller]
     pub fn terms<'g>(&self, anchor: Var<'g>, positive: Var<'g>, negative: Var<'g>) -> Var<'g> {
+        expect_setting("`Triplet`: margin", self.margin, 0.0..);
+        expect_setting("`Triplet`: p", self.p, 1.0..=f64::INFINITY);
         let mut far = distance(anchor, negative, self.p);
         if self.swap {
             far = far.minimum(distance(positive, negative, self.p));

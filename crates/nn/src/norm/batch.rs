@@ -6,7 +6,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Param, Params, Real, Shape, Var};
+use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use super::group::expect_channels;
@@ -102,10 +102,14 @@ impl BatchNorm {
     /// Adds a normalisation with other options.
     ///
     /// # Panics
-    /// As [`BatchNorm::new`].
+    /// As [`BatchNorm::new`], or if a number of the options has no meaning.
     #[track_caller]
     pub fn with(params: &mut Params<impl Real>, name: &str, channels: usize, options: BatchNormOptions) -> Self {
         let BatchNormOptions { eps, momentum, weight, bias, running } = options;
+        expect_setting("`BatchNorm`: eps", eps, 0.0..);
+        if let Some(momentum) = momentum {
+            expect_setting("`BatchNorm`: momentum", momentum, 0.0..=1.0);
+        }
         params.scope(name, |params| {
             let affine = Affine::new(params, &Shape::from(channels), weight, bias);
             let running = running.then(|| Running::new(params, channels));

@@ -6,7 +6,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Param, Params, Real, Shape, Var};
+use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use crate::init::Init;
@@ -85,7 +85,7 @@ impl GroupNorm {
     /// Adds a normalisation with other options.
     ///
     /// # Panics
-    /// As [`GroupNorm::new`].
+    /// As [`GroupNorm::new`], or if a number of the options has no meaning.
     #[track_caller]
     pub fn with(
         params: &mut Params<impl Real>,
@@ -99,6 +99,7 @@ impl GroupNorm {
             "`GroupNorm` of {channels} channels: they cannot be cut into {groups} equal groups"
         );
         let GroupNormOptions { eps, weight, bias } = options;
+        expect_setting("`GroupNorm`: eps", eps, 0.0..);
         let affine = params.scope(name, |params| Affine::new(params, &Shape::from(channels), weight, bias));
         Self { name: name.to_owned(), groups, channels, eps, affine }
     }

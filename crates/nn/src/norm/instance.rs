@@ -5,7 +5,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Param, Params, Real, Shape, Var};
+use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use super::group::expect_channels;
@@ -96,6 +96,8 @@ impl InstanceNorm {
     #[track_caller]
     pub fn with(params: &mut Params<impl Real>, name: &str, channels: usize, options: InstanceNormOptions) -> Self {
         let InstanceNormOptions { eps, momentum, weight, bias, running } = options;
+        expect_setting("`InstanceNorm`: eps", eps, 0.0..);
+        expect_setting("`InstanceNorm`: momentum", momentum, 0.0..=1.0);
         params.scope(name, |params| {
             let affine = Affine::new(params, &Shape::from(channels), weight, bias);
             let running = running.then(|| Running::new(params, channels));

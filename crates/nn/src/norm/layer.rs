@@ -4,7 +4,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Param, Params, Real, Shape, Var};
+use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use crate::init::Init;
@@ -80,7 +80,7 @@ impl LayerNorm {
     /// Adds a normalisation with other options.
     ///
     /// # Panics
-    /// As [`LayerNorm::new`].
+    /// As [`LayerNorm::new`], or if a number of the options has no meaning.
     #[track_caller]
     pub fn with(
         params: &mut Params<impl Real>,
@@ -90,6 +90,7 @@ impl LayerNorm {
     ) -> Self {
         let (sizes, LayerNormOptions { eps, weight, bias }) = (sizes.into(), options);
         assert!(sizes.rank() > 0, "`LayerNorm` needs the sizes of the axes that it normalises");
+        expect_setting("`LayerNorm`: eps", eps, 0.0..);
         let affine = params.scope(name, |params| Affine::new(params, &sizes, weight, bias));
         Self { name: name.to_owned(), sizes, eps, affine }
     }

@@ -4,7 +4,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Param, Params, Real, Shape, Var};
+use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use super::layer::{as_rows, expect_last};
@@ -76,11 +76,12 @@ impl RmsNorm {
     /// Adds a normalisation with other options.
     ///
     /// # Panics
-    /// As [`RmsNorm::new`].
+    /// As [`RmsNorm::new`], or if a number of the options has no meaning.
     #[track_caller]
     pub fn with(params: &mut Params<impl Real>, name: &str, sizes: impl Into<Shape>, options: RmsNormOptions) -> Self {
         let (sizes, RmsNormOptions { eps, weight }) = (sizes.into(), options);
         assert!(sizes.rank() > 0, "`RmsNorm` needs the sizes of the axes that it normalises");
+        expect_setting("`RmsNorm`: eps", eps, 0.0..);
         let affine = params.scope(name, |params| Affine::new(params, &sizes, weight, None));
         Self { name: name.to_owned(), sizes, eps, affine }
     }

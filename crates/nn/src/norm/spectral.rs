@@ -5,7 +5,7 @@
 //! evaluation takes them as they are. The derivative holds them fixed, as in PyTorch, which is exact where they are the
 //! singular vectors.
 
-use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
+use gradus_graph::{Graph, Param, Params, Real, Tensor, Var, expect_setting};
 
 use crate::init::{Fans, Init};
 use crate::layer::{Layer, Mode};
@@ -101,27 +101,31 @@ impl<L> SpectralNorm<L> {
             "`SpectralNorm` of `{}` of {shape}: a matrix must have two axes, and one of them is {axis}",
             weight.name()
         );
+        expect_setting("`SpectralNorm`: eps", options.eps, 0.0..);
         let (original, u, v) = params.beside(&weight, |params, own| {
-            params.scope(&format!("parametrizations.{own}"), |params| {
-                let original = params.rename(&weight, "original");
-                let matrix = matrix(params.get(&original), axis);
-                params.scope("0", |params| {
-                    let draw = |name: &str, size: usize| {
-                        let seed = params.seed(name);
-                        unit(
-                            Init::normal(0.0, 1.0).tensor::<f64>([size], Fans::of([size]), seed).into_vec(),
-                            options.eps,
-                        )
-                    };
-                    let (mut u, mut v) = (draw("_u", matrix.len()), draw("_v", shape.len() / shape[axis].max(1)));
-                    for _ in 0..FIRST {
-                        u = unit(matrix.iter().map(|row| dot(row, &v)).collect(), options.eps);
-                        let column = |j: usize| matrix.iter().zip(&u).map(|(row, u)| row[j] * u).sum();
-                        v = unit((0..v.len()).map(column).collect(), options.eps);
-                    }
-                    let mut add =
-                        |name: &str, values: Vec<f64>| params.add_buffer(name, Tensor::from_slice(&values).cast::<T>());
-                    (original, add("_u", u), add("_v", v))
+            params.scope("parametrizations", |params| {
+                params.scope(own, |params| {
+                    let original = params.rename(&weight, "original");
+                    let matrix = matrix(params.get(&original), axis);
+                    params.scope("0", |params| {
+                        let draw = |name: &str, size: usize| {
+                            let seed = params.seed(name);
+                            unit(
+                                Init::normal(0.0, 1.0).tensor::<f64>([size], Fans::of([size]), seed).into_vec(),
+                                options.eps,
+                            )
+                        };
+                        let (mut u, mut v) = (draw("_u", matrix.len()), draw("_v", shape.len() / shape[axis].max(1)));
+                        for _ in 0..FIRST {
+                            u = unit(matrix.iter().map(|row| dot(row, &v)).collect(), options.eps);
+                            let column = |j: usize| matrix.iter().zip(&u).map(|(row, u)| row[j] * u).sum();
+                            v = unit((0..v.len()).map(column).collect(), options.eps);
+                        }
+                        let mut add = |name: &str, values: Vec<f64>| {
+                            params.add_buffer(name, Tensor::from_slice(&values).cast::<T>())
+                        };
+                        (original, add("_u", u), add("_v", v))
+                    })
                 })
             })
         });

@@ -60,9 +60,11 @@ impl<L> WeightNorm<L> {
         assert!(axis < shape.rank(), "`WeightNorm` of `{}` of {shape}: it has no axis {axis}", weight.name());
         let lengths = lengths(params.get(&weight), axis);
         let (length, direction) = params.beside(&weight, |params, own| {
-            params.scope(&format!("parametrizations.{own}"), |params| {
-                let direction = params.rename(&weight, "original1");
-                (params.add("original0", lengths), direction)
+            params.scope("parametrizations", |params| {
+                params.scope(own, |params| {
+                    let direction = params.rename(&weight, "original1");
+                    (params.add("original0", lengths), direction)
+                })
             })
         });
         Self { layer, weight, length, direction, axis }

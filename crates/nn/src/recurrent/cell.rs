@@ -97,6 +97,10 @@ pub trait RecurrentCell: Sized {
     /// What it carries.
     type State<'g>: State<'g>;
 
+    /// Panics if the options have no meaning or contradict each other; called before parameters are added.
+    #[track_caller]
+    fn expect(_options: &Self::Options) {}
+
     /// Adds a cell to the store under the present scope; `suffix` ends the names of its parameters.
     #[track_caller]
     fn add(params: &mut Params<impl Real>, suffix: &str, inputs: usize, hidden: usize, options: &Self::Options)

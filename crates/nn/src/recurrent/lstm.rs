@@ -12,7 +12,7 @@
 //!   gates of a step together, the sum is `a_i⊙N(W_i·x) + b_i + a_h⊙N(W_h·h) + b_h`, and `h' = o⊙tanh(a_c⊙N(c') + b_c)`.
 //!   The paper's further bias is left out, since the shifts `b_i` and `b_h` are biases.
 
-use gradus_graph::{Graph, Param, Params, Real, Var};
+use gradus_graph::{Graph, Param, Params, Real, Var, expect_setting};
 
 use super::cell::{self, Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, State};
 use super::{Recurrent, RecurrentOptions};
@@ -137,6 +137,16 @@ impl RecurrentCell for LstmCell {
     type State<'g> = LstmState<'g>;
 
     #[track_caller]
+    fn expect(options: &LstmCellOptions) {
+        let Some(value) = options.forget_bias else { return };
+        expect_setting("`LstmCell`: forget_bias", value, ..);
+        assert!(
+            !options.coupled,
+            "coupled gates have no forget gate that a bias could open: `forget_bias` is for four gates"
+        );
+        assert!(options.biases != Biases::None, "`forget_bias` needs a bias, but `biases` is `None`");
+    }
+
     fn add(
         params: &mut Params<impl Real>,
         suffix: &str,
@@ -148,12 +158,7 @@ impl RecurrentCell for LstmCell {
         let outputs = options.projection.unwrap_or(hidden);
         let sizes = GateSizes { gates: count, inputs, hidden, seen: outputs };
         let gates = Gates::add(params, suffix, &sizes, options.biases, options.init);
-        if let Some(value) = options.forget_bias {
-            assert!(
-                !options.coupled,
-                "coupled gates have no forget gate that a bias could open: `forget_bias` is for four gates"
-            );
-            let Some(bias) = &gates.bias_ih else { panic!("`forget_bias` needs a bias, but `biases` is `None`") };
+        if let Some((value, bias)) = options.forget_bias.zip(gates.bias_ih.as_ref()) {
             params.get_mut(bias).data_mut()[hidden..2 * hidden].fill(num(value));
             if let Some(bias) = &gates.bias_hh {
                 params.get_mut(bias).data_mut()[hidden..2 * hidden].fill(num(0.0));

@@ -19,7 +19,7 @@ mod rnn;
 
 use std::panic::Location;
 
-use gradus_graph::{Graph, Kind, Params, Real, Schedule, Var};
+use gradus_graph::{Graph, Kind, Params, Real, Schedule, Var, expect_setting};
 
 use crate::dropout::Dropout;
 use crate::layer::{Layer, Mode};
@@ -200,6 +200,13 @@ impl<C: RecurrentCell> Recurrent<C> {
         options: RecurrentOptions<C::Options>,
     ) -> Self {
         assert!(options.layers > 0, "a recurrent layer `{name}` of no layers: there must be one or more");
+        expect_setting("`Recurrent`: dropout", options.dropout, 0.0..1.0);
+        expect_setting("`Recurrent`: input_dropout", options.input_dropout, 0.0..1.0);
+        expect_setting("`Recurrent`: hidden_dropout", options.hidden_dropout, 0.0..1.0);
+        let dropout = Dropout::new(options.dropout);
+        let input_dropout = Dropout::new(options.input_dropout);
+        let hidden_dropout = Dropout::new(options.hidden_dropout);
+        C::expect(&options.cell);
         let directions = if options.bidirectional { 2 } else { 1 };
         let mut cells: Vec<C> = Vec::new();
         params.scope(name, |params| {
@@ -216,9 +223,9 @@ impl<C: RecurrentCell> Recurrent<C> {
             cells,
             directions,
             batch_first: options.batch_first,
-            dropout: Dropout::new(options.dropout),
-            input_dropout: Dropout::new(options.input_dropout),
-            hidden_dropout: Dropout::new(options.hidden_dropout),
+            dropout,
+            input_dropout,
+            hidden_dropout,
             checkpoints: options.checkpoints,
         }
     }
@@ -417,6 +424,7 @@ macro_rules! cell_methods {
                 hidden: usize,
                 options: $options,
             ) -> Self {
+                <Self as RecurrentCell>::expect(&options);
                 let cell = params.scope(name, |params| Self::add(params, "", inputs, hidden, &options));
                 Self { name: name.to_owned(), ..cell }
             }

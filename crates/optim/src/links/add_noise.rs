@@ -5,8 +5,8 @@
 //!
 //! Neelakantan and others: Adding gradient noise improves learning for very deep networks, 2015.
 
-use gradus_graph::Real;
 use gradus_graph::kernel::random::Stream;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Step};
 
@@ -40,12 +40,17 @@ impl AddNoise {
     /// If η is negative or not finite.
     #[track_caller]
     pub fn new(eta: f64, seed: u64) -> Self {
-        assert!(eta >= 0.0 && eta.is_finite(), "a variance is not negative: {eta}");
+        expect_setting("`AddNoise::new`: eta", eta, 0.0..);
         Self { eta, gamma: 0.55, seed }
     }
 
     /// The power of the step by which the variance falls; 0 keeps it.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
+        expect_setting("`AddNoise::gamma`: gamma", gamma, 0.0..);
         Self { gamma, ..self }
     }
 }

@@ -8,7 +8,7 @@
 //! Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Izmailov and others: Averaging weights
 //! leads to wider optima and better generalization, 2018 (SWA).
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::{Real, Tensor, expect_setting};
 
 use crate::{Block, Chain, Link, Part, Step};
 
@@ -44,7 +44,7 @@ impl Average {
     /// If the decay lies outside `0..1`.
     #[track_caller]
     pub fn ema(decay: f64) -> Self {
-        assert!((0.0..1.0).contains(&decay), "the decay of an average lies in 0..1, not at {decay}");
+        expect_setting("`Average::ema`: decay", decay, 0.0..1.0);
         Self(Kind::Exponential { decay, corrected: false })
     }
 

@@ -8,7 +8,9 @@
 //!
 //! Brock, De, Smith, Simonyan: High-performance large-scale image recognition without normalization, 2021.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Real, expect_setting};
 
 use super::units::Units;
 use crate::survey::sum_of_squares;
@@ -41,12 +43,17 @@ impl ClipAdaptive {
     /// If the share is not positive.
     #[track_caller]
     pub fn new(share: f64) -> Self {
-        assert!(share > 0.0, "a share for clipping is positive, not {share}");
+        expect_setting("`ClipAdaptive::new`: share", share, (Excluded(0.0), Included(f64::INFINITY)));
         Self { share, eps: 1e-3, units: Units::First }
     }
 
     /// The norm that a unit is taken to have at least.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
+        expect_setting("`ClipAdaptive::eps`: eps", eps, 0.0..);
         Self { eps, ..self }
     }
 

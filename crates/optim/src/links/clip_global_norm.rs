@@ -5,7 +5,9 @@
 //!
 //! Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Over, Step};
 
@@ -35,7 +37,7 @@ impl ClipGlobalNorm {
     /// If the limit is not positive.
     #[track_caller]
     pub fn new(limit: f64) -> Self {
-        assert!(limit > 0.0, "a limit for clipping is positive, not {limit}");
+        expect_setting("`ClipGlobalNorm::new`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
         Self { limit }
     }
 }

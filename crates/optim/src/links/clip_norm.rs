@@ -3,7 +3,9 @@
 //! As Keras' `clipnorm`; Optax's `clip_by_block_rms` is the same with a limit times the root of the number of elements.
 //! The norm is summed in double precision, and does not depend on the number of threads. No state.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Over, Step};
 
@@ -33,7 +35,7 @@ impl ClipNorm {
     /// If the limit is not positive.
     #[track_caller]
     pub fn new(limit: f64) -> Self {
-        assert!(limit > 0.0, "a limit for clipping is positive, not {limit}");
+        expect_setting("`ClipNorm::new`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
         Self { limit }
     }
 }

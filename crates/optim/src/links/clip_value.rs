@@ -2,7 +2,9 @@
 //!
 //! As `torch.nn.utils.clip_grad_value_`. No state.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Step};
 
@@ -30,7 +32,7 @@ impl ClipValue {
     /// If the limit is not positive.
     #[track_caller]
     pub fn new(limit: f64) -> Self {
-        assert!(limit > 0.0, "a limit for clipping is positive, not {limit}");
+        expect_setting("`ClipValue::new`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
         Self { limit }
     }
 }

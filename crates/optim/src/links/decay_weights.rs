@@ -3,7 +3,7 @@
 //! Before a rule's own links this is L2 regularisation (the decay passes through momentum and moments, PyTorch's
 //! `weight_decay` of SGD and Adam); after them it is decoupled (AdamW, scaled by the learning rate). No state.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Step};
 
@@ -31,7 +31,7 @@ impl DecayWeights {
     /// If the factor is negative or not finite.
     #[track_caller]
     pub fn new(decay: f64) -> Self {
-        assert!(decay >= 0.0 && decay.is_finite(), "weight decay is not negative: {decay}");
+        expect_setting("`DecayWeights::new`: decay", decay, 0.0..);
         Self { decay }
     }
 }

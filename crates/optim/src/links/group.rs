@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Chain, Part};
 
@@ -82,7 +82,7 @@ impl RateFactor {
     /// If the factor is negative or not finite.
     #[track_caller]
     pub fn new(matches: impl Fn(&str) -> bool + Send + Sync + 'static, factor: f64) -> Self {
-        assert!(factor >= 0.0 && factor.is_finite(), "a factor of the learning rate is not negative: {factor}");
+        expect_setting("`RateFactor::new`: factor", factor, 0.0..);
         Self { matches: Arc::new(matches), factor }
     }
 }

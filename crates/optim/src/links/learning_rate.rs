@@ -24,6 +24,10 @@ pub struct LearningRate(Rate);
 
 impl LearningRate {
     /// A number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(schedule: impl Schedule) -> Self {
         Self(Rate::new(schedule))
     }

@@ -6,7 +6,7 @@
 //!
 //! Zhang, Lucas, Hinton, Ba: Lookahead optimizer: k steps forward, 1 step back, 2019.
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::{Real, Tensor, expect_setting};
 
 use crate::{Block, Chain, Link, Part, Step};
 
@@ -55,7 +55,12 @@ impl Lookahead {
     }
 
     /// The share of the way that the slow parameters go.
+    ///
+    /// # Panics
+    /// If it lies outside `0..=1`.
+    #[track_caller]
     pub fn alpha(self, alpha: f64) -> Self {
+        expect_setting("`Lookahead::alpha`: alpha", alpha, 0.0..=1.0);
         Self { alpha, ..self }
     }
 }

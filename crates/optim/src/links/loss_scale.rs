@@ -7,7 +7,9 @@
 //!
 //! Micikevicius and others: Mixed precision training, 2018.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::{Block, Link, Numbers, Over, Step};
 
@@ -51,6 +53,7 @@ impl LossScale {
     /// If the factor is not positive and finite.
     #[track_caller]
     pub fn fixed(factor: f64) -> Self {
+        expect_setting("`LossScale::fixed`: factor", factor, POSITIVE);
         Self { dynamic: false, ..Self::dynamic() }.start(factor)
     }
 
@@ -60,7 +63,7 @@ impl LossScale {
     /// If the factor is not positive and finite.
     #[track_caller]
     pub fn start(self, factor: f64) -> Self {
-        assert!(factor > 0.0 && factor.is_finite(), "a factor of the loss is positive, not {factor}");
+        expect_setting("`LossScale::start`: factor", factor, POSITIVE);
         Self { factor, ..self }
     }
 
@@ -70,7 +73,8 @@ impl LossScale {
     /// If the factor does not grow or the interval is 0.
     #[track_caller]
     pub fn growth(self, growth: f64, interval: u64) -> Self {
-        assert!(growth > 1.0 && interval > 0, "the factor of the loss grows, by more than 1 after a step or more");
+        expect_setting("`LossScale::growth`: growth", growth, (Excluded(1.0), Unbounded));
+        assert!(interval > 0, "`LossScale::growth`: interval must be above 0, not 0");
         Self { growth, interval, ..self }
     }
 
@@ -80,7 +84,7 @@ impl LossScale {
     /// If it lies outside `0..1`.
     #[track_caller]
     pub fn backoff(self, backoff: f64) -> Self {
-        assert!(0.0 < backoff && backoff < 1.0, "the backoff of a factor lies between 0 and 1, not at {backoff}");
+        expect_setting("`LossScale::backoff`: backoff", backoff, (Excluded(0.0), Excluded(1.0)));
         Self { backoff, ..self }
     }
 }

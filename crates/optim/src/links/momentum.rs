@@ -7,7 +7,7 @@
 //! Polyak: Some methods of speeding up the convergence of iteration methods, 1964; Sutskever, Martens, Dahl, Hinton:
 //! On the importance of initialization and momentum in deep learning, 2013.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Step};
 
@@ -39,19 +39,46 @@ impl Momentum {
     /// If the factor is negative or not finite.
     #[track_caller]
     pub fn new(momentum: f64) -> Self {
-        assert!(momentum >= 0.0 && momentum.is_finite(), "momentum is not negative: {momentum}");
+        expect_setting("`Momentum::new`: momentum", momentum, 0.0..);
         Self { momentum, dampening: 0.0, nesterov: false }
     }
 
     /// Takes `1 − dampening` of each update after the first.
+    ///
+    /// # Panics
+    /// If it lies outside `0..=1`, or is not 0 beside [`nesterov`](Self::nesterov).
+    #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
-        Self { dampening, ..self }
+        expect_setting("`Momentum::dampening`: dampening", dampening, 0.0..=1.0);
+        Self { dampening, ..self }.checked()
     }
 
     /// Looks ahead by one step of momentum (Nesterov).
+    ///
+    /// # Panics
+    /// If the momentum is 0, or there is dampening.
+    #[track_caller]
     pub fn nesterov(self) -> Self {
-        Self { nesterov: true, ..self }
+        Self { nesterov: true, ..self }.checked()
     }
+
+    #[track_caller]
+    fn checked(self) -> Self {
+        if self.nesterov {
+            expect_nesterov("Momentum", self.momentum, self.dampening);
+        }
+        self
+    }
+}
+
+/// Asserts that there is something to look ahead by, as PyTorch does.
+#[track_caller]
+pub(crate) fn expect_nesterov(rule: &str, momentum: f64, dampening: f64) {
+    assert!(
+        momentum > 0.0 && dampening == 0.0,
+        "`{rule}::nesterov` needs a momentum above 0 and a dampening of 0, not a momentum of {momentum} and a dampening \
+         of {dampening}"
+    );
 }
 
 impl Link for Momentum {
@@ -85,6 +112,6 @@ mod tests {
 
     #[test]
     fn battery() {
-        battery::check((Momentum::new(0.9).dampening(0.1).nesterov(), LearningRate::new(1e-4)));
+        battery::check((Momentum::new(0.9).nesterov(), LearningRate::new(1e-4)));
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! Bernstein, Newhouse: Old optimizer, new norm: an anthology, 2024; Jordan et al.: Muon, 2024.
 
-use gradus_graph::{Param, Real};
+use gradus_graph::{Param, Real, expect_setting};
 
 use crate::matrix::{Matrix, is_matrix, multiply, parts, workspace};
 use crate::survey::sum_of_squares;
@@ -72,7 +72,14 @@ impl Orthogonalize {
     }
 
     /// The polynomial `aσ + bσ³ + cσ⁵` that each step applies to the singular values.
+    ///
+    /// # Panics
+    /// If a number is not finite.
+    #[track_caller]
     pub fn polynomial(self, a: f64, b: f64, c: f64) -> Self {
+        expect_setting("`Orthogonalize::polynomial`: a", a, ..);
+        expect_setting("`Orthogonalize::polynomial`: b", b, ..);
+        expect_setting("`Orthogonalize::polynomial`: c", c, ..);
         Self { polynomial: [a, b, c], ..self }
     }
 
@@ -82,7 +89,12 @@ impl Orthogonalize {
     }
 
     /// The smallest norm that is divided by.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
+        expect_setting("`Orthogonalize::eps`: eps", eps, 0.0..);
         Self { eps, ..self }
     }
 
@@ -136,9 +148,9 @@ mod tests {
     fn orthogonal(link: Orthogonalize, gradient: Tensor<f64>) -> Tensor<f64> {
         let mut params: Params<f64> = Params::new(0);
         let x = params.add("x", Tensor::zeros(gradient.shape()));
-        let mut rule = Optimizer::new((link, LearningRate::new(-1.0)));
+        let mut rule = Optimizer::new((link, LearningRate::new(1.0)));
         rule.step(&mut params, [(&x, &gradient)]).unwrap();
-        params.get(&x).clone()
+        params.get(&x).map(|x| -x)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [`ProximalL1`](crate::ProximalL1). Its square counterpart, the L2 penalty, is [`DecayWeights`](crate::DecayWeights).
 //! No state.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use super::sign::sign;
 use crate::{Block, Link, Step};
@@ -33,7 +33,7 @@ impl PenaltyL1 {
     /// If the factor is negative or not finite.
     #[track_caller]
     pub fn new(penalty: f64) -> Self {
-        assert!(penalty >= 0.0 && penalty.is_finite(), "a penalty is not negative: {penalty}");
+        expect_setting("`PenaltyL1::new`: penalty", penalty, 0.0..);
         Self { penalty }
     }
 }

@@ -6,7 +6,7 @@
 //! Daubechies, Defrise, De Mol: An iterative thresholding algorithm for linear inverse problems with a sparsity
 //! constraint, 2004; Parikh, Boyd: Proximal algorithms, 2014.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Step};
 
@@ -34,7 +34,7 @@ impl ProximalL1 {
     /// If the factor is negative or not finite.
     #[track_caller]
     pub fn new(penalty: f64) -> Self {
-        assert!(penalty >= 0.0 && penalty.is_finite(), "a penalty is not negative: {penalty}");
+        expect_setting("`ProximalL1::new`: penalty", penalty, 0.0..);
         Self { penalty }
     }
 }

@@ -3,7 +3,7 @@
 //! As `optax.ema`, corrected unless told not to. With Nesterov's look ahead, as in Optax's Adam and Muon:
 //! `u ← decay·m/(1 − decayᵗ⁺¹) + (1 − decay)·u/(1 − decayᵗ)`. State: `mean`, from zero.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Link, Step};
 
@@ -35,7 +35,7 @@ impl RunningMean {
     /// If the rate lies outside `0..1`.
     #[track_caller]
     pub fn new(decay: f64) -> Self {
-        assert!((0.0..1.0).contains(&decay), "the decay of a mean lies in 0..1, not at {decay}");
+        expect_setting("`RunningMean::new`: decay", decay, 0.0..1.0);
         Self { decay, corrected: true, nesterov: false }
     }
 

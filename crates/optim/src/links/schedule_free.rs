@@ -9,7 +9,9 @@
 //!
 //! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
 
-use gradus_graph::{Real, Tensor};
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Real, Tensor, expect_setting};
 
 use crate::{Block, Link, Numbers, Step};
 
@@ -48,12 +50,17 @@ impl ScheduleFree {
     /// If the share is not in `0..=1`, or is zero: then the average could not be told from `y` and `z`.
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {
-        assert!(beta > 0.0 && beta <= 1.0, "beta lies above 0 and not above 1, not at {beta}");
+        expect_setting("`ScheduleFree::beta`: beta", beta, (Excluded(0.0), Included(1.0)));
         Self { beta, ..self }
     }
 
     /// The power of the largest learning rate so far with which a step counts in the average.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn power(self, power: f64) -> Self {
+        expect_setting("`ScheduleFree::power`: power", power, 0.0..);
         Self { power, ..self }
     }
 }

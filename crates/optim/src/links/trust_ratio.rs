@@ -5,7 +5,7 @@
 //!
 //! You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
 
-use gradus_graph::Real;
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::survey::sum_of_squares;
 use crate::{Block, Link, Numbers, Over, Step};
@@ -36,12 +36,22 @@ impl TrustRatio {
     }
 
     /// The factor of the ratio.
+    ///
+    /// # Panics
+    /// If it is not positive and finite.
+    #[track_caller]
     pub fn trust(self, trust: f64) -> Self {
+        expect_setting("`TrustRatio::trust`: trust", trust, POSITIVE);
         Self { trust, ..self }
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
+        expect_setting("`TrustRatio::eps`: eps", eps, 0.0..);
         Self { eps, ..self }
     }
 }

@@ -66,7 +66,12 @@ impl Lbfgs {
     }
 
     /// When to stop.
+    ///
+    /// # Panics
+    /// If a limit is negative or NaN.
+    #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
+        limits.check();
         self.limits = limits;
         self
     }

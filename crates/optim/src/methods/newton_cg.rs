@@ -59,7 +59,12 @@ impl NewtonCg {
     }
 
     /// When to stop.
+    ///
+    /// # Panics
+    /// If a limit is negative or NaN.
+    #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
+        limits.check();
         self.limits = limits;
         self
     }

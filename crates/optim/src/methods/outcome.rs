@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use gradus_graph::expect_setting;
+
 /// When a method stops.
 ///
 /// # Example
@@ -24,6 +26,16 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { gradient: 1e-8, step: 0.0, value: 0.0, evaluations: 10_000 }
+    }
+}
+
+impl Limits {
+    #[track_caller]
+    pub(super) fn check(&self) {
+        let Self { gradient, step, value, evaluations: _ } = *self;
+        for (name, limit) in [("gradient", gradient), ("step", step), ("value", value)] {
+            expect_setting(&format!("`Limits`: {name}"), limit, 0.0..=f64::INFINITY);
+        }
     }
 }
 

@@ -6,9 +6,9 @@
 //!
 //! Zhuang et al.: AdaBelief optimizer: adapting stepsizes by the belief in observed gradients, 2020.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// AdaBelief: long steps where the gradient is what its mean foretold.
@@ -32,6 +32,10 @@ pub struct AdaBelief {
 
 impl AdaBelief {
     /// AdaBelief with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByVariance { beta1: 0.9, beta2: 0.999, eps: 1e-16, eps_of_variance: 1e-16 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -43,25 +47,42 @@ impl AdaBelief {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`AdaBelief::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`AdaBelief::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`AdaBelief::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// The number that is added to the variance at every step.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps_of_variance(mut self, eps: f64) -> Self {
+        expect_setting("`AdaBelief::eps_of_variance`: eps", eps, 0.0..);
         self.scale.eps_of_variance = eps;
         self
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`AdaBelief::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

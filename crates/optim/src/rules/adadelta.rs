@@ -6,9 +6,8 @@
 //!
 //! Zeiler: Adadelta: an adaptive learning rate method, 2012.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::decay_rate;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// Adadelta: steps in the units of the parameter, as large as the steps before.
@@ -31,6 +30,10 @@ pub struct Adadelta {
 
 impl Adadelta {
     /// Adadelta with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), scale: ScaleByChanges { rho: 0.9, eps: 1e-6 } }
     }
@@ -41,12 +44,18 @@ impl Adadelta {
     /// If the rate lies outside `0..1`.
     #[track_caller]
     pub fn rho(mut self, rho: f64) -> Self {
-        self.scale.rho = decay_rate("rho", rho);
+        expect_setting("`Adadelta::rho`: rho", rho, 0.0..1.0);
+        self.scale.rho = rho;
         self
     }
 
     /// The number under both roots.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Adadelta::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }

@@ -13,7 +13,9 @@
 //!
 //! Shazeer, Stern: Adafactor: adaptive learning rates with sublinear memory cost, 2018.
 
-use gradus_graph::{Param, Real, Tensor};
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Param, Real, Tensor, expect_setting};
 
 use crate::survey::sum_of_squares;
 use crate::{
@@ -46,6 +48,10 @@ pub struct Adafactor {
 
 impl Adafactor {
     /// Adafactor with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self {
             learning_rate: Rate::new(learning_rate),
@@ -57,27 +63,48 @@ impl Adafactor {
     }
 
     /// c: the power of the step with which new gradients count less.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn power(mut self, power: f64) -> Self {
+        expect_setting("`Adafactor::power`: power", power, 0.0..);
         self.moments.power = power;
         self
     }
 
     /// ε₁ and ε₂: the bound of the moments, and the smallest root mean square of a parameter.
+    ///
+    /// # Panics
+    /// If a number is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, moments: f64, parameter: f64) -> Self {
+        expect_setting("`Adafactor::eps`: moments", moments, 0.0..);
+        expect_setting("`Adafactor::eps`: parameter", parameter, 0.0..);
         self.moments.floor = Some(moments);
         self.relative.smallest = parameter;
         self
     }
 
     /// Adds this to the squares in place of a bound for the moments.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn added_eps(mut self, eps: f64) -> Self {
+        expect_setting("`Adafactor::added_eps`: eps", eps, 0.0..);
         self.moments.floor = Some(0.0);
         self.moments.added = eps;
         self
     }
 
     /// d: the largest root mean square of a step, before it is scaled to the parameter.
+    ///
+    /// # Panics
+    /// If it is not positive.
+    #[track_caller]
     pub fn limit(mut self, limit: f64) -> Self {
+        expect_setting("`Adafactor::limit`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
         self.relative.limit = limit;
         self
     }
@@ -95,12 +122,22 @@ impl Adafactor {
     }
 
     /// Takes a running mean of the steps with this decay rate, none unless stated.
+    ///
+    /// # Panics
+    /// If it lies outside `0..1`.
+    #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
+        expect_setting("`Adafactor::momentum`: momentum", momentum, 0.0..1.0);
         Self { momentum, ..self }
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Adafactor::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

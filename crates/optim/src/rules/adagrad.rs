@@ -7,7 +7,7 @@
 //!
 //! Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::{Real, Tensor, expect_setting};
 
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
@@ -32,24 +32,43 @@ pub struct Adagrad {
 
 impl Adagrad {
     /// Adagrad with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleBySum { initial: 0.0, eps: 1e-10, eps_inside_root: false };
         Self { learning_rate: Rate::new(learning_rate), lr_decay: 0.0, scale }
     }
 
     /// Divides the learning rate by `1 + t·lr_decay` after `t` steps.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn lr_decay(self, lr_decay: f64) -> Self {
+        expect_setting("`Adagrad::lr_decay`: lr_decay", lr_decay, 0.0..);
         Self { lr_decay, ..self }
     }
 
     /// What the sum of squares starts at.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn initial_sum(mut self, initial: f64) -> Self {
+        expect_setting("`Adagrad::initial_sum`: initial", initial, 0.0..);
         self.scale.initial = initial;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Adagrad::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }

@@ -7,9 +7,8 @@
 //!
 //! Kingma, Ba: Adam: a method for stochastic optimization, 2015.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::decay_rate;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// Adam: a step of about the learning rate for each element, whatever the scale of its gradient.
@@ -32,6 +31,10 @@ pub struct Adam {
 
 impl Adam {
     /// Adam with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default() }
     }
@@ -42,13 +45,20 @@ impl Adam {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.moments.beta1 = decay_rate("beta1", beta1);
-        self.moments.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Adam::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Adam::betas`: beta2", beta2, 0.0..1.0);
+        self.moments.beta1 = beta1;
+        self.moments.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Adam::eps`: eps", eps, 0.0..);
         self.moments.eps = eps;
         self
     }

@@ -6,9 +6,9 @@
 //!
 //! Kingma, Ba: Adam: a method for stochastic optimization, 2015, section 7.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// Adamax: Adam with the largest gradient of late in place of the root of the mean square.
@@ -32,6 +32,10 @@ pub struct Adamax {
 
 impl Adamax {
     /// Adamax with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByLargest { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -43,19 +47,31 @@ impl Adamax {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Adamax::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Adamax::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Adamax::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Adamax::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

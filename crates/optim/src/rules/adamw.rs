@@ -5,10 +5,9 @@
 //!
 //! Loshchilov, Hutter: Decoupled weight decay regularization, 2019.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use super::decay_rate;
 use crate::{Chain, DecayWeights, Part, Rate, Schedule};
 
 /// [`Adam`](crate::Adam) with decoupled weight decay.
@@ -32,12 +31,21 @@ pub struct AdamW {
 
 impl AdamW {
     /// AdamW with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default(), decay: 1e-2 }
     }
 
     /// The factor of the weight decay, 1e-2 unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`AdamW::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 
@@ -47,13 +55,20 @@ impl AdamW {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.moments.beta1 = decay_rate("beta1", beta1);
-        self.moments.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`AdamW::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`AdamW::betas`: beta2", beta2, 0.0..1.0);
+        self.moments.beta1 = beta1;
+        self.moments.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`AdamW::eps`: eps", eps, 0.0..);
         self.moments.eps = eps;
         self
     }

@@ -8,9 +8,9 @@
 //!
 //! Reddi, Kale, Kumar: On the convergence of Adam and beyond, 2018.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// AMSGrad: Adam whose denominator never falls.
@@ -36,6 +36,10 @@ pub struct AmsGrad {
 
 impl AmsGrad {
     /// AMSGrad with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByLargestMoment { beta1: 0.9, beta2: 0.999, eps: 1e-8, of_corrected: false };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -47,13 +51,20 @@ impl AmsGrad {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`AmsGrad::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`AmsGrad::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`AmsGrad::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
@@ -65,7 +76,12 @@ impl AmsGrad {
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`AmsGrad::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -8,7 +8,7 @@
 //! Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Bottou: Large-scale machine learning
 //! with stochastic gradient descent, 2010.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Average, Block, Chain, Link, Part, Rate, Schedule, Step};
 
@@ -36,19 +36,33 @@ pub struct Asgd {
 
 impl Asgd {
     /// ASGD with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let slow = SlowDown { decay: 1e-4, power: 0.75 };
         Self { learning_rate: Rate::new(learning_rate), slow, start: 1_000_000 }
     }
 
     /// λ: the weight decay, which is also the speed at which the rate falls.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
+        expect_setting("`Asgd::decay`: decay", decay, 0.0..);
         self.slow.decay = decay;
         self
     }
 
     /// α: the power with which the rate falls.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn power(mut self, power: f64) -> Self {
+        expect_setting("`Asgd::power`: power", power, 0.0..);
         self.slow.power = power;
         self
     }

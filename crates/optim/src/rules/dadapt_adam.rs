@@ -13,9 +13,8 @@
 //!
 //! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
 
-use gradus_graph::Real;
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use super::decay_rate;
 use crate::survey::sum;
 use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
 
@@ -43,6 +42,10 @@ pub struct DAdaptAdam {
 impl DAdaptAdam {
     /// Adam with the given factor of the estimated learning rate, usually 1: a number, or a function of the number of
     /// steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByDistance { beta1: 0.9, beta2: 0.999, eps: 1e-8, initial: 1e-6, decay: 0.0 };
         Self { learning_rate: Rate::new(learning_rate), scale }
@@ -54,13 +57,20 @@ impl DAdaptAdam {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`DAdaptAdam::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`DAdaptAdam::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`DAdaptAdam::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
@@ -71,13 +81,18 @@ impl DAdaptAdam {
     /// If it is not positive.
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
-        assert!(initial > 0.0, "the first estimate is positive, not {initial}");
+        expect_setting("`DAdaptAdam::initial`: initial", initial, POSITIVE);
         self.scale.initial = initial;
         self
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
+        expect_setting("`DAdaptAdam::decay`: decay", decay, 0.0..);
         self.scale.decay = decay;
         self
     }

@@ -12,9 +12,8 @@
 //!
 //! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
-use super::decay_rate;
 use crate::survey::{sum, sum_of_squares};
 use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
 
@@ -39,6 +38,10 @@ pub struct DAdaptSgd {
 impl DAdaptSgd {
     /// Descent with the given factor of the estimated learning rate, usually 1: a number, or a function of the number
     /// of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let walk = WalkByDistance { momentum: 0.0, initial: 1e-6, growth: f64::INFINITY };
         Self { learning_rate: Rate::new(learning_rate), walk }
@@ -50,7 +53,8 @@ impl DAdaptSgd {
     /// If the share lies outside `0..1`.
     #[track_caller]
     pub fn momentum(mut self, momentum: f64) -> Self {
-        self.walk.momentum = decay_rate("momentum", momentum);
+        expect_setting("`DAdaptSgd::momentum`: momentum", momentum, 0.0..1.0);
+        self.walk.momentum = momentum;
         self
     }
 
@@ -60,7 +64,7 @@ impl DAdaptSgd {
     /// If it is not positive.
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
-        assert!(initial > 0.0, "the first estimate is positive, not {initial}");
+        expect_setting("`DAdaptSgd::initial`: initial", initial, POSITIVE);
         self.walk.initial = initial;
         self
     }
@@ -71,7 +75,7 @@ impl DAdaptSgd {
     /// If the factor is below 1.
     #[track_caller]
     pub fn growth(mut self, growth: f64) -> Self {
-        assert!(growth >= 1.0, "an estimate that grows has a factor of at least 1, not {growth}");
+        expect_setting("`DAdaptSgd::growth`: growth", growth, 1.0..=f64::INFINITY);
         self.walk.growth = growth;
         self
     }

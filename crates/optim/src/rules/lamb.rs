@@ -6,10 +6,9 @@
 //!
 //! You et al.: Large batch optimization for deep learning: training BERT in 76 minutes, 2020.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use super::decay_rate;
 use crate::{Chain, DecayWeights, Part, Rate, Schedule, TrustRatio};
 
 /// LAMB: Adam with steps in proportion to the norm of each tensor.
@@ -34,6 +33,10 @@ pub struct Lamb {
 
 impl Lamb {
     /// LAMB with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByMoments { eps: 1e-6, ..ScaleByMoments::default() };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -45,19 +48,31 @@ impl Lamb {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Lamb::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Lamb::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Lamb::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// The factor of the weight decay inside the ratio, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Lamb::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
 
-use gradus_graph::Real;
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
+use crate::links::expect_nesterov;
 use crate::{Chain, DecayWeights, Momentum, Part, Rate, Schedule, TrustRatio};
 
 /// LARS: momentum with steps in proportion to the norm of each tensor.
@@ -33,33 +34,69 @@ pub struct Lars {
 
 impl Lars {
     /// LARS with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let ratio = TrustRatio::new().trust(1e-3);
         Self { learning_rate: Rate::new(learning_rate), ratio, momentum: 0.9, nesterov: false, decay: 0.0 }
     }
 
     /// The factor of the momentum.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
-        Self { momentum, ..self }
+        expect_setting("`Lars::momentum`: momentum", momentum, 0.0..);
+        Self { momentum, ..self }.checked()
     }
 
     /// Looks ahead by one step of momentum.
+    ///
+    /// # Panics
+    /// If the momentum is 0.
+    #[track_caller]
     pub fn nesterov(self) -> Self {
-        Self { nesterov: true, ..self }
+        Self { nesterov: true, ..self }.checked()
+    }
+
+    #[track_caller]
+    fn checked(self) -> Self {
+        if self.nesterov {
+            expect_nesterov("Lars", self.momentum, 0.0);
+        }
+        self
     }
 
     /// The factor of the ratio of the norms.
+    ///
+    /// # Panics
+    /// If it is not positive and finite.
+    #[track_caller]
     pub fn trust(self, trust: f64) -> Self {
+        expect_setting("`Lars::trust`: trust", trust, POSITIVE);
         Self { ratio: self.ratio.trust(trust), ..self }
     }
 
     /// The number that keeps the denominator of the ratio from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
+        expect_setting("`Lars::eps`: eps", eps, 0.0..);
         Self { ratio: self.ratio.eps(eps), ..self }
     }
 
     /// The factor of the weight decay inside the ratio, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Lars::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

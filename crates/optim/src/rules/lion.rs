@@ -6,9 +6,9 @@
 //!
 //! Chen et al.: Symbolic discovery of optimization algorithms, 2023.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::links::sign;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
@@ -33,6 +33,10 @@ pub struct Lion {
 
 impl Lion {
     /// Lion with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = SignOfMean { beta1: 0.9, beta2: 0.99 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 1e-3 }
@@ -44,13 +48,20 @@ impl Lion {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Lion::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Lion::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The factor of the decoupled weight decay, 1e-3 unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Lion::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -64,13 +64,6 @@ use gradus_graph::Real;
 
 use crate::{Chain, DecayWeights, Rate};
 
-/// Asserts that a decay rate lies in `0..1`.
-#[track_caller]
-fn decay_rate(name: &str, value: f64) -> f64 {
-    assert!((0.0..1.0).contains(&value), "{name} lies in 0..1, not at {value}");
-    value
-}
-
 /// Ends a rule with decoupled weight decay, if there is any, and the learning rate.
 fn end<T: Real>(chain: &mut Chain<T>, decay: f64, learning_rate: Rate) {
     if decay > 0.0 {

@@ -12,10 +12,10 @@
 //! Jordan et al.: Muon: an optimizer for hidden layers in neural networks, 2024; Liu et al.: Muon is scalable for LLM
 //! training, 2025.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use super::{decay_rate, end};
+use super::end;
 use crate::matrix::is_matrix;
 use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RunningMean, Schedule};
 
@@ -45,6 +45,10 @@ pub struct Muon {
 
 impl Muon {
     /// Muon with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self {
             learning_rate: Rate::new(learning_rate),
@@ -63,7 +67,8 @@ impl Muon {
     /// If the factor lies outside `0..1`.
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
-        Self { momentum: decay_rate("momentum", momentum), ..self }
+        expect_setting("`Muon::momentum`: momentum", momentum, 0.0..1.0);
+        Self { momentum, ..self }
     }
 
     /// Takes the momentum as it is, without looking ahead.
@@ -82,7 +87,12 @@ impl Muon {
     }
 
     /// The smallest norm of a momentum that is divided by.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
+        expect_setting("`Muon::eps`: eps", eps, 0.0..);
         Self { orthogonal: self.orthogonal.eps(eps), ..self }
     }
 
@@ -92,13 +102,20 @@ impl Muon {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.moments.beta1 = decay_rate("beta1", beta1);
-        self.moments.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Muon::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Muon::betas`: beta2", beta2, 0.0..1.0);
+        self.moments.beta1 = beta1;
+        self.moments.beta2 = beta2;
         self
     }
 
     /// The factor of the decoupled weight decay, 0.1 unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Muon::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }
@@ -110,7 +127,8 @@ impl Part for Muon {
             chain.only(is_matrix, if self.nesterov { mean.nesterov() } else { mean });
         } else {
             let momentum = Momentum::new(self.momentum);
-            chain.only(is_matrix, if self.nesterov { momentum.nesterov() } else { momentum });
+            let ahead = self.nesterov && self.momentum > 0.0;
+            chain.only(is_matrix, if ahead { momentum.nesterov() } else { momentum });
         }
         chain.then(self.orthogonal).only(|param| !is_matrix(param), self.moments);
         end(chain, self.decay, self.learning_rate);

@@ -9,9 +9,9 @@
 //!
 //! Dozat: Incorporating Nesterov momentum into Adam, 2016.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::{Block, Chain, Link, Numbers, Part, Rate, Schedule, Step};
 
 /// NAdam: Adam that looks ahead by one step of momentum.
@@ -35,6 +35,10 @@ pub struct NAdam {
 
 impl NAdam {
     /// NAdam with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleAhead { beta1: 0.9, beta2: 0.999, eps: 1e-8, momentum_decay: Some(4e-3) };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -46,19 +50,31 @@ impl NAdam {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`NAdam::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`NAdam::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`NAdam::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// How fast the momentum rises to β₁: the exponent ψ.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn momentum_decay(mut self, momentum_decay: f64) -> Self {
+        expect_setting("`NAdam::momentum_decay`: momentum_decay", momentum_decay, 0.0..);
         self.scale.momentum_decay = Some(momentum_decay);
         self
     }
@@ -70,7 +86,12 @@ impl NAdam {
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`NAdam::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

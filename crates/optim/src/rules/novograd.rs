@@ -7,9 +7,8 @@
 //!
 //! Ginsburg et al.: Training deep networks with stochastic normalized gradient descent, 2019.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::decay_rate;
 use crate::{Block, Chain, DecayWeights, Link, Momentum, Numbers, Over, Part, Rate, Schedule, Step};
 
 /// NovoGrad: momentum over gradients of norm about one, and one number of second moment for each tensor.
@@ -34,6 +33,10 @@ pub struct NovoGrad {
 
 impl NovoGrad {
     /// NovoGrad with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByNorm { beta2: 0.25, eps: 1e-6 };
         Self { learning_rate: Rate::new(learning_rate), scale, beta1: 0.9, decay: 0.0 }
@@ -45,19 +48,31 @@ impl NovoGrad {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`NovoGrad::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`NovoGrad::betas`: beta2", beta2, 0.0..1.0);
+        self.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`NovoGrad::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// The factor of the weight decay inside the momentum, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`NovoGrad::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -13,9 +13,8 @@
 //!
 //! Mishchenko, Defazio: Prodigy: an expeditiously adaptive parameter-free learner, 2024.
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
-use super::decay_rate;
 use crate::survey::sum;
 use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
 
@@ -44,6 +43,10 @@ pub struct Prodigy {
 impl Prodigy {
     /// Prodigy with the given factor of the estimated learning rate, usually 1: a number, or a function of the number
     /// of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByDistance {
             beta1: 0.9,
@@ -64,19 +67,31 @@ impl Prodigy {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Prodigy::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Prodigy::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The decay rate of the sums behind the estimate; the root of β₂ unless stated.
+    ///
+    /// # Panics
+    /// If it lies outside `0..1`.
+    #[track_caller]
     pub fn beta3(mut self, beta3: f64) -> Self {
-        self.scale.beta3 = Some(decay_rate("beta3", beta3));
+        expect_setting("`Prodigy::beta3`: beta3", beta3, 0.0..1.0);
+        self.scale.beta3 = Some(beta3);
         self
     }
 
     /// The number that keeps the denominator from zero, in units of the estimate.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Prodigy::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
@@ -87,19 +102,29 @@ impl Prodigy {
     /// If it is not positive.
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
-        assert!(initial > 0.0, "the first estimate is positive, not {initial}");
+        expect_setting("`Prodigy::initial`: initial", initial, POSITIVE);
         self.scale.initial = initial;
         self
     }
 
     /// The factor of new estimates.
+    ///
+    /// # Panics
+    /// If it is not positive and finite.
+    #[track_caller]
     pub fn coefficient(mut self, coefficient: f64) -> Self {
+        expect_setting("`Prodigy::coefficient`: coefficient", coefficient, POSITIVE);
         self.scale.coefficient = coefficient;
         self
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
+        expect_setting("`Prodigy::decay`: decay", decay, 0.0..);
         self.scale.decay = decay;
         self
     }

@@ -9,9 +9,9 @@
 //!
 //! Liu, Jiang, He, Chen, Liu, Gao, Han: On the variance of the adaptive learning rate and beyond, 2020.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// RAdam: Adam with a warm-up of its own, as long as the second moment is a guess.
@@ -35,6 +35,10 @@ pub struct RAdam {
 
 impl RAdam {
     /// RAdam with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleRectified { beta1: 0.9, beta2: 0.999, eps: 1e-8, eps_after_correction: false };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -46,13 +50,20 @@ impl RAdam {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`RAdam::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`RAdam::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`RAdam::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
@@ -64,7 +75,12 @@ impl RAdam {
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`RAdam::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

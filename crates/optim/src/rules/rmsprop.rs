@@ -8,9 +8,8 @@
 //!
 //! Tieleman, Hinton: Lecture 6.5, 2012; centred: Graves, Generating sequences with recurrent neural networks, 2013.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
-use super::decay_rate;
 use crate::{Block, Chain, Link, Momentum, Part, Rate, Schedule, Step};
 
 /// RMSprop: divides the gradient by the root of its mean square.
@@ -35,6 +34,10 @@ pub struct RmsProp {
 
 impl RmsProp {
     /// RMSprop with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let (learning_rate, scale) = (Rate::new(learning_rate), ScaleByRoot::default());
         Self { learning_rate, scale, momentum: 0.0, rate_inside: false }
@@ -46,12 +49,18 @@ impl RmsProp {
     /// If the rate lies outside `0..1`.
     #[track_caller]
     pub fn alpha(mut self, alpha: f64) -> Self {
-        self.scale.alpha = decay_rate("alpha", alpha);
+        expect_setting("`RmsProp::alpha`: alpha", alpha, 0.0..1.0);
+        self.scale.alpha = alpha;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`RmsProp::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
@@ -69,7 +78,12 @@ impl RmsProp {
     }
 
     /// Keeps a running sum of the scaled gradients, with this factor.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
+        expect_setting("`RmsProp::momentum`: momentum", momentum, 0.0..);
         Self { momentum, ..self }
     }
 

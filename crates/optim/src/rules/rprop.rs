@@ -11,7 +11,9 @@
 //! Riedmiller, Braun: A direct adaptive method for faster backpropagation learning: the RPROP algorithm, 1993; Igel,
 //! Hüsken: Improving the Rprop learning algorithm, 2000.
 
-use gradus_graph::{Real, Tensor};
+use std::ops::Bound::{Excluded, Unbounded};
+
+use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
 use crate::links::sign;
 use crate::{Block, Chain, Link, Part, Step};
@@ -43,10 +45,10 @@ impl Rprop {
     /// Rprop with steps that start at the given length.
     ///
     /// # Panics
-    /// If the length is not positive.
+    /// If the length is not positive and finite.
     #[track_caller]
     pub fn new(learning_rate: f64) -> Self {
-        assert!(learning_rate > 0.0, "the first step of Rprop is positive, not {learning_rate}");
+        expect_setting("`Rprop::new`: learning_rate", learning_rate, POSITIVE);
         Self { first: learning_rate, shrink: 0.5, grow: 1.2, smallest: 1e-6, largest: 50.0 }
     }
 
@@ -56,12 +58,19 @@ impl Rprop {
     /// Unless `0 < shrink < 1 < grow`.
     #[track_caller]
     pub fn factors(self, shrink: f64, grow: f64) -> Self {
-        assert!(shrink > 0.0 && shrink < 1.0 && grow > 1.0, "Rprop's factors are below and above 1: {shrink}, {grow}");
+        expect_setting("`Rprop::factors`: shrink", shrink, (Excluded(0.0), Excluded(1.0)));
+        expect_setting("`Rprop::factors`: grow", grow, (Excluded(1.0), Unbounded));
         Self { shrink, grow, ..self }
     }
 
     /// The smallest and the largest step.
+    ///
+    /// # Panics
+    /// If the smallest is negative or not finite, or the largest is below it.
+    #[track_caller]
     pub fn limits(self, smallest: f64, largest: f64) -> Self {
+        expect_setting("`Rprop::limits`: smallest", smallest, 0.0..);
+        expect_setting("`Rprop::limits`: largest", largest, smallest..=f64::INFINITY);
         Self { smallest, largest, ..self }
     }
 }

@@ -10,10 +10,12 @@
 //!
 //! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Included};
 
+use gradus_graph::{Real, expect_setting};
+
+use super::end;
 use super::rmsprop::ScaleByRoot;
-use super::{decay_rate, end};
 use crate::{Chain, Part, Rate, Schedule, ScheduleFree};
 
 /// AdamW that averages in place of momentum and of a falling learning rate.
@@ -38,6 +40,10 @@ pub struct ScheduleFreeAdamW {
 
 impl ScheduleFreeAdamW {
     /// Schedule-free AdamW with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByRoot { alpha: 0.999, corrected: true, ..ScaleByRoot::default() };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0, averaging: ScheduleFree::new() }
@@ -49,24 +55,41 @@ impl ScheduleFreeAdamW {
     /// If the share is not above 0 and at most 1, or the rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
+        expect_setting("`ScheduleFreeAdamW::betas`: beta1", beta1, (Excluded(0.0), Included(1.0)));
+        expect_setting("`ScheduleFreeAdamW::betas`: beta2", beta2, 0.0..1.0);
         self.averaging = self.averaging.beta(beta1);
-        self.scale.alpha = decay_rate("beta2", beta2);
+        self.scale.alpha = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`ScheduleFreeAdamW::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`ScheduleFreeAdamW::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 
     /// The power of the largest learning rate so far with which a step counts in the average.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn power(self, power: f64) -> Self {
+        expect_setting("`ScheduleFreeAdamW::power`: power", power, 0.0..);
         Self { averaging: self.averaging.power(power), ..self }
     }
 }

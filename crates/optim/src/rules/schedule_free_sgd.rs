@@ -8,7 +8,9 @@
 //!
 //! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
 
-use gradus_graph::Real;
+use std::ops::Bound::{Excluded, Included};
+
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Chain, Part, Rate, Schedule, ScheduleFree};
 
@@ -34,6 +36,10 @@ pub struct ScheduleFreeSgd {
 
 impl ScheduleFreeSgd {
     /// Schedule-free descent with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), averaging: ScheduleFree::new() }
     }
@@ -44,11 +50,17 @@ impl ScheduleFreeSgd {
     /// If the share is not above 0 and at most 1.
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {
+        expect_setting("`ScheduleFreeSgd::beta`: beta", beta, (Excluded(0.0), Included(1.0)));
         Self { averaging: self.averaging.beta(beta), ..self }
     }
 
     /// The power of the largest learning rate so far with which a step counts in the average.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn power(self, power: f64) -> Self {
+        expect_setting("`ScheduleFreeSgd::power`: power", power, 0.0..);
         Self { averaging: self.averaging.power(power), ..self }
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
+use crate::links::expect_nesterov;
 use crate::{Chain, Momentum, Part, Rate, Schedule};
 
 /// Stochastic gradient descent, with momentum if asked.
@@ -31,6 +32,10 @@ pub struct Sgd {
 
 impl Sgd {
     /// Plain descent with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), momentum: 0.0, dampening: 0.0, nesterov: false }
     }
@@ -41,18 +46,35 @@ impl Sgd {
     /// If the factor is negative or not finite.
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
-        assert!(momentum >= 0.0 && momentum.is_finite(), "momentum is not negative: {momentum}");
-        Self { momentum, ..self }
+        expect_setting("`Sgd::momentum`: momentum", momentum, 0.0..);
+        Self { momentum, ..self }.checked()
     }
 
     /// Takes `1 − dampening` of each gradient after the first into the momentum.
+    ///
+    /// # Panics
+    /// If it lies outside `0..=1`, or is not 0 beside [`nesterov`](Self::nesterov).
+    #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
-        Self { dampening, ..self }
+        expect_setting("`Sgd::dampening`: dampening", dampening, 0.0..=1.0);
+        Self { dampening, ..self }.checked()
     }
 
-    /// Looks ahead by one step of momentum.
+    /// Looks ahead by one step of the [`momentum`](Self::momentum), which is stated before.
+    ///
+    /// # Panics
+    /// If there is no momentum, or there is dampening.
+    #[track_caller]
     pub fn nesterov(self) -> Self {
-        Self { nesterov: true, ..self }
+        Self { nesterov: true, ..self }.checked()
+    }
+
+    #[track_caller]
+    fn checked(self) -> Self {
+        if self.nesterov {
+            expect_nesterov("Sgd", self.momentum, self.dampening);
+        }
+        self
     }
 }
 

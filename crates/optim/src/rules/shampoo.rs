@@ -8,7 +8,7 @@
 //!
 //! Gupta, Koren, Singer: Shampoo: preconditioned stochastic tensor optimization, 2018.
 
-use gradus_graph::{Param, Real, Tensor};
+use gradus_graph::{POSITIVE, Param, Real, Tensor, expect_setting};
 
 use super::adagrad::ScaleBySum;
 use crate::matrix::{Matrix, identity, inverse_root, is_matrix, multiply, parts, workspace};
@@ -36,6 +36,10 @@ pub struct Shampoo {
 
 impl Shampoo {
     /// Shampoo with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), eps: 1e-4, every: 1 }
     }
@@ -46,7 +50,7 @@ impl Shampoo {
     /// If it is not positive: the sums could have no root.
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
-        assert!(eps > 0.0, "Shampoo's sums start above zero, not at {eps}");
+        expect_setting("`Shampoo::eps`: eps", eps, POSITIVE);
         Self { eps, ..self }
     }
 

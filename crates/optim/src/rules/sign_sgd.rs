@@ -5,7 +5,7 @@
 //!
 //! Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD: compressed optimisation for non-convex problems, 2018.
 
-use gradus_graph::Real;
+use gradus_graph::{Real, expect_setting};
 
 use crate::{Chain, Momentum, Part, Rate, Schedule, Sign};
 
@@ -29,12 +29,21 @@ pub struct SignSgd {
 
 impl SignSgd {
     /// signSGD with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), momentum: 0.0 }
     }
 
     /// Takes the sign of a running sum with this factor (Signum).
+    ///
+    /// # Panics
+    /// If it lies outside `0..1`.
+    #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
+        expect_setting("`SignSgd::momentum`: momentum", momentum, 0.0..1.0);
         Self { momentum, ..self }
     }
 }

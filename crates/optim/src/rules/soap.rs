@@ -12,10 +12,10 @@
 //!
 //! Vyas et al.: SOAP: improving and stabilizing Shampoo using Adam, 2025.
 
-use gradus_graph::{Param, Real, Tensor};
+use gradus_graph::{Param, Real, Tensor, expect_setting};
 
 use super::adam::ScaleByMoments;
-use super::{decay_rate, end};
+use super::end;
 use crate::matrix::{Matrix, dot, eigenbasis, is_matrix, multiply, orthonormalize, parts, workspace};
 use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
 
@@ -43,6 +43,10 @@ pub struct Soap {
 
 impl Soap {
     /// SOAP with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let rotated = AdamInBasis { beta1: 0.95, beta2: 0.95, eps: 1e-8, every: 10, largest: 10_000 };
         Self { learning_rate: Rate::new(learning_rate), rotated, decay: 1e-2 }
@@ -54,13 +58,20 @@ impl Soap {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.rotated.beta1 = decay_rate("beta1", beta1);
-        self.rotated.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Soap::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Soap::betas`: beta2", beta2, 0.0..1.0);
+        self.rotated.beta1 = beta1;
+        self.rotated.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Soap::eps`: eps", eps, 0.0..);
         self.rotated.eps = eps;
         self
     }
@@ -83,7 +94,12 @@ impl Soap {
     }
 
     /// The factor of the decoupled weight decay, 1e-2 unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Soap::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -10,9 +10,11 @@
 //!
 //! Liu, Li, Hall, Liang, Ma: Sophia: a scalable stochastic second-order optimizer for language model pre-training, 2024.
 
-use gradus_graph::{Real, Tensor};
+use std::ops::Bound::{Excluded, Included};
 
-use super::{decay_rate, end};
+use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+
+use super::end;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
 /// Sophia: Newton's step along each coordinate where the curvature is known to be large, clipped elsewhere.
@@ -38,6 +40,10 @@ pub struct Sophia {
 
 impl Sophia {
     /// Sophia with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleByCurvature { beta1: 0.965, beta2: 0.99, gamma: 0.01, eps: 1e-8, limit: 1.0 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 1e-4 }
@@ -56,31 +62,53 @@ impl Sophia {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Sophia::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Sophia::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The factor of the curvature: the smaller it is, the more steps are clipped.
+    ///
+    /// # Panics
+    /// If it is not positive and finite.
+    #[track_caller]
     pub fn gamma(mut self, gamma: f64) -> Self {
+        expect_setting("`Sophia::gamma`: gamma", gamma, POSITIVE);
         self.scale.gamma = gamma;
         self
     }
 
     /// The smallest denominator.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Sophia::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// The largest step, before the learning rate.
+    ///
+    /// # Panics
+    /// If it is not positive.
+    #[track_caller]
     pub fn limit(mut self, limit: f64) -> Self {
+        expect_setting("`Sophia::limit`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
         self.scale.limit = limit;
         self
     }
 
     /// The factor of the decoupled weight decay, 1e-4 unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Sophia::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -8,9 +8,9 @@
 //!
 //! Zaheer, Reddi, Sachan, Kale, Kumar: Adaptive methods for nonconvex optimization, 2018.
 
-use gradus_graph::{Real, Tensor};
+use gradus_graph::{Real, Tensor, expect_setting};
 
-use super::{decay_rate, end};
+use super::end;
 use crate::links::sign;
 use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 
@@ -35,6 +35,10 @@ pub struct Yogi {
 
 impl Yogi {
     /// Yogi with the given learning rate: a number, or a function of the number of steps taken.
+    ///
+    /// # Panics
+    /// If the learning rate is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(learning_rate: impl Schedule) -> Self {
         let scale = ScaleBySlowMoments { beta1: 0.9, beta2: 0.999, eps: 1e-3, initial: [1e-6, 1e-6] };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
@@ -46,19 +50,31 @@ impl Yogi {
     /// If a rate lies outside `0..1`.
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.beta1 = decay_rate("beta1", beta1);
-        self.scale.beta2 = decay_rate("beta2", beta2);
+        expect_setting("`Yogi::betas`: beta1", beta1, 0.0..1.0);
+        expect_setting("`Yogi::betas`: beta2", beta2, 0.0..1.0);
+        self.scale.beta1 = beta1;
+        self.scale.beta2 = beta2;
         self
     }
 
     /// The number that keeps the denominator from zero.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
+        expect_setting("`Yogi::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
         self
     }
 
     /// What both moments start at.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
+        expect_setting("`Yogi::initial`: initial", initial, 0.0..);
         self.scale.initial = [initial, initial];
         self
     }
@@ -70,7 +86,12 @@ impl Yogi {
     }
 
     /// The factor of the decoupled weight decay, none unless stated.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
+        expect_setting("`Yogi::decay`: decay", decay, 0.0..);
         Self { decay, ..self }
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
 
+use gradus_graph::expect_setting;
+
 use super::{half_wave, some_steps};
 use crate::Schedule;
 
@@ -27,14 +29,20 @@ impl Cosine {
     /// Starts at `rate` and reaches 0 after so many steps.
     ///
     /// # Panics
-    /// If there are no steps.
+    /// If the rate is negative or not finite, or there are no steps.
     #[track_caller]
     pub fn new(rate: f64, steps: u64) -> Self {
+        expect_setting("`Cosine::new`: rate", rate, 0.0..);
         Self { rate, steps: some_steps(steps), end: 0.0 }
     }
 
     /// The rate at the end.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn end(self, end: f64) -> Self {
+        expect_setting("`Cosine::end`: end", end, 0.0..);
         Self { end, ..self }
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
 
+use gradus_graph::expect_setting;
+
 use super::{half_wave, some_steps};
 use crate::Schedule;
 
@@ -28,9 +30,10 @@ impl CosineRestarts {
     /// Starts each period of so many steps at `rate`.
     ///
     /// # Panics
-    /// If there are no steps.
+    /// If the rate is negative or not finite, or there are no steps.
     #[track_caller]
     pub fn new(rate: f64, period: u64) -> Self {
+        expect_setting("`CosineRestarts::new`: rate", rate, 0.0..);
         Self { rate, period: some_steps(period), multiply: 1, end: 0.0 }
     }
 
@@ -45,7 +48,12 @@ impl CosineRestarts {
     }
 
     /// The rate that each period goes down to.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn end(self, end: f64) -> Self {
+        expect_setting("`CosineRestarts::end`: end", end, 0.0..);
         Self { end, ..self }
     }
 }

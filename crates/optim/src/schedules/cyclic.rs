@@ -5,6 +5,8 @@
 //!
 //! Smith: Cyclical learning rates for training neural networks, 2017.
 
+use gradus_graph::expect_setting;
+
 use super::some_steps;
 use crate::Schedule;
 
@@ -36,9 +38,11 @@ impl Cyclic {
     /// Between `low` and `high`, with so many steps up and as many down.
     ///
     /// # Panics
-    /// If there are no steps.
+    /// If the rates are negative, not finite or out of order, or there are no steps.
     #[track_caller]
     pub fn new(low: f64, high: f64, up: u64) -> Self {
+        expect_setting("`Cyclic::new`: low", low, 0.0..);
+        expect_setting("`Cyclic::new`: high", high, low..);
         Self { low, high, up: some_steps(up), down: up, scale: Scale::Constant }
     }
 
@@ -57,7 +61,12 @@ impl Cyclic {
     }
 
     /// Multiplies the height by `gamma` with each step (exp_range).
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn exponential(self, gamma: f64) -> Self {
+        expect_setting("`Cyclic::exponential`: gamma", gamma, 0.0..);
         Self { scale: Scale::Exponential(gamma), ..self }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! As `optax.exponential_decay`, and with `every` 1 as `torch.optim.lr_scheduler.ExponentialLR`. Defaults: `every` 1.
 
+use gradus_graph::expect_setting;
+
 use super::some_steps;
 use crate::Schedule;
 
@@ -22,7 +24,13 @@ pub struct Exponential {
 
 impl Exponential {
     /// Starts at `rate` and multiplies it by `gamma` at each step.
+    ///
+    /// # Panics
+    /// If a number is negative or not finite.
+    #[track_caller]
     pub fn new(rate: f64, gamma: f64) -> Self {
+        expect_setting("`Exponential::new`: rate", rate, 0.0..);
+        expect_setting("`Exponential::new`: gamma", gamma, 0.0..);
         Self { rate, gamma, every: 1 }
     }
 

@@ -4,6 +4,8 @@
 //!
 //! Vaswani and others: Attention is all you need, 2017.
 
+use gradus_graph::expect_setting;
+
 use super::some_steps;
 use crate::Schedule;
 
@@ -25,9 +27,10 @@ impl InverseSqrt {
     /// Starts at `rate` and goes down after `constant` steps.
     ///
     /// # Panics
-    /// If `constant` is 0.
+    /// If the rate is negative or not finite, or `constant` is 0.
     #[track_caller]
     pub fn new(rate: f64, constant: u64) -> Self {
+        expect_setting("`InverseSqrt::new`: rate", rate, 0.0..);
         Self { rate, constant: some_steps(constant) }
     }
 }

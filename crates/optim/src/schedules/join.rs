@@ -20,6 +20,10 @@ pub struct Join {
 
 impl Join {
     /// Begins with that schedule.
+    ///
+    /// # Panics
+    /// If it is a number that is negative or not finite.
+    #[track_caller]
     pub fn new(first: impl Schedule) -> Self {
         Self { parts: vec![(0, Rate::new(first))] }
     }

@@ -2,6 +2,8 @@
 //!
 //! As `torch.optim.lr_scheduler.MultiStepLR`. Defaults: γ 0.1.
 
+use gradus_graph::expect_setting;
+
 use crate::Schedule;
 
 /// Multiplies the rate by γ at each milestone.
@@ -21,12 +23,22 @@ pub struct MultiStep {
 
 impl MultiStep {
     /// Starts at `rate` and takes a tenth after each of these numbers of steps, in any order.
+    ///
+    /// # Panics
+    /// If the rate is negative or not finite.
+    #[track_caller]
     pub fn new(rate: f64, milestones: impl IntoIterator<Item = u64>) -> Self {
+        expect_setting("`MultiStep::new`: rate", rate, 0.0..);
         Self { rate, milestones: milestones.into_iter().collect(), gamma: 0.1 }
     }
 
     /// The factor γ.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
+        expect_setting("`MultiStep::gamma`: gamma", gamma, 0.0..);
         Self { gamma, ..self }
     }
 }

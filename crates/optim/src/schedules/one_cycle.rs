@@ -6,6 +6,8 @@
 //!
 //! Smith, Topin: Super-convergence: very fast training of neural networks using large learning rates, 2018.
 
+use gradus_graph::{POSITIVE, expect_setting};
+
 use super::half_wave;
 use crate::Schedule;
 
@@ -31,9 +33,10 @@ impl OneCycle {
     /// A cycle of so many steps with the largest rate `high`.
     ///
     /// # Panics
-    /// If there are fewer than two steps.
+    /// If the rate is negative or not finite, or there are fewer than two steps.
     #[track_caller]
     pub fn new(high: f64, steps: u64) -> Self {
+        expect_setting("`OneCycle::new`: high", high, 0.0..);
         assert!(steps > 1, "a cycle needs at least two steps");
         Self { high, steps, rise: 0.3, divisors: (25.0, 1e4), linear: false, three_phases: false }
     }
@@ -44,12 +47,18 @@ impl OneCycle {
     /// If it lies outside `0..1`.
     #[track_caller]
     pub fn rise(self, rise: f64) -> Self {
-        assert!((0.0..1.0).contains(&rise), "the share of the rise lies in 0..1, not at {rise}");
+        expect_setting("`OneCycle::rise`: rise", rise, 0.0..1.0);
         Self { rise, ..self }
     }
 
     /// How many times smaller than the largest rate the first is, and than the first the last.
+    ///
+    /// # Panics
+    /// If a number is not positive and finite.
+    #[track_caller]
     pub fn divide(self, first: f64, last: f64) -> Self {
+        expect_setting("`OneCycle::divide`: first", first, POSITIVE);
+        expect_setting("`OneCycle::divide`: last", last, POSITIVE);
         Self { divisors: (first, last), ..self }
     }
 

@@ -3,6 +3,8 @@
 //! As `optax.polynomial_schedule`, and with end 0 as `torch.optim.lr_scheduler.PolynomialLR`. Defaults: power 1 (a
 //! straight line), end 0.
 
+use gradus_graph::expect_setting;
+
 use super::some_steps;
 use crate::Schedule;
 
@@ -28,19 +30,30 @@ impl Polynomial {
     /// Starts at `rate` and reaches 0 after so many steps.
     ///
     /// # Panics
-    /// If there are no steps.
+    /// If the rate is negative or not finite, or there are no steps.
     #[track_caller]
     pub fn new(rate: f64, steps: u64) -> Self {
+        expect_setting("`Polynomial::new`: rate", rate, 0.0..);
         Self { rate, steps: some_steps(steps), power: 1.0, end: 0.0 }
     }
 
     /// The power of what is left of the way.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn power(self, power: f64) -> Self {
+        expect_setting("`Polynomial::power`: power", power, 0.0..);
         Self { power, ..self }
     }
 
     /// The rate at the end; above the first it makes the schedule a rise.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn end(self, end: f64) -> Self {
+        expect_setting("`Polynomial::end`: end", end, 0.0..);
         Self { end, ..self }
     }
 }

@@ -5,6 +5,10 @@
 //! rate of the steepest fall of the smoothed loss over the logarithm of the rate, as fastai does it (the paper grows the
 //! rate linearly and reads the plot by eye).
 
+use std::ops::Bound::{Excluded, Unbounded};
+
+use gradus_graph::{POSITIVE, expect_setting};
+
 use crate::Schedule;
 
 /// How many times the least smoothed loss ends the test.
@@ -58,10 +62,8 @@ impl RangeTest {
     /// If the rates are not positive and growing, or there are fewer than two steps.
     #[track_caller]
     pub fn new(low: f64, high: f64, steps: u64) -> Self {
-        assert!(
-            0.0 < low && low < high && high.is_finite(),
-            "a range test goes up from a positive rate: {low} to {high}"
-        );
+        expect_setting("`RangeTest::new`: low", low, POSITIVE);
+        expect_setting("`RangeTest::new`: high", high, (Excluded(low), Unbounded));
         assert!(steps > 1, "a range test needs at least two steps");
         Self { low, high, steps }
     }

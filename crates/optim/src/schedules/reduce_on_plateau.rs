@@ -5,7 +5,7 @@
 //!
 //! Defaults: γ 0.1, patience 10, threshold 1e-4, cooldown 0, least factor 0. State: `factor`, `best`, `waited`, `cooling`.
 
-use gradus_graph::{Params, Real};
+use gradus_graph::{Params, Real, expect_setting};
 
 use crate::state::{Memory, RestoreError, Restoring, State};
 
@@ -69,7 +69,7 @@ impl ReduceOnPlateau {
     /// If it lies outside `0..1`.
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
-        assert!((0.0..1.0).contains(&gamma), "the factor of a cut lies in 0..1, not at {gamma}");
+        expect_setting("`ReduceOnPlateau::gamma`: gamma", gamma, 0.0..1.0);
         Self { gamma, ..self }
     }
 
@@ -79,12 +79,22 @@ impl ReduceOnPlateau {
     }
 
     /// By what share of the best value a better one differs from it.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn threshold(self, threshold: f64) -> Self {
+        expect_setting("`ReduceOnPlateau::threshold`: threshold", threshold, 0.0..);
         Self { threshold, absolute: false, ..self }
     }
 
     /// By how much a better value differs from the best.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn absolute_threshold(self, threshold: f64) -> Self {
+        expect_setting("`ReduceOnPlateau::absolute_threshold`: threshold", threshold, 0.0..);
         Self { threshold, absolute: true, ..self }
     }
 
@@ -99,7 +109,12 @@ impl ReduceOnPlateau {
     }
 
     /// The least factor to go down to.
+    ///
+    /// # Panics
+    /// If it lies outside `0..=1`.
+    #[track_caller]
     pub fn least(self, factor: f64) -> Self {
+        expect_setting("`ReduceOnPlateau::least`: factor", factor, 0.0..=1.0);
         Self { least: factor, ..self }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! As `torch.optim.lr_scheduler.StepLR`. Defaults: γ 0.1.
 
+use gradus_graph::expect_setting;
+
 use super::some_steps;
 use crate::Schedule;
 
@@ -24,14 +26,20 @@ impl StepDecay {
     /// Starts at `rate` and takes a tenth every `every` steps.
     ///
     /// # Panics
-    /// If `every` is 0.
+    /// If the rate is negative or not finite, or `every` is 0.
     #[track_caller]
     pub fn new(rate: f64, every: u64) -> Self {
+        expect_setting("`StepDecay::new`: rate", rate, 0.0..);
         Self { rate, every: some_steps(every), gamma: 0.1 }
     }
 
     /// The factor γ.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
+        expect_setting("`StepDecay::gamma`: gamma", gamma, 0.0..);
         Self { gamma, ..self }
     }
 }

@@ -3,6 +3,8 @@
 //! As `optax.warmup_cosine_decay_schedule` for any schedule after it, and as PyTorch's `SequentialLR` of `LinearLR` and
 //! another. Defaults: from 0, so that the very first step moves nothing (PyTorch: from a third).
 
+use gradus_graph::expect_setting;
+
 use super::some_steps;
 use crate::Schedule;
 
@@ -25,14 +27,22 @@ impl<S: Schedule> WarmUp<S> {
     /// Takes so many steps to the first rate of `then`.
     ///
     /// # Panics
-    /// If there are no steps.
+    /// If there are no steps, or `then` is a number that is negative or not finite.
     #[track_caller]
     pub fn new(steps: u64, then: S) -> Self {
+        if let Some(rate) = then.constant() {
+            expect_setting("`WarmUp::new`: then", rate, 0.0..);
+        }
         Self { steps: some_steps(steps), from: 0.0, then }
     }
 
     /// The share of the rate to begin with.
+    ///
+    /// # Panics
+    /// If it lies outside `0..=1`.
+    #[track_caller]
     pub fn from(self, from: f64) -> Self {
+        expect_setting("`WarmUp::from`: from", from, 0.0..=1.0);
         Self { from, ..self }
     }
 }

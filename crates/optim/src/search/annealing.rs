@@ -10,6 +10,10 @@
 //! Kirkpatrick, Gelatt, Vecchi: Optimization by simulated annealing, 1983. Corana and others: Minimizing multimodal
 //! functions of continuous variables with the simulated annealing algorithm, 1987.
 
+use std::ops::Bound::Excluded;
+
+use gradus_graph::expect_setting;
+
 use super::draws::Draws;
 use super::generation::{Ended, Generation, Strategy};
 
@@ -77,7 +81,7 @@ impl Annealing {
     /// If it does not lie in `0..1`, without 0.
     #[track_caller]
     pub fn fall(mut self, part: f64) -> Self {
-        assert!(part > 0.0 && part < 1.0, "the temperature falls to a part in 0..1 of itself, not to {part}");
+        expect_setting("`Annealing::fall`: part", part, (Excluded(0.0), Excluded(1.0)));
         self.fall = part;
         self
     }

@@ -17,6 +17,8 @@
 //! Storn, Price: Differential evolution, 1997. Zhang, Sanderson: JADE, 2009. Tanabe, Fukunaga: Success-history based
 //! parameter adaptation for differential evolution, 2013.
 
+use gradus_graph::expect_setting;
+
 use super::draws::Draws;
 use super::generation::{Ended, Generation, Strategy, ranked};
 
@@ -94,7 +96,13 @@ impl DifferentialEvolution {
 
     /// The factor F of a difference, and the probability CR of an element to come from the mutant. The success-history
     /// variant adapts its own.
+    ///
+    /// # Panics
+    /// If `factor` is negative or not finite, or `crossover` lies outside `0..=1`.
+    #[track_caller]
     pub fn factors(mut self, factor: f64, crossover: f64) -> Self {
+        expect_setting("`DifferentialEvolution::factors`: factor", factor, 0.0..);
+        expect_setting("`DifferentialEvolution::factors`: crossover", crossover, 0.0..=1.0);
         (self.factor, self.crossover) = (factor, crossover);
         self
     }

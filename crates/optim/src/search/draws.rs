@@ -1,5 +1,6 @@
 //! Random numbers of one candidate in one generation.
 
+use gradus_graph::expect_setting;
 use gradus_graph::kernel::random::Stream;
 
 /// A sequence of random numbers: a function of the seed, the generation and the number it was asked for with.
@@ -55,7 +56,12 @@ impl Draws {
     }
 
     /// Whether something of the given probability happens.
+    ///
+    /// # Panics
+    /// If it lies outside `0..=1`.
+    #[track_caller]
     pub fn chance(&mut self, probability: f64) -> bool {
+        expect_setting("`Draws::chance`: probability", probability, 0.0..=1.0);
         self.uniform() < probability
     }
 

@@ -1,9 +1,10 @@
 //! The driver that all strategies share: region, budget, parallel evaluation, the best point, the trace.
 
 use std::fmt;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, PoisonError};
 
-use gradus_graph::{Error, Params, Real};
+use gradus_graph::{Error, POSITIVE, Params, Real, expect_setting};
 use rayon::prelude::*;
 
 use crate::flat::Flat;
@@ -69,7 +70,12 @@ impl<S: Strategy> Search<S> {
     }
 
     /// The search ends where a value is as low as this.
+    ///
+    /// # Panics
+    /// If it is NaN.
+    #[track_caller]
     pub fn target(mut self, value: f64) -> Self {
+        expect_setting("`Search::target`: value", value, f64::NEG_INFINITY..=f64::INFINITY);
         self.target = value;
         self
     }
@@ -80,7 +86,7 @@ impl<S: Strategy> Search<S> {
     /// If the distance is not a positive number.
     #[track_caller]
     pub fn around(mut self, distance: f64) -> Self {
-        assert!(distance > 0.0 && distance.is_finite(), "a search starts around a point, not within {distance} of it");
+        expect_setting("`Search::around`: distance", distance, POSITIVE);
         self.spread = distance;
         self
     }
@@ -91,7 +97,7 @@ impl<S: Strategy> Search<S> {
     /// If the bounds are not finite or out of order.
     #[track_caller]
     pub fn within(self, low: f64, high: f64) -> Self {
-        self.within_where(|_| true, low, high)
+        self.bounded("`Search::within`", |_| true, low, high)
     }
 
     /// Bounds for the parameters whose dotted name satisfies the predicate; later bounds replace earlier ones.
@@ -99,8 +105,15 @@ impl<S: Strategy> Search<S> {
     /// # Panics
     /// If the bounds are not finite or out of order.
     #[track_caller]
-    pub fn within_where(mut self, matches: fn(&str) -> bool, low: f64, high: f64) -> Self {
-        assert!(low < high && (high - low).is_finite(), "bounds from {low} to {high}");
+    pub fn within_where(self, matches: fn(&str) -> bool, low: f64, high: f64) -> Self {
+        self.bounded("`Search::within_where`", matches, low, high)
+    }
+
+    #[track_caller]
+    fn bounded(mut self, from: &str, matches: fn(&str) -> bool, low: f64, high: f64) -> Self {
+        expect_setting(&format!("{from}: low"), low, ..);
+        expect_setting(&format!("{from}: high"), high, (Excluded(low), Unbounded));
+        expect_setting(&format!("{from}: high - low"), high - low, POSITIVE);
         self.boxes.push(Bounds { matches, low, high });
         self
     }

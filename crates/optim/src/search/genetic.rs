@@ -15,6 +15,8 @@ pub use crossover::Crossover;
 pub use mutation::Mutation;
 pub use selection::Selection;
 
+use gradus_graph::expect_setting;
+
 use super::generation::{Ended, Generation, Strategy, ranked};
 
 /// A genetic algorithm with operators to choose.
@@ -91,13 +93,25 @@ impl Genetic {
     }
 
     /// How a pair is crossed, and the probability that it is.
+    ///
+    /// # Panics
+    /// If the probability lies outside `0..=1`, or α or η is negative or not finite.
+    #[track_caller]
     pub fn crossover(mut self, crossover: Crossover, probability: f64) -> Self {
+        expect_setting("`Genetic::crossover`: probability", probability, 0.0..=1.0);
+        crossover.check();
         self.crossover = (crossover, probability);
         self
     }
 
     /// How an element mutates, and the probability that it does: one in n, if this is not called.
+    ///
+    /// # Panics
+    /// If the probability lies outside `0..=1`, or the deviation or η is negative or not finite.
+    #[track_caller]
     pub fn mutation(mut self, mutation: Mutation, probability: f64) -> Self {
+        expect_setting("`Genetic::mutation`: probability", probability, 0.0..=1.0);
+        mutation.check();
         self.mutation = (mutation, Some(probability));
         self
     }

@@ -9,7 +9,7 @@
 //!
 //! Salimans, Ho, Chen, Sidor, Sutskever: Evolution strategies as a scalable alternative to reinforcement learning, 2017.
 
-use gradus_graph::{Param, Params, Tensor};
+use gradus_graph::{POSITIVE, Param, Params, Tensor, expect_setting};
 
 use crate::{Adam, Optimizer};
 
@@ -71,7 +71,13 @@ impl NaturalEvolution {
     }
 
     /// The standard deviation of the candidates and the learning rate of Adam at the start, in units of the region.
+    ///
+    /// # Panics
+    /// If `sigma` is not positive and finite, or `learning_rate` is negative or not finite.
+    #[track_caller]
     pub fn steps(mut self, sigma: f64, learning_rate: f64) -> Self {
+        expect_setting("`NaturalEvolution::steps`: sigma", sigma, POSITIVE);
+        expect_setting("`NaturalEvolution::steps`: learning_rate", learning_rate, 0.0..);
         (self.sigma, self.rate) = (sigma, learning_rate);
         self
     }

@@ -11,6 +11,10 @@
 //! Kennedy: The particle swarm: explosion, stability, and convergence, 2002. Bratton, Kennedy: Defining a standard for
 //! particle swarm optimization, 2007.
 
+use std::ops::Bound::{Excluded, Unbounded};
+
+use gradus_graph::expect_setting;
+
 use super::generation::{Ended, Generation, Strategy};
 
 /// How much of its velocity a particle keeps.
@@ -97,11 +101,21 @@ impl ParticleSwarm {
     /// How much of its velocity a particle keeps, and how it is pulled.
     ///
     /// # Panics
-    /// If the pulls of the constriction form are not more than 4 in sum.
+    /// If a number is negative or not finite, or the pulls of the constriction form are not more than 4 in sum.
     #[track_caller]
     pub fn weights(mut self, weights: Weights) -> Self {
-        if let Weights::Constriction([c1, c2]) = weights {
-            assert!(c1 + c2 > 4.0, "constriction needs c₁ + c₂ above 4, not {}", c1 + c2);
+        let [c1, c2] = match weights {
+            Weights::Inertia { from, to, pull } => {
+                expect_setting("`Weights::Inertia`: from", from, 0.0..);
+                expect_setting("`Weights::Inertia`: to", to, 0.0..);
+                pull
+            }
+            Weights::Constriction(pull) => pull,
+        };
+        expect_setting("`ParticleSwarm::weights`: c1", c1, 0.0..);
+        expect_setting("`ParticleSwarm::weights`: c2", c2, 0.0..);
+        if let Weights::Constriction(_) = weights {
+            expect_setting("`Weights::Constriction`: c1 + c2", c1 + c2, (Excluded(4.0), Unbounded));
         }
         self.weights = weights;
         self

@@ -28,10 +28,12 @@ pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
     let threads = threads.min(work / WORTH).max(1);
     let mut best = Grid { below: 1, beside: 1, rows: m, columns: n };
     // Each number of a and b that a block needs is packed or fetched, at the price of a few multiplications.
-    let price = |rows: usize, columns: usize| rows.saturating_mul(columns).saturating_add(4 * (rows + columns));
+    let price = |rows: usize, columns: usize| {
+        rows.saturating_mul(columns).saturating_add(rows.saturating_add(columns).saturating_mul(4))
+    };
     for below in 1..=threads.min(m) {
         let rows = m.div_ceil(below);
-        let columns = n.div_ceil(threads / below).next_multiple_of(COLUMNS).min(n);
+        let columns = n.div_ceil(threads / below).checked_next_multiple_of(COLUMNS).unwrap_or(n).min(n);
         if price(rows, columns) < price(best.rows, best.columns) {
             best = Grid { below: m.div_ceil(rows), beside: n.div_ceil(columns), rows, columns };
         }
@@ -113,7 +115,7 @@ struct Shared<T> {
 }
 
 // SAFETY: a and b are only read, and each thread writes its own blocks of c.
-unsafe impl<T: Sync> Sync for Shared<T> {}
+unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
 impl<T: Gemm> Shared<T> {
     /// Computes the blocks `first..last`, where `workspace` has room for all of them.

@@ -391,6 +391,60 @@ fn strides_that_leave_the_buffer_are_refused() {
 }
 
 #[test]
+fn sizes_whose_products_overflow_are_refused() {
+    const LARGE: [usize; 4] = [1 << 32, 1 << 63, usize::MAX / 3 * 2 + 1, usize::MAX];
+    let data = [1.0f64; 8];
+    for large in LARGE {
+        for (m, k, n) in [(large, 1, large), (large, 1, 3), (3, 1, large), (1, large, 1), (2, large, 2)] {
+            let matrix = Matrix { data: &data, offset: 0, row: 1, col: 1 };
+            let run =
+                |product: fn(usize, usize, usize, Matrix<'_, f64>, Matrix<'_, f64>, bool, &mut [f64], &mut [f64])| {
+                    let mut c = vec![0.0; m.wrapping_mul(n).min(4)];
+                    let mut workspace = vec![0.0; 1 << 17];
+                    let run = || product(m, k, n, matrix, matrix, false, &mut c, &mut workspace);
+                    let message =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).expect_err("it is refused");
+                    let message = message.downcast::<String>().expect("a formatted message");
+                    assert!(message.starts_with("product: "), "{m}×{k}×{n}: {message}");
+                };
+            run(f64::gemm);
+            run(super::product);
+            let _ = (super::product_workspace::<f64>(m, k, n), f64::workspace(m, k, n));
+        }
+    }
+}
+
+/// Every workspace is as small as it may be, so that a sanitizer sees what goes beyond it, and c ends with its last row.
+#[test]
+fn no_product_needs_more_than_its_workspace() {
+    for (m, n) in [(1, 1), (1, 9), (9, 1), (3, 7), (13, 5), (14, 130), (40, 1), (40, 33), (200, 2), (2, 600)] {
+        for k in [1, 5, 40, 400] {
+            for (accumulate, c_row) in [(false, n), (true, n), (true, n + 3)] {
+                let (a, b) = (vec![1.0f32; m * k], vec![1.0f32; k * n]);
+                let mut workspace = vec![f32::NAN; f32::workspace(m, k, n)].into_boxed_slice();
+                let mut c = vec![1.0f32; (m - 1) * c_row + n].into_boxed_slice();
+                for (row, col) in [(k as isize, 1), (1, m as isize)] {
+                    let a = Matrix { data: &a, offset: 0, row, col };
+                    for (row, col) in [(n as isize, 1), (1, k as isize)] {
+                        let b = Matrix { data: &b, offset: 0, row, col };
+                        c.fill(1.0);
+                        // SAFETY: c has all of its rows, and nothing else reaches it.
+                        unsafe {
+                            super::gemm_into(m, k, n, a, b, accumulate, c.as_mut_ptr(), c_row, &mut workspace);
+                        }
+                        for (place, &value) in c.iter().enumerate() {
+                            let sum = k as f32 + f32::from(u8::from(accumulate));
+                            let expected = if place % c_row < n { sum } else { 1.0 };
+                            assert!(value == expected, "{m}×{k}×{n}, rows {c_row} apart: {value} at {place}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "it needs")]
 fn a_short_workspace_is_refused() {
     let a = [1.0f32; 64];

@@ -3,7 +3,7 @@
 //! `exp`, `exp_m1`, `ln`, `ln_1p`, `tanh`, `sigmoid` and `erf` compute in single precision, where a vector holds most
 //! numbers. The others compute in double precision and round once: there a plain formula is exact enough, and cheap.
 
-use super::{Math, at_least, at_most, ln_border};
+use super::{Math, at_least, at_most, ln_border, power_border};
 
 /// Adding 1.5·2²³ rounds to a whole number and leaves it in the low bits.
 const SHIFT: f32 = 12_582_912.0;
@@ -85,18 +85,38 @@ fn ln_rest(f: f32) -> f32 {
     f * f * f * series
 }
 
-/// `2ⁿ` and `2ʳ - 1` for `x·log₂e = n + r`, in double precision; `|x| ≤ 700`.
+/// `2ⁿ` and `2ʳ - 1` for `x = n + r`, in double precision; `|x| ≤ 1000`.
 #[inline(always)]
-fn exp_in_double(x: f64) -> (f64, f64) {
-    let base_two = x * std::f64::consts::LOG2_E;
-    let shifted = base_two + DOUBLE_SHIFT;
-    let r = base_two - (shifted - DOUBLE_SHIFT);
+fn exp2_in_double(x: f64) -> (f64, f64) {
+    let shifted = x + DOUBLE_SHIFT;
+    let r = x - (shifted - DOUBLE_SHIFT);
     let scale = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
     let series = polynomial!(
         r; 0.693_147_180_581_966, 0.240_226_509_234_930_72, 0.055_504_107_259_271_74, 0.009_618_056_340_376_399,
         0.001_333_367_015_134_638_8, 0.000_154_615_992_911_708_32, 1.525_280_119_671_207_7e-5
     );
     (scale, r * series)
+}
+
+/// The same for `x·log₂e = n + r`; `|x| ≤ 700`.
+#[inline(always)]
+fn exp_in_double(x: f64) -> (f64, f64) {
+    exp2_in_double(x * std::f64::consts::LOG2_E)
+}
+
+/// The logarithm to base two of a positive finite number, in double precision.
+#[inline(always)]
+fn log2_in_double(x: f32) -> f64 {
+    let tiny = x < f32::MIN_POSITIVE;
+    let (k, f) = split(if tiny { x * two_to(23) } else { x });
+    let k = k - if tiny { 23 } else { 0 };
+    let f = f64::from(f);
+    let series = polynomial!(
+        f; 1.000_000_000_035_853_3, -0.500_000_003_438_245_8, 0.333_333_314_868_632_4, -0.249_999_313_351_701_97,
+        0.200_001_130_018_814_95, -0.166_705_714_959_211_47, 0.142_856_190_520_078_6, -0.124_091_500_728_838_54,
+        0.110_182_219_420_961_17, -0.108_877_462_394_061_54, 0.107_538_632_997_316_28, -0.059_959_576_031_678_556
+    );
+    f64::from(k) + std::f64::consts::LOG2_E * f * series
 }
 
 /// `sin(x + quarters·π/2)`, for `x` of any size.
@@ -196,16 +216,7 @@ impl Math for f32 {
 
     #[inline(always)]
     fn log2(self) -> Self {
-        let tiny = self < f32::MIN_POSITIVE;
-        let (k, f) = split(if tiny { self * two_to(23) } else { self });
-        let k = k - if tiny { 23 } else { 0 };
-        let f = f64::from(f);
-        let series = polynomial!(
-            f; 1.000_000_000_035_853_3, -0.500_000_003_438_245_8, 0.333_333_314_868_632_4, -0.249_999_313_351_701_97,
-            0.200_001_130_018_814_95, -0.166_705_714_959_211_47, 0.142_856_190_520_078_6, -0.124_091_500_728_838_54,
-            0.110_182_219_420_961_17, -0.108_877_462_394_061_54, 0.107_538_632_997_316_28, -0.059_959_576_031_678_556
-        );
-        ln_border(self, self, (f64::from(k) + std::f64::consts::LOG2_E * f * series) as f32)
+        ln_border(self, self, log2_in_double(self) as f32)
     }
 
     #[inline(always)]
@@ -220,27 +231,27 @@ impl Math for f32 {
 
     #[inline]
     fn tan(self) -> Self {
-        f32::tan(self)
+        libm::tanf(self)
     }
 
     #[inline]
     fn asin(self) -> Self {
-        f32::asin(self)
+        libm::asinf(self)
     }
 
     #[inline]
     fn acos(self) -> Self {
-        f32::acos(self)
+        libm::acosf(self)
     }
 
     #[inline]
     fn atan(self) -> Self {
-        f32::atan(self)
+        libm::atanf(self)
     }
 
     #[inline]
     fn atan2(self, x: Self) -> Self {
-        f32::atan2(self, x)
+        libm::atan2f(self, x)
     }
 
     #[inline(always)]
@@ -307,9 +318,12 @@ impl Math for f32 {
         (if x < 0.95 { small } else { large }).copysign(self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn powf(self, exponent: Self) -> Self {
-        f32::powf(self, exponent)
+        // Beyond 2¹⁰⁰ of the exponent all powers but those of 1 are 0 or ∞.
+        let y = f64::from(at_most(at_least(exponent, -1e30), 1e30));
+        let (scale, rest) = exp2_in_double(at_most(at_least(y * log2_in_double(self.abs()), -200.0), 200.0));
+        power_border(self, exponent, (scale * rest + scale) as f32, two_to(23))
     }
 
     #[inline(always)]

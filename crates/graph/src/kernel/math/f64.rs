@@ -1,9 +1,9 @@
 //! The functions of [`Math`] in double precision.
 //!
-//! `sin` and `cos` are those of std here: reducing a large argument to one turn takes more bits of π than a formula
-//! without branches can carry at a fair price.
+//! `sin`, `cos` and `tan` branch: reducing a large argument to one turn takes more bits of π than a formula without
+//! branches can carry at a fair price, so arguments above [`FAR`] are left to the crate `libm`.
 
-use super::{Math, at_least, at_most, ln_border};
+use super::{Math, at_least, at_most, ln_border, power_border};
 
 /// Adding 1.5·2⁵² rounds to a whole number and leaves it in the low bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
@@ -29,12 +29,28 @@ fn reduce(x: f64) -> Reduced {
     let high = x - n * LN_2_HIGH;
     let low = n * LN_2_LOW;
     let r = high - low;
+    Reduced { bits: shifted.to_bits(), high, low, rest: exp_rest(r) }
+}
+
+/// `exp(r) - 1 - r` for `|r| ≤ 0.35`.
+#[inline(always)]
+fn exp_rest(r: f64) -> f64 {
     let series = polynomial!(
         r; 0.5, 0.166_666_666_666_666_77, 0.041_666_666_666_666_49, 0.008_333_333_333_320_737,
         0.001_388_888_888_896_838_3, 0.000_198_412_698_886_849_62, 2.480_158_716_470_296e-5, 2.755_724_136_757_698e-6,
         2.755_740_598_013_577e-7, 2.511_011_038_175_842_7e-8, 2.087_530_558_081_936_6e-9
     );
-    Reduced { bits: shifted.to_bits(), high, low, rest: r * r * series }
+    r * r * series
+}
+
+/// `value·2ⁿ` for `-1080 ≤ n ≤ 1030`, from the bits of `n + SHIFT`.
+#[inline(always)]
+fn scale(value: f64, bits: u64) -> f64 {
+    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the biased sum is never negative.
+    let biased = bits.wrapping_sub(SHIFT.to_bits()).wrapping_add(2046);
+    let half = biased >> 1;
+    let other = biased.wrapping_sub(half);
+    value * f64::from_bits(half << 52) * f64::from_bits(other << 52)
 }
 
 /// `2ⁿ` for `-1022 ≤ n ≤ 1023`, from the bits of `n + SHIFT`.
@@ -47,12 +63,7 @@ fn power_of_two(bits: u64) -> f64 {
 #[inline(always)]
 fn exp_clamped(x: f64) -> f64 {
     let Reduced { bits, high, low, rest } = reduce(x);
-    let scaled = 1.0 + (high + (rest - low));
-    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the biased sum is never negative.
-    let biased = bits.wrapping_sub(SHIFT.to_bits()).wrapping_add(2046);
-    let half = biased >> 1;
-    let other = biased.wrapping_sub(half);
-    scaled * f64::from_bits(half << 52) * f64::from_bits(other << 52)
+    scale(1.0 + (high + (rest - low)), bits)
 }
 
 /// `exp(x)` for `-708 ≤ x ≤ 709`.
@@ -112,6 +123,151 @@ fn split_any(x: f64) -> (f64, f64) {
     (whole(exponent, if tiny { 1023.0 + 54.0 } else { 1023.0 }), f)
 }
 
+/// Up to here an angle has no more than 2¹¹ quarters of a turn.
+const FAR: f64 = 3216.0;
+/// Below it an angle is its own sine and tangent.
+const NEAR: f64 = 1e-8;
+
+/// `x = n·π/2 + r + low` with `|r| ≤ π/4`: the bits of `n + SHIFT`, `r` and `low`; `|x| ≤ FAR`.
+#[inline(always)]
+fn quarters(x: f64) -> (u64, f64, f64) {
+    // π/2 in parts, the first two of 42 bits, so that a whole number of 11 bits times one of them is exact.
+    const FIRST: f64 = 1.570_796_326_794_607;
+    const SECOND: f64 = 2.896_073_971_621_817_5e-13;
+    const REST: f64 = 1.644_625_693_632_425_8e-26;
+    let shifted = x * std::f64::consts::FRAC_2_PI + SHIFT;
+    let n = shifted - SHIFT;
+    let (a, b) = (x - n * FIRST, n * SECOND);
+    // What rounding takes from the difference is kept: near a multiple of π/2 it is what is left.
+    let difference = a - b;
+    let of_b = a - difference;
+    let low = ((a - (difference + of_b)) - (b - of_b)) - n * REST;
+    let r = difference + low;
+    (shifted.to_bits(), r, (difference - r) + low)
+}
+
+/// The sine and the cosine of `r + low`.
+#[inline(always)]
+fn waves(r: f64, low: f64) -> [f64; 2] {
+    let square = r * r;
+    let half = 0.5 * square;
+    let sin = polynomial!(
+        square; -0.166_666_666_666_666_32, 0.008_333_333_333_322_368, -0.000_198_412_698_297_688_1,
+        2.755_731_367_780_821_8e-6, -2.505_075_582_144_404e-8, 1.589_665_809_016_784_5e-10
+    );
+    let cos = polynomial!(
+        square; 0.041_666_666_666_666_6, -0.001_388_888_888_887_406_2, 2.480_158_728_944_152_7e-5,
+        -2.755_731_434_004_296e-7, 2.087_572_153_372_694e-9, -1.135_955_438_487_619_1e-11
+    );
+    let near_one = 1.0 - half;
+    [
+        r + (square * r * sin + (low - low * half)),
+        near_one + (((1.0 - near_one) - half) + (square * square * cos - r * low)),
+    ]
+}
+
+/// `sin(x + more·π/2)` for `|x| ≤ FAR`.
+#[inline(always)]
+fn wave(x: f64, more: u64) -> f64 {
+    let (bits, r, low) = quarters(x);
+    let [sin, cos] = waves(r, low);
+    let quadrant = bits.wrapping_add(more);
+    let value = if quadrant & 1 == 0 { sin } else { cos };
+    f64::from_bits(value.to_bits() ^ ((quadrant & 2) << 62))
+}
+
+/// The sine and the cosine, with the bits of [`Math::sin`] and [`Math::cos`], of an angle from 0 to a full turn.
+#[inline(always)]
+pub(in crate::kernel) fn sin_and_cos(x: f64) -> [f64; 2] {
+    let (bits, r, low) = quarters(x);
+    let [sin, cos] = waves(r, low);
+    match bits & 3 {
+        0 => [sin, cos],
+        1 => [cos, -sin],
+        2 => [-sin, -cos],
+        _ => [-cos, sin],
+    }
+}
+
+/// `eˣ` and `e⁻ˣ` for `0 ≤ x ≤ 710.5`, as `4p·(1 + u)` and `4q·(1 - v)`.
+#[inline(always)]
+fn exp_both(x: f64) -> [f64; 4] {
+    let Reduced { bits, high, low, rest } = reduce(x);
+    let u = high + (rest - low);
+    // What is smaller by 2²⁰⁰⁰ does not count, and 2⁻ⁿ is to be in range.
+    let minus = SHIFT - at_most(f64::from_bits(bits) - SHIFT, 1000.0);
+    let [p, q] = [bits, minus.to_bits()].map(|bits| power_of_two(bits.wrapping_sub(2)));
+    [p, u, q, u / (1.0 + u)]
+}
+
+/// The upper 26 bits of a number, so that the product of two such is exact.
+#[inline(always)]
+fn upper(x: f64) -> f64 {
+    f64::from_bits(x.to_bits() & !0x07ff_ffff)
+}
+
+/// `log₂x` in two parts, the first of 26 bits, for a positive finite `x`; the error is below 2⁻⁶⁴ of it.
+///
+/// `ln(1 + f) = ⅔·s·(3 + s² + s⁴·P(s²))` with `s = f/(2 + f)`, and all but `P` in two parts.
+#[inline(always)]
+fn log2_in_parts(x: f64) -> (f64, f64) {
+    // 2/(3·ln 2), whole and in parts.
+    const FACTOR: f64 = 0.961_796_693_925_975_6;
+    const FACTOR_HIGH: f64 = 0.961_796_686_053_276_1;
+    const FACTOR_LOW: f64 = 7.872_699_542_894_897e-9;
+    let (k, f) = split_any(x);
+    let below = 2.0 + f;
+    let s = f / below;
+    let (s_high, below_high) = (upper(s), upper(below));
+    let below_low = (below - below_high) + (f - (below - 2.0));
+    let s_low = ((f - s_high * below_high) - s_high * below_low) / below;
+    let (square_high, square_low) = (s_high * s_high, s_low * (s_high + s));
+    let square = square_high + square_low;
+    let series = polynomial!(
+        square; 0.600_000_000_000_034, 0.428_571_428_551_451_47, 0.333_333_337_806_745_57, 0.272_726_764_785_505_95,
+        0.230_801_394_452_583_21, 0.198_851_436_214_887_16, 0.197_952_867_183_050_16
+    );
+    let rest = square_low + square * square * series;
+    let sum_high = upper(3.0 + square_high + rest);
+    let sum_low = rest - ((sum_high - 3.0) - square_high);
+    let product = s_high * sum_high;
+    let product_low = s_low * sum_high + sum_low * s;
+    let product_high = upper(product + product_low);
+    let product_low = product_low - (product_high - product);
+    let (high, low) = (FACTOR_HIGH * product_high, FACTOR_LOW * product_high + product_low * FACTOR);
+    let log = upper(k + (high + low));
+    (log, low - ((log - k) - high))
+}
+
+/// `xʸ` for a positive finite `x` and any `y`.
+#[inline(always)]
+fn power(x: f64, y: f64) -> f64 {
+    const LN_2_UPPER: f64 = 0.693_147_167_563_438_4;
+    const LN_2_LOWER: f64 = 1.299_650_689_388_988_9e-8;
+    const LARGE: f64 = 1e20;
+    let (log, log_low) = log2_in_parts(x);
+    // Beyond it all powers but those of 1 are 0 or ∞.
+    let y = at_most(at_least(y, -LARGE), LARGE);
+    let y_high = upper(y);
+    let (t, t_low) = (y_high * log, (y - y_high) * log + y * log_low);
+    let shifted = at_most(at_least(t + t_low, -1080.0), 1030.0) + SHIFT;
+    let rest = t - (shifted - SHIFT);
+    let r = rest + t_low;
+    let r_high = upper(r);
+    let high = r_high * LN_2_UPPER;
+    let low = r_high * LN_2_LOWER + ((rest - r_high) + t_low) * std::f64::consts::LN_2;
+    let value = scale(1.0 + (high + (low + exp_rest(high + low))), shifted.to_bits());
+    let upper = if t > 1030.0 { f64::INFINITY } else { value };
+    if t < -1080.0 { 0.0 } else { upper }
+}
+
+/// Functions that are seldom needed and stay out of line.
+#[cold]
+#[inline(never)]
+fn far(function: fn(f64) -> f64, x: f64) -> f64 {
+    function(x)
+}
+
 impl Math for f64 {
     #[inline(always)]
     fn sqrt(self) -> Self {
@@ -160,49 +316,66 @@ impl Math for f64 {
         ln_border(self, self, sum + (((k - sum) + product) + rest))
     }
 
-    #[inline]
+    #[inline(always)]
     fn sin(self) -> Self {
-        f64::sin(self)
+        match self.abs() {
+            size if size < NEAR => self,
+            size if size <= FAR => wave(self, 0),
+            _ => far(libm::sin, self),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn cos(self) -> Self {
-        f64::cos(self)
+        if self.abs() <= FAR { wave(self, 1) } else { far(libm::cos, self) }
     }
 
     #[inline]
     fn tan(self) -> Self {
-        f64::tan(self)
+        let size = self.abs();
+        if size < NEAR {
+            return self;
+        }
+        if !(size <= FAR) {
+            return far(libm::tan, self);
+        }
+        let (bits, r, low) = quarters(self);
+        let [sin, cos] = waves(r, low);
+        if bits & 1 == 0 { sin / cos } else { -cos / sin }
     }
 
     #[inline]
     fn asin(self) -> Self {
-        f64::asin(self)
+        libm::asin(self)
     }
 
     #[inline]
     fn acos(self) -> Self {
-        f64::acos(self)
+        libm::acos(self)
     }
 
     #[inline]
     fn atan(self) -> Self {
-        f64::atan(self)
+        libm::atan(self)
     }
 
     #[inline]
     fn atan2(self, x: Self) -> Self {
-        f64::atan2(self, x)
+        libm::atan2(self, x)
     }
 
-    #[inline]
+    #[inline(always)]
     fn sinh(self) -> Self {
-        f64::sinh(self)
+        let size = self.abs();
+        let [p, u, q, v] = exp_both(at_most(size, 710.5));
+        let value = (2.0 * ((p - q) + (p * u + q * v))).copysign(self);
+        if size < NEAR { self } else { value }
     }
 
-    #[inline]
+    #[inline(always)]
     fn cosh(self) -> Self {
-        f64::cosh(self)
+        let [p, u, q, v] = exp_both(at_most(self.abs(), 710.5));
+        2.0 * ((p + q) + (p * u - q * v))
     }
 
     #[inline(always)]
@@ -238,9 +411,9 @@ impl Math for f64 {
         libm::erf(self)
     }
 
-    #[inline]
+    #[inline(always)]
     fn powf(self, exponent: Self) -> Self {
-        f64::powf(self, exponent)
+        power_border(self, exponent, power(self.abs(), exponent), 4_503_599_627_370_496.0)
     }
 
     #[inline(always)]

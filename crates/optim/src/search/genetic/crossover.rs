@@ -1,5 +1,7 @@
 //! How two parents make two children.
 
+use gradus_graph::expect_setting;
+
 use super::super::draws::Draws;
 
 /// How two parents make two children.
@@ -16,6 +18,15 @@ pub enum Crossover {
 }
 
 impl Crossover {
+    #[track_caller]
+    pub(super) fn check(self) {
+        match self {
+            Self::Blend(alpha) => expect_setting("`Crossover::Blend`: alpha", alpha, 0.0..),
+            Self::SimulatedBinary(eta) => expect_setting("`Crossover::SimulatedBinary`: eta", eta, 0.0..),
+            Self::Uniform | Self::OnePoint => {}
+        }
+    }
+
     pub(super) fn cross(self, parents: [&[f64]; 2], draws: &mut Draws) -> [Vec<f64>; 2] {
         let n = parents[0].len();
         let cut = if self == Self::OnePoint { draws.below(n + 1) } else { 0 };

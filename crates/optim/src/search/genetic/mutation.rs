@@ -1,5 +1,7 @@
 //! How an element of a child mutates.
 
+use gradus_graph::expect_setting;
+
 use super::super::draws::Draws;
 
 /// How an element mutates. Distances are in units of the region where the search starts.
@@ -14,6 +16,15 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    #[track_caller]
+    pub(super) fn check(self) {
+        match self {
+            Self::Gaussian(width) => expect_setting("`Mutation::Gaussian`: width", width, 0.0..),
+            Self::Polynomial(eta) => expect_setting("`Mutation::Polynomial`: eta", eta, 0.0..),
+            Self::Uniform => {}
+        }
+    }
+
     pub(super) fn mutate(self, element: &mut f64, draws: &mut Draws) {
         match self {
             Self::Gaussian(width) => *element += width * draws.normal(),

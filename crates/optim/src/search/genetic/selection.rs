@@ -1,5 +1,7 @@
 //! How a parent is selected.
 
+use gradus_graph::expect_setting;
+
 use super::super::draws::Draws;
 
 /// How a parent is selected: better points more often.
@@ -21,7 +23,7 @@ impl Selection {
             Self::Tournament(members) => assert!(members > 0, "a tournament has at least one member"),
             Self::Roulette => {}
             Self::Rank(pressure) => {
-                assert!((1.0..=2.0).contains(&pressure), "the pressure of ranks lies in 1..=2, not at {pressure}");
+                expect_setting("`Selection::Rank`: pressure", pressure, 1.0..=2.0);
             }
         }
     }
