@@ -11,9 +11,13 @@ use gradus_graph::{Params, Real};
 use gradus_optim::{Memory, State};
 
 use crate::archive::{Archive, wrong};
+use crate::faults::{Faults, brief};
 use crate::weights;
 
-const PARAMETERS: &str = "parameters/";
+/// What the names of the parameters begin with.
+pub(crate) const PARAMETERS: &str = "parameters/";
+/// What the header says that the file is.
+pub(crate) const FORMAT: &str = "gradus checkpoint";
 
 /// Writes the parameters and the parts of the run that remember something, each under a name. The file is complete or
 /// is not changed.
@@ -67,14 +71,15 @@ pub fn save<T: Real>(
             archive.put_number(format!("{part}/numbers/{name}"), number);
         }
     }
-    archive.write(path.as_ref(), "gradus checkpoint")
+    archive.write(path.as_ref(), FORMAT)
 }
 
 /// Reads a run into parameters and parts that were made as those of the run that was saved.
 ///
 /// # Errors
-/// If the file cannot be read or is malformed, was saved in another precision, or if anything is missing, unexpected or
-/// of another shape: the error lists what is wrong, and neither parameters nor parts were changed.
+/// If the file cannot be read, is malformed or no checkpoint, was saved in another precision, or if anything is missing,
+/// unexpected or of another shape: the error lists what is wrong, the first twenty of a kind by name, and neither
+/// parameters nor parts were changed.
 ///
 /// # Panics
 /// As [`save`].
@@ -88,20 +93,25 @@ pub fn load<T: Real>(
     let path = path.as_ref();
     let archive = Archive::read(path)?;
     let refuse = |problem: String| wrong(path, &problem);
-    let mut names = archive.names("");
-    let known = |name: &str| {
+    if archive.format() != Some(FORMAT) && archive.names(PARAMETERS).next().is_none() {
+        let problem = "this is no checkpoint but a file of arrays alone, such as weights: `weights::load` reads it";
+        return Err(refuse(problem.to_owned()));
+    }
+    let mut faults = Faults::default();
+    let known = |name: &&str| {
         let folder = name.split('/').next();
         folder == Some("parameters") || parts.iter().any(|(part, _)| folder == Some(part))
     };
-    if let Some(name) = names.find(|name| !known(name)) {
-        return Err(refuse(format!("`{name}` belongs to no part of this run")));
+    for name in archive.names("").filter(|name| !known(name)) {
+        faults.add(|| format!("`{name}` belongs to no part of this run"));
     }
-    if let Some(name) = archive.names(PARAMETERS).find(|name| !archive.is::<T>(&format!("{PARAMETERS}{name}"))) {
-        return Err(refuse(format!("parameter `{name}` was not saved in {}", T::NAME)));
+    for name in archive.names(PARAMETERS).filter(|name| !archive.is::<T>(&format!("{PARAMETERS}{name}"))) {
+        faults.add(|| format!("parameter `{name}` was not saved in {}", T::NAME));
     }
+    faults.or(()).map_err(refuse)?;
     let loaded = weights::take(&archive, PARAMETERS, params).map_err(refuse)?;
     let states: Vec<State<T>> =
-        parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, String>>().map_err(refuse)?;
+        parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, _>>().map_err(|p| refuse(brief(p)))?;
     let before: Vec<State<T>> = parts.iter().map(|(_, memory)| memory.state()).collect();
     for number in 0..parts.len() {
         let (part, memory) = &mut parts[number];
