@@ -1,6 +1,10 @@
 //! A whole run in a file: the parameters, and all that the optimizer and others remember, so that the resumed run goes
 //! on bit for bit.
 //!
+//! What belongs into it: the optimizer; the [`Step`](crate::Step), which knows where the random numbers of dropout and
+//! noise stand; and whatever else in the loop is a [`Memory`]. The order of the data follows from the epoch
+//! (`Batches::shuffled` of `gradus-data`).
+//!
 //! The file is a safetensors file: parameters are under `parameters/`, the memory of a part under the part's name and
 //! `/tensors/`, `/counts/` or `/numbers/`.
 
@@ -31,24 +35,29 @@ pub(crate) const FORMAT: &str = "gradus checkpoint";
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
-/// use gradus_optim::{Adam, Optimizer, ReduceOnPlateau};
-/// use gradus_train::checkpoint;
+/// use gradus_optim::{Adam, Memory, Optimizer, ReduceOnPlateau};
+/// use gradus_train::{Step, checkpoint};
 /// let path = std::env::temp_dir().join(format!("gradus-checkpoint-{}.safetensors", std::process::id()));
 /// let mut params: Params = Params::new(0);
 /// let x = params.add("x", Tensor::from([1.0, 2.0]));
+/// let mut step = Step::new(|graph, _| (graph.param(&x) * graph.bernoulli(0.5, [2])).square().sum());
 /// let (mut adam, mut plateau) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
-/// adam.step(&mut params, [(&x, &Tensor::from([3.0, -1.0]))]).unwrap();
+/// let gradients = step.run(&mut params, &[])?;
+/// adam.step(&mut params, gradients.iter())?;
 /// adam.scale_rate(plateau.report(0.5));
-/// checkpoint::save(&path, &params, &[("optimizer", &adam), ("plateau", &plateau)])?;
+/// checkpoint::save(&path, &params, &[("step", &step), ("optimizer", &adam), ("plateau", &plateau)])?;
 ///
 /// let mut resumed = Params::new(0);
 /// resumed.add("x", Tensor::zeros([2]));
+/// step.set_position(0);
 /// let (mut optimizer, mut watch) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
-/// checkpoint::load(&path, &mut resumed, &mut [("optimizer", &mut optimizer), ("plateau", &mut watch)])?;
+/// let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+///     &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut watch)];
+/// checkpoint::load(&path, &mut resumed, parts)?;
 /// assert_eq!(resumed.get(&x), params.get(&x));
-/// assert_eq!(optimizer.state(), adam.state());
+/// assert_eq!((step.position(), optimizer.state()), (1, adam.state()));
 /// # std::fs::remove_file(&path)?;
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[track_caller]
 pub fn save<T: Real>(

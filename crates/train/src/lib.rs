@@ -13,8 +13,10 @@ mod function;
 mod metrics;
 pub mod plot;
 mod progress;
+mod random;
 mod replace;
 mod step;
+mod traces;
 pub mod weights;
 
 pub use function::Function;
