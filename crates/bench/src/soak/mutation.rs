@@ -71,7 +71,7 @@ pub(super) fn mutate(numbers: &mut Numbers, file: &[u8], others: &[Vec<u8>]) -> 
 
 fn damage(numbers: &mut Numbers, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
     let length = bytes.len();
-    match numbers.below(7) {
+    match numbers.below(9) {
         0 if length > 0 => {
             for _ in 0..=numbers.below(8) {
                 let place = numbers.place(length);
@@ -115,6 +115,19 @@ fn damage(numbers: &mut Numbers, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
             };
             let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             bytes.splice(start..start + digits, WORDS[numbers.below(WORDS.len())].bytes());
+        }
+        7 if length > 2 => {
+            // `[4,3]` becomes `[3,4]`.
+            let place = numbers.place(length - 2);
+            bytes.swap(place, place + 2);
+        }
+        8 => {
+            // The type of some array becomes another of the same size, `F32` perhaps `I32`.
+            let from = numbers.below(length);
+            let types = bytes[from..].windows(2).position(|pair| b"FUI".contains(&pair[0]) && b"36".contains(&pair[1]));
+            if let Some(place) = types {
+                bytes[from + place] = b"FUI"[numbers.below(3)];
+            }
         }
         _ => {}
     }
