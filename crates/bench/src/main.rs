@@ -9,9 +9,12 @@
 //!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
 //!     gradus-bench search [--json FILE]     searches without gradients on standard functions
+//!     gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]
+//!                                           damaged files, killed runs, savers beside readers, ever other lengths; all
+//!                                           parts in full, or those that are named
 //!     gradus-bench steps [--json FILE]      training steps on one thread
 //!
-//! `check` and `mutants` end with an error if a bar is missed.
+//! `check`, `mutants` and `soak` end with an error if a bar is missed.
 
 mod allocations;
 mod check;
@@ -21,42 +24,67 @@ mod optim;
 mod recurrent;
 mod scale;
 mod search;
+mod soak;
 mod steps;
 mod table;
 
+use std::error::Error;
 use std::process::ExitCode;
+
+use gradus_train::replace_file;
 
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]";
+const USAGE: &str = "usage: gradus-bench check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]\n       \
+                     gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (command, file) = match words[..] {
-        [command] => (command, None),
-        [command, "--json", file] => (command, Some(file)),
-        _ => return fail(USAGE),
+    let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // What `soak` starts as processes of their own.
+    match words[..] {
+        [soak::RESUME, folder] => return ended(soak::resume(folder.as_ref())),
+        [soak::SAVE, path, number, count] => {
+            let (Ok(number), Ok(count)) = (number.parse(), count.parse()) else { return fail(USAGE) };
+            return ended(soak::save_again(path.as_ref(), number, count));
+        }
+        _ => {}
+    }
+    let file = match words[..] {
+        [.., "--json", file] => {
+            words.truncate(words.len() - 2);
+            Some(file)
+        }
+        _ => None,
     };
-    let (table, right) = match command {
-        "check" => check::run(),
-        "conv" => (conv::run(), true),
-        "minima" => (minima::run(), true),
-        "mutants" => check::run_mutants(),
-        "optim" => (optim::run(), true),
-        "recurrent" => (recurrent::run(), true),
-        "scale" => (scale::run(), true),
-        "search" => (search::run(), true),
-        "steps" => (steps::run(), true),
+    let Some((command, options)) = words.split_first() else { return fail(USAGE) };
+    let (table, right) = match (*command, options) {
+        ("soak", options) => match soak::Extent::of(options) {
+            Some(extent) => soak::run(extent),
+            None => return fail(USAGE),
+        },
+        ("check", []) => check::run(),
+        ("conv", []) => (conv::run(), true),
+        ("minima", []) => (minima::run(), true),
+        ("mutants", []) => check::run_mutants(),
+        ("optim", []) => (optim::run(), true),
+        ("recurrent", []) => (recurrent::run(), true),
+        ("scale", []) => (scale::run(), true),
+        ("search", []) => (search::run(), true),
+        ("steps", []) => (steps::run(), true),
         _ => return fail(USAGE),
     };
     println!("{table}");
-    match file.map(|file| std::fs::write(file, table.json())) {
+    match file.map(|file| replace_file(file, table.json().as_bytes())) {
         Some(Err(problem)) => fail(&format!("the figures could not be written: {problem}")),
         _ if right => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+fn ended(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    outcome.map_or_else(|problem| fail(&problem.to_string()), |()| ExitCode::SUCCESS)
 }
 
 fn fail(message: &str) -> ExitCode {

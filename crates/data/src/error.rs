@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use gradus_graph::Shape;
 
+/// How many bytes after the last element are counted.
+pub(crate) const APPENDED: u64 = 1 << 20;
+
 /// A data file that could not be read. Its text is one sentence that begins with the file.
 ///
 /// # Example
@@ -79,8 +82,19 @@ pub enum Problem {
         element: &'static str,
         /// The bytes that such elements take.
         expected: usize,
-        /// The bytes after the header.
+        /// The bytes after the header; of those beyond the expected ones, at most 1 MiB is counted.
         found: u64,
+    },
+    /// The compressed file is too small for the elements that its header tells of.
+    Implausible {
+        /// The sizes in the header.
+        shape: Shape,
+        /// The element type in the header.
+        element: &'static str,
+        /// The bytes that such elements take.
+        expected: usize,
+        /// The bytes of the compressed file.
+        compressed: usize,
     },
     /// Images were asked for, and the file holds something else.
     NotImages {
@@ -132,12 +146,18 @@ impl fmt::Display for Problem {
             }
             Self::Length { shape, element, expected, found } => {
                 let verdict = if *found < *expected as u64 { "the file is cut short" } else { "something is appended" };
+                let least = if *found >= (*expected as u64).saturating_add(APPENDED) { "at least " } else { "" };
                 write!(
                     f,
                     "{element} elements of shape {shape} take {expected} bytes after the header, \
-                     where {found} were found: {verdict}"
+                     where {least}{found} were found: {verdict}"
                 )
             }
+            Self::Implausible { shape, element, expected, compressed } => write!(
+                f,
+                "{element} elements of shape {shape} take {expected} bytes, more than a hundred times the {compressed} \
+                 bytes of the compressed file; if that is right, decompress it first"
+            ),
             Self::NotImages { shape, element } => write!(
                 f,
                 "images are u8 elements with at least three axes (image, row, column); \

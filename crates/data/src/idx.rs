@@ -2,18 +2,20 @@
 //!
 //! Two zero bytes, a byte for the element type, a byte for the number of axes; the sizes of the axes, four bytes each;
 //! the elements in row-major order. All numbers are big-endian. A file compressed with gzip is known by its first two
-//! bytes, not by its name. No header is believed: memory is taken only for bytes that were read.
+//! bytes, not by its name. No header is believed: memory is taken only for elements that were read, and of compressed
+//! data no more is decompressed than the header tells of, which must be plausible for the size of the file.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use gradus_graph::{Shape, Tensor};
 
-use crate::error::{Error, Problem};
+use crate::error::{APPENDED, Error, Problem};
 
 /// The content of an IDX file, in the element type of the file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Array {
     /// Type 08: unsigned bytes.
     U8(Tensor<u8>),
@@ -78,10 +80,19 @@ impl Array {
     }
 }
 
+impl fmt::Debug for Array {
+    /// Element type and shape; the elements are too many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Array {} {}", self.element(), self.shape())
+    }
+}
+
 /// The content of the file.
 ///
 /// # Errors
-/// If the file cannot be read or is not a whole IDX file and nothing more.
+/// If the file is no regular file, cannot be read, or is not a whole IDX file and nothing more. A compressed file whose
+/// elements take more than 64 MiB and more than a hundred times its own size is refused as well; decompressed, it is
+/// read.
 ///
 /// # Example
 /// ```
@@ -95,14 +106,19 @@ impl Array {
 /// ```
 pub fn read(path: impl AsRef<Path>) -> Result<Array, Error> {
     let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|error| Error::new(path, Problem::Io(error)))?;
+    let read = || match path.metadata()? {
+        metadata if metadata.is_file() => std::fs::read(path),
+        metadata if metadata.is_dir() => Err(io::Error::other("it is a folder, not a regular file")),
+        _ => Err(io::Error::other("it is a device, a pipe or a socket, not a regular file")),
+    };
+    let bytes = read().map_err(|error| Error::new(path, Problem::Io(error)))?;
     decode(&bytes).map_err(|problem| Error::new(path, problem))
 }
 
 /// The content of an IDX file that is in memory already.
 ///
 /// # Errors
-/// If the bytes are not a whole IDX file and nothing more.
+/// As [`read`], for the bytes.
 ///
 /// # Example
 /// ```
@@ -112,10 +128,21 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array, Error> {
 /// # Ok::<(), gradus_data::Problem>(())
 /// ```
 pub fn decode(bytes: &[u8]) -> Result<Array, Problem> {
-    if bytes.starts_with(&[0x1f, 0x8b]) { decode_plain(MultiGzDecoder::new(bytes)) } else { decode_plain(bytes) }
+    match bytes.starts_with(&[0x1f, 0x8b]) {
+        true => decode_plain(MultiGzDecoder::new(bytes), File { size: bytes.len(), compressed: true }),
+        false => decode_plain(bytes, File { size: bytes.len(), compressed: false }),
+    }
 }
 
-fn decode_plain(mut source: impl Read) -> Result<Array, Problem> {
+/// What the elements come from.
+#[derive(Clone, Copy)]
+struct File {
+    /// In bytes.
+    size: usize,
+    compressed: bool,
+}
+
+fn decode_plain(mut source: impl Read, file: File) -> Result<Array, Problem> {
     let magic = up_to(&mut source, 4)?;
     let axes = match magic[..] {
         [0, 0, _, axes] => axes,
@@ -123,24 +150,33 @@ fn decode_plain(mut source: impl Read) -> Result<Array, Problem> {
         _ => return Err(Problem::Header { expected: 4, found: magic.len() }),
     };
     match magic[2] {
-        0x08 => Ok(Array::U8(elements(source, axes, "u8", u8::from_be_bytes)?)),
-        0x09 => Ok(Array::I8(elements(source, axes, "i8", i8::from_be_bytes)?)),
-        0x0b => Ok(Array::I16(elements(source, axes, "i16", i16::from_be_bytes)?)),
-        0x0c => Ok(Array::I32(elements(source, axes, "i32", i32::from_be_bytes)?)),
-        0x0d => Ok(Array::F32(elements(source, axes, "f32", f32::from_be_bytes)?)),
-        0x0e => Ok(Array::F64(elements(source, axes, "f64", f64::from_be_bytes)?)),
+        0x08 => Ok(Array::U8(elements(source, file, axes, "u8", u8::from_be_bytes)?)),
+        0x09 => Ok(Array::I8(elements(source, file, axes, "i8", i8::from_be_bytes)?)),
+        0x0b => Ok(Array::I16(elements(source, file, axes, "i16", i16::from_be_bytes)?)),
+        0x0c => Ok(Array::I32(elements(source, file, axes, "i32", i32::from_be_bytes)?)),
+        0x0d => Ok(Array::F32(elements(source, file, axes, "f32", f32::from_be_bytes)?)),
+        0x0e => Ok(Array::F64(elements(source, file, axes, "f64", f64::from_be_bytes)?)),
         code => Err(Problem::ElementType(code)),
     }
 }
 
+/// Bytes of elements that compressed data of any size may hold.
+const PLAUSIBLE: usize = 64 << 20;
+/// Bytes of elements that a byte of compressed data stands for at most, beyond that. Images and labels are compressed
+/// two to thirty times; only data that say next to nothing are compressed more than a hundred times.
+const RATIO: usize = 100;
+/// Bytes that are converted at once, a multiple of the size of every element.
+const CHUNK: usize = 1 << 16;
+
 /// The sizes of the axes, then the elements of `N` bytes each.
 fn elements<T: Clone, const N: usize>(
     mut source: impl Read,
+    file: File,
     axes: u8,
     element: &'static str,
     from_bytes: fn([u8; N]) -> T,
 ) -> Result<Tensor<T>, Problem> {
-    let sizes = up_to(&mut source, 4 * u64::from(axes))?;
+    let sizes = up_to(&mut source, 4 * usize::from(axes))?;
     if sizes.len() < 4 * usize::from(axes) {
         return Err(Problem::Header { expected: 4 + 4 * usize::from(axes), found: 4 + sizes.len() });
     }
@@ -150,17 +186,36 @@ fn elements<T: Clone, const N: usize>(
         return Err(Problem::TooLarge { shape, element });
     }
     let expected = N * shape.len();
-    let bytes = up_to(&mut source, expected as u64)?;
-    let appended = io::copy(&mut source, &mut io::sink()).map_err(Problem::Gzip)?;
-    if bytes.len() < expected || appended > 0 {
-        return Err(Problem::Length { shape, element, expected, found: bytes.len() as u64 + appended });
+    if file.compressed && expected > PLAUSIBLE.max(file.size.saturating_mul(RATIO)) {
+        return Err(Problem::Implausible { shape, element, expected, compressed: file.size });
     }
-    Ok(Tensor::new(shape, bytes.as_chunks().0.iter().map(|&bytes| from_bytes(bytes)).collect()))
+    let mut values: Vec<T> = Vec::new();
+    let mut found = 0;
+    while found < expected {
+        let bytes = up_to(&mut source, CHUNK.min(expected - found))?;
+        if bytes.is_empty() {
+            break;
+        }
+        found += bytes.len();
+        if values.capacity() - values.len() < bytes.len() / N {
+            // At first as much as the file itself takes, then doubled; never beyond what the header tells of.
+            let first = CHUNK.max(file.size).min(expected) / N;
+            let capacity = (2 * values.capacity()).clamp(first, expected / N);
+            values.reserve_exact(capacity - values.len());
+        }
+        values.extend(bytes.as_chunks().0.iter().map(|&bytes| from_bytes(bytes)));
+    }
+    // What is appended is counted so far as to tell that it is there.
+    let appended = io::copy(&mut source.take(APPENDED), &mut io::sink()).map_err(Problem::Gzip)?;
+    if found < expected || appended > 0 {
+        return Err(Problem::Length { shape, element, expected, found: found as u64 + appended });
+    }
+    Ok(Tensor::new(shape, values))
 }
 
 /// The next bytes: as many as asked for, or fewer at the end. Only gzip data can fail; the file is in memory.
-fn up_to(source: &mut impl Read, count: u64) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    source.take(count).read_to_end(&mut bytes).map_err(Problem::Gzip)?;
+fn up_to(source: &mut impl Read, count: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::with_capacity(count);
+    source.take(count as u64).read_to_end(&mut bytes).map_err(Problem::Gzip)?;
     Ok(bytes)
 }

@@ -91,6 +91,68 @@ fn sizes_that_lie() {
     );
 }
 
+#[test]
+fn a_small_file_of_much() {
+    // Half a megabyte of gzip that holds five hundred million zeros, and says so.
+    let zeros = 500_000_000;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&idx_file(8, &[zeros], &[])).unwrap();
+    let block = vec![0; 1 << 20];
+    let mut left = zeros as usize;
+    while left > 0 {
+        encoder.write_all(&block[..left.min(block.len())]).unwrap();
+        left -= left.min(block.len());
+    }
+    let bomb = encoder.finish().unwrap();
+    assert!(bomb.len() < 600_000, "{}", bomb.len());
+    let message = format!(
+        "u8 elements of shape [500000000] take 500000000 bytes, more than a hundred times the {} bytes of the \
+         compressed file; if that is right, decompress it first",
+        bomb.len()
+    );
+    refused(&bomb, &message);
+    // Two of them do not help each other; and what a header does not tell of is not decompressed.
+    let more = [gzip(&labels(3)), bomb].concat();
+    refused(
+        &more,
+        "u8 elements of shape [3] take 3 bytes after the header, where at least 1048579 were found: something is \
+         appended",
+    );
+    // What may be right is read: sixty million zeros.
+    let zeros = gzip(&idx_file(0x0d, &[15_000_000], &vec![0; 60_000_000]));
+    let array = idx::decode(&zeros).unwrap();
+    assert_eq!((array.shape().sizes(), array.element()), (&[15_000_000][..], "f32"));
+    peak_is_below(350);
+}
+
+/// Asserts that this process has never held so many MiB.
+fn peak_is_below(bound: usize) {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return };
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < bound << 10, "{} MiB", peak >> 10);
+}
+
+#[test]
+fn many_rows_of_nothing_are_told_briefly() {
+    let array = idx::decode(&idx_file(8, &[100_000_000, 0], &[])).unwrap();
+    assert_eq!(format!("{array:?}"), "Array u8 [100000000, 0]");
+    let images = mnist::read_labels("/no/such/file").unwrap_err();
+    assert!(format!("{images:?}").len() < 200);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file() {
+    let error = idx::read("/dev/zero").unwrap_err();
+    let message = "/dev/zero: cannot be read: it is a device, a pipe or a socket, not a regular file";
+    assert_eq!(error.to_string(), message);
+    let folder = folder("irregular");
+    let error = idx::read(&folder).unwrap_err();
+    let message = format!("{}: cannot be read: it is a folder, not a regular file", folder.display());
+    assert_eq!(error.to_string(), message);
+}
+
 /// The reason after the colon is flate2's and changes with its versions and back ends.
 #[test]
 fn damaged_gzip() {

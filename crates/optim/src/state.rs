@@ -53,8 +53,9 @@ pub struct State<T: Real> {
     pub numbers: BTreeMap<String, f64>,
 }
 
-/// Why a state does not fit what is to take it over: all that is wrong with it. Nothing was changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Why a state does not fit what is to take it over: all that is wrong with it. Nothing was changed. The message tells
+/// the first twenty names of a kind and counts the others.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct RestoreError {
     /// What the optimizer needs and the state lacks.
     pub missing: Vec<String>,
@@ -66,14 +67,29 @@ pub struct RestoreError {
 
 impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the state does not fit this optimizer and its parameters")?;
+        f.write_str("the state does not fit what is to take it over, or its parameters")?;
         let kinds = [("missing", &self.missing), ("unexpected", &self.unexpected), ("wrong shape", &self.misshapen)];
         for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
-            write!(f, "; {kind}: {}", names.join(", "))?;
+            // A state may come from a damaged file, with any number of names of any length.
+            let told: Vec<String> = names.iter().take(TOLD).map(|name| format!("{name:.200}")).collect();
+            write!(f, "; {kind}: {}", told.join(", "))?;
+            if names.len() > TOLD {
+                write!(f, ", … and {} more", names.len() - TOLD)?;
+            }
         }
         Ok(())
     }
 }
+
+impl fmt::Debug for RestoreError {
+    /// The message itself, which is short.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Names of a kind that a message tells; the others are counted.
+const TOLD: usize = 20;
 
 impl Error for RestoreError {}
 

@@ -91,9 +91,20 @@ fn a_state_that_does_not_fit_is_refused_with_all_reasons() {
     let error = adam.restore(&params, &state).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the state does not fit this optimizer and its parameters; missing: hidden.weight/first_moment; unexpected: \
-         head.weight/first_moment; wrong shape: hidden.bias/second_moment ([3] for [2])"
+        "the state does not fit what is to take it over, or its parameters; missing: hidden.weight/first_moment; \
+         unexpected: head.weight/first_moment; wrong shape: hidden.bias/second_moment ([3] for [2])"
     );
+    // However much is wrong, the message is short.
+    let mut crowded = state.clone();
+    crowded.counts.extend((0..1000).map(|number| (format!("strange{number:03}"), number)));
+    crowded.counts.insert("x".repeat(1_000_000), 0);
+    let error = adam.restore(&params, &crowded).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("unexpected: head.weight/first_moment, strange000, strange001, "), "{text}");
+    assert!(text.contains("strange018, … and 982 more; wrong shape: "), "{text}");
+    assert_eq!(format!("{error:?}"), text);
+    crowded.counts.retain(|name, _| !name.starts_with("strange"));
+    assert!(adam.restore(&params, &crowded).unwrap_err().to_string().len() < 1000);
     assert_eq!(adam.state().tensors.len(), 4, "the optimizer is as it was");
     Optimizer::new(Adam::new(0.1)).restore(&params, &State::default()).unwrap_err();
     let fresh = Optimizer::<f64>::new(Adam::new(0.1)).state();

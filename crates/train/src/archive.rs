@@ -1,69 +1,96 @@
 //! Named arrays in a file of the safetensors format: an eight-byte length, a JSON header, the elements.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::fmt;
 use std::io::{Error, ErrorKind};
+use std::ops::{Bound, Range};
 use std::path::Path;
 
 use gradus_graph::{Real, Shape, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use safetensors::tensor::{Dtype, TensorInfo, View, serialize};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
-use crate::replace::replace;
+use crate::faults::brief;
+use crate::replace::{expect_file, replace_file};
 
 /// Named arrays, as a file holds them.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Archive {
+    /// What wrote the file, as its header says.
+    format: Option<String>,
     arrays: BTreeMap<String, Array>,
+    /// The elements of all arrays, little-endian.
+    data: Vec<u8>,
 }
 
-/// An array of numbers of some type, in little-endian bytes.
-#[derive(Clone, Debug, PartialEq)]
+/// An array of numbers of some type.
+#[derive(Debug)]
 struct Array {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    /// The place of its elements.
+    bytes: Range<usize>,
 }
 
-impl View for &Array {
+/// An array with its elements.
+struct Viewed<'a>(&'a Array, &'a [u8]);
+
+impl View for Viewed<'_> {
     fn dtype(&self) -> Dtype {
-        self.dtype
+        self.0.dtype
     }
 
     fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.0.shape
     }
 
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        self.1.into()
     }
 
     fn data_len(&self) -> usize {
-        self.bytes.len()
+        self.1.len()
     }
 }
 
 impl Archive {
+    fn put(&mut self, name: String, dtype: Dtype, shape: &[usize], bytes: impl Iterator<Item = u8>) {
+        let start = self.data.len();
+        self.data.extend(bytes);
+        self.arrays.insert(name, Array { dtype, shape: shape.to_vec(), bytes: start..self.data.len() });
+    }
+
     pub(crate) fn put_tensor<T: Real>(&mut self, name: String, tensor: &Tensor<T>) {
-        let values = tensor.data().iter().map(|value| value.as_f64());
-        let (dtype, bytes) = match T::NAME {
-            "f32" => (Dtype::F32, values.flat_map(|value| (value as f32).to_le_bytes()).collect()),
-            _ => (Dtype::F64, values.flat_map(f64::to_le_bytes).collect()),
-        };
-        self.arrays.insert(name, Array { dtype, shape: tensor.shape().sizes().to_vec(), bytes });
+        let (shape, values) = (tensor.shape().sizes(), tensor.data().iter().map(|value| value.as_f64()));
+        match T::NAME {
+            "f32" => self.put(name, Dtype::F32, shape, values.flat_map(|value| (value as f32).to_le_bytes())),
+            _ => self.put(name, Dtype::F64, shape, values.flat_map(f64::to_le_bytes)),
+        }
     }
 
     pub(crate) fn put_count(&mut self, name: String, count: u64) {
-        let bytes = count.to_le_bytes().to_vec();
-        self.arrays.insert(name, Array { dtype: Dtype::U64, shape: Vec::new(), bytes });
+        self.put(name, Dtype::U64, &[], count.to_le_bytes().into_iter());
     }
 
     pub(crate) fn put_number(&mut self, name: String, number: f64) {
         self.put_tensor(name, &Tensor::scalar(number));
     }
 
+    /// What wrote the file, as its header says.
+    pub(crate) fn format(&self) -> Option<&str> {
+        self.format.as_deref()
+    }
+
     /// The names that begin with the prefix, without it.
-    pub(crate) fn names(&self, prefix: &str) -> impl Iterator<Item = &str> {
-        self.arrays.keys().filter_map(move |name| name.strip_prefix(prefix))
+    pub(crate) fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        self.arrays.range::<str, _>(from).map_while(move |(name, _)| name.strip_prefix(prefix))
+    }
+
+    fn get(&self, name: &str) -> Result<Viewed<'_>, String> {
+        let array = self.arrays.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
+        Ok(Viewed(array, &self.data[array.bytes.clone()]))
     }
 
     /// The array of that name as a tensor. Numbers of a smaller type are widened, which is exact; of a larger one they
@@ -72,8 +99,7 @@ impl Archive {
     /// # Errors
     /// What is wrong, in one sentence.
     pub(crate) fn tensor<T: Real>(&self, name: &str) -> Result<Tensor<T>, String> {
-        let array = self.arrays.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
-        let Array { dtype, shape, bytes } = array;
+        let Viewed(Array { dtype, shape, .. }, bytes) = self.get(name)?;
         let values: Vec<T> = match dtype {
             Dtype::F16 => bytes.as_chunks().0.iter().map(|&bytes| T::of(half(u16::from_le_bytes(bytes)))).collect(),
             Dtype::BF16 => {
@@ -105,8 +131,8 @@ impl Archive {
     }
 
     pub(crate) fn count(&self, name: &str) -> Result<u64, String> {
-        let array = self.arrays.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
-        let bytes = <[u8; 8]>::try_from(&array.bytes[..]).ok().filter(|_| array.dtype == Dtype::U64);
+        let Viewed(array, bytes) = self.get(name)?;
+        let bytes = <[u8; 8]>::try_from(bytes).ok().filter(|_| array.dtype == Dtype::U64);
         bytes.map(u64::from_le_bytes).ok_or_else(|| format!("`{name}` is not a count"))
     }
 
@@ -118,22 +144,112 @@ impl Archive {
     /// Writes the file, complete or not at all. `format` says what it is in the header.
     pub(crate) fn write(&self, path: &Path, format: &str) -> Result<(), Error> {
         let notes = [("format".to_owned(), format.to_owned())].into_iter().collect();
-        let bytes = serialize(&self.arrays, Some(notes)).map_err(|problem| wrong(path, &problem.to_string()))?;
-        replace(path, &bytes)
+        let arrays = self.arrays.iter().map(|(name, array)| (name, Viewed(array, &self.data[array.bytes.clone()])));
+        let bytes = serialize(arrays, Some(notes)).map_err(|problem| wrong(path, &problem.to_string()))?;
+        replace_file(path, &bytes)
     }
 
-    /// Reads a file; every array lies within it.
+    /// Reads a file; every array lies within it. The memory that it takes is a small multiple of the file's size.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = std::fs::read(path)
-            .map_err(|problem| Error::new(problem.kind(), format!("{}: {problem}", path.display())))?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|problem| wrong(path, &format!("not a complete safetensors file ({problem})")))?;
-        let array = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
-            let array = Array { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
-            (name.to_owned(), array)
+        let read = || {
+            expect_file(&path.metadata()?)?;
+            std::fs::read(path)
         };
-        Ok(Self { arrays: file.iter().map(array).collect() })
+        let bytes = read().map_err(|problem| Error::new(problem.kind(), format!("{}: {problem}", path.display())))?;
+        Self::decode(bytes).map_err(|problem| wrong(path, &problem))
     }
+
+    /// What the bytes of a file hold.
+    fn decode(data: Vec<u8>) -> Result<Self, String> {
+        let strange = |problem: String| Err(format!("not a safetensors file: {problem}"));
+        let incomplete = |problem: String| format!("not a complete safetensors file ({})", brief(problem));
+        let Some((length, rest)) = data.split_first_chunk() else {
+            return strange(format!("it has {} bytes, and such a file begins with a number of {LENGTH}", data.len()));
+        };
+        let length = u64::from_le_bytes(*length);
+        if length > LONGEST || rest.first().is_some_and(|&byte| byte != b'{') {
+            let first: Vec<String> = data.iter().take(LENGTH).map(|byte| format!("{byte:02x}")).collect();
+            return strange(format!("it begins with the bytes {}", first.join(" ")));
+        }
+        let Some((header, elements)) = rest.split_at_checked(length as usize) else {
+            return Err(incomplete(format!("its header has {length} bytes, of which {} are there", rest.len())));
+        };
+        let Header { format, mut arrays } =
+            serde_json::from_slice(header).map_err(|problem| incomplete(problem.to_string()))?;
+        expect_tiles(&arrays, elements.len()).map_err(incomplete)?;
+        let start = LENGTH + header.len();
+        for Array { bytes, .. } in arrays.values_mut() {
+            *bytes = bytes.start + start..bytes.end + start;
+        }
+        Ok(Self { format, arrays, data })
+    }
+}
+
+/// Bytes of the number that a file begins with: the length of its header.
+const LENGTH: usize = size_of::<u64>();
+/// The longest header that is written or read.
+const LONGEST: u64 = 100_000_000;
+
+/// The header of a file; the places of the elements are counted from its end.
+struct Header {
+    format: Option<String>,
+    arrays: BTreeMap<String, Array>,
+}
+
+impl<'de> Deserialize<'de> for Header {
+    /// Takes one array after the other, as a header of a million of them may be all that a file has.
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Notes {
+            format: Option<String>,
+        }
+        struct Arrays;
+        impl<'de> Visitor<'de> for Arrays {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("named arrays")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut header = Header { format: None, arrays: BTreeMap::new() };
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        header.format = map.next_value::<Notes>()?.format;
+                        continue;
+                    }
+                    let TensorInfo { dtype, mut shape, data_offsets: (start, end) } = map.next_value()?;
+                    shape.shrink_to_fit();
+                    match header.arrays.entry(name) {
+                        btree_map::Entry::Vacant(place) => place.insert(Array { dtype, shape, bytes: start..end }),
+                        taken => return Err(A::Error::custom(format!("`{}` occurs twice", taken.key()))),
+                    };
+                }
+                Ok(header)
+            }
+        }
+        source.deserialize_map(Arrays)
+    }
+}
+
+/// Says so if the arrays do not take as many bytes as their shapes say, one after the other, from 0 to `total`.
+fn expect_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), String> {
+    let mut placed: Vec<(&String, &Array)> = arrays.iter().collect();
+    placed.sort_unstable_by_key(|(_, array)| (array.bytes.start, array.bytes.end));
+    let mut next = 0;
+    for (name, Array { dtype, shape, bytes }) in placed {
+        // A size of 0 counts as 1, so that the other sizes multiply without overflow too, whoever multiplies them later.
+        let sizes = shape.iter().try_fold(dtype.bitsize(), |bits, &size| bits.checked_mul(size.max(1)));
+        let bits = if shape.contains(&0) { sizes.map(|_| 0) } else { sizes };
+        if bits.is_none_or(|bits| bits % 8 != 0 || bytes.start.checked_add(bits / 8) != Some(bytes.end)) {
+            return Err(format!("`{name}` of {dtype:?} and shape {shape:?} lies at {bytes:?}"));
+        }
+        if bytes.start != next {
+            return Err(format!("`{name}` begins at {}, where {next} is expected", bytes.start));
+        }
+        next = bytes.end;
+    }
+    if next == total { Ok(()) } else { Err(format!("its elements take {next} bytes, of which {total} are there")) }
 }
 
 /// The error that a file does not hold what it should.
@@ -179,12 +295,16 @@ mod tests {
         archive.put_count("count".to_owned(), u64::MAX);
         archive.put_number("number".to_owned(), -1e-300);
         for (name, whole) in [("few", 7_i64), ("many", i64::MAX)] {
-            let array = Array { dtype: Dtype::I64, shape: Vec::new(), bytes: whole.to_le_bytes().to_vec() };
-            archive.arrays.insert(name.to_owned(), array);
+            archive.put(name.to_owned(), Dtype::I64, &[], whole.to_le_bytes().into_iter());
         }
         archive.write(&path, "test").expect("the file can be written");
         let read = Archive::read(&path).expect("the file can be read");
-        assert_eq!(read, archive);
+        assert_eq!(read.format(), Some("test"));
+        assert!(read.arrays.keys().eq(archive.arrays.keys()));
+        for name in archive.arrays.keys() {
+            let (was, is) = (archive.get(name).expect("it is there"), read.get(name).expect("it is there"));
+            assert_eq!((is.dtype(), is.shape(), is.1), (was.dtype(), was.shape(), was.1), "{name}");
+        }
         let bits = |tensor: &Tensor<f64>| tensor.data().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&read.tensor("a.strange").expect("it is there")), bits(&strange));
         assert_eq!(read.tensor::<f32>("empty").expect("it is there").shape().sizes(), [0, 3]);

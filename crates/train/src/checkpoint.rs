@@ -1,6 +1,10 @@
 //! A whole run in a file: the parameters, and all that the optimizer and others remember, so that the resumed run goes
 //! on bit for bit.
 //!
+//! What belongs into it: the optimizer; the [`Step`](crate::Step), which knows where the random numbers of dropout and
+//! noise stand; and whatever else in the loop is a [`Memory`]. The order of the data follows from the epoch
+//! (`Batches::shuffled` of `gradus-data`).
+//!
 //! The file is a safetensors file: parameters are under `parameters/`, the memory of a part under the part's name and
 //! `/tensors/`, `/counts/` or `/numbers/`.
 
@@ -11,9 +15,13 @@ use gradus_graph::{Params, Real};
 use gradus_optim::{Memory, State};
 
 use crate::archive::{Archive, wrong};
+use crate::faults::{Faults, brief};
 use crate::weights;
 
-const PARAMETERS: &str = "parameters/";
+/// What the names of the parameters begin with.
+pub(crate) const PARAMETERS: &str = "parameters/";
+/// What the header says that the file is.
+pub(crate) const FORMAT: &str = "gradus checkpoint";
 
 /// Writes the parameters and the parts of the run that remember something, each under a name. The file is complete or
 /// is not changed.
@@ -27,24 +35,29 @@ const PARAMETERS: &str = "parameters/";
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
-/// use gradus_optim::{Adam, Optimizer, ReduceOnPlateau};
-/// use gradus_train::checkpoint;
+/// use gradus_optim::{Adam, Memory, Optimizer, ReduceOnPlateau};
+/// use gradus_train::{Step, checkpoint};
 /// let path = std::env::temp_dir().join(format!("gradus-checkpoint-{}.safetensors", std::process::id()));
 /// let mut params: Params = Params::new(0);
 /// let x = params.add("x", Tensor::from([1.0, 2.0]));
+/// let mut step = Step::new(|graph, _| (graph.param(&x) * graph.bernoulli(0.5, [2])).square().sum());
 /// let (mut adam, mut plateau) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
-/// adam.step(&mut params, [(&x, &Tensor::from([3.0, -1.0]))]).unwrap();
+/// let gradients = step.run(&mut params, &[])?;
+/// adam.step(&mut params, gradients.iter())?;
 /// adam.scale_rate(plateau.report(0.5));
-/// checkpoint::save(&path, &params, &[("optimizer", &adam), ("plateau", &plateau)])?;
+/// checkpoint::save(&path, &params, &[("step", &step), ("optimizer", &adam), ("plateau", &plateau)])?;
 ///
 /// let mut resumed = Params::new(0);
 /// resumed.add("x", Tensor::zeros([2]));
+/// step.set_position(0);
 /// let (mut optimizer, mut watch) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
-/// checkpoint::load(&path, &mut resumed, &mut [("optimizer", &mut optimizer), ("plateau", &mut watch)])?;
+/// let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+///     &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut watch)];
+/// checkpoint::load(&path, &mut resumed, parts)?;
 /// assert_eq!(resumed.get(&x), params.get(&x));
-/// assert_eq!(optimizer.state(), adam.state());
+/// assert_eq!((step.position(), optimizer.state()), (1, adam.state()));
 /// # std::fs::remove_file(&path)?;
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[track_caller]
 pub fn save<T: Real>(
@@ -67,14 +80,15 @@ pub fn save<T: Real>(
             archive.put_number(format!("{part}/numbers/{name}"), number);
         }
     }
-    archive.write(path.as_ref(), "gradus checkpoint")
+    archive.write(path.as_ref(), FORMAT)
 }
 
 /// Reads a run into parameters and parts that were made as those of the run that was saved.
 ///
 /// # Errors
-/// If the file cannot be read or is malformed, was saved in another precision, or if anything is missing, unexpected or
-/// of another shape: the error lists what is wrong, and neither parameters nor parts were changed.
+/// If the file cannot be read, is malformed or no checkpoint, was saved in another precision, or if anything is missing,
+/// unexpected or of another shape: the error lists what is wrong, the first twenty of a kind by name, and neither
+/// parameters nor parts were changed.
 ///
 /// # Panics
 /// As [`save`].
@@ -88,20 +102,25 @@ pub fn load<T: Real>(
     let path = path.as_ref();
     let archive = Archive::read(path)?;
     let refuse = |problem: String| wrong(path, &problem);
-    let mut names = archive.names("");
-    let known = |name: &str| {
+    if archive.format() != Some(FORMAT) && archive.names(PARAMETERS).next().is_none() {
+        let problem = "this is no checkpoint but a file of arrays alone, such as weights: `weights::load` reads it";
+        return Err(refuse(problem.to_owned()));
+    }
+    let mut faults = Faults::default();
+    let known = |name: &&str| {
         let folder = name.split('/').next();
         folder == Some("parameters") || parts.iter().any(|(part, _)| folder == Some(part))
     };
-    if let Some(name) = names.find(|name| !known(name)) {
-        return Err(refuse(format!("`{name}` belongs to no part of this run")));
+    for name in archive.names("").filter(|name| !known(name)) {
+        faults.add(|| format!("`{name}` belongs to no part of this run"));
     }
-    if let Some(name) = archive.names(PARAMETERS).find(|name| !archive.is::<T>(&format!("{PARAMETERS}{name}"))) {
-        return Err(refuse(format!("parameter `{name}` was not saved in {}", T::NAME)));
+    for name in archive.names(PARAMETERS).filter(|name| !archive.is::<T>(&format!("{PARAMETERS}{name}"))) {
+        faults.add(|| format!("parameter `{name}` was not saved in {}", T::NAME));
     }
+    faults.or(()).map_err(refuse)?;
     let loaded = weights::take(&archive, PARAMETERS, params).map_err(refuse)?;
     let states: Vec<State<T>> =
-        parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, String>>().map_err(refuse)?;
+        parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, _>>().map_err(|p| refuse(brief(p)))?;
     let before: Vec<State<T>> = parts.iter().map(|(_, memory)| memory.state()).collect();
     for number in 0..parts.len() {
         let (part, memory) = &mut parts[number];

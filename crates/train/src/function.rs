@@ -1,6 +1,10 @@
 //! A closure compiled for the shapes that it is called with.
 
-use gradus_graph::{Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Plan, Real, Session, Var};
+use gradus_graph::{Data, Error, Graph, Outputs, Params, Real, Var};
+use gradus_optim::{Memory, RestoreError, State};
+
+use crate::random::Random;
+use crate::traces::{Inputs, Traced, Traces, key};
 
 /// A closure from inputs to outputs, traced and compiled once for each list of input shapes.
 ///
@@ -16,9 +20,8 @@ use gradus_graph::{Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Plan, 
 /// ```
 pub struct Function<F, T = f32> {
     trace: F,
-    traced: Vec<Traced<T>>,
-    seed: u64,
-    step: u64,
+    traces: Traces<Traced<T>>,
+    random: Random,
 }
 
 impl<F, T: Real> Function<F, T>
@@ -27,82 +30,69 @@ where
 {
     /// The function that `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
-        Self { trace, traced: Vec::new(), seed: 0, step: 0 }
+        Self { trace, traces: Traces::default(), random: Random::default() }
     }
 
     /// With a seed for the random leaves; each run takes the next step of their streams.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.random.seed = seed;
+        self
+    }
+
+    /// How many compiled traces are kept, 64 if not set, as [`Step::keep`](crate::Step::keep).
+    ///
+    /// # Panics
+    /// If none is to be kept.
+    #[must_use]
+    #[track_caller]
+    pub fn keep(mut self, traces: usize) -> Self {
+        self.traces.keep(traces);
         self
     }
 
     /// The outputs for the given inputs.
     ///
     /// # Errors
-    /// If the run fails, as [`Session::run`].
+    /// If the run fails, as [`Session::run`](gradus_graph::Session::run).
     ///
     /// # Panics
     /// Where the closure does, if the shapes do not fit it.
+    #[track_caller]
     pub fn run(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Outputs<'_, T>, Error> {
-        let place = match self.traced.iter().position(|traced| traced.fits(inputs)) {
-            Some(place) => place,
-            None => {
-                let traced = Traced::new(inputs, |graph, x| Ok((self.trace)(graph, x)))?;
-                self.traced.push(traced);
-                self.traced.len() - 1
-            }
-        };
-        let step = self.step;
-        self.step += 1;
-        self.traced[place].run(params, inputs, self.seed, step)
-    }
-}
-
-/// One trace of a closure: the shapes it was made for, and its compiled form.
-pub(crate) struct Traced<T> {
-    metas: Vec<Meta>,
-    names: Vec<String>,
-    session: Session<T>,
-}
-
-impl<T: Real> Traced<T> {
-    pub(crate) fn new(
-        inputs: &[Data<'_, T>],
-        trace: impl for<'g> FnOnce(&'g Graph, &[Var<'g>]) -> Result<Vec<Var<'g>>, Error>,
-    ) -> Result<Self, Error> {
-        let metas: Vec<Meta> = inputs.iter().map(Data::meta).collect();
-        let names: Vec<String> = (0..metas.len()).map(|number| format!("input{number}")).collect();
-        let graph = Graph::new();
-        let declare = |(meta, name): (&Meta, &String)| match meta.kind {
-            Kind::Real => graph.input(name, meta.shape.clone()),
-            Kind::Index => graph.index_input(name, meta.shape.clone()),
-        };
-        let vars: Vec<Var<'_>> = metas.iter().zip(&names).map(declare).collect();
-        let outputs = trace(&graph, &vars)?;
-        let session = Plan::new(&graph, &outputs)?.session();
-        Ok(Self { session, metas, names })
-    }
-
-    pub(crate) fn fits(&self, inputs: &[Data<'_, T>]) -> bool {
-        let same = |(meta, input): (&Meta, &Data<'_, T>)| match input {
-            Data::Real(tensor) => meta.kind == Kind::Real && meta.shape == *tensor.shape(),
-            Data::Index(tensor) => meta.kind == Kind::Index && meta.shape == *tensor.shape(),
-        };
-        self.metas.len() == inputs.len() && self.metas.iter().zip(inputs).all(same)
-    }
-
-    pub(crate) fn run(
-        &mut self,
-        params: &Params<T>,
-        inputs: &[Data<'_, T>],
-        seed: u64,
-        step: u64,
-    ) -> Result<Outputs<'_, T>, Error> {
-        let mut feed = Feed::new().random(seed, step);
-        for (name, input) in self.names.iter().zip(inputs) {
-            feed = feed.with(name, *input);
+        let key = key(inputs, 0);
+        if !self.traces.has(key, |traced| traced.fits(inputs)) {
+            let (declared, graph) = (Inputs::of(inputs), Graph::new());
+            let outputs = (self.trace)(&graph, &declared.declare(&graph));
+            self.traces.add(key, Traced::new(declared, &graph, &outputs)?);
         }
-        self.session.run(params, &feed)
+        self.traces.take_up(key).run(params, inputs, self.random.next())
+    }
+}
+
+impl<F, T> Function<F, T> {
+    /// How often the closure was traced, as [`Step::traces`](crate::Step::traces).
+    pub fn traces(&self) -> u64 {
+        self.traces.made()
+    }
+
+    /// The step of the random streams that the next run takes, as [`Step::position`](crate::Step::position).
+    pub fn position(&self) -> u64 {
+        self.random.position
+    }
+
+    /// Sets the step of the random streams that the next run takes.
+    pub fn set_position(&mut self, position: u64) {
+        self.random.position = position;
+    }
+}
+
+impl<F, T: Real> Memory<T> for Function<F, T> {
+    fn state(&self) -> State<T> {
+        self.random.state()
+    }
+
+    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+        self.random.restore(state)
     }
 }

@@ -3,19 +3,24 @@
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
 //! its gradients; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] judge a classifier,
 //! [`progress`] shows how far a long run is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
-//! [`checkpoint`] a whole run, so that it goes on bit for bit.
+//! [`checkpoint`] a whole run, so that it goes on bit for bit; these and all other files are written by
+//! [`replace_file`].
 
 mod archive;
 pub mod checkpoint;
+mod faults;
 mod function;
 mod metrics;
 pub mod plot;
 mod progress;
+mod random;
 mod replace;
 mod step;
+mod traces;
 pub mod weights;
 
 pub use function::Function;
 pub use metrics::{Confusion, accuracy};
 pub use progress::progress;
+pub use replace::replace_file;
 pub use step::{Gradients, Step};

@@ -7,7 +7,7 @@ use std::path::Path;
 use gradus_graph::{Real, Tensor};
 use plotters::prelude::*;
 
-use crate::replace::replace;
+use crate::replace::replace_file;
 
 /// A named curve.
 pub type Curve<'a> = (&'a str, &'a [(f64, f64)]);
@@ -27,7 +27,7 @@ const COLOURS: [RGBColor; 6] = [
 /// If there is nothing finite to draw, or the file cannot be written.
 pub fn curves(path: &Path, title: &str, horizontal: &str, vertical: &str, curves: &[Curve<'_>]) -> Result<(), Error> {
     let picture = draw(title, horizontal, vertical, curves, Mark::Line)?;
-    replace(path, picture.as_bytes())
+    replace_file(path, picture.as_bytes())
 }
 
 /// Writes named clouds of points to an SVG file, the first below the others. The file is complete or is not changed.
@@ -36,7 +36,7 @@ pub fn curves(path: &Path, title: &str, horizontal: &str, vertical: &str, curves
 /// If there is nothing finite to draw, or the file cannot be written.
 pub fn points(path: &Path, title: &str, horizontal: &str, vertical: &str, clouds: &[Curve<'_>]) -> Result<(), Error> {
     let picture = draw(title, horizontal, vertical, clouds, Mark::Dot)?;
-    replace(path, picture.as_bytes())
+    replace_file(path, picture.as_bytes())
 }
 
 /// Writes grey images `[n, height, width]` to an SVG file, row by row with so many in a row. A pixel of 0 is white and
@@ -52,7 +52,7 @@ pub fn images<T: Real>(path: &Path, images: &Tensor<T>, columns: usize) -> Resul
     let shape = images.shape();
     assert!(shape.rank() == 3, "images need the shape [n, height, width]; these have {shape}");
     assert!(columns > 0, "at least one image must stand in a row");
-    replace(path, tiles(images, columns).as_bytes())
+    replace_file(path, tiles(images, columns).as_bytes())
 }
 
 /// The side of a pixel, in units of the picture.

@@ -1,17 +1,26 @@
 //! The compiled training step: loss and gradients from parameters and a batch.
 
-use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Param, Params, Real, Tensor, Var};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use crate::function::Traced;
+use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Kind, Param, Params, Real, Tensor, Var};
+use gradus_optim::{Memory, RestoreError, State};
+
+use crate::random::Random;
+use crate::traces::{self, Inputs, Traced, Traces};
 
 /// A closure that traces a loss, compiled to give the loss and its gradients with respect to all trainable parameters.
 ///
 /// The closure is traced once for each list of input shapes (and again when parameters are frozen or freed); after that
-/// a step allocates nothing. A trainable parameter that the loss does not use is an error that names it, because in
-/// practice it is a layer that was forgotten; [`Step::allow_unused`] gives it a gradient of zeros.
+/// a step allocates nothing. So many traces are kept as [`Step::keep`] says. A trainable parameter that the loss does
+/// not use is an error that names it, because in practice it is a layer that was forgotten; [`Step::allow_unused`] gives
+/// it a gradient of zeros.
 ///
 /// A step moves no parameter: that is the optimizer's work. What it leaves in the store are the updates of buffers that
 /// the trace recorded ([`Graph::update`]), such as running means.
+///
+/// A step remembers where it stands in its random numbers, such as those of dropout: it is a part of a
+/// [checkpoint](crate::checkpoint), beside the optimizer.
 ///
 /// # Example
 /// ```
@@ -28,19 +37,21 @@ use crate::function::Traced;
 /// ```
 pub struct Step<F, T = f32> {
     trace: F,
-    compiled: Vec<Compiled<T>>,
-    seed: u64,
-    step: u64,
+    traces: Traces<Compiled<T>>,
+    random: Random,
     allow_unused: bool,
     /// The beginning of the names of the parameters that the gradients are of.
     only: String,
+    /// The trainable parameters of the store at the last run, and those of them that the gradients are of.
+    trainable: Vec<Param>,
+    wrt: Arc<[Param]>,
 }
 
 /// The step for one list of input shapes and trainable parameters. The outputs of the trace are the loss, its gradients
 /// and the new values of buffers.
 struct Compiled<T> {
     traced: Traced<T>,
-    wrt: Vec<Param>,
+    wrt: Arc<[Param]>,
     buffers: Vec<Param>,
 }
 
@@ -50,13 +61,41 @@ where
 {
     /// The step whose loss `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
-        Self { trace, compiled: Vec::new(), seed: 0, step: 0, allow_unused: false, only: String::new() }
+        let (traces, random, only) = (Traces::default(), Random::default(), String::new());
+        Self { trace, traces, random, allow_unused: false, only, trainable: Vec::new(), wrt: Arc::default() }
     }
 
     /// With a seed for the random leaves, such as dropout; each run takes the next step of their streams.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.random.seed = seed;
+        self
+    }
+
+    /// How many compiled traces are kept, 64 if not set: each has the memory of its run. If there are more lists of
+    /// input shapes than that, the one that was not used for the longest time is given up, and traced again when it
+    /// comes back; [`Step::traces`] counts. Sequences of 400 lengths want 400 traces, or padding to fewer lengths.
+    ///
+    /// # Panics
+    /// If none is to be kept.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_train::Step;
+    /// let mut params: Params = Params::new(0);
+    /// let w = params.add("w", Tensor::from([2.0]));
+    /// let mut step = Step::new(|graph, x| (graph.param(&w) * x[0]).sum()).keep(2);
+    /// for rows in [1, 2, 1, 3, 2, 3] {
+    ///     step.run(&mut params, &[(&Tensor::<f32>::ones([rows])).into()])?;
+    /// }
+    /// assert_eq!(step.traces(), 4); // the second time for two rows
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn keep(mut self, traces: usize) -> Self {
+        self.traces.keep(traces);
         self
     }
 
@@ -93,15 +132,25 @@ where
     /// Loss and gradients for the given inputs, in training: buffers in the store are updated.
     ///
     /// # Errors
-    /// If the loss is not a scalar or does not use a trainable parameter, if there is none in the scope of
-    /// [`Step::only`], and as [`gradus_graph::Session::run`]; the store is as it was.
+    /// If an input has no elements, if the loss is not a scalar or does not use a trainable parameter, if there is none
+    /// in the store or in the scope of [`Step::only`], if the new value of a buffer is not finite, and as
+    /// [`gradus_graph::Session::run`]; the store is as it was.
     ///
     /// # Panics
     /// Where the closure does, if the shapes do not fit it.
+    #[track_caller]
     pub fn run(&mut self, params: &mut Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
         let gradients = self.at(params, inputs)?;
-        for (buffer, value) in gradients.buffers.iter().zip(gradients.updates) {
-            params.get_mut(buffer).data_mut().copy_from_slice(value.real().data());
+        let updates = || gradients.buffers.iter().zip(gradients.updates).map(|(buffer, value)| (buffer, value.real()));
+        for (buffer, value) in updates() {
+            if let Some(element) = value.first_non_finite() {
+                let found =
+                    format!("the new value of buffer `{}` is {} at {element:?}", buffer.name(), value.at(&element));
+                return Err(Error::new(ErrorKind::Run, format!("{found}; no buffer was changed")));
+            }
+        }
+        for (buffer, value) in updates() {
+            params.get_mut(buffer).data_mut().copy_from_slice(value.data());
         }
         Ok(gradients)
     }
@@ -110,55 +159,145 @@ where
     /// buffers, stays as it is.
     ///
     /// # Errors
-    /// As [`Step::run`].
+    /// As [`Step::run`], but for the buffers.
     ///
     /// # Panics
     /// As [`Step::run`].
+    #[track_caller]
     pub fn at(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
-        let wanted = || params.trainable().filter(|param| param.name().starts_with(&self.only));
-        let fits = |known: &Compiled<T>| known.traced.fits(inputs) && known.wrt.iter().eq(wanted());
-        let place = match self.compiled.iter().position(fits) {
-            Some(place) => place,
-            None => {
-                let wrt: Vec<Param> = wanted().cloned().collect();
-                if wrt.is_empty() && !self.only.is_empty() {
-                    let scope = self.only.trim_end_matches('.');
-                    let problem = format!("there is no trainable parameter in the scope `{scope}`");
-                    return Err(Error::new(ErrorKind::Derivative, problem));
-                }
-                let mut buffers = Vec::new();
-                let traced = Traced::new(inputs, |graph, x| {
-                    let loss = (self.trace)(graph, x);
-                    if !self.allow_unused {
-                        expect_used(graph, &wrt)?;
-                    }
-                    let vars: Vec<Var<'_>> = wrt.iter().map(|param| graph.param(param)).collect();
-                    let gradients = match self.allow_unused {
-                        true => graph.grad_or_zeros(loss, &vars)?,
-                        false => graph.grad(loss, &vars)?,
-                    };
-                    let (updated, values): (Vec<Param>, Vec<Var<'_>>) = graph.updates().into_iter().unzip();
-                    buffers = updated;
-                    Ok([vec![loss], gradients, values].concat())
-                })?;
-                self.compiled.push(Compiled { traced, wrt, buffers });
-                self.compiled.len() - 1
-            }
-        };
-        let step = self.step;
-        self.step += 1;
-        let Compiled { traced, wrt, buffers } = &mut self.compiled[place];
-        let outputs = traced.run(params, inputs, self.seed, step)?.all();
+        if let Some(number) = inputs.iter().position(|input| traces::shape(input).len() == 0) {
+            let (name, shape) = (traces::name(number), traces::shape(&inputs[number]));
+            let problem = format!("input `{name}` of shape {shape} has no elements: there is nothing to learn from");
+            return Err(Error::new(ErrorKind::Feed, problem));
+        }
+        self.look_for_trainable(params)?;
+        let key = traces::key(inputs, Arc::as_ptr(&self.wrt).addr());
+        let fits = |known: &Compiled<T>| Arc::ptr_eq(&known.wrt, &self.wrt) && known.traced.fits(inputs);
+        if !self.traces.has(key, fits) {
+            let compiled = self.compile(inputs)?;
+            self.traces.add(key, compiled);
+        }
+        let Compiled { traced, wrt, buffers } = self.traces.take_up(key);
+        let outputs = traced.run(params, inputs, self.random.next())?.all();
         let (loss, outputs) = outputs.split_first().expect("the loss is the first output");
         let (gradients, updates) = outputs.split_at(wrt.len());
         Ok(Gradients { loss: loss.real().item(), params: wrt, gradients, buffers, updates })
     }
+
+    /// Finds out which parameters the gradients are of. As long as nothing is frozen or freed, that is a comparison of
+    /// pointers.
+    fn look_for_trainable(&mut self, params: &Params<T>) -> Result<(), Error> {
+        if !params.trainable().eq(&self.trainable) {
+            self.trainable.clear();
+            self.trainable.extend(params.trainable().cloned());
+            let wanted = self.trainable.iter().filter(|param| param.name().starts_with(&self.only));
+            let wanted: Arc<[Param]> = wanted.cloned().collect();
+            // The traces for these are known by their list.
+            let known =
+                self.traces.iter().map(|compiled| &compiled.wrt).chain([&self.wrt]).find(|list| **list == wanted);
+            self.wrt = known.cloned().unwrap_or(wanted);
+        }
+        if !self.wrt.is_empty() {
+            return Ok(());
+        }
+        let problem = match self.only.strip_suffix('.') {
+            Some(scope) => format!("there is no trainable parameter in the scope `{scope}`"),
+            None if params.len() == 0 => "there is no parameter in the store".to_owned(),
+            None => format!(
+                "there is no trainable parameter: all {} tensors of the store are frozen or buffers; \
+                 `Params::set_trainable` frees parameters, and `Function` evaluates without gradients",
+                params.len()
+            ),
+        };
+        Err(Error::new(ErrorKind::Derivative, problem))
+    }
+
+    /// Traces the loss and compiles it with its gradients. Messages name the line that asks for the step.
+    #[track_caller]
+    fn compile(&self, inputs: &[Data<'_, T>]) -> Result<Compiled<T>, Error> {
+        let (declared, graph) = (Inputs::of(inputs), Graph::new());
+        let loss = (self.trace)(&graph, &declared.declare(&graph));
+        expect_scalar(loss)?;
+        let wrt = Arc::clone(&self.wrt);
+        if !self.allow_unused {
+            expect_used(&graph, &wrt)?;
+        }
+        let mut vars = Vec::with_capacity(wrt.len());
+        // No closure: the line of the caller passes through.
+        for param in &*wrt {
+            vars.push(graph.param(param));
+        }
+        let gradients = match self.allow_unused {
+            true => graph.grad_or_zeros(loss, &vars)?,
+            false => graph.grad(loss, &vars)?,
+        };
+        let (buffers, values): (Vec<Param>, Vec<Var<'_>>) = graph.updates().into_iter().unzip();
+        let traced = Traced::new(declared, &graph, &[vec![loss], gradients, values].concat())?;
+        Ok(Compiled { traced, wrt, buffers })
+    }
+}
+
+impl<F, T> Step<F, T> {
+    /// How often the closure was traced: once for each list of input shapes, and again for one that was given up.
+    pub fn traces(&self) -> u64 {
+        self.traces.made()
+    }
+
+    /// The step of the random streams that the next run takes: the number of runs so far, in this process and in those
+    /// that it resumes.
+    pub fn position(&self) -> u64 {
+        self.random.position
+    }
+
+    /// Sets the step of the random streams that the next run takes.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_train::Step;
+    /// let mut params: Params = Params::new(0);
+    /// let w = params.add("w", Tensor::from([1.0]));
+    /// let mut step = Step::new(|graph, _| (graph.param(&w) * graph.normal([])).sum()).seed(3);
+    /// let mut loss = |step: &mut Step<_>| step.run(&mut params, &[]).map(|gradients| gradients.loss());
+    /// let first = loss(&mut step)?;
+    /// assert_ne!(loss(&mut step)?, first);
+    /// step.set_position(0);
+    /// assert_eq!(loss(&mut step)?, first);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    pub fn set_position(&mut self, position: u64) {
+        self.random.position = position;
+    }
+}
+
+impl<F, T: Real> Memory<T> for Step<F, T> {
+    /// The counts `seed` and `position`.
+    fn state(&self) -> State<T> {
+        self.random.state()
+    }
+
+    /// Takes over both, whatever seed this step was made with.
+    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+        self.random.restore(state)
+    }
+}
+
+/// Says so if the loss is not a real scalar, with the line that made it.
+fn expect_scalar(loss: Var<'_>) -> Result<(), Error> {
+    if loss.rank() == 0 && loss.kind() == Kind::Real {
+        return Ok(());
+    }
+    let node = loss.graph().view().describe((loss.node().index() as u32).into());
+    let what = if loss.kind() == Kind::Real { "real numbers" } else { "indices" };
+    let problem = format!("the loss is {what} of shape {}, made by {node}", loss.shape());
+    let advice = "only a real scalar has a gradient: take `sum()` or `mean()`";
+    Err(Error::new(ErrorKind::Derivative, format!("{problem}; {advice}")))
 }
 
 /// Says so if the trace has not touched a parameter that is to be trained.
 fn expect_used(graph: &Graph, wrt: &[Param]) -> Result<(), Error> {
-    let used = graph.params();
-    match wrt.iter().find(|param| !used.iter().any(|(other, _)| other == *param)) {
+    let used: HashSet<Param> = graph.params().into_iter().map(|(param, _)| param).collect();
+    match wrt.iter().find(|param| !used.contains(param)) {
         None => Ok(()),
         Some(param) => {
             let problem =

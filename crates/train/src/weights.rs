@@ -6,6 +6,8 @@ use std::path::Path;
 use gradus_graph::{Params, Real};
 
 use crate::archive::{Archive, wrong};
+use crate::checkpoint::{self, PARAMETERS};
+use crate::faults::Faults;
 
 /// Writes the parameters. The file is complete or is not changed.
 ///
@@ -35,11 +37,19 @@ pub fn save<T: Real>(path: impl AsRef<Path>, params: &Params<T>) -> Result<(), E
 /// Reads the parameters of a store from a file. Numbers of a smaller type than the store's are widened, which is exact.
 ///
 /// # Errors
-/// If the file cannot be read or is malformed, or if a parameter is missing, unexpected, of another shape or of a larger
-/// type: the error lists all of it, and no parameter was changed.
+/// If the file cannot be read, is malformed or a checkpoint, or if a parameter is missing, unexpected, of another shape
+/// or of a larger type: the error lists all of it, the first twenty by name, and no parameter was changed.
 pub fn load<T: Real>(path: impl AsRef<Path>, params: &mut Params<T>) -> Result<(), Error> {
-    let archive = Archive::read(path.as_ref())?;
-    *params = take(&archive, "", params).map_err(|problem| wrong(path.as_ref(), &problem))?;
+    let path = path.as_ref();
+    let archive = Archive::read(path)?;
+    if archive.format() == Some(checkpoint::FORMAT) {
+        let problem = format!(
+            "this is a checkpoint, the file of a whole run: `checkpoint::load` reads it, and `weights::load_from` its \
+             parameters alone, whose names begin with `{PARAMETERS}` there"
+        );
+        return Err(wrong(path, &problem));
+    }
+    *params = take(&archive, "", params).map_err(|problem| wrong(path, &problem))?;
     Ok(())
 }
 
@@ -49,7 +59,8 @@ pub fn load<T: Real>(path: impl AsRef<Path>, params: &mut Params<T>) -> Result<(
 ///
 /// # Errors
 /// If the file cannot be read or is malformed, or if an array that is asked for is missing, of another shape or of a
-/// larger type: the error lists all of it, and no parameter was changed. Also if nothing at all is asked for.
+/// larger type: the error lists all of it, the first twenty by name, and no parameter was changed. Also if nothing at
+/// all is asked for.
 ///
 /// # Example
 /// ```
@@ -77,13 +88,10 @@ pub fn load_from<T: Real>(
     source: impl Fn(&str) -> Option<String>,
 ) -> Result<(), Error> {
     let archive = Archive::read(path.as_ref())?;
-    let mut problems = Vec::new();
-    let loaded = fill(&archive, params, source, &mut problems);
-    let Some(loaded) = loaded.filter(|_| problems.is_empty()) else {
-        let nothing = || "no parameter of the store is to be loaded".to_owned();
-        return Err(wrong(path.as_ref(), &if problems.is_empty() { nothing() } else { problems.join("; ") }));
-    };
-    *params = loaded;
+    let mut faults = Faults::default();
+    let loaded = fill(&archive, params, source, &mut faults);
+    let loaded = faults.or(loaded).map_err(|problem| wrong(path.as_ref(), &problem))?;
+    *params = loaded.ok_or_else(|| wrong(path.as_ref(), "no parameter of the store is to be loaded"))?;
     Ok(())
 }
 
@@ -96,20 +104,21 @@ pub(crate) fn put<T: Real>(archive: &mut Archive, prefix: &str, params: &Params<
 
 /// The store with the values that the archive has under that prefix, which must be all and no others.
 pub(crate) fn take<T: Real>(archive: &Archive, prefix: &str, params: &Params<T>) -> Result<Params<T>, String> {
-    let mut problems = Vec::new();
-    let loaded = fill(archive, params, |name| Some(format!("{prefix}{name}")), &mut problems);
-    let unexpected = archive.names(prefix).filter(|name| params.find(name).is_none());
-    problems.extend(unexpected.map(|name| format!("`{prefix}{name}` is no parameter of the store")));
-    if problems.is_empty() { Ok(loaded.unwrap_or_else(|| params.clone())) } else { Err(problems.join("; ")) }
+    let mut faults = Faults::default();
+    let loaded = fill(archive, params, |name| Some(format!("{prefix}{name}")), &mut faults);
+    for name in archive.names(prefix).filter(|name| params.find(name).is_none()) {
+        faults.add(|| format!("`{prefix}{name}` is no parameter of the store"));
+    }
+    faults.or(loaded.unwrap_or_else(|| params.clone()))
 }
 
 /// The store with values from the archive for the parameters that have a source, if any has; what does not fit is added
-/// to the problems.
+/// to the faults.
 fn fill<T: Real>(
     archive: &Archive,
     params: &Params<T>,
     source: impl Fn(&str) -> Option<String>,
-    problems: &mut Vec<String>,
+    faults: &mut Faults,
 ) -> Option<Params<T>> {
     let mut loaded = None;
     for param in params.iter().map(|(param, _)| param) {
@@ -117,9 +126,9 @@ fn fill<T: Real>(
         let loaded = loaded.get_or_insert_with(|| params.clone());
         let own = if name.ends_with(param.name()) { String::new() } else { format!(", for `{}`", param.name()) };
         match archive.tensor(&name) {
-            Err(problem) => problems.push(format!("{problem}{own}")),
+            Err(problem) => faults.add(|| format!("{problem}{own}")),
             Ok(value) if value.shape() != param.shape() => {
-                problems.push(format!("`{name}` has shape {} for {}{own}", value.shape(), param.shape()));
+                faults.add(|| format!("`{name}` has shape {} for {}{own}", value.shape(), param.shape()));
             }
             Ok(value) => loaded.set(param, value),
         }

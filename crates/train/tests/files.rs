@@ -55,7 +55,9 @@ fn no_prefix_and_no_flipped_byte_of_a_file_is_half_loaded() {
     let whole = std::fs::read(&path).expect("the file is there");
     for length in 0..whole.len() {
         std::fs::write(&path, &whole[..length]).expect("the file can be written");
-        refused(&path, "not a complete safetensors file (");
+        let strange =
+            format!("not a safetensors file: it has {length} bytes, and such a file begins with a number of 8");
+        refused(&path, if length < 8 { &strange } else { "not a complete safetensors file (" });
     }
     std::fs::write(&path, [&whole[..], &[0]].concat()).expect("the file can be written");
     refused(&path, "not a complete safetensors file (");
@@ -75,6 +77,118 @@ fn no_prefix_and_no_flipped_byte_of_a_file_is_half_loaded() {
             }
         }
     }
+}
+
+/// A file of the format with this header and so many elements of zeros.
+fn file(header: &str, elements: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; elements]].concat()
+}
+
+#[test]
+fn what_is_no_safetensors_file_is_called_so() {
+    let folder = Folder::new("strange");
+    let path = folder.0.join("weights.safetensors");
+    let strange: [(&[u8], &str); 5] = [
+        (b"", "it has 0 bytes, and such a file begins with a number of 8"),
+        (b"<!DOCTYPE html><html>", "it begins with the bytes 3c 21 44 4f 43 54 59 50"),
+        (b"PK\x03\x04\0\0\x08\x08\0\0", "it begins with the bytes 50 4b 03 04 00 00 08 08"),
+        (b"\x93NUMPY\x01\0v\0{", "it begins with the bytes 93 4e 55 4d 50 59 01 00"),
+        (&[0, 0, 8, 1, 0, 0, 0, 0, 5], "it begins with the bytes 00 00 08 01 00 00 00 00"),
+    ];
+    for (bytes, message) in strange {
+        std::fs::write(&path, bytes).expect("the file can be written");
+        refused(&path, &format!("not a safetensors file: {message}"));
+    }
+    refused(&folder.0, "it is a folder, not a regular file");
+    #[cfg(unix)]
+    refused(Path::new("/dev/zero"), "it is a device, a pipe or a socket, not a regular file");
+}
+
+#[test]
+fn a_header_that_lies_is_refused() {
+    let folder = Folder::new("header");
+    let path = folder.0.join("weights.safetensors");
+    let a = |shape: &str, from: usize, to: usize| {
+        format!(r#""a":{{"dtype":"F32","shape":{shape},"data_offsets":[{from},{to}]}}"#)
+    };
+    let long = format!(r#"{{"{}":{{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}}}"#, "x".repeat(100_000));
+    let deep = format!(r#"{{"a":{{"b":{}"#, "[".repeat(100_000));
+    let cases = [
+        (format!("{{{}}}", a("[3]", 0, 12)), 8, "its elements take 12 bytes, of which 8 are there"),
+        (format!("{{{}}}", a("[3]", 0, 12)), 16, "its elements take 12 bytes, of which 16 are there"),
+        (format!("{{{}}}", a("[3]", 4, 16)), 16, "`a` begins at 4, where 0 is expected"),
+        (format!("{{{}}}", a("[4]", 0, 12)), 12, "`a` of F32 and shape [4] lies at 0..12"),
+        (format!("{{{}}}", a("[3]", 12, 0)), 12, "`a` of F32 and shape [3] lies at 12..0"),
+        (
+            format!("{{{}}}", a("[0,9223372036854775807,4]", 0, 0)),
+            0,
+            "`a` of F32 and shape [0, 9223372036854775807, 4]",
+        ),
+        (format!("{{{},{}}}", a("[3]", 0, 12), a("[0]", 12, 12)), 12, "`a` occurs twice"),
+        (format!("{{{},", a("[3]", 0, 12)), 12, "EOF while parsing"),
+        (r#"{"a":{"dtype":"F99","shape":[],"data_offsets":[0,4]}}"#.to_owned(), 4, "unknown variant `F99`"),
+        (r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#.to_owned(), 4, "invalid value: integer `-1`"),
+        (long, 8, "`xxxx"),
+        (deep, 0, "EOF while parsing a list"),
+    ];
+    for (header, elements, message) in cases {
+        std::fs::write(&path, file(&header, elements)).expect("the file can be written");
+        refused(&path, &format!("not a complete safetensors file ({message}"));
+        let error = weights::load(&path, &mut store([0.0; 3])).expect_err("the header lies").to_string();
+        assert!(error.len() < 1000, "a message of {} bytes", error.len());
+    }
+}
+
+#[test]
+fn each_kind_of_file_names_the_function_that_reads_it() {
+    let folder = Folder::new("kinds");
+    let (run, bare) = (folder.0.join("run"), folder.0.join("bare"));
+    let params = store([1.0, 2.0, 3.0]);
+    checkpoint::save(&run, &params, &[("plateau", &ReduceOnPlateau::new())]).expect("it can be written");
+    weights::save(&bare, &params).expect("it can be written");
+    refused(
+        &run,
+        "this is a checkpoint, the file of a whole run: `checkpoint::load` reads it, and `weights::load_from` its \
+         parameters alone, whose names begin with `parameters/` there",
+    );
+    let mut taken = store([0.0; 3]);
+    weights::load_from(&run, &mut taken, |name| Some(format!("parameters/{name}"))).expect("so it does");
+    assert_eq!(values(&taken), values(&params));
+    let mut plateau = ReduceOnPlateau::new();
+    let error = checkpoint::load(&bare, &mut taken, &mut [("plateau", &mut plateau)]).expect_err("it is no checkpoint");
+    let message = "this is no checkpoint but a file of arrays alone, such as weights: `weights::load` reads it";
+    assert_eq!(error.to_string(), format!("{}: {message}", bare.display()));
+}
+
+#[test]
+fn a_message_tells_twenty_names_and_counts_the_rest() {
+    let folder = Folder::new("crowd");
+    let path = folder.0.join("weights.safetensors");
+    let crowd = |count: usize| {
+        let mut params: Params = Params::new(0);
+        (0..count).for_each(|number| drop(params.add(&format!("p{number:04}"), Tensor::zeros([1]))));
+        params
+    };
+    weights::save(&path, &crowd(1000)).expect("it can be written");
+    let mut params: Params = Params::new(0);
+    let told = |error: std::io::Error, first: &str, last: &str| {
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("{}: {first}", path.display())), "{text}");
+        assert!(text.ends_with(last), "{text}");
+    };
+    let unexpected = weights::load(&path, &mut params).expect_err("the store is empty");
+    told(unexpected, "`p0000` is no parameter of the store; ", "`p0019` is no parameter of the store; … and 980 more");
+    weights::save(&path, &params).expect("it can be written");
+    let missing = weights::load(&path, &mut crowd(1000)).expect_err("the file is empty");
+    told(missing, "`p0000` is missing; ", "`p0019` is missing; … and 980 more");
+    let missing = weights::load_from(&path, &mut crowd(1000), |name| Some(name.to_owned())).expect_err("as before");
+    told(missing, "`p0000` is missing; ", "`p0019` is missing; … and 980 more");
+    let mut state = ReduceOnPlateau::new();
+    checkpoint::save(&path, &crowd(1000), &[("plateau", &state)]).expect("it can be written");
+    let stray = checkpoint::load(&path, &mut crowd(1000), &mut []).expect_err("the plateau is left");
+    told(stray, "`plateau/counts/cooling` belongs to no part", "of this run");
+    let unexpected = checkpoint::load(&path, &mut params, &mut [("plateau", &mut state)]).expect_err("a thousand");
+    told(unexpected, "`parameters/p0000` is no parameter of the store; ", "… and 980 more");
 }
 
 #[test]

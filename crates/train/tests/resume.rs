@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gradus_graph::{Param, Params, Real, Tensor};
+use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
+use gradus_nn::{BatchNorm, Dense, Dropout, GaussianNoise, Layer, Mode, Relu, loss};
 use gradus_optim::*;
-use gradus_train::checkpoint;
+use gradus_train::{Function, Step, checkpoint};
 
 const STEPS: u64 = 12;
 const SAVED: u64 = 7;
@@ -175,6 +176,82 @@ fn a_run_goes_on_bit_for_bit_in_a_new_process() {
         assert!(moved, "{rule}: nothing happened between the middle and the end");
     }
     std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+}
+
+/// What the dropout and the noise of a model draw belongs to the run, as the state of the optimizer does.
+#[test]
+fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
+    const STEPS: u64 = 9;
+    let path = std::env::temp_dir().join(format!("gradus-dropout-{}", std::process::id()));
+    let batches: Vec<(Tensor<f32>, Tensor<i64>)> = (0..STEPS as usize)
+        .map(|batch| {
+            let x = Tensor::from_fn([6, 5], |k| ((31 * batch + k) as f32 * 0.7).sin());
+            (x, Tensor::from_fn([6], |k| ((k + batch) % 3) as i64))
+        })
+        .collect();
+    // Runs the steps from the one to the other, after loading what is saved or before saving it; gives all bits at the
+    // end.
+    let run = |seed: u64, from: u64, to: u64| {
+        let mut params: Params = Params::new(seed);
+        let model = (
+            GaussianNoise::new(0.1),
+            Dense::new(&mut params, "hidden", 5, 8),
+            BatchNorm::new(&mut params, "norm", 8),
+            Relu,
+            Dropout::new(0.4),
+            Dense::new(&mut params, "output", 8, 3),
+        );
+        let mut step = Step::new(|_, x| loss::cross_entropy(model.forward_in(x[0], Mode::Train), x[1])).seed(seed);
+        let rule = (Adam::new(WarmUp::new(3, CosineRestarts::new(0.05, 4))), Average::ema(0.9).bias_correction());
+        let mut optimizer = Optimizer::new(rule);
+        // What noise an evaluation draws, here one sample a step, is a part of the run as well.
+        let mut sample = Function::new(|graph, _| vec![graph.normal([3])]).seed(seed);
+        if from > 0 {
+            let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+                &mut [("step", &mut step), ("optimizer", &mut optimizer), ("sample", &mut sample)];
+            checkpoint::load(&path, &mut params, parts).expect("the checkpoint can be read");
+        }
+        let mut bits = Vec::new();
+        for (x, classes) in &batches[from as usize..to as usize] {
+            let gradients = step.run(&mut params, &[x.into(), classes.into()]).expect("the step runs");
+            bits = vec![gradients.loss().to_bits()];
+            optimizer.step(&mut params, gradients.iter()).expect("the gradients are finite");
+            bits.extend(sample.run(&params, &[]).expect("it runs").real(0).data().iter().map(|x| x.to_bits()));
+        }
+        let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("sample", &sample)];
+        checkpoint::save(&path, &params, parts).expect("the checkpoint can be written");
+        assert_eq!((step.position(), sample.position()), (to, to));
+        (bits, std::fs::read(&path).expect("the file is there"))
+    };
+    let whole = run(4, 0, STEPS);
+    for saved in 1..STEPS {
+        run(4, 0, saved);
+        // The seed of the resumed run is that of the file.
+        assert!(run(5, saved, STEPS) == whole, "saved after {saved} steps");
+    }
+    assert!(run(5, 0, STEPS) != whole);
+    std::fs::remove_file(&path).expect("the file can be removed");
+}
+
+#[test]
+fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
+    let params: Params = Params::new(0);
+    let mut step = Step::new(|graph: &Graph, _: &[Var<'_>]| graph.normal([]).sum()).seed(8);
+    step.set_position(5);
+    let saved: State<f32> = step.state();
+    assert_eq!((saved.counts["seed"], saved.counts["position"], saved.counts.len()), (8, 5, 2));
+    let mut wrong = saved.clone();
+    wrong.counts.remove("seed");
+    wrong.numbers.insert("rate_factor".to_owned(), 1.0);
+    let error = step.restore(&params, &wrong).expect_err("it does not fit");
+    assert_eq!(
+        (&error.missing[..], &error.unexpected[..]),
+        (&["seed".to_owned()][..], &["rate_factor".to_owned()][..])
+    );
+    assert_eq!(step.state(), saved);
+    let mut other = Function::new(|graph: &Graph, _: &[Var<'_>]| vec![graph.normal([])]);
+    other.restore(&params, &saved).expect("it fits");
+    assert_eq!(Memory::<f32>::state(&other), saved);
 }
 
 #[test]

@@ -1,0 +1,104 @@
+//! Training runs that are killed at random moments and resumed: each ends as the run that nobody disturbed, bit for bit,
+//! and leaves no file but its own.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use gradus_graph::{Params, Tensor};
+use gradus_nn::{BatchNorm, Dense, Dropout, GaussianNoise, Layer, Mode, Relu, loss};
+use gradus_optim::{Adam, Average, CosineRestarts, Memory, Optimizer, ReduceOnPlateau, WarmUp};
+use gradus_train::{Step, checkpoint, weights};
+
+use super::Folder;
+use super::mutation::Numbers;
+use crate::table::Table;
+
+/// The command of a process that trains, with the folder of its files.
+pub(crate) const RESUME: &str = "soak-resume";
+
+const STEPS: u64 = 40;
+const RUN: &str = "run.safetensors";
+const FINAL: &str = "final.safetensors";
+
+/// What a process does: goes on from the checkpoint in the folder, if there is one, saves after each step, and puts the
+/// averaged weights beside the checkpoint at the end.
+pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let path = folder.join(RUN);
+    let mut params: Params = Params::new(1);
+    let model = (
+        GaussianNoise::new(0.1),
+        Dense::new(&mut params, "hidden", 16, 256),
+        BatchNorm::new(&mut params, "norm", 256),
+        Relu,
+        Dropout::new(0.3),
+        Dense::new(&mut params, "output", 256, 10),
+    );
+    let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward_in(batch[0], Mode::Train), batch[1])).seed(1);
+    let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9).bias_correction());
+    let (mut optimizer, mut plateau) = (Optimizer::new(rule), ReduceOnPlateau::new().patience(2));
+    if path.exists() {
+        let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+            &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut plateau)];
+        checkpoint::load(&path, &mut params, parts)?;
+    }
+    for number in step.position()..STEPS {
+        let x = Tensor::from_fn([32, 16], |k| (0.37 * k as f32 + number as f32).sin());
+        let classes = Tensor::from_fn([32], |k| ((k as u64 * 7 + number) % 10) as i64);
+        let gradients = step.run(&mut params, &[(&x).into(), (&classes).into()])?;
+        let loss = gradients.loss();
+        optimizer.step(&mut params, gradients.iter())?;
+        optimizer.scale_rate(plateau.report(loss.into()));
+        let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("plateau", &plateau)];
+        checkpoint::save(&path, &params, parts)?;
+    }
+    weights::save(folder.join(FINAL), &optimizer.averaged(&params))?;
+    Ok(())
+}
+
+fn start(folder: &Folder) -> Child {
+    let program = std::env::current_exe().expect("the program has a file");
+    Command::new(program).arg(RESUME).arg(&folder.0).spawn().expect("a process can be started")
+}
+
+/// The files that a run has left in its folder.
+fn left(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| {
+        let bytes = std::fs::read(folder.join(&name)).expect("the file can be read");
+        (name, bytes)
+    };
+    folder.names().into_iter().map(read).collect()
+}
+
+pub(super) fn run(table: &mut Table, runs: usize) -> bool {
+    let clock = Instant::now();
+    let whole = Folder::new("whole");
+    let alone = Instant::now();
+    assert!(start(&whole).wait().expect("the process ends").success(), "the undisturbed run fails");
+    let (alone, whole) = (alone.elapsed(), left(&whole));
+    assert_eq!(whole.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [FINAL, RUN]);
+    let mut numbers = Numbers::new(clock.elapsed().as_nanos() as u64);
+    let (mut wrong, mut kills, mut saving) = (0, 0, 0);
+    for number in 0..runs {
+        let folder = Folder::new(&format!("kills-{number}"));
+        for _ in 0..=numbers.below(3) {
+            let mut child = start(&folder);
+            std::thread::sleep(Duration::from_nanos(numbers.below(alone.as_nanos() as usize) as u64));
+            child.kill().expect("a process that was started can be killed");
+            child.wait().expect("the process ends");
+            kills += 1;
+            saving += usize::from(folder.names().iter().any(|name| name.ends_with(".tmp")));
+        }
+        let ended = start(&folder).wait().expect("the process ends").success();
+        let same = ended && left(&folder) == whole;
+        if !same {
+            wrong += 1;
+            eprintln!("run {number}, killed and resumed, ends otherwise or leaves other files: {:?}", folder.names());
+        }
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    table.row("runs killed and resumed", &[runs as f64, wrong as f64, 0.0, 0.0, seconds, runs as f64 / seconds]);
+    table.note(format!("{kills} kills, of which {saving} left a file that was being written"));
+    wrong == 0
+}

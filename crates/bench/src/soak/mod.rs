@@ -1,0 +1,99 @@
+//! What must hold for days, in minutes: damaged files, processes killed while they save, savers beside readers, and
+//! sequences of ever other lengths. Each part counts what went wrong, and nothing may.
+
+mod files;
+mod kills;
+mod lengths;
+mod mutation;
+mod savers;
+
+use std::path::PathBuf;
+
+pub(crate) use kills::{RESUME, resume};
+pub(crate) use savers::{SAVE, save_again};
+
+use crate::table::Table;
+
+/// How much of each part is done.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    files: usize,
+    kills: usize,
+    saves: usize,
+    steps: usize,
+}
+
+/// What a whole run does.
+const WHOLE: Extent = Extent { files: 1_000_000, kills: 50, saves: 1_000, steps: 20_000 };
+
+impl Extent {
+    /// All parts in full if there are no options; otherwise the parts that are named, as far as they say.
+    pub(crate) fn of(options: &[&str]) -> Option<Self> {
+        if options.is_empty() {
+            return Some(WHOLE);
+        }
+        let mut extent = Self { files: 0, kills: 0, saves: 0, steps: 0 };
+        for pair in options.chunks(2) {
+            let &[option, count] = pair else { return None };
+            let count = count.parse().ok()?;
+            match option {
+                "--files" => extent.files = count,
+                "--kills" => extent.kills = count,
+                "--saves" => extent.saves = count,
+                "--steps" => extent.steps = count,
+                _ => return None,
+            }
+        }
+        Some(extent)
+    }
+}
+
+/// The table, and whether nothing went wrong.
+pub(crate) fn run(extent: Extent) -> (Table, bool) {
+    let mut table = Table::new(&["cases", "wrong", "refused", "peak MiB", "seconds", "a second"]);
+    let mut right = true;
+    if extent.files > 0 {
+        right &= files::run(&mut table, extent.files);
+    }
+    if extent.kills > 0 {
+        right &= kills::run(&mut table, extent.kills);
+    }
+    if extent.saves > 0 {
+        right &= savers::run(&mut table, extent.saves);
+    }
+    if extent.steps > 0 {
+        right &= lengths::run(&mut table, extent.steps);
+    }
+    (table, right)
+}
+
+/// A folder of temporary files that goes with the value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(part: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gradus-soak-{part}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder can be made");
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The names of all that is in it, in order.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("the folder can be read");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<String> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The folder of temporary files is cleared in the end whatever becomes of this.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
