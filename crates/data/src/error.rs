@@ -70,7 +70,7 @@ pub enum Problem {
     /// The sizes in the header multiply to more than memory can address.
     TooLarge {
         /// The sizes in the header.
-        shape: Shape,
+        sizes: Vec<usize>,
         /// The element type in the header.
         element: &'static str,
     },
@@ -141,8 +141,8 @@ impl fmt::Display for Problem {
                 f,
                 "unknown element type {code:02x}; IDX has 08 (u8), 09 (i8), 0b (i16), 0c (i32), 0d (f32) and 0e (f64)"
             ),
-            Self::TooLarge { shape, element } => {
-                write!(f, "the header tells of {element} elements of shape {shape}, more than memory can address")
+            Self::TooLarge { sizes, element } => {
+                write!(f, "the header tells of {element} elements of shape {sizes:?}, more than memory can address")
             }
             Self::Length { shape, element, expected, found } => {
                 let verdict = if *found < *expected as u64 { "the file is cut short" } else { "something is appended" };

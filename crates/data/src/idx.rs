@@ -180,11 +180,8 @@ fn elements<T: Clone, const N: usize>(
     if sizes.len() < 4 * usize::from(axes) {
         return Err(Problem::Header { expected: 4 + 4 * usize::from(axes), found: 4 + sizes.len() });
     }
-    let shape: Shape = sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();
-    // A size of 0 counts as 1, so that the other sizes multiply without overflow too, whoever multiplies them later.
-    if shape.iter().try_fold(N, |product, &size| product.checked_mul(size.max(1))).is_none() {
-        return Err(Problem::TooLarge { shape, element });
-    }
+    let sizes: Vec<usize> = sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();
+    let Ok(shape) = Shape::try_new(&sizes[..]) else { return Err(Problem::TooLarge { sizes, element }) };
     let expected = N * shape.len();
     if file.compressed && expected > PLAUSIBLE.max(file.size.saturating_mul(RATIO)) {
         return Err(Problem::Implausible { shape, element, expected, compressed: file.size });

@@ -60,7 +60,7 @@ impl Maxout {
         options: DenseOptions,
     ) -> Self {
         assert!(pieces > 0, "`Maxout` needs at least one piece an output");
-        Self { dense: Dense::with(params, name, inputs, outputs * pieces, options), pieces }
+        Self { dense: Dense::with(params, name, inputs, outputs.saturating_mul(pieces), options), pieces }
     }
 
     /// The layer whose outputs are the weighted sums.

@@ -1,6 +1,6 @@
 //! A closure compiled for the shapes that it is called with.
 
-use gradus_graph::{Data, Error, Graph, Outputs, Params, Real, Var};
+use gradus_graph::{Arena, Data, Error, Graph, Outputs, Params, Real, Var};
 use gradus_optim::{Memory, RestoreError, State};
 
 use crate::random::Random;
@@ -21,6 +21,7 @@ use crate::traces::{Inputs, Traced, Traces, key};
 pub struct Function<F, T = f32> {
     trace: F,
     traces: Traces<Traced<T>>,
+    arena: Arena<T>,
     random: Random,
 }
 
@@ -30,7 +31,7 @@ where
 {
     /// The function that `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
-        Self { trace, traces: Traces::default(), random: Random::default() }
+        Self { trace, traces: Traces::default(), arena: Arena::new(), random: Random::default() }
     }
 
     /// With a seed for the random leaves; each run takes the next step of their streams.
@@ -64,7 +65,7 @@ where
         if !self.traces.has(key, |traced| traced.fits(inputs)) {
             let (declared, graph) = (Inputs::of(inputs), Graph::new());
             let outputs = (self.trace)(&graph, &declared.declare(&graph));
-            self.traces.add(key, Traced::new(declared, &graph, &outputs)?);
+            self.traces.add(key, Traced::new(declared, &graph, &outputs, &self.arena)?);
         }
         self.traces.take_up(key).run(params, inputs, self.random.next())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Kind, Param, Params, Real, Tensor, Var};
+use gradus_graph::{AnyTensor, Arena, Data, Error, ErrorKind, Graph, Kind, Param, Params, Real, Tensor, Var};
 use gradus_optim::{Memory, RestoreError, State};
 
 use crate::random::Random;
@@ -38,6 +38,9 @@ use crate::traces::{self, Inputs, Traced, Traces};
 pub struct Step<F, T = f32> {
     trace: F,
     traces: Traces<Compiled<T>>,
+    /// All traces work in one memory, and leave what they compute in one list.
+    arena: Arena<T>,
+    outputs: Vec<AnyTensor<T>>,
     random: Random,
     allow_unused: bool,
     /// The beginning of the names of the parameters that the gradients are of.
@@ -62,7 +65,8 @@ where
     /// The step whose loss `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
         let (traces, random, only) = (Traces::default(), Random::default(), String::new());
-        Self { trace, traces, random, allow_unused: false, only, trainable: Vec::new(), wrt: Arc::default() }
+        let (arena, outputs, trainable, wrt) = (Arena::new(), Vec::new(), Vec::new(), Arc::default());
+        Self { trace, traces, arena, outputs, random, allow_unused: false, only, trainable, wrt }
     }
 
     /// With a seed for the random leaves, such as dropout; each run takes the next step of their streams.
@@ -72,9 +76,10 @@ where
         self
     }
 
-    /// How many compiled traces are kept, 64 if not set: each has the memory of its run. If there are more lists of
-    /// input shapes than that, the one that was not used for the longest time is given up, and traced again when it
-    /// comes back; [`Step::traces`] counts. Sequences of 400 lengths want 400 traces, or padding to fewer lengths.
+    /// How many compiled traces are kept, 64 if not set. All work in one memory, that of the largest; each has its plan
+    /// and its constants. If there are more lists of input shapes than that, the one that was not used for the longest
+    /// time is given up, and traced again when it comes back; [`Step::traces`] counts. Sequences of 400 lengths want
+    /// 400 traces, or padding to fewer lengths.
     ///
     /// # Panics
     /// If none is to be kept.
@@ -174,12 +179,12 @@ where
         let key = traces::key(inputs, Arc::as_ptr(&self.wrt).addr());
         let fits = |known: &Compiled<T>| Arc::ptr_eq(&known.wrt, &self.wrt) && known.traced.fits(inputs);
         if !self.traces.has(key, fits) {
-            let compiled = self.compile(inputs)?;
+            let compiled = self.compile(params, inputs)?;
             self.traces.add(key, compiled);
         }
         let Compiled { traced, wrt, buffers } = self.traces.take_up(key);
-        let outputs = traced.run(params, inputs, self.random.next())?.all();
-        let (loss, outputs) = outputs.split_first().expect("the loss is the first output");
+        traced.run_into(params, inputs, self.random.next(), &mut self.outputs)?;
+        let (loss, outputs) = self.outputs.split_first().expect("the loss is the first output");
         let (gradients, updates) = outputs.split_at(wrt.len());
         Ok(Gradients { loss: loss.real().item(), params: wrt, gradients, buffers, updates })
     }
@@ -214,10 +219,11 @@ where
 
     /// Traces the loss and compiles it with its gradients. Messages name the line that asks for the step.
     #[track_caller]
-    fn compile(&self, inputs: &[Data<'_, T>]) -> Result<Compiled<T>, Error> {
+    fn compile(&self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Compiled<T>, Error> {
         let (declared, graph) = (Inputs::of(inputs), Graph::new());
         let loss = (self.trace)(&graph, &declared.declare(&graph));
         expect_scalar(loss)?;
+        expect_stored(&graph, params)?;
         let wrt = Arc::clone(&self.wrt);
         if !self.allow_unused {
             expect_used(&graph, &wrt)?;
@@ -232,7 +238,7 @@ where
             false => graph.grad(loss, &vars)?,
         };
         let (buffers, values): (Vec<Param>, Vec<Var<'_>>) = graph.updates().into_iter().unzip();
-        let traced = Traced::new(declared, &graph, &[vec![loss], gradients, values].concat())?;
+        let traced = Traced::new(declared, &graph, &[vec![loss], gradients, values].concat(), &self.arena)?;
         Ok(Compiled { traced, wrt, buffers })
     }
 }
@@ -292,6 +298,19 @@ fn expect_scalar(loss: Var<'_>) -> Result<(), Error> {
     let problem = format!("the loss is {what} of shape {}, made by {node}", loss.shape());
     let advice = "only a real scalar has a gradient: take `sum()` or `mean()`";
     Err(Error::new(ErrorKind::Derivative, format!("{problem}; {advice}")))
+}
+
+/// Says so if the trace reads a parameter of another store, with the line that reads it.
+fn expect_stored<T: Real>(graph: &Graph, params: &Params<T>) -> Result<(), Error> {
+    match graph.params().into_iter().find(|(param, _)| !params.contains(param)) {
+        None => Ok(()),
+        Some((param, var)) => {
+            let read = graph.view().describe((var.node().index() as u32).into());
+            let problem = format!("{read}, of shape {}, is not in this store", param.shape());
+            let advice = "a store that was built apart is another, also if its names are the same";
+            Err(Error::new(ErrorKind::Feed, format!("{problem}: {advice}")))
+        }
+    }
 }
 
 /// Says so if the trace has not touched a parameter that is to be trained.

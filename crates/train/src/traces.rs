@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use gradus_graph::{Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Plan, Real, Session, Shape, Var};
+use gradus_graph::{
+    AnyTensor, Arena, Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Plan, Real, Session, Shape, Var,
+};
 
 /// Traces that are kept if nothing else is said.
 const KEPT: usize = 64;
@@ -97,12 +99,11 @@ pub(crate) fn shape<'a, T: Real>(input: &Data<'a, T>) -> &'a Shape {
 /// The inputs of a closure, by their numbers.
 pub(crate) struct Inputs {
     metas: Vec<Meta>,
-    names: Vec<String>,
 }
 
 impl Inputs {
     pub(crate) fn of<T: Real>(inputs: &[Data<'_, T>]) -> Self {
-        Self { metas: inputs.iter().map(Data::meta).collect(), names: (0..inputs.len()).map(name).collect() }
+        Self { metas: inputs.iter().map(Data::meta).collect() }
     }
 
     /// The variables that stand for them in the graph.
@@ -110,10 +111,10 @@ impl Inputs {
     pub(crate) fn declare<'g>(&self, graph: &'g Graph) -> Vec<Var<'g>> {
         let mut vars = Vec::with_capacity(self.metas.len());
         // No closure: the line of the caller passes through.
-        for (meta, name) in self.metas.iter().zip(&self.names) {
+        for (number, meta) in self.metas.iter().enumerate() {
             vars.push(match meta.kind {
-                Kind::Real => graph.input(name, meta.shape.clone()),
-                Kind::Index => graph.index_input(name, meta.shape.clone()),
+                Kind::Real => graph.input(&name(number), meta.shape.clone()),
+                Kind::Index => graph.index_input(&name(number), meta.shape.clone()),
             });
         }
         vars
@@ -132,8 +133,10 @@ pub(crate) struct Traced<T> {
 }
 
 impl<T: Real> Traced<T> {
-    pub(crate) fn new(inputs: Inputs, graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
-        Ok(Self { inputs, session: Plan::new(graph, outputs)?.session() })
+    /// The trace works in an arena that it may share with others.
+    #[track_caller]
+    pub(crate) fn new(inputs: Inputs, graph: &Graph, outputs: &[Var<'_>], arena: &Arena<T>) -> Result<Self, Error> {
+        Ok(Self { inputs, session: Plan::new(graph, outputs)?.session_in(arena) })
     }
 
     pub(crate) fn fits(&self, inputs: &[Data<'_, T>]) -> bool {
@@ -150,11 +153,18 @@ impl<T: Real> Traced<T> {
         inputs: &[Data<'_, T>],
         (seed, step): (u64, u64),
     ) -> Result<Outputs<'_, T>, Error> {
-        let mut feed = Feed::new().random(seed, step);
-        for (name, input) in self.inputs.names.iter().zip(inputs) {
-            feed = feed.with(name, *input);
-        }
-        self.session.run(params, &feed)
+        self.session.run(params, &Feed::in_order(inputs).random(seed, step))
+    }
+
+    /// [`Traced::run`], with the outputs in a list that other traces use as well.
+    pub(crate) fn run_into(
+        &mut self,
+        params: &Params<T>,
+        inputs: &[Data<'_, T>],
+        (seed, step): (u64, u64),
+        outputs: &mut Vec<AnyTensor<T>>,
+    ) -> Result<(), Error> {
+        self.session.run_into(params, &Feed::in_order(inputs).random(seed, step), outputs)
     }
 }
 

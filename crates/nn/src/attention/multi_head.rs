@@ -137,13 +137,14 @@ impl MultiHeadAttention {
                 Init::xavier_uniform().param(params, name, [rows, columns], Fans::of([rows, columns]))
             };
             let projections = if sizes == [size; 3] {
-                Projections::Joint(add("in_proj_weight", 3 * size, size))
+                Projections::Joint(add("in_proj_weight", size.saturating_mul(3), size))
             } else {
                 let names = ["q_proj_weight", "k_proj_weight", "v_proj_weight"];
                 Projections::Apart([0, 1, 2].map(|input| add(names[input], size, sizes[input])))
             };
-            let fans = Fans::of([3 * size]);
-            let bias = options.bias.then(|| Init::zeros().param(params, "in_proj_bias", [3 * size], fans));
+            let fans = Fans::of([size.saturating_mul(3)]);
+            let bias =
+                options.bias.then(|| Init::zeros().param(params, "in_proj_bias", [size.saturating_mul(3)], fans));
             let output = DenseOptions { bias: options.bias.then(Init::zeros), ..DenseOptions::default() };
             Self {
                 name: name.to_owned(),

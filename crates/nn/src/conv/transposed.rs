@@ -6,7 +6,7 @@
 
 use std::panic::Location;
 
-use gradus_graph::{Convolution, Param, Params, Real, Shape, Var};
+use gradus_graph::{Convolution, Param, Params, Real, Shape, Var, Window};
 
 use super::convolution::{expect_channels, expect_groups, expect_steps, with_bias};
 use super::planes::{Sizes, filters, last, planes, rows_and_columns, unplaned};
@@ -183,10 +183,12 @@ impl<const AXES: usize> ConvTranspose<AXES> {
             let kept = output_padding[axis].min(padding[axis]);
             around[axis] = [padding[axis], padding[axis] - kept];
             beyond[axis] = output_padding[axis] - kept;
+            // Sizes that overflow are more than any shape has, and refused as such.
+            let window = Window { size: kernel[axis], stride: stride[axis], dilation: dilation[axis] };
             let reached =
-                sizes[axis].checked_sub(1).map(|last| last * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1);
-            whole[axis] =
-                reached.and_then(|reached| reached.checked_sub(around[axis][0] + around[axis][1])).unwrap_or(0);
+                sizes[axis].checked_sub(1).map(|last| last.saturating_mul(stride[axis]).saturating_add(window.reach()));
+            let cut = around[axis][0].saturating_add(around[axis][1]);
+            whole[axis] = reached.and_then(|reached| reached.checked_sub(cut)).unwrap_or(0);
             assert!(
                 whole[axis] > 0,
                 "`{}` of {shape}: axis −{} must be long enough to leave something of the output without the padding \

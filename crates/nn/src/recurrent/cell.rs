@@ -187,7 +187,7 @@ impl Gates {
         init: RecurrentInit,
     ) -> Self {
         let &GateSizes { gates, inputs, hidden, seen } = sizes;
-        let (rows, other) = (gates * hidden, init.other(hidden));
+        let (rows, other) = (hidden.saturating_mul(gates), init.other(hidden));
         let fans = Fans { inputs, outputs: hidden };
         let input = match init {
             RecurrentInit::Uniform => other,

@@ -179,8 +179,8 @@ impl RecurrentCell for LstmCell {
             output: vector("weight_co", other, hidden),
         });
         let norms = options.layer_norm.then(|| Norms {
-            input: vector("norm_ih", Init::ones(), count * hidden),
-            hidden: vector("norm_hh", Init::ones(), count * hidden),
+            input: vector("norm_ih", Init::ones(), count.saturating_mul(hidden)),
+            hidden: vector("norm_hh", Init::ones(), count.saturating_mul(hidden)),
             cell: vector("norm_c", Init::ones(), hidden),
             cell_bias: vector("bias_c", Init::zeros(), hidden),
         });

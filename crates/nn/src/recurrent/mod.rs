@@ -211,7 +211,7 @@ impl<C: RecurrentCell> Recurrent<C> {
         let mut cells: Vec<C> = Vec::new();
         params.scope(name, |params| {
             for layer in 0..options.layers {
-                let inputs = cells.last().map_or(inputs, |cell| directions * cell.state_sizes()[0]);
+                let inputs = cells.last().map_or(inputs, |cell| cell.state_sizes()[0].saturating_mul(directions));
                 for direction in ["", "_reverse"].into_iter().take(directions) {
                     let suffix = format!("_l{layer}{direction}");
                     cells.push(C::add(params, &suffix, inputs, hidden, &options.cell));
