@@ -47,7 +47,8 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir_all(folder)?;
-    let prefix = format!(".{}.", name.to_string_lossy());
+    // Not all of a long name, as the temporary one must not be longer than names may be.
+    let prefix = format!(".{}.", name.to_string_lossy().chars().take(50).collect::<String>());
     remove_stale(folder, &prefix);
     let (temporary, mut file) = temporary(folder, &prefix, old.is_some())?;
     let write = || {
@@ -318,6 +319,16 @@ mod tests {
         assert!(error.to_string().ends_with("it is a folder, not a regular file"), "{error}");
         let error = replace_file("", b"").expect_err("there is no name");
         assert_eq!(error.to_string(), ": the path does not end with the name of a file");
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_may_be() {
+        let folder = Folder::new("long");
+        for name in ["x".repeat(255), "é".repeat(127)] {
+            let path = folder.0.join(&name);
+            replace_file(&path, b"new").expect("the file can be written");
+            assert_eq!(std::fs::read(&path).expect("it is there"), b"new");
+        }
     }
 
     #[test]

@@ -170,7 +170,7 @@ where
     /// As [`Step::run`].
     #[track_caller]
     pub fn at(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Gradients<'_, T>, Error> {
-        if let Some(number) = inputs.iter().position(|input| traces::shape(input).len() == 0) {
+        if let Some(number) = inputs.iter().position(|input| traces::shape(input).contains(&0)) {
             let (name, shape) = (traces::name(number), traces::shape(&inputs[number]));
             let problem = format!("input `{name}` of shape {shape} has no elements: there is nothing to learn from");
             return Err(Error::new(ErrorKind::Feed, problem));
