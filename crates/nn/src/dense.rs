@@ -7,6 +7,7 @@ use std::panic::Location;
 
 use gradus_graph::{Param, Params, Real, Var};
 
+use crate::dropout::drop;
 use crate::init::{Fans, Init};
 use crate::layer::{Layer, Mode, Steady};
 
@@ -123,12 +124,12 @@ impl Dense {
     /// If the last axis of `x` has not the size `inputs`.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        self.forward_by(x, |weight| weight)
+        self.forward_dropping(x, 0.0)
     }
 
-    /// [`Dense::forward`] with something else in place of the weight, made of it.
+    /// [`Dense::forward`] with weights dropped with that probability.
     #[track_caller]
-    pub(crate) fn forward_by<'g>(&self, x: Var<'g>, change: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
+    pub(crate) fn forward_dropping<'g>(&self, x: Var<'g>, probability: f64) -> Var<'g> {
         let (shape, caller) = (x.shape(), Location::caller());
         assert!(
             shape.last() == Some(&self.inputs()),
@@ -139,7 +140,8 @@ impl Dense {
         );
         let graph = x.graph();
         let _scope = graph.scope(&self.name);
-        let y = x.matmul(change(graph.param(&self.weight)).t());
+        let weight = drop(graph.param(&self.weight), probability, self.weight.shape().clone());
+        let y = x.matmul(weight.t());
         match &self.bias {
             Some(bias) => y + graph.param(bias),
             None => y,

@@ -4,7 +4,7 @@
 use gradus_graph::Var;
 
 use crate::dense::Dense;
-use crate::dropout::{drop, expect_probability};
+use crate::dropout::expect_probability;
 use crate::layer::{Layer, Mode};
 
 /// A [`Dense`] layer whose connections are dropped at random while a model is trained.
@@ -61,7 +61,7 @@ impl DropConnect {
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         let probability = if mode == Mode::Train { self.probability } else { 0.0 };
-        self.dense.forward_by(x, |weight| drop(weight, probability, weight.shape()))
+        self.dense.forward_dropping(x, probability)
     }
 }
 

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`GaussianNoise` needs a standard deviation that is finite and not negative, not -1")]
+    #[should_panic(expected = "`GaussianNoise`: deviation must be at least 0 and finite, not -1")]
     fn a_negative_deviation_is_refused() {
         GaussianNoise::new(-1.0);
     }

@@ -97,9 +97,11 @@ impl TransformerDecoderLayer {
         expect_sequence("TransformerDecoderLayer", &x.shape(), self.attention.size(), Location::caller());
         let _scope = x.graph().scope(&self.name);
         let [first, second, third] = &self.parts;
-        let x = first.around(x, mode, |x| self.attention.forward_in(x, x, x, mask, mode));
-        let x = second.around(x, mode, |x| self.to_memory.forward_in(x, memory, memory, memory_mask, mode));
-        third.around(x, mode, |x| self.dense.forward_in(x, mode))
+        let h = first.before(x);
+        let x = first.after(x, self.attention.forward_in(h, h, h, mask, mode), mode);
+        let h = second.before(x);
+        let x = second.after(x, self.to_memory.forward_in(h, memory, memory, memory_mask, mode), mode);
+        third.after(x, self.dense.forward_in(third.before(x), mode), mode)
     }
 }
 
@@ -196,7 +198,10 @@ impl TransformerDecoder {
         for layer in &self.layers {
             y = layer.forward_in(y, memory, mask, memory_mask, mode);
         }
-        self.norm.as_ref().map_or(y, |norm| norm.forward(y))
+        match &self.norm {
+            Some(norm) => norm.forward(y),
+            None => y,
+        }
     }
 }
 

@@ -87,12 +87,14 @@ impl TransformerEncoderLayer {
         expect_sequence("TransformerEncoderLayer", &x.shape(), self.attention.size(), Location::caller());
         let _scope = x.graph().scope(&self.name);
         let [first, second] = &self.parts;
-        let x = first.around(x, mode, |x| self.attention.forward_in(x, x, x, mask, mode));
-        second.around(x, mode, |x| self.dense.forward_in(x, mode))
+        let h = first.before(x);
+        let x = first.after(x, self.attention.forward_in(h, h, h, mask, mode), mode);
+        second.after(x, self.dense.forward_in(second.before(x), mode), mode)
     }
 }
 
 /// Says so if a shape is not that of sequences of vectors of the given size.
+#[track_caller]
 pub(super) fn expect_sequence(layer: &str, shape: &Shape, size: usize, caller: &Location<'_>) {
     assert!(
         (shape.rank() == 2 || shape.rank() == 3) && shape.last() == Some(&size),
@@ -187,7 +189,10 @@ impl TransformerEncoder {
         for layer in &self.layers {
             y = layer.forward_in(y, mask, mode);
         }
-        self.norm.as_ref().map_or(y, |norm| norm.forward(y))
+        match &self.norm {
+            Some(norm) => norm.forward(y),
+            None => y,
+        }
     }
 }
 

@@ -65,6 +65,7 @@ impl<'g> Mask<'g> {
     }
 
     /// The scores `[…, L, S]`, −∞ where they are masked.
+    #[track_caller]
     pub(super) fn apply(self, scores: Var<'g>, caller: &Location<'_>) -> Var<'g> {
         let (graph, shape) = (scores.graph(), scores.shape());
         let (queries, keys) = (shape[shape.rank() - 2], shape[shape.rank() - 1]);
@@ -75,9 +76,12 @@ impl<'g> Mask<'g> {
                 "`Mask` of {mask}: `{name}` must broadcast to the scores, which are {shape} (at {caller})"
             );
         }
-        let scores = self.added.map_or(scores, |added| scores + added);
-        let causal = self.causal.then(|| graph.ones([queries, keys]).tril(0));
-        let lengths = self.lengths.map(|lengths| {
+        let scores = match self.added {
+            Some(added) => scores + added,
+            None => scores,
+        };
+        let mut allowed = self.allowed;
+        if let Some(lengths) = self.lengths {
             let found = lengths.meta();
             assert!(
                 found.kind == Kind::Index && found.shape.rank() == 1 && Some(&found.shape[0]) == shape.first(),
@@ -86,9 +90,23 @@ impl<'g> Mask<'g> {
                 found.shape
             );
             let each: Shape = (0..shape.rank()).map(|axis| if axis == 0 { shape[0] } else { 1 }).collect();
-            graph.constant(&Tensor::<f64>::from_fn([keys], |key| key as f64)).less(lengths.to_real().reshape(each))
-        });
-        let allowed = [causal, lengths, self.allowed].into_iter().flatten().reduce(Var::logical_and);
-        allowed.map_or(scores, |allowed| allowed.where_(scores, f64::NEG_INFINITY))
+            let places = graph.constant(&Tensor::<f64>::from_fn([keys], |key| key as f64));
+            let inside = places.less(lengths.to_real().reshape(each));
+            allowed = Some(match allowed {
+                Some(allowed) => inside.logical_and(allowed),
+                None => inside,
+            });
+        }
+        if self.causal {
+            let causal = graph.ones([queries, keys]).tril(0);
+            allowed = Some(match allowed {
+                Some(allowed) => causal.logical_and(allowed),
+                None => causal,
+            });
+        }
+        match allowed {
+            Some(allowed) => allowed.where_(scores, f64::NEG_INFINITY),
+            None => scores,
+        }
     }
 }

@@ -200,13 +200,11 @@ impl MultiHeadAttention {
         let _scope = graph.scope(&self.name);
         // From here on the axes are [N, L, E].
         let single = query.rank() == 2;
-        let ordered = |x: Var<'g>| match (single, self.batch_first) {
-            (true, _) => x.unsqueeze(0),
-            (false, true) => x,
-            (false, false) => x.transpose(0, 1),
+        let [q, k, v] = self.project([query, key, value]);
+        let [q, k] = match self.rotary {
+            Some(rotary) => [rotary.turn(q), rotary.turn(k)],
+            None => [q, k],
         };
-        let [q, k, v] = self.project([query, key, value], ordered);
-        let [q, k] = [q, k].map(|x| self.rotary.map_or(x, |rotary| rotary.turn(x)));
         let weights = attention_weights(q, k, mask);
         let heads = self.dropout.forward_in(weights, mode).matmul(v).transpose(1, 2);
         let y = self.output.forward(heads.reshape([heads.shape()[0], heads.shape()[1], self.size()]));
@@ -218,34 +216,68 @@ impl MultiHeadAttention {
         (y, weights)
     }
 
+    /// A sequence as `[N, L, E]`.
+    #[track_caller]
+    fn ordered<'g>(&self, x: Var<'g>) -> Var<'g> {
+        match (x.rank() == 2, self.batch_first) {
+            (true, _) => x.unsqueeze(0),
+            (false, true) => x,
+            (false, false) => x.transpose(0, 1),
+        }
+    }
+
     /// Queries, keys and values of the heads, `[N, H, L, E/H]` each.
     #[track_caller]
-    fn project<'g>(&self, inputs: [Var<'g>; 3], ordered: impl Fn(Var<'g>) -> Var<'g>) -> [Var<'g>; 3] {
-        let (graph, size) = (inputs[0].graph(), self.size());
-        let bias = self.bias.as_ref().map(|bias| graph.param(bias));
-        let projected = match &self.projections {
-            Projections::Joint(weight) if inputs == [inputs[0]; 3] => {
-                let all = ordered(inputs[0]).matmul(graph.param(weight).t());
-                let all = bias.map_or(all, |bias| all + bias);
-                [0, 1, 2].map(|part| all.slice(-1, (part * size) as isize, ((part + 1) * size) as isize))
-            }
-            projections => [0, 1, 2].map(|part| {
-                let rows = |x: Var<'g>| x.slice(0, (part * size) as isize, ((part + 1) * size) as isize);
-                let weight = match projections {
-                    Projections::Joint(weight) => rows(graph.param(weight)),
-                    Projections::Apart(all) => graph.param(&all[part]),
-                };
-                let y = ordered(inputs[part]).matmul(weight.t());
-                bias.map_or(y, |bias| y + rows(bias))
-            }),
+    fn project<'g>(&self, inputs: [Var<'g>; 3]) -> [Var<'g>; 3] {
+        let graph = inputs[0].graph();
+        let bias = match &self.bias {
+            Some(bias) => Some(graph.param(bias)),
+            None => None,
         };
-        projected.map(|x| {
-            let shape = x.shape();
-            x.reshape([shape[0], shape[1], self.heads, size / self.heads]).transpose(1, 2)
-        })
+        let [q, k, v] = match &self.projections {
+            Projections::Joint(weight) if inputs == [inputs[0]; 3] => {
+                let all = self.ordered(inputs[0]).matmul(graph.param(weight).t());
+                let all = match bias {
+                    Some(bias) => all + bias,
+                    None => all,
+                };
+                [self.part(all, -1, 0), self.part(all, -1, 1), self.part(all, -1, 2)]
+            }
+            _ => [self.apart(inputs, bias, 0), self.apart(inputs, bias, 1), self.apart(inputs, bias, 2)],
+        };
+        [self.heads_of(q), self.heads_of(k), self.heads_of(v)]
+    }
+
+    /// One of the three parts of what holds all projections.
+    #[track_caller]
+    fn part<'g>(&self, all: Var<'g>, axis: isize, part: usize) -> Var<'g> {
+        let size = self.size();
+        all.slice(axis, (part * size) as isize, ((part + 1) * size) as isize)
+    }
+
+    /// One projection by itself.
+    #[track_caller]
+    fn apart<'g>(&self, inputs: [Var<'g>; 3], bias: Option<Var<'g>>, part: usize) -> Var<'g> {
+        let graph = inputs[0].graph();
+        let weight = match &self.projections {
+            Projections::Joint(weight) => self.part(graph.param(weight), 0, part),
+            Projections::Apart(all) => graph.param(&all[part]),
+        };
+        let y = self.ordered(inputs[part]).matmul(weight.t());
+        match bias {
+            Some(bias) => y + self.part(bias, 0, part),
+            None => y,
+        }
+    }
+
+    #[track_caller]
+    fn heads_of<'g>(&self, x: Var<'g>) -> Var<'g> {
+        let shape = x.shape();
+        x.reshape([shape[0], shape[1], self.heads, self.size() / self.heads]).transpose(1, 2)
     }
 
     /// Says so if the shapes do not fit.
+    #[track_caller]
     fn expect(&self, inputs: [Var<'_>; 3], caller: &Location<'_>) {
         let shapes = inputs.map(|x| x.shape());
         let sizes = self.sizes();

@@ -62,11 +62,11 @@ impl Rotary {
             let (position, pair) = (self.first + k / pairs, k % pairs);
             position as f64 * Math::powf(self.base, -(pair as f64) / pairs as f64)
         };
-        let [cos, sin] = [<f64 as Math>::cos, <f64 as Math>::sin]
-            .map(|function| graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| function(angle(k)))));
+        let cos = graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| Math::cos(angle(k))));
+        let sin = graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| Math::sin(angle(k))));
         let in_pairs: Shape = shape[..shape.rank() - 1].iter().copied().chain([pairs, 2]).collect();
         let parts = x.reshape(in_pairs).chunks(2, -1);
-        let [a, b] = [0, 1].map(|part| parts[part].squeeze(-1));
+        let (a, b) = (parts[0].squeeze(-1), parts[1].squeeze(-1));
         graph.stack(&[a * cos - b * sin, a * sin + b * cos], -1).reshape(shape)
     }
 }

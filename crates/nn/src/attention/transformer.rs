@@ -149,12 +149,17 @@ impl Residual {
         Self { norm, dropout, norm_first: options.norm_first }
     }
 
+    /// What `f` takes.
     #[track_caller]
-    pub(super) fn around<'g>(&self, x: Var<'g>, mode: Mode, f: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
-        if self.norm_first {
-            return x + self.dropout.forward_in(f(self.norm.forward(x)), mode);
-        }
-        self.norm.forward(x + self.dropout.forward_in(f(x), mode))
+    pub(super) fn before<'g>(&self, x: Var<'g>) -> Var<'g> {
+        if self.norm_first { self.norm.forward(x) } else { x }
+    }
+
+    /// What comes out, from `x` and what `f` gave.
+    #[track_caller]
+    pub(super) fn after<'g>(&self, x: Var<'g>, y: Var<'g>, mode: Mode) -> Var<'g> {
+        let sum = x + self.dropout.forward_in(y, mode);
+        if self.norm_first { sum } else { self.norm.forward(sum) }
     }
 }
 

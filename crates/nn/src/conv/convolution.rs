@@ -247,6 +247,7 @@ pub(super) fn expect_groups(what: &str, name: &str, channels: usize, filters: us
 }
 
 /// Panics at the caller's line if the axis of channels, before the last `axes`, has another size.
+#[track_caller]
 pub(super) fn expect_channels(
     what: &str,
     weight: &Param,

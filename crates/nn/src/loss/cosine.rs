@@ -31,8 +31,13 @@ const SMALLEST: f64 = 1e-16;
 #[track_caller]
 pub fn cosine_similarity<'g>(a: Var<'g>, b: Var<'g>) -> Var<'g> {
     expect_alike("cosine_similarity", a, b);
-    let square = |x: Var<'g>| x.square().sum_axes(-1).maximum(SMALLEST);
-    (a * b).sum_axes(-1) / (square(a).sqrt() * square(b).sqrt())
+    (a * b).sum_axes(-1) / (length(a) * length(b))
+}
+
+/// The norm of vectors, at least 10⁻⁸.
+#[track_caller]
+fn length(x: Var<'_>) -> Var<'_> {
+    x.square().sum_axes(-1).maximum(SMALLEST).sqrt()
 }
 
 /// The mean of `1 − cos`: 0 where prediction and target point the same way, 2 where they are opposed.

@@ -151,10 +151,16 @@ impl CrossEntropy {
         }
         if self.smoothing > 0.0 {
             let logs = logits.log_softmax(-1);
-            let spread = weights.map_or(logs, |weights| logs * weights).mean_axes(-1);
-            terms = terms * (1.0 - self.smoothing) - spread * self.smoothing;
+            let weighted = match weights {
+                Some(weights) => logs * weights,
+                None => logs,
+            };
+            terms = terms * (1.0 - self.smoothing) - weighted.mean_axes(-1) * self.smoothing;
         }
-        counted.map_or(terms, |counted| counted.where_(terms, 0.0))
+        match counted {
+            Some(counted) => counted.where_(terms, 0.0),
+            None => terms,
+        }
     }
 
     /// The mean of the losses of rows whose targets are distributions over the classes, `−Σᵢ wᵢ·qᵢ·ℓᵢ` with

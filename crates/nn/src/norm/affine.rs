@@ -22,20 +22,29 @@ impl Affine {
     /// `x·w + b`, the parameters seen under the given shape.
     #[track_caller]
     pub(super) fn apply<'g>(&self, x: Var<'g>, shape: &Shape) -> Var<'g> {
-        let graph = x.graph();
-        let seen = |param: &Param| graph.param(param).reshape(shape.clone());
-        let scaled = self.weight.as_ref().map_or(x, |weight| x * seen(weight));
-        self.bias.as_ref().map_or(scaled, |bias| scaled + seen(bias))
+        let (graph, mut y) = (x.graph(), x);
+        if let Some(weight) = &self.weight {
+            y = y * graph.param(weight).reshape(shape.clone());
+        }
+        if let Some(bias) = &self.bias {
+            y = y + graph.param(bias).reshape(shape.clone());
+        }
+        y
     }
 
     /// Weight and bias of an input `[N, C, …]`, in whose place 1 and 0 stand if they are left out.
     #[track_caller]
     pub(super) fn of_channels<'g>(&self, x: Var<'g>) -> [Var<'g>; 2] {
         let (graph, shape) = (x.graph(), channels(&x.shape()));
-        let seen = |param: &Option<Param>, other: f64| {
-            param.as_ref().map_or_else(|| graph.scalar(other), |param| graph.param(param).reshape(shape.clone()))
+        let weight = match &self.weight {
+            Some(weight) => graph.param(weight).reshape(shape.clone()),
+            None => graph.scalar(1.0),
         };
-        [seen(&self.weight, 1.0), seen(&self.bias, 0.0)]
+        let bias = match &self.bias {
+            Some(bias) => graph.param(bias).reshape(shape),
+            None => graph.scalar(0.0),
+        };
+        [weight, bias]
     }
 
     /// [`Affine::apply`] for one weight and bias a channel of an input `[N, C, …]`.

@@ -158,7 +158,10 @@ impl BatchNorm {
                 let [y, mean, variance] = x.normalize(&axes[..], self.eps, weight, bias);
                 if let Some(running) = running.as_ref().filter(|_| count > 0) {
                     let batches = running.count(x);
-                    let share = self.momentum.map_or_else(|| batches.recip(), |share| graph.scalar(share));
+                    let share = match self.momentum {
+                        Some(share) => graph.scalar(share),
+                        None => batches.recip(),
+                    };
                     running.follow(mean, variance * (count as f64 / (count as f64 - 1.0)), share);
                 }
                 y

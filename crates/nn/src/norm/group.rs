@@ -131,6 +131,7 @@ impl GroupNorm {
 }
 
 /// Says so if the second axis is not that of the channels.
+#[track_caller]
 pub(super) fn expect_channels(layer: &str, shape: &Shape, channels: usize, caller: &Location<'_>) {
     assert!(
         shape.get(1) == Some(&channels),

@@ -122,6 +122,7 @@ impl LayerNorm {
 }
 
 /// Says so if the last axes have other sizes than a layer normalises.
+#[track_caller]
 pub(super) fn expect_last(layer: &str, shape: &Shape, sizes: &Shape, caller: &Location<'_>) {
     let (count, plural) = (sizes.rank(), if sizes.rank() == 1 { "axis" } else { "axes" });
     assert!(

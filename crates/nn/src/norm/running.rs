@@ -48,7 +48,8 @@ impl Running {
     #[track_caller]
     pub(super) fn standardize<'g>(&self, x: Var<'g>, eps: f64) -> Var<'g> {
         let (graph, shape) = (x.graph(), channels(&x.shape()));
-        let seen = |buffer: &Param| graph.updated(buffer).reshape(shape.clone());
-        (x - seen(&self.mean)) * (seen(&self.variance) + eps).rsqrt()
+        let mean = graph.updated(&self.mean).reshape(shape.clone());
+        let variance = graph.updated(&self.variance).reshape(shape);
+        (x - mean) * (variance + eps).rsqrt()
     }
 }

@@ -156,10 +156,9 @@ impl<L> SpectralNorm<L> {
         let (mut u, mut v) = (graph.updated(&self.u), graph.updated(&self.v));
         if mode == Mode::Train {
             let fixed = matrix.stop_gradient();
-            let unit = |x: Var<'g>| x / x.norm_keep(0).maximum(eps);
             for _ in 0..iterations {
-                u = unit(fixed.matmul(v));
-                v = unit(fixed.t().matmul(u));
+                u = unit_in_graph(fixed.matmul(v), eps);
+                v = unit_in_graph(fixed.t().matmul(u), eps);
             }
             graph.update(&self.u, u);
             graph.update(&self.v, v);
@@ -174,6 +173,11 @@ impl<L> SpectralNorm<L> {
         let _weight = graph.substitute(&self.weight, self.weight(graph, mode));
         trace(&self.layer)
     }
+}
+
+#[track_caller]
+fn unit_in_graph(x: Var<'_>, eps: f64) -> Var<'_> {
+    x / x.norm_keep(0).maximum(eps)
 }
 
 /// The slices along an axis as rows.
@@ -201,7 +205,8 @@ fn unit(mut vector: Vec<f64>, eps: f64) -> Vec<f64> {
 impl<L: Layer> Layer for SpectralNorm<L> {
     #[track_caller]
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        self.trace(x.graph(), mode, |layer| layer.forward_in(x, mode))
+        let _weight = x.graph().substitute(&self.weight, self.weight(x.graph(), mode));
+        self.layer.forward_in(x, mode)
     }
 }
 

@@ -106,6 +106,15 @@ fn divisible<const AXES: usize>(what: &str, shape: &Shape) -> [usize; AXES] {
     sizes
 }
 
+/// The matrix whose product with an axis is the mean of each of its parts.
+fn means(size: usize, parts: usize) -> Tensor<f64> {
+    let mut matrix: Tensor<f64> = Tensor::zeros([parts, size]);
+    for (row, span) in spans(size, parts).into_iter().enumerate() {
+        matrix.data_mut()[row * size + span.start..][..span.count].fill(1.0 / span.count as f64);
+    }
+    matrix
+}
+
 impl<const AXES: usize> AdaptiveAvgPool<AXES> {
     const NAME: &'static str = if AXES == 1 { "AdaptiveAvgPool1d" } else { "AdaptiveAvgPool2d" };
 
@@ -120,19 +129,11 @@ impl<const AXES: usize> AdaptiveAvgPool<AXES> {
     /// If there is no axis of channels, or an axis has no elements.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let sizes = divisible::<AXES>(Self::NAME, &x.shape());
-        let means = |axis: usize| {
-            let (size, parts) = (sizes[axis], self.parts[axis]);
-            let mut matrix: Tensor<f64> = Tensor::zeros([parts, size]);
-            for (row, span) in spans(size, parts).into_iter().enumerate() {
-                matrix.data_mut()[row * size + span.start..][..span.count].fill(1.0 / span.count as f64);
-            }
-            x.graph().constant(&matrix)
-        };
+        let (graph, sizes) = (x.graph(), divisible::<AXES>(Self::NAME, &x.shape()));
         // Columns first: that is one product, and leaves less for the others.
-        let mut y = x.matmul(means(AXES - 1).t());
+        let mut y = x.matmul(graph.constant(&means(sizes[AXES - 1], self.parts[AXES - 1])).t());
         if AXES == 2 {
-            y = means(0).matmul(y);
+            y = graph.constant(&means(sizes[0], self.parts[0])).matmul(y);
         }
         y
     }

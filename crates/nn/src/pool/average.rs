@@ -151,6 +151,7 @@ impl<const AXES: usize> AvgPool<AXES> {
     }
 
     /// What the sum at each position is multiplied by: a number, or `[rows, columns]`.
+    #[track_caller]
     fn factors<'g>(&self, graph: &'g gradus_graph::Graph, along: [Positions; 2]) -> Var<'g> {
         let counted = |axis: Positions, position| match self.options.count_include_pad {
             true => axis.with_padding(position),

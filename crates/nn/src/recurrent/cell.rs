@@ -225,10 +225,9 @@ impl Gates {
     #[track_caller]
     pub(super) fn project<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (graph, y) = (x.graph(), self.of_input(x));
-        let bias = |bias: &Param| graph.param(bias);
         match (&self.bias_ih, &self.bias_hh) {
-            (Some(ih), Some(hh)) => y + (bias(ih) + bias(hh)),
-            (Some(ih), None) => y + bias(ih),
+            (Some(ih), Some(hh)) => y + (graph.param(ih) + graph.param(hh)),
+            (Some(ih), None) => y + graph.param(ih),
             _ => y,
         }
     }
@@ -265,8 +264,11 @@ pub(super) fn step<'g, C: RecurrentCell>(
 }
 
 /// The state of zeros of a cell, each part `[…, size]` with the axes before it of the given shape.
+#[track_caller]
 pub(super) fn zero_state<'g, C: RecurrentCell>(cell: &C, graph: &'g Graph, before: &[usize]) -> C::State<'g> {
-    let part = |size: usize| graph.zeros(before.iter().copied().chain([size]).collect::<Vec<_>>());
-    let parts: Vec<Var<'g>> = cell.state_sizes().into_iter().map(part).collect();
+    let mut parts = Vec::new();
+    for size in cell.state_sizes() {
+        parts.push(graph.zeros(before.iter().copied().chain([size]).collect::<Vec<_>>()));
+    }
     C::State::of(&parts)
 }

@@ -112,10 +112,14 @@ impl RecurrentCell for GruCell {
         let (weight, reset) = (graph.param(&self.gates.weight_hh), self.reset);
         let hidden = weight.shape()[1];
         let after = reset == Reset::After;
-        let parts = if after { vec![weight] } else { weight.split(&[2 * hidden, hidden], 0) };
-        let weights: Vec<Var<'g>> = parts.into_iter().map(Var::t).collect();
-        let bias = self.gates.bias_hh.as_ref().filter(|_| after);
-        let bias = bias.map(|bias| graph.param(bias).slice(0, 2 * hidden as isize, None));
+        let mut weights = if after { vec![weight] } else { weight.split(&[2 * hidden, hidden], 0) };
+        for weight in &mut weights {
+            *weight = weight.t();
+        }
+        let bias = match &self.gates.bias_hh {
+            Some(bias) if after => Some(graph.param(bias).slice(0, 2 * hidden as isize, None)),
+            _ => None,
+        };
         move |projected, state, seen| {
             let [from_r, from_z, from_n] = projected.chunks(3, -1)[..] else { unreachable!("three gates") };
             let recurrent = seen.matmul(weights[0]).chunks(if after { 3 } else { 2 }, -1);

@@ -236,6 +236,7 @@ impl<C: RecurrentCell> Recurrent<C> {
     }
 
     /// The state of zeros for as many sequences, each part `[layers·directions, batch, size]`.
+    #[track_caller]
     pub fn zero_state<'g>(&self, graph: &'g Graph, batch: usize) -> C::State<'g> {
         zero_state(&self.cells[0], graph, &[self.cells.len(), batch])
     }
@@ -253,11 +254,17 @@ impl<C: RecurrentCell> Recurrent<C> {
         let _scope = graph.scope(&self.name);
         let mut x = if self.batch_first { x.transpose(0, 1) } else { x };
         let (time, batch) = (x.shape()[0], x.shape()[1]);
-        let running = given.lengths.map(|lengths| Running::new(lengths, time));
+        let running = match given.lengths {
+            Some(lengths) => Some(Running::new(lengths, time)),
+            None => None,
+        };
         if let Some(running) = &running {
             x = running.or_zero(x);
         }
-        let state = given.state.unwrap_or_else(|| self.zero_state(graph, batch));
+        let state = match given.state {
+            Some(state) => state,
+            None => self.zero_state(graph, batch),
+        };
         let parts: Vec<Vec<Var<'g>>> = state.parts().into_iter().map(|part| part.unstack(0)).collect();
         let starts = (0..self.cells.len()).map(|cell| parts.iter().map(|part| part[cell]).collect::<Vec<_>>());
 
@@ -296,13 +303,11 @@ impl<C: RecurrentCell> Recurrent<C> {
     ) -> (Var<'g>, C::State<'g>) {
         let graph = x.graph();
         let (time, batch) = (x.shape()[0], x.shape()[1]);
-        // One mask for all steps: a factor without the axis of time.
-        let mask = |dropout: Dropout, size: usize| {
-            let ones = graph.ones([batch, size]);
-            Some(dropout.forward_in(ones, mode)).filter(|mask| *mask != ones)
+        let x = match mask(self.input_dropout, graph, [batch, cell.inputs()], mode) {
+            Some(mask) => x * mask,
+            None => x,
         };
-        let x = mask(self.input_dropout, cell.inputs()).map_or(x, |mask| x * mask);
-        let mask = mask(self.hidden_dropout, cell.state_sizes()[0]);
+        let mask = mask(self.hidden_dropout, graph, [batch, cell.state_sizes()[0]], mode);
 
         let taken = if self.checkpoints.is_some() { x.unstack(0) } else { cell.project(x).unstack(0) };
         let advance = cell.recurrence(graph);
@@ -327,10 +332,15 @@ impl<C: RecurrentCell> Recurrent<C> {
             0 => graph.zeros([0, batch, cell.state_sizes()[0]]),
             _ => graph.stack(&outputs, 0),
         };
-        (running.map_or(outputs, |running| running.or_zero(outputs)), state)
+        let outputs = match running {
+            Some(running) => running.or_zero(outputs),
+            None => outputs,
+        };
+        (outputs, state)
     }
 
     /// Says what does not fit.
+    #[track_caller]
     fn check<'g>(&self, x: Var<'g>, given: &Given<'g, C::State<'g>>, caller: &Location<'_>) {
         let (shape, name, inputs) = (x.shape(), &self.name, self.cells[0].inputs());
         let axes = if self.batch_first { "[batch, time, inputs]" } else { "[time, batch, inputs]" };
@@ -364,6 +374,13 @@ impl<C: RecurrentCell> Layer for Recurrent<C> {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         self.sequence(x, mode, Given::default()).outputs
     }
+}
+
+/// The factor that dropout is for all steps: one without the axis of time.
+#[track_caller]
+fn mask<'g>(dropout: Dropout, graph: &'g Graph, shape: [usize; 2], mode: Mode) -> Option<Var<'g>> {
+    let ones = graph.ones(shape);
+    Some(dropout.forward_in(ones, mode)).filter(|mask| *mask != ones)
 }
 
 /// Which sequences are still running at which step.
@@ -440,6 +457,7 @@ macro_rules! cell_methods {
             }
 
             /// The state of zeros; `batch` are the axes before the last of each part.
+            #[track_caller]
             pub fn zero_state<'g>(&self, graph: &'g Graph, batch: &[usize]) -> <Self as RecurrentCell>::State<'g> {
                 cell::zero_state(self, graph, batch)
             }

@@ -352,14 +352,14 @@ mod tests {
     fn powers() {
         for exponent in EXPONENTS {
             // The power 0 of a NaN is 1, but C leaves signalling ones as they are.
-            for x in inputs_f64().into_iter().step_by(7).chain(SPECIAL) {
+            for x in inputs_f64().into_iter().step_by(31).chain(SPECIAL) {
                 let x = if x.is_nan() { f64::NAN } else { x };
                 let (y, exact) = (Math::powf(x, exponent), x.powf(exponent));
                 let error = distance(y, exact, 53, f64::from_bits(1), f64::MAX);
                 assert!(error <= stated("powf", 3) + 1.0, "{x:e} to the power of {exponent} is {y:e}, not {exact:e}");
             }
             let exponent = exponent as f32;
-            for x in inputs_f32().into_iter().step_by(23).chain(SPECIAL.map(|x| x as f32)) {
+            for x in inputs_f32().into_iter().step_by(211).chain(SPECIAL.map(|x| x as f32)) {
                 let (y, exact) = (Math::powf(x, exponent), f64::from(x).powf(f64::from(exponent)));
                 let error = distance(f64::from(y), exact, 24, 0.5_f64.powi(149), f64::from(f32::MAX));
                 assert!(error <= stated("powf", 2), "{x:e} to the power of {exponent} is {y:e}, not {exact:e}");
