@@ -83,10 +83,14 @@ fn sizes_that_lie() {
         "the header tells of u8 elements of shape [0, 4294967295, 4294967295, 4294967295], \
          more than memory can address",
     );
-    // Eighteen exabytes that fit an address are not asked of the allocator either.
     refused(
         &idx_file(8, &[HUGE, HUGE], &[1, 2]),
-        "u8 elements of shape [4294967295, 4294967295] take 18446744065119617025 bytes after the header, \
+        "the header tells of u8 elements of shape [4294967295, 4294967295], more than memory can address",
+    );
+    // Half an exabyte that fits an address is not asked of the allocator either.
+    refused(
+        &idx_file(8, &[HUGE, 1 << 27], &[1, 2]),
+        "u8 elements of shape [4294967295, 134217728] take 576460752169205760 bytes after the header, \
          where 2 were found: the file is cut short",
     );
 }

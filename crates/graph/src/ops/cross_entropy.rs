@@ -6,7 +6,7 @@
 
 use super::indices::expect_below;
 use super::softmax::{shift, softmax_row, sum_of_exp};
-use crate::kernel::reduce::fold_row;
+use crate::kernel::reduce::sum_of;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -213,21 +213,17 @@ impl<T: Real> Loop for LossesWith<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { logits, chances, losses, classes } = self;
-        losses.fill(T::zero());
         let rows = logits.chunks_exact(classes.max(1)).zip(chances.chunks_exact(classes.max(1)));
         for ((row, chances), loss) in rows.zip(losses) {
             let shift = shift(row);
             let total = sum_of_exp(row, shift);
             let log = if total == T::zero() { T::zero() } else { total.ln() };
-            let mut terms = [T::zero(); 256];
-            for (row, chances) in row.chunks(terms.len()).zip(chances.chunks(terms.len())) {
-                let terms = &mut terms[..row.len()];
-                for ((term, &x), &chance) in terms.iter_mut().zip(row).zip(chances) {
+            *loss = sum_of(row.len(), |from, terms| {
+                for ((term, &x), &chance) in terms.iter_mut().zip(&row[from..]).zip(&chances[from..]) {
                     let whole = chance * ((shift - x) + log);
                     *term = if chance == T::zero() { T::zero() } else { whole };
                 }
-                *loss += fold_row::<T, super::sum::Add>(terms);
-            }
+            });
         }
     }
 }

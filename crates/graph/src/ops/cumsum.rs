@@ -1,7 +1,12 @@
 //! Running sums along an axis, `yᵢ = x₀ + … + xᵢ`. The derivative is the running sum of the cotangent from the end.
+//!
+//! What rounding takes from a sum is kept beside it: the error is within two roundings of the sum and, to second order,
+//! of `Σ|x|`, however long the axis is.
 
 use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
+use crate::kernel::reduce::{Add, Fold, whole};
+use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
@@ -30,23 +35,46 @@ impl Op for CumSum {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let runs = Runs::around(self.axis, &work.input_shapes[0]);
-        let y = work.outputs[0].real();
-        y.copy_from_slice(work.inputs[0].real());
-        for block in 0..runs.outer {
-            for place in 1..runs.size {
-                let (before, after) = y.split_at_mut(runs.start(block, place));
-                let previous = &before[before.len() - runs.inner..];
-                for (sum, &so_far) in after.iter_mut().zip(previous) {
-                    *sum += so_far;
-                }
-            }
-        }
+        let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
+        vectorized(Running { x, y, runs });
         Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
         let axis = self.axis as isize;
         call.g().flip(axis).cumsum(axis).flip(axis).into()
+    }
+}
+
+struct Running<'a, T> {
+    x: &'a [T],
+    y: &'a mut [T],
+    runs: Runs,
+}
+
+/// Lines that are summed side by side.
+const LINES: usize = 256;
+
+impl<T: Real> Loop for Running<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, y, runs } = self;
+        for block in 0..runs.outer {
+            for from in (0..runs.inner).step_by(LINES) {
+                let (mut totals, mut lost) = ([T::zero(); LINES], [T::zero(); LINES]);
+                let len = LINES.min(runs.inner - from);
+                for place in 0..runs.size {
+                    let start = runs.start(block, place) + from;
+                    let lines = x[start..start + len].iter().zip(&mut y[start..start + len]);
+                    for ((&x, y), (total, lost)) in lines.zip(totals.iter_mut().zip(&mut lost)) {
+                        Add::gather(total, lost, x);
+                        *y = whole(*total, *lost);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 use super::axes::{expect_axes, resolve_axis};
 use super::indices::expect_within;
 use super::runs::Runs;
+use crate::kernel::reduce::{Add, Fold, whole};
 use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{
     Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work, expect_index, expect_inputs, expect_real,
@@ -23,6 +25,9 @@ struct IndexSelect {
 struct IndexAdd {
     axis: usize,
 }
+
+/// Numbers that are added to one as they come. Of more, what rounding takes from the sum is kept beside it.
+pub(super) const FEW: usize = 32;
 
 fn expect_list(indices: &Meta) -> Result<(), String> {
     expect_index(indices)?;
@@ -96,6 +101,11 @@ impl Op for IndexAdd {
         Form::Kernel
     }
 
+    /// What rounding takes from the sums.
+    fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
+        if inputs[1].len() <= FEW { 0 } else { inputs[0].len() }
+    }
+
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let (indices, source) = (work.inputs[1].index(), work.inputs[2].real());
         let to = Runs::around(self.axis, &work.input_shapes[0]);
@@ -103,12 +113,36 @@ impl Op for IndexAdd {
         expect_within(indices, &work.input_shapes[1], self.axis, to.size)?;
         let y = work.outputs[0].real();
         y.copy_from_slice(work.inputs[0].real());
+        let run = |block: usize, index: i64| {
+            let start = to.start(block, index as usize);
+            start..start + to.inner
+        };
+        if indices.len() <= FEW {
+            for block in 0..to.outer {
+                for (place, &index) in indices.iter().enumerate() {
+                    let part = &source[from.start(block, place)..][..from.inner];
+                    for (sum, &x) in y[run(block, index)].iter_mut().zip(part) {
+                        *sum += x;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let lost = &mut *work.workspace;
         for block in 0..to.outer {
+            for &index in indices {
+                lost[run(block, index)].fill(T::zero());
+            }
             for (place, &index) in indices.iter().enumerate() {
                 let part = &source[from.start(block, place)..][..from.inner];
-                let start = to.start(block, index as usize);
-                for (sum, &x) in y[start..start + to.inner].iter_mut().zip(part) {
-                    *sum += x;
+                let totals = y[run(block, index)].iter_mut().zip(&mut lost[run(block, index)]);
+                for ((total, lost), &x) in totals.zip(part) {
+                    Add::gather(total, lost, x);
+                }
+            }
+            for &index in indices {
+                for (total, lost) in y[run(block, index)].iter_mut().zip(&mut lost[run(block, index)]) {
+                    *total = whole(*total, std::mem::replace(lost, T::zero()));
                 }
             }
         }

@@ -91,7 +91,7 @@ impl Op for MaxPool {
         };
         let to = flat(&g.shape());
         let zeros = g.graph().zeros(flat(&shape));
-        zeros.scatter_add(-1, places.reshape(to.clone()), g.reshape(to)).reshape(shape).into()
+        zeros.scatter_few(-1, places.reshape(to.clone()), g.reshape(to)).reshape(shape).into()
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

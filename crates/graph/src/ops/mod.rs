@@ -66,6 +66,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("index_select", index_select::entries()),
         ("matmul", matmul::entries()),
         ("max_pool", max_pool::entries()),
+        ("moments", moments::entries()),
         ("norm", norm::entries()),
         ("normalize", normalize::entries()),
         ("one_hot", one_hot::entries()),

@@ -1,19 +1,82 @@
 //! Mean, variance and standard deviation over axes: `Σx/n`, `Σ(x − mean)²/(n − c)` and its square root.
 //!
-//! The variance takes two passes, so that a large mean costs it no digits. The standard deviation is a norm, so that
-//! its derivative where all elements are equal is 0 and not NaN.
+//! The mean adds the distances from the first element, so that the mean of equal numbers is that number. The variance
+//! takes two passes, so that a large mean costs it no digits. The standard deviation is a norm, so that its derivative
+//! where all elements are equal is 0 and not NaN.
 
 use smallvec::SmallVec;
 
-use super::axes::Axes;
+use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
+use crate::kernel::reduce::mean;
+use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+
+/// The mean over `axes`, which are counted from the first, in order, and absent from the output.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Mean {
+    axes: SmallVec<[usize; 4]>,
+}
+
+impl Mean {
+    /// The number of elements that each result is made of.
+    fn count(&self, shape: &Shape) -> usize {
+        self.axes.iter().map(|&axis| shape[axis]).product()
+    }
+}
+
+impl Op for Mean {
+    fn name(&self) -> &'static str {
+        "mean"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_real(&inputs[0])?;
+        expect_axes(&self.axes, &inputs[0].shape)?;
+        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let count = self.count(&inputs[0].shape());
+        Some(smallvec::smallvec![inputs[0].sum_resolved(self.axes.clone()) / count as f64])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let (shape, y) = (&work.input_shapes[0], work.outputs[0].real());
+        match self.count(shape) {
+            0 => y.fill(T::nan()),
+            _ => mean(work.inputs[0].real(), shape, &self.axes, y),
+        }
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+        let shape = call.x(0).shape();
+        let each = call.g() / self.count(&shape) as f64;
+        each.reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape).into()
+    }
+}
 
 impl<'g> Var<'g> {
     #[track_caller]
     fn mean_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
-        let count = self.count(&axes);
-        self.sum_resolved(axes) / count as f64
+        // Numbers that are repeated to be averaged are not written out.
+        if let Some((source, repeated)) = self.repeated()
+            && axes.iter().all(|axis| repeated.contains(axis))
+            && self.count(&axes) > 0
+        {
+            let shape = self.shape();
+            let once = source.broadcast_to(shape.with_ones(|axis| axes.contains(&axis)));
+            return once.reshape(shape.without(|axis| axes.contains(&axis)));
+        }
+        if axes.is_empty() { self } else { self.graph().call(Mean { axes }, &[self]) }
     }
 
     #[track_caller]
@@ -82,6 +145,21 @@ reduction! {
     /// The root of [`Var::var`], with the same `correction`. Where all elements are equal its derivative is taken
     /// as 0.
     "standard deviation", std, std_axes, std_keep = std_resolved, correction: usize
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{axes, full_shape, shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    // Now and then an axis that stays is empty; the mean of no elements is NaN.
+    let shapes = prop_oneof![8 => full_shape(0, 4), 2 => shape(4)];
+    let samples = shapes.prop_flat_map(|shape| (axes(shape.rank()), Just(shape))).prop_flat_map(|(axes, shape)| {
+        let axes: Vec<usize> = axes.into_iter().filter(|&axis| shape[axis] > 0).collect();
+        tensor(shape, -4.0..4.0).prop_map(move |x| Sample::new(Mean { axes: axes.clone().into() }, [x.into()]))
+    });
+    vec![Entry::new("mean", "`Σx/n` over axes", samples)]
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@
 use smallvec::SmallVec;
 
 use super::axes::{Axes, expect_axes};
-use super::sum::Add;
-use crate::kernel::reduce::{Rows, fold_row, reduce};
+use crate::kernel::reduce::{Add, Rows, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -90,8 +89,7 @@ impl Op for Normalize {
         let [y, mean, variance] = work.outputs else { unreachable!("the shape rule gives three outputs") };
         let (y, mean, variance) = (y.real(), mean.real(), variance.real());
         let (count, eps) = (T::of(self.count(shape)), self.eps.real());
-        reduce::<T, Add>(x, shape, &self.axes, mean);
-        mean.iter_mut().for_each(|mean| *mean /= count);
+        mean_of(x, shape, &self.axes, mean);
         variance.fill(T::zero());
         if !x.is_empty() {
             vectorized(Forward { x, weight, bias, y, mean, variance, rows: &Rows::of(shape, &self.axes), count, eps });
@@ -134,18 +132,22 @@ impl<T: Real> Loop for Forward<'_, T> {
     fn run(self) {
         let Self { x, weight, bias, y, mean, variance, rows, count, eps } = self;
         let size = rows.row;
-        for (x, at) in x.chunks_exact(size).zip(rows.target.positions()) {
-            if rows.folded {
-                let mean = mean[at];
-                variance[at] += sum_of(x, x, |x, _| (x - mean) * (x - mean));
-            } else {
-                let (mean, variance) = (&mean[at..at + size], &mut variance[at..at + size]);
-                for i in 0..size {
-                    let centred = x[i] - mean[i];
-                    variance[i] += centred * centred;
+        rows.accumulate::<T, Add>(
+            variance,
+            |place| {
+                let (mean, x) = (mean[place.at], &x[place.row..]);
+                sum_of(size, |from, terms| {
+                    for (term, &x) in terms.iter_mut().zip(&x[from..]) {
+                        *term = (x - mean) * (x - mean);
+                    }
+                })
+            },
+            |sums, place| {
+                for ((sum, &x), &mean) in sums.iter_mut().zip(&x[place.row..]).zip(&mean[place.at..]) {
+                    *sum += (x - mean) * (x - mean);
                 }
-            }
-        }
+            },
+        );
         for variance in variance.iter_mut() {
             *variance /= count;
         }
@@ -163,21 +165,6 @@ impl<T: Real> Loop for Forward<'_, T> {
             }
         }
     }
-}
-
-/// `Σ term(aᵢ, bᵢ)`, without memory for the terms.
-#[inline(always)]
-fn sum_of<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
-    let mut terms = [T::zero(); 256];
-    let mut total = T::zero();
-    for (a, b) in a.chunks(terms.len()).zip(b.chunks(terms.len())) {
-        let terms = &mut terms[..a.len()];
-        for ((to, &a), &b) in terms.iter_mut().zip(a).zip(b) {
-            *to = term(a, b);
-        }
-        total += fold_row::<T, Add>(terms);
-    }
-    total
 }
 
 impl Op for NormalizeVjp {
@@ -245,17 +232,23 @@ impl<T: Real> Loop for Backward<'_, T> {
     fn run(self) {
         let Self { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps } = self;
         let size = rows.row;
-        for ((x, g), at) in x.chunks_exact(size).zip(g.chunks_exact(size)).zip(rows.target.positions()) {
-            if rows.folded {
-                let mean = mean[at];
-                of_weight[at] += sum_of(x, g, |x, g| g * (x - mean));
-            } else {
-                let (mean, of_weight) = (&mean[at..at + size], &mut of_weight[at..at + size]);
-                for i in 0..size {
-                    of_weight[i] += g[i] * (x[i] - mean[i]);
+        rows.accumulate::<T, Add>(
+            of_weight,
+            |place| {
+                let (mean, x, g) = (mean[place.at], &x[place.row..], &g[place.row..]);
+                sum_of(size, |from, terms| {
+                    for ((term, &x), &g) in terms.iter_mut().zip(&x[from..]).zip(&g[from..]) {
+                        *term = g * (x - mean);
+                    }
+                })
+            },
+            |sums, place| {
+                let values = x[place.row..].iter().zip(&g[place.row..]).zip(&mean[place.at..]);
+                for (sum, ((&x, &g), &mean)) in sums.iter_mut().zip(values) {
+                    *sum += g * (x - mean);
                 }
-            }
-        }
+            },
+        );
         for (of_weight, &variance) in of_weight.iter_mut().zip(variance) {
             *of_weight /= (variance + eps).sqrt();
         }

@@ -11,8 +11,7 @@ use smallvec::SmallVec;
 use super::axes::{Axes, resolve_axis};
 use super::extremes::Largest;
 use super::reduction::reduction;
-use super::sum::Add;
-use crate::kernel::reduce::fold_row;
+use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -62,16 +61,11 @@ pub(super) fn shift<T: Real>(row: &[T]) -> T {
 /// `Σ exp(xᵢ − shift)`, without memory for the terms.
 #[inline(always)]
 pub(super) fn sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
-    let mut terms = [T::zero(); 256];
-    let mut total = T::zero();
-    for part in row.chunks(terms.len()) {
-        let terms = &mut terms[..part.len()];
-        for (term, &x) in terms.iter_mut().zip(part) {
+    sum_of(row.len(), |from, terms| {
+        for (term, &x) in terms.iter_mut().zip(&row[from..]) {
             *term = (x - shift).exp();
         }
-        total += fold_row::<T, Add>(terms);
-    }
-    total
+    })
 }
 
 /// Fills `y` with the softmax of a row.

@@ -1,12 +1,13 @@
 //! The sum over axes. Its derivative repeats the cotangent along them.
 //!
-//! Sums run in a fixed order, in blocks whose partial sums are added at the end: the error grows slowly, the compiler
-//! makes vector code of it, and the bits do not depend on threads.
+//! Sums run in a fixed order, in blocks whose partial sums are added with what rounding takes from them: the error is
+//! within 40 roundings of `Σ|x|`, however many numbers there are, the compiler makes vector code of it, and the bits do
+//! not depend on threads.
 
 use smallvec::SmallVec;
 
 use super::axes::{Axes, expect_axes};
-use crate::kernel::reduce::{Fold, reduce};
+use crate::kernel::reduce::{Add, reduce};
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
@@ -15,20 +16,6 @@ use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, exp
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Sum {
     axes: SmallVec<[usize; 4]>,
-}
-
-/// Addition, from 0.
-pub(super) struct Add;
-
-impl Fold for Add {
-    fn start<T: Real>() -> T {
-        T::zero()
-    }
-
-    #[inline(always)]
-    fn join<T: Real>(a: T, b: T) -> T {
-        a + b
-    }
 }
 
 impl Op for Sum {

@@ -4,8 +4,10 @@
 //! there again. Additions to one place are made in the order of the indices.
 
 use super::axes::{expect_axes, resolve_axis};
+use super::index_select::FEW;
 use super::indices::expect_within;
 use super::runs::Runs;
+use crate::kernel::reduce::{Add, Fold, whole};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -23,6 +25,8 @@ struct TakeAlong {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ScatterAdd {
     axis: usize,
+    /// Whether so few numbers are added to one that they are added as they come.
+    few: bool,
 }
 
 /// Says so if the indices are not as many axes as `x`, of equal sizes but for `axis`.
@@ -81,7 +85,13 @@ impl Op for TakeAlong {
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
         let zeros = call.g().graph().zeros(call.x(0).shape());
-        call.g().graph().call(ScatterAdd { axis: self.axis }, &[zeros, call.x(1), call.g()]).into()
+        call.g().graph().call(ScatterAdd { axis: self.axis, few: false }, &[zeros, call.x(1), call.g()]).into()
+    }
+}
+
+impl ScatterAdd {
+    fn adds_few(&self, indices: &Shape) -> bool {
+        self.few || indices[self.axis] <= FEW
     }
 }
 
@@ -105,12 +115,25 @@ impl Op for ScatterAdd {
         Form::Kernel
     }
 
+    /// What rounding takes from the sums.
+    fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
+        if self.adds_few(&inputs[1]) { 0 } else { inputs[0].len() }
+    }
+
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let source = work.inputs[2].real();
         let y = work.outputs[0].real();
         y.copy_from_slice(work.inputs[0].real());
-        let shapes = [&work.input_shapes[1], &work.input_shapes[0]];
-        each_place(work.inputs[1].index(), shapes, self.axis, |from, to| y[to] += source[from])
+        let (indices, shapes) = (work.inputs[1].index(), [&work.input_shapes[1], &work.input_shapes[0]]);
+        if self.adds_few(shapes[0]) {
+            return each_place(indices, shapes, self.axis, |from, to| y[to] += source[from]);
+        }
+        let lost = &mut *work.workspace;
+        each_place(indices, shapes, self.axis, |_, to| lost[to] = T::zero())?;
+        each_place(indices, shapes, self.axis, |from, to| Add::gather(&mut y[to], &mut lost[to], source[from]))?;
+        each_place(indices, shapes, self.axis, |_, to| {
+            y[to] = whole(y[to], std::mem::replace(&mut lost[to], T::zero()));
+        })
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
@@ -171,7 +194,14 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
         let axis = resolve_axis("scatter_add", axis, &self.shape());
-        self.graph().call(ScatterAdd { axis }, &[self, indices, source])
+        self.graph().call(ScatterAdd { axis, few: false }, &[self, indices, source])
+    }
+
+    /// [`Var::scatter_add`] where the indices name each place a few times at most.
+    #[track_caller]
+    pub(super) fn scatter_few(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
+        let axis = resolve_axis("scatter_add", axis, &self.shape());
+        self.graph().call(ScatterAdd { axis, few: true }, &[self, indices, source])
     }
 }
 
@@ -194,7 +224,9 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     });
     let add = lines().prop_flat_map(|(shape, axis, taken)| {
         (tensor(shape.clone(), -4.0..4.0), indices(taken.clone(), shape[axis]), tensor(taken, -4.0..4.0)).prop_map(
-            move |(x, places, source)| Sample::new(ScatterAdd { axis }, [x.into(), places.into(), source.into()]),
+            move |(x, places, source)| {
+                Sample::new(ScatterAdd { axis, few: false }, [x.into(), places.into(), source.into()])
+            },
         )
     });
     vec![
