@@ -230,10 +230,11 @@ impl MultiHeadAttention {
     #[track_caller]
     fn project<'g>(&self, inputs: [Var<'g>; 3]) -> [Var<'g>; 3] {
         let graph = inputs[0].graph();
-        let bias = match &self.bias {
-            Some(bias) => Some(graph.param(bias)),
-            None => None,
-        };
+        // A closure would lose the caller's line.
+        let mut bias = None;
+        if let Some(param) = &self.bias {
+            bias = Some(graph.param(param));
+        }
         let [q, k, v] = match &self.projections {
             Projections::Joint(weight) if inputs == [inputs[0]; 3] => {
                 let all = self.ordered(inputs[0]).matmul(graph.param(weight).t());

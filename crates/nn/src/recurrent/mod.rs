@@ -254,10 +254,11 @@ impl<C: RecurrentCell> Recurrent<C> {
         let _scope = graph.scope(&self.name);
         let mut x = if self.batch_first { x.transpose(0, 1) } else { x };
         let (time, batch) = (x.shape()[0], x.shape()[1]);
-        let running = match given.lengths {
-            Some(lengths) => Some(Running::new(lengths, time)),
-            None => None,
-        };
+        // A closure would lose the caller's line.
+        let mut running = None;
+        if let Some(lengths) = given.lengths {
+            running = Some(Running::new(lengths, time));
+        }
         if let Some(running) = &running {
             x = running.or_zero(x);
         }

@@ -397,19 +397,17 @@ fn sizes_whose_products_overflow_are_refused() {
     for large in LARGE {
         for (m, k, n) in [(large, 1, large), (large, 1, 3), (3, 1, large), (1, large, 1), (2, large, 2)] {
             let matrix = Matrix { data: &data, offset: 0, row: 1, col: 1 };
-            let run =
-                |product: fn(usize, usize, usize, Matrix<'_, f64>, Matrix<'_, f64>, bool, &mut [f64], &mut [f64])| {
-                    let mut c = vec![0.0; m.wrapping_mul(n).min(4)];
-                    let mut workspace = vec![0.0; 1 << 17];
-                    let run = || product(m, k, n, matrix, matrix, false, &mut c, &mut workspace);
-                    let message =
-                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).expect_err("it is refused");
-                    let message = message.downcast::<String>().expect("a formatted message");
-                    assert!(message.starts_with("product: "), "{m}×{k}×{n}: {message}");
+            for divided in [false, true] {
+                let (mut c, mut workspace) = (vec![0.0; m.wrapping_mul(n).min(4)], vec![0.0; 1 << 17]);
+                let run = || match divided {
+                    false => f64::gemm(m, k, n, matrix, matrix, false, &mut c, &mut workspace),
+                    true => product(m, k, n, matrix, matrix, false, &mut c, &mut workspace),
                 };
-            run(f64::gemm);
-            run(super::product);
-            let _ = (super::product_workspace::<f64>(m, k, n), f64::workspace(m, k, n));
+                let message = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).expect_err("it is refused");
+                let message = message.downcast::<String>().expect("a formatted message");
+                assert!(message.starts_with("product: "), "{m}×{k}×{n}: {message}");
+            }
+            let _ = (product_workspace::<f64>(m, k, n), f64::workspace(m, k, n));
         }
     }
 }

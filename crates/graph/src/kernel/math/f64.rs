@@ -189,6 +189,14 @@ pub(in crate::kernel) fn sin_and_cos(x: f64) -> [f64; 2] {
     }
 }
 
+/// The tangent of an angle for `|x| ≤ FAR`.
+#[inline(always)]
+fn tangent(x: f64) -> f64 {
+    let (bits, r, low) = quarters(x);
+    let [sin, cos] = waves(r, low);
+    if bits & 1 == 0 { sin / cos } else { -cos / sin }
+}
+
 /// `eˣ` and `e⁻ˣ` for `0 ≤ x ≤ 710.5`, as `4p·(1 + u)` and `4q·(1 - v)`.
 #[inline(always)]
 fn exp_both(x: f64) -> [f64; 4] {
@@ -332,16 +340,11 @@ impl Math for f64 {
 
     #[inline]
     fn tan(self) -> Self {
-        let size = self.abs();
-        if size < NEAR {
-            return self;
+        match self.abs() {
+            size if size < NEAR => self,
+            size if size <= FAR => tangent(self),
+            _ => far(libm::tan, self),
         }
-        if !(size <= FAR) {
-            return far(libm::tan, self);
-        }
-        let (bits, r, low) = quarters(self);
-        let [sin, cos] = waves(r, low);
-        if bits & 1 == 0 { sin / cos } else { -cos / sin }
     }
 
     #[inline]

@@ -367,12 +367,12 @@ mod tests {
         }
     }
 
-    /// Every function of one number, by name.
-    fn functions<T: Real>() -> Vec<(String, Box<dyn Fn(&[T]) -> Vec<(&'static str, Vec<T>)>>)> {
-        fn boxed<T: Real>(
-            name: &str,
-            function: impl Fn(T) -> T + Copy + 'static,
-        ) -> (String, Box<dyn Fn(&[T]) -> Vec<(&'static str, Vec<T>)>>) {
+    /// A function by name, and what it gives with each instruction set.
+    type Named<T> = (String, Box<dyn Fn(&[T]) -> Vec<(&'static str, Vec<T>)>>);
+
+    /// Every function of one number.
+    fn functions<T: Real>() -> Vec<Named<T>> {
+        fn boxed<T: Real>(name: &str, function: impl Fn(T) -> T + Copy + 'static) -> Named<T> {
             let run = move |inputs: &[T]| {
                 let each = || Collect { inputs, function };
                 at_every_level(each)

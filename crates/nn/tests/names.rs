@@ -1,0 +1,61 @@
+//! Every layer refuses a name that a parameter could not have, at the caller's line.
+
+use std::sync::{Arc, Mutex};
+
+use gradus_graph::Params;
+use gradus_nn::*;
+
+type Make = fn(&mut Params<f64>, &str);
+
+#[rustfmt::skip]
+fn layers() -> Vec<(&'static str, Make)> {
+    vec![
+        ("Dense", |p, name| _ = Dense::new(p, name, 2, 2)),
+        ("Bilinear", |p, name| _ = Bilinear::new(p, name, 2, 2, 2)),
+        ("Embedding", |p, name| _ = Embedding::new(p, name, 2, 2)),
+        ("Maxout", |p, name| _ = Maxout::new(p, name, 2, 2, 2)),
+        ("PRelu", |p, name| _ = PRelu::new(p, name, 2)),
+        ("Highway", |p, name| { let d = Dense::new(p, "d", 2, 2); _ = Highway::new(p, name, 2, d); }),
+        ("BatchNorm", |p, name| _ = BatchNorm::new(p, name, 2)),
+        ("InstanceNorm", |p, name| _ = InstanceNorm::new(p, name, 2)),
+        ("GroupNorm", |p, name| _ = GroupNorm::new(p, name, 1, 2)),
+        ("LayerNorm", |p, name| _ = LayerNorm::new(p, name, 2)),
+        ("RmsNorm", |p, name| _ = RmsNorm::new(p, name, 2)),
+        ("Conv1d", |p, name| _ = Conv1d::new(p, name, 2, 2, 2)),
+        ("Conv2d", |p, name| _ = Conv2d::new(p, name, 2, 2, 2)),
+        ("ConvTranspose1d", |p, name| _ = ConvTranspose1d::new(p, name, 2, 2, 2)),
+        ("ConvTranspose2d", |p, name| _ = ConvTranspose2d::new(p, name, 2, 2, 2)),
+        ("MultiHeadAttention", |p, name| _ = MultiHeadAttention::new(p, name, 2, 1)),
+        ("LearnedPositions", |p, name| _ = LearnedPositions::new(p, name, 2, 2)),
+        ("TransformerEncoderLayer", |p, name| _ = TransformerEncoderLayer::new(p, name, 2, 1)),
+        ("TransformerEncoder", |p, name| _ = TransformerEncoder::new(p, name, 1, 2, 1)),
+        ("TransformerDecoderLayer", |p, name| _ = TransformerDecoderLayer::new(p, name, 2, 1)),
+        ("TransformerDecoder", |p, name| _ = TransformerDecoder::new(p, name, 1, 2, 1)),
+        ("Rnn", |p, name| _ = Rnn::new(p, name, 2, 2)),
+        ("Gru", |p, name| _ = Gru::new(p, name, 2, 2)),
+        ("Lstm", |p, name| _ = Lstm::new(p, name, 2, 2)),
+        ("RnnCell", |p, name| _ = RnnCell::new(p, name, 2, 2)),
+        ("GruCell", |p, name| _ = GruCell::new(p, name, 2, 2)),
+        ("LstmCell", |p, name| _ = LstmCell::new(p, name, 2, 2)),
+    ]
+}
+
+#[test]
+fn names_with_a_dot_or_without_a_letter_are_refused_at_the_line_of_the_caller() {
+    let place = Arc::new(Mutex::new(String::new()));
+    let mut wrong = Vec::new();
+    for (layer, make) in layers() {
+        make(&mut Params::new(0), "name");
+        for name in ["a.b", ".a", "a.", ".", ""] {
+            let (seen, mut params) = (Arc::clone(&place), Params::new(0));
+            std::panic::set_hook(Box::new(move |info| *seen.lock().unwrap() = info.to_string()));
+            let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| make(&mut params, name)));
+            let _ = std::panic::take_hook();
+            let message = place.lock().unwrap().clone();
+            if refused.is_ok() || !message.contains("tests/names.rs") || !message.contains(&format!("{name:?}")) {
+                wrong.push(format!("{layer} of {name:?}: {}", if refused.is_ok() { "taken" } else { &message }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
