@@ -307,7 +307,7 @@ fn a_gradient_of_what_is_no_scalar() {
     assert_eq!(error.kind(), ErrorKind::Derivative);
     assert_eq!(
         told(error, start..=line!()),
-        "`grad` of a value of shape [3]: only a real scalar has a gradient; take `sum()` or `mean()` first, or use \
+        "`grad` of a value of shape [3], `mul` at HERE: only a real scalar has a gradient; take `sum()` or `mean()` first, or use \
          `vjp` with a cotangent or `jacobian` (at HERE)"
     );
 }
@@ -373,5 +373,8 @@ fn an_input_of_another_graph() {
     let x = one.input("x", [2]);
     let y: Var<'_> = other.input("y", [2]);
     let message = panic_of(|| x * y);
-    assert_eq!(told(message, start..=line!()), "`mul`: input 1 belongs to another graph: input `y` at HERE (at HERE)");
+    assert_eq!(
+        told(message, start..=line!()),
+        "`mul`: variable 1 belongs to another graph: input `y` at HERE (at HERE)"
+    );
 }

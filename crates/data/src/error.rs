@@ -21,12 +21,12 @@ pub(crate) const APPENDED: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Error {
     path: PathBuf,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 impl Error {
     pub(crate) fn new(path: &Path, problem: Problem) -> Self {
-        Self { path: path.to_owned(), problem }
+        Self { path: path.to_owned(), problem: Box::new(problem) }
     }
 
     /// The file or folder.

@@ -308,7 +308,7 @@ impl Layout {
         if self.strides.len() != self.shape.rank() {
             return None;
         }
-        if self.shape.len() == 0 {
+        if self.shape.contains(&0) {
             return Some(Self::contiguous(self.shape));
         }
         let reach = isize::try_from(len).ok()?;

@@ -48,13 +48,13 @@ pub(crate) const FORMAT: &str = "gradus checkpoint";
 /// checkpoint::save(&path, &params, &[("step", &step), ("optimizer", &adam), ("plateau", &plateau)])?;
 ///
 /// let mut resumed = Params::new(0);
-/// resumed.add("x", Tensor::zeros([2]));
+/// let same = resumed.add("x", Tensor::zeros([2]));
 /// step.set_position(0);
 /// let (mut optimizer, mut watch) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
 /// let parts: &mut [(&str, &mut dyn Memory<f32>)] =
 ///     &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut watch)];
 /// checkpoint::load(&path, &mut resumed, parts)?;
-/// assert_eq!(resumed.get(&x), params.get(&x));
+/// assert_eq!(resumed.get(&same), params.get(&x));
 /// assert_eq!((step.position(), optimizer.state()), (1, adam.state()));
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

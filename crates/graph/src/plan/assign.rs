@@ -371,7 +371,7 @@ impl Assigner<'_> {
                     reads: [&a, &b].map(|view| self.part(view, None)).into(),
                     writes: vec![self.whole(out)],
                 };
-                Unit::Product([factor(a, a_shape), factor(b, b_shape)])
+                Unit::Product(Box::new([factor(a, a_shape), factor(b, b_shape)]))
             }
             Draft::Kernel { op, inputs, outputs, node } => {
                 let node = &tape.nodes[node.index()];

@@ -95,7 +95,8 @@ impl<'a, T> Feed<'a, T> {
     /// let graph = Graph::new();
     /// let (x, y) = (graph.input("x", [2]), graph.input("y", [2]));
     /// let mut session = Plan::new(&graph, &[x - y])?.session::<f32>();
-    /// let values = [(&Tensor::from([3.0, 4.0])).into(), (&Tensor::from([1.0, 1.0])).into()];
+    /// let (x, y) = (Tensor::from([3.0, 4.0]), Tensor::from([1.0, 1.0]));
+    /// let values = [(&x).into(), (&y).into()];
     /// let outputs = session.run(&Params::new(0), &Feed::in_order(&values))?;
     /// assert_eq!(outputs.real(0).data(), [2.0, 3.0]);
     /// # Ok::<(), gradus_graph::Error>(())

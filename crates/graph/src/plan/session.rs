@@ -30,7 +30,8 @@ use crate::tensor::{Tensor, unravel};
 ///     let graph = Graph::new();
 ///     let x = graph.input("x", [rows, 2]);
 ///     let mut session = Plan::new(&graph, &[x.matmul(x.t()).exp().sum()])?.session_in(&arena);
-///     session.run(&Params::new(0), &Feed::new().with("x", &Tensor::ones([rows, 2])))?;
+///     let x: Tensor<f64> = Tensor::ones([rows, 2]);
+///     session.run(&Params::new(0), &Feed::new().with("x", &x))?;
 /// }
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
@@ -366,7 +367,7 @@ impl<T: Real> Run<'_, T> {
                 let (Some(left), Some(right), Some(c)) = (reads.next(), reads.next(), writes.next()) else {
                     unreachable!("a product has two factors and a result")
                 };
-                let [a, b] = factors;
+                let [a, b] = &**factors;
                 let matrix =
                     |data, offset, strides: [isize; 2]| Matrix { data, offset, row: strides[0], col: strides[1] };
                 for (number, (from_a, from_b)) in a.batch.positions().zip(b.batch.positions()).enumerate() {

@@ -104,7 +104,7 @@ pub(super) struct Factor {
 pub(super) enum Unit {
     Fused(Fused),
     /// Reads two factors, writes their product.
-    Product([Factor; 2]),
+    Product(Box<[Factor; 2]>),
     /// Reads and writes values of these kinds.
     Kernel {
         op: u32,

@@ -285,8 +285,11 @@ impl<C: RecurrentCell> Recurrent<C> {
             }
             x = graph.concat(&outputs, -1);
         }
-        let part = |part: usize| graph.stack(&ends.iter().map(|end| end[part]).collect::<Vec<_>>(), 0);
-        let state: Vec<Var<'g>> = (0..parts.len()).map(part).collect();
+        let mut state: Vec<Var<'g>> = Vec::with_capacity(parts.len());
+        // No closure: the line of the caller passes through.
+        for part in 0..parts.len() {
+            state.push(graph.stack(&ends.iter().map(|end| end[part]).collect::<Vec<_>>(), 0));
+        }
         let outputs = if self.batch_first { x.transpose(0, 1) } else { x };
         Sequence { outputs, state: C::State::of(&state) }
     }
