@@ -21,6 +21,7 @@ pub(crate) fn run() -> Table {
         wide(&mut table);
         small(&mut table);
         pointwise(&mut table);
+        reductions(&mut table);
         table.note("yardsticks: the products alone through the product kernel; the bar itself; a copy of the array");
         table.note("each figure is the median of runs that alternate with the yardstick's");
         table
@@ -181,4 +182,47 @@ fn pointwise(table: &mut Table) {
     let allocated = allocations::count() - before;
     let (own, bar) = paired(25, 4, evaluate, duplicate);
     table.row("sigmoid·tanh + exp, 10⁶ elements", &[own, bar, own / bar, 30.0, allocated as f64]);
+}
+
+/// Sums of 64 million elements over either axis, running sums, and the gradient of an embedding.
+fn reductions(table: &mut Table) {
+    const ROWS: usize = 1_000_000;
+    const COLUMNS: usize = 64;
+    let x = Tensor::new([ROWS, COLUMNS], numbers(ROWS * COLUMNS));
+    let mut copy = vec![0.0_f32; ROWS * COLUMNS];
+    for (name, axis, bar) in [("sum of [10⁶, 64] over axis 0", 0, 0.7), ("sum of [10⁶, 64] over axis 1", 1, 0.7)] {
+        let graph = Graph::new();
+        let sum = graph.input("x", [ROWS, COLUMNS]).sum_axes(axis);
+        let mut session = Plan::new(&graph, &[sum]).expect("the sum compiles").session::<f32>();
+        let params = Params::new(0);
+        let mut evaluate = || {
+            let feed = Feed::new().with("x", &x);
+            black_box(session.run(&params, &feed).expect("the sum runs").real(0).data()[0]);
+        };
+        let mut duplicate = || black_box(&mut copy).copy_from_slice(black_box(x.data()));
+        evaluate();
+        duplicate();
+        let before = allocations::count();
+        evaluate();
+        let allocated = allocations::count() - before;
+        let (own, yardstick) = paired(9, 1, evaluate, duplicate);
+        table.row(name, &[own, yardstick, own / yardstick, bar, allocated as f64]);
+    }
+    // As of a batch of 32 texts of 128 words: vocabulary and width of a small language model.
+    let graph = Graph::new();
+    let (words, places) = (graph.input("words", [20_000, 256]), graph.index_input("places", [4096]));
+    let loss = words.index_select(0, places).square().sum();
+    let gradient = graph.grad(loss, &[words]).expect("the loss depends on the words")[0];
+    let mut session = Plan::new(&graph, &[gradient]).expect("the gradient compiles").session::<f32>();
+    let words = Tensor::new([20_000, 256], numbers(20_000 * 256));
+    let places = Tensor::from_fn([4096], |k| ((k * 7919) % 20_000) as i64 / (1 + (k % 3) as i64 * 50));
+    let params = Params::new(0);
+    let mut evaluate = || {
+        let feed = Feed::new().with("words", &words).with("places", &places);
+        black_box(session.run(&params, &feed).expect("the gradient runs").real(0).data()[0]);
+    };
+    let mut duplicate = || black_box(&mut copy[..words.len()]).copy_from_slice(black_box(words.data()));
+    evaluate();
+    let (own, yardstick) = paired(25, 1, evaluate, duplicate);
+    table.row("gradient of an embedding", &[own, yardstick, own / yardstick, 3.0, 0.0]);
 }

@@ -46,6 +46,10 @@ impl Graph {
 
     /// The Hessian of a scalar with respect to `wrt`.
     ///
+    /// Where an op on the way has a kink, its first derivative is the constant that the table of ops states, and its
+    /// second derivative 0, also if the whole function is smooth: the Hessian of `x.norm().square()` or
+    /// `x.abs().square()` at 0 is 0 and not 2. Written without the kink, as `x.square().sum()`, it is right.
+    ///
     /// # Shapes
     /// The axes of `wrt`, twice.
     ///

@@ -42,7 +42,7 @@ impl Op for ArgExtreme {
         if self.largest {
             first_place(x, runs, places, |a, b| a > b || (a.is_nan() && !b.is_nan()));
         } else {
-            first_place(x, runs, places, |a, b| a < b || (b.is_nan() && !a.is_nan()));
+            first_place(x, runs, places, |a, b| a < b || (a.is_nan() && !b.is_nan()));
         }
         Ok(())
     }
@@ -89,8 +89,8 @@ impl<'g> Var<'g> {
         self.graph().call(ArgExtreme { axis, largest: true }, &[self])
     }
 
-    /// For each line along an axis the place of its smallest element, as an index: the first of equal ones. NaN counts
-    /// as larger than every number. The axis disappears.
+    /// For each line along an axis the place of its smallest element, as an index: the first of equal ones, and the
+    /// first NaN if there is one. The axis disappears.
     ///
     /// # Panics
     /// If the axis is out of range or has size 0.
@@ -147,9 +147,9 @@ mod tests {
         assert_eq!(places(x.argmin(0)), [1, 0, 0]);
         assert_eq!(places(x.argmin(-1)), [1, 0]);
         let x = graph.constant(&Tensor::from([1.0, f64::NAN, f64::INFINITY, f64::NAN]));
-        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![1], vec![0]));
+        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![1], vec![1]));
         let x = graph.constant(&Tensor::from([f64::NAN, f64::NAN, 2.0, f64::NEG_INFINITY]));
-        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![0], vec![3]));
+        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![0], vec![0]));
         assert_eq!(places(graph.zeros([0, 2]).argmax(1)), [0_i64; 0]);
     }
 

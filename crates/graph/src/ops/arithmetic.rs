@@ -25,6 +25,14 @@ struct MulOp;
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DivOp;
 
+/// The product of a cotangent `x` and a slope `y`; see [`Var::cotangent_times`].
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CotangentProduct;
+
+/// `x / y` for a cotangent `x`, and 0 where that is 0.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CotangentQuotient;
+
 /// `−x`
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct NegOp;
@@ -97,8 +105,48 @@ impl Pointwise for DivOp {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        let quotient = call.g() / call.x(1);
-        if input == 0 { quotient.into() } else { (-(quotient * call.y())).into() }
+        let quotient = call.g().pointwise(CotangentQuotient, call.x(1));
+        if input == 0 { quotient.into() } else { (-quotient.cotangent_times(call.y())).into() }
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        if input == 1 { Domain::NONZERO } else { Domain::REAL }
+    }
+}
+
+impl Pointwise for CotangentProduct {
+    const NAME: &'static str = "cotangent_product";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        let product = x[0] * x[1];
+        let is_zero = (x[0] == T::zero()) | ((x[1] == T::zero()) & !x[0].is_nan());
+        if is_zero { T::zero() } else { product }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
+        x[1 - input]
+    }
+}
+
+impl Pointwise for CotangentQuotient {
+    const NAME: &'static str = "cotangent_quotient";
+    const ARITY: usize = 2;
+
+    #[inline(always)]
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        let quotient = x[0] / x[1];
+        if x[0] == T::zero() { T::zero() } else { quotient }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
+        if input == 0 { x[1].recip() } else { -y.pointwise(CotangentQuotient, x[1]) }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let quotient = call.g().pointwise(CotangentQuotient, call.x(1));
+        if input == 0 { quotient.into() } else { (-quotient.cotangent_times(call.y())).into() }
     }
 
     fn domain(&self, input: usize) -> Domain {
@@ -170,6 +218,32 @@ impl<'g> Var<'g> {
         self.graph().call(op, &[x, y])
     }
 
+    /// This cotangent times a slope, as a [vjp](crate::Op::vjp) forms it: what is exactly 0 wins against what is
+    /// infinite. Where the cotangent is 0 the product is 0, whatever the slope, NaN as well; where the slope is 0 it is
+    /// 0 for every cotangent but NaN.
+    ///
+    /// So no NaN comes of a branch that was not taken: of the root of a number below 0 behind a
+    /// [`where_`](Var::where_), of an overflow behind a [`clamp`](Var::clamp), of `√(c·x)` where `c` is 0. The default
+    /// vjp of a [`Pointwise`](crate::Pointwise) op uses it. Values are not touched: a NaN among them stays.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([-1.0, 4.0]));
+    /// let y = x.greater(0.0).where_(x.sqrt(), x);
+    /// let slope = graph.grad(y.sum(), &[x])?[0];
+    /// assert_eq!(graph.eval(slope)?.data(), [1.0, 0.25]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cotangent_times(self, slope: impl Operand<'g>) -> Var<'g> {
+        self.pointwise(CotangentProduct, slope)
+    }
+
     /// `1 / x`
     #[track_caller]
     pub fn recip(self) -> Var<'g> {
@@ -222,6 +296,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Entry::pointwise(SubOp, "`x − y`"),
         Entry::pointwise(MulOp, "`x · y`"),
         Entry::pointwise(DivOp, "`x / y`"),
+        Entry::pointwise(CotangentProduct, "`x · y`, and 0 where `x` is 0, or `y` is 0 and `x` a number"),
+        Entry::pointwise(CotangentQuotient, "`x / y`, and 0 where `x` is 0"),
         Entry::pointwise(NegOp, "`−x`"),
         Entry::pointwise(Recip, "`1 / x`"),
     ]

@@ -213,6 +213,8 @@ impl<T: Real> Loop for LossesWith<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { logits, chances, losses, classes } = self;
+        // Without classes there are no rows to write them.
+        losses.fill(T::zero());
         let rows = logits.chunks_exact(classes.max(1)).zip(chances.chunks_exact(classes.max(1)));
         for ((row, chances), loss) in rows.zip(losses) {
             let shift = shift(row);

@@ -81,7 +81,8 @@ impl Op for Extreme {
         let kept = x.shape().with_ones(|axis| self.axes.contains(&axis));
         let axes: SmallVec<[isize; 4]> = self.axes.iter().map(|&axis| axis as isize).collect();
         let reached = x.equal(call.y().reshape(kept.clone()));
-        (reached * (call.g().reshape(kept) / reached.sum_keep(&axes[..]))).into()
+        // A choice and not a product: what was not reached gets zero, also from a cotangent that is infinite.
+        reached.where_(call.g().reshape(kept) / reached.sum_keep(&axes[..]), 0.0).into()
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

@@ -390,9 +390,10 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// The partial derivative with respect to input number `input`, from the inputs `x` and the output `y`.
     fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g>;
 
-    /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope).
+    /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope), where a
+    /// cotangent of 0 gives 0 whatever the slope: [`Var::cotangent_times`].
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        Vjp::Value(call.g() * self.slope(call.inputs, call.y(), input))
+        Vjp::Value(call.g().cotangent_times(self.slope(call.inputs, call.y(), input)))
     }
 
     /// Where the input may lie.
