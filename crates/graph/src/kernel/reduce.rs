@@ -24,6 +24,12 @@ pub trait Fold {
     fn gather<T: Real>(total: &mut T, _lost: &mut T, value: T) {
         *total = Self::join(*total, value);
     }
+
+    /// The result from a total and what rounding has taken from it.
+    #[inline(always)]
+    fn finish<T: Real>(total: T, _lost: T) -> T {
+        total
+    }
 }
 
 /// The sum, from 0.
@@ -47,13 +53,13 @@ impl Fold for Add {
         *lost += (*total - (sum - of_value)) + (value - of_value);
         *total = sum;
     }
-}
 
-/// A total with what was lost of it. Where the total is infinite or NaN, what was lost has no meaning.
-#[inline(always)]
-pub(crate) fn whole<T: Real>(total: T, lost: T) -> T {
-    let sum = total + lost;
-    if sum.is_finite() { sum } else { total }
+    /// Where the total is infinite or NaN, what was lost has no meaning.
+    #[inline(always)]
+    fn finish<T: Real>(total: T, lost: T) -> T {
+        let sum = total + lost;
+        if sum.is_finite() { sum } else { total }
+    }
 }
 
 /// Partial results kept side by side, so that the loop over a row becomes vector code.
@@ -62,8 +68,10 @@ const LANES: usize = 32;
 const BLOCK: usize = 1024;
 /// Rows joined element by element before they are joined to the rest.
 const ROWS: usize = 32;
-/// Elements of rows that are worked on at once: three lists of them stay in the cache.
-const TILE: usize = 1024;
+/// Results that are worked on at once: totals and what is lost of them stay in the nearest cache.
+const TILE: usize = 256;
+/// Elements of rows that are joined in registers.
+pub(crate) const WIDTH: usize = 32;
 
 /// Folds `x` of the given shape along `axes` (counted from the first, in order) into `y`.
 pub fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
@@ -82,16 +90,27 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, rows, y, .. } = self;
-        rows.accumulate::<T, F>(
-            y,
-            |place| fold_row::<T, F>(&x[place.row..place.row + rows.row]),
-            |sums, place| {
-                for (sum, &value) in sums.iter_mut().zip(&x[place.row..]) {
-                    *sum = F::join(*sum, value);
-                }
-            },
-        );
+        self.rows.accumulate::<T, F>(self.y, &Plain(self.x, self.fold));
+    }
+}
+
+/// The elements themselves.
+struct Plain<'a, T, F>(&'a [T], std::marker::PhantomData<F>);
+
+impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
+    #[inline(always)]
+    fn fold(&self, place: Place, len: usize) -> T {
+        fold_row::<T, F>(&self.0[place.row..place.row + len])
+    }
+
+    #[inline(always)]
+    fn wide(&self, place: Place) -> [T; WIDTH] {
+        lanes(self.0, place.row)
+    }
+
+    #[inline(always)]
+    fn one(&self, place: Place) -> T {
+        self.0[place.row]
     }
 }
 
@@ -117,22 +136,7 @@ impl<T: Real> Loop for Mean<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { x, rows, y, count } = self;
-        rows.accumulate::<T, Add>(
-            y,
-            |place| {
-                let (first, row) = (x[place.first], &x[place.row..place.row + rows.row]);
-                sum_of(row.len(), |from, terms| {
-                    for (term, &value) in terms.iter_mut().zip(&row[from..]) {
-                        *term = value - first;
-                    }
-                })
-            },
-            |sums, place| {
-                for ((sum, &value), &first) in sums.iter_mut().zip(&x[place.row..]).zip(&x[place.first..]) {
-                    *sum += value - first;
-                }
-            },
-        );
+        rows.accumulate::<T, Add>(y, &FromFirst(x));
         if x.is_empty() {
             return;
         }
@@ -146,6 +150,32 @@ impl<T: Real> Loop for Mean<'_, T> {
     }
 }
 
+/// The distances from the first element that goes to the same result.
+struct FromFirst<'a, T>(&'a [T]);
+
+impl<T: Real> Terms<T> for FromFirst<'_, T> {
+    #[inline(always)]
+    fn fold(&self, place: Place, len: usize) -> T {
+        let (first, row) = (self.0[place.first], &self.0[place.row..place.row + len]);
+        sum_of(len, |from, terms| {
+            for (term, &value) in terms.iter_mut().zip(&row[from..]) {
+                *term = value - first;
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn wide(&self, place: Place) -> [T; WIDTH] {
+        let (values, first) = (lanes(self.0, place.row), lanes(self.0, place.first));
+        std::array::from_fn(|lane| values[lane] - first[lane])
+    }
+
+    #[inline(always)]
+    fn one(&self, place: Place) -> T {
+        self.0[place.row] - self.0[place.first]
+    }
+}
+
 /// The sum of `len` terms, without memory for them: `fill` gives those from a number on.
 #[inline(always)]
 pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
@@ -156,7 +186,7 @@ pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
         fill(from, terms);
         Add::gather(&mut total, &mut lost, fold_block::<T, Add>(terms));
     }
-    whole(total, lost)
+    Add::finish(total, lost)
 }
 
 /// A tensor as rows of elements that are neighbours, for a reduction along axes: a row is either all folded and becomes
@@ -224,46 +254,78 @@ impl Rows {
         }
     }
 
-    /// Folds all rows into `y`: `fold` gives the result of a folded row, `add` joins the elements of a kept one to a
-    /// list of so many. Each result is finished before the next is begun.
+    /// Folds the terms of all rows into `y`. Each result is finished before the next is begun.
     #[inline(always)]
-    pub(crate) fn accumulate<T: Real, F: Fold>(
-        &self,
-        y: &mut [T],
-        fold: impl Fn(Place) -> T,
-        add: impl Fn(&mut [T], Place),
-    ) {
+    pub(crate) fn accumulate<T: Real, F: Fold>(&self, y: &mut [T], terms: &impl Terms<T>) {
         y.fill(F::start());
         if y.is_empty() || self.row == 0 || self.target.shape.contains(&0) {
             return;
         }
-        let folded = self.starts(true);
-        let (mut sums, mut totals, mut lost) = ([T::zero(); TILE], [T::zero(); TILE], [T::zero(); TILE]);
+        // The last of the folded axes is walked along in steps, the others place by place.
+        let mut folded = self.starts(true);
+        let (count, step) = match (folded.shape.last().copied(), folded.strides.pop()) {
+            (Some(count), Some(step)) => (count, step as usize),
+            _ => (1, 0),
+        };
+        folded.shape = folded.shape[..folded.shape.rank().saturating_sub(1)].iter().copied().collect();
         self.groups(|first, at| {
             if self.folded {
+                let place = |row: usize| Place { row, first, at };
+                if count * folded.shape.len() == 1 {
+                    y[at] = terms.fold(place(first), self.row);
+                    return;
+                }
                 let (mut total, mut lost) = (F::start(), T::zero());
                 for offset in folded.positions() {
-                    F::gather(&mut total, &mut lost, fold(Place { row: first + offset, first, at }));
+                    for number in 0..count {
+                        let row = first + offset + number * step;
+                        F::gather(&mut total, &mut lost, terms.fold(place(row), self.row));
+                    }
                 }
-                y[at] = whole(total, lost);
+                y[at] = F::finish(total, lost);
                 return;
             }
             for from in (0..self.row).step_by(TILE) {
-                let len = TILE.min(self.row - from);
-                let (sums, totals, lost) = (&mut sums[..len], &mut totals[..len], &mut lost[..len]);
-                sums.fill(F::start());
-                totals.fill(F::start());
-                lost.fill(T::zero());
-                let (first, at) = (first + from, at + from);
-                for (number, offset) in folded.positions().enumerate() {
-                    if number > 0 && number % ROWS == 0 {
-                        gather::<T, F>(totals, lost, sums);
+                let (first, at, len) = (first + from, at + from, TILE.min(self.row - from));
+                let place =
+                    |row: usize, column: usize| Place { row: row + column, first: first + column, at: at + column };
+                let (mut totals, mut lost) = ([F::start(); TILE], [T::zero(); TILE]);
+                let mut sums = [F::start(); TILE];
+                let wide = len - len % WIDTH;
+                for offset in folded.positions() {
+                    for number in (0..count).step_by(ROWS) {
+                        // Row after row, as they lie in memory; two at once, for half the visits to the sums.
+                        let rows = ROWS.min(count - number);
+                        for pair in (0..rows).step_by(2) {
+                            let row = first + offset + (number + pair) * step;
+                            let is_pair = pair + 1 < rows;
+                            for column in (0..wide).step_by(WIDTH) {
+                                let mut values = terms.wide(place(row, column));
+                                if is_pair {
+                                    let others = terms.wide(place(row + step, column));
+                                    for lane in 0..WIDTH {
+                                        values[lane] = F::join(values[lane], others[lane]);
+                                    }
+                                }
+                                for lane in 0..WIDTH {
+                                    sums[column + lane] = F::join(sums[column + lane], values[lane]);
+                                }
+                            }
+                            for column in wide..len {
+                                let mut value = terms.one(place(row, column));
+                                if is_pair {
+                                    value = F::join(value, terms.one(place(row + step, column)));
+                                }
+                                sums[column] = F::join(sums[column], value);
+                            }
+                        }
+                        for ((total, lost), sum) in totals[..len].iter_mut().zip(&mut lost).zip(&mut sums) {
+                            F::gather(total, lost, std::mem::replace(sum, F::start()));
+                        }
                     }
-                    add(sums, Place { row: first + offset, first, at });
                 }
-                gather::<T, F>(totals, lost, sums);
-                for ((y, &total), &lost) in y[at..at + len].iter_mut().zip(&*totals).zip(&*lost) {
-                    *y = whole(total, lost);
+                for ((y, &total), &lost) in y[at..at + len].iter_mut().zip(&totals).zip(&lost) {
+                    *y = F::finish(total, lost);
                 }
             }
         });
@@ -279,17 +341,26 @@ impl Rows {
                 Add::gather(&mut total, &mut lost, value);
             }
         }
-        whole(total, lost) / count
+        Add::finish(total, lost) / count
     }
 }
 
-/// Joins sums to totals, and begins the sums anew.
+/// What is folded: a term for each element of a tensor.
+pub(crate) trait Terms<T> {
+    /// The terms of a row of `len` elements, folded.
+    fn fold(&self, place: Place, len: usize) -> T;
+
+    /// The terms of the elements from a place on.
+    fn wide(&self, place: Place) -> [T; WIDTH];
+
+    /// The term of the element at a place.
+    fn one(&self, place: Place) -> T;
+}
+
+/// The elements of a slice from a place on.
 #[inline(always)]
-fn gather<T: Real, F: Fold>(totals: &mut [T], lost: &mut [T], sums: &mut [T]) {
-    for ((total, lost), sum) in totals.iter_mut().zip(lost).zip(sums) {
-        F::gather(total, lost, *sum);
-        *sum = F::start();
-    }
+pub(crate) fn lanes<T: Copy>(values: &[T], from: usize) -> [T; WIDTH] {
+    *values[from..].first_chunk().expect("a row is at least as wide")
 }
 
 /// The layout of the output over the axes before `split`, in as few axes as it takes.
@@ -316,7 +387,7 @@ pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
     for block in values.chunks(BLOCK) {
         F::gather(&mut total, &mut lost, fold_block::<T, F>(block));
     }
-    whole(total, lost)
+    F::finish(total, lost)
 }
 
 #[inline(always)]
@@ -331,12 +402,16 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
     for (lane, &value) in chunks.remainder().iter().enumerate() {
         lanes[lane] = F::join(lanes[lane], value);
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] = F::join(lanes[lane], lanes[lane + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
+    // Arrays of their own, which stay in registers.
+    let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
+    let half: [T; 8] = halved::<T, F, 16, 8>(half);
+    let half: [T; 4] = halved::<T, F, 8, 4>(half);
+    let [a, b] = halved::<T, F, 4, 2>(half);
+    F::join(a, b)
+}
+
+/// The two halves of a list, joined.
+#[inline(always)]
+fn halved<T: Real, F: Fold, const N: usize, const HALF: usize>(list: [T; N]) -> [T; HALF] {
+    std::array::from_fn(|lane| F::join(list[lane], list[lane + HALF]))
 }

@@ -5,8 +5,9 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::op::{Call, Domain, Pointwise, Vjp};
+use crate::tape::op::{Call, Domain, Form, Meta, Metas, Op, Pointwise, Vjp};
 use crate::tape::{Graph, Var};
 
 /// `x + y`
@@ -105,7 +106,7 @@ impl Pointwise for DivOp {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        let quotient = call.g().pointwise(CotangentQuotient, call.x(1));
+        let quotient = call.g().cotangent_over(call.x(1));
         if input == 0 { quotient.into() } else { (-quotient.cotangent_times(call.y())).into() }
     }
 
@@ -114,43 +115,90 @@ impl Pointwise for DivOp {
     }
 }
 
-impl Pointwise for CotangentProduct {
-    const NAME: &'static str = "cotangent_product";
-    const ARITY: usize = 2;
-
-    #[inline(always)]
-    fn value<T: Real>(&self, x: &[T]) -> T {
-        let product = x[0] * x[1];
-        let is_zero = (x[0] == T::zero()) | ((x[1] == T::zero()) & !x[0].is_nan());
-        if is_zero { T::zero() } else { product }
+impl Op for CotangentProduct {
+    fn name(&self) -> &'static str {
+        "cotangent_product"
     }
 
-    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
-        x[1 - input]
-    }
-}
-
-impl Pointwise for CotangentQuotient {
-    const NAME: &'static str = "cotangent_quotient";
-    const ARITY: usize = 2;
-
-    #[inline(always)]
-    fn value<T: Real>(&self, x: &[T]) -> T {
-        let quotient = x[0] / x[1];
-        if x[0] == T::zero() { T::zero() } else { quotient }
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Op::infer(&MulOp, inputs)
     }
 
-    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g> {
-        if input == 0 { x[1].recip() } else { -y.pointwise(CotangentQuotient, x[1]) }
+    fn form(&self) -> Form {
+        Form::Pointwise
+    }
+
+    fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
+        let product = |g: T, slope: T| g * slope;
+        vectorized(Cotangents {
+            x: [x[0], x[1]],
+            y,
+            value: product,
+            is_zero: |g: T, slope: T| (g == T::zero()) | ((slope == T::zero()) & !g.is_nan()),
+        });
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        let quotient = call.g().pointwise(CotangentQuotient, call.x(1));
+        call.g().cotangent_times(call.x(1 - input)).into()
+    }
+}
+
+impl Op for CotangentQuotient {
+    fn name(&self) -> &'static str {
+        "cotangent_quotient"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Op::infer(&DivOp, inputs)
+    }
+
+    fn form(&self) -> Form {
+        Form::Pointwise
+    }
+
+    fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
+        let quotient = |g: T, by: T| g / by;
+        vectorized(Cotangents { x: [x[0], x[1]], y, value: quotient, is_zero: |g: T, _| g == T::zero() });
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let quotient = call.g().cotangent_over(call.x(1));
         if input == 0 { quotient.into() } else { (-quotient.cotangent_times(call.y())).into() }
     }
 
     fn domain(&self, input: usize) -> Domain {
         if input == 1 { Domain::NONZERO } else { Domain::REAL }
+    }
+}
+
+/// Values of two numbers, and 0 in the place of a NaN where `is_zero` says so. NaN is rare: the values are computed
+/// first, and gone through again only if there is one.
+struct Cotangents<'a, T, V, Z> {
+    x: [&'a [T]; 2],
+    y: &'a mut [T],
+    value: V,
+    is_zero: Z,
+}
+
+impl<T: Real, V: Fn(T, T) -> T, Z: Fn(T, T) -> bool> Loop for Cotangents<'_, T, V, Z> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x: [a, b], y, value, is_zero } = self;
+        let (a, b) = (&a[..y.len()], &b[..y.len()]);
+        let mut nan = false;
+        for i in 0..y.len() {
+            y[i] = value(a[i], b[i]);
+            nan |= y[i].is_nan();
+        }
+        if nan {
+            for i in 0..y.len() {
+                if y[i].is_nan() && is_zero(a[i], b[i]) {
+                    y[i] = T::zero();
+                }
+            }
+        }
     }
 }
 
@@ -241,7 +289,15 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn cotangent_times(self, slope: impl Operand<'g>) -> Var<'g> {
-        self.pointwise(CotangentProduct, slope)
+        let (g, slope) = self.broadcast_with("cotangent_product", slope.on(self.graph()));
+        self.graph().call(CotangentProduct, &[g, slope])
+    }
+
+    /// This cotangent by a number, and 0 where it is 0.
+    #[track_caller]
+    fn cotangent_over(self, by: Var<'g>) -> Var<'g> {
+        let (g, by) = self.broadcast_with("cotangent_quotient", by);
+        self.graph().call(CotangentQuotient, &[g, by])
     }
 
     /// `1 / x`
@@ -289,15 +345,22 @@ impl<'g> Neg for Var<'g> {
 
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
-    use crate::check::Entry;
+    use crate::check::strategies::{away_from, shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
 
+    let pairs = |over: &'static [f64]| {
+        shape(5).prop_flat_map(move |shape| (tensor(shape.clone(), -4.0..4.0), away_from(shape, -4.0..4.0, over)))
+    };
+    let products = pairs(&[]).prop_map(|(x, y)| Sample::new(CotangentProduct, [x.into(), y.into()]));
+    let quotients = pairs(&[0.0]).prop_map(|(x, y)| Sample::new(CotangentQuotient, [x.into(), y.into()]));
     vec![
         Entry::pointwise(AddOp, "`x + y`"),
         Entry::pointwise(SubOp, "`x − y`"),
         Entry::pointwise(MulOp, "`x · y`"),
         Entry::pointwise(DivOp, "`x / y`"),
-        Entry::pointwise(CotangentProduct, "`x · y`, and 0 where `x` is 0, or `y` is 0 and `x` a number"),
-        Entry::pointwise(CotangentQuotient, "`x / y`, and 0 where `x` is 0"),
+        Entry::new("cotangent_product", "`x · y`, and 0 where `x` is 0, or `y` is 0 and `x` a number", products),
+        Entry::new("cotangent_quotient", "`x / y`, and 0 where `x` is 0", quotients),
         Entry::pointwise(NegOp, "`−x`"),
         Entry::pointwise(Recip, "`1 / x`"),
     ]

@@ -5,7 +5,7 @@
 
 use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
-use crate::kernel::reduce::{Add, Fold, whole};
+use crate::kernel::reduce::{Add, Fold};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -70,7 +70,7 @@ impl<T: Real> Loop for Running<'_, T> {
                     let lines = x[start..start + len].iter().zip(&mut y[start..start + len]);
                     for ((&x, y), (total, lost)) in lines.zip(totals.iter_mut().zip(&mut lost)) {
                         Add::gather(total, lost, x);
-                        *y = whole(*total, *lost);
+                        *y = Add::finish(*total, *lost);
                     }
                 }
             }

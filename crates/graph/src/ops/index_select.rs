@@ -6,7 +6,7 @@
 use super::axes::{expect_axes, resolve_axis};
 use super::indices::expect_within;
 use super::runs::Runs;
-use crate::kernel::reduce::{Add, Fold, whole};
+use crate::kernel::reduce::{Add, Fold};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -101,9 +101,9 @@ impl Op for IndexAdd {
         Form::Kernel
     }
 
-    /// What rounding takes from the sums.
+    /// How often each place is named, and what rounding takes from the sums.
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
-        if inputs[1].len() <= FEW { 0 } else { inputs[0].len() }
+        if inputs[1].len() <= FEW { 0 } else { inputs[0].len() + inputs[0][self.axis] }
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
@@ -117,32 +117,34 @@ impl Op for IndexAdd {
             let start = to.start(block, index as usize);
             start..start + to.inner
         };
-        if indices.len() <= FEW {
-            for block in 0..to.outer {
-                for (place, &index) in indices.iter().enumerate() {
-                    let part = &source[from.start(block, place)..][..from.inner];
-                    for (sum, &x) in y[run(block, index)].iter_mut().zip(part) {
-                        *sum += x;
-                    }
-                }
-            }
-            return Ok(());
+        // How often each place is named; `f32` counts far enough to tell few from many.
+        let (counts, lost) = match indices.len() <= FEW {
+            true => work.workspace.split_at_mut(0),
+            false => work.workspace.split_at_mut(to.size),
+        };
+        counts.fill(T::zero());
+        if !counts.is_empty() {
+            indices.iter().for_each(|&index| counts[index as usize] += T::one());
         }
-        let lost = &mut *work.workspace;
+        let many = |index: i64| counts.get(index as usize).is_some_and(|&count| count > T::of(FEW as f64));
         for block in 0..to.outer {
-            for &index in indices {
+            for &index in indices.iter().filter(|&&index| many(index)) {
                 lost[run(block, index)].fill(T::zero());
             }
             for (place, &index) in indices.iter().enumerate() {
                 let part = &source[from.start(block, place)..][..from.inner];
-                let totals = y[run(block, index)].iter_mut().zip(&mut lost[run(block, index)]);
-                for ((total, lost), &x) in totals.zip(part) {
-                    Add::gather(total, lost, x);
+                let totals = &mut y[run(block, index)];
+                if many(index) {
+                    for ((total, lost), &x) in totals.iter_mut().zip(&mut lost[run(block, index)]).zip(part) {
+                        Add::gather(total, lost, x);
+                    }
+                } else {
+                    totals.iter_mut().zip(part).for_each(|(total, &x)| *total += x);
                 }
             }
-            for &index in indices {
+            for &index in indices.iter().filter(|&&index| many(index)) {
                 for (total, lost) in y[run(block, index)].iter_mut().zip(&mut lost[run(block, index)]) {
-                    *total = whole(*total, std::mem::replace(lost, T::zero()));
+                    *total = Add::finish(*total, std::mem::replace(lost, T::zero()));
                 }
             }
         }

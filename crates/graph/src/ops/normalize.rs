@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::axes::{Axes, expect_axes};
-use crate::kernel::reduce::{Add, Rows, mean as mean_of, reduce, sum_of};
+use crate::kernel::reduce::{Add, Place, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -132,22 +132,7 @@ impl<T: Real> Loop for Forward<'_, T> {
     fn run(self) {
         let Self { x, weight, bias, y, mean, variance, rows, count, eps } = self;
         let size = rows.row;
-        rows.accumulate::<T, Add>(
-            variance,
-            |place| {
-                let (mean, x) = (mean[place.at], &x[place.row..]);
-                sum_of(size, |from, terms| {
-                    for (term, &x) in terms.iter_mut().zip(&x[from..]) {
-                        *term = (x - mean) * (x - mean);
-                    }
-                })
-            },
-            |sums, place| {
-                for ((sum, &x), &mean) in sums.iter_mut().zip(&x[place.row..]).zip(&mean[place.at..]) {
-                    *sum += (x - mean) * (x - mean);
-                }
-            },
-        );
+        rows.accumulate::<T, Add>(variance, &Centred { x, g: x, mean, square: true });
         for variance in variance.iter_mut() {
             *variance /= count;
         }
@@ -164,6 +149,44 @@ impl<T: Real> Loop for Forward<'_, T> {
                 }
             }
         }
+    }
+}
+
+/// `(x − mean)²`, or `g·(x − mean)`.
+struct Centred<'a, T> {
+    x: &'a [T],
+    g: &'a [T],
+    mean: &'a [T],
+    square: bool,
+}
+
+impl<T: Real> Centred<'_, T> {
+    #[inline(always)]
+    fn term(&self, x: T, g: T, mean: T) -> T {
+        (x - mean) * if self.square { x - mean } else { g }
+    }
+}
+
+impl<T: Real> Terms<T> for Centred<'_, T> {
+    #[inline(always)]
+    fn fold(&self, place: Place, len: usize) -> T {
+        let (x, g, mean) = (&self.x[place.row..][..len], &self.g[place.row..][..len], self.mean[place.at]);
+        sum_of(len, |from, terms| {
+            for ((term, &x), &g) in terms.iter_mut().zip(&x[from..]).zip(&g[from..]) {
+                *term = self.term(x, g, mean);
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn wide(&self, place: Place) -> [T; WIDTH] {
+        let (x, g, mean) = (lanes(self.x, place.row), lanes(self.g, place.row), lanes(self.mean, place.at));
+        std::array::from_fn(|lane| self.term(x[lane], g[lane], mean[lane]))
+    }
+
+    #[inline(always)]
+    fn one(&self, place: Place) -> T {
+        self.term(self.x[place.row], self.g[place.row], self.mean[place.at])
     }
 }
 
@@ -232,23 +255,7 @@ impl<T: Real> Loop for Backward<'_, T> {
     fn run(self) {
         let Self { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps } = self;
         let size = rows.row;
-        rows.accumulate::<T, Add>(
-            of_weight,
-            |place| {
-                let (mean, x, g) = (mean[place.at], &x[place.row..], &g[place.row..]);
-                sum_of(size, |from, terms| {
-                    for ((term, &x), &g) in terms.iter_mut().zip(&x[from..]).zip(&g[from..]) {
-                        *term = g * (x - mean);
-                    }
-                })
-            },
-            |sums, place| {
-                let values = x[place.row..].iter().zip(&g[place.row..]).zip(&mean[place.at..]);
-                for (sum, ((&x, &g), &mean)) in sums.iter_mut().zip(values) {
-                    *sum += g * (x - mean);
-                }
-            },
-        );
+        rows.accumulate::<T, Add>(of_weight, &Centred { x, g, mean, square: false });
         for (of_weight, &variance) in of_weight.iter_mut().zip(variance) {
             *of_weight /= (variance + eps).sqrt();
         }

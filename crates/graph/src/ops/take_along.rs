@@ -7,7 +7,7 @@ use super::axes::{expect_axes, resolve_axis};
 use super::index_select::FEW;
 use super::indices::expect_within;
 use super::runs::Runs;
-use crate::kernel::reduce::{Add, Fold, whole};
+use crate::kernel::reduce::{Add, Fold};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -132,7 +132,7 @@ impl Op for ScatterAdd {
         each_place(indices, shapes, self.axis, |_, to| lost[to] = T::zero())?;
         each_place(indices, shapes, self.axis, |from, to| Add::gather(&mut y[to], &mut lost[to], source[from]))?;
         each_place(indices, shapes, self.axis, |_, to| {
-            y[to] = whole(y[to], std::mem::replace(&mut lost[to], T::zero()));
+            y[to] = Add::finish(y[to], std::mem::replace(&mut lost[to], T::zero()));
         })
     }
 
