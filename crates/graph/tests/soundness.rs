@@ -105,6 +105,11 @@ fn memory_that_is_not_to_be_had_is_an_error_that_states_the_bytes() {
     let mut session = Plan::new(&graph, &[y]).unwrap().session::<f64>();
     let error = session.run(&Params::new(0), &Feed::new()).unwrap_err().to_string();
     assert!(error.starts_with("a run needs 281474976710") && error.contains("bytes"), "{error}");
+    // Without a plan.
+    for y in [graph.uniform([1 << 44]), graph.scalar(1.0).broadcast_to([1 << 44]), graph.zeros([1 << 44]).exp()] {
+        let error = graph.eval(y).unwrap_err().to_string();
+        assert!(error.contains("a run needs 140737488355328 bytes at once"), "{error}");
+    }
     // An output of its own.
     let y = graph.scalar(1.0).broadcast_to([1 << 44]);
     let mut session = Plan::new(&graph, &[y]).unwrap().session::<f64>();

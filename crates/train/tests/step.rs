@@ -226,3 +226,25 @@ fn many_parameters_are_saved_and_resumed() {
     let seconds = start.elapsed().as_secs_f64();
     assert!(seconds < 30.0, "{seconds:.1} s");
 }
+
+#[test]
+fn a_parameter_of_another_store_is_named_with_its_line() {
+    // A student and a teacher under the same names, in stores of their own.
+    let build = || {
+        let mut params: Params = Params::new(0);
+        let weight = params.scope("d", |params| params.add("weight", Tensor::from([params.len() as f32 + 1.0])));
+        (params, weight)
+    };
+    let ((mut student, ours), (_, theirs)) = (build(), build());
+    let first = line!();
+    let mut step = Step::new(|graph, _| {
+        let (a, b) = (graph.param(&ours), graph.param(&theirs));
+        (a - b).square().sum()
+    });
+    let error = step.run(&mut student, &[]).unwrap_err();
+    assert_eq!(
+        told(&error, first),
+        "parameter `d.weight` at HERE, of shape [1], is not in this store: a store that was built apart is another, \
+         also if its names are the same"
+    );
+}

@@ -77,19 +77,37 @@ impl<T: Real> AnyTensor<T> {
         }
     }
 
-    fn laid_out(&self, layout: &Layout) -> Self {
-        match self {
-            Self::Real(tensor) => Self::Real(gather(tensor, layout)),
-            Self::Index(tensor) => Self::Index(gather(tensor, layout)),
-        }
+    fn laid_out(&self, layout: &Layout) -> Result<Self, String> {
+        Ok(match self {
+            Self::Real(tensor) => Self::Real(gather(tensor, layout)?),
+            Self::Index(tensor) => Self::Index(gather(tensor, layout)?),
+        })
+    }
+
+    /// Zeros of a kind and shape.
+    fn fresh(meta: &Meta) -> Result<Self, String> {
+        let found = match meta.kind {
+            Kind::Real => Tensor::filled(&meta.shape, T::zero()).map(Self::Real),
+            Kind::Index => Tensor::filled(&meta.shape, 0).map(Self::Index),
+        };
+        found.map_err(no_memory)
     }
 }
 
-fn gather<T: Copy>(tensor: &Tensor<T>, layout: &Layout) -> Tensor<T> {
-    if layout.offset == 0 && layout.shape.len() == tensor.len() && layout.is_contiguous() {
-        return tensor.reshape(&layout.shape);
+/// The message for so many bytes that are not to be had.
+pub(super) fn no_memory(bytes: usize) -> String {
+    format!("a run needs {bytes} bytes at once, which are not to be had")
+}
+
+fn gather<T: Copy>(tensor: &Tensor<T>, layout: &Layout) -> Result<Tensor<T>, String> {
+    let len = layout.shape.len();
+    if layout.offset == 0 && len == tensor.len() && layout.is_contiguous() {
+        return Ok(tensor.reshape(&layout.shape));
     }
-    Tensor::new(layout.shape.clone(), layout.positions().map(|position| tensor.data()[position]).collect())
+    let mut data = Vec::new();
+    data.try_reserve_exact(len).map_err(|_| no_memory(len.saturating_mul(size_of::<T>())))?;
+    data.extend(layout.positions().map(|position| tensor.data()[position]));
+    Ok(Tensor::new(layout.shape.clone(), data))
 }
 
 impl Graph {
@@ -218,7 +236,8 @@ fn evaluate<T: Real>(
             one(AnyTensor::Real(value.map_err(|problem| Error::new(ErrorKind::Feed, problem))?.clone()))
         }
         Source::Random(random) => {
-            let mut tensor = Tensor::zeros(node.outputs[0].shape.clone());
+            let zeros = Tensor::filled(&node.outputs[0].shape, T::zero()).map_err(no_memory);
+            let mut tensor = zeros.map_err(|problem| Error::new(ErrorKind::Run, problem))?;
             let stream = Stream { seed: feed.seed, step: feed.step, stream: random };
             draw(tape.randoms[random as usize], stream, 0, tensor.data_mut());
             one(AnyTensor::Real(tensor))
@@ -247,30 +266,28 @@ pub(crate) fn draw<T: Real>(distribution: Distribution, stream: Stream, start: u
 }
 
 fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Result<SmallVec<[AnyTensor<T>; 1]>, String> {
-    let fresh = |meta: &Meta| match meta.kind {
-        Kind::Real => AnyTensor::Real(Tensor::zeros(meta.shape.clone())),
-        Kind::Index => AnyTensor::Index(Tensor::full(meta.shape.clone(), 0)),
-    };
     match op.form() {
         Form::Expanded => unreachable!("{} was recorded as its expansion", op.name()),
         Form::View => {
             let layout = op.view(&Layout::contiguous(inputs[0].shape().clone()));
-            Ok(smallvec::smallvec![inputs[0].laid_out(&layout.expect("a contiguous input can be viewed"))])
+            Ok(smallvec::smallvec![inputs[0].laid_out(&layout.expect("a contiguous input can be viewed"))?])
         }
         Form::Alias { first } => Ok(inputs[first..].iter().cloned().collect()),
         Form::Pointwise => {
             let arrays: SmallVec<[&[T]; 4]> = inputs.iter().map(|input| input.real().data()).collect();
-            let mut output = Tensor::zeros(node.outputs[0].shape.clone());
+            let mut output = Tensor::filled(&node.outputs[0].shape, T::zero()).map_err(no_memory)?;
             T::op_block(op, &arrays, output.data_mut());
             Ok(smallvec::smallvec![AnyTensor::Real(output)])
         }
         Form::Product => {
-            let mut output = Tensor::zeros(node.outputs[0].shape.clone());
+            let mut output = Tensor::filled(&node.outputs[0].shape, T::zero()).map_err(no_memory)?;
             product(inputs[0].real(), inputs[1].real(), output.data_mut());
             Ok(smallvec::smallvec![AnyTensor::Real(output)])
         }
         Form::Kernel => {
-            let mut outputs: SmallVec<[AnyTensor<T>; 1]> = node.outputs.iter().map(fresh).collect();
+            let outputs: Result<SmallVec<[AnyTensor<T>; 1]>, String> =
+                node.outputs.iter().map(AnyTensor::fresh).collect();
+            let mut outputs = outputs?;
             let arrays: SmallVec<[Array<'_, T>; 4]> = inputs.iter().map(AnyTensor::array).collect();
             let input_shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| input.shape().clone()).collect();
             let output_shapes: SmallVec<[Shape; 1]> = node.outputs.iter().map(|meta| meta.shape.clone()).collect();

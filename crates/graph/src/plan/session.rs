@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::feed::{Data, Feed};
 use super::fused::{self, gather};
 use super::memory::{Bound, Frame, aligned, reserve};
-use super::reference::{AnyTensor, draw};
+use super::reference::{self, AnyTensor, draw};
 use super::unit::{Factor, Place, Target, Unit};
 use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
@@ -273,7 +273,7 @@ impl<T: Real> Session<T> {
 
 /// The error for so many bytes that are not to be had.
 fn no_memory(bytes: usize) -> Error {
-    Error::new(ErrorKind::Run, format!("a run needs {bytes} bytes at once, which are not to be had"))
+    Error::new(ErrorKind::Run, reference::no_memory(bytes))
 }
 
 impl Inner {
