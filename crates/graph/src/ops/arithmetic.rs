@@ -31,7 +31,7 @@ struct CotangentProduct;
 
 /// `x / y` for a cotangent `x`, and 0 where that is 0.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct CotangentQuotient;
+pub(super) struct CotangentQuotient;
 
 /// `−x`
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -174,7 +174,9 @@ mod tests {
                 }
             }
         }
-        let powers = |range: std::ops::RangeInclusive<i32>| range.map(|n| if n < 0 { 0.5_f64.powi(-n) } else { 2.0_f64.powi(n) }).collect::<Vec<_>>();
+        let powers = |range: std::ops::RangeInclusive<i32>| {
+            range.map(|n| if n < 0 { 0.5_f64.powi(-n) } else { 2.0_f64.powi(n) }).collect::<Vec<_>>()
+        };
         check::<f32>(&[1e20], f64::from(f32::EPSILON));
         check::<f32>(&powers(-149..=125), f64::from(f32::EPSILON));
         check::<f64>(&[1e200, 1e-200], f64::EPSILON);

@@ -414,7 +414,10 @@ mod tests {
                 let (expected, found) = (normal(1.0, columns), normal(factor, columns));
                 for (found, expected) in found.iter().zip(&expected) {
                     let distance = (found - expected).abs();
-                    assert!(distance <= 32.0 * T::EPS * (1.0 + expected.abs()), "{factor:e}: {found} and not {expected}");
+                    assert!(
+                        distance <= 32.0 * T::EPS * (1.0 + expected.abs()),
+                        "{factor:e}: {found} and not {expected}"
+                    );
                 }
             }
         }
