@@ -1,6 +1,7 @@
 //! Measures Gradus. Each figure stands beside its yardstick, taken in the same run, because machines differ and are
 //! shared.
 //!
+//!     gradus-bench accuracy [--json FILE]   the largest errors of the elementary functions and their slopes
 //!     gradus-bench check [--json FILE]      the gradient checker on many samples, random graphs and models
 //!     gradus-bench conv [--json FILE]       convolutions on one thread, beside the product alone
 //!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
@@ -16,6 +17,7 @@
 //!
 //! `check`, `mutants` and `soak` end with an error if a bar is missed.
 
+mod accuracy;
 mod allocations;
 mod check;
 mod conv;
@@ -36,7 +38,7 @@ use gradus_train::replace_file;
 #[global_allocator]
 static COUNTED: allocations::Counted = allocations::Counted;
 
-const USAGE: &str = "usage: gradus-bench check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]\n       \
+const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]\n       \
                      gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
             Some(extent) => soak::run(extent),
             None => return fail(USAGE),
         },
+        ("accuracy", []) => (accuracy::run(), true),
         ("check", []) => check::run(),
         ("conv", []) => (conv::run(), true),
         ("minima", []) => (minima::run(), true),

@@ -176,6 +176,68 @@ impl<T: Real> Terms<T> for FromFirst<'_, T> {
     }
 }
 
+/// `√Σx²` along `axes` into `y`.
+///
+/// The squares are added as they are, and scaled by a power of two only where that sum lies outside of the range in which
+/// it has all its digits.
+pub(crate) fn norm<T: Real>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
+    let count: usize = axes.iter().map(|&axis| shape[axis]).product();
+    // What squares lose where they are subnormal counts for nothing beside a larger sum.
+    let least = T::min_positive_value() * T::of(count.max(1) as f64);
+    vectorized(Norm { x, rows: &Rows::of(shape, axes), y, least });
+}
+
+struct Norm<'a, T> {
+    x: &'a [T],
+    rows: &'a Rows,
+    y: &'a mut [T],
+    least: T,
+}
+
+impl<T: Real> Loop for Norm<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, rows, y, least } = self;
+        rows.accumulate::<T, Add>(y, &Squares(x));
+        if x.is_empty() {
+            return;
+        }
+        rows.groups(|first, at| {
+            for (i, y) in y[at..at + rows.kept()].iter_mut().enumerate() {
+                let within = *y >= least && y.is_finite();
+                *y = if within { y.sqrt() } else { rows.scaled_norm(first + i, |k| x[k]) };
+            }
+        });
+    }
+}
+
+/// The squares of the elements.
+struct Squares<'a, T>(&'a [T]);
+
+impl<T: Real> Terms<T> for Squares<'_, T> {
+    #[inline(always)]
+    fn fold(&self, place: Place, len: usize) -> T {
+        let row = &self.0[place.row..place.row + len];
+        sum_of(len, |from, terms| {
+            for (term, &value) in terms.iter_mut().zip(&row[from..]) {
+                *term = value * value;
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn wide(&self, place: Place) -> [T; WIDTH] {
+        lanes(self.0, place.row).map(|value| value * value)
+    }
+
+    #[inline(always)]
+    fn one(&self, place: Place) -> T {
+        self.0[place.row] * self.0[place.row]
+    }
+}
+
 /// The sum of `len` terms, without memory for them: `fill` gives those from a number on.
 #[inline(always)]
 pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
@@ -331,17 +393,48 @@ impl Rows {
         });
     }
 
+    /// Calls `visit` with each element that goes to the same result as the one at `first`.
+    pub(crate) fn elements(&self, first: usize, mut visit: impl FnMut(usize)) {
+        for offset in self.starts(true).positions() {
+            let row = first + offset;
+            (row..row + if self.folded { self.row } else { 1 }).for_each(&mut visit);
+        }
+    }
+
     /// The mean of the elements that go to the same result as the one at `first`, added as they are.
     #[cold]
     fn plain_mean<T: Real>(&self, x: &[T], first: usize, count: T) -> T {
         let (mut total, mut lost) = (T::zero(), T::zero());
-        for offset in self.starts(true).positions() {
-            let row = first + offset;
-            for &value in &x[row..row + if self.folded { self.row } else { 1 }] {
-                Add::gather(&mut total, &mut lost, value);
-            }
-        }
+        self.elements(first, |k| Add::gather(&mut total, &mut lost, x[k]));
         Add::finish(total, lost) / count
+    }
+
+    /// `√Σ value²` over the elements that go to the same result as the one at `first`, scaled by a power of two so that
+    /// no square leaves the range of numbers.
+    #[cold]
+    pub(crate) fn scaled_norm<T: Real>(&self, first: usize, value: impl Fn(usize) -> T) -> T {
+        let mut largest = T::zero();
+        self.elements(first, |k| {
+            let size = value(k).abs();
+            largest = if size > largest || size.is_nan() { size } else { largest };
+        });
+        if largest == T::zero() || !largest.is_finite() {
+            return largest;
+        }
+        let exponent = |x: T| {
+            let (digits, exponent, _) = x.integer_decode();
+            i32::from(exponent) + digits.ilog2() as i32
+        };
+        // Both 2ⁿ and 2⁻ⁿ must be normal numbers.
+        let most = -exponent(T::min_positive_value());
+        let n = exponent(largest).clamp(-most, most);
+        let (two, scale) = (T::of(2.0), T::of(2.0).powi(-n));
+        let (mut total, mut lost) = (T::zero(), T::zero());
+        self.elements(first, |k| {
+            let scaled = value(k) * scale;
+            Add::gather(&mut total, &mut lost, scaled * scaled);
+        });
+        Add::finish(total, lost).sqrt() * two.powi(n)
     }
 }
 

@@ -44,60 +44,67 @@ impl Pointwise for Relu {
 }
 
 unary! {
-    /// `1 / (1 + e^(−x))`
+    /// `1 / (1 + e^(−x))`; its derivative, `y·(1 − y)`, is within two roundings of 1 and so loses its digits as y nears 1
     Sigmoid, sigmoid: |x| x.sigmoid(), slope |_x, y| y * (1.0 - y),
 }
 
 unary! {
+    /// `1 / (1 + e^(−x))`, the derivative of softplus; its own is the product of its values at x and −x, which keeps its digits where one is near 1
+    SoftplusSlope, softplus_slope: |x| x.sigmoid(), slope |x, y| y * (-x).softplus_slope(),
+}
+
+unary! {
     /// `ln(1 + eˣ)`
-    Softplus, softplus: |x| x.softplus(), slope |x, _y| x.sigmoid(),
+    Softplus, softplus: |x| x.softplus(), slope |x, _y| x.softplus_slope(),
 }
 
 unary! {
     /// `ln(sigmoid(x))`
-    LogSigmoid, log_sigmoid: |x| -(-x).softplus(), slope |x, _y| (-x).sigmoid(),
+    LogSigmoid, log_sigmoid: |x| -(-x).softplus(), slope |x, _y| (-x).softplus_slope(),
 }
 
 unary! {
     /// `x · sigmoid(x)`, also called swish (Elfwing et al. 2017)
-    Silu, silu: |x| x * x.sigmoid(), slope |x, y| {
-        let s = x.sigmoid();
-        s + y * (1.0 - s)
-    },
+    Silu, silu: |x| weighted(x, x.sigmoid()), slope |x, y| x.sigmoid() + (-x).sigmoid().cotangent_times(y),
 }
 
 unary! {
     /// `x · tanh(softplus(x))` (Misra 2019)
-    Mish, mish: |x| x * x.softplus().tanh(), slope |x, _y| {
+    Mish, mish: |x| weighted(x, x.softplus().tanh()), slope |x, _y| {
         let t = x.softplus().tanh();
-        t + x * (1.0 - t * t) * x.sigmoid()
+        t + ((1.0 - t * t) * x.sigmoid()).cotangent_times(x)
     },
 }
 
 unary! {
-    /// `x · Φ(x)` with the normal distribution function Φ, by erf (Hendrycks and Gimpel 2016)
-    Gelu, gelu: |x| x * T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf()), slope |x, _y| {
+    /// `x · Φ(x)` with the normal distribution function Φ, by erf (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
+    Gelu, gelu: |x| weighted(x, T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf())), slope |x, _y| {
         let density = (x * x * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
-        ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + x * density
+        ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + density.cotangent_times(x)
     },
 }
 
 unary! {
-    /// GELU by the approximation `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`
+    /// GELU by the approximation `x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))`; for negative x it is within two roundings of x
     GeluTanh, gelu_tanh: |x| {
         let inner = T::of(TANH_SCALE) * (x + T::of(TANH_CUBE) * x * x * x);
-        x * T::of(0.5) * (T::one() + inner.tanh())
+        weighted(x, T::of(0.5) * (T::one() + inner.tanh()))
     },
     slope |x, _y| {
         let t = ((x + x * x * x * TANH_CUBE) * TANH_SCALE).tanh();
-        (t + 1.0) * 0.5 + x * (1.0 - t * t) * (x * x * (3.0 * TANH_CUBE) + 1.0) * (0.5 * TANH_SCALE)
+        let growth = x * (x * x * (3.0 * TANH_CUBE) + 1.0) * (0.5 * TANH_SCALE);
+        (t + 1.0) * 0.5 + (1.0 - t * t).cotangent_times(growth)
     },
 }
 
 unary! {
     /// `x / (1 + |x|)`; its second derivative jumps at 0
-    Softsign, softsign: |x| x / (T::one() + x.abs()), slope |x, _y| (x.abs() + 1.0).square().recip(),
-    kinks Kinks::At(vec![(0.0, 1.0)]),
+    Softsign, softsign: |x| {
+        let y = x / (T::one() + x.abs());
+        let end = if x > T::zero() { T::one() } else { -T::one() };
+        if x.is_infinite() { end } else { y }
+    },
+    slope |x, _y| (x.abs() + 1.0).recip().square(), kinks Kinks::At(vec![(0.0, 1.0)]),
 }
 
 unary! {
@@ -125,8 +132,15 @@ unary! {
 unary! {
     /// `1.0507 · elu(x)` with α = 1.6733 (Klambauer et al. 2017); the subgradient at 0 is that from the left
     Selu, selu: |x| T::of(SELU_SCALE) * if x > T::zero() { x } else { T::of(SELU_ALPHA) * x.exp_m1() },
-    slope |x, y| x.greater(0.0).where_(SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
+    slope |x, _y| x.greater(0.0).where_(SELU_SCALE, x.exp() * (SELU_SCALE * SELU_ALPHA)),
     kinks Kinks::At(vec![(0.0, SELU_SCALE * SELU_ALPHA)]),
+}
+
+/// `x · weight`, and 0 where the weight is, also of an infinite `x`: what comes of −∞ is the limit.
+#[inline(always)]
+fn weighted<T: Real>(x: T, weight: T) -> T {
+    let product = x * weight;
+    if weight == T::zero() && x.is_infinite() { T::zero() } else { product }
 }
 
 /// Cuts to [0, 1].
@@ -147,7 +161,7 @@ impl Pointwise for LeakyRelu {
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
-        if x[0] > T::zero() { x[0] } else { self.slope.real::<T>() * x[0] }
+        if x[0] > T::zero() { x[0] } else { weighted(x[0], self.slope.real()) }
     }
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
@@ -173,8 +187,8 @@ impl Pointwise for Elu {
         if x[0] > T::zero() { x[0] } else { self.alpha.real::<T>() * x[0].exp_m1() }
     }
 
-    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
-        x[0].greater(0.0).where_(1.0, y + self.alpha.0)
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        x[0].greater(0.0).where_(1.0, x[0].exp() * self.alpha.0)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
@@ -216,6 +230,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Entry::pointwise(Relu, "`max(x, 0)`"),
         Sigmoid::entry(),
         Softplus::entry(),
+        SoftplusSlope::entry(),
         LogSigmoid::entry(),
         Silu::entry(),
         Mish::entry(),
@@ -233,6 +248,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
+    use super::{Real, SELU_ALPHA, SELU_SCALE};
     use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
@@ -295,6 +311,143 @@ mod tests {
             for value in [y, first, second] {
                 assert_eq!(graph.eval(value).unwrap().first_non_finite(), None, "{name}");
             }
+        }
+    }
+
+    /// Those whose values or slopes lose digits of numbers that are small beside `x`, or beside 1: the pages say so.
+    const ROUGH_VALUES: [&str; 2] = ["gelu", "gelu_tanh"];
+    const ROUGH_SLOPES: [&str; 4] = ["sigmoid", "gelu", "gelu_tanh", "mish"];
+
+    /// At sizes from 1e-300 to the largest number, against values from mpmath.
+    fn close_at_every_size<T: Real>() {
+        let table = include_str!("../../tests/activations/values.txt");
+        let graph = Graph::new();
+        let one = graph.constant(&Tensor::from([1.0]));
+        for (name, _) in all(one) {
+            // Numbers that the precision does not have are left out.
+            let within = |x: f64| T::of(x).is_finite() && x.abs() >= T::min_positive_value().as_f64();
+            let rows: Vec<[f64; 3]> = (table.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' ')))
+                .map(|row| row.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<f64>>())
+                .map(|row| row.try_into().unwrap())
+                .filter(|row: &[f64; 3]| within(row[0]))
+                .collect();
+            assert!(rows.len() > 16, "{name}");
+            let x = graph.constant(&Tensor::from_fn([rows.len()], |k| rows[k][0]));
+            let y = all(x).into_iter().find(|other| other.0 == name).unwrap().1;
+            let slope = graph.grad(y.sum(), &[x]).unwrap()[0];
+            let found = graph.eval_with::<T>(&[y, slope], &crate::Params::new(0), &crate::Feed::new()).unwrap();
+            for (column, found) in found.iter().enumerate() {
+                for (row, found) in rows.iter().zip(found.real().data()) {
+                    let (x, found) = (row[0], found.as_f64());
+                    let expected = T::of(row[column + 1]).as_f64();
+                    let rough = match column {
+                        0 if ROUGH_VALUES.contains(&name) => x.abs(),
+                        1 if ROUGH_SLOPES.contains(&name) => 1.0,
+                        _ => 0.0,
+                    };
+                    // A weight that is subnormal has few digits itself.
+                    let least = T::min_positive_value().as_f64() * T::EPS * (1.0 + x.abs().min(1e4));
+                    let limit = 8.0 * T::EPS * expected.abs().max(rough) + least;
+                    let what = ["value", "slope"][column];
+                    assert!(
+                        found == expected || (found - expected).abs() <= limit,
+                        "{name}, {what} at {x:e} in {}: {found:e} and not {expected:e}",
+                        T::NAME
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_and_slopes_at_every_size() {
+        close_at_every_size::<f64>();
+        close_at_every_size::<f32>();
+    }
+
+    /// Values at 0, −0, ∞ and −∞, then slopes.
+    #[test]
+    fn values_and_slopes_at_zero_and_at_infinity() {
+        let inf = f64::INFINITY;
+        let half_log = -std::f64::consts::LN_2;
+        let expected: [[[f64; 4]; 2]; 15] = [
+            [[0.0, 0.0, inf, 0.0], [0.0, 0.0, 1.0, 0.0]],
+            [[0.5, 0.5, 1.0, 0.0], [0.25, 0.25, 0.0, 0.0]],
+            [[-half_log, -half_log, inf, 0.0], [0.5, 0.5, 1.0, 0.0]],
+            [[half_log, half_log, 0.0, -inf], [0.5, 0.5, 0.0, 1.0]],
+            [[0.0, 0.0, inf, 0.0], [0.5, 0.5, 1.0, 0.0]],
+            [[0.0, 0.0, inf, 0.0], [0.6, 0.6, 1.0, 0.0]],
+            [[0.0, 0.0, inf, 0.0], [0.5, 0.5, 1.0, 0.0]],
+            [[0.0, 0.0, inf, 0.0], [0.5, 0.5, 1.0, 0.0]],
+            [[0.0, 0.0, 1.0, -1.0], [1.0, 1.0, 0.0, 0.0]],
+            [[0.0, 0.0, 1.0, -1.0], [1.0, 1.0, 0.0, 0.0]],
+            [[0.5, 0.5, 1.0, 0.0], [1.0 / 6.0, 1.0 / 6.0, 0.0, 0.0]],
+            [[0.0, 0.0, inf, 0.0], [0.5, 0.5, 1.0, 0.0]],
+            [
+                [0.0, 0.0, inf, -SELU_SCALE * SELU_ALPHA],
+                [SELU_SCALE * SELU_ALPHA, SELU_SCALE * SELU_ALPHA, SELU_SCALE, 0.0],
+            ],
+            [[0.0, 0.0, inf, -inf], [0.01, 0.01, 1.0, 0.01]],
+            [[0.0, 0.0, inf, -1.0], [1.0, 1.0, 1.0, 0.0]],
+        ];
+        fn check<T: Real>(expected: &[[[f64; 4]; 2]]) {
+            let graph = Graph::new();
+            let x = graph.constant(&Tensor::from([0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY]));
+            for ((name, y), expected) in all(x).into_iter().zip(expected) {
+                let slope = graph.grad(y.sum(), &[x]).unwrap()[0];
+                let found = graph.eval_with::<T>(&[y, slope], &crate::Params::new(0), &crate::Feed::new()).unwrap();
+                for (found, expected) in found.iter().zip(expected) {
+                    for (found, expected) in found.real().data().iter().zip(expected) {
+                        let error = (found.as_f64() - expected).abs();
+                        assert!(
+                            found.as_f64() == *expected || error <= 2.0 * T::EPS,
+                            "{name}: {found} and not {expected}"
+                        );
+                    }
+                }
+            }
+            // Odd functions and those that are 0 at 0 keep the sign of a zero.
+            let zero = graph.constant(&Tensor::from([-0.0]));
+            let none = graph
+                .eval_with::<T>(
+                    &[graph.constant(&Tensor::from([f64::NEG_INFINITY])).leaky_relu(0.0), zero.softsign()],
+                    &crate::Params::new(0),
+                    &crate::Feed::new(),
+                )
+                .unwrap();
+            assert_eq!(none[0].real().data()[0], T::zero());
+            assert!(none[1].real().data()[0].is_sign_negative());
+        }
+        check::<f64>(&expected);
+        check::<f32>(&expected);
+    }
+
+    /// Slopes of saturated outputs, and the derivatives of the slopes of softplus and its relatives.
+    #[test]
+    fn saturation_costs_no_digits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([-40.0, 40.0]));
+        let tiny = (-40.0_f64).exp();
+        let first = |y: Var<'_>| graph.eval(graph.grad(y.sum(), &[x]).unwrap()[0]).unwrap();
+        first(x.exp_m1()).assert_close(&Tensor::from([tiny, 40.0_f64.exp()]), 1e-15, 0.0);
+        first(x.elu(2.0)).assert_close(&Tensor::from([2.0 * tiny, 1.0]), 1e-15, 0.0);
+        first(x.selu()).assert_close(&Tensor::from([SELU_SCALE * SELU_ALPHA * tiny, SELU_SCALE]), 1e-15, 0.0);
+        for y in [x.softplus(), -x.log_sigmoid()] {
+            let slope = graph.grad(y.sum(), &[x]).unwrap()[0];
+            first(slope).assert_close(&Tensor::from([tiny, tiny]), 1e-15, 0.0);
+        }
+    }
+
+    /// The bounds that the pages of sigmoid and tanh state.
+    #[test]
+    fn slopes_from_outputs_are_within_two_roundings_of_one() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_fn([4001], |k| (k as f64 - 2000.0) * 0.01));
+        let accurate = [x.softplus_slope() * (-x).softplus_slope(), x.cosh().square().recip()];
+        for (y, accurate) in [x.sigmoid(), x.tanh()].into_iter().zip(accurate) {
+            let slope = graph.grad(y.sum(), &[x]).unwrap()[0];
+            let error = graph.eval((slope - accurate).abs().max()).unwrap().item();
+            assert!(error <= 2.0 * f64::EPSILON, "{error:e}");
         }
     }
 

@@ -295,7 +295,7 @@ impl<'g> Var<'g> {
 
     /// This cotangent by a number, and 0 where it is 0.
     #[track_caller]
-    fn cotangent_over(self, by: Var<'g>) -> Var<'g> {
+    pub(super) fn cotangent_over(self, by: Var<'g>) -> Var<'g> {
         let (g, by) = self.broadcast_with("cotangent_quotient", by);
         self.graph().call(CotangentQuotient, &[g, by])
     }

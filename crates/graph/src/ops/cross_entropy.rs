@@ -1,12 +1,13 @@
 //! `−ln softmax(x)[label]` for each row of logits, and `−Σᵢ pᵢ·ln softmax(x)ᵢ` for a distribution `p` over the classes.
 //!
 //! Both are taken from the logits in one pass, `ln Σⱼ exp(xⱼ) − x[label]`, so that nothing overflows and no digits are
-//! lost. Derivatives: `(softmax(x) − one_hot(label))·g` and `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
+//! lost, also where the label's probability is near 1. Derivatives: `(softmax(x) − one_hot(label))·g` and
+//! `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
 //! nothing, also where its logit is −∞.
 
 use super::indices::expect_below;
-use super::softmax::{shift, softmax_row, sum_of_exp};
-use crate::kernel::reduce::sum_of;
+use super::softmax::{ln_sum_of_exp, shift, softmax_row};
+use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -93,8 +94,8 @@ impl<T: Real> Loop for Losses<'_, T> {
         let classes = logits.len() / labels.len().max(1);
         for ((row, &label), loss) in logits.chunks_exact(classes.max(1)).zip(labels).zip(losses) {
             let shift = shift(row);
-            let total = sum_of_exp(row, shift);
-            *loss = if total == T::zero() { T::infinity() } else { (shift - row[label as usize]) + total.ln() };
+            let log = ln_sum_of_exp(row, shift);
+            *loss = if log == T::neg_infinity() { T::infinity() } else { (shift - row[label as usize]) + log };
         }
     }
 }
@@ -149,7 +150,10 @@ impl<T: Real> Loop for LossSlopes<'_, T> {
         let rows = logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
         for ((row, slope), (&label, &g)) in rows.zip(labels.iter().zip(g)) {
             softmax_row(row, slope);
-            slope[label as usize] -= T::one();
+            // The distance from 1 of the label's own probability is the sum of the others, where no digits cancel.
+            let own = std::mem::replace(&mut slope[label as usize], T::zero());
+            let others = fold_row::<T, Add>(slope);
+            slope[label as usize] = if own == T::zero() { -T::one() } else { -others };
             for slope in slope {
                 *slope *= g;
             }
@@ -194,7 +198,11 @@ impl Op for CrossEntropyWith {
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
         let (logits, chances, g) = (call.x(0), call.x(1), call.g().unsqueeze(-1));
         match input {
-            0 => ((logits.softmax(-1) * chances.sum_keep(-1) - chances) * g).into(),
+            0 => {
+                // `softmax(x)·Σp − p` without loss of digits where a probability nears 1.
+                let logs = logits.log_softmax(-1);
+                ((logs.exp_m1() * chances + logs.exp() * (chances.sum_keep(-1) - chances)) * g).into()
+            }
             _ => (-(logits.log_softmax(-1) * g)).into(),
         }
     }
@@ -218,8 +226,8 @@ impl<T: Real> Loop for LossesWith<'_, T> {
         let rows = logits.chunks_exact(classes.max(1)).zip(chances.chunks_exact(classes.max(1)));
         for ((row, chances), loss) in rows.zip(losses) {
             let shift = shift(row);
-            let total = sum_of_exp(row, shift);
-            let log = if total == T::zero() { T::zero() } else { total.ln() };
+            let log = ln_sum_of_exp(row, shift);
+            let log = if log == T::neg_infinity() { T::zero() } else { log };
             *loss = sum_of(row.len(), |from, terms| {
                 for ((term, &x), &chance) in terms.iter_mut().zip(&row[from..]).zip(&chances[from..]) {
                     let whole = chance * ((shift - x) + log);
@@ -344,6 +352,22 @@ mod tests {
             same(x.cross_entropy(l), CrossEntropy.expand(&[x, l]));
             same(graph.call(CrossEntropyVjp, &[x, l, g]), CrossEntropyVjp.expand(&[x, l, g]));
             same(x.cross_entropy_with(p), CrossEntropyWith.expand(&[x, p]));
+        }
+    }
+
+    /// Where the label has nearly all the weight, the loss and the slopes are small and keep their digits.
+    #[test]
+    fn saturated_rows_keep_their_digits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from_rows([[0.0, -40.0, -50.0]]));
+        let (p, q) = ((-40.0_f64).exp(), (-50.0_f64).exp());
+        let labels = graph.index_constant(&Tensor::from([0]));
+        for loss in [x.cross_entropy(labels), x.cross_entropy_with(labels.one_hot(3))] {
+            graph.eval(loss).unwrap().assert_close(&Tensor::from([p + q]), 1e-14, 0.0);
+            let slope = graph.grad(loss.sum(), &[x]).unwrap()[0];
+            graph.eval(slope).unwrap().assert_close(&Tensor::from_rows([[-(p + q), p, q]]), 1e-14, 0.0);
+            let curved = graph.grad((slope * graph.constant(&Tensor::from([0.0, 1.0, 0.0]))).sum(), &[x]).unwrap()[0];
+            graph.eval(curved).unwrap().assert_close(&Tensor::from_rows([[-p, p, -p * q]]), 1e-14, 0.0);
         }
     }
 

@@ -10,7 +10,7 @@ unary! {
 
 unary! {
     /// `eˣ − 1`, exact also near 0
-    ExpM1, exp_m1: |x| x.exp_m1(), slope |_x, y| y + 1.0,
+    ExpM1, exp_m1: |x| x.exp_m1(), slope |x, _y| x.exp(),
 }
 
 unary! {

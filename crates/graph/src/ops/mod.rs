@@ -9,6 +9,7 @@ mod concat;
 mod conv;
 mod cross_entropy;
 mod cumsum;
+mod cumulative;
 mod einsum;
 mod einsum_spec;
 mod exponential;
@@ -28,6 +29,7 @@ mod reduction;
 mod rounding;
 mod runs;
 mod softmax;
+mod special;
 mod split;
 mod sum;
 mod take_along;
@@ -61,6 +63,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("conv", conv::entries()),
         ("cross_entropy", cross_entropy::entries()),
         ("cumsum", cumsum::entries()),
+        ("cumulative", cumulative::entries()),
         ("exponential", exponential::entries()),
         ("extremes", extremes::entries()),
         ("index_select", index_select::entries()),
@@ -74,6 +77,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("prod", prod::entries()),
         ("rounding", rounding::entries()),
         ("softmax", softmax::entries()),
+        ("special", special::entries()),
         ("split", split::entries()),
         ("sum", sum::entries()),
         ("take_along", take_along::entries()),

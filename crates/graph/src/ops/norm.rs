@@ -1,15 +1,18 @@
 //! The 2-norm over axes, `√Σx²`, and its derivative `x/‖x‖·g`, which is 0 for the zero vector at every order.
 //!
-//! The squares are added as they are: elements beyond the root of the largest number overflow, and those below the
-//! root of the smallest count as 0.
+//! Where the sum of the squares leaves the range of numbers, they are scaled before they are added, as LAPACK's `nrm2`
+//! does: the norm overflows only if it is too large itself, and keeps its digits down to the smallest numbers.
 
 use smallvec::SmallVec;
 
 use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
+use crate::kernel::reduce::norm;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, expect_inputs, expect_real};
+use crate::tape::op::{
+    Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, Work, expect_inputs, expect_real,
+};
 
 /// The norm over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -34,7 +37,12 @@ impl Op for Norm {
     }
 
     fn form(&self) -> Form {
-        Form::Expanded
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        norm(work.inputs[0].real(), &work.input_shapes[0], &self.axes, work.outputs[0].real());
+        Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
@@ -50,7 +58,7 @@ impl Op for Norm {
 
 /// `x / y`, and 0 with all its derivatives where `y` is 0.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Quotient;
+pub(super) struct Quotient;
 
 impl Pointwise for Quotient {
     const NAME: &'static str = "quotient_or_zero";
@@ -138,6 +146,50 @@ mod tests {
         assert_eq!(graph.eval(second).unwrap().data(), [0.0, 0.0, 1.5, 0.0]);
         let third = graph.grad((second * weights).sum(), &[x]).unwrap()[0];
         assert!(graph.eval(third).unwrap().data()[..2].iter().all(|&d| d == 0.0));
+    }
+
+    /// Norms of rows and of columns in one precision, and their gradients.
+    fn of_rows_and_columns<T: crate::Real>(rows: &Tensor<f64>) -> [Vec<f64>; 4] {
+        let graph = Graph::new();
+        let x = graph.constant(rows);
+        let norms = [x.norm_axes(1), x.t().norm_axes(0)];
+        let slopes = [0, 1].map(|k| graph.grad(norms[k].sum(), &[x]).unwrap()[0]);
+        let values = graph
+            .eval_with::<T>(&[norms[0], norms[1], slopes[0], slopes[1]], &crate::Params::new(0), &crate::Feed::new())
+            .unwrap();
+        [0, 1, 2, 3].map(|k| values[k].real().data().iter().map(|x| x.as_f64()).collect())
+    }
+
+    #[test]
+    fn squares_do_not_leave_the_range() {
+        fn check<T: crate::Real>(scales: &[f64], tolerance: f64) {
+            let rows = Tensor::from_fn([scales.len(), 2], |k| scales[k / 2] * [3.0, 4.0][k % 2]);
+            let [by_rows, by_columns, slopes, others] = of_rows_and_columns::<T>(&rows);
+            for (norms, slopes) in [(by_rows, slopes), (by_columns, others)] {
+                for (norm, scale) in norms.iter().zip(scales) {
+                    assert!((norm / scale / 5.0 - 1.0).abs() <= tolerance, "{scale:e}: {norm:e}");
+                }
+                for (number, slope) in slopes.iter().enumerate() {
+                    assert!((slope - [0.6, 0.8][number % 2]).abs() <= 2.0 * tolerance, "element {number}: {slope}");
+                }
+            }
+        }
+        let powers = |range: std::ops::RangeInclusive<i32>| {
+            range.map(|n| if n < 0 { 0.5_f64.powi(-n) } else { 2.0_f64.powi(n) }).collect::<Vec<_>>()
+        };
+        check::<f32>(&[1e20], f64::from(f32::EPSILON));
+        check::<f32>(&powers(-149..=125), f64::from(f32::EPSILON));
+        check::<f64>(&[1e200, 1e-200], f64::EPSILON);
+        check::<f64>(&powers(-1074..=1021), f64::EPSILON);
+    }
+
+    #[test]
+    fn infinities_and_nan_in_a_norm() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        let rows = Tensor::from_rows([[1.0, inf], [-inf, 1e300], [nan, 1.0], [nan, inf], [f64::MAX, f64::MAX]]);
+        let [norms, ..] = of_rows_and_columns::<f64>(&rows);
+        assert_eq!([norms[0], norms[1], norms[4]], [inf; 3]);
+        assert!(norms[2].is_nan() && norms[3].is_nan());
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! `x̂ = (x − mean)/√(variance + ε)` the derivatives are `Σg·x̂` for `w`, `Σg` for `b`, and for `x`
 //! `w/√(variance + ε)·(g − (Σg + x̂·Σg·x̂)/n)`; these three come from one op, in two passes. Mean and variance of no
 //! elements are 0, so that nothing that is not a number comes of an empty batch.
+//!
+//! Where the variance is too large a number, the output `variance` is ∞, but `y` and the first derivatives are taken from
+//! the deviation itself and keep their digits.
 
 use smallvec::SmallVec;
 
 use super::axes::{Axes, expect_axes};
-use crate::kernel::reduce::{Add, Place, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
+use crate::kernel::reduce::{Add, Fold, Place, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -92,7 +95,11 @@ impl Op for Normalize {
         mean_of(x, shape, &self.axes, mean);
         variance.fill(T::zero());
         if !x.is_empty() {
-            vectorized(Forward { x, weight, bias, y, mean, variance, rows: &Rows::of(shape, &self.axes), count, eps });
+            let rows = &Rows::of(shape, &self.axes);
+            vectorized(Forward { x, weight, bias, y, mean, variance, rows, count, eps });
+            overflown(x, rows, mean, variance, count, |first, at, deviation| {
+                rows.elements(first, |k| y[k] = (x[k] - mean[at]) / deviation * weight[at] + bias[at]);
+            });
         }
         Ok(())
     }
@@ -190,6 +197,32 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
     }
 }
 
+/// Calls `visit` for each result whose variance is out of range although its deviation, the root, is not: with the
+/// first of its elements, its place and the deviation, beside which ε counts for nothing.
+fn overflown<T: Real>(
+    x: &[T],
+    rows: &Rows,
+    mean: &[T],
+    variance: &[T],
+    count: T,
+    mut visit: impl FnMut(usize, usize, T),
+) {
+    if variance.iter().all(|variance| variance.is_finite()) {
+        return;
+    }
+    let root = count.sqrt();
+    rows.groups(|first, at| {
+        for (first, at) in (0..rows.kept()).map(|i| (first + i, at + i)) {
+            if !variance[at].is_finite() {
+                let deviation = rows.scaled_norm(first, |k| (x[k] - mean[at]) / root);
+                if deviation.is_finite() {
+                    visit(first, at, deviation);
+                }
+            }
+        }
+    });
+}
+
 impl Op for NormalizeVjp {
     fn name(&self) -> &'static str {
         "normalize_vjp"
@@ -224,6 +257,14 @@ impl Op for NormalizeVjp {
         if !x.is_empty() {
             let rows = &Rows::of(shape, &self.0.axes);
             vectorized(Backward { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps });
+            overflown(x, rows, mean, variance, count, |first, at, deviation| {
+                let normal = |k: usize| (x[k] - mean[at]) / deviation;
+                let (mut total, mut lost) = (T::zero(), T::zero());
+                rows.elements(first, |k| Add::gather(&mut total, &mut lost, g[k] * normal(k)));
+                of_weight[at] = Add::finish(total, lost);
+                let (scale, shift) = (weight[at] / deviation, of_bias[at] / count);
+                rows.elements(first, |k| of_x[k] = (g[k] - shift - normal(k) * of_weight[at] / count) * scale);
+            });
         }
         Ok(())
     }
@@ -356,6 +397,42 @@ mod tests {
     use super::*;
     use crate::tape::Graph;
     use crate::tensor::Tensor;
+
+    /// `y` and the gradient of `Σ y²·c` do not change but by the factor when `x` is scaled, over rows and over columns.
+    #[test]
+    fn variances_out_of_range_cost_nothing() {
+        fn check<T: Real>(factor: f64) {
+            let normal = |factor: f64, columns: bool| {
+                let graph = Graph::new();
+                let table = Tensor::from_rows([[1.0, 2.0, 3.0], [-4.0, 5.0, 0.5]]).map(|x| x * factor);
+                let x = graph.constant(&table);
+                let (weight, bias) = (graph.scalar(2.0), graph.scalar(0.5));
+                let rows = if columns { x.t() } else { x };
+                let [y, ..] = rows.normalize(if columns { 0 } else { 1 }, 0.0, weight, bias);
+                let y = if columns { y.t() } else { y };
+                let weights = graph.constant(&Tensor::from_rows([[1.0, -2.0, 0.5], [3.0, 1.0, 2.0]]));
+                let slopes = graph.grad((y.square() * weights).sum(), &[x, weight, bias]).unwrap();
+                let all = [y, slopes[0] * factor, slopes[1], slopes[2]];
+                let values = graph.eval_with::<T>(&all, &crate::Params::new(0), &crate::Feed::new()).unwrap();
+                let values = values.iter().flat_map(|value| value.real().data().iter().map(|x| x.as_f64()));
+                values.collect::<Vec<_>>()
+            };
+            for columns in [false, true] {
+                let (expected, found) = (normal(1.0, columns), normal(factor, columns));
+                for (found, expected) in found.iter().zip(&expected) {
+                    let distance = (found - expected).abs();
+                    assert!(
+                        distance <= 32.0 * T::EPS * (1.0 + expected.abs()),
+                        "{factor:e}: {found} and not {expected}"
+                    );
+                }
+            }
+        }
+        check::<f32>(1e30);
+        check::<f32>(3e37);
+        check::<f64>(1e200);
+        check::<f64>(1e307);
+    }
 
     /// Layouts with folded and with kept rows, longer than a block of terms.
     #[test]

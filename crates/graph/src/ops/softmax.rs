@@ -1,6 +1,10 @@
 //! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis, its logarithm, and `logsumexp(x) = ln Σⱼ exp(xⱼ)`.
 //!
-//! Derivatives: `y·(g − Σ g·y)`, `g − exp(y)·Σ g` and `softmax(x)·g`.
+//! Derivatives: `y·(g − Σ g·y)`, `g − exp(y)·Σ g` and `softmax(x)·g`. They keep their digits where one element has nearly
+//! all the weight: the first counts `g` from that of the largest element, which changes nothing but the rounding, and the
+//! second is taken as `−expm1(y)·g − exp(y)·(Σ g − g)`. The sum of exponentials keeps the 1 of the largest element apart,
+//! so that its logarithm is exact where the others are small. Second derivatives of softmax are within a few roundings of
+//! the largest of them.
 //!
 //! The largest element of a line is subtracted before `exp`, so that nothing overflows. In a line of nothing but −∞
 //! (all of it masked) softmax is 0, and the others are −∞: no NaN arises there, nor in the derivatives. Kernels work
@@ -21,7 +25,9 @@ use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_input
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Softmax;
 
-/// The cotangent of softmax's input from its output `y` and the cotangent of that: `y·(g − Σ g·y)`, in one pass.
+/// The cotangent of softmax's input from its output `y` and the cotangent of that: `y·(g·Σ y − Σ g·y)`, in one pass.
+///
+/// `Σ y` is 1. With it the formula does not change when a number is added to all of `g`, whatever `y` is.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SoftmaxVjp;
 
@@ -58,14 +64,22 @@ pub(super) fn shift<T: Real>(row: &[T]) -> T {
     if largest.is_infinite() { T::zero() } else { largest }
 }
 
-/// `Σ exp(xᵢ − shift)`, without memory for the terms.
+/// `ln Σ exp(xᵢ − shift)`, without memory for the terms, where the shift is one of the elements or 0.
+///
+/// The term of the first element that is the shift is 1 and is not added: `ln_1p` of the others is exact also where they
+/// are small.
 #[inline(always)]
-pub(super) fn sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
-    sum_of(row.len(), |from, terms| {
+pub(super) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
+    let largest = row.iter().position(|&x| x == shift);
+    let others = sum_of(row.len(), |from, terms| {
         for (term, &x) in terms.iter_mut().zip(&row[from..]) {
             *term = (x - shift).exp();
         }
-    })
+        if let Some(term) = largest.and_then(|place| terms.get_mut(place.wrapping_sub(from))) {
+            *term = T::zero();
+        }
+    });
+    if largest.is_some() { others.ln_1p() } else { others.ln() }
 }
 
 /// Fills `y` with the softmax of a row.
@@ -99,9 +113,9 @@ impl RowWise for LogSoftmax {
     #[inline(always)]
     fn row<T: Real>(x: &[T], y: &mut [T]) {
         let shift = shift(x);
-        let total = sum_of_exp(x, shift);
         // Where the sum is 0 all elements are −∞, and so stay.
-        let log = if total == T::zero() { T::zero() } else { total.ln() };
+        let log = ln_sum_of_exp(x, shift);
+        let log = if log == T::neg_infinity() { T::zero() } else { log };
         for (y, &x) in y.iter_mut().zip(x) {
             *y = (x - shift) - log;
         }
@@ -112,7 +126,7 @@ impl RowWise for LogSumExp {
     #[inline(always)]
     fn row<T: Real>(x: &[T], y: &mut [T]) {
         let shift = shift(x);
-        y[0] = shift + sum_of_exp(x, shift).ln();
+        y[0] = shift + ln_sum_of_exp(x, shift);
     }
 }
 
@@ -188,7 +202,7 @@ impl Op for SoftmaxVjp {
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
         let (y, g) = (inputs[0], inputs[1]);
-        Some(smallvec::smallvec![y * (g - (y * g).sum_keep(-1))])
+        Some(smallvec::smallvec![y * (g * y.sum_keep(-1) - (y * g).sum_keep(-1))])
     }
 
     fn form(&self) -> Form {
@@ -220,12 +234,18 @@ impl<T: Real> Loop for SoftmaxVjpRows<'_, T> {
         let Self { y, g, x, size } = self;
         let rows = y.chunks_exact(size).zip(g.chunks_exact(size)).zip(x.chunks_exact_mut(size));
         for ((y, g), x) in rows {
+            // Counted from the cotangent of the element that has most of the weight, no digits cancel.
             for i in 0..size {
-                x[i] = y[i] * g[i];
+                x[i] = if y[i] > T::of(0.5) { g[i] } else { T::zero() };
             }
-            let total = fold_row::<T, Add>(x);
+            let base = fold_row::<T, Add>(x);
+            let base = if base.is_finite() { base } else { T::zero() };
             for i in 0..size {
-                x[i] = y[i] * (g[i] - total);
+                x[i] = y[i] * (g[i] - base);
+            }
+            let (total, weight) = (fold_row::<T, Add>(x), fold_row::<T, Add>(y));
+            for i in 0..size {
+                x[i] = y[i] * ((g[i] - base) * weight - total);
             }
         }
     }
@@ -256,7 +276,8 @@ impl Op for LogSoftmax {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        (call.g() - call.y().exp() * call.g().sum_keep(-1)).into()
+        let (y, g) = (call.y(), call.g());
+        (-(y.exp_m1() * g) - y.exp() * (g.sum_keep(-1) - g)).into()
     }
 }
 
@@ -367,7 +388,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         ),
         Entry::new(
             "softmax_vjp",
-            "`y·(g − Σ g·y)` along the last axis, the derivative of `softmax`",
+            "`y·(g·Σ y − Σ g·y)` along the last axis, the derivative of `softmax`",
             rows().prop_map(|[y, g]| Sample::new(SoftmaxVjp, [y.into(), g.into()])),
         ),
         Entry::new(
@@ -418,6 +439,28 @@ mod tests {
         assert_property(full(), |x| x[0].logsumexp_axes([2, 0]).square());
         assert_property(full(), |x| x[0] * x[0].logsumexp_keep([0, 1]));
         assert_property(alike(1, -3.0..3.0), |x| x[0].unsqueeze(0).logsumexp_axes(0));
+    }
+
+    /// Where one element has nearly all the weight, the slopes of all are small and keep their digits.
+    #[test]
+    fn saturated_rows_keep_their_digits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([0.0, -40.0, -50.0]));
+        let g = graph.constant(&Tensor::from([3.0, 1.0, -2.0]));
+        // With p = exp(-40), q = exp(-50), which are all that counts to 16 digits:
+        let (p, q) = ((-40.0_f64).exp(), (-50.0_f64).exp());
+        let close = |y: Var<'_>, expected: [f64; 3]| {
+            graph.eval(y).unwrap().assert_close(&Tensor::from(expected), 1e-14, 0.0);
+        };
+        close(graph.vjp(&[x.softmax(0)], &[g], &[x]).unwrap()[0], [2.0 * p + 5.0 * q, -2.0 * p, -5.0 * q]);
+        close(
+            graph.vjp(&[x.log_softmax(0)], &[g], &[x]).unwrap()[0],
+            [3.0 * (p + q) + 1.0, 1.0 - 2.0 * p, -2.0 - 2.0 * q],
+        );
+        let own = graph.vjp(&[x.log_softmax(0)], &[graph.constant(&Tensor::from([1.0, 0.0, 0.0]))], &[x]).unwrap()[0];
+        close(own, [p + q, -p, -q]);
+        close(x.log_softmax(0), [-(p + q), -40.0, -50.0]);
+        assert_eq!(graph.eval(x.logsumexp()).unwrap().item(), p + q);
     }
 
     #[test]

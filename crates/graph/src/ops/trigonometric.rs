@@ -3,6 +3,7 @@
 use std::f64::consts::FRAC_PI_2;
 
 use super::arithmetic::Operand;
+use super::norm::Quotient;
 use super::unary::unary;
 use crate::real::Real;
 use crate::tape::Var;
@@ -27,12 +28,12 @@ unary! {
 
 unary! {
     /// `arcsin x`, within −π/2 and π/2
-    Asin, asin: |x| x.asin(), slope |x, _y| (1.0 - x * x).rsqrt(), domain OPEN_UNIT,
+    Asin, asin: |x| x.asin(), slope |x, _y| ((1.0 - x) * (x + 1.0)).rsqrt(), domain OPEN_UNIT,
 }
 
 unary! {
     /// `arccos x`, within 0 and π
-    Acos, acos: |x| x.acos(), slope |x, _y| -(1.0 - x * x).rsqrt(), domain OPEN_UNIT,
+    Acos, acos: |x| x.acos(), slope |x, _y| -((1.0 - x) * (x + 1.0)).rsqrt(), domain OPEN_UNIT,
 }
 
 unary! {
@@ -51,8 +52,24 @@ unary! {
 }
 
 unary! {
-    /// `tanh x`
+    /// `tanh x`; its derivative, `1 − y²`, is within two roundings of 1 and so loses its digits as |y| nears 1
     Tanh, tanh: |x| x.tanh(), slope |_x, y| 1.0 - y * y,
+}
+
+unary! {
+    /// `arsinh x`, the inverse of sinh
+    Asinh, asinh: |x| T::of(libm::asinh(x.as_f64())), slope |x, _y| x.hypot(1.0).recip(),
+}
+
+unary! {
+    /// `arcosh x`, the inverse of cosh from 1 on
+    Acosh, acosh: |x| T::of(if x < T::one() { f64::NAN } else { libm::acosh(x.as_f64()) }), slope |x, _y| ((x - 1.0).sqrt() * (x + 1.0).sqrt()).recip(),
+    domain Domain::between(1.0, f64::INFINITY),
+}
+
+unary! {
+    /// `artanh x`, the inverse of tanh
+    Atanh, atanh: |x| T::of(libm::atanh(x.as_f64())), slope |x, _y| ((1.0 - x) * (x + 1.0)).recip(), domain OPEN_UNIT,
 }
 
 /// The angle of the point `(x, y)`, where `y` is the first input.
@@ -69,8 +86,9 @@ impl Pointwise for Atan2 {
     }
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
-        let square = x[0] * x[0] + x[1] * x[1];
-        if input == 0 { x[1] / square } else { -x[0] / square }
+        let distance = x[0].hypot(x[1]);
+        let side = if input == 0 { x[1] } else { -x[0] };
+        side.pointwise(Quotient, distance).pointwise(Quotient, distance)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
@@ -79,7 +97,8 @@ impl Pointwise for Atan2 {
 }
 
 impl<'g> Var<'g> {
-    /// The angle of the point `(x, y)`, where `y` is `self`: within −π and π.
+    /// The angle of the point `(x, y)`, where `y` is `self`: within −π and π. The derivatives at the origin are taken
+    /// as 0.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -116,8 +135,46 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Sinh::entry(),
         Cosh::entry(),
         Tanh::entry(),
+        Asinh::entry(),
+        Acosh::entry(),
+        Atanh::entry(),
         Entry::new("atan2", "the angle of the point `(x, y)`, from `y` and `x`", atan2)
             .domain("`x > 0` or `y ≠ 0`")
             .kinks("jumps across `y = 0`, `x < 0`"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn slopes_near_the_ends_keep_their_digits() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1.0 - 2.0_f64.powi(-40), 2.0_f64.powi(-40) - 1.0]));
+        // 1/√(2⁻³⁹ − 2⁻⁸⁰), from mpmath.
+        let expected = Tensor::full([2], 741_455.200_189_633_9);
+        for y in [x.asin(), -x.acos()] {
+            let slope = graph.grad(y.sum(), &[x]).unwrap()[0];
+            graph.eval(slope).unwrap().assert_close(&expected, 1e-15, 0.0);
+        }
+    }
+
+    #[test]
+    fn the_angle_has_slopes_at_every_size_and_none_at_the_origin() {
+        let graph = Graph::new();
+        let parts = |scale: f64| [3.0, 4.0].map(|side| graph.constant(&Tensor::from([side * scale])));
+        for scale in [1e-30_f64, 1e-20, 1.0, 1e20, 1e37] {
+            let [y, x] = parts(scale);
+            let slopes = graph.grad(y.atan2(x).sum(), &[y, x]).unwrap();
+            let scaled = [slopes[0] * scale, slopes[1] * scale];
+            let found = graph.eval_with::<f32>(&scaled, &crate::Params::new(0), &crate::Feed::new()).unwrap();
+            let found = [0, 1].map(|k| found[k].real().item());
+            assert!((found[0] - 0.16).abs() < 1e-7 && (found[1] + 0.12).abs() < 1e-7, "{scale:e}: {found:?}");
+        }
+        let [y, x] = parts(0.0);
+        let slopes = graph.grad(y.atan2(x).sum(), &[y, x]).unwrap();
+        assert_eq!([0, 1].map(|k| graph.eval(slopes[k]).unwrap().item()), [0.0, 0.0]);
+    }
 }

@@ -23,7 +23,9 @@ impl Pointwise for BinaryCrossEntropy {
     }
 
     fn slope<'g>(&self, inputs: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
-        if input == 0 { inputs[0].sigmoid() - inputs[1] } else { -inputs[0] }
+        let (x, t) = (inputs[0], inputs[1]);
+        // `σ(x) − t`, of which no digits cancel where the target is 0 or 1.
+        if input == 0 { (1.0 - t) * x.softplus_slope() - t * (-x).softplus_slope() } else { -x }
     }
 }
 
@@ -121,12 +123,17 @@ mod tests {
     }
 
     #[test]
-    fn small_losses_keep_their_digits() {
+    fn small_losses_and_their_derivatives_keep_their_digits() {
         let graph = Graph::new();
         let logits = graph.constant(&Tensor::from([40.0, -40.0]));
         let targets = graph.constant(&Tensor::from([1.0, 0.0]));
-        let terms = graph.eval(binary_cross_entropy_terms(logits, targets)).unwrap();
-        terms.assert_close(&Tensor::full([2], (-40.0_f64).exp()), 1e-15, 0.0);
+        let terms = binary_cross_entropy_terms(logits, targets);
+        let tiny = (-40.0_f64).exp();
+        graph.eval(terms).unwrap().assert_close(&Tensor::full([2], tiny), 1e-15, 0.0);
+        let slope = graph.grad(terms.sum(), &[logits]).unwrap()[0];
+        graph.eval(slope).unwrap().assert_close(&Tensor::from([-tiny, tiny]), 1e-15, 0.0);
+        let curved = graph.grad(slope.sum(), &[logits]).unwrap()[0];
+        graph.eval(curved).unwrap().assert_close(&Tensor::full([2], tiny), 1e-15, 0.0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::panic::Location;
 
 use gradus_graph::{POSITIVE, Tensor, Var, expect_setting};
 
+use super::cosine::unit;
 use super::{cross_entropy_terms, expect_alike};
 
 /// The mean contrastive loss of pairs by their distance: `½·d²` where `same` is 1, `½·max(0, margin − d)²` where it is 0.
@@ -130,12 +131,6 @@ pub fn nt_xent_terms<'g>(first: Var<'g>, second: Var<'g>, temperature: f64) -> V
     let logits = graph.constant(&itself).where_(f64::NEG_INFINITY, logits);
     let partners = Tensor::from_fn([2 * count], |row| ((row + count) % (2 * count)) as i64);
     cross_entropy_terms(logits, graph.index_constant(&partners))
-}
-
-/// The rows at length 1; norms count as at least 10⁻⁸, as those of the cosine.
-#[track_caller]
-fn unit(rows: Var<'_>) -> Var<'_> {
-    rows / rows.square().sum_keep(-1).maximum(1e-16).sqrt()
 }
 
 #[track_caller]

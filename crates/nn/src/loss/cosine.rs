@@ -7,8 +7,8 @@ use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
-/// The square of the smallest norm.
-const SMALLEST: f64 = 1e-16;
+/// The smallest norm.
+const SMALLEST: f64 = 1e-8;
 
 /// The cosine of the angle between each pair of vectors.
 ///
@@ -31,13 +31,13 @@ const SMALLEST: f64 = 1e-16;
 #[track_caller]
 pub fn cosine_similarity<'g>(a: Var<'g>, b: Var<'g>) -> Var<'g> {
     expect_alike("cosine_similarity", a, b);
-    (a * b).sum_axes(-1) / (length(a) * length(b))
+    (unit(a) * unit(b)).sum_axes(-1)
 }
 
-/// The norm of vectors, at least 10⁻⁸.
+/// The vectors along the last axis at length 1; norms count as at least 10⁻⁸.
 #[track_caller]
-fn length(x: Var<'_>) -> Var<'_> {
-    x.square().sum_axes(-1).maximum(SMALLEST).sqrt()
+pub(super) fn unit(x: Var<'_>) -> Var<'_> {
+    x / x.norm_keep(-1).maximum(SMALLEST)
 }
 
 /// The mean of `1 − cos`: 0 where prediction and target point the same way, 2 where they are opposed.
@@ -114,7 +114,7 @@ pub fn cosine_embedding_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, marg
 mod tests {
     use gradus_graph::check::assert_property;
     use gradus_graph::check::strategies::tensor;
-    use gradus_graph::{Graph, Tensor};
+    use gradus_graph::{Feed, Graph, Params, Tensor};
     use proptest::prelude::*;
 
     use super::*;
@@ -124,6 +124,19 @@ mod tests {
         let rows = (0..3_usize).prop_flat_map(|size| vec![tensor([size, 3], 0.5..2.0), tensor([size, 3], -2.0..2.0)]);
         // Shifted by no multiple of 1/64, so that no vector is zero.
         assert_property(rows, |x| cosine_terms(x[0], x[1] + 0.405));
+    }
+
+    #[test]
+    fn vectors_of_any_length_keep_their_digits() {
+        for scale in [1e-7, 1.0, 1e30] {
+            let graph = Graph::new();
+            let a = graph.constant(&Tensor::from_rows([[3.0, 4.0]])) * scale;
+            let cosine = cosine_similarity(a, graph.constant(&Tensor::from_rows([[4.0, 3.0]])) * scale);
+            let slope = graph.grad(cosine.sum(), &[a]).unwrap()[0] * scale;
+            let found = graph.eval_with::<f32>(&[cosine, slope], &Params::new(0), &Feed::new()).unwrap();
+            found[0].real().assert_close(&Tensor::from([0.96]), 1e-6, 0.0);
+            found[1].real().assert_close(&Tensor::from_rows([[0.0448, -0.0336]]), 1e-5, 0.0);
+        }
     }
 
     #[test]

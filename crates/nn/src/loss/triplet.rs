@@ -39,7 +39,14 @@ pub fn distance<'g>(a: Var<'g>, b: Var<'g>, p: f64) -> Var<'g> {
         1.0 => difference.abs().sum_axes(-1),
         2.0 => difference.norm_axes(-1),
         f64::INFINITY => difference.abs().max_axes(-1),
-        p => difference.abs().powf(p).sum_axes(-1).powf(1.0 / p),
+        _ if difference.shape().last() == Some(&0) => difference.sum_axes(-1),
+        p => {
+            // By the largest element, so that no power leaves the range of numbers; the result does not depend on it.
+            let sizes = difference.abs();
+            let largest = sizes.max_keep(-1).stop_gradient();
+            let unit = largest.equal(0.0).where_(1.0, largest);
+            (sizes / unit).powf(p).sum_axes(-1).powf(1.0 / p) * unit.squeeze(-1)
+        }
     }
 }
 
@@ -113,7 +120,7 @@ impl Triplet {
 mod tests {
     use gradus_graph::check::strategies::tensor;
     use gradus_graph::check::{assert_gradients, assert_property};
-    use gradus_graph::{Graph, Tensor};
+    use gradus_graph::{Feed, Graph, Params, Tensor};
     use proptest::prelude::*;
 
     use super::*;
@@ -128,6 +135,23 @@ mod tests {
         assert_gradients(&[Tensor::from_rows([[1.0, -3.0], [0.5, 0.25]])], |x| {
             distance(x[0], x[0].graph().zeros([2, 2]), f64::INFINITY)
         });
+    }
+
+    #[test]
+    fn distances_of_any_size_keep_their_digits() {
+        for (p, scale) in [(2.0, 1e30), (3.0, 1e30), (3.0, 1e36), (1.5, 1e37)] {
+            let graph = Graph::new();
+            let a = graph.constant(&Tensor::from_rows([[3.0, 4.0]])) * scale;
+            let distance = distance(a, graph.zeros([1, 2]), p);
+            let slope = graph.grad(distance.sum(), &[a]).unwrap()[0];
+            let found = graph.eval_with::<f32>(&[distance / scale, slope], &Params::new(0), &Feed::new()).unwrap();
+            let expected = (3.0_f64.powf(p) + 4.0_f64.powf(p)).powf(1.0 / p);
+            assert!((f64::from(found[0].real().item()) / expected - 1.0).abs() < 1e-6);
+            let slopes = [3.0, 4.0].map(|x: f64| (x / expected).powf(p - 1.0) as f32);
+            found[1].real().assert_close(&Tensor::from_rows([slopes]), 1e-6, 0.0);
+        }
+        let graph = Graph::new();
+        assert_eq!(graph.eval(distance(graph.zeros([1, 0]), graph.zeros([1, 0]), 3.0)).unwrap().data(), [0.0]);
     }
 
     /// Points so that one triplet keeps the margin, one does not, and for one the swap matters.

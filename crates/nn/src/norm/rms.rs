@@ -101,7 +101,9 @@ impl RmsNorm {
         expect_last("RmsNorm", &shape, &self.sizes, Location::caller());
         let _scope = x.graph().scope(&self.name);
         let rows = x.reshape(as_rows(&shape, &self.sizes));
-        let y = rows * (rows.square().mean_keep(-1) + self.eps).rsqrt();
+        // √(mean x² + eps) without squares, which would leave the range of numbers before it does.
+        let root_mean_square = rows.norm_keep(-1) / (self.sizes.len() as f64).sqrt();
+        let y = rows / root_mean_square.hypot(self.eps.sqrt());
         self.affine.apply(y.reshape(shape), &self.sizes)
     }
 }
@@ -120,6 +122,22 @@ mod tests {
 
     use super::*;
     use crate::norm::by_hand::{moved, wave};
+
+    #[test]
+    fn rows_of_any_size_keep_their_digits() {
+        let mut params: Params<f32> = Params::new(1);
+        let options = RmsNormOptions { eps: 0.0, ..RmsNormOptions::default() };
+        let norm = RmsNorm::with(&mut params, "norm", [2], options);
+        for scale in [1e-30, 1.0, 1e30] {
+            let graph = Graph::new();
+            let x = graph.constant(&Tensor::from_rows([[1.0, 7.0], [-5.0, 5.0]])) * scale;
+            let y = norm.forward(x);
+            let slope = graph.grad(y.slice(-1, 0, 1).sum(), &[x]).unwrap()[0] * scale;
+            let found = graph.eval_with(&[y, slope], &params, &Feed::new()).unwrap();
+            found[0].real().assert_close(&Tensor::from_rows([[0.2, 1.4], [-1.0, 1.0]]), 1e-6, 0.0);
+            found[1].real().assert_close(&Tensor::from_rows([[0.196, -0.028], [0.1, 0.1]]), 1e-5, 1e-8);
+        }
+    }
 
     #[test]
     fn values_agree_with_plain_loops() {

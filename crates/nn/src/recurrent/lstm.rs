@@ -117,8 +117,7 @@ super::cell_methods!(LstmCell, LstmCellOptions);
 /// `(z − mean)/√(variance + 10⁻⁵)` along the last axis.
 #[track_caller]
 fn normalised(z: Var<'_>) -> Var<'_> {
-    let centred = z - z.mean_keep(-1);
-    centred * (centred.square().mean_keep(-1) + 1e-5).rsqrt()
+    z.normalize(-1, 1e-5, z.graph().scalar(1.0), z.graph().scalar(0.0))[0]
 }
 
 impl LstmCell {

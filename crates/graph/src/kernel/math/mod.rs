@@ -70,6 +70,8 @@ macro_rules! polynomial {
 mod f32;
 mod f64;
 
+pub(crate) mod special;
+
 pub(super) use f64::sin_and_cos;
 
 /// Functions of one number; the file's header states their errors.
