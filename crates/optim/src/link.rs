@@ -119,6 +119,11 @@ pub trait Link: Send + Sync + 'static {
         [sum_of_squares(update), 0.0, 0.0, 0.0]
     }
 
+    /// What two parts of the tensors measured, taken together: the sums of both unless stated.
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
     /// Brings the link's numbers up to this step, once it is known what was measured and before the link runs. Numbers
     /// that belong to all parameters are brought up once a step, the others with each parameter.
     fn settle(&self, _step: &Step, _numbers: &mut Numbers) {}
@@ -242,6 +247,7 @@ pub(crate) trait AnyLink<T>: Send + Sync {
     fn applies_to(&self, param: &Param) -> bool;
     fn measures(&self) -> Option<Over>;
     fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers;
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers;
     fn settle(&self, step: &Step, numbers: &mut Numbers);
     fn refused(&self, numbers: &mut Numbers) -> bool;
     fn observe(&self, observed: &[T], state: &mut [Tensor<T>]);
@@ -281,6 +287,10 @@ impl<T: Real, L: Link> AnyLink<T> for L {
 
     fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
         Link::measure(self, step, parameter, update, state)
+    }
+
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        Link::join(self, a, b)
     }
 
     fn settle(&self, step: &Step, numbers: &mut Numbers) {

@@ -156,8 +156,12 @@ fn truncated<T: Real>(
 
 /// The τ ≥ 0 with `‖p + τd‖ = Δ`.
 fn to_edge(p: &[f64], d: &[f64], radius: f64) -> f64 {
-    let (a, b, c) = (dot(d, d), dot(p, d), dot(p, p) - radius * radius);
-    let root = (b * b - a * c).max(0.0).sqrt();
+    // In units of Δ and of ‖d‖, since squares of large and of small steps would leave the range.
+    let size = norm(d);
+    let share: Vec<f64> = p.iter().map(|p| p / radius).collect();
+    let direction: Vec<f64> = d.iter().map(|d| d / size).collect();
+    let (b, c) = (dot(&share, &direction), dot(&share, &share) - 1.0);
+    let root = (b * b - c).max(0.0).sqrt();
     // The form without cancellation.
-    if b > 0.0 { -c / (b + root) } else { (root - b) / a }
+    (if b > 0.0 { -c / (b + root) } else { root - b }) * (radius / size)
 }
