@@ -17,6 +17,8 @@ pub struct Step {
     pub number: u64,
     /// The learning rate of this step.
     pub learning_rate: f64,
+    /// Whether the update has been multiplied by the learning rate: so it is for a link after a rule.
+    pub scaled: bool,
     /// A number made of the parameter's name: what tells its random numbers from those of other parameters.
     pub stream: u64,
     /// What [`Link::measure`] found; zeros for a link that measures nothing.

@@ -300,7 +300,8 @@ impl<T: Real> Optimizer<T> {
             if let Some(placed) = self.chain.links.get(first).filter(|placed| placed.is_joint()) {
                 let learning_rate = rate_factor * self.chain.rate(self.chain.rate_with(first), done);
                 let (number, numbers) = (done + 1, &mut self.numbers[first]);
-                let step = Step { number, learning_rate, stream: 0, measured: total, numbers: *numbers };
+                let scaled = placed.scaled;
+                let step = Step { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
                 placed.link.settle(&step, numbers);
             }
             let (chain, numbers) = (&self.chain, &self.numbers[..]);

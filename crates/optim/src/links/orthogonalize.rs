@@ -2,8 +2,8 @@
 //!
 //! `X ← U/max(‖U‖, ε)`, then `A = XXᵀ`, `X ← aX + (bA + cA²)X` five times (with `XᵀX` on the other side where there are
 //! more rows than columns). The coefficients lift small singular values fastest and leave all of them between about
-//! 0.7 and 1.2, not at 1: as `torch.optim.Muon` and `optax.contrib.muon` do. Here in the precision of the parameters,
-//! where PyTorch works in bfloat16.
+//! 0.7 and 1.2, not at 1: as in `torch.optim.Muon`. Differences: in the precision of the parameters, where PyTorch works
+//! in bfloat16. `optax.contrib.muon` divides by the norm plus ε instead.
 //!
 //! Defaults: a 3.4445, b −4.7750, c 2.0315, 5 steps, ε 1e-7, no scale. For matrices only; no state.
 //!
