@@ -65,7 +65,8 @@ impl Variational {
         let (mean, log_variance) = self.encode(images);
         // The noise is drawn apart from what is learned, so that the derivative passes through the code.
         let code = mean + (log_variance * 0.5).exp() * images.graph().normal(mean.shape());
-        let description = loss::binary_cross_entropy_terms(self.decoder.forward(code), images).sum_axes(-1).mean();
+        let description =
+            loss::binary_cross_entropy_with_logits_terms(self.decoder.forward(code), images).sum_axes(-1).mean();
         let divergence = (mean.square() + log_variance.exp() - log_variance - 1.0).sum_axes(-1).mean() * 0.5;
         (description, divergence)
     }

@@ -115,7 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let mut forge = Step::new(|graph, _| {
         let made = discriminator.judge(generator.points(graph, BATCH));
-        loss::binary_cross_entropy(made, graph.ones(made.shape()))
+        loss::binary_cross_entropy_with_logits(made, graph.ones(made.shape()))
     });
     judge = judge.only("discriminator").seed(seed);
     forge = forge.only("generator").seed(seed + 1);

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let output = Dense::new(&mut params, "output", 8, 1);
     let mut step = Step::new(|_, data| {
         let logits = output.forward(hidden.forward(data[0]).tanh());
-        loss::binary_cross_entropy(logits, data[1])
+        loss::binary_cross_entropy_with_logits(logits, data[1])
     });
     let mut adam = Optimizer::new(Adam::new(0.05));
     for _ in 0..300 {

@@ -69,7 +69,8 @@ impl Variational {
         let parts = self.encoder.forward(images).chunks(2, -1);
         let (mean, log_variance) = (parts[0], parts[1]);
         let code = mean + (log_variance * 0.5).exp() * graph.normal(mean.shape());
-        let description = loss::binary_cross_entropy_terms(self.decoder.forward(code), images).sum_axes(-1).mean();
+        let description =
+            loss::binary_cross_entropy_with_logits_terms(self.decoder.forward(code), images).sum_axes(-1).mean();
         let divergence = (mean.square() + log_variance.exp() - log_variance - 1.0).sum_axes(-1).mean() * 0.5;
         (description, divergence)
     }
@@ -134,7 +135,7 @@ impl Game {
 
     fn forged<'g>(&self, graph: &'g Graph) -> Var<'g> {
         let made = self.discriminator.forward(self.made(graph));
-        loss::binary_cross_entropy(made, graph.ones(made.shape()))
+        loss::binary_cross_entropy_with_logits(made, graph.ones(made.shape()))
     }
 }
 

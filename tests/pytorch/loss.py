@@ -150,3 +150,28 @@ def cases(add):
                 F.poisson_nll_loss(x, t, full=full, reduction="none"),
             ),
         )
+
+    # Probabilities of 0 and 1 where PyTorch's derivative is the limit, and tiny ones.
+    chances = torch.tensor([0.0, 1.0, 0.5, 0.25, 1e-9, 1 - 1e-9, 1e-60, 0.75])
+    targets = torch.tensor([1.0, 0.0, 1.0, 0.3, 1.0, 0.4, 1.0, 0.0])
+    loss(
+        "binary_probabilities",
+        {"p": chances},
+        lambda p: tuple(F.binary_cross_entropy(p, targets, reduction=r) for r in ("mean", "sum", "none")),
+    )
+    loss(
+        "cross_entropy_axis",
+        {"x": torch.randn(2, 4, 4), "y": torch.tensor([[0, 3, 1, 1], [1, 2, 2, 0]])},
+        lambda x, y: tuple(F.cross_entropy(x, y, weight=weight, reduction=r) for r in ("mean", "none")),
+    )
+    loss(
+        "cross_entropy_with_axis",
+        {"x": torch.randn(2, 4, 3), "p": torch.randn(2, 4, 3).softmax(1)},
+        lambda x, p: F.cross_entropy(x, p, label_smoothing=0.1),
+    )
+    zeros = torch.tensor([0.0, 0.25, 0.75, 0.0]).expand(5, 4)
+    loss(
+        "kl_divergence_of_zero",
+        {"x": torch.randn(5, 4)},
+        lambda x: F.kl_div(x.log_softmax(-1), zeros, reduction="batchmean"),
+    )

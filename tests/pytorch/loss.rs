@@ -28,6 +28,11 @@ fn cross_entropy(name: &'static str, loss: CrossEntropy) -> Case {
     })
 }
 
+/// Targets with zeros among them.
+fn zeros<'g>(x: Var<'g>) -> Var<'g> {
+    x.graph().constant(&Tensor::from_fn([5, 4], |k| [0.0, 0.25, 0.75, 0.0][k % 4]))
+}
+
 fn triplet(name: &'static str, loss: Triplet) -> Case {
     Case::of(name, move |x| {
         let (anchor, positive, negative) = (x.get("a"), x.get("p"), x.get("n"));
@@ -40,6 +45,7 @@ fn classes() -> Vec<Case> {
         weights: (number & 1 > 0).then(|| WEIGHTS.to_vec()),
         ignored: (number & 2 > 0).then_some(-100),
         smoothing: if number & 4 > 0 { 0.1 } else { 0.0 },
+        axis: None,
     };
     vec![
         cross_entropy("cross_entropy_0", option(0)),
@@ -51,26 +57,37 @@ fn classes() -> Vec<Case> {
         cross_entropy("cross_entropy_6", option(6)),
         cross_entropy("cross_entropy_7", option(7)),
         Case::of("cross_entropy_ignored_class", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(1), smoothing: 0.2 };
+            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(1), smoothing: 0.2, axis: None };
             vec![loss.loss(x.get("x"), x.get("y"))]
         }),
         Case::of("cross_entropy_sequences", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(-100), smoothing: 0.1 };
+            let loss =
+                CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(-100), smoothing: 0.1, axis: None };
             vec![loss.loss(x.get("x"), x.get("y"))]
         }),
+        Case::of("cross_entropy_axis", |x| {
+            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), axis: Some(1), ..CrossEntropy::default() };
+            vec![loss.loss(x.get("x"), x.get("y")), loss.terms(x.get("x"), x.get("y"))]
+        }),
+        Case::of("cross_entropy_with_axis", |x| {
+            let loss = CrossEntropy { smoothing: 0.1, axis: Some(1), ..CrossEntropy::default() };
+            vec![loss.loss_with(x.get("x"), x.get("p"))]
+        }),
+        Case::of("kl_divergence_of_zero", |x| vec![loss::kl_divergence(x.get("x").log_softmax(-1), zeros(x.get("x")))]),
         Case::of("cross_entropy_with", |x| {
             let (logits, chances) = (x.get("x"), x.get("p"));
             vec![loss::cross_entropy_with(logits, chances), loss::cross_entropy_with_terms(logits, chances)]
         }),
         Case::of("cross_entropy_with_options", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: None, smoothing: 0.1 };
+            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: None, smoothing: 0.1, axis: None };
             let (logits, chances) = (x.get("x"), x.get("p"));
             let terms = loss.terms_with(logits, chances);
             vec![loss.loss_with(logits, chances), terms, terms.sum()]
         }),
         Case::of("nll", |x| vec![loss::nll(x.get("x"), x.get("y")), loss::nll_terms(x.get("x"), x.get("y"))]),
         Case::of("nll_weighted", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(-100), smoothing: 0.0 };
+            let loss =
+                CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(-100), smoothing: 0.0, axis: None };
             vec![loss.loss(x.get("x").log_softmax(-1), x.get("y"))]
         }),
         Case::of("multi_margin", |x| {
@@ -92,16 +109,22 @@ fn elements() -> Vec<Case> {
     vec![
         Case::of("binary", |x| {
             let (logits, targets) = (x.get("x"), x.get("t"));
-            let sum = loss::binary_cross_entropy_terms(logits, targets).sum();
-            vec![loss::binary_cross_entropy(logits, targets), sum]
+            let sum = loss::binary_cross_entropy_with_logits_terms(logits, targets).sum();
+            vec![loss::binary_cross_entropy_with_logits(logits, targets), sum]
+        }),
+        Case::of("binary_probabilities", |x| {
+            let chances = x.get("p");
+            let targets = chances.graph().constant(&Tensor::from([1.0, 0.0, 1.0, 0.3, 1.0, 0.4, 1.0, 0.0]));
+            let terms = loss::binary_cross_entropy_terms(chances, targets);
+            vec![loss::binary_cross_entropy(chances, targets), terms.sum(), terms]
         }),
         Case::of("binary_weighted", |x| {
             let (logits, targets) = (x.get("x"), x.get("t"));
-            let terms = loss::binary_cross_entropy_weighted_terms(logits, targets, positive(logits));
-            vec![loss::binary_cross_entropy_weighted(logits, targets, positive(logits)), terms]
+            let terms = loss::binary_cross_entropy_with_logits_weighted_terms(logits, targets, positive(logits));
+            vec![loss::binary_cross_entropy_with_logits_weighted(logits, targets, positive(logits)), terms]
         }),
         Case::of("binary_elements", |x| {
-            let terms = loss::binary_cross_entropy_terms(x.get("x"), x.get("t"));
+            let terms = loss::binary_cross_entropy_with_logits_terms(x.get("x"), x.get("t"));
             vec![(terms * positive(terms)).mean()]
         }),
         Case::of("mse", |x| {
@@ -118,8 +141,8 @@ fn elements() -> Vec<Case> {
             let (a, b) = (x.get("a"), x.get("b"));
             vec![loss::margin_ranking(a, b, signs(a), 0.5), loss::margin_ranking(a, b, signs(a), 0.0)]
         }),
-        Case::of("gaussian_nll_False", |x| vec![loss::gaussian_nll_terms(x.get("m"), x.get("v"), x.get("t"), false)]),
-        Case::of("gaussian_nll_True", |x| vec![loss::gaussian_nll_terms(x.get("m"), x.get("v"), x.get("t"), true)]),
+        Case::of("gaussian_nll_False", |x| vec![loss::gaussian_nll_terms(x.get("m"), x.get("t"), x.get("v"), false)]),
+        Case::of("gaussian_nll_True", |x| vec![loss::gaussian_nll_terms(x.get("m"), x.get("t"), x.get("v"), true)]),
         Case::of("poisson_nll_False", |x| vec![loss::poisson_nll_terms(x.get("x"), x.get("t"), false)]),
         Case::of("poisson_nll_True", |x| vec![loss::poisson_nll_terms(x.get("x"), x.get("t"), true)]),
         Case::of("poisson_nll_of_logs_False", |x| {

@@ -97,8 +97,8 @@ fn rows<S: Strategy>(table: &mut Table, name: &str, strategy: impl Fn() -> S) {
 pub(crate) fn run() -> Table {
     let headings = ["rate, n = 2", "median value", "rate, n = 10", "median value ", "rate, n = 30", "median value  "];
     let mut table = Table::new(&headings);
-    rows(&mut table, "CMA-ES", CmaEs::new);
-    rows(&mut table, "CMA-ES, IPOP", || CmaEs::new().restarts());
+    rows(&mut table, "CMA-ES, one run", || CmaEs::new().once());
+    rows(&mut table, "CMA-ES, IPOP", CmaEs::new);
     rows(&mut table, "DE rand/1", DifferentialEvolution::new);
     rows(&mut table, "DE best/1", || DifferentialEvolution::new().variant(Variant::BestOne));
     rows(&mut table, "DE current-to-best/1", || DifferentialEvolution::new().variant(Variant::CurrentToBestOne));

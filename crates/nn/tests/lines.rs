@@ -73,13 +73,13 @@ fn traces() -> Vec<(&'static str, Trace)> {
         ("losses", |g, _, x, i| {
             let (y, one) = (x * 0.5, g.ones([4, 6]));
             _ = (mse(x, y), mae(x, y), huber(x, y, 1.0), cosine(x, y), cosine_embedding(x, y, g.ones([4]), 0.5));
-            _ = (binary_cross_entropy(x, one), binary_cross_entropy_weighted(x, one, 2.0), hinge(x, one), soft_margin(x, one));
+            _ = (binary_cross_entropy(x.sigmoid(), one), binary_cross_entropy_with_logits(x, one), binary_cross_entropy_with_logits_weighted(x, one, 2.0), hinge(x, one), soft_margin(x, one));
             _ = (contrastive(x, one, 1.0), info_nce(x, y, 0.5), nt_xent(x, y, 0.5), margin_ranking(x, y, one, 0.5));
             _ = (cross_entropy(x, i), cross_entropy_with(x, y), nll(x, i), focal(x, i, 2.0), binary_focal(x, one, Some(0.5), 2.0));
             _ = (kl_divergence(x, y), kl_divergence_of_logs(x, y), multi_margin(x, i, 1.0), distance(x, y, 3.0));
-            _ = (gaussian_nll(x, one, y, true), poisson_nll(one, y, true), poisson_nll_of_logs(x, one, true));
+            _ = (gaussian_nll(x, y, one, true), poisson_nll(one, y, true), poisson_nll_of_logs(x, one, true));
             _ = Triplet { swap: true, ..Triplet::default() }.loss(x, y, one);
-            let weighted = CrossEntropy { weights: Some(vec![1.0; 6]), ignored: Some(1), smoothing: 0.5 };
+            let weighted = CrossEntropy { weights: Some(vec![1.0; 6]), ignored: Some(1), smoothing: 0.5, axis: None };
             _ = weighted.loss(x, i);
             _ = CrossEntropy { ignored: None, ..weighted }.loss_with(x, y);
         }),

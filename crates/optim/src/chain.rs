@@ -71,6 +71,8 @@ pub(crate) struct Placed<T> {
     masks: Vec<Mask>,
     /// The group of parameters that the link was added for, if for one.
     group: Option<usize>,
+    /// Whether the update arrives multiplied by the learning rate.
+    pub(crate) scaled: bool,
     /// The names of the link's tensors of state and of its numbers; no name occurs twice in a chain.
     pub(crate) tensors: Vec<String>,
     pub(crate) numbers: Vec<String>,
@@ -261,7 +263,8 @@ impl<T: Real> Chain<T> {
         };
         let tensors = link.state().iter().map(unique).collect();
         let numbers = link.numbers().iter().map(unique).collect();
-        self.links.push(Placed { link, masks, group, tensors, numbers });
+        let scaled = self.rates.iter().any(|rated| group.is_none() || rated.group == group);
+        self.links.push(Placed { link, masks, group, scaled, tensors, numbers });
     }
 
     /// The learning rate of that number after that many steps.

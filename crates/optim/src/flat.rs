@@ -9,6 +9,8 @@ use gradus_graph::{Param, Params, Real};
 pub(crate) struct Flat {
     places: Vec<(Param, Range<usize>)>,
     len: usize,
+    /// What one is in the vector, for each scalar; empty where it is one.
+    units: Vec<f64>,
 }
 
 impl Flat {
@@ -21,7 +23,19 @@ impl Flat {
             (param.clone(), start..len)
         };
         let places = params.trainable().map(place).collect();
-        Self { places, len }
+        Self { places, len, units: Vec::new() }
+    }
+
+    /// The places with each scalar in units of its magnitude, or of one where it is zero.
+    pub(crate) fn scaled<T: Real>(params: &Params<T>) -> Self {
+        let flat = Self::new(params);
+        let units = flat.read(params).iter().map(|x| if *x == 0.0 { 1.0 } else { x.abs() }).collect();
+        Self { units, ..flat }
+    }
+
+    /// What one is in that place of the vector.
+    pub(crate) fn unit(&self, place: usize) -> f64 {
+        self.units.get(place).copied().unwrap_or(1.0)
     }
 
     /// The number of scalars.
@@ -42,16 +56,18 @@ impl Flat {
 
     /// The values of the parameters.
     pub(crate) fn read<T: Real>(&self, params: &Params<T>) -> Vec<f64> {
-        self.places.iter().flat_map(|(param, _)| params.get(param).data()).map(|value| value.as_f64()).collect()
+        let values = self.places.iter().flat_map(|(param, _)| params.get(param).data());
+        values.enumerate().map(|(place, value)| value.as_f64() / self.unit(place)).collect()
     }
 
     /// Sets the parameters, and rounds the vector to what the store holds then.
     pub(crate) fn write<T: Real>(&self, params: &mut Params<T>, vector: &mut [f64]) {
         for (param, place) in &self.places {
             let values = params.get_mut(param).data_mut();
-            for (value, number) in values.iter_mut().zip(&mut vector[place.clone()]) {
-                *value = T::of(*number);
-                *number = value.as_f64();
+            for ((value, number), place) in values.iter_mut().zip(&mut vector[place.clone()]).zip(place.clone()) {
+                let unit = self.unit(place);
+                *value = T::of(*number * unit);
+                *number = value.as_f64() / unit;
             }
         }
     }
@@ -61,6 +77,16 @@ impl Flat {
 mod tests {
     use super::*;
     use gradus_graph::Tensor;
+
+    #[test]
+    fn scalars_in_units_of_their_own() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([-4e5, 0.0, 0.25]));
+        let flat = Flat::scaled(&params);
+        assert_eq!(flat.read(&params), [-1.0, 0.0, 1.0]);
+        flat.write(&mut params, &mut [0.5, 3.0, -2.0]);
+        assert_eq!(params.get(&x).data(), [2e5, 3.0, -0.5]);
+    }
 
     #[test]
     fn a_vector_is_rounded_to_what_the_store_holds() {

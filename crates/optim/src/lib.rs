@@ -39,6 +39,7 @@ mod links;
 mod matrix;
 pub mod methods;
 mod moved;
+mod norm;
 mod optimizer;
 mod rules;
 mod sam;
@@ -61,6 +62,7 @@ pub use links::{
     LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,
     RunningMean, ScheduleFree, Sign, TrustRatio,
 };
+pub use norm::Norm;
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{
     AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, DAdaptAdam, DAdaptSgd, Lamb, Lars,

@@ -17,6 +17,8 @@ pub struct Step {
     pub number: u64,
     /// The learning rate of this step.
     pub learning_rate: f64,
+    /// Whether the update has been multiplied by the learning rate: so it is for a link after a rule.
+    pub scaled: bool,
     /// A number made of the parameter's name: what tells its random numbers from those of other parameters.
     pub stream: u64,
     /// What [`Link::measure`] found; zeros for a link that measures nothing.
@@ -117,6 +119,11 @@ pub trait Link: Send + Sync + 'static {
     /// of the additions does not depend on the number of threads.
     fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
         [sum_of_squares(update), 0.0, 0.0, 0.0]
+    }
+
+    /// What two parts of the tensors measured, taken together: the sums of both unless stated.
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        std::array::from_fn(|i| a[i] + b[i])
     }
 
     /// Brings the link's numbers up to this step, once it is known what was measured and before the link runs. Numbers
@@ -242,6 +249,7 @@ pub(crate) trait AnyLink<T>: Send + Sync {
     fn applies_to(&self, param: &Param) -> bool;
     fn measures(&self) -> Option<Over>;
     fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers;
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers;
     fn settle(&self, step: &Step, numbers: &mut Numbers);
     fn refused(&self, numbers: &mut Numbers) -> bool;
     fn observe(&self, observed: &[T], state: &mut [Tensor<T>]);
@@ -281,6 +289,10 @@ impl<T: Real, L: Link> AnyLink<T> for L {
 
     fn measure(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
         Link::measure(self, step, parameter, update, state)
+    }
+
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        Link::join(self, a, b)
     }
 
     fn settle(&self, step: &Step, numbers: &mut Numbers) {

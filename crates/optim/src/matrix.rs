@@ -69,6 +69,9 @@ pub(crate) fn parts<T: Real, const N: usize>(scratch: &mut Vec<T>, lengths: [usi
 pub(crate) fn eigenbasis<T: Real>(matrix: &mut [T], basis: &mut [T], values: &mut [T]) {
     let n = values.len();
     identity(basis, n);
+    // Squares of large and of small elements would leave the range.
+    let unit = unit(matrix);
+    matrix.iter_mut().for_each(|x| *x /= unit);
     let total: f64 = (0..n).map(|i| dot(row(matrix, n, i), row(matrix, n, i)).as_f64()).sum();
     // Rows this short are rounding errors of longer ones, and their angles mean nothing.
     let nothing = total * (T::EPS * T::EPS);
@@ -94,7 +97,7 @@ pub(crate) fn eigenbasis<T: Real>(matrix: &mut [T], basis: &mut [T], values: &mu
         }
     }
     for (i, value) in values.iter_mut().enumerate() {
-        *value = dot(row(matrix, n, i), row(basis, n, i)).max(T::zero());
+        *value = dot(row(matrix, n, i), row(basis, n, i)).max(T::zero()) * unit;
     }
     for i in 0..n {
         let largest = (i..n).fold(i, |largest, j| if values[j] > values[largest] { j } else { largest });
@@ -136,6 +139,8 @@ pub(crate) fn orthonormalize<T: Real>(rows: &mut [T], n: usize) {
     for i in 0..n {
         let (before, current) = rows.split_at_mut(i * n);
         let current = &mut current[..n];
+        let unit = unit(current);
+        current.iter_mut().for_each(|x| *x /= unit);
         let mut axis = 0;
         loop {
             let length = dot(current, current).sqrt();
@@ -156,6 +161,16 @@ pub(crate) fn orthonormalize<T: Real>(rows: &mut [T], n: usize) {
             axis += 1;
         }
     }
+}
+
+/// A power of two near the largest magnitude, or 1 for zeros: dividing by it rounds nothing.
+fn unit<T: Real>(values: &[T]) -> T {
+    let largest = values.iter().fold(T::zero(), |largest, &x| if x.abs() > largest { x.abs() } else { largest });
+    let least = T::min_positive_value();
+    if largest == T::zero() || !largest.is_finite() {
+        return T::one();
+    }
+    T::of(largest.max(least).as_f64().log2().floor().exp2())
 }
 
 /// Sets a square matrix to one.
@@ -278,6 +293,21 @@ mod tests {
                 }
             }
             assert!(values[rank..].iter().all(|&value| value <= 1e-14 * scale), "rank {rank}: {values:?}");
+        }
+    }
+
+    #[test]
+    fn matrices_of_any_scale_have_the_same_basis() {
+        let entries = [4.0_f32, 1.0, 0.5, 1.0, 3.0, 0.25, 0.5, 0.25, 2.0];
+        let of = |scale: f32| {
+            let (mut basis, mut values) = ([0.0; 9], [0.0; 3]);
+            eigenbasis(&mut entries.map(|x| x * scale), &mut basis, &mut values);
+            let mut rows = entries.map(|x| x * scale);
+            orthonormalize(&mut rows, 3);
+            (basis, values.map(|value| value / scale), rows)
+        };
+        for exponent in [-110, -60, 60, 120] {
+            assert_eq!(of(2.0_f32.powi(exponent)), of(1.0), "{exponent}");
         }
     }
 

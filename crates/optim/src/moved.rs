@@ -62,7 +62,8 @@ impl<T: Real> Joint<'_, T> {
     pub(crate) fn step(&self, link: usize, numbers: &[Numbers], told: Told, measured: Numbers) -> Step {
         let numbers = if self.chain.links[link].is_joint() { self.numbers } else { numbers };
         let Told { number, learning_rate, stream } = told;
-        Step { number, learning_rate, stream, measured, numbers: numbers[link] }
+        let scaled = self.chain.links[link].scaled;
+        Step { number, learning_rate, scaled, stream, measured, numbers: numbers[link] }
     }
 
     /// The link of that number as one that measures, and the length of its state, if it does.

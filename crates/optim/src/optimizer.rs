@@ -7,7 +7,7 @@ use crate::error::StepError;
 use crate::gradients::expect_finite;
 use crate::link::{Numbers, Step};
 use crate::moved::{Joint, Moved};
-use crate::walk::{add, is_large};
+use crate::walk::is_large;
 
 /// What a step does about a gradient that is NaN or infinite. In no case does a part of the parameters move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -275,6 +275,11 @@ impl<T: Real> Optimizer<T> {
     ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
         let mut total = Numbers::default();
+        // What a link measures of all parameters is joined parameter by parameter.
+        let join = |chain: &Chain<T>, link: usize, total, sums| match chain.links.get(link) {
+            Some(placed) if placed.is_joint() => placed.link.join(total, sums),
+            _ => total,
+        };
         let measures = self.chain.links.first().is_some_and(|placed| placed.link.measures().is_some());
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
@@ -285,7 +290,7 @@ impl<T: Real> Optimizer<T> {
                 if !finite && self.non_finite != NonFinite::Trust {
                     return self.refuse(gradients);
                 }
-                total = add(total, moved.sums);
+                total = join(chain, 0, total, moved.sums);
             }
         }
         let count = self.chain.links.len();
@@ -295,7 +300,8 @@ impl<T: Real> Optimizer<T> {
             if let Some(placed) = self.chain.links.get(first).filter(|placed| placed.is_joint()) {
                 let learning_rate = rate_factor * self.chain.rate(self.chain.rate_with(first), done);
                 let (number, numbers) = (done + 1, &mut self.numbers[first]);
-                let step = Step { number, learning_rate, stream: 0, measured: total, numbers: *numbers };
+                let scaled = placed.scaled;
+                let step = Step { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
                 placed.link.settle(&step, numbers);
             }
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
@@ -308,7 +314,7 @@ impl<T: Real> Optimizer<T> {
                 }
                 let value = params.get_mut(param).data_mut();
                 moved.pass(&joint, (first, last), value, gradient.data(), &mut self.scratch);
-                next_total = add(next_total, moved.sums);
+                next_total = join(chain, last, next_total, moved.sums);
             }
             if last >= count {
                 break;

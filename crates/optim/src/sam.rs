@@ -10,7 +10,7 @@ use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
 use crate::gradients::{expect_finite, expect_fit};
-use crate::survey::sum_of_squares;
+use crate::norm::{Factor, Length, Norm};
 
 /// Moves parameters uphill for the second gradient of a step, and back to the bit.
 ///
@@ -74,17 +74,22 @@ impl<T: Real> Sam<T> {
         let gradients = gradients.into_iter();
         expect_fit(params, gradients.clone())?;
         expect_finite(1, gradients.clone())?;
-        let mut sum = 0.0;
+        let mut sum = Default::default();
         for (param, gradient) in gradients.clone() {
-            sum += match self.adaptive {
-                false => sum_of_squares(gradient.data()),
-                true => {
-                    let pairs = params.get(param).data().iter().zip(gradient.data());
-                    pairs.fold(0.0, |sum, (p, g)| sum + (p.as_f64() * g.as_f64()).powi(2))
+            let gradient = gradient.data();
+            if self.adaptive {
+                for (values, gradient) in params.get(param).data().chunks(CHUNK).zip(gradient.chunks(CHUNK)) {
+                    let mut products = [0.0; CHUNK];
+                    for ((product, p), g) in products.iter_mut().zip(values).zip(gradient) {
+                        *product = p.as_f64() * g.as_f64();
+                    }
+                    sum = Norm::Two.join(sum, Norm::Two.sum(&products));
                 }
-            };
+            } else {
+                sum = Norm::Two.join(sum, Norm::Two.sum(gradient));
+            }
         }
-        let scale = T::of(self.rho / (sum.sqrt() + 1e-12));
+        let scale: Factor<T> = Length::from(self.rho).over(Norm::Two.length(sum).plus(1e-12));
         let same = self.saved.iter().map(|(param, _)| param).eq(gradients.clone().map(|(param, _)| param));
         if !same {
             let memory = gradients.clone().map(|(param, _)| (param.clone(), Tensor::zeros(param.shape())));
@@ -94,7 +99,7 @@ impl<T: Real> Sam<T> {
             saved.data_mut().copy_from_slice(params.get(param).data());
             let value = params.get_mut(param).data_mut();
             for (p, &g) in value.iter_mut().zip(gradient.data()) {
-                *p += scale * if self.adaptive { *p * *p * g } else { g };
+                *p += if self.adaptive { *p * *p * scale.times(g) } else { scale.times(g) };
             }
         }
         self.perturbed = true;
@@ -114,6 +119,9 @@ impl<T: Real> Sam<T> {
         self.perturbed = false;
     }
 }
+
+/// The number of products of the adaptive form that are summed at once.
+const CHUNK: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +148,19 @@ mod tests {
             assert!((moved.sum::<f64>().sqrt() - 0.5).abs() < 1e-12);
             sam.restore(&mut params);
             assert!(params.iter().map(|(_, value)| value).eq(&before));
+        }
+    }
+
+    #[test]
+    fn a_gradient_of_any_size_moves_by_rho() {
+        for size in [1e-200, 1e200] {
+            let (mut params, list) = store();
+            let gradients = [Tensor::from([3.0 * size, 0.0]), Tensor::from([4.0 * size])];
+            Sam::new(0.5).perturb(&mut params, list.iter().zip(&gradients)).expect("the gradients are right");
+            // The 1e-12 beside the norm leaves nothing of the step for the tiny gradient.
+            let share = if size < 1.0 { 0.0 } else { 1.0 };
+            params.get(&list[0]).assert_close(&Tensor::from([3.0 + 0.3 * share, 0.1]), 1e-15, 0.0);
+            params.get(&list[1]).assert_close(&Tensor::from([-2.0 + 0.4 * share]), 1e-15, 0.0);
         }
     }
 

@@ -30,15 +30,15 @@ pub(crate) fn is_large(len: usize) -> bool {
     len > CHUNK
 }
 
-/// Adds the sums of two parts.
-pub(crate) fn add(a: Numbers, b: Numbers) -> Numbers {
-    std::array::from_fn(|i| a[i] + b[i])
-}
-
 /// A link that measures, at a step.
 pub(crate) struct Measure<'a, T> {
     pub(crate) link: &'a dyn AnyLink<T>,
     pub(crate) step: Step,
+}
+
+/// What both parts measured, if a link measures.
+fn join<T>(measure: Option<Measure<'_, T>>, a: Numbers, b: Numbers) -> Numbers {
+    measure.map_or_else(Numbers::default, |measure| measure.link.join(a, b))
 }
 
 impl<T> Clone for Measure<'_, T> {
@@ -121,7 +121,7 @@ impl<T: Real> Pass<'_, T> {
         }
         let (left, right) = work.split(half(len, CHUNK));
         let (left, right) = fork(self.threads, || self.run(left), || self.run(right));
-        add(left, right)
+        join(self.measure, left, right)
     }
 
     fn run_chunk(&self, mut work: Work<'_, T>) -> Numbers {
@@ -149,7 +149,7 @@ impl<T: Real> Pass<'_, T> {
             (self.change)(&mut block);
             if let Some(Measure { link, step }) = &self.measure {
                 let watched = cut(&work.watched, &range);
-                sums = add(sums, link.measure(step, block.parameter(), block.current(), &watched));
+                sums = link.join(sums, link.measure(step, block.parameter(), block.current(), &watched));
             }
             match self.to {
                 Place::Outside => block.descend(),
@@ -175,14 +175,14 @@ pub(crate) fn look_at<T: Real>(
         let (e, f) = (cut(watched, &(0..at)), cut(watched, &(at..len)));
         let look = |gradient, parameter, watched: &[&[T]]| look_at(gradient, parameter, watched, measure, threads);
         let (left, right) = fork(threads, || look(a, c, &e), || look(b, d, &f));
-        return (left.0 && right.0, add(left.1, right.1));
+        return (left.0 && right.0, join(measure, left.1, right.1));
     }
     let Some(Measure { link, step }) = measure else { return (survey::all_finite(gradient), Numbers::default()) };
     let mut found = (true, Numbers::default());
     for start in (0..len).step_by(LONG_BLOCK) {
         let range = start..len.min(start + LONG_BLOCK);
         let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
-        found.1 = add(found.1, link.measure(&step, parameter, gradient, &cut(watched, &range)));
+        found.1 = link.join(found.1, link.measure(&step, parameter, gradient, &cut(watched, &range)));
         found.0 &= survey::all_finite(gradient);
     }
     found

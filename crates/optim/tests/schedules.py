@@ -80,6 +80,14 @@ CASES = {
         ),
         [-metric for metric in METRICS],
     ),
+    "plateau_eps": of_torch(
+        0.5,
+        lambda rule: torch_schedules.ReduceLROnPlateau(rule, factor=0.5, patience=0, cooldown=1, eps=0.02),
+        METRICS,
+    ),
+    "plateau_deep": of_torch(
+        1.0, lambda rule: torch_schedules.ReduceLROnPlateau(rule, patience=0), [1.0] * 25
+    ),
 }
 
 print(f"torch {torch.__version__.split('+')[0]}, optax {optax.__version__}")

@@ -42,6 +42,11 @@ fn rates(name: &str) -> Vec<f64> {
             let watch = ReduceOnPlateau::new().gamma(0.5).patience(1).absolute_threshold(0.5).maximize();
             (watch.least(0.2), -1.0)
         }
+        "plateau_eps" => (ReduceOnPlateau::new().gamma(0.5).patience(0).cooldown(1).eps(0.04), 1.0),
+        "plateau_deep" => {
+            let mut watch = ReduceOnPlateau::new().patience(0);
+            return std::iter::once(1.0).chain((0..24).map(|_| watch.report(1.0))).collect();
+        }
         _ => return (0..STEPS).map(|done| schedule(name).at(done)).collect(),
     };
     let metrics = [
@@ -69,5 +74,5 @@ fn every_schedule_follows_its_reference() {
         }
         compared += 1;
     }
-    assert_eq!(compared, 22);
+    assert_eq!(compared, 24);
 }

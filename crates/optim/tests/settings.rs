@@ -241,6 +241,7 @@ fn table() -> Vec<Row> {
         ("ReduceOnPlateau::gamma: gamma", BELOW_ONE, |x| _ = ReduceOnPlateau::new().gamma(x)),
         ("ReduceOnPlateau::threshold: threshold", NOT_NEGATIVE, |x| _ = ReduceOnPlateau::new().threshold(x)),
         ("ReduceOnPlateau::absolute_threshold: threshold", NOT_NEGATIVE, |x| _ = ReduceOnPlateau::new().absolute_threshold(x)),
+        ("ReduceOnPlateau::eps: eps", NOT_NEGATIVE, |x| _ = ReduceOnPlateau::new().eps(x)),
         ("ReduceOnPlateau::least: factor", SHARE, |x| _ = ReduceOnPlateau::new().least(x)),
         ("StepDecay::new: rate", NOT_NEGATIVE, |x| _ = StepDecay::new(x, 9)),
         ("StepDecay::gamma: gamma", NOT_NEGATIVE, |x| _ = StepDecay::new(0.1, 9).gamma(x)),

@@ -159,7 +159,7 @@ fn searches_stop_at_target_and_budget() -> Result<(), Error> {
     assert!(found.trace.windows(2).all(|pair| pair[1].1 <= pair[0].1 && pair[1].0 > pair[0].0));
     let found = Search::new(CmaEs::new()).target(1e-3).run(&mut params, sphere(&x))?;
     assert!(found.reason == Ended::Target && found.value <= 1e-3);
-    let found = Search::new(CmaEs::new()).budget(100_000).run(&mut params, sphere(&x))?;
+    let found = Search::new(CmaEs::new().once()).budget(100_000).run(&mut params, sphere(&x))?;
     assert!(found.reason == Ended::Converged && found.value < 1e-12, "{found}");
     Ok(())
 }
@@ -201,11 +201,7 @@ fn searches_find_the_best_of_many_minima() -> Result<(), Error> {
                 .budget(4000)
                 .run(&mut params, function)?,
             Search::new(ParticleSwarm::new()).seed(seed).within(-5.0, 5.0).budget(4000).run(&mut params, function)?,
-            Search::new(CmaEs::new().restarts())
-                .seed(seed)
-                .within(-5.0, 5.0)
-                .budget(20_000)
-                .run(&mut params, function)?,
+            Search::new(CmaEs::new()).seed(seed).within(-5.0, 5.0).budget(20_000).run(&mut params, function)?,
         ];
         successes.iter_mut().zip(values).for_each(|(count, found)| *count += usize::from(found.value < 1e-6));
     }

@@ -190,7 +190,7 @@ fn learns(name: &str, strategy: impl Fn() -> Box<dyn Strategy + Send> + Sync) {
 
 #[test]
 fn searches_train_a_network() {
-    learns("CMA-ES", || Box::new(CmaEs::new().restarts()));
+    learns("CMA-ES", || Box::new(CmaEs::new()));
     for variant in [Variant::RandomOne, Variant::BestOne, Variant::CurrentToBestOne, Variant::SuccessHistory] {
         learns(&format!("{variant:?}"), move || Box::new(DifferentialEvolution::new().variant(variant)));
     }

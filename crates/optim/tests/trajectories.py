@@ -1,6 +1,6 @@
 """Writes trajectories.txt: what reference implementations do in double precision, for trajectories.rs to compare with.
 
-    pip install torch optax && python trajectories.py > trajectories.txt
+    pip install torch optax schedulefree && python trajectories.py > trajectories.txt
 
 A hundred steps in three problems (see `bowl`, `valley` and `network`) with each rule (see `CASES`). A case is a header
 line, its name and its problem, followed by a line for each of the steps of `SHOWN`: the step and all numbers of the
@@ -13,6 +13,7 @@ import math
 import jax
 import numpy as np
 import optax
+import schedulefree
 import torch
 from torch import optim
 
@@ -245,6 +246,14 @@ def dadapt_sgd(lr, momentum, d0, growth):
     return start
 
 
+def clip_one(params):
+    torch.nn.utils.clip_grad_norm_(params, 2.0, norm_type=1)
+
+
+def clip_most(params):
+    torch.nn.utils.clip_grad_norm_(params, 0.5, norm_type=float("inf"))
+
+
 def clip_norm(params):
     torch.nn.utils.clip_grad_norm_(params, 1.0, foreach=False)
 
@@ -296,6 +305,37 @@ def in_double(gradient, coefficients, steps, eps):
 optim._muon._zeropower_via_newtonschulz = in_double
 
 evaluation = optax.contrib.schedule_free_eval_params
+
+
+def schedule_free_rule(rule, averaged=False, **options):
+    """A rule of the package schedulefree, or its evaluation point in place of the point."""
+
+    def start(point):
+        params = [torch.tensor(array) for array in point]
+        each = rule(params, foreach=False, **options)
+
+        def step(gradients):
+            for param, gradient in zip(params, gradients):
+                param.grad = torch.tensor(gradient)
+            each.train()
+            each.step()
+            at = [p.numpy().copy() for p in params]
+            if not averaged:
+                return at, at
+            each.eval()
+            shown = [p.numpy().copy() for p in params]
+            # What they return to from the average has lost digits.
+            for param, array in zip(params, at):
+                param.data.copy_(torch.tensor(array))
+            each.train_mode = True
+            for group in each.param_groups:
+                group["train_mode"] = True
+            return at, shown
+
+        return step
+
+    return start
+
 halving = lambda done: 0.5 ** (done // 20)
 adamw = (optim.AdamW, dict(lr=0.002, weight_decay=0.1))
 
@@ -366,6 +406,16 @@ CASES = {
     "schedule_free_adamw_averaged": optax_rule(
         optax.contrib.schedule_free_adamw(0.02, b1=0.95, b2=0.99, weight_lr_power=1.0), evaluation
     ),
+    "schedule_free_adamw_warm_up": schedule_free_rule(
+        schedulefree.AdamWScheduleFree, lr=0.02, warmup_steps=10, weight_decay=0.1
+    ),
+    "schedule_free_adamw_warm_up_averaged": schedule_free_rule(
+        schedulefree.AdamWScheduleFree, averaged=True, lr=0.02, warmup_steps=10, weight_decay=0.1
+    ),
+    "schedule_free_adamw_power": schedule_free_rule(
+        schedulefree.AdamWScheduleFree, lr=0.02, betas=(0.95, 0.99), weight_lr_power=1.0, warmup_steps=30
+    ),
+    "schedule_free_sgd_warm_up": schedule_free_rule(schedulefree.SGDScheduleFree, lr=1e-3, warmup_steps=10),
     "prodigy": optax_rule(optax.contrib.prodigy(0.1, estim_lr0=1e-3)),
     "prodigy_decay": optax_rule(
         optax.contrib.prodigy(0.1, estim_lr0=1e-3, weight_decay=0.1, estim_lr_coef=0.5, safeguard_warmup=True)
@@ -379,6 +429,9 @@ CASES = {
     "soap": soap(0.01, 0.95, 0.95, 1e-8, 10, 0.01),
     "soap_every": soap(0.02, 0.9, 0.9, 1e-2, 3, 0.1),
     "clip_norm_sgd": torch_rule(optim.SGD, prepare=clip_norm, lr=0.02),
+    "clip_norm_one": torch_rule(optim.SGD, prepare=clip_one, lr=0.02),
+    "clip_norm_max": torch_rule(optim.SGD, prepare=clip_most, lr=0.02),
+    "adam_decoupled": torch_rule(optim.AdamW, lr=0.02, weight_decay=0.3),
     "clip_norm_adamw": torch_rule(optim.AdamW, prepare=clip_norm, lr=0.02),
     "clip_value_sgd": torch_rule(optim.SGD, prepare=clip_value, lr=0.02),
 }

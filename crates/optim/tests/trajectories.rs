@@ -8,9 +8,9 @@
 use gradus_graph::{Param, Params, Tensor};
 use gradus_optim::{
     AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, ClipGlobalNorm, ClipValue, DAdaptAdam,
-    DAdaptSgd, DecayWeights, Lamb, Lars, Lion, MatrixScale, Momentum, Muon, NAdam, NovoGrad, Optimizer, Prodigy, RAdam,
-    RmsProp, Rprop, RunningMean, ScheduleFreeAdamW, ScheduleFreeSgd, Sgd, Shampoo, SignSgd, Soap, Sophia, StepError,
-    Yogi,
+    DAdaptSgd, DecayWeights, Lamb, Lars, Lion, MatrixScale, Momentum, Muon, NAdam, Norm, NovoGrad, Optimizer, Prodigy,
+    RAdam, RmsProp, Rprop, RunningMean, ScheduleFreeAdamW, ScheduleFreeSgd, Sgd, Shampoo, SignSgd, Soap, Sophia,
+    StepError, WarmUp, Yogi,
 };
 
 fn halving(done: u64) -> f64 {
@@ -85,6 +85,14 @@ fn rule(name: &str) -> Optimizer<f64> {
         "schedule_free_sgd" | "schedule_free_sgd_averaged" => Optimizer::new(ScheduleFreeSgd::new(1e-3)),
         "schedule_free_adamw" => Optimizer::new(ScheduleFreeAdamW::new(0.02).decay(0.1)),
         "schedule_free_adamw_averaged" => Optimizer::new(ScheduleFreeAdamW::new(0.02).betas(0.95, 0.99).power(1.0)),
+        "schedule_free_adamw_warm_up" | "schedule_free_adamw_warm_up_averaged" => {
+            Optimizer::new(ScheduleFreeAdamW::new(WarmUp::new(9, 0.02).from(0.1)).decay(0.1))
+        }
+        "schedule_free_adamw_power" => {
+            let rate = WarmUp::new(29, 0.02).from(1.0 / 30.0);
+            Optimizer::new(ScheduleFreeAdamW::new(rate).betas(0.95, 0.99).power(1.0))
+        }
+        "schedule_free_sgd_warm_up" => Optimizer::new(ScheduleFreeSgd::new(WarmUp::new(9, 1e-3).from(0.1))),
         "prodigy" => Optimizer::new(Prodigy::new(0.1).initial(1e-3)),
         "prodigy_decay" => {
             Optimizer::new(Prodigy::new(0.1).initial(1e-3).decay(0.1).coefficient(0.5).safeguard_warm_up())
@@ -99,6 +107,9 @@ fn rule(name: &str) -> Optimizer<f64> {
         "soap_every" => Optimizer::new(Soap::new(0.02).betas(0.9, 0.9).eps(1e-2).every(3).decay(0.1)),
         "clip_norm_sgd" => Optimizer::new((ClipGlobalNorm::new(1.0), Sgd::new(0.02))),
         "clip_norm_adamw" => Optimizer::new((ClipGlobalNorm::new(1.0), AdamW::new(0.02))),
+        "clip_norm_one" => Optimizer::new((ClipGlobalNorm::new(2.0).norm(Norm::One), Sgd::new(0.02))),
+        "clip_norm_max" => Optimizer::new((ClipGlobalNorm::new(0.5).norm(Norm::Max), Sgd::new(0.02))),
+        "adam_decoupled" => Optimizer::new((Adam::new(0.02), DecayWeights::new(0.3))),
         "clip_value_sgd" => Optimizer::new((ClipValue::new(0.5), Sgd::new(0.02))),
         _ => panic!("no rule here is named {name}"),
     }
@@ -245,4 +256,4 @@ fn every_rule_follows_its_reference() -> Result<(), StepError> {
 }
 
 /// Those of `trajectories.py`: rules times problems.
-const CASES: usize = 230;
+const CASES: usize = 251;

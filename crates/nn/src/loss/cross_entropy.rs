@@ -4,8 +4,10 @@
 //! classes and smoothing `s` `−(1 − s)·w[label]·ℓ[label] − s/C·Σᵢ wᵢ·ℓᵢ`. Logits go in, never probabilities: the
 //! logarithm of a sum of exponentials is taken as one step, which neither overflows nor loses digits.
 //!
-//! Classes are the last axis, not the second as in PyTorch; for matrices both are the same.
+//! Classes are the last axis unless another is stated, not the second as in PyTorch; for matrices both are the same.
+//! Logits and labels that fit both ways are refused unless the axis is stated.
 
+use super::expect_clear;
 use gradus_graph::{
     Form, Meta, Metas, Op, Real, Tensor, Var, Work, expect_index, expect_inputs, expect_setting, smallvec,
 };
@@ -15,10 +17,11 @@ use gradus_graph::{
 /// A label that is no class is an error of the run.
 ///
 /// # Shapes
-/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out. [`CrossEntropy`] takes the classes from any axis.
 ///
 /// # Panics
-/// If the shapes do not fit, or the labels are real.
+/// If the shapes do not fit, or the labels are real; or if the classes may as well be axis 1, where PyTorch has them, as
+/// in `[2, 3, 3]` with labels of `[2, 3]`: state [`CrossEntropy::axis`] then.
 ///
 /// # Example
 /// ```
@@ -42,6 +45,7 @@ pub fn cross_entropy<'g>(logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
 /// If the shapes do not fit, or the labels are real.
 #[track_caller]
 pub fn cross_entropy_terms<'g>(logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
+    expect_clear("cross_entropy", logits, labels);
     logits.cross_entropy(labels)
 }
 
@@ -78,8 +82,8 @@ pub fn cross_entropy_with_terms<'g>(logits: Var<'g>, distribution: Var<'g>) -> V
     logits.cross_entropy_with(distribution)
 }
 
-/// Cross entropy with weights of the classes, an ignored label, smoothed labels, or any of these together: PyTorch's
-/// `CrossEntropyLoss(weight, ignore_index, label_smoothing)`.
+/// Cross entropy with an axis of classes, weights of the classes, an ignored label, smoothed labels, or any of these
+/// together: PyTorch's `CrossEntropyLoss(weight, ignore_index, label_smoothing)`.
 ///
 /// [`cross_entropy`] is the [`loss`](CrossEntropy::loss) of the default, in which every row counts alike. Log-probabilities
 /// may stand in for logits (they are their own log-softmax), so this is also PyTorch's `NLLLoss(weight, ignore_index)`.
@@ -109,6 +113,9 @@ pub struct CrossEntropy {
     pub ignored: Option<i64>,
     /// The share of each target that is spread evenly over all classes; 0 by default.
     pub smoothing: f64,
+    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as labels
+    /// do not fit axis 1 too.
+    pub axis: Option<isize>,
 }
 
 impl CrossEntropy {
@@ -118,14 +125,15 @@ impl CrossEntropy {
     /// As in PyTorch it is NaN where no label counts.
     ///
     /// # Shapes
-    /// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+    /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; a scalar comes out.
     ///
     /// # Panics
-    /// If the shapes do not fit, the labels are real, there is not one weight a class, or the smoothing is not within 0
+    /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, there is not one weight a class, or the smoothing is not within 0
     /// and 1.
     #[track_caller]
     pub fn loss<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
-        let terms = self.terms(logits, labels);
+        let logits = self.classes_last(logits, Some(labels));
+        let terms = self.terms_of_rows(logits, labels);
         let (labels, counted) = self.counted(labels);
         let weights = match (self.weights_on(logits), counted) {
             (None, None) => return terms.mean(),
@@ -142,6 +150,12 @@ impl CrossEntropy {
     /// As [`CrossEntropy::loss`].
     #[track_caller]
     pub fn terms<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
+        self.terms_of_rows(self.classes_last(logits, Some(labels)), labels)
+    }
+
+    /// The same with the classes in the last axis.
+    #[track_caller]
+    fn terms_of_rows<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
         self.expect_share();
         let (labels, counted) = self.counted(labels);
         let weights = self.weights_on(logits);
@@ -167,7 +181,7 @@ impl CrossEntropy {
     /// `q = (1 − s)·p + s/C`. As in PyTorch it is divided by the number of rows, whatever the weights.
     ///
     /// # Shapes
-    /// Logits and probabilities of `[…, classes]`; a scalar comes out.
+    /// Logits and probabilities of `[…, classes]`, or with the classes in the stated axis; a scalar comes out.
     ///
     /// # Panics
     /// If the shapes differ, there is not one weight a class, the smoothing is not within 0 and 1, or a label is
@@ -185,15 +199,33 @@ impl CrossEntropy {
     pub fn terms_with<'g>(&self, logits: Var<'g>, distribution: Var<'g>) -> Var<'g> {
         self.expect_share();
         assert!(self.ignored.is_none(), "`CrossEntropy` ignores a label, but distributions were given and no labels");
-        let mut target = distribution;
+        let (logits, mut target) = (self.classes_last(logits, None), self.classes_last(distribution, None));
         if self.smoothing > 0.0 {
-            let classes = distribution.shape().last().copied().unwrap_or(1);
+            let classes = target.shape().last().copied().unwrap_or(1);
             target = target * (1.0 - self.smoothing) + self.smoothing / classes as f64;
         }
         if let Some(weights) = self.weights_on(logits) {
             target = target * weights;
         }
         logits.cross_entropy_with(target)
+    }
+
+    /// The view with the classes in the last axis.
+    #[track_caller]
+    fn classes_last<'g>(&self, logits: Var<'g>, labels: Option<Var<'g>>) -> Var<'g> {
+        let (rank, shape) = (logits.rank() as isize, logits.shape());
+        let Some(axis) = self.axis else {
+            if let Some(labels) = labels {
+                expect_clear("CrossEntropy", logits, labels);
+            }
+            return logits;
+        };
+        assert!((-rank..rank).contains(&axis), "`CrossEntropy` of logits {shape}: there is no axis {axis}");
+        let axis = if axis < 0 { axis + rank } else { axis };
+        if axis == rank - 1 {
+            return logits;
+        }
+        logits.permute((0..rank).filter(|&other| other != axis).chain([axis]).collect::<Vec<_>>())
     }
 
     #[track_caller]
@@ -300,6 +332,7 @@ pub fn nll<'g>(log_probabilities: Var<'g>, labels: Var<'g>) -> Var<'g> {
 /// If the shapes do not fit, or the labels are real.
 #[track_caller]
 pub fn nll_terms<'g>(log_probabilities: Var<'g>, labels: Var<'g>) -> Var<'g> {
+    expect_clear("nll", log_probabilities, labels);
     -log_probabilities.take_along(-1, labels.unsqueeze(-1)).squeeze(-1)
 }
 
@@ -323,7 +356,7 @@ mod tests {
 
     /// All options at once.
     fn weighted() -> CrossEntropy {
-        CrossEntropy { weights: Some(vec![0.5, 2.0, 1.25]), ignored: Some(-100), smoothing: 0.1 }
+        CrossEntropy { weights: Some(vec![0.5, 2.0, 1.25]), ignored: Some(-100), smoothing: 0.1, axis: None }
     }
 
     #[test]
@@ -380,6 +413,7 @@ mod tests {
                 weights: all.weights.filter(|_| number & 1 > 0),
                 ignored: all.ignored.filter(|_| number & 2 > 0),
                 smoothing: if number & 4 > 0 { 0.1 } else { 0.0 },
+                axis: None,
             };
             let labels = [2, if number & 2 > 0 { -100 } else { 0 }, 1, 0];
             let (terms, total) = by_hand(&loss, &logits, &labels);
@@ -407,6 +441,67 @@ mod tests {
         assert!(error.contains("label -1 at position [0]"), "{error}");
         let nothing = graph.eval(loss.loss(x, graph.index_constant(&Tensor::full([2], -100)))).unwrap();
         assert!(nothing.item().is_nan());
+    }
+
+    #[test]
+    fn classes_in_any_axis() {
+        let graph = Graph::new();
+        let logits = graph.constant(&Tensor::from_fn([2, 3, 4, 5], |k| ((k * 7) % 11) as f64 / 4.0));
+        for (axis, back, shape) in [
+            (1, [0, 2, 3, 1], [2, 4, 5]),
+            (-2, [0, 1, 3, 2], [2, 3, 5]),
+            (0, [1, 2, 3, 0], [3, 4, 5]),
+            (3, [0, 1, 2, 3], [2, 3, 4]),
+        ] {
+            let moved = logits.permute(back);
+            let classes = moved.shape()[3];
+            let labels = graph.index_constant(&Tensor::from_fn(shape, |k| (k % classes) as i64 - i64::from(k == 3)));
+            let weights: Vec<f64> = (1..=classes).map(|class| class as f64).collect();
+            let rows = CrossEntropy { weights: Some(weights), ignored: Some(-1), smoothing: 0.1, axis: Some(-1) };
+            let loss = CrossEntropy { axis: Some(axis), ..rows.clone() };
+            for (one, other) in [
+                (loss.loss(logits, labels), rows.loss(moved, labels)),
+                (loss.terms(logits, labels), rows.terms(moved, labels)),
+            ] {
+                assert_eq!(graph.eval(one).unwrap(), graph.eval(other).unwrap());
+            }
+            let plain = |loss: CrossEntropy| CrossEntropy { ignored: None, ..loss };
+            let one = plain(loss).loss_with(logits, logits.softmax(axis));
+            let other = plain(rows).loss_with(moved, moved.softmax(-1));
+            let difference = graph.eval(one).unwrap().item() - graph.eval(other).unwrap().item();
+            assert!(difference.abs() < 1e-14, "{difference:e}");
+        }
+    }
+
+    #[test]
+    fn classes_that_may_be_either_axis_are_refused() {
+        let graph = Graph::new();
+        let message = |f: &dyn Fn()| {
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_err();
+            panic.downcast_ref::<String>().expect("a message").clone()
+        };
+        let labels = graph.index_constant(&Tensor::full([2, 3], 1));
+        let (both, second) = (graph.zeros([2, 3, 3]), graph.zeros([2, 5, 3]));
+        for (found, loss) in [
+            (message(&|| _ = cross_entropy(both, labels)), "`cross_entropy`"),
+            (message(&|| _ = CrossEntropy::default().loss(both, labels)), "`CrossEntropy`"),
+            (message(&|| _ = nll(both, labels)), "`nll`"),
+        ] {
+            let expected = "of [2, 3, 3] with labels [2, 3]: the classes may be the last axis, or axis 1 as in PyTorch; say \
+                            which with `CrossEntropy { axis: Some(-1), .. }` or `Some(1)` (at ";
+            assert!(found.starts_with(&format!("{loss} {expected}")), "{found}");
+        }
+        let found = message(&|| _ = cross_entropy(second, labels));
+        assert!(
+            found
+                .starts_with("`cross_entropy` of [2, 5, 3] with labels [2, 3]: the classes are looked for in the last")
+        );
+        for axis in [1, -1] {
+            let stated = CrossEntropy { axis: Some(axis), ..CrossEntropy::default() };
+            assert!((graph.eval(stated.loss(both, labels)).unwrap().item() - 3.0_f64.ln()).abs() < 1e-15);
+        }
+        let found = message(&|| _ = CrossEntropy { axis: Some(3), ..CrossEntropy::default() }.loss(both, labels));
+        assert_eq!(found, "`CrossEntropy` of logits [2, 3, 3]: there is no axis 3");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The Kullback–Leibler divergence `Σᵢ pᵢ·(ln pᵢ − ln qᵢ)` along the last axis.
 //!
 //! Terms with `p = 0` are 0, whatever `q`: classes that are masked out on both sides do not make NaN. Derivatives:
-//! `−p` for `ln q`, `ln p + 1 − ln q` for `p`, and `p·(ln p + 1 − ln q)` for `ln p`.
+//! `−p` for `ln q`, `ln p + 1 − ln q` for `p`, and `p·(ln p + 1 − ln q)` for `ln p`. Where `p = 0` all of them are 0; that
+//! for `p` tends to −∞ there, and would make NaN of a target that is a softmax.
 
 use gradus_graph::{Domain, Pointwise, Real, Var};
 
@@ -24,7 +25,11 @@ impl Pointwise for Divergence {
 
     fn slope<'g>(&self, inputs: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
         let (log_q, p) = (inputs[0], inputs[1]);
-        if input == 0 { -p } else { p.ln() + 1.0 - log_q }
+        if input == 0 {
+            return -p;
+        }
+        let counts = p.not_equal(0.0);
+        counts.where_(counts.where_(p, 1.0).ln() + 1.0 - log_q, 0.0)
     }
 
     fn domain(&self, input: usize) -> Domain {
@@ -135,6 +140,21 @@ mod tests {
     fn gradients() {
         assert_op(Divergence);
         assert_op(DivergenceOfLogs);
+    }
+
+    #[test]
+    fn a_target_of_zero_has_finite_derivatives() {
+        let graph = Graph::new();
+        // A softmax whose other classes underflow, against predictions of any kind.
+        let logits = graph.constant(&Tensor::from_rows([[0.0, -1e4, -1e4]]));
+        let prediction = graph.constant(&Tensor::from_rows([[0.5_f64.ln(), 0.5_f64.ln(), f64::NEG_INFINITY]]));
+        let target = logits.softmax(-1);
+        let loss = kl_divergence(prediction, target);
+        assert_eq!(graph.eval(loss).unwrap().item(), 2.0_f64.ln());
+        let slopes = graph.grad(loss, &[prediction, target, logits]).unwrap();
+        assert_eq!(graph.eval(slopes[0]).unwrap().data(), [-1.0, 0.0, 0.0]);
+        assert_eq!(graph.eval(slopes[1]).unwrap().data(), [1.0 + 2.0_f64.ln(), 0.0, 0.0]);
+        assert_eq!(graph.eval(slopes[2]).unwrap().data(), [0.0, 0.0, 0.0]);
     }
 
     #[test]

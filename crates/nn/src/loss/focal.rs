@@ -6,12 +6,12 @@
 
 use gradus_graph::{Var, expect_setting};
 
-use super::{binary_cross_entropy_terms, cross_entropy_terms};
+use super::{binary_cross_entropy_with_logits_terms, cross_entropy_terms};
 
 /// The mean focal loss of logits with targets 0 and 1, each class by itself.
 ///
 /// With `alpha` the terms of targets 1 are multiplied by it and those of targets 0 by `1 − alpha`. The paper has
-/// `alpha` 0.25 and `gamma` 2; with `None` and 0 it is [`binary_cross_entropy`](super::binary_cross_entropy).
+/// `alpha` 0.25 and `gamma` 2; with `None` and 0 it is [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits).
 ///
 /// # Shapes
 /// Logits and targets alike; a scalar comes out.
@@ -45,7 +45,7 @@ pub fn binary_focal<'g>(logits: Var<'g>, targets: Var<'g>, alpha: Option<f64>, g
 #[track_caller]
 pub fn binary_focal_terms<'g>(logits: Var<'g>, targets: Var<'g>, alpha: Option<f64>, gamma: f64) -> Var<'g> {
     expect_exponent("binary_focal", gamma);
-    let terms = binary_cross_entropy_terms(logits, targets);
+    let terms = binary_cross_entropy_with_logits_terms(logits, targets);
     let missing = (1.0 - targets) * logits.sigmoid() + targets * (-logits).sigmoid();
     let terms = terms * missing.powf(gamma);
     let Some(alpha) = alpha else { return terms };
@@ -130,7 +130,7 @@ mod tests {
         let targets = graph.constant(&Tensor::from_rows([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]));
         let labels = graph.index_constant(&Tensor::from([0, 2]));
         let same = |a: Var<'_>, b: Var<'_>| graph.eval(a).unwrap().assert_close(&graph.eval(b).unwrap(), 1e-15, 0.0);
-        same(binary_focal_terms(logits, targets, None, 0.0), binary_cross_entropy_terms(logits, targets));
+        same(binary_focal_terms(logits, targets, None, 0.0), binary_cross_entropy_with_logits_terms(logits, targets));
         same(focal_terms(logits, labels, 0.0), cross_entropy_terms(logits, labels));
     }
 

@@ -40,7 +40,7 @@ pub fn hinge_terms<'g>(scores: Var<'g>, targets: Var<'g>) -> Var<'g> {
 }
 
 /// The mean logistic loss `ln(1 + e^{−t·s})` of scores with targets of −1 or 1: PyTorch's `SoftMarginLoss`. It is the
-/// [`binary_cross_entropy`](super::binary_cross_entropy) with targets of 0 or 1.
+/// [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits) with targets of 0 or 1.
 ///
 /// # Shapes
 /// Scores and targets alike; a scalar comes out. Targets are −1 or 1.

@@ -22,7 +22,7 @@ const SMALLEST_RATE: f64 = 1e-8;
 /// that fell too low is driven up again; the value has none.
 ///
 /// # Shapes
-/// Means, variances and targets alike; a scalar comes out. `variances.broadcast_to(..)` makes one for all out of few.
+/// Means, targets and variances alike, in PyTorch's order; a scalar comes out. `variances.broadcast_to(..)` makes one for all out of few.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -34,7 +34,7 @@ const SMALLEST_RATE: f64 = 1e-8;
 /// let graph = Graph::new();
 /// let (means, targets) = (graph.constant(&Tensor::from([1.0])), graph.constant(&Tensor::from([3.0])));
 /// let variances = graph.constant(&Tensor::from([4.0]));
-/// let loss = graph.eval(loss::gaussian_nll(means, variances, targets, false))?.item();
+/// let loss = graph.eval(loss::gaussian_nll(means, targets, variances, false))?.item();
 /// assert_eq!(loss, 0.5 * (4.0_f64.ln() + 1.0));
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
@@ -42,8 +42,8 @@ const SMALLEST_RATE: f64 = 1e-8;
 /// # Reference
 /// Nix and Weigend, "Estimating the mean and variance of the target probability distribution" (1994).
 #[track_caller]
-pub fn gaussian_nll<'g>(means: Var<'g>, variances: Var<'g>, targets: Var<'g>, full: bool) -> Var<'g> {
-    gaussian_nll_terms(means, variances, targets, full).mean()
+pub fn gaussian_nll<'g>(means: Var<'g>, targets: Var<'g>, variances: Var<'g>, full: bool) -> Var<'g> {
+    gaussian_nll_terms(means, targets, variances, full).mean()
 }
 
 /// The negative log-likelihood of each target under its normal distribution.
@@ -51,7 +51,7 @@ pub fn gaussian_nll<'g>(means: Var<'g>, variances: Var<'g>, targets: Var<'g>, fu
 /// # Panics
 /// If the shapes differ.
 #[track_caller]
-pub fn gaussian_nll_terms<'g>(means: Var<'g>, variances: Var<'g>, targets: Var<'g>, full: bool) -> Var<'g> {
+pub fn gaussian_nll_terms<'g>(means: Var<'g>, targets: Var<'g>, variances: Var<'g>, full: bool) -> Var<'g> {
     expect_alike("gaussian_nll", means, targets);
     expect_alike("gaussian_nll", variances, targets);
     let lacking = (SMALLEST_VARIANCE - variances).relu().stop_gradient();
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn gradients() {
         for full in [false, true] {
-            assert_property(alike(3, -2.0..2.0), |x| gaussian_nll_terms(x[0], x[1].square() + 0.3, x[2], full));
+            assert_property(alike(3, -2.0..2.0), |x| gaussian_nll_terms(x[0], x[1], x[2].square() + 0.3, full));
             assert_property(alike(2, -2.0..2.0), |x| poisson_nll_terms(x[0].exp(), counts(x[1]), full));
             assert_property(alike(2, -2.0..2.0), |x| poisson_nll_of_logs_terms(x[0], counts(x[1]), full));
         }
@@ -166,7 +166,7 @@ mod tests {
         let var = |value: f64| graph.constant(&Tensor::from([value]));
         let value = |loss: Var<'_>| graph.eval(loss).unwrap().data()[0];
         let density = (-(0.5_f64 - 2.0).powi(2) / (2.0 * 0.81)).exp() / (2.0 * PI * 0.81).sqrt();
-        assert!((value(gaussian_nll_terms(var(0.5), var(0.81), var(2.0), true)) + density.ln()).abs() < 1e-14);
+        assert!((value(gaussian_nll_terms(var(0.5), var(2.0), var(0.81), true)) + density.ln()).abs() < 1e-14);
         // Stirling's formula is right to 1/(12·t).
         let rate = 3.5_f64;
         let factorial: f64 = (1..=10).map(f64::from).product();
@@ -183,7 +183,7 @@ mod tests {
     fn a_variance_that_fell_too_low_is_driven_up() {
         let graph = Graph::new();
         let variance = graph.zeros([1]);
-        let loss = gaussian_nll(graph.ones([1]), variance, graph.zeros([1]), false);
+        let loss = gaussian_nll(graph.ones([1]), graph.zeros([1]), variance, false);
         let slope = graph.grad(loss, &[variance]).unwrap()[0];
         let expected = 0.5 * (1e6 - 1e12);
         assert!((graph.eval(slope).unwrap().data()[0] / expected - 1.0).abs() < 1e-12);
@@ -194,6 +194,6 @@ mod tests {
     #[should_panic(expected = "`gaussian_nll` of [1] and [4]: prediction and target must have one shape (at ")]
     fn one_variance_for_all_must_be_said() {
         let graph = Graph::new();
-        gaussian_nll(graph.zeros([4]), graph.ones([1]), graph.zeros([4]), false);
+        gaussian_nll(graph.zeros([4]), graph.zeros([4]), graph.ones([1]), false);
     }
 }

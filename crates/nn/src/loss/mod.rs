@@ -14,7 +14,7 @@
 //!
 //! Losses of elements want prediction and target of one shape and do not broadcast: `[n, 1]` against `[n]` would
 //! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine, distances) go
-//! along the last axis.
+//! along the last axis; [`CrossEntropy`] takes another.
 
 mod binary;
 mod contrastive;
@@ -30,11 +30,12 @@ mod triplet;
 
 use std::panic::Location;
 
-use gradus_graph::Var;
+use gradus_graph::{Shape, Var};
 
 pub use binary::{
-    binary_cross_entropy, binary_cross_entropy_terms, binary_cross_entropy_weighted,
-    binary_cross_entropy_weighted_terms,
+    binary_cross_entropy, binary_cross_entropy_terms, binary_cross_entropy_with_logits,
+    binary_cross_entropy_with_logits_terms, binary_cross_entropy_with_logits_weighted,
+    binary_cross_entropy_with_logits_weighted_terms,
 };
 pub use contrastive::{contrastive, contrastive_terms, info_nce, info_nce_terms, nt_xent, nt_xent_terms};
 pub use cosine::{cosine, cosine_embedding, cosine_embedding_terms, cosine_similarity, cosine_terms};
@@ -61,5 +62,30 @@ fn expect_alike(loss: &str, prediction: Var<'_>, target: Var<'_>) {
     assert!(
         prediction == target,
         "`{loss}` of {prediction} and {target}: prediction and target must have one shape (at {caller})"
+    );
+}
+
+/// Panics at the caller's line if the classes of these scores may be the last axis and, as in PyTorch, the second: for
+/// `[2, 3, 3]` and labels of `[2, 3]`.
+#[track_caller]
+fn expect_clear(loss: &str, scores: Var<'_>, labels: Var<'_>) {
+    let (scores, labels, caller) = (scores.shape(), labels.shape(), Location::caller());
+    let without = |axis: usize| {
+        let mut sizes = scores.sizes().to_vec();
+        sizes.remove(axis);
+        Shape::from(&sizes[..]) == labels
+    };
+    if scores.rank() < 3 || !without(1) {
+        return;
+    }
+    let which = "say which with `CrossEntropy { axis: Some(-1), .. }` or `Some(1)`";
+    assert!(
+        !without(scores.rank() - 1),
+        "`{loss}` of {scores} with labels {labels}: the classes may be the last axis, or axis 1 as in PyTorch; {which} (at \
+         {caller})"
+    );
+    panic!(
+        "`{loss}` of {scores} with labels {labels}: the classes are looked for in the last axis, and seem to be axis 1 as in \
+         PyTorch; {which} (at {caller})"
     );
 }

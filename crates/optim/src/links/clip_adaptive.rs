@@ -13,8 +13,9 @@ use std::ops::Bound::{Excluded, Included};
 use gradus_graph::{Real, expect_setting};
 
 use super::units::Units;
-use crate::survey::sum_of_squares;
-use crate::{Step, TensorLink, Whole};
+use crate::matrix::parts;
+use crate::norm::{Factor, Length};
+use crate::{Norm, Step, TensorLink, Whole};
 
 /// Scales the update of each unit down to a share of the unit's own norm.
 ///
@@ -66,39 +67,47 @@ impl ClipAdaptive {
 impl TensorLink for ClipAdaptive {
     fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
         let (parameter, update, sums) = (tensor.parameter, tensor.update, tensor.scratch);
-        let factor = |size: f64, norm: f64| {
-            let limit = self.share * size.max(self.eps);
-            if norm > limit { limit / norm } else { 1.0 }
+        let factor = |size: Length, norm: Length| {
+            let factor: Option<Factor<T>> = norm.clip_to(size.at_least(self.eps).times(self.share));
+            factor
         };
         let outputs = self.units.outputs(tensor.shape);
         if outputs == 1 || self.units == Units::First {
             let len = (update.len() / outputs.max(1)).max(1);
             for (parameter, update) in parameter.chunks(len).zip(update.chunks_mut(len)) {
-                let factor = factor(sum_of_squares(parameter).sqrt(), sum_of_squares(update).sqrt());
-                if factor < 1.0 {
-                    update.iter_mut().for_each(|u| *u *= T::of(factor));
+                if let Some(factor) = factor(Norm::Two.of(parameter), Norm::Two.of(update)) {
+                    update.iter_mut().for_each(|u| *u = factor.times(*u));
                 }
             }
             return;
         }
-        // Two sums for each column: of the parameter and of the update.
-        sums.clear();
-        sums.resize(2 * outputs, T::zero());
-        let (sizes, norms) = sums.split_at_mut(outputs);
-        for (parameter, update) in parameter.chunks(outputs).zip(update.chunks(outputs)) {
-            for column in 0..outputs {
-                sizes[column] += parameter[column] * parameter[column];
-                norms[column] += update[column] * update[column];
+        // Units that are columns become rows for a while, as many at once as stand in a line of the cache.
+        let rows = update.len() / outputs.max(1);
+        let [own, change] = parts(sums, [COLUMNS * rows; 2]);
+        for first in (0..outputs).step_by(COLUMNS) {
+            let columns = COLUMNS.min(outputs - first);
+            for row in 0..rows {
+                for column in 0..columns {
+                    own[column * rows + row] = parameter[row * outputs + first + column];
+                    change[column * rows + row] = update[row * outputs + first + column];
+                }
             }
-        }
-        for column in 0..outputs {
-            norms[column] = T::of(factor(sizes[column].as_f64().sqrt(), norms[column].as_f64().sqrt()));
-        }
-        for update in update.chunks_mut(outputs) {
-            update.iter_mut().zip(norms.iter()).for_each(|(u, &factor)| *u *= factor);
+            let factors: [Factor<T>; COLUMNS] = std::array::from_fn(|column| {
+                let unit = column * rows..(column + 1) * rows;
+                let clipped = column < columns;
+                let factor = clipped.then(|| factor(Norm::Two.of(&own[unit.clone()]), Norm::Two.of(&change[unit])));
+                factor.flatten().unwrap_or_else(Factor::one)
+            });
+            for update in update.chunks_mut(outputs) {
+                let units = update[first..first + columns].iter_mut().zip(&factors);
+                units.for_each(|(u, factor)| *u = factor.times(*u));
+            }
         }
     }
 }
+
+/// The number of columns that are looked at together.
+const COLUMNS: usize = 16;
 
 #[cfg(test)]
 mod tests {

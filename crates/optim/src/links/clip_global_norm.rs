@@ -1,7 +1,9 @@
 //! Clipping by the norm of all gradients together: `u ← u·min(1, limit / (‖u‖ + 1e-6))`.
 //!
-//! As `torch.nn.utils.clip_grad_norm_`, with its 1e-6 (Optax has none). The norm runs over every gradient of the step,
-//! is summed in double precision, and does not depend on the number of threads. No state.
+//! As `torch.nn.utils.clip_grad_norm_`, with its 1e-6 (Optax has none) and its other norms ([`Norm`]). The norm runs over
+//! every gradient of the step, is summed in double precision, right for every finite gradient (PyTorch's sum of squares
+//! overflows in the precision of the gradients), and does not depend on the number of threads. Defaults: the Euclidean
+//! norm. No state.
 //!
 //! Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013.
 
@@ -9,9 +11,9 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Over, Step};
+use crate::{Block, Link, Norm, Numbers, Over, Step};
 
-/// Scales the update of all parameters down to a Euclidean norm of at most `limit` together.
+/// Scales the update of all parameters down to a norm of at most `limit` together.
 ///
 /// # Example
 /// ```
@@ -28,6 +30,7 @@ use crate::{Block, Link, Over, Step};
 #[derive(Clone, Debug)]
 pub struct ClipGlobalNorm {
     limit: f64,
+    norm: Norm,
 }
 
 impl ClipGlobalNorm {
@@ -38,7 +41,12 @@ impl ClipGlobalNorm {
     #[track_caller]
     pub fn new(limit: f64) -> Self {
         expect_setting("`ClipGlobalNorm::new`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
-        Self { limit }
+        Self { limit, norm: Norm::Two }
+    }
+
+    /// The norm that is limited, the Euclidean unless stated.
+    pub fn norm(self, norm: Norm) -> Self {
+        Self { norm, ..self }
     }
 }
 
@@ -47,14 +55,23 @@ impl Link for ClipGlobalNorm {
         Some(Over::All)
     }
 
+    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+        let [sum, unit] = self.norm.sum(update);
+        [sum, unit, 0.0, 0.0]
+    }
+
+    fn join(&self, [a, a_unit, ..]: Numbers, [b, b_unit, ..]: Numbers) -> Numbers {
+        let [sum, unit] = self.norm.join([a, a_unit], [b, b_unit]);
+        [sum, unit, 0.0, 0.0]
+    }
+
     fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let norm = step.measured[0].sqrt();
-        let factor = self.limit / (norm + 1e-6);
-        let scale = T::of(factor);
+        let [sum, unit, ..] = step.measured;
+        let factor = self.norm.length([sum, unit]).plus(1e-6).clip(self.limit);
         move |block| {
-            // A gradient within the limit passes unchanged, and unread.
-            if factor < 1.0 {
-                block.each(|_, update, []| update * scale);
+            // An update within the limit passes unchanged, and unread.
+            if let Some(factor) = factor {
+                block.each(|_, update, []| factor.times(update));
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Weight decay: `u ← u + decay·p`.
 //!
-//! Before a rule's own links this is L2 regularisation (the decay passes through momentum and moments, PyTorch's
-//! `weight_decay` of SGD and Adam); after them it is decoupled (AdamW, scaled by the learning rate). No state.
+//! Before a rule this is L2 regularisation (the decay passes through momentum and moments, PyTorch's `weight_decay` of
+//! SGD and Adam). After a rule, whose steps have the learning rate in them, it is `u ← u + lr·decay·p`, the decoupled
+//! decay of `torch.optim.AdamW`: `(Adam::new(lr), DecayWeights::new(d))` is `AdamW::new(lr).decay(d)`. In Optax
+//! `add_decayed_weights` at that place is not multiplied by the learning rate. No state.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -37,8 +39,8 @@ impl DecayWeights {
 }
 
 impl Link for DecayWeights {
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let decay = T::of(self.decay);
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let decay = T::of(if step.scaled { step.learning_rate * self.decay } else { self.decay });
         move |block| block.each(|parameter, update, []| update + decay * parameter)
     }
 }
@@ -46,7 +48,48 @@ impl Link for DecayWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sgd, battery};
+    use crate::{Adam, AdamW, Group, Lookahead, Optimizer, PenaltyL1, RmsProp, Sgd, WarmUp, battery};
+    use gradus_graph::{Params, Tensor};
+
+    /// Where some steps lead.
+    fn walk(rule: impl crate::Part) -> Tensor<f64> {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([8.0, -3.0]));
+        let mut rule = Optimizer::new(rule);
+        for gradient in [[1.0, -2.0], [0.5, 0.0], [-3.0, 1.0]] {
+            rule.step(&mut params, [(&x, &Tensor::from(gradient))]).expect("the gradient is right");
+        }
+        params.get(&x).clone()
+    }
+
+    #[test]
+    fn after_a_rule_it_is_decoupled_and_scaled_by_the_learning_rate() {
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([8.0]));
+        let mut rule = Optimizer::new((Sgd::new(0.5), DecayWeights::new(0.25)));
+        rule.step(&mut params, [(&x, &Tensor::from([2.0]))]).expect("the gradient is right");
+        assert_eq!(params.get(&x).data(), [6.0]); // 8 − 0.5·2 − 0.5·0.25·8
+
+        let rate = || WarmUp::new(2, 0.1).from(0.5);
+        let decoupled = walk(AdamW::new(rate()).decay(0.3));
+        walk((Adam::new(rate()), DecayWeights::new(0.3))).assert_close(&decoupled, 1e-15, 0.0);
+        walk(Group::rest((Adam::new(rate()), DecayWeights::new(0.3)))).assert_close(&decoupled, 1e-15, 0.0);
+        // Whether the rate is applied at the end, by a link between, or inside the formula of the rule.
+        let never = || Lookahead::new().every(1000);
+        walk((Adam::new(rate()), never(), DecayWeights::new(0.3))).assert_close(&decoupled, 1e-15, 0.0);
+        let inside = |decay: f64| (RmsProp::new(0.1).momentum(0.5).rate_inside_momentum(), DecayWeights::new(decay));
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([8.0]));
+        let mut rule = Optimizer::new(inside(0.3));
+        rule.step(&mut params, [(&x, &Tensor::from([0.0]))]).expect("the gradient is right");
+        params.get(&x).assert_close(&Tensor::from([8.0 - 0.1 * 0.3 * 8.0]), 1e-15, 0.0);
+        // The other penalty, too.
+        let mut params: Params<f64> = Params::new(0);
+        let x = params.add("x", Tensor::from([8.0, -8.0]));
+        let mut rule = Optimizer::new((Sgd::new(0.5), PenaltyL1::new(0.25)));
+        rule.step(&mut params, [(&x, &Tensor::from([0.0, 0.0]))]).expect("the gradient is right");
+        assert_eq!(params.get(&x).data(), [7.875, -7.875]);
+    }
 
     #[test]
     fn battery() {

@@ -2,8 +2,8 @@
 //!
 //! `X ← U/max(‖U‖, ε)`, then `A = XXᵀ`, `X ← aX + (bA + cA²)X` five times (with `XᵀX` on the other side where there are
 //! more rows than columns). The coefficients lift small singular values fastest and leave all of them between about
-//! 0.7 and 1.2, not at 1: as `torch.optim.Muon` and `optax.contrib.muon` do. Here in the precision of the parameters,
-//! where PyTorch works in bfloat16.
+//! 0.7 and 1.2, not at 1: as in `torch.optim.Muon`. Differences: in the precision of the parameters, where PyTorch works
+//! in bfloat16. `optax.contrib.muon` divides by the norm plus ε instead.
 //!
 //! Defaults: a 3.4445, b −4.7750, c 2.0315, 5 steps, ε 1e-7, no scale. For matrices only; no state.
 //!
@@ -12,8 +12,8 @@
 use gradus_graph::{Param, Real, expect_setting};
 
 use crate::matrix::{Matrix, is_matrix, multiply, parts, workspace};
-use crate::survey::sum_of_squares;
-use crate::{Step, TensorLink, Whole};
+use crate::norm::{Factor, Length};
+use crate::{Norm, Step, TensorLink, Whole};
 
 /// A factor for the update of a matrix that depends on its shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -112,9 +112,8 @@ impl TensorLink for Orthogonalize {
     fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let small = rows.min(columns);
-        let norm = sum_of_squares(tensor.update).sqrt().max(self.eps);
-        let inverse = T::of(1.0 / norm);
-        tensor.update.iter_mut().for_each(|x| *x *= inverse);
+        let inverse: Factor<T> = Length::from(1.0).over(Norm::Two.of(tensor.update).at_least(self.eps));
+        tensor.update.iter_mut().for_each(|x| *x = inverse.times(*x));
         let [a, b, c] = self.polynomial.map(T::of);
         let room = workspace::<T>(&[(small, rows.max(columns), small), (small, small, small), (rows, small, columns)]);
         let square = small * small;
@@ -175,6 +174,16 @@ mod tests {
         let x = orthogonal(Orthogonalize::new().steps(1), Tensor::from_rows([[3.0, 0.0], [0.0, 4.0]]));
         let lift = |s: f64| 3.4445 * s - 4.7750 * s.powi(3) + 2.0315 * s.powi(5);
         x.assert_close(&Tensor::from_rows([[lift(0.6), 0.0], [0.0, lift(0.8)]]), 1e-14, 0.0);
+    }
+
+    #[test]
+    fn matrices_of_any_size_are_orthogonalized() {
+        let entries = Tensor::from_rows([[1.0, 2.0, -1.0], [0.5, 1.0, 3.0]]);
+        let link = Orthogonalize::new().eps(0.0);
+        let expected = orthogonal(link.clone(), entries.clone());
+        for size in [1e-200, 1e200] {
+            orthogonal(link.clone(), entries.map(|x| size * x)).assert_close(&expected, 1e-14, 0.0);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The gradient of `penalty·Σ|p|`. It pulls parameters to zero and past it; for exact zeros see
 //! [`ProximalL1`](crate::ProximalL1). Its square counterpart, the L2 penalty, is [`DecayWeights`](crate::DecayWeights).
-//! No state.
+//! After a rule, whose steps have the learning rate in them, it is `u ← u + lr·penalty·sign(p)`. No state.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -39,8 +39,8 @@ impl PenaltyL1 {
 }
 
 impl Link for PenaltyL1 {
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let penalty = T::of(self.penalty);
+    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let penalty = T::of(if step.scaled { step.learning_rate * self.penalty } else { self.penalty });
         move |block| block.each(|parameter, update, []| update + penalty * sign(parameter))
     }
 }

@@ -1,7 +1,8 @@
 //! Schedule-free averaging: gradients are taken at `y`, between the point `z` that the rule moves and its average `x`.
 //!
-//! `z ← z − u`, `x ← (1−c)x + cz`, `y ← (1−β)z + βx`, with `c = w/Σw`, `w = (largest lr so far)^power`. As
-//! `optax.contrib.schedule_free`: the parameters in the store are `y`, and `x = (y − (1−β)z)/β` is not stored.
+//! `z ← z − u`, `x ← (1−c)x + cz`, `y ← (1−β)z + βx`, with `c = w/Σw`, `w = (largest lr so far)^power`. As the authors'
+//! package `schedulefree` in training mode: the parameters in the store are `y`, and `x = (y − (1−β)z)/β` is not stored.
+//! `optax.contrib.schedule_free` takes the weight from the rate of the next step, which is another while the rate rises.
 //! [`Optimizer::averaged`](crate::Optimizer::averaged) gives `x`, to evaluate and to keep.
 //!
 //! For the end of a chain, after a rule without momentum. Defaults: β 0.9, power 2. State: `moved_point`, from the

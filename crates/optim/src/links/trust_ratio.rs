@@ -1,14 +1,14 @@
 //! The trust ratio: `u ← u·trust·‖p‖ / (‖u‖ + ε)` for each tensor, and `u` as it is if either norm is zero.
 //!
-//! As `optax.scale_by_trust_ratio`. The norms are those of one tensor, summed in double precision. Defaults: trust 1,
-//! ε 0. No state.
+//! As `optax.scale_by_trust_ratio`. The norms are those of one tensor, summed in double precision and right for every
+//! finite tensor. Defaults: trust 1, ε 0. No state.
 //!
 //! You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::survey::sum_of_squares;
-use crate::{Block, Link, Numbers, Over, Step};
+use crate::norm::Factor;
+use crate::{Block, Link, Norm, Numbers, Over, Step};
 
 /// Scales the update of each tensor to a multiple of the norm of the tensor.
 ///
@@ -62,14 +62,23 @@ impl Link for TrustRatio {
     }
 
     fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        [sum_of_squares(parameter), sum_of_squares(update), 0.0, 0.0]
+        let ([p, p_unit], [u, u_unit]) = (Norm::Two.sum(parameter), Norm::Two.sum(update));
+        [p, p_unit, u, u_unit]
+    }
+
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        let ([p, p_unit], [u, u_unit]) =
+            (Norm::Two.join([a[0], a[1]], [b[0], b[1]]), Norm::Two.join([a[2], a[3]], [b[2], b[3]]));
+        [p, p_unit, u, u_unit]
     }
 
     fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [parameter, update, ..] = step.measured.map(f64::sqrt);
-        let known = parameter > 0.0 && update > 0.0;
-        let ratio = T::of(if known { self.trust * parameter / (update + self.eps) } else { 1.0 });
-        move |block| block.each(|_, update, []| update * ratio)
+        let [p, p_unit, u, u_unit] = step.measured;
+        let (parameter, update) = (Norm::Two.length([p, p_unit]), Norm::Two.length([u, u_unit]));
+        let known = !parameter.is_zero() && !update.is_zero();
+        let ratio: Factor<T> =
+            if known { parameter.times(self.trust).over(update.plus(self.eps)) } else { Factor::one() };
+        move |block| block.each(|_, update, []| ratio.times(update))
     }
 }
 
@@ -86,6 +95,19 @@ mod tests {
         let mut rule = Optimizer::new((TrustRatio::new().trust(0.1), LearningRate::new(0.5)));
         rule.step(&mut params, [(&x, &Tensor::from([2.0]))]).unwrap();
         assert_eq!(params.get(&x).data(), [-1.0]);
+    }
+
+    #[test]
+    fn norms_of_any_size_have_a_ratio() {
+        for size in [1e-200, 1.0, 1e200, 1e307] {
+            for slope in [1e-300, 1e-200, 1.0, 1e200] {
+                let mut params: Params<f64> = Params::new(0);
+                let x = params.add("x", Tensor::from([3.0 * size, 4.0 * size]));
+                let mut rule = Optimizer::new((TrustRatio::new(), LearningRate::new(0.5)));
+                rule.step(&mut params, [(&x, &Tensor::from([0.0, 8.0 * slope]))]).unwrap();
+                params.get(&x).assert_close(&Tensor::from([3.0 * size, 1.5 * size]), 1e-15, 0.0);
+            }
+        }
     }
 
     #[test]

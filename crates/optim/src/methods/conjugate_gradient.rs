@@ -63,6 +63,7 @@ pub enum Beta {
 pub struct ConjugateGradient {
     beta: Beta,
     limits: Limits,
+    scaled: bool,
 }
 
 impl ConjugateGradient {
@@ -74,6 +75,13 @@ impl ConjugateGradient {
     /// Another formula for β.
     pub fn beta(mut self, beta: Beta) -> Self {
         self.beta = beta;
+        self
+    }
+
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
+    /// units differ by orders of magnitude. [`LevenbergMarquardt`](super::LevenbergMarquardt) finds such units by itself.
+    pub fn scaled(mut self) -> Self {
+        self.scaled = true;
         self
     }
 
@@ -99,7 +107,7 @@ impl ConjugateGradient {
     ) -> Result<Outcome, Error> {
         let search = LineSearch { decrease: 1e-4, curvature: 0.1 };
         let directions = Conjugate { beta: self.beta, last: None };
-        descent::minimize(params, self.limits, search, directions, function)
+        descent::minimize(params, (self.limits, self.scaled), search, directions, function)
     }
 }
 
@@ -160,6 +168,10 @@ impl Direction for Conjugate {
         // The change to first order is taken to be that of the last step.
         let length = last.length * dot(&last.direction, &last.gradient) / dot(&direction, g);
         (direction, length)
+    }
+
+    fn has_model(&self) -> bool {
+        false
     }
 
     fn learn(&mut self, before: &Point, _after: &Point, direction: Vec<f64>, length: f64) {

@@ -15,6 +15,8 @@ const NOISE: f64 = 16.0;
 pub(super) trait Direction {
     /// The direction at a point, and the length along it to try first.
     fn choose(&mut self, point: &Point) -> (Vec<f64>, f64);
+    /// Whether the direction chosen last leads, with the length one, to the minimum of a quadratic model.
+    fn has_model(&self) -> bool;
     /// Takes in a step of the given length along the direction.
     fn learn(&mut self, before: &Point, after: &Point, direction: Vec<f64>, length: f64);
     /// Forgets what was seen, so that the next direction is the steepest; gives whether there was something.
@@ -24,12 +26,12 @@ pub(super) trait Direction {
 /// Minimises with the directions.
 pub(super) fn minimize<T: Real>(
     params: &mut Params<T>,
-    limits: Limits,
+    (limits, scaled): (Limits, bool),
     search: LineSearch,
     mut direction: impl Direction,
     mut objective: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
 ) -> Result<Outcome, Error> {
-    let mut run = Run::new(params, limits);
+    let mut run = Run::new(params, limits, scaled);
     let ended = descend(&mut run, search, &mut direction, &mut objective);
     run.close(ended)
 }
@@ -51,7 +53,12 @@ fn descend<T: Real>(
             if direction.forget() {
                 continue;
             }
-            return Ok(Reason::Precision);
+            return Ok(run.at_rest(Reason::Stalled));
+        }
+        let promised = (direction.has_model() && run.is_near()).then_some(0.5 * slope.abs());
+        let small = !direction.has_model() && run.reach() <= run.limits.gradient * run.point.value.abs();
+        if let Some(reason) = run.promise(promised).or((small && run.has_moved()).then_some(Reason::Gradient)) {
+            return Ok(reason);
         }
         let start = Sample { at: 0.0, value: run.point.value, slope };
         let noise = NOISE * run.eps() * start.value.abs();
@@ -73,11 +80,8 @@ fn descend<T: Real>(
                     return Ok(reason);
                 }
             }
-            _ if direction.forget() => {}
-            _ => {
-                let promised = first * slope.abs();
-                return Ok(if promised <= 100.0 * noise { Reason::Precision } else { Reason::LineSearch });
-            }
+            _ if !run.at_rest(Reason::LineSearch).is_converged() && direction.forget() => {}
+            _ => return Ok(run.at_rest(Reason::LineSearch)),
         }
     }
 }

@@ -47,12 +47,20 @@ use super::trust_region::{self, Model};
 #[derive(Clone, Debug, Default)]
 pub struct GaussNewton {
     limits: Limits,
+    scaled: bool,
 }
 
 impl GaussNewton {
     /// The method with the default limits.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
+    /// units differ by orders of magnitude. [`LevenbergMarquardt`](super::LevenbergMarquardt) finds such units by itself.
+    pub fn scaled(mut self) -> Self {
+        self.scaled = true;
+        self
     }
 
     /// When to stop.
@@ -81,7 +89,7 @@ impl GaussNewton {
         backward: impl FnMut(&Params<T>, &Tensor<T>, &mut Slope<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
         let squares = Squares { residuals, forward, backward, last: Tensor::zeros([0]) };
-        trust_region::minimize(params, self.limits, squares)
+        trust_region::minimize(params, (self.limits, self.scaled), squares)
     }
 }
 

@@ -40,11 +40,12 @@ use super::vector::{add_scaled, dot, norm};
 pub struct Lbfgs {
     memory: usize,
     limits: Limits,
+    scaled: bool,
 }
 
 impl Default for Lbfgs {
     fn default() -> Self {
-        Self { memory: 10, limits: Limits::default() }
+        Self { memory: 10, limits: Limits::default(), scaled: false }
     }
 }
 
@@ -62,6 +63,13 @@ impl Lbfgs {
     pub fn memory(mut self, pairs: usize) -> Self {
         assert!(pairs > 0, "L-BFGS keeps at least one pair; without one use `ConjugateGradient`");
         self.memory = pairs;
+        self
+    }
+
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
+    /// units differ by orders of magnitude. [`LevenbergMarquardt`](super::LevenbergMarquardt) finds such units by itself.
+    pub fn scaled(mut self) -> Self {
+        self.scaled = true;
         self
     }
 
@@ -87,7 +95,7 @@ impl Lbfgs {
     ) -> Result<Outcome, Error> {
         let pairs = Pairs { kept: VecDeque::new(), memory: self.memory };
         let search = LineSearch { decrease: 1e-4, curvature: 0.9 };
-        descent::minimize(params, self.limits, search, pairs, function)
+        descent::minimize(params, (self.limits, self.scaled), search, pairs, function)
     }
 }
 
@@ -123,6 +131,10 @@ impl Direction for Pairs {
             add_scaled(&mut direction, weight - back, &pair.s);
         }
         (direction, 1.0)
+    }
+
+    fn has_model(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     fn learn(&mut self, before: &Point, after: &Point, _direction: Vec<f64>, _length: f64) {

@@ -88,7 +88,7 @@ impl LevenbergMarquardt {
         residuals: impl FnMut(&Params<T>) -> Result<Tensor<T>, Error>,
         jacobian: impl FnMut(&Params<T>, &mut Jacobian<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
-        let mut run = Run::new(params, self.limits);
+        let mut run = Run::new(params, self.limits, false);
         let ended = descend(&mut run, residuals, jacobian);
         run.close(ended)
     }
@@ -137,6 +137,11 @@ fn descend<T: Real>(
         let qr = PivotedQr::new(std::mem::take(&mut columns), rows);
         let (qtr, triangle) = (qr.transposed_times(&r), qr.triangle());
         let before = norm(&r);
+        // The part of the residuals that lies in what the columns span.
+        let span = norm(&qtr[..triangle.rank().min(qtr.len())]);
+        if let Some(reason) = run.promise(Some(span * span)) {
+            return Ok(reason);
+        }
         loop {
             if run.is_spent() {
                 return Ok(Reason::Budget);
@@ -183,7 +188,7 @@ fn descend<T: Real>(
             let rounding = run.eps();
             let no_fall = actual.abs() <= rounding && predicted <= rounding && ratio <= 2.0;
             if no_fall || region.radius <= rounding * size {
-                return Ok(Reason::Precision);
+                return Ok(run.at_rest(Reason::Stalled));
             }
             if accepted {
                 break;

@@ -50,12 +50,20 @@ use super::trust_region::{self, Model};
 #[derive(Clone, Debug, Default)]
 pub struct NewtonCg {
     limits: Limits,
+    scaled: bool,
 }
 
 impl NewtonCg {
     /// The method with the default limits.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
+    /// units differ by orders of magnitude. [`LevenbergMarquardt`](super::LevenbergMarquardt) finds such units by itself.
+    pub fn scaled(mut self) -> Self {
+        self.scaled = true;
+        self
     }
 
     /// When to stop.
@@ -82,7 +90,7 @@ impl NewtonCg {
         function: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
         hessian: impl FnMut(&Params<T>, &Params<T>, &mut Slope<'_>) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
-        trust_region::minimize(params, self.limits, Newton { function, hessian })
+        trust_region::minimize(params, (self.limits, self.scaled), Newton { function, hessian })
     }
 }
 

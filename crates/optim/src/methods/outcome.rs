@@ -6,6 +6,8 @@ use gradus_graph::expect_setting;
 
 /// When a method stops.
 ///
+/// No limit depends on the units of the function or of the parameters.
+///
 /// # Example
 /// ```
 /// use gradus_optim::methods::{Lbfgs, Limits};
@@ -13,11 +15,17 @@ use gradus_graph::expect_setting;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Converged if no element of the gradient is larger: 1e-8.
+    /// Converged if the relative gradient is no larger: 1e-8.
+    ///
+    /// It is the root of the part of the value that the method's quadratic model promises to take off; for
+    /// [`LevenbergMarquardt`](super::LevenbergMarquardt), whose model is exact in that, the cosine of the angle between the
+    /// residuals and what their derivatives span, as MINPACK's `gtol`. [`ConjugateGradient`](super::ConjugateGradient) has
+    /// no model: there it is `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)` as a part of the value. Where the least value is zero a
+    /// method goes on until rounding hides what is left.
     pub gradient: f64,
-    /// Converged if a step is not longer than this part of the parameters' norm: 0.
+    /// Stops if a step is not longer than this part of the parameters' norm: 0. That is no convergence.
     pub step: f64,
-    /// Converged if a step lowers the value by no more than this part of it: 0.
+    /// Stops if a step lowers the value by no more than this part of it: 0. That is no convergence.
     pub value: f64,
     /// The number of evaluations of the function that are allowed: 10,000.
     pub evaluations: usize,
@@ -42,14 +50,17 @@ impl Limits {
 /// Why a method stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The gradient is as small as [`Limits::gradient`] asks.
+    /// The relative gradient is as small as [`Limits::gradient`] asks, or the gradient is zero.
     Gradient,
     /// The last step was as short as [`Limits::step`] asks.
     Step,
     /// The last step lowered the value as little as [`Limits::value`] asks.
     Value,
-    /// What is left to gain cannot be told from rounding.
+    /// What the method's model still promises cannot be told from the rounding of the value and of the parameters.
     Precision,
+    /// Steps gain nothing beyond rounding, though the model promises more, or none fits: a narrow valley, parameters of
+    /// very different units (see the method's `scaled`), or derivatives that are wrong.
+    Stalled,
     /// The evaluations were used up.
     Budget,
     /// No step along the direction lowers the value, though its slope promises it: the derivatives are wrong, the
@@ -60,19 +71,21 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether the method arrived, to the limits or to the precision of the store.
+    /// Whether a test of optimality holds, to its limit or to the precision of the store. A short step or a small gain
+    /// is none.
     pub fn is_converged(self) -> bool {
-        matches!(self, Self::Gradient | Self::Step | Self::Value | Self::Precision)
+        matches!(self, Self::Gradient | Self::Precision)
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Gradient => "the gradient is small",
+            Self::Gradient => "the relative gradient is small",
             Self::Step => "the step is short",
             Self::Value => "the value hardly falls",
             Self::Precision => "the precision is used up",
+            Self::Stalled => "the steps gain nothing",
             Self::Budget => "the evaluations are used up",
             Self::LineSearch => "no step along the direction lowers the value",
             Self::NonFinite => "the start is not finite",

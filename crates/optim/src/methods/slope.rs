@@ -47,8 +47,8 @@ impl<'a> Slope<'a> {
                 param.shape(),
                 tensor.shape()
             );
-            for (element, value) in self.vector[place].iter_mut().zip(tensor.data()) {
-                *element = value.as_f64();
+            for (place, value) in place.zip(tensor.data()) {
+                self.vector[place] = value.as_f64() * self.flat.unit(place);
             }
         }
     }

@@ -37,10 +37,10 @@ pub(super) trait Model<T> {
 /// Minimises with the model.
 pub(super) fn minimize<T: Real>(
     params: &mut Params<T>,
-    limits: Limits,
+    (limits, scaled): (Limits, bool),
     mut model: impl Model<T>,
 ) -> Result<Outcome, Error> {
-    let mut run = Run::new(params, limits);
+    let mut run = Run::new(params, limits, scaled);
     let ended = descend(&mut run, &mut model);
     run.close(ended)
 }
@@ -58,6 +58,9 @@ fn descend<T: Real>(run: &mut Run<'_, T>, model: &mut impl Model<T>) -> Result<R
         run.return_to_point();
         let step = truncated(run, model, &mut directions, radius)?;
         let length = norm(&step.p);
+        if let Some(reason) = run.promise((step.inside && run.is_near()).then_some(step.predicted)) {
+            return Ok(reason);
+        }
         if run.is_spent() {
             return Ok(Reason::Budget);
         }
@@ -83,7 +86,7 @@ fn descend<T: Real>(run: &mut Run<'_, T>, model: &mut impl Model<T>) -> Result<R
         }
         if radius <= run.eps() * 1e-3 * norm(&run.point.x) {
             run.return_to_point();
-            return Ok(if step.predicted <= 10.0 * noise { Reason::Precision } else { Reason::LineSearch });
+            return Ok(run.at_rest(Reason::LineSearch));
         }
     }
 }
@@ -100,6 +103,8 @@ fn gradient_at_trial<T: Real, M: Model<T>>(run: &mut Run<'_, T>, model: &mut M) 
 struct Step {
     p: Vec<f64>,
     predicted: f64,
+    /// Whether the step leads to the minimum of the model, or stopped before.
+    inside: bool,
 }
 
 /// Steihaug's truncated conjugate gradients.
@@ -117,6 +122,7 @@ fn truncated<T: Real>(
     let wanted = size * size.sqrt().min(TOLERANCE);
     let mut square = dot(&residual, &residual);
     let mut product = vec![0.0; n];
+    let mut inside = false;
     // In exact arithmetic n products suffice; rounding may need more.
     for _ in 0..2 * n + 10 {
         run.flat.write(directions, &mut d);
@@ -142,6 +148,7 @@ fn truncated<T: Real>(
         p = next;
         add_scaled(&mut residual, length, &product);
         if norm(&residual) <= wanted {
+            inside = true;
             break;
         }
         let last = std::mem::replace(&mut square, dot(&residual, &residual));
@@ -151,13 +158,17 @@ fn truncated<T: Real>(
     }
     // With residual = g + Bp the model is ½pᵀ(g + residual).
     let predicted = -0.5 * (dot(&p, &run.point.gradient) + dot(&p, &residual));
-    Ok(Step { p, predicted })
+    Ok(Step { p, predicted, inside })
 }
 
 /// The τ ≥ 0 with `‖p + τd‖ = Δ`.
 fn to_edge(p: &[f64], d: &[f64], radius: f64) -> f64 {
-    let (a, b, c) = (dot(d, d), dot(p, d), dot(p, p) - radius * radius);
-    let root = (b * b - a * c).max(0.0).sqrt();
+    // In units of Δ and of ‖d‖, since squares of large and of small steps would leave the range.
+    let size = norm(d);
+    let share: Vec<f64> = p.iter().map(|p| p / radius).collect();
+    let direction: Vec<f64> = d.iter().map(|d| d / size).collect();
+    let (b, c) = (dot(&share, &direction), dot(&share, &share) - 1.0);
+    let root = (b * b - c).max(0.0).sqrt();
     // The form without cancellation.
-    if b > 0.0 { -c / (b + root) } else { (root - b) / a }
+    (if b > 0.0 { -c / (b + root) } else { root - b }) * (radius / size)
 }

@@ -19,7 +19,7 @@ use gradus_graph::{Param, Real, Tensor, expect_setting};
 
 use crate::survey::sum_of_squares;
 use crate::{
-    Block, Chain, DecayWeights, Link, Numbers, Over, Part, Rate, RunningMean, Schedule, Step, TensorLink, Whole,
+    Block, Chain, DecayWeights, Link, Norm, Numbers, Over, Part, Rate, RunningMean, Schedule, Step, TensorLink, Whole,
 };
 
 /// Adafactor: almost no state for matrices, and steps in proportion to the parameter.
@@ -265,12 +265,19 @@ impl Link for ScaleToParameter {
     }
 
     fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        [sum_of_squares(parameter), sum_of_squares(update), parameter.len() as f64, 0.0]
+        let [own, unit] = Norm::Two.sum(parameter);
+        [own, unit, sum_of_squares(update), parameter.len() as f64]
+    }
+
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        let [own, unit] = Norm::Two.join([a[0], a[1]], [b[0], b[1]]);
+        [own, unit, a[2] + b[2], a[3] + b[3]]
     }
 
     fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [parameter, update, count, _] = step.measured;
-        let (parameter, update) = ((parameter / count).sqrt(), (update / count).sqrt());
+        let [own, unit, update, count] = step.measured;
+        let parameter = Norm::Two.length([own / count, unit]).value();
+        let update = (update / count).sqrt();
         let rate = step.learning_rate;
         let bound = (step.number as f64).sqrt().recip();
         // The chain multiplies by the learning rate: here is what makes the smaller of it and the bound of it.

@@ -15,7 +15,7 @@
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
 use crate::survey::{sum, sum_of_squares};
-use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Link, Norm, Numbers, Over, Part, Rate, Schedule, Step};
 
 /// Gradient descent without a learning rate to choose.
 ///
@@ -119,18 +119,25 @@ impl Link for WalkByDistance {
     fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
         let weighted = state[0];
         let product = sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64());
-        [sum_of_squares(update), product, sum_of_squares(weighted), 0.0]
+        let [gradient, unit] = Norm::Two.sum(update);
+        [gradient, unit, product, sum_of_squares(weighted)]
+    }
+
+    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
+        let [gradient, unit] = Norm::Two.join([a[0], a[1]], [b[0], b[1]]);
+        [gradient, unit, a[2] + b[2], a[3] + b[3]]
     }
 
     fn settle(&self, step: &Step, [distance, rate, numerator, first_norm]: &mut Numbers) {
-        let [gradient, product, weighted, _] = step.measured;
+        let [gradient, unit, product, weighted] = step.measured;
+        let gradient = Norm::Two.length([gradient, unit]).value();
         // The first gradient that is not zero sets the scale.
         if *first_norm == 0.0 {
-            *first_norm = gradient.sqrt();
+            *first_norm = gradient;
         }
         *rate = if *first_norm > 0.0 { *distance * step.learning_rate / *first_norm } else { 0.0 };
         *numerator += *rate * product;
-        let length = (weighted + *rate * (2.0 * product + *rate * gradient)).max(0.0).sqrt();
+        let length = (weighted + 2.0 * *rate * product + (*rate * gradient).powi(2)).max(0.0).sqrt();
         if length > 0.0 {
             *distance = distance.max((2.0 * *numerator / length).min(*distance * self.growth));
         }

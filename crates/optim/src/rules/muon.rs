@@ -1,10 +1,13 @@
 //! Muon: `m ← momentum·m + g`, `p ← p − lr·(s·orthogonal(g + momentum·m) + decay·p)` for matrices; Adam for the rest.
 //!
-//! As `torch.optim.Muon`, which knows matrices only, in the precision of the parameters (PyTorch orthogonalises in
-//! bfloat16): see [`Orthogonalize`](crate::Orthogonalize). The scale is `s = √max(1, rows/columns)`, for weights of the
-//! shape `[outputs, inputs]`; `scale` takes others. `corrected` takes the mean with Adam's correction for the sum, as
-//! `optax.contrib.muon` does, whose scale is [`MatrixScale::Wide`]. Adam has the same learning rate and decay, as in
-//! Optax.
+//! As `torch.optim.Muon`, and `torch.optim.AdamW` with the same learning rate and decay for what is no matrix, which that
+//! class refuses. The scale is `s = √max(1, rows/columns)`, for weights of the shape `[outputs, inputs]`; `scale` takes
+//! others. Difference: orthogonalised in the precision of the parameters, where PyTorch works in bfloat16: see
+//! [`Orthogonalize`](crate::Orthogonalize).
+//!
+//! `corrected` takes the momentum of `optax.contrib.muon`, a mean with Adam's correction. The rest of that rule differs:
+//! its scale is [`MatrixScale::Wide`], it divides by the norm plus ε of 1e-8 (here by the norm, ε at least), Nesterov's
+//! look ahead is in its Adam as well, and it has no decay unless stated.
 //!
 //! Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` (`mean` if
 //! corrected) of matrices, `first_moment` and `second_moment` of the rest.

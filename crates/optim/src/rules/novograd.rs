@@ -3,13 +3,14 @@
 //!
 //! As `optax.novograd`: the momentum is a sum, and nothing is corrected.
 //!
-//! Defaults: β₁ 0.9, β₂ 0.25, ε 1e-6, no decay. State: `momentum`, from zero, and the number `mean_square_norm`.
+//! Defaults: β₁ 0.9, β₂ 0.25, ε 1e-6, no decay. State: `momentum`, from zero, and the number `mean_norm`, √v.
 //!
 //! Ginsburg et al.: Training deep networks with stochastic normalized gradient descent, 2019.
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, DecayWeights, Link, Momentum, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::norm::{Factor, Length};
+use crate::{Block, Chain, DecayWeights, Link, Momentum, Norm, Numbers, Over, Part, Rate, Schedule, Step};
 
 /// NovoGrad: momentum over gradients of norm about one, and one number of second moment for each tensor.
 ///
@@ -96,30 +97,56 @@ struct ScaleByNorm {
 
 impl Link for ScaleByNorm {
     fn numbers(&self) -> &[&'static str] {
-        &["mean_square_norm"]
+        &["mean_norm"]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn settle(&self, step: &Step, [square, ..]: &mut Numbers) {
-        let now = step.measured[0];
-        *square = if step.number == 1 { now } else { self.beta2 * *square + (1.0 - self.beta2) * now };
+    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+        let [sum, unit] = Norm::Two.sum(update);
+        [sum, unit, 0.0, 0.0]
+    }
+
+    fn join(&self, [a, a_unit, ..]: Numbers, [b, b_unit, ..]: Numbers) -> Numbers {
+        let [sum, unit] = Norm::Two.join([a, a_unit], [b, b_unit]);
+        [sum, unit, 0.0, 0.0]
+    }
+
+    fn settle(&self, step: &Step, [norm, ..]: &mut Numbers) {
+        let [sum, unit, ..] = step.measured;
+        let now = Norm::Two.length([sum, unit]).value();
+        let (keep, take) = (self.beta2.sqrt(), (1.0 - self.beta2).sqrt());
+        *norm = if step.number == 1 { now } else { (keep * *norm).hypot(take * now) };
     }
 
     fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let norm = step.numbers[0].sqrt() + self.eps;
+        let norm = Length::from(step.numbers[0] + self.eps);
         // A gradient that has always been zero stays so.
-        let scale = T::of(if norm > 0.0 { 1.0 / norm } else { 0.0 });
-        move |block| block.each(|_, update, []| update * scale)
+        let scale: Factor<T> = if norm.is_zero() { norm.over(1.0.into()) } else { Length::from(1.0).over(norm) };
+        move |block| block.each(|_, update, []| scale.times(update))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::{Optimizer, battery};
+    use gradus_graph::{Params, Tensor};
+
+    #[test]
+    fn a_gradient_of_any_size_is_of_norm_one() {
+        for size in [1e-200, 1.0, 1e200] {
+            let mut params: Params<f64> = Params::new(0);
+            let x = params.add("x", Tensor::from([0.0, 0.0]));
+            let mut rule = Optimizer::new(NovoGrad::new(1.0).betas(0.0, 0.5).eps(0.0));
+            for _ in 0..2 {
+                rule.step(&mut params, [(&x, &Tensor::from([3.0 * size, 4.0 * size]))]).unwrap();
+            }
+            params.get(&x).assert_close(&Tensor::from([-1.2, -1.6]), 1e-15, 0.0);
+        }
+    }
 
     #[test]
     fn battery() {

@@ -1,9 +1,11 @@
 //! Reduction on a plateau: the factor of the rate is multiplied by γ when a metric has not improved for a while.
 //!
 //! As `torch.optim.lr_scheduler.ReduceLROnPlateau`: a value counts as better if it is below `best·(1 − threshold)`; more
-//! than `patience` values in a row that are not better cut the rate; in the `cooldown` after a cut none is counted.
+//! than `patience` values in a row that are not better cut the rate; in the `cooldown` after a cut none is counted; a cut
+//! by no more than ε is not made. Differences: the bound and ε are of the factor, where PyTorch's `min_lr` and `eps` are
+//! of the rate (divide them by the first rate).
 //!
-//! Defaults: γ 0.1, patience 10, threshold 1e-4, cooldown 0, least factor 0. State: `factor`, `best`, `waited`, `cooling`.
+//! Defaults: γ 0.1, patience 10, threshold 1e-4, cooldown 0, least factor 0, ε 1e-8. State: `factor`, `best`, `waited`, `cooling`.
 
 use gradus_graph::{Params, Real, expect_setting};
 
@@ -33,6 +35,7 @@ pub struct ReduceOnPlateau {
     maximize: bool,
     pause: u64,
     least: f64,
+    eps: f64,
     factor: f64,
     best: f64,
     waited: u64,
@@ -56,6 +59,7 @@ impl ReduceOnPlateau {
             maximize: false,
             pause: 0,
             least: 0.0,
+            eps: 1e-8,
             factor: 1.0,
             best: f64::INFINITY,
             waited: 0,
@@ -118,6 +122,16 @@ impl ReduceOnPlateau {
         Self { least: factor, ..self }
     }
 
+    /// The change of the factor that is too small to be made.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[track_caller]
+    pub fn eps(self, eps: f64) -> Self {
+        expect_setting("`ReduceOnPlateau::eps`: eps", eps, 0.0..);
+        Self { eps, ..self }
+    }
+
     /// Takes the next value of the metric and gives the factor of the learning rate from now on.
     pub fn report(&mut self, metric: f64) -> f64 {
         let sign = if self.maximize { 1.0 } else { -1.0 };
@@ -133,7 +147,10 @@ impl ReduceOnPlateau {
             (self.cooling, self.waited) = (self.cooling - 1, 0);
         }
         if self.waited > self.patience {
-            self.factor = (self.factor * self.gamma).max(self.least);
+            let cut = (self.factor * self.gamma).max(self.least);
+            if self.factor - cut > self.eps {
+                self.factor = cut;
+            }
             (self.cooling, self.waited) = (self.pause, 0);
         }
         self.factor

@@ -7,11 +7,11 @@
 //! `p_c ← (1 − c_c)p_c + h·√(c_c(2 − c_c)μ_eff)·ȳ`,
 //! `C ← (1 − c₁ − c_μ + (1 − h)c₁c_c(2 − c_c))C + c₁p_cp_cᵀ + c_μ Σ wᵢyᵢyᵢᵀ`, with `h` 0 while `p_σ` is long, else 1.
 //!
-//! Constants as in the tutorial, with weights for the best half alone. IPOP starts anew with twice the candidates where a
-//! run has no variation left: values that differ by less than 1e-12 over some generations, steps below 1e-12, or a
+//! Constants as in the tutorial, with weights for the best half alone. Where a run has no variation left another starts
+//! elsewhere with twice the candidates (IPOP), until the search's target or budget is reached: values that differ by less than 1e-12 over some generations, steps below 1e-12, or a
 //! condition of `C` above 1e14. Beyond its bounds a candidate is evaluated at its reflection.
 //!
-//! Defaults: λ = 4 + ⌊3·ln n⌋, σ 0.3 in units of the region, one run. State: `m`, `σ`, `C`, `p_σ`, `p_c`.
+//! Defaults: λ = 4 + ⌊3·ln n⌋, σ 0.3 in units of the region, restarts. State: `m`, `σ`, `C`, `p_σ`, `p_c`.
 //!
 //! Hansen: The CMA evolution strategy, a tutorial, 2016. Auger, Hansen: A restart CMA evolution strategy with increasing
 //! population size, 2005.
@@ -36,7 +36,7 @@ const CONDITION: f64 = 1e14;
 /// let mut params: Params<f64> = Params::new(0);
 /// let x = params.add("x", Tensor::from([-1.0, 1.0, 0.5, 0.5]));
 /// // Rosenbrock's valley, without bounds.
-/// let search = Search::new(CmaEs::new().restarts()).target(1e-9).seed(1);
+/// let search = Search::new(CmaEs::new()).target(1e-9).seed(1);
 /// let link = |w: &[f64]| (1.0 - w[0]).powi(2) + 100.0 * (w[1] - w[0] * w[0]).powi(2);
 /// let found = search.run(&mut params, || {
 ///     |params: &Params<f64>| Ok(params.get(&x).data().windows(2).map(link).sum())
@@ -47,12 +47,12 @@ const CONDITION: f64 = 1e14;
 #[derive(Clone, Debug, Default)]
 pub struct CmaEs {
     population: Option<usize>,
-    restarts: bool,
+    once: bool,
     run: Option<Run>,
 }
 
 impl CmaEs {
-    /// One run with the usual number of candidates.
+    /// Runs that begin with the usual number of candidates.
     pub fn new() -> Self {
         Self::default()
     }
@@ -68,9 +68,9 @@ impl CmaEs {
         self
     }
 
-    /// Starts anew with twice the candidates where a run has no variation left (IPOP).
-    pub fn restarts(mut self) -> Self {
-        self.restarts = true;
+    /// Ends with the first run, where it has no variation left.
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 }
@@ -88,7 +88,7 @@ impl Strategy for CmaEs {
         let values = generation.evaluate(&points)?;
         run.learn(&values);
         if run.is_used_up() {
-            if !self.restarts {
+            if self.once {
                 return Err(Ended::Converged);
             }
             let doubled = 2 * run.steps.len();

@@ -1,8 +1,10 @@
 //! A genetic algorithm on real numbers: parents are selected by their values, crossed, and their children mutated; the
-//! best of the old generation, the elite, live on.
+//! best of parents and children live on, or, with an elite, the children and the best few of their parents.
 //!
-//! Defaults: 50 points, tournaments of three, simulated binary crossover (η 15) of nine of ten pairs, polynomial mutation
-//! (η 20) of one element in n, an elite of two. State: the points and their values.
+//! Defaults: 100 points, tournaments of two, simulated binary crossover (η 15) of nine of ten pairs, polynomial mutation
+//! (η 20) of one element in n, no elite: those of `GA` of pymoo, whose points that are equal to another are dropped as
+//! here. Differences: a child beyond its bounds is reflected, where pymoo's operators stay within. State: the points and
+//! their values.
 //!
 //! Holland: Adaptation in natural and artificial systems, 1975. Goldberg: Genetic algorithms in search, optimization and
 //! machine learning, 1989. Deb: Multi-objective optimization using evolutionary algorithms, 2001.
@@ -45,7 +47,7 @@ pub struct Genetic {
     selection: Selection,
     crossover: (Crossover, f64),
     mutation: (Mutation, Option<f64>),
-    elite: usize,
+    elite: Option<usize>,
     points: Vec<Vec<f64>>,
     values: Vec<f64>,
 }
@@ -53,11 +55,11 @@ pub struct Genetic {
 impl Default for Genetic {
     fn default() -> Self {
         Self {
-            size: 50,
-            selection: Selection::Tournament(3),
+            size: 100,
+            selection: Selection::Tournament(2),
             crossover: (Crossover::SimulatedBinary(15.0), 0.9),
             mutation: (Mutation::Polynomial(20.0), None),
-            elite: 2,
+            elite: None,
             points: Vec::new(),
             values: Vec::new(),
         }
@@ -116,9 +118,10 @@ impl Genetic {
         self
     }
 
-    /// How many of the best points live on.
+    /// How many of the best points live on beside their children, which replace all others whatever their values. Unless
+    /// this is called the best of both generations live on.
     pub fn elite(mut self, count: usize) -> Self {
-        self.elite = count;
+        self.elite = Some(count);
         self
     }
 }
@@ -131,7 +134,7 @@ impl Strategy for Genetic {
             return Ok(());
         }
         let order = ranked(&self.values);
-        let elite = self.elite.min(self.size - 1);
+        let elite = self.elite.map_or(0, |elite| elite.min(self.size - 1));
         let (mutation, probability) = self.mutation;
         let probability = probability.unwrap_or(1.0 / generation.dimension().max(1) as f64);
         let mut children = Vec::with_capacity(self.size - elite + 1);
@@ -152,8 +155,22 @@ impl Strategy for Genetic {
         }
         children.truncate(self.size - elite);
         let values = generation.evaluate(&children)?;
-        let kept = order[..elite].iter().map(|&place| (self.points[place].clone(), self.values[place]));
-        (self.points, self.values) = kept.chain(children.into_iter().zip(values)).unzip();
+        if self.elite.is_some() {
+            let kept = order[..elite].iter().map(|&place| (self.points[place].clone(), self.values[place]));
+            (self.points, self.values) = kept.chain(children.into_iter().zip(values)).unzip();
+            return Ok(());
+        }
+        self.points.extend(children);
+        self.values.extend(values);
+        let order = ranked(&self.values);
+        // Points that are equal have equal values and stand together.
+        let repeats = |rank: usize| {
+            let same = |&&before: &&usize| self.values[before].total_cmp(&self.values[order[rank]]).is_eq();
+            order[..rank].iter().rev().take_while(same).any(|&before| self.points[before] == self.points[order[rank]])
+        };
+        let (again, distinct): (Vec<usize>, Vec<usize>) = (0..order.len()).partition(|&rank| repeats(rank));
+        let kept = distinct.into_iter().chain(again).take(self.size).map(|rank| order[rank]);
+        (self.points, self.values) = kept.map(|place| (self.points[place].clone(), self.values[place])).unzip();
         Ok(())
     }
 }

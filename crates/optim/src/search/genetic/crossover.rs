@@ -13,7 +13,8 @@ pub enum Crossover {
     OnePoint,
     /// Each element uniform between the parents' and, on both sides, this part of their distance beyond (BLX-α).
     Blend(f64),
-    /// Each pair of elements at equal distances from the parents' mean, near to the parents for a large η (SBX).
+    /// Half of the pairs of elements at equal distances from the parents' mean, near to the parents for a large η, and
+    /// given to the two children in either order (SBX).
     SimulatedBinary(f64),
 }
 
@@ -59,7 +60,8 @@ impl Crossover {
                     let u = draws.uniform();
                     let spread = if u <= 0.5 { 2.0 * u } else { 1.0 / (2.0 * (1.0 - u)) }.powf(1.0 / (eta + 1.0));
                     let (middle, half) = ((a + b) / 2.0, spread * (b - a) / 2.0);
-                    [middle - half, middle + half]
+                    // Without this each child would have all its elements from the neighbourhood of one parent.
+                    if draws.chance(0.5) { [middle - half, middle + half] } else { [middle + half, middle - half] }
                 }
             }
         };
