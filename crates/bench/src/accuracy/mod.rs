@@ -7,7 +7,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use gradus_graph::{Feed, Graph, Params, Real, Tensor, Var};
+use gradus_graph::{Data, Feed, Graph, Params, Real, Tensor, Var};
 
 use crate::table::Table;
 
@@ -110,7 +110,7 @@ fn computed<T: Real>(function: Formula, numbers: &[f64]) -> [Vec<f64>; 2] {
 
 fn evaluated<T: Real>(graph: &Graph, outputs: [Var<'_>; 2], numbers: &[f64]) -> [Vec<f64>; 2] {
     let numbers: Tensor<T> = Tensor::from_fn([numbers.len()], |k| T::of(numbers[k]));
-    let values = graph.eval_with::<T>(&outputs, &Params::new(0), &Feed::new().with("x", &numbers));
+    let values = graph.eval_with::<T>(&outputs, &Params::new(0), &Feed::new().with("x", Data::Real(&numbers)));
     let values = values.expect("an elementary function accepts every number");
     [0, 1].map(|k| values[k].real().data().iter().map(|value| value.as_f64()).collect())
 }
