@@ -221,7 +221,7 @@ fn reductions(table: &mut Table) {
         let feed = Feed::new().with("words", &words).with("places", &places);
         black_box(session.run(&params, &feed).expect("the gradient runs").real(0).data()[0]);
     };
-    let mut duplicate = || black_box(&mut copy[..words.len()]).copy_from_slice(black_box(words.data()));
+    let duplicate = || black_box(&mut copy[..words.len()]).copy_from_slice(black_box(words.data()));
     evaluate();
     let (own, yardstick) = paired(25, 1, evaluate, duplicate);
     table.row("gradient of an embedding", &[own, yardstick, own / yardstick, 3.0, 0.0]);
