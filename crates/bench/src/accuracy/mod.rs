@@ -7,7 +7,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use gradus_graph::{Data, Feed, Graph, Params, Real, Tensor, Var};
+use gradus_graph::{Feed, Graph, Params, Real, Tensor, Var};
 
 use crate::table::Table;
 
@@ -102,15 +102,14 @@ pub(crate) fn run() -> Table {
 /// Value and slope at each number, computed in one precision.
 fn computed<T: Real>(function: Formula, numbers: &[f64]) -> [Vec<f64>; 2] {
     let graph = Graph::new();
-    let x = graph.input("x", [numbers.len()]);
+    let x = graph.constant(&Tensor::from_slice(numbers));
     let y = function(x);
     let slope = graph.grad(y.sum(), &[x]).expect("y depends on x")[0];
-    evaluated::<T>(&graph, [y, slope], numbers)
+    evaluated::<T>([y, slope])
 }
 
-fn evaluated<T: Real>(graph: &Graph, outputs: [Var<'_>; 2], numbers: &[f64]) -> [Vec<f64>; 2] {
-    let numbers: Tensor<T> = Tensor::from_fn([numbers.len()], |k| T::of(numbers[k]));
-    let values = graph.eval_with::<T>(&outputs, &Params::new(0), &Feed::new().with("x", Data::Real(&numbers)));
+fn evaluated<T: Real>(outputs: [Var<'_>; 2]) -> [Vec<f64>; 2] {
+    let values = outputs[0].graph().eval_with::<T>(&outputs, &Params::new(0), &Feed::new());
     let values = values.expect("an elementary function accepts every number");
     [0, 1].map(|k| values[k].real().data().iter().map(|value| value.as_f64()).collect())
 }
@@ -124,13 +123,17 @@ fn in_single(function: Formula, accurate: Option<[Formula; 2]>) -> [f64; 2] {
             None => computed::<f64>(function, numbers),
             Some(formulas) => {
                 let graph = Graph::new();
-                let x = graph.input("x", [numbers.len()]);
-                evaluated::<f64>(&graph, formulas.map(|formula| formula(x)), numbers)
+                let x = graph.constant(&Tensor::from_slice(numbers));
+                evaluated::<f64>(formulas.map(|formula| formula(x)))
             }
         };
         for part in [0, 1] {
-            for (&found, &exact) in found[part].iter().zip(&exact[part]) {
-                worst[part] = worst[part].max(units(found, exact, 24, -149, f64::from(f32::MAX)));
+            for (place, &found) in found[part].iter().enumerate() {
+                // Outside of the domain a formula of the slope may have values.
+                if !exact[0][place].is_nan() {
+                    let error = units(found, exact[part][place], 24, -149, f64::from(f32::MAX));
+                    worst[part] = worst[part].max(error);
+                }
             }
         }
     }
@@ -184,7 +187,7 @@ mod tests {
         assert_eq!([unit(f64::INFINITY, 1.0), unit(f64::NAN, 1.0)], [f64::INFINITY; 2]);
     }
 
-    /// Every function has its values, and none is wrong by more than a unit where it may be right.
+    /// Every function has its values, and but for those that lose digits by design they agree with them.
     #[test]
     fn values_agree_with_mpmath() {
         for (name, function, accurate) in FUNCTIONS {

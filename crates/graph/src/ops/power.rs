@@ -13,7 +13,7 @@ unary! {
 
 unary! {
     /// `1 / √x`
-    Rsqrt, rsqrt: |x| T::one() / x.sqrt(), slope |_x, y| y * y * y * -0.5, domain Domain::POSITIVE,
+    Rsqrt, rsqrt: |x| T::one() / x.sqrt(), slope |_x, y| y * -0.5 * y * y, domain Domain::POSITIVE,
 }
 
 unary! {
