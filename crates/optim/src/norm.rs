@@ -206,8 +206,8 @@ fn times_power(value: f64, exponent: i32) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Factor<T> {
     /// A power of two.
-    first: T,
-    second: T,
+    pub(crate) first: T,
+    pub(crate) second: T,
 }
 
 impl<T: Real> Factor<T> {

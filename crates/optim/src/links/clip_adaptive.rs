@@ -81,33 +81,39 @@ impl TensorLink for ClipAdaptive {
             }
             return;
         }
-        // Units that are columns become rows for a while, as many at once as stand in a line of the cache.
+        // The sums of squares of all columns side by side: of the parameter and of the update.
         let rows = update.len() / outputs.max(1);
-        let [own, change] = parts(sums, [COLUMNS * rows; 2]);
-        for first in (0..outputs).step_by(COLUMNS) {
-            let columns = COLUMNS.min(outputs - first);
-            for row in 0..rows {
-                for column in 0..columns {
-                    own[column * rows + row] = parameter[row * outputs + first + column];
-                    change[column * rows + row] = update[row * outputs + first + column];
-                }
+        let [own, change, unit] = parts(sums, [outputs, outputs, rows]);
+        own.fill(T::zero());
+        change.fill(T::zero());
+        for (parameter, update) in parameter.chunks(outputs).zip(update.chunks(outputs)) {
+            for column in 0..outputs {
+                own[column] += parameter[column] * parameter[column];
+                change[column] += update[column] * update[column];
             }
-            let factors: [Factor<T>; COLUMNS] = std::array::from_fn(|column| {
-                let unit = column * rows..(column + 1) * rows;
-                let clipped = column < columns;
-                let factor = clipped.then(|| factor(Norm::Two.of(&own[unit.clone()]), Norm::Two.of(&change[unit])));
-                factor.flatten().unwrap_or_else(Factor::one)
-            });
-            for update in update.chunks_mut(outputs) {
-                let units = update[first..first + columns].iter_mut().zip(&factors);
-                units.for_each(|(u, factor)| *u = factor.times(*u));
+        }
+        // Where a sum left the range of the precision, the column is looked at by itself.
+        let least = T::min_positive_value() / T::of(T::EPS);
+        let mut length = |sum: T, values: &[T], column: usize| {
+            if sum >= least && sum.is_finite() {
+                return Length::from(sum.as_f64().sqrt());
+            }
+            let elements = values.iter().skip(column).step_by(outputs);
+            unit.iter_mut().zip(elements).for_each(|(unit, &value)| *unit = value);
+            Norm::Two.of(unit)
+        };
+        for column in 0..outputs {
+            let (size, norm) = (length(own[column], parameter, column), length(change[column], update, column));
+            let factor = factor(size, norm).unwrap_or_else(Factor::one);
+            (own[column], change[column]) = (factor.first, factor.second);
+        }
+        for update in update.chunks_mut(outputs) {
+            for column in 0..outputs {
+                update[column] = update[column] * own[column] * change[column];
             }
         }
     }
 }
-
-/// The number of columns that are looked at together.
-const COLUMNS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +125,17 @@ mod tests {
     fn battery() {
         battery::check((ClipAdaptive::new(0.5), Sgd::new(0.001)));
         battery::check((Momentum::new(0.5), ClipAdaptive::new(0.5).eps(0.1), Sgd::new(0.0005)));
+    }
+
+    #[test]
+    fn columns_of_any_size_are_clipped() {
+        let mut params: Params<f32> = Params::new(0);
+        let x = params.add("x", Tensor::from_rows([[3e20, 0.0, 1.0], [4e20, 0.0, 0.0]]));
+        let gradient = Tensor::from_rows([[4e30, 3e20, 0.5], [3e30, 4e20, 1e-30]]);
+        let clip = ClipAdaptive::new(1.0).eps(1.0).outputs_last();
+        Optimizer::new((clip, Sgd::new(1.0))).step(&mut params, [(&x, &gradient)]).expect("the gradient is right");
+        let expected = Tensor::from_rows([[-1e20, -0.6, 0.5], [1e20, -0.8, -1e-30]]);
+        params.get(&x).assert_close(&expected, 1e-6, 0.0);
     }
 
     #[test]
