@@ -255,7 +255,6 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::PI;
 
     use super::*;
     use crate::tape::Graph;
