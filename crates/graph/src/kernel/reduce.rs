@@ -1,6 +1,6 @@
 //! Folding a tensor along axes, in an order that does not depend on threads.
 //!
-//! Sums lose little, however many numbers they are of: blocks of at most [`BLOCK`] elements, or [`ROWS`] rows, are added
+//! Sums lose little, however many numbers they are of: blocks of at most `BLOCK` elements, or `ROWS` rows, are added
 //! as they come, and a total of blocks keeps what rounding takes from it beside it ([`Fold::gather`]). To first order the
 //! error is within 40 roundings of the sum of the absolute values, for any number of elements, over any axes.
 
