@@ -476,6 +476,9 @@ fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Lay
 /// Folds a row: lanes within a block, blocks one after another.
 #[inline(always)]
 pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
+    if values.len() <= BLOCK {
+        return fold_block::<T, F>(values);
+    }
     let (mut total, mut lost) = (F::start(), T::zero());
     for block in values.chunks(BLOCK) {
         F::gather(&mut total, &mut lost, fold_block::<T, F>(block));
