@@ -98,7 +98,7 @@ fn steps_that_are_never_taken_may_be_of_any_size() {
 }
 
 #[test]
-fn memory_that_is_not_to_be_had_is_an_error_that_states_the_bytes() {
+fn memory_that_cannot_be_allocated_is_an_error_that_states_the_bytes() {
     let graph = Graph::new();
     // 2⁴⁴ numbers of eight bytes, of which two are alive at once.
     let y = graph.uniform([1 << 44]).exp().sum();
@@ -440,7 +440,47 @@ fn an_op_that_is_defined_by_itself_is_an_error_that_names_it() {
     graph.eval(third).unwrap().assert_close(&Tensor::from([1.0, 1_f64.exp()]), 1e-15, 0.0);
 }
 
-/// Swaps nothing, but says in its vjp that another graph's variable is the answer.
+/// Copies its input, and panics if the first element is below 0.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Fragile;
+
+impl Op for Fragile {
+    fn name(&self) -> &'static str {
+        "fragile"
+    }
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Ok(smallvec![inputs[0].clone()])
+    }
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let (Array::Real(x), ArrayMut::Real(y)) = (work.inputs[0], &mut work.outputs[0]) else { return Ok(()) };
+        assert!(x[0] >= T::zero(), "the first element is below 0");
+        y.copy_from_slice(x);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_panics_can_be_used_again() {
+    let graph = Graph::new();
+    let x = graph.input("x", [2]);
+    let y = graph.call(Fragile, &[x * 2.0]) + x.sum();
+    let mut session = Plan::new(&graph, &[y]).unwrap().session::<f64>();
+    let params = Params::new(0);
+    let (bad, good) = (Tensor::from([-1.0, 1.0]), Tensor::from([1.0, 2.0]));
+    for _ in 0..2 {
+        assert!(panics(|| _ = session.run(&params, &Feed::new().with("x", &bad))).contains("below 0"));
+        let outputs = session.run(&params, &Feed::new().with("x", &good)).unwrap();
+        assert_eq!(outputs.real(0).data(), [5.0, 7.0]);
+    }
+    let constant = graph.call(Fragile, &[graph.constant(&bad)]);
+    assert!(panics(|| _ = graph.eval(constant)).contains("below 0"));
+    assert_eq!(graph.eval(graph.call(Fragile, &[graph.constant(&good)])).unwrap(), good);
+}
+
+/// `x²`, by an op of the user's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Square;
 

@@ -6,13 +6,13 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, expect_axes};
+use super::axes::{Axes, reduced};
 use super::reduction::reduction;
 use crate::kernel::reduce::mean;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work};
 
 /// The mean over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -33,10 +33,7 @@ impl Op for Mean {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
-        expect_axes(&self.axes, &inputs[0].shape)?;
-        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
+        reduced(inputs, &self.axes)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

@@ -5,14 +5,12 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, expect_axes};
+use super::axes::{Axes, reduced};
 use super::reduction::reduction;
 use crate::kernel::reduce::norm;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{
-    Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, Work, expect_inputs, expect_real,
-};
+use crate::tape::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, Work};
 
 /// The norm over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -26,10 +24,7 @@ impl Op for Norm {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
-        expect_axes(&self.axes, &inputs[0].shape)?;
-        Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| self.axes.contains(&axis)))])
+        reduced(inputs, &self.axes)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

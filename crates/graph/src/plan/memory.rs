@@ -28,7 +28,7 @@ const LINE: usize = 64;
 /// Makes room for `count` elements from a cache line on, if there is not enough.
 ///
 /// # Errors
-/// If so much memory is not to be had: the number of bytes.
+/// The number of bytes, if they could not be allocated.
 pub(super) fn reserve<T: Copy>(memory: &mut Vec<T>, count: usize, zero: T) -> Result<(), usize> {
     let padded = count.checked_add(LINE / size_of::<T>()).ok_or(usize::MAX)?;
     if count == 0 || memory.len() >= padded {
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_to_be_had_is_an_error() {
+    fn memory_that_cannot_be_allocated_is_an_error() {
         let mut memory: Vec<f64> = Vec::new();
         assert_eq!(reserve(&mut memory, usize::MAX, 0.0), Err(usize::MAX));
         assert!(reserve(&mut memory, 1 << 58, 0.0).is_err_and(|bytes| bytes > 1 << 60));

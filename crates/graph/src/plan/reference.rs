@@ -94,9 +94,9 @@ impl<T: Real> AnyTensor<T> {
     }
 }
 
-/// The message for so many bytes that are not to be had.
+/// The message for a number of bytes that could not be allocated.
 pub(super) fn no_memory(bytes: usize) -> String {
-    format!("a run needs {bytes} bytes at once, which are not to be had")
+    format!("a run needs {bytes} bytes at once, which could not be allocated")
 }
 
 fn gather<T: Copy>(tensor: &Tensor<T>, layout: &Layout) -> Result<Tensor<T>, String> {

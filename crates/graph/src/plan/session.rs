@@ -271,14 +271,14 @@ impl<T: Real> Session<T> {
     }
 }
 
-/// The error for so many bytes that are not to be had.
+/// The error for a number of bytes that could not be allocated.
 fn no_memory(bytes: usize) -> Error {
     Error::new(ErrorKind::Run, reference::no_memory(bytes))
 }
 
 impl Inner {
     /// # Errors
-    /// The bytes that are not to be had.
+    /// The number of bytes that could not be allocated.
     fn make_room<T: Real>(&self, memory: &mut Memory<T>, [scratch, workspace]: [usize; 2]) -> Result<(), usize> {
         reserve(&mut memory.real, self.real.arena(), T::zero())?;
         reserve(&mut memory.index, self.index.arena(), 0)?;
@@ -289,7 +289,7 @@ impl Inner {
     /// Brings a list to as many tensors as there are outputs, of their kinds and shapes and not shared with anyone.
     ///
     /// # Errors
-    /// The bytes that are not to be had.
+    /// The number of bytes that could not be allocated.
     fn fit<T: Real>(&self, outputs: &mut Vec<AnyTensor<T>>) -> Result<(), usize> {
         let fits = |tensor: &AnyTensor<T>, meta: &Meta| match tensor {
             AnyTensor::Real(tensor) => meta.kind == Kind::Real && *tensor.shape() == meta.shape && !tensor.is_shared(),

@@ -23,8 +23,9 @@ use crate::plan::AnyTensor;
 use crate::real::Real;
 use crate::shape::{IntoShape, Shape};
 use crate::tensor::Tensor;
+pub(crate) use lowered::MAX_EXPANSIONS;
 use lowered::WithRule;
-use op::{AnyOp, Call, Form, Meta, Metas, Op, Vars, Vjp, op_hash};
+use op::{AnyOp, Form, Meta, Metas, Op, Vars, op_hash};
 pub use var::Var;
 pub use visit::{Edge, Edges, GraphView, Nodes};
 
@@ -748,100 +749,7 @@ impl Graph {
         let Value { node, .. } = self.tape.borrow_mut().push(Source::Op(id), inputs, outputs, caller);
         (0..count).map(|output| Var { graph: self, value: Value { node, output } }).collect()
     }
-
-    /// Records the expansion of an op. If the op states a vjp of its own, a node that carries it stands at the end.
-    fn lower<'g>(
-        &'g self,
-        op: Arc<dyn AnyOp>,
-        id: u32,
-        inputs: &[Var<'g>],
-        outputs: &Metas,
-        caller: &'static Location<'static>,
-    ) -> Result<Vars<'g>, Error> {
-        let name = op.name();
-        let fault = |problem: String| Error::new(ErrorKind::Op, format!("`{name}`: {problem} (at {})", at(caller)));
-        if self.is_endless(id) {
-            // The op in whose expansion this one stands gives the error; until then something of the right shape.
-            let mut stand_in = |meta: &Meta| self.leaf(Source::Seed, meta.clone(), caller);
-            return Ok(outputs.iter().map(&mut stand_in).collect());
-        }
-        let expanding = self.enter(id);
-        let restore = {
-            let mut tape = self.tape.borrow_mut();
-            let outer = tape.origin;
-            let scope = outer.map_or(tape.scope_now(), |(_, scope)| scope);
-            tape.scopes.push(Scope { parent: scope, name: name.to_owned() });
-            let scope = tape.scopes.len() as u32 - 1;
-            let line = outer.map_or(caller, |(location, _)| location);
-            tape.origin = Some((line, scope));
-            Restore(move || self.tape.borrow_mut().origin = outer)
-        };
-        let expansion = op.expand(inputs);
-        drop((restore, expanding));
-        if let Some(problem) = self.take_endless() {
-            return Err(fault(problem));
-        }
-        let expansion = expansion.ok_or_else(|| fault("has neither a kernel nor an expansion".into()))?;
-        self.expect_own(name, &expansion, caller)?;
-        let found: Metas = expansion.iter().map(|output| self.tape().meta(output.value).clone()).collect();
-        if found != *outputs {
-            return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));
-        }
-        if inputs.is_empty() || !self.has_rule(id, &*op, inputs, &expansion) {
-            return Ok(expansion);
-        }
-        let all = inputs.iter().chain(&expansion).map(|var| var.value).collect();
-        let id = self.tape.borrow_mut().intern(WithRule { op, id, arity: inputs.len() });
-        Ok(self.record(id, all, found, caller))
-    }
 }
-
-impl Graph {
-    /// Marks an op as being expanded or asked for its derivative, until what is given back is dropped.
-    pub(crate) fn enter(&self, op: u32) -> impl Drop + '_ {
-        self.tape.borrow_mut().expanding.push(op);
-        Restore(|| _ = self.tape.borrow_mut().expanding.pop())
-    }
-
-    /// Whether expansions stand in each other so deep that there is no end to them; the message is kept for the
-    /// outermost.
-    fn is_endless(&self, op: u32) -> bool {
-        let mut tape = self.tape.borrow_mut();
-        if tape.endless.is_none() && tape.expanding.len() >= MAX_EXPANSIONS {
-            let (name, times) = (tape.ops[op as usize].name(), tape.expanding.iter().filter(|&&o| o == op).count());
-            tape.endless = Some(match times {
-                0 => format!("{MAX_EXPANSIONS} expansions stand in each other, the last of them `{name}`"),
-                _ => format!("the expansion of `{name}` comes to `{name}` again, {times} times so far, without end"),
-            });
-        }
-        tape.endless.is_some()
-    }
-
-    /// The message for expansions without end, once the outermost has returned.
-    pub(crate) fn take_endless(&self) -> Option<String> {
-        let mut tape = self.tape.borrow_mut();
-        if tape.expanding.is_empty() { tape.endless.take() } else { None }
-    }
-
-    /// Whether the op answers for a derivative itself for some input. The answer is found by asking for the vjp with the
-    /// outputs in the place of their cotangents; what nodes this makes are dead and cost nothing in a plan.
-    fn has_rule<'g>(&'g self, id: u32, op: &dyn AnyOp, inputs: &[Var<'g>], outputs: &Vars<'g>) -> bool {
-        if self.tape().asked.contains(&id) {
-            // A vjp that is written with the op itself is a rule.
-            return true;
-        }
-        self.tape.borrow_mut().asked.push(id);
-        let asked = Restore(|| _ = self.tape.borrow_mut().asked.pop());
-        let cotangents: SmallVec<[Option<Var<'g>>; 2]> = outputs.iter().copied().map(Some).collect();
-        let call = Call { inputs, outputs, cotangents: &cotangents };
-        let has_rule = (0..inputs.len()).any(|input| !matches!(op.vjp(call, input), Vjp::Expanded));
-        drop(asked);
-        has_rule
-    }
-}
-
-/// Expansions that may stand in each other: more than any op that ends has.
-pub(crate) const MAX_EXPANSIONS: usize = 100;
 
 /// A scope that is open; see [`Graph::scope`].
 #[must_use = "the scope closes when this is dropped: `let _scope = graph.scope(…)`"]
