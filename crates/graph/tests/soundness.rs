@@ -405,8 +405,9 @@ impl Op for Endless {
         Some(match self.way {
             // Itself, twice itself, itself (of which the kernel is the work), itself in another form, an op that ends.
             0 | 2 => smallvec![graph.call(Endless { way: self.way }, inputs)],
+            255 => panic!("of {:?}", graph.call(Endless { way: 0 }, inputs)),
             1 => smallvec![graph.call(Endless { way: 1 }, inputs) + graph.call(Endless { way: 1 }, inputs)],
-            5.. => smallvec![graph.call(Endless { way: if self.way == 255 { 5 } else { self.way + 1 } }, inputs)],
+            5.. => smallvec![graph.call(Endless { way: if self.way == 254 { 5 } else { self.way + 1 } }, inputs)],
             _ => smallvec![inputs[0].exp()],
         })
     }
@@ -433,6 +434,9 @@ fn an_op_that_is_defined_by_itself_is_an_error_that_names_it() {
     }
     let graph = Graph::new();
     let x = graph.constant(&Tensor::from([0.0, 1.0]));
+    // A panic on the way leaves nothing behind.
+    assert!(panics(|| _ = graph.call(Endless { way: 255 }, &[x])).starts_with("of "));
+    assert_eq!(graph.eval(graph.call(Endless { way: 4 }, &[x])).unwrap().data()[0], 1.0);
     let y = graph.call(Endless { way: 2 }, &[x]);
     let error = graph.grad(y.sum(), &[x]).unwrap_err().to_string();
     assert!(error.contains("`endless`") && error.contains("without end"), "{error}");

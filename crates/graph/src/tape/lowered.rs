@@ -127,6 +127,10 @@ impl Graph {
     /// outermost.
     fn is_endless(&self, op: u32) -> bool {
         let mut tape = self.tape.borrow_mut();
+        if tape.expanding.is_empty() {
+            // What is left of an expansion that panicked.
+            tape.endless = None;
+        }
         if tape.endless.is_none() && tape.expanding.len() >= MAX_EXPANSIONS {
             let (name, times) = (tape.ops[op as usize].name(), tape.expanding.iter().filter(|&&o| o == op).count());
             tape.endless = Some(match times {
