@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Check;
-use super::machine::{Direction, Machine};
+use super::evaluator::{Direction, Evaluator};
 use super::numeric::{self, Place};
 use super::target::Model;
 use crate::error::Error;
@@ -53,11 +53,11 @@ pub fn descent(
 ) -> Result<Vec<Descent>, Box<dyn std::error::Error>> {
     let target = Model { params: params.clone(), loss: &loss };
     let graph = Graph::new();
-    let mut machine = Machine::new(&graph, &target, 1, Check::new().seed)?;
+    let mut evaluator = Evaluator::new(&graph, &target, 1, Check::new().seed)?;
     // The loss is a scalar; its gradient is that under a cotangent of 1.
-    let cotangent = machine.arguments();
-    machine.set_value(cotangent, Tensor::scalar(1.0));
-    let gradient = machine.gradient(0)?;
+    let cotangent = evaluator.arguments();
+    evaluator.set_value(cotangent, Tensor::scalar(1.0));
+    let gradient = evaluator.gradient(0)?;
     let used: Vec<Param> = graph.params().into_iter().map(|(p, _)| p).filter(|p| params.is_trainable(p)).collect();
     let given: Vec<(Param, Tensor<f64>)> = used.iter().cloned().zip(gradient.iter().cloned()).collect();
     let mut moved = params.clone();
@@ -95,20 +95,20 @@ pub fn descent(
                 format!("the rule moves `{name}` up its gradient: the loss would change by {foretold:e}").into()
             );
         }
-        let seen = seen(&mut machine, &direction, distance)?;
+        let seen = seen(&mut evaluator, &direction, distance)?;
         found.push(Descent { name: param.name().to_owned(), distance, foretold, seen });
     }
     Ok(found)
 }
 
 /// The change of the loss along a direction, by differences; the direction is taken at length 1.
-fn seen(machine: &mut Machine<'_>, direction: &Direction, distance: f64) -> Result<f64, Error> {
+fn seen(evaluator: &mut Evaluator<'_>, direction: &Direction, distance: f64) -> Result<f64, Error> {
     if distance == 0.0 {
         return Ok(0.0);
     }
     let unit = Direction(direction.0.iter().map(|(v, d)| (*v, d.iter().map(|d| d / distance).collect())).collect());
     let place = Place { base: 1.0, room: f64::INFINITY, noise: 0.0 };
-    Ok(machine.along(0, &unit, |f| numeric::derivative(place, f))?.central.value * distance)
+    Ok(evaluator.along(0, &unit, |f| numeric::derivative(place, f))?.central.value * distance)
 }
 
 /// [`descent`] as an assertion.

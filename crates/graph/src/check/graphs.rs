@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
 
-use super::machine::signed;
+use super::evaluator::signed;
 use super::strategies::{GAP, away, shape, tensor};
 use super::{Entry, Sample};
 use crate::plan::AnyTensor;

@@ -1,11 +1,12 @@
-//! Gradient checks: what a derivative of the graph is worth, found in many ways that must agree.
+//! Gradient checks: derivatives examined by many methods that must agree.
 //!
 //! - Differences with an estimate of their error: no tolerance is chosen, and none grows with the size of a tensor.
 //!   Differences of the gradient check the second order, and the third on request.
 //! - Forward against reverse mode, linearity of the vjp, slopes of Taylor remainders, symmetry of the Hessian.
 //! - A kernel and its vjp against the op's definition, the compiled plan against plain evaluation, `f32` against `f64`,
 //!   a second run against the first, other numbers of threads, allocations.
-//! - Kinks and domains that ops state, and kinks that they do not.
+//! - Kinks and domains that ops state, and kinks that they do not: the domain of an elementwise op is scanned at special
+//!   numbers, at all scales, and for kinks; `docs/gradient-checks.md` states what is found and what is not.
 //!
 //! A check ends in a [`Report`] or in a [`Failure`], which names the op, the line that made it, the element and the two
 //! numbers, and has a test to paste. What could not be decided is counted, and beyond a share it fails an assertion.
@@ -20,28 +21,29 @@
 //! Each assertion is a line over a method of [`Check`], which has the options and gives the outcome as a value.
 
 mod allocations;
+mod derivatives;
 mod descent;
 #[cfg(any(test, feature = "proptest"))]
 mod entry;
+mod evaluator;
+mod execution;
 #[cfg(any(test, feature = "proptest"))]
 mod graphs;
 mod kinks;
 mod locate;
-mod machine;
 #[cfg(any(test, feature = "proptest"))]
 mod mutants;
 mod numeric;
 mod paste;
 mod report;
-mod runs;
 mod sample;
+mod scan;
 mod shrink;
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategies;
 #[cfg(any(test, feature = "proptest"))]
 mod suite;
 mod target;
-mod ways;
 
 use std::panic::Location;
 
@@ -49,24 +51,24 @@ use crate::error::Error;
 use crate::params::Params;
 use crate::plan::AnyTensor;
 use crate::real::Real;
-use crate::tape::op::{Kind, Op};
+use crate::tape::op::{Form, Kind, Op};
 use crate::tape::{Graph, Var};
 use crate::tensor::Tensor;
 pub use allocations::CountingAllocator;
+use derivatives::{Examination, Finding};
 pub use descent::{Descent, assert_descent, descent};
 #[cfg(any(test, feature = "proptest"))]
 pub use entry::Entry;
+use evaluator::Evaluator;
 #[cfg(any(test, feature = "proptest"))]
 pub use graphs::Recipe;
-use machine::Machine;
 #[cfg(any(test, feature = "proptest"))]
 pub use mutants::{Fate, Mutation, mutants};
-pub use report::{Culprit, Failure, Report, Vote, Way};
+pub use report::{FailingOp, Failure, Method, Report, Verdict};
 pub use sample::Sample;
 #[cfg(any(test, feature = "proptest"))]
 pub use suite::{Outcome, Suite, assert_entry, assert_op, assert_property, assert_samples};
 use target::{Function, Model, Target};
-use ways::{Examination, Finding};
 
 /// How thorough a check is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +86,11 @@ enum Effort {
 /// # Example
 /// ```
 /// use gradus_graph::Tensor;
-/// use gradus_graph::check::{Check, Vote, Way};
+/// use gradus_graph::check::{Check, Verdict, Method};
 /// let x = Tensor::from([0.5, -1.25]);
 /// let report = Check::new().orders(3).function(&[x], |x| (x[0].sin() * x[0]).sum())?;
 /// assert_eq!(report.undecided, 0);
-/// assert_eq!(report.of(Way::Taylor), Vote::Agrees);
+/// assert_eq!(report.of(Method::Taylor), Verdict::Agrees);
 /// # Ok::<(), Box<gradus_graph::check::Failure>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -204,7 +206,7 @@ impl Check {
     /// Checks; a failure is shrunk, traced to an op and given a reproducer, for which `function` is the text of the
     /// function.
     fn run(&self, target: &dyn Target, function: Option<&str>) -> Result<Report, Box<Failure>> {
-        match self.look(target) {
+        match self.look(target).and_then(|report| self.scan(target, report)) {
             Ok(report) => Ok(report),
             Err(failure) => Err(self.explain(target, failure, function)),
         }
@@ -214,9 +216,9 @@ impl Check {
     fn look(&self, target: &dyn Target) -> Result<Report, Box<Failure>> {
         let graph = Graph::new();
         let stopped = |error: Error| Box::new(Failure::new(stopped(&error), target.inputs(), Report::default()));
-        let mut machine = self.machine(&graph, target).map_err(stopped)?;
+        let mut evaluator = self.evaluator(&graph, target).map_err(stopped)?;
         let mut look = Examination {
-            machine: &mut machine,
+            evaluator: &mut evaluator,
             target,
             check: self,
             report: Report::default(),
@@ -224,15 +226,35 @@ impl Check {
             at_kink: false,
         };
         look.all().map_err(stopped)?;
-        let Examination { report, finding, .. } = look;
+        let Examination { mut report, finding, .. } = look;
+        if target.op().is_none() && (finding.is_some() || report.undecided > 0) {
+            report.kinks = locate::kinks(&evaluator).map_err(stopped)?;
+        }
         match finding {
             None => Ok(report),
             Some(finding) => Err(Box::new(Failure::new(finding, target.inputs(), report))),
         }
     }
 
-    fn machine<'g>(&self, graph: &'g Graph, target: &dyn Target) -> Result<Machine<'g>, Error> {
-        Machine::new(graph, target, if self.stopped { 1 } else { self.orders }, self.seed)
+    /// The scan of the domain of an elementwise op, after all else.
+    fn scan(&self, target: &dyn Target, mut report: Report) -> Result<Report, Box<Failure>> {
+        let Some(sample) = target.op() else { return Ok(report) };
+        let outcome = scan::scan(self, sample);
+        let finding = outcome.unwrap_or_else(|error| Err(stopped(&error)));
+        if sample.op.form() == Form::Pointwise {
+            report.record(Method::Kinks, Verdict::Agrees);
+        }
+        match finding {
+            Ok(()) => Ok(report),
+            Err(finding) => {
+                report.record(finding.method, Verdict::Disagrees);
+                Err(Box::new(Failure::new(finding, target.inputs(), report)))
+            }
+        }
+    }
+
+    fn evaluator<'g>(&self, graph: &'g Graph, target: &dyn Target) -> Result<Evaluator<'g>, Error> {
+        Evaluator::new(graph, target, if self.stopped { 1 } else { self.orders }, self.seed)
     }
 
     /// The failure with all that helps.
@@ -240,29 +262,36 @@ impl Check {
         let graph = Graph::new();
         match target.op() {
             Some(sample) => {
-                let smallest = shrink::shrink(self, target, &failure);
-                failure = smallest.map_or(failure, |(_, failure)| failure);
-                failure.op = Some(Culprit {
+                // What a scan found is of one number, and an input out of the domain is what it is.
+                if failure.point == target.inputs() && failure.method != Method::Domain {
+                    let smallest = shrink::shrink(self, target, &failure);
+                    failure = smallest.map_or(failure, |(_, failure)| failure);
+                }
+                failure.op = Some(FailingOp {
                     name: sample.op.name(),
                     op: paste::op(&*sample.op),
                     scope: String::new(),
                     line: String::new(),
                     source: None,
+                    can_be_written: paste::can_be_written(&*sample.op),
                 });
             }
             None => {
+                if failure.what == derivatives::INPUT {
+                    return failure;
+                }
                 if let Some((_, smaller)) = shrink::shrink(self, target, &failure) {
                     failure = smaller;
                 }
                 let inputs = failure.point.clone();
                 let smallest = target.at(inputs.clone());
-                let machine = self.machine(&graph, &*smallest);
-                let found = machine.and_then(|machine| locate::first_wrong_op(&machine, self));
-                if let Ok(Some((culprit, alone))) = found {
+                let evaluator = self.evaluator(&graph, &*smallest);
+                let found = evaluator.and_then(|evaluator| locate::first_wrong_op(&evaluator, self, &failure));
+                if let Ok(Some((failing_op, alone))) = found {
                     let whole = std::mem::replace(&mut failure, alone);
                     let place = whole.variable.map_or(String::new(), |name| format!(" with respect to {name}"));
                     failure.note.get_or_insert(format!("found because {}{place} is wrong", whole.what));
-                    failure.op = Some(culprit);
+                    failure.op = Some(failing_op);
                 }
                 if let Some(function) = function {
                     failure.reproducer = paste::of_function(function, &inputs);
@@ -276,10 +305,14 @@ impl Check {
 }
 
 impl Examination<'_, '_> {
-    /// Looks in all ways.
+    /// Examines by all methods.
     fn all(&mut self) -> Result<(), Error> {
-        let real = self.machine.outputs.iter().any(|y| y.kind() == Kind::Real);
-        if real && self.machine.arguments() > 0 {
+        self.domain()?;
+        if self.finding.is_some() {
+            return Ok(());
+        }
+        let real = self.evaluator.outputs.iter().any(|y| y.kind() == Kind::Real);
+        if real && self.evaluator.arguments() > 0 {
             if self.check.stopped {
                 self.stopped()?;
             } else {
@@ -298,8 +331,8 @@ fn stopped(error: &Error) -> Finding {
     let text = error.to_string();
     // A caller that is the checker says nothing to the user.
     let text =
-        text.rsplit_once(" (at ").filter(|(_, at)| at.contains("check/machine.rs")).map_or(&*text, |(text, _)| text);
-    Finding { note: Some(text.to_owned()), ..Finding::new(Way::Existence, "the derivative", [f64::NAN; 3]) }
+        text.rsplit_once(" (at ").filter(|(_, at)| at.contains("check/evaluator.rs")).map_or(&*text, |(text, _)| text);
+    Finding { note: Some(text.to_owned()), ..Finding::new(Method::Existence, "the derivative", [f64::NAN; 3]) }
 }
 
 /// Checks the derivatives of `f` at `inputs`, to second order.
@@ -357,5 +390,7 @@ fn accept(outcome: Result<Report, Box<Failure>>) {
     }
 }
 
+#[cfg(test)]
+mod blind_spots;
 #[cfg(test)]
 mod tests;

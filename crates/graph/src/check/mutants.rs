@@ -11,14 +11,17 @@ use std::sync::Arc;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::machine::Machine;
-use super::{Check, Entry, Sample};
+use super::evaluator::Evaluator;
+use super::{Check, Entry, Sample, scan};
 use crate::plan::AnyTensor;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 use crate::tape::op::{AnyOp, Call, Domain, Form, Kind, Kinks, Meta, Metas, Op, Vars, Vjp, Work};
 use crate::tape::{Graph, Var};
 use crate::tensor::Tensor;
+
+/// The place of kinks and jumps that are not stated.
+const PLACE: f64 = 0.7031;
 
 /// How a derivative is made wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,11 +56,25 @@ pub enum Mutation {
     Shifted,
     /// Where there is no derivative, one is claimed.
     Claimed,
+    /// Wrong only at 0.
+    WrongAtZero,
+    /// Wrong only for inputs of more than 8 in size.
+    WrongAboveEight,
+    /// Wrong only between 0.3 and 0.3141.
+    WrongInBetween,
+    /// The derivative is NaN at 0.
+    NanSlope,
+    /// The value is NaN at 0.
+    NanValue,
+    /// The function has a kink at 0.7031 that is not stated; its derivative is right.
+    UndeclaredKink,
+    /// The function jumps at 0.7031.
+    UndeclaredJump,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 22] = [
         Self::Sign,
         Self::Factor,
         Self::DroppedTerm,
@@ -73,6 +90,13 @@ impl Mutation {
         Self::SlightlyOff,
         Self::Shifted,
         Self::Claimed,
+        Self::WrongAtZero,
+        Self::WrongAboveEight,
+        Self::WrongInBetween,
+        Self::NanSlope,
+        Self::NanValue,
+        Self::UndeclaredKink,
+        Self::UndeclaredJump,
     ];
 
     /// What it does, in a few words.
@@ -93,7 +117,44 @@ impl Mutation {
             Self::SlightlyOff => "wrong by 0.1 %",
             Self::Shifted => "a number added",
             Self::Claimed => "a derivative claimed where there is none",
+            Self::WrongAtZero => "wrong only at 0",
+            Self::WrongAboveEight => "wrong only above 8",
+            Self::WrongInBetween => "wrong only from 0.3 to 0.3141",
+            Self::NanSlope => "derivative NaN at 0",
+            Self::NanValue => "value NaN at 0",
+            Self::UndeclaredKink => "kink at 0.7031 not stated",
+            Self::UndeclaredJump => "jump at 0.7031 not stated",
         }
+    }
+
+    /// The wrong value of an elementwise op at a number, from the right one.
+    fn value<T: Real>(self, x: T, y: T) -> T {
+        let place = T::of(PLACE);
+        match self {
+            Self::NanValue if x == T::zero() => T::nan(),
+            Self::UndeclaredKink => y + T::of(2.0) * (x - place).abs(),
+            Self::UndeclaredJump if x > place => y + T::of(0.5),
+            _ => y,
+        }
+    }
+
+    /// Where the function is made to bend or jump.
+    fn place(self) -> Option<f64> {
+        matches!(self, Self::UndeclaredKink | Self::UndeclaredJump).then_some(PLACE)
+    }
+
+    /// Whether it is of the value, or only of the numbers at which an op is scanned.
+    fn is_local(self) -> bool {
+        matches!(
+            self,
+            Self::WrongAtZero
+                | Self::WrongAboveEight
+                | Self::WrongInBetween
+                | Self::NanSlope
+                | Self::NanValue
+                | Self::UndeclaredKink
+                | Self::UndeclaredJump
+        )
     }
 
     /// The wrong vjp; `None` where the mutation does not apply.
@@ -150,7 +211,16 @@ impl Mutation {
                 right * x.graph().constant(&corner)
             }),
             Self::Shifted => Some(right + 0.125),
-            Self::Claimed => None,
+            Self::Claimed | Self::NanValue | Self::UndeclaredJump => None,
+            _ if op.form() != Form::Pointwise => None,
+            Self::WrongAtZero => Some(x.equal(0.0).where_(right + call.g() * 0.5, right)),
+            Self::WrongAboveEight => Some(x.abs().greater(8.0).where_(right * 2.0, right)),
+            Self::WrongInBetween => {
+                let between = x.greater(0.3) * x.less(0.3141);
+                Some(between.where_(right * 2.0, right))
+            }
+            Self::NanSlope => Some(right * x.equal(0.0).where_(f64::NAN, 1.0)),
+            Self::UndeclaredKink => Some(right + call.g() * (x - PLACE).sign() * 2.0),
         }
     }
 }
@@ -231,7 +301,8 @@ impl Op for Mutant {
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        self.op.expand(inputs)
+        // The definition is that of the right op.
+        if self.mutation.is_local() { None } else { self.op.expand(inputs) }
     }
 
     fn form(&self) -> Form {
@@ -244,6 +315,9 @@ impl Op for Mutant {
 
     fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
         T::op_block(&*self.op, x, y);
+        for (y, &x) in y.iter_mut().zip(x[self.input]) {
+            *y = self.mutation.value(x, *y);
+        }
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
@@ -291,13 +365,35 @@ pub fn mutants(entry: &Entry, samples: usize, seed: u64) -> Vec<(Mutation, usize
         .collect();
     let inputs = drawn.iter().map(|sample| sample.inputs.len()).max().unwrap_or(0);
     let check = entry.check(&Check::new());
+    let full = |sample: &&Sample| sample.inputs.iter().all(|input| !input.shape().contains(&0));
+    let elementwise = drawn.iter().find(full).filter(|sample| sample.op.form() == Form::Pointwise);
+    let profile = elementwise.map(|sample| scan::profile(&check, sample).unwrap_or_default());
     let mut fates = Vec::new();
     for input in 0..inputs {
         for mutation in Mutation::ALL {
-            fates.push((mutation, input, fate(&check, &drawn, input, mutation)));
+            let fate = match (mutation.is_local(), elementwise.zip(profile.as_deref())) {
+                (false, _) => fate(&check, &drawn, input, mutation),
+                (true, Some((sample, profile))) => local_fate(&check, sample, profile, input, mutation),
+                (true, None) => Fate::Same,
+            };
+            fates.push((mutation, input, fate));
         }
     }
     fates
+}
+
+/// Of a mutation that a scan should find, on one sample of an elementwise op; `right` is the profile of the op itself.
+fn local_fate(check: &Check, sample: &Sample, right: &[f64], input: usize, mutation: Mutation) -> Fate {
+    let mutant = Mutant { op: Arc::clone(&sample.op), input, mutation };
+    let mutated = Sample { op: Arc::new(mutant), inputs: sample.inputs.clone() };
+    let wrong = scan::profile(check, &mutated).unwrap_or_default();
+    let apart = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-9 * (1.0 + a.abs()) || a.is_nan() != b.is_nan();
+    let within = mutation.place().is_none_or(|place| sample.op.domain(input).contains(place));
+    match check.look(&mutated).and_then(|report| check.scan(&mutated, report)) {
+        _ if !within || !right.iter().zip(&wrong).any(apart) => Fate::Same,
+        Err(_) => Fate::Caught(0),
+        Ok(_) => Fate::Survived,
+    }
 }
 
 fn fate(check: &Check, samples: &[Sample], input: usize, mutation: Mutation) -> Fate {
@@ -323,8 +419,8 @@ fn fate(check: &Check, samples: &[Sample], input: usize, mutation: Mutation) -> 
 fn differs(check: &Check, right: &Sample, wrong: &Sample) -> bool {
     let derivatives = |sample: &Sample| {
         let graph = Graph::new();
-        let mut machine = Machine::new(&graph, sample, 2, check.seed).ok()?;
-        Some([machine.gradient(0).ok()?, machine.gradient(1).ok()?])
+        let mut evaluator = Evaluator::new(&graph, sample, 2, check.seed).ok()?;
+        Some([evaluator.gradient(0).ok()?, evaluator.gradient(1).ok()?])
     };
     let (Some(right), Some(wrong)) = (derivatives(right), derivatives(wrong)) else { return true };
     let mut pairs = right.iter().flatten().zip(wrong.iter().flatten());

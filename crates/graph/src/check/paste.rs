@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-use super::report::Culprit;
+use super::report::FailingOp;
 use crate::plan::AnyTensor;
 use crate::tape::op::AnyOp;
 
@@ -85,31 +85,66 @@ pub(super) fn of_function(function: &str, inputs: &[AnyTensor<f64>]) -> Option<S
 }
 
 /// A test that checks an op on the given inputs.
-pub(super) fn of_op(op: &Culprit, inputs: &[AnyTensor<f64>]) -> Option<String> {
+pub(super) fn of_op(op: &FailingOp, inputs: &[AnyTensor<f64>]) -> Option<String> {
     let tensors: Vec<String> = inputs.iter().map(|input| format!("{}.into()", tensor(input))).collect();
-    test(op.name, inputs, format!("check::assert_op_at({}, [{}]);", op.op, tensors.join(", ")))
+    let test = test(op.name, inputs, format!("check::assert_op_at({}, [{}]);", op.op, tensors.join(", ")))?;
+    op.can_be_written.then_some(test)
 }
 
 fn test(name: &str, inputs: &[AnyTensor<f64>], call: String) -> Option<String> {
     let elements: usize = inputs.iter().map(|input| input.shape().len()).sum();
+    let number = if call.contains("Number(") { "Number, " } else { "" };
     let call = call.lines().map(|line| format!("    {line}\n")).collect::<String>();
-    let test = format!("#[test]\nfn the_derivative_of_{name}() {{\n    use gradus::{{Tensor, check}};\n{call}}}");
+    let test =
+        format!("#[test]\nfn the_derivative_of_{name}() {{\n    use gradus::{{{number}Tensor, check}};\n{call}}}");
     (elements <= MOST).then_some(test)
 }
 
 /// An op as a program writes it, as far as the text of its `Debug` is what a program writes; that of an enumeration
 /// lacks the name of the type.
 pub(super) fn op(op: &dyn AnyOp) -> String {
-    let text = format!("{op:?}");
+    let text = with_constants(&format!("{op:?}"));
     let path = op.type_name();
     let name = path.split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or(path);
     if text.starts_with(name) { text } else { format!("{name}::{text}") }
 }
 
+/// The text with the words `NaN` and `inf` replaced by the constants of `f64`.
+fn with_constants(text: &str) -> String {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    text.split_inclusive(|c| !word(c))
+        .map(|part| {
+            let (name, rest) = part.split_at(part.trim_end_matches(|c| !word(c)).len());
+            match name {
+                "NaN" => format!("f64::NAN{rest}"),
+                "inf" => format!("f64::INFINITY{rest}"),
+                _ => part.to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// Whether a program can write an op as [`op`] does: it is not one of the library's own, which are methods of variables,
+/// and its `Debug` has no lists and texts, whose types it does not tell.
+pub(super) fn can_be_written(op: &dyn AnyOp) -> bool {
+    let own = op.type_name().starts_with(concat!(env!("CARGO_CRATE_NAME"), "::ops::"));
+    !own && !format!("{op:?}").contains(['[', '"', '<'])
+}
+
+/// A number as a program writes it.
+fn number(x: f64) -> String {
+    match x {
+        _ if x.is_nan() => "f64::NAN".to_owned(),
+        f64::INFINITY => "f64::INFINITY".to_owned(),
+        f64::NEG_INFINITY => "f64::NEG_INFINITY".to_owned(),
+        _ => format!("{x:?}"),
+    }
+}
+
 /// A tensor as a program writes it.
 fn tensor(value: &AnyTensor<f64>) -> String {
     let (shape, items, kind): (_, Vec<String>, _) = match value {
-        AnyTensor::Real(tensor) => (tensor.shape(), tensor.data().iter().map(|x| format!("{x:?}")).collect(), "f64"),
+        AnyTensor::Real(tensor) => (tensor.shape(), tensor.data().iter().map(|&x| number(x)).collect(), "f64"),
         AnyTensor::Index(tensor) => (tensor.shape(), tensor.data().iter().map(|x| format!("{x}_i64")).collect(), "i64"),
     };
     match shape.rank() {
@@ -136,12 +171,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_not_finite_are_constants() {
+        assert_eq!(with_constants("Clip { low: -inf, high: NaN }"), "Clip { low: -f64::INFINITY, high: f64::NAN }");
+        assert_eq!(with_constants("Inform { info: 1.5 }"), "Inform { info: 1.5 }");
+    }
+
+    #[test]
     fn tensors_are_written_as_programs_write_them() {
         let written = |value: AnyTensor<f64>| tensor(&value);
         assert_eq!(written(Tensor::from([0.5, -1.0]).into()), "Tensor::from([0.5, -1.0])");
         assert_eq!(written(Tensor::scalar(2.0).into()), "Tensor::new([], vec![2.0])");
         assert_eq!(written(Tensor::from_rows([[1.0], [2.0]]).into()), "Tensor::new([2, 1], vec![1.0, 2.0])");
         assert_eq!(written(Tensor::<f64>::zeros([0, 2]).into()), "Tensor::<f64>::new([0, 2], vec![])");
+        let far = Tensor::from([f64::NAN, f64::INFINITY, -f64::INFINITY]);
+        assert_eq!(written(far.into()), "Tensor::from([f64::NAN, f64::INFINITY, f64::NEG_INFINITY])");
         assert_eq!(written(Tensor::from([3_i64]).into()), "Tensor::from([3_i64])");
         assert_eq!(written(Tensor::new([1, 1], vec![3_i64]).into()), "Tensor::new([1, 1], vec![3_i64])");
     }

@@ -1,13 +1,13 @@
-//! What a check has seen: the votes of the ways, and a failure that can be acted on.
+//! The result of a check: the verdict of each method, and a failure that can be acted on.
 
 use std::fmt;
 
-use super::ways::Finding;
+use super::derivatives::{Finding, INPUT};
 use crate::plan::AnyTensor;
 
-/// A way in which a derivative, or the work that computes it, is looked at.
+/// A method by which a derivative, or the execution that computes it, is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Method {
     /// There is a derivative of the orders that are asked for, and the function runs.
     Existence,
     /// The gradient against differences of the function.
@@ -32,15 +32,17 @@ pub enum Way {
     Repetition,
     /// A second run allocates nothing; asked where [`CountingAllocator`](super::CountingAllocator) is installed.
     Allocation,
+    /// Inputs lie within the domain, and there values and derivatives are numbers.
+    Domain,
     /// Kinks are where the op states them, and the derivative there is the one that it states.
     Kinks,
     /// The op refuses inputs that do not fit, with a message and without a panic.
     Refusal,
 }
 
-impl Way {
-    /// All ways, in the order in which a report lists them.
-    pub const ALL: [Self; 14] = [
+impl Method {
+    /// All methods, in the order in which a report lists them.
+    pub const ALL: [Self; 15] = [
         Self::Existence,
         Self::Differences,
         Self::SecondOrder,
@@ -53,6 +55,7 @@ impl Way {
         Self::SinglePrecision,
         Self::Repetition,
         Self::Allocation,
+        Self::Domain,
         Self::Kinks,
         Self::Refusal,
     ];
@@ -72,16 +75,17 @@ impl Way {
             Self::SinglePrecision => "f32",
             Self::Repetition => "repetition",
             Self::Allocation => "allocation",
+            Self::Domain => "domain",
             Self::Kinks => "kinks",
             Self::Refusal => "refusal",
         }
     }
 }
 
-/// What one way says.
+/// The verdict of one method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Vote {
-    /// The way does not apply, or was not asked for.
+pub enum Verdict {
+    /// The method does not apply, or was not asked for.
     #[default]
     NotAsked,
     /// Nothing could be made out: all was rounding, or a kink was near.
@@ -98,7 +102,7 @@ pub(super) const ENDS: usize = 4;
 /// What a check has seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    votes: [Vote; Way::ALL.len()],
+    verdicts: [Verdict; Method::ALL.len()],
     /// Derivatives that were compared with differences.
     pub compared: usize,
     /// Of these, those whose numeric value was too uncertain for a verdict.
@@ -113,14 +117,16 @@ pub struct Report {
     pub(super) exercised: u64,
     /// A bit for each end of the domain of each input: whether it is stated.
     pub(super) ends: u64,
-    /// Whether the op was no good there.
+    /// Whether a value or a derivative of the op was not finite there.
     pub(super) ends_seen: u64,
+    /// The ops of a function that are at a kink, each with its line and the kink.
+    pub(super) kinks: Vec<String>,
 }
 
 impl Report {
-    /// What a way said.
-    pub fn of(&self, way: Way) -> Vote {
-        self.votes[way as usize]
+    /// The verdict of a method.
+    pub fn of(&self, method: Method) -> Verdict {
+        self.verdicts[method as usize]
     }
 
     /// Whether more derivatives were undecided than one in ten, so that the check says nothing.
@@ -128,14 +134,14 @@ impl Report {
         self.undecided * 10 > self.compared
     }
 
-    pub(super) fn vote(&mut self, way: Way, vote: Vote) {
-        let known = &mut self.votes[way as usize];
-        *known = vote.max(*known);
+    pub(super) fn record(&mut self, method: Method, verdict: Verdict) {
+        let known = &mut self.verdicts[method as usize];
+        *known = verdict.max(*known);
     }
 
     /// Adds what another report has seen.
     pub fn add(&mut self, other: &Self) {
-        Way::ALL.iter().for_each(|&way| self.vote(way, other.of(way)));
+        Method::ALL.iter().for_each(|&method| self.record(method, other.of(method)));
         self.compared += other.compared;
         self.undecided += other.undecided;
         self.largest_error = self.largest_error.max(other.largest_error);
@@ -144,6 +150,9 @@ impl Report {
         self.exercised |= other.exercised;
         self.ends |= other.ends;
         self.ends_seen |= other.ends_seen;
+        if self.kinks.is_empty() {
+            self.kinks.clone_from(&other.kinks);
+        }
     }
 
     /// What the samples of an op have left out, over all reports.
@@ -168,9 +177,10 @@ impl Report {
         idle.or_else(loose)
     }
 
-    /// The names of the ways that voted so, separated by commas.
-    fn names(&self, vote: Vote) -> String {
-        let names: Vec<&str> = Way::ALL.into_iter().filter(|&way| self.of(way) == vote).map(Way::name).collect();
+    /// The names of the methods with that verdict, separated by commas.
+    fn names(&self, verdict: Verdict) -> String {
+        let names: Vec<&str> =
+            Method::ALL.into_iter().filter(|&method| self.of(method) == verdict).map(Method::name).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
@@ -178,14 +188,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { compared, undecided, largest_error, detectable, .. } = self;
-        writeln!(f, "{compared} derivatives compared, {undecided} undecided; agree: {}", self.names(Vote::Agrees))?;
-        write!(f, "largest error {largest_error:.1e}; one above {detectable:.1e} would have been seen")
+        writeln!(f, "{compared} derivatives compared, {undecided} undecided; agree: {}", self.names(Verdict::Agrees))?;
+        write!(f, "largest error {largest_error:.1e}; one above {detectable:.1e} would have been seen")?;
+        self.kinks.iter().try_for_each(|kink| write!(f, "\nat a kink: {kink}"))
     }
 }
 
 /// The op of a graph that a failure is traced to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Culprit {
+pub struct FailingOp {
     /// Its name.
     pub name: &'static str,
     /// The op with its attributes, as a program writes it.
@@ -196,13 +207,15 @@ pub struct Culprit {
     pub line: String,
     /// The text of that line, if the file is there.
     pub source: Option<String>,
+    /// Whether `op` is what a program can write.
+    pub(super) can_be_written: bool,
 }
 
-/// A derivative that is wrong: where, by how much, by whose vote, and how to see it again.
+/// A derivative that is wrong: where, by how much, by whose verdict, and how to see it again.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
-    /// The first way that disagreed.
-    pub way: Way,
+    /// The first method that disagreed.
+    pub method: Method,
     /// What is wrong: "the derivative", "the derivative of the gradient".
     pub what: &'static str,
     /// The input, parameter or cotangent; `None` if the failure is of all together.
@@ -218,10 +231,10 @@ pub struct Failure {
     /// What else is to be said.
     pub note: Option<String>,
     /// The op that is to blame.
-    pub op: Option<Culprit>,
+    pub op: Option<FailingOp>,
     /// The inputs of what fails: of the op if there is one, else of the function.
     pub point: Vec<AnyTensor<f64>>,
-    /// How each way voted.
+    /// The verdict of each method.
     pub report: Report,
     /// A test to paste.
     pub reproducer: Option<String>,
@@ -229,26 +242,26 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(finding: Finding, point: &[AnyTensor<f64>], report: Report) -> Self {
-        let Finding { way, what, variable, element, analytic, numeric, uncertainty, note } = finding;
+        let Finding { method, what, variable, element, analytic, numeric, uncertainty, note, point: own } = finding;
         Self {
-            way,
+            method,
             what,
-            variable,
-            element,
+            variable: variable.map(String::from),
+            element: element.map(Vec::from),
             analytic,
             numeric,
             uncertainty,
             note,
             op: None,
-            point: point.to_vec(),
+            point: own.map_or_else(|| point.to_vec(), Vec::from),
             report,
             reproducer: None,
         }
     }
 
     /// What a smaller case must share with this one to be the same failure.
-    pub(super) fn kind(&self) -> (Way, &'static str) {
-        (self.way, self.what)
+    pub(super) fn kind(&self) -> (Method, &'static str) {
+        (self.method, self.what)
     }
 
     /// The report with colours, for a terminal.
@@ -268,7 +281,12 @@ impl Failure {
             if colours { ["\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[1m", "\x1b[0m"] } else { [""; 5] };
         let of = self.op.as_ref().map_or(String::new(), |op| format!(" of `{}`", op.name));
         let respect = self.variable.as_ref().map_or(String::new(), |name| format!(" with respect to {name}"));
-        let verdict = if self.way == Way::Existence { "cannot be had" } else { "is wrong" };
+        let verdict = match (self.method, self.what) {
+            (Method::Existence, _) => "does not exist",
+            (Method::Domain, INPUT) => "is outside the domain",
+            (Method::Domain, _) => "is NaN",
+            _ => "is wrong",
+        };
         writeln!(f, "{bold}{}{of}{respect} {verdict}{end}", self.what)?;
         let label = |name: &str| format!("  {dim}{name:<10}{end} ");
         if let Some(op) = self.op.as_ref().filter(|op| !op.line.is_empty()) {
@@ -291,8 +309,11 @@ impl Failure {
         if let Some(note) = &self.note {
             writeln!(f, "{}{note}", label("note"))?;
         }
-        writeln!(f, "{}{red}{}{end}", label("against"), self.report.names(Vote::Disagrees))?;
-        writeln!(f, "{}{green}{}{end}", label("for"), self.report.names(Vote::Agrees))?;
+        for kink in &self.report.kinks {
+            writeln!(f, "{}{kink}", label("at a kink"))?;
+        }
+        writeln!(f, "{}{red}{}{end}", label("against"), self.report.names(Verdict::Disagrees))?;
+        writeln!(f, "{}{green}{}{end}", label("for"), self.report.names(Verdict::Agrees))?;
         if let Some(op) = &self.op {
             writeln!(f, "{}{}", label("op"), op.op)?;
         }
@@ -315,7 +336,7 @@ impl Failure {
 
     /// What the ratio of a wrong derivative to the right one tells.
     fn hint(&self) -> Option<String> {
-        if !matches!(self.way, Way::Differences | Way::SecondOrder) || self.numeric.abs() <= self.uncertainty {
+        if !matches!(self.method, Method::Differences | Method::SecondOrder) || self.numeric.abs() <= self.uncertainty {
             return None;
         }
         let ratio = self.analytic / self.numeric;

@@ -1,6 +1,7 @@
 //! Checks over inputs that are drawn: assertions for tests, and suites of ops for longer runs.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestCaseError, TestError, TestRng, TestRunner};
@@ -16,6 +17,8 @@ use crate::tensor::Tensor;
 
 /// Cases of one assertion.
 const CASES: u32 = 48;
+/// Samples whose ops are scanned, where they differ.
+const SCANNED: usize = 8;
 
 /// [`assert_gradients`](super::assert_gradients) for inputs drawn by a strategy; a failure is shrunk.
 ///
@@ -39,7 +42,8 @@ where
     }
 }
 
-/// Asserts that a pointwise op is right, on tensors within its domain and at its kinks.
+/// Asserts that a pointwise op is right: on tensors that are drawn within its domain and at its kinks, and over its whole
+/// domain, at special numbers, at all scales and between kinks.
 ///
 /// # Panics
 /// If it is not; the message says where and how.
@@ -92,6 +96,10 @@ pub fn assert_entry(entry: &Entry) {
 /// What [`assert_entry`] would say.
 pub(super) fn entry_is_right(entry: &Entry) -> Result<(), String> {
     let check = entry.check(&Check::new());
+    let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(7), ..Config::default() });
+    if let Some(failure) = scan(&check, entry, &mut runner) {
+        return Err(failure.text());
+    }
     match drawn(&entry.samples, |sample| check.look(sample)) {
         Ok(report) => match report.gap() {
             Some(problem) => Err(format!("op `{}`: {problem}", entry.name)),
@@ -105,6 +113,20 @@ pub(super) fn entry_is_right(entry: &Entry) -> Result<(), String> {
             Ok(_) => format!("{sample:?} fails, but not always: the op is not deterministic"),
         }),
     }
+}
+
+/// Scans the domains of the elementwise ops that an entry draws, each once; the first failure.
+fn scan(check: &Check, entry: &Entry, runner: &mut TestRunner) -> Option<Box<Failure>> {
+    let mut scanned = HashSet::new();
+    for _ in 0..SCANNED {
+        let sample = entry.samples.new_tree(runner).expect("the strategies of a suite refuse nothing").current();
+        if scanned.insert(format!("{:?}", sample.op))
+            && let Err(failure) = check.scan(&sample, Report::default())
+        {
+            return Some(check.explain(&sample, failure, None));
+        }
+    }
+    None
 }
 
 /// Looks at what a strategy draws: the whole report, or the smallest case that fails.
@@ -180,6 +202,9 @@ impl Suite {
     /// Checks an op on as many samples, or until one fails; that one is shrunk.
     pub fn run(&mut self, entry: &Entry, cases: usize) -> Outcome {
         let check = entry.check(&self.check);
+        if let Some(failure) = scan(&check, entry, &mut self.runner) {
+            return Outcome { report: failure.report.clone(), cases: 1, undecided: 0, failure: Some(failure) };
+        }
         self.draw(&entry.samples, cases, |sample| check.look(sample), |sample| check.sample(sample).err())
     }
 

@@ -58,30 +58,37 @@ fn cube(cube: Cube, x: &[f64]) -> Result<Report, Box<Failure>> {
 fn wrong_derivatives_are_refused_and_right_ones_are_not() {
     let x = [0.5, -1.25, 2.0];
     let report = cube(Cube::Right, &x).unwrap();
-    for way in [Way::Differences, Way::SecondOrder, Way::ForwardMode, Way::Linearity, Way::Taylor, Way::Symmetry] {
-        assert_eq!(report.of(way), Vote::Agrees, "{way:?}: {report}");
+    for method in [
+        Method::Differences,
+        Method::SecondOrder,
+        Method::ForwardMode,
+        Method::Linearity,
+        Method::Taylor,
+        Method::Symmetry,
+    ] {
+        assert_eq!(report.of(method), Verdict::Agrees, "{method:?}: {report}");
     }
-    for way in [Way::Plan, Way::SinglePrecision, Way::Repetition, Way::Kinks, Way::Refusal] {
-        assert_eq!(report.of(way), Vote::Agrees, "{way:?}: {report}");
+    for method in [Method::Plan, Method::SinglePrecision, Method::Repetition, Method::Kinks, Method::Refusal] {
+        assert_eq!(report.of(method), Verdict::Agrees, "{method:?}: {report}");
     }
-    assert_eq!((report.undecided, report.of(Way::Expansion)), (0, Vote::NotAsked));
+    assert_eq!((report.undecided, report.of(Method::Expansion)), (0, Verdict::NotAsked));
     assert!(report.largest_error < 1e-10 && report.detectable < 1e-7, "{report}");
-    for (wrong, way) in [
-        (Cube::Negated, Way::Differences),
-        (Cube::Doubled, Way::Differences),
-        (Cube::SecondOrderLost, Way::SecondOrder),
-        (Cube::CotangentIgnored, Way::Differences),
-        (Cube::WrongForNegative, Way::Differences),
-        (Cube::OffByAThousandth, Way::Differences),
-        (Cube::NotLinear, Way::Differences),
+    for (wrong, method) in [
+        (Cube::Negated, Method::Differences),
+        (Cube::Doubled, Method::Differences),
+        (Cube::SecondOrderLost, Method::SecondOrder),
+        (Cube::CotangentIgnored, Method::Differences),
+        (Cube::WrongForNegative, Method::Differences),
+        (Cube::OffByAThousandth, Method::Differences),
+        (Cube::NotLinear, Method::Differences),
     ] {
         let failure = cube(wrong, &x).unwrap_err();
-        assert_eq!(failure.way, way, "{wrong:?}: {failure}");
+        assert_eq!(failure.method, method, "{wrong:?}: {failure}");
         let also = cube(wrong, &x).unwrap_err().report;
         match wrong {
-            Cube::CotangentIgnored | Cube::NotLinear => assert_eq!(also.of(Way::Linearity), Vote::Disagrees),
-            Cube::SecondOrderLost => assert_eq!(also.of(Way::Taylor), Vote::Disagrees),
-            _ => assert_eq!(also.of(Way::Taylor), Vote::Disagrees, "{wrong:?}: {failure}"),
+            Cube::CotangentIgnored | Cube::NotLinear => assert_eq!(also.of(Method::Linearity), Verdict::Disagrees),
+            Cube::SecondOrderLost => assert_eq!(also.of(Method::Taylor), Verdict::Disagrees),
+            _ => assert_eq!(also.of(Method::Taylor), Verdict::Disagrees, "{wrong:?}: {failure}"),
         }
     }
 }
@@ -129,15 +136,15 @@ fn kinks_must_be_stated_and_their_subgradients_true() {
     for right in [-1.0, 0.0, 0.25, 1.0] {
         assert!(check(Some(right), right).is_ok(), "{right}");
     }
-    let note = |failure: Box<Failure>| (failure.way, failure.note.unwrap());
-    let (way, undeclared) = note(check(None, 0.0).unwrap_err());
-    assert_eq!(way, Way::Kinks);
-    assert!(undeclared.starts_with("at 0 the slope is ") && undeclared.ends_with("`kinks` does not state it"));
-    let (way, other) = note(check(Some(0.0), 0.5).unwrap_err());
-    assert_eq!((way, other.as_str()), (Way::Kinks, "at 0 it is 5.000000e-1; `kinks` states 0"));
-    let (way, outside) = note(check(Some(1.5), 1.5).unwrap_err());
-    assert_eq!(way, Way::Kinks);
-    assert!(outside.starts_with("at 0 it is not between the slopes from the two sides"), "{outside}");
+    let note = |failure: Box<Failure>| (failure.method, failure.note.unwrap());
+    let (method, undeclared) = note(check(None, 0.0).unwrap_err());
+    assert_eq!(method, Method::Kinks);
+    assert!(undeclared.starts_with("at 0.0 the slope is ") && undeclared.ends_with("`kinks` does not state it"));
+    let (method, other) = note(check(Some(0.0), 0.5).unwrap_err());
+    assert_eq!((method, other.as_str()), (Method::Kinks, "at 0.0 it is 5.000000e-1; `kinks` states 0"));
+    let (method, outside) = note(check(Some(1.5), 1.5).unwrap_err());
+    assert_eq!(method, Method::Kinks);
+    assert!(outside.starts_with("at 0.0 it is not between the slopes from the two sides"), "{outside}");
 }
 
 /// `√x`, with a domain of the test's choice.
@@ -165,7 +172,7 @@ impl Pointwise for Root {
 #[test]
 fn the_steps_stay_in_the_domain() {
     let near = Check::new().op(Root { from: Number(0.0) }, [Tensor::from([1e-3]).into()]).unwrap();
-    assert_eq!((near.undecided, near.of(Way::Differences)), (0, Vote::Agrees));
+    assert_eq!((near.undecided, near.of(Method::Differences)), (0, Verdict::Agrees));
     assert_op(Root { from: Number(0.0) });
 }
 
@@ -213,7 +220,7 @@ fn kinks_within_a_function_are_no_failure() {
     assert_gradients(&[Tensor::from([0.0, 1.0, -1.0])], |x| x[0].relu() * x[0].abs() + x[0].relu());
     let x = Tensor::from([0.0, 0.5]);
     let report = Check::new().function(&[x], |x| x[0].maximum(x[0] * 2.0).sum()).unwrap();
-    assert_eq!(report.of(Way::Differences), Vote::Agrees);
+    assert_eq!(report.of(Method::Differences), Verdict::Agrees);
 }
 
 #[test]

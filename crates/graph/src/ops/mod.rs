@@ -91,7 +91,6 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::f64::consts::FRAC_PI_2;
     use std::path::Path;
 
     use proptest::strategy::{Strategy, ValueTree};
@@ -101,7 +100,7 @@ mod tests {
     use crate::plan::AnyTensor;
     use crate::shape::Shape;
     use crate::tape::Graph;
-    use crate::tape::op::{AnyOp, Domain, Kind, Kinks, Meta};
+    use crate::tape::op::{AnyOp, Kind, Kinks, Meta, number};
 
     fn drawn(entry: &Entry, count: usize) -> Vec<Sample> {
         let mut runner = TestRunner::deterministic();
@@ -221,30 +220,6 @@ mod tests {
         assert_eq!(found, super::registry().len());
     }
 
-    /// A number as it is read in a table.
-    fn number(x: f64) -> String {
-        let digits = format!("{:.4}", x.abs());
-        let digits = digits.trim_end_matches('0').trim_end_matches('.');
-        match x {
-            _ if x.abs() == FRAC_PI_2 => format!("{}π/2", if x < 0.0 { "−" } else { "" }),
-            _ => format!("{}{digits}", if x < 0.0 { "−" } else { "" }),
-        }
-    }
-
-    /// Where input `x` may lie, if that is not everywhere.
-    fn domain(x: &str, domain: Domain) -> Option<String> {
-        let Domain { low, high, without } = domain;
-        let within = match (low.is_finite(), high.is_finite()) {
-            (false, false) => None,
-            (true, false) => Some(format!("`{x} > {}`", number(low))),
-            (false, true) => Some(format!("`{x} < {}`", number(high))),
-            (true, true) => Some(format!("`{} < {x} < {}`", number(low), number(high))),
-        };
-        let parts: Vec<String> =
-            within.into_iter().chain(without.map(|hole| format!("`{x} ≠ {}`", number(hole)))).collect();
-        (!parts.is_empty()).then(|| parts.join(", "))
-    }
-
     /// The kinks of input `x`, each with the derivative that is taken there.
     fn kinks(x: &str, kinks: Kinks) -> Option<String> {
         match kinks {
@@ -313,7 +288,9 @@ Derivatives are checked to the order that is given; a dash stands for ops of or 
             for entry in entries {
                 let samples = drawn(&entry, 64);
                 let name = |input: usize| ["x", "y", "z"][input.min(2)];
-                let domain = told(&entry, entry.domain, &samples, |op, i| domain(name(i), op.domain(i)));
+                let domain = told(&entry, entry.domain, &samples, |op, i| {
+                    op.domain(i).condition(name(i)).map(|condition| format!("`{condition}`"))
+                });
                 let kinks = told(&entry, entry.kinks, &samples, |op, i| kinks(name(i), op.kinks(i)));
                 // What stands behind a semicolon is for the method's page, and in a table a bar is a border.
                 let formula = entry.formula.split("; ").next().expect("a split has a first part").trim();

@@ -4,6 +4,7 @@
 //! plan know no op by name: they ask it for its [`Form`].
 
 use std::any::{Any, TypeId};
+use std::f64::consts::FRAC_PI_2;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
@@ -117,10 +118,32 @@ impl Domain {
         x > self.low && x < self.high && self.without != Some(x)
     }
 
+    /// The condition on a number of that name, as `x > 0`; `None` for all numbers.
+    pub(crate) fn condition(&self, x: &str) -> Option<String> {
+        let Self { low, high, without } = *self;
+        let within = match (low.is_finite(), high.is_finite()) {
+            (false, false) => None,
+            (true, false) => Some(format!("{x} > {}", number(low))),
+            (false, true) => Some(format!("{x} < {}", number(high))),
+            (true, true) => Some(format!("{} < {x} < {}", number(low), number(high))),
+        };
+        let hole = without.map(|hole| format!("{x} ≠ {}", number(hole)));
+        let parts: Vec<String> = within.into_iter().chain(hole).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// The finite numbers at which it ends.
     pub(crate) fn ends(&self) -> impl Iterator<Item = f64> {
         [self.low, self.high].into_iter().filter(|end| end.is_finite()).chain(self.without)
     }
+}
+
+/// A number as pages and messages show it: up to four decimals, and `π/2` by its name.
+pub(crate) fn number(x: f64) -> String {
+    let digits = format!("{:.4}", x.abs());
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    let sign = if x < 0.0 { "−" } else { "" };
+    if x.abs() == FRAC_PI_2 { format!("{sign}π/2") } else { format!("{sign}{digits}") }
 }
 
 /// Where an op has no derivative although it is defined, and what it takes for one there. Checks keep away from kinks,

@@ -35,7 +35,7 @@ pub(super) struct Level<'g> {
 }
 
 /// The function at a point, with its derivatives.
-pub(super) struct Machine<'g> {
+pub(super) struct Evaluator<'g> {
     pub(super) graph: &'g Graph,
     pub(super) variables: Vec<Variable<'g>>,
     indices: Vec<(String, Tensor<i64>)>,
@@ -59,7 +59,7 @@ pub(super) fn signed(seed: u64, stream: u32, len: usize) -> Vec<f64> {
     drawn.iter().map(|x| 2.0 * x - 1.0).map(|x| ((x + 0.25_f64.copysign(x)) * 64.0).round() / 64.0).collect()
 }
 
-impl<'g> Machine<'g> {
+impl<'g> Evaluator<'g> {
     /// Records the target on the graph and compiles it with its derivatives up to `order`.
     pub(super) fn new(graph: &'g Graph, target: &dyn Target, order: usize, seed: u64) -> Result<Self, Error> {
         let mut variables = Vec::new();

@@ -1,47 +1,53 @@
-//! The ways in which a derivative is looked at; they must agree.
+//! The methods by which a derivative is examined; all must agree.
 
 use std::ops::Range;
 
-use super::machine::{Direction, Machine, signed, weighted};
+use super::evaluator::{Direction, Evaluator, signed, weighted};
 use super::numeric::{self, Estimate, Place, Slope, Sum};
-use super::report::{Report, Vote, Way};
+use super::report::{Method, Report, Verdict};
 use super::target::Target;
 use super::{Check, Effort};
 use crate::error::Error;
-use crate::tape::op::{Call, Kind, Kinks, Vars, Vjp};
+use crate::plan::AnyTensor;
+use crate::tape::op::{Call, Domain, Kind, Kinks, Vars, Vjp};
 use crate::tensor::{Tensor, unravel};
 
-/// What a way found to be wrong.
+/// What a method found to be wrong.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
-    pub(super) way: Way,
+    pub(super) method: Method,
     /// What is wrong: "the derivative".
     pub(super) what: &'static str,
     /// The variable, as a failure names it.
-    pub(super) variable: Option<String>,
+    pub(super) variable: Option<Box<str>>,
     /// The element of it; all, if there is none.
-    pub(super) element: Option<Vec<usize>>,
+    pub(super) element: Option<Box<[usize]>>,
     pub(super) analytic: f64,
     pub(super) numeric: f64,
     pub(super) uncertainty: f64,
     /// A sentence of its own.
     pub(super) note: Option<String>,
+    /// The inputs at which it was found, if they are not those of the target.
+    pub(super) point: Option<Box<[AnyTensor<f64>]>>,
 }
 
 impl Finding {
-    pub(super) fn new(way: Way, what: &'static str, [analytic, numeric, uncertainty]: [f64; 3]) -> Self {
-        Self { way, what, variable: None, element: None, analytic, numeric, uncertainty, note: None }
+    pub(super) fn new(method: Method, what: &'static str, [analytic, numeric, uncertainty]: [f64; 3]) -> Self {
+        Self { method, what, variable: None, element: None, analytic, numeric, uncertainty, note: None, point: None }
     }
 }
+
+/// What a failure calls an input that is out of the domain.
+pub(super) const INPUT: &str = "an input";
 
 /// Elements of a variable up to which each of them is moved.
 const EACH: [usize; 2] = [48, 12];
 /// Single elements that are moved in a variable that is larger.
 const ONE_HOT: usize = 4;
 
-/// A look at a machine in every way.
+/// An examination of a function by every method.
 pub(super) struct Examination<'m, 'g> {
-    pub(super) machine: &'m mut Machine<'g>,
+    pub(super) evaluator: &'m mut Evaluator<'g>,
     pub(super) target: &'m dyn Target,
     pub(super) check: &'m Check,
     pub(super) report: Report,
@@ -52,11 +58,62 @@ pub(super) struct Examination<'m, 'g> {
 }
 
 impl Examination<'_, '_> {
-    /// Looks in all ways at the derivatives.
+    /// That the inputs lie where derivatives can be checked, and that the value is a number there.
+    pub(super) fn domain(&mut self) -> Result<(), Error> {
+        let mut outside = None;
+        for variable in 0..self.evaluator.arguments() {
+            let domain = self.target.op().and_then(|op| Some(op.op.domain(real_input(op, variable)?)));
+            let domain = domain.unwrap_or(Domain::REAL);
+            let value = self.evaluator.value(variable);
+            // An op may be defined at the end of its domain, which is no place for differences but for itself.
+            let fits = |x: &f64| x.is_finite() && (domain.contains(*x) || domain.ends().any(|end| end == *x));
+            let Some(place) = value.data().iter().position(|x| !fits(x)) else { continue };
+            let (x, element) = (value.data()[place], unravel(place, value.shape()));
+            let name = self.evaluator.variables[variable].name.clone();
+            let domain = match domain.condition("x").filter(|_| x.is_finite()) {
+                Some(condition) => format!("the domain is {condition}"),
+                None => "derivatives are checked at finite numbers".to_owned(),
+            };
+            let note = format!("{name} is {x:?} at {element:?}; {domain}");
+            let numbers = [f64::NAN; 3];
+            outside.get_or_insert(Finding {
+                note: Some(note),
+                variable: None,
+                element: Some(element.into()),
+                ..Finding::new(Method::Domain, INPUT, numbers)
+            });
+        }
+        if let Some(finding) = outside {
+            self.record(Method::Domain, Err(finding));
+            return Ok(());
+        }
+        // What is reduced over nothing may be no number.
+        let empty = |variable| self.evaluator.value(variable).len() == 0;
+        if (0..self.evaluator.arguments()).any(empty) {
+            return Ok(());
+        }
+        let real = |value: &&AnyTensor<f64>| matches!(value, AnyTensor::Real(_));
+        let values = self.evaluator.run(0)?.iter().filter(real);
+        let mut nan = values.filter_map(|value| {
+            let place = value.real().data().iter().position(|x| x.is_nan())?;
+            Some(unravel(place, value.shape()))
+        });
+        let outcome = match nan.next() {
+            None => Ok(Verdict::Agrees),
+            Some(element) => Err(Finding {
+                note: Some(format!("it is NaN at {element:?}, and every input is in the domain")),
+                ..Finding::new(Method::Domain, "the value", [f64::NAN; 3])
+            }),
+        };
+        self.record(Method::Domain, outcome);
+        Ok(())
+    }
+
+    /// Examines the derivatives by all methods.
     pub(super) fn derivatives(&mut self) -> Result<(), Error> {
         let mut noise = Vec::new();
-        for level in 0..self.machine.levels.len() - 1 {
-            noise.push(self.machine.noise(level, self.check.seed)?);
+        for level in 0..self.evaluator.levels.len() - 1 {
+            noise.push(self.evaluator.noise(level, self.check.seed)?);
             self.differences(level, noise[level])?;
         }
         self.linearity()?;
@@ -67,37 +124,43 @@ impl Examination<'_, '_> {
 
     /// That no derivative passes.
     pub(super) fn stopped(&mut self) -> Result<(), Error> {
-        let mut elements = self.machine.gradient(0)?.into_iter().flat_map(Tensor::into_vec);
+        let mut elements = self.evaluator.gradient(0)?.into_iter().flat_map(Tensor::into_vec);
         let passes = elements.find(|g| *g != 0.0);
         let what = "the derivative, which should be stopped,";
-        let outcome = passes.map_or(Ok(Vote::Agrees), |g| Err(Finding::new(Way::Differences, what, [g, 0.0, 0.0])));
-        self.vote(Way::Differences, outcome);
+        let outcome =
+            passes.map_or(Ok(Verdict::Agrees), |g| Err(Finding::new(Method::Differences, what, [g, 0.0, 0.0])));
+        self.record(Method::Differences, outcome);
         Ok(())
     }
 
-    pub(super) fn vote(&mut self, way: Way, outcome: Result<Vote, Finding>) {
-        let vote = match outcome {
-            Ok(vote) => vote,
+    /// Records the outcome of a method; what was found wrong counts against the method that the finding names.
+    pub(super) fn record(&mut self, method: Method, outcome: Result<Verdict, Finding>) {
+        match outcome {
+            Ok(verdict) => self.report.record(method, verdict),
             Err(finding) => {
+                self.report.record(finding.method, Verdict::Disagrees);
                 self.finding.get_or_insert(finding);
-                Vote::Disagrees
             }
-        };
-        self.report.vote(way, vote);
+        }
+    }
+
+    /// The method that compares the gradient of a level with differences, and what it finds wrong.
+    pub(super) fn order(level: usize) -> (Method, &'static str) {
+        match level {
+            0 => (Method::Differences, "the derivative"),
+            1 => (Method::SecondOrder, "the derivative of the gradient"),
+            _ => (Method::SecondOrder, "the third derivative"),
+        }
     }
 
     /// The gradient of `⟨cₖ, level k⟩` against differences.
     fn differences(&mut self, level: usize, noise: f64) -> Result<(), Error> {
-        let (way, what) = match level {
-            0 => (Way::Differences, "the derivative"),
-            1 => (Way::SecondOrder, "the derivative of the gradient"),
-            _ => (Way::SecondOrder, "the third derivative"),
-        };
-        let gradient = self.machine.gradient(level)?;
+        let (method, what) = Self::order(level);
+        let gradient = self.evaluator.gradient(level)?;
         if level == 0 {
             self.exercise(&gradient);
         }
-        let mut outcome = Ok(Vote::NotAsked);
+        let mut outcome = Ok(Verdict::NotAsked);
         for variable in 0..gradient.len() {
             let size = gradient[variable].len();
             let each = match self.check.effort {
@@ -112,35 +175,35 @@ impl Examination<'_, '_> {
             };
             for element in chosen {
                 let room = self.room(variable, element);
-                let slope = self.machine.along_element(level, [variable, element], noise, room)?;
+                let slope = self.evaluator.along_element(level, [variable, element], noise, room)?;
                 let exact = gradient[variable].data()[element];
                 let analytic = Sum { value: exact, weight: exact.abs() };
-                let vote = self.judge(way, what, level, Some([variable, element]), analytic, slope, 1.0);
-                outcome = worse(outcome, vote);
+                let verdict = self.judge(method, what, level, Some([variable, element]), analytic, slope, 1.0);
+                outcome = worse(outcome, verdict);
             }
             if !each && self.check.effort == Effort::Balanced {
                 for stream in 0..self.check.directions {
-                    let direction = self.machine.direction(variable..variable + 1, self.check.seed, 2 + stream);
-                    outcome = worse(outcome, self.direction(way, what, level, noise, &gradient, &direction)?);
+                    let direction = self.evaluator.direction(variable..variable + 1, self.check.seed, 2 + stream);
+                    outcome = worse(outcome, self.direction(method, what, level, noise, &gradient, &direction)?);
                 }
             }
         }
         if self.check.effort == Effort::Fast {
             for stream in 0..self.check.directions {
-                let direction = self.machine.direction(0..gradient.len(), self.check.seed, 2 + stream);
-                outcome = worse(outcome, self.direction(way, what, level, noise, &gradient, &direction)?);
+                let direction = self.evaluator.direction(0..gradient.len(), self.check.seed, 2 + stream);
+                outcome = worse(outcome, self.direction(method, what, level, noise, &gradient, &direction)?);
             }
         }
-        self.vote(way, outcome);
+        self.record(method, outcome);
         Ok(())
     }
 
     /// Notes which inputs of an op have a derivative by its own word, and which by these numbers.
     fn exercise(&mut self, gradient: &[Tensor<f64>]) {
         let Some(sample) = self.target.op() else { return };
-        let outputs: Vars<'_> = self.machine.outputs.iter().copied().collect();
+        let outputs: Vars<'_> = self.evaluator.outputs.iter().copied().collect();
         let cotangents: Vec<_> = outputs.iter().map(|y| (y.kind() == Kind::Real).then_some(*y)).collect();
-        let call = Call { inputs: &self.machine.inputs, outputs: &outputs, cotangents: &cotangents };
+        let call = Call { inputs: &self.evaluator.inputs, outputs: &outputs, cotangents: &cotangents };
         for (variable, gradient) in gradient.iter().enumerate() {
             let Some(input) = real_input(sample, variable) else { continue };
             let bit = 1_u64 << input.min(63);
@@ -167,48 +230,49 @@ impl Examination<'_, '_> {
     #[allow(clippy::too_many_arguments)]
     fn direction(
         &mut self,
-        way: Way,
+        method: Method,
         what: &'static str,
         level: usize,
         noise: f64,
         gradient: &[Tensor<f64>],
         direction: &Direction,
-    ) -> Result<Result<Vote, Finding>, Error> {
+    ) -> Result<Result<Verdict, Finding>, Error> {
         let room = self.room_along(direction);
         let place = Place { base: 1.0, room, noise };
-        let slope = self.machine.along(level, direction, |f| numeric::derivative(place, f))?;
+        let slope = self.evaluator.along(level, direction, |f| numeric::derivative(place, f))?;
         let only = match &direction.0[..] {
             [(variable, _)] => Some([*variable, usize::MAX]),
             _ => None,
         };
-        Ok(self.judge(way, what, level, only, direction.dot(gradient), slope, direction.least()))
+        Ok(self.judge(method, what, level, only, direction.dot(gradient), slope, direction.least()))
     }
 
     /// The verdict on one number.
     #[allow(clippy::too_many_arguments)]
-    fn judge(
+    pub(super) fn judge(
         &mut self,
-        way: Way,
+        method: Method,
         what: &'static str,
         level: usize,
         place: Option<[usize; 2]>,
         analytic: Sum,
         slope: Slope,
         least: f64,
-    ) -> Result<Vote, Finding> {
+    ) -> Result<Verdict, Finding> {
         let Estimate { value: numeric, error } = slope.central;
         let exact = analytic.value;
         self.report.compared += 1;
         self.at_kink |= slope.kink.is_some();
-        let finding = |way, what, [analytic, numeric, uncertainty]: [f64; 3], note: Option<String>| {
+        let finding = |method, what, [analytic, numeric, uncertainty]: [f64; 3], note: Option<String>| {
             let [variable, element] = place.map_or([None, None], |place| place.map(Some));
             Finding {
-                variable: variable.map(|variable| self.machine.variables[variable].name.clone()),
+                variable: variable.map(|variable| self.evaluator.variables[variable].name.as_str().into()),
                 element: element.filter(|&element| element != usize::MAX).map(|element| {
-                    unravel(element, self.machine.value(variable.expect("an element is of a variable")).shape())
+                    let shape = self.evaluator.value(variable.expect("an element is of a variable")).shape();
+                    unravel(element, shape).into()
                 }),
                 note,
-                ..Finding::new(way, what, [analytic, numeric, uncertainty])
+                ..Finding::new(method, what, [analytic, numeric, uncertainty])
             }
         };
         // The analytic value carries rounding of its own, in proportion to what it sums.
@@ -219,47 +283,48 @@ impl Examination<'_, '_> {
             let sides = format!("{:.6e} from the left and {:.6e} from the right", left.value, right.value);
             let vague = left.is_vague(slope.size) || right.is_vague(slope.size);
             if let Some([variable, element]) = place.filter(|&place| level == 0 && self.is_undeclared_kink(place)) {
-                let at = self.machine.value(variable).data()[element];
-                let note = format!("at {at} the slope is {sides}, and `kinks` does not state it");
-                return Err(finding(Way::Kinks, "`kinks`", [exact, numeric, error], Some(note)));
+                let at = self.evaluator.value(variable).data()[element];
+                let note = format!("at {at:?} the slope is {sides}, and `kinks` does not state it");
+                return Err(finding(Method::Kinks, "`kinks`", [exact, numeric, error], Some(note)));
             }
             let one = place.is_some_and(|[_, element]| element != usize::MAX);
             if one && !between && !vague {
-                let note = format!("at a kink a derivative lies between the slopes, {sides}");
-                return Err(finding(way, what, [exact, numeric, error], Some(note)));
+                let at = place.map_or(0.0, |[variable, element]| self.evaluator.value(variable).data()[element]);
+                let note = format!("at {at:?} there is a kink, where a derivative lies between the slopes: {sides}");
+                return Err(finding(method, what, [exact, numeric, error], Some(note)));
             }
             if level > 0 || (vague && self.target.op().is_some()) {
                 // What has no derivative of this order is not counted, nor where an op jumps, as it states.
                 self.report.compared -= 1;
-                return Ok(Vote::NotAsked);
+                return Ok(Verdict::NotAsked);
             }
             // Where many elements move, each may be at a kink of its own, and nothing lies between the sums of their slopes.
             self.report.undecided += usize::from(vague || !one);
-            return Ok(if vague || !one { Vote::Undecided } else { Vote::Agrees });
+            return Ok(if vague || !one { Verdict::Undecided } else { Verdict::Agrees });
         }
         if slope.is_vague() {
             if place.is_some_and(|place| self.is_at_stated_kink(place)) {
                 self.at_kink = true;
                 self.report.compared -= 1;
-                return Ok(Vote::NotAsked);
+                return Ok(Verdict::NotAsked);
             }
             self.report.undecided += 1;
-            return Ok(Vote::Undecided);
+            return Ok(Verdict::Undecided);
         }
         let allowed = error + rounding;
         if exact.is_nan() || (exact - numeric).abs() > allowed {
-            return Err(finding(way, what, [exact, numeric, allowed], None));
+            return Err(finding(method, what, [exact, numeric, allowed], None));
         }
         self.report.largest_error = self.report.largest_error.max((exact - numeric).abs() / (numeric.abs() + 1.0));
         self.report.detectable = self.report.detectable.max(allowed / least);
-        Ok(Vote::Agrees)
+        Ok(Verdict::Agrees)
     }
 
     /// Whether the target is an op that states no kink where it has one.
     fn is_undeclared_kink(&self, [variable, element]: [usize; 2]) -> bool {
         let Some(sample) = self.target.op().filter(|_| element != usize::MAX) else { return false };
         let Some(input) = real_input(sample, variable) else { return false };
-        let x = self.machine.value(variable).data()[element];
+        let x = self.evaluator.value(variable).data()[element];
         match sample.op.kinks(input) {
             Kinks::Ties | Kinks::Joint => false,
             kinks => kinks.nearest(x).is_none_or(|(place, _)| (place - x).abs() > 1e-2),
@@ -268,22 +333,22 @@ impl Examination<'_, '_> {
 
     /// Whether an element lies just at a kink that the op states.
     fn is_at_stated_kink(&self, [variable, element]: [usize; 2]) -> bool {
-        let arguments = self.machine.arguments();
+        let arguments = self.evaluator.arguments();
         let Some(sample) = self.target.op().filter(|_| element != usize::MAX && variable < arguments) else {
             return false;
         };
-        let x = self.machine.value(variable).data()[element];
+        let x = self.evaluator.value(variable).data()[element];
         let kinks = real_input(sample, variable).map(|input| sample.op.kinks(input));
         kinks.and_then(|kinks| kinks.nearest(x)).is_some_and(|(kink, _)| kink == x)
     }
 
     /// How far an element may be moved without leaving the domain of the op.
     fn room(&self, variable: usize, element: usize) -> f64 {
-        let sample = self.target.op().filter(|_| variable < self.machine.arguments());
+        let sample = self.target.op().filter(|_| variable < self.evaluator.arguments());
         let Some((sample, input)) = sample.and_then(|sample| Some((sample, real_input(sample, variable)?))) else {
             return f64::INFINITY;
         };
-        let x = self.machine.value(variable).data()[element];
+        let x = self.evaluator.value(variable).data()[element];
         sample.op.domain(input).ends().map(|end| (end - x).abs()).fold(f64::INFINITY, f64::min)
     }
 
@@ -297,31 +362,31 @@ impl Examination<'_, '_> {
 
     /// `vjp(αa + βb) = α·vjp(a) + β·vjp(b)`, and `vjp(0)` is exactly 0.
     fn linearity(&mut self) -> Result<(), Error> {
-        let cotangents = self.machine.levels[0].cotangents.clone();
-        let kept: Vec<Tensor<f64>> = cotangents.clone().map(|c| self.machine.value(c).clone()).collect();
+        let cotangents = self.evaluator.levels[0].cotangents.clone();
+        let kept: Vec<Tensor<f64>> = cotangents.clone().map(|c| self.evaluator.value(c).clone()).collect();
         let other: Vec<Tensor<f64>> = kept
             .iter()
             .zip(0..)
             .map(|(c, k)| Tensor::new(c.shape(), signed(self.check.seed + 1, k, c.len())))
             .collect();
         let (alpha, beta) = (0.75, -1.5);
-        let gradient = |machine: &mut Machine<'_>, value: &dyn Fn(usize, usize) -> f64| {
+        let gradient = |evaluator: &mut Evaluator<'_>, value: &dyn Fn(usize, usize) -> f64| {
             for (number, c) in cotangents.clone().enumerate() {
                 let shape = kept[number].shape().clone();
-                machine.set_value(c, Tensor::from_fn(shape, |k| value(number, k)));
+                evaluator.set_value(c, Tensor::from_fn(shape, |k| value(number, k)));
             }
-            machine.gradient(0)
+            evaluator.gradient(0)
         };
         let (a, b) = (|n: usize, k: usize| kept[n].data()[k], |n: usize, k: usize| other[n].data()[k]);
-        let of_a = gradient(self.machine, &a)?;
-        let of_b = gradient(self.machine, &b)?;
-        let of_both = gradient(self.machine, &|n, k| alpha * a(n, k) + beta * b(n, k))?;
-        let of_zero = gradient(self.machine, &|_, _| 0.0)?;
-        gradient(self.machine, &a)?;
-        let mut outcome = Ok(Vote::Agrees);
+        let of_a = gradient(self.evaluator, &a)?;
+        let of_b = gradient(self.evaluator, &b)?;
+        let of_both = gradient(self.evaluator, &|n, k| alpha * a(n, k) + beta * b(n, k))?;
+        let of_zero = gradient(self.evaluator, &|_, _| 0.0)?;
+        gradient(self.evaluator, &a)?;
+        let mut outcome = Ok(Verdict::Agrees);
         let what = "the vjp, which must be linear in the cotangent,";
         // A sum inside may cancel to something far smaller than its terms.
-        let rounding = 64.0 * f64::EPSILON * self.machine.scalar(0)?.weight;
+        let rounding = 64.0 * f64::EPSILON * self.evaluator.scalar(0)?.weight;
         for (variable, ((a, b), (both, zero))) in of_a.iter().zip(&of_b).zip(of_both.iter().zip(&of_zero)).enumerate() {
             let largest = a.data().iter().chain(b.data()).fold(0.0_f64, |m, x| m.max(x.abs()));
             for element in 0..a.len() {
@@ -334,90 +399,90 @@ impl Examination<'_, '_> {
                     of_zero => [of_zero, 0.0, 0.0],
                 };
                 let finding = Finding {
-                    variable: Some(self.machine.variables[variable].name.clone()),
-                    element: Some(unravel(element, a.shape())),
-                    ..Finding::new(Way::Linearity, what, numbers)
+                    variable: Some(self.evaluator.variables[variable].name.as_str().into()),
+                    element: Some(unravel(element, a.shape()).into()),
+                    ..Finding::new(Method::Linearity, what, numbers)
                 };
                 outcome = worse(outcome, Err(finding));
                 break;
             }
         }
-        self.vote(Way::Linearity, outcome);
+        self.record(Method::Linearity, outcome);
         Ok(())
     }
 
     /// `⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩`, to rounding.
     fn forward_against_reverse(&mut self) -> Result<(), Error> {
-        if self.machine.forward.is_empty() {
+        if self.evaluator.forward.is_empty() {
             return Ok(());
         }
-        let forward = self.machine.forward.clone();
-        let graph = self.machine.graph;
-        let pushed = self.machine.with(|params, feed| graph.eval_with::<f64>(&forward, params, feed))?;
-        let pulled = self.machine.gradient(0)?;
+        let forward = self.evaluator.forward.clone();
+        let graph = self.evaluator.graph;
+        let pushed = self.evaluator.with(|params, feed| graph.eval_with::<f64>(&forward, params, feed))?;
+        let pulled = self.evaluator.gradient(0)?;
         let pair = |values: &mut dyn Iterator<Item = (&Tensor<f64>, usize)>| -> Sum {
-            values.map(|(value, variable)| weighted(value, self.machine.value(variable))).sum()
+            values.map(|(value, variable)| weighted(value, self.evaluator.value(variable))).sum()
         };
-        let [outputs, tangents] = [0, 1].map(|level| self.machine.levels[level].cotangents.clone());
+        let [outputs, tangents] = [0, 1].map(|level| self.evaluator.levels[level].cotangents.clone());
         let left = pair(&mut pushed.iter().map(|y| y.real()).zip(outputs));
         let right = pair(&mut pulled.iter().zip(tangents));
         let allowed = 1e-12 * (left.weight + right.weight);
         let agree = (left.value - right.value).abs() <= allowed || (left.value.is_nan() && right.value.is_nan());
         let numbers = [left.value, right.value, allowed];
         let wrong =
-            || Finding::new(Way::ForwardMode, "forward against reverse mode, ⟨u, J·v⟩ against ⟨Jᵀ·u, v⟩,", numbers);
-        let outcome = if agree { Ok(Vote::Agrees) } else { Err(wrong()) };
-        self.vote(Way::ForwardMode, outcome);
+            || Finding::new(Method::ForwardMode, "forward against reverse mode, ⟨u, J·v⟩ against ⟨Jᵀ·u, v⟩,", numbers);
+        let outcome = if agree { Ok(Verdict::Agrees) } else { Err(wrong()) };
+        self.record(Method::ForwardMode, outcome);
         Ok(())
     }
 
     /// What is left of the function after its Taylor polynomial falls with the power of the first term that is missing.
     fn taylor(&mut self, noise: f64) -> Result<(), Error> {
-        let arguments = 0..self.machine.arguments();
-        let direction = self.machine.direction(arguments.clone(), self.check.seed, 1);
+        let arguments = 0..self.evaluator.arguments();
+        let direction = self.evaluator.direction(arguments.clone(), self.check.seed, 1);
         if self.at_kink || self.room_along(&direction) < 0.125 {
-            self.vote(Way::Taylor, Ok(Vote::Undecided));
+            self.record(Method::Taylor, Ok(Verdict::Undecided));
             return Ok(());
         }
-        let first = direction.dot(&self.machine.gradient(0)?).value;
+        let first = direction.dot(&self.evaluator.gradient(0)?).value;
         let mut derivatives = vec![first];
-        if self.machine.levels.len() > 2 {
+        if self.evaluator.levels.len() > 2 {
             // With the direction for the cotangent of the gradient, the second level holds `H·d`.
-            let tangents = self.machine.levels[1].cotangents.clone();
+            let tangents = self.evaluator.levels[1].cotangents.clone();
             let kept = self.set_tangents(tangents.clone(), &direction);
-            let second = direction.dot(&self.machine.gradient(1)?).value;
+            let second = direction.dot(&self.evaluator.gradient(1)?).value;
             self.restore(tangents, kept);
             derivatives.push(second);
         }
         let slopes = (1..=derivatives.len())
             .map(|terms| {
-                let found = self.machine.along(0, &direction, |f| numeric::taylor(&derivatives[..terms], noise, f));
+                let found = self.evaluator.along(0, &direction, |f| numeric::taylor(&derivatives[..terms], noise, f));
                 found.map(|slope| (terms, slope))
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut outcome = Ok(Vote::NotAsked);
+        let mut outcome = Ok(Verdict::NotAsked);
         for (terms, slope) in slopes {
             let due = terms as f64 + 1.0;
             outcome = match slope {
-                None => worse(outcome, Ok(Vote::Agrees)),
-                Some(slope) if slope > due - 0.25 => worse(outcome, Ok(Vote::Agrees)),
-                Some(slope) if slope > due - 0.6 => worse(outcome, Ok(Vote::Undecided)),
-                Some(slope) if slope.is_nan() => worse(outcome, Ok(Vote::Undecided)),
+                None => worse(outcome, Ok(Verdict::Agrees)),
+                Some(slope) if slope > due - 0.25 => worse(outcome, Ok(Verdict::Agrees)),
+                Some(slope) if slope > due - 0.6 => worse(outcome, Ok(Verdict::Undecided)),
+                Some(slope) if slope.is_nan() => worse(outcome, Ok(Verdict::Undecided)),
                 Some(slope) => {
                     let what = if terms == 1 {
                         "the Taylor slope with the gradient"
                     } else {
                         "the Taylor slope with the Hessian"
                     };
-                    worse(outcome, Err(Finding::new(Way::Taylor, what, [slope, due, 0.25])))
+                    worse(outcome, Err(Finding::new(Method::Taylor, what, [slope, due, 0.25])))
                 }
             };
         }
         // A kink in reach spoils the slope but proves nothing.
-        if outcome.is_err() && self.report.of(Way::Differences) == Vote::Agrees && self.smooth_is_unknown() {
-            outcome = Ok(Vote::Undecided);
+        if outcome.is_err() && self.report.of(Method::Differences) == Verdict::Agrees && self.smooth_is_unknown() {
+            outcome = Ok(Verdict::Undecided);
         }
-        self.vote(Way::Taylor, outcome);
+        self.record(Method::Taylor, outcome);
         Ok(())
     }
 
@@ -430,47 +495,47 @@ impl Examination<'_, '_> {
     }
 
     fn set_tangents(&mut self, tangents: Range<usize>, direction: &Direction) -> Vec<Tensor<f64>> {
-        let kept = tangents.clone().map(|t| self.machine.value(t).clone()).collect();
+        let kept = tangents.clone().map(|t| self.evaluator.value(t).clone()).collect();
         for (tangent, (_, part)) in tangents.zip(&direction.0) {
-            let shape = self.machine.value(tangent).shape().clone();
-            self.machine.set_value(tangent, Tensor::new(shape, part.clone()));
+            let shape = self.evaluator.value(tangent).shape().clone();
+            self.evaluator.set_value(tangent, Tensor::new(shape, part.clone()));
         }
         kept
     }
 
     fn restore(&mut self, variables: Range<usize>, values: Vec<Tensor<f64>>) {
         for (variable, value) in variables.zip(values) {
-            self.machine.set_value(variable, value);
+            self.evaluator.set_value(variable, value);
         }
     }
 
     /// `⟨v, H·w⟩ = ⟨w, H·v⟩` to rounding.
     fn symmetry(&mut self) -> Result<(), Error> {
-        if self.machine.levels.len() < 3 {
+        if self.evaluator.levels.len() < 3 {
             return Ok(());
         }
-        let arguments = 0..self.machine.arguments();
-        let tangents = self.machine.levels[1].cotangents.clone();
-        let [v, w] = [11, 12].map(|stream| self.machine.direction(arguments.clone(), self.check.seed, stream));
+        let arguments = 0..self.evaluator.arguments();
+        let tangents = self.evaluator.levels[1].cotangents.clone();
+        let [v, w] = [11, 12].map(|stream| self.evaluator.direction(arguments.clone(), self.check.seed, stream));
         let mut sides = [Sum::default(); 2];
         for (side, (along, with)) in sides.iter_mut().zip([(&v, &w), (&w, &v)]) {
             let kept = self.set_tangents(tangents.clone(), along);
-            let product = self.machine.gradient(1)?;
+            let product = self.evaluator.gradient(1)?;
             self.restore(tangents.clone(), kept);
             *side = with.dot(&product);
         }
         let [left, right] = sides;
         // Second derivatives are made of numbers of the size of the function and of its gradient, which may cancel.
-        let sizes = self.machine.scalar(0)?.weight + self.machine.scalar(1)?.weight;
+        let sizes = self.evaluator.scalar(0)?.weight + self.evaluator.scalar(1)?.weight;
         let allowed = 1e-11 * (left.weight + right.weight) + 1e-13 * sizes;
         let agree = (left.value - right.value).abs() <= allowed || left.value.is_nan();
         let numbers = [left.value, right.value, allowed];
         let outcome = if agree {
-            Ok(Vote::Agrees)
+            Ok(Verdict::Agrees)
         } else {
-            Err(Finding::new(Way::Symmetry, "the symmetry of the Hessian, ⟨v, H·w⟩ against ⟨w, H·v⟩,", numbers))
+            Err(Finding::new(Method::Symmetry, "the symmetry of the Hessian, ⟨v, H·w⟩ against ⟨w, H·v⟩,", numbers))
         };
-        self.vote(Way::Symmetry, outcome);
+        self.record(Method::Symmetry, outcome);
         Ok(())
     }
 }
@@ -482,10 +547,10 @@ pub(super) fn real_input(sample: &super::Sample, variable: usize) -> Option<usiz
 }
 
 /// The outcome of two looks: what is wrong counts most, and what is undecided least.
-pub(super) fn worse(before: Result<Vote, Finding>, now: Result<Vote, Finding>) -> Result<Vote, Finding> {
+pub(super) fn worse(before: Result<Verdict, Finding>, now: Result<Verdict, Finding>) -> Result<Verdict, Finding> {
     match (before, now) {
         (Err(finding), _) | (Ok(_), Err(finding)) => Err(finding),
-        (Ok(Vote::Agrees), _) | (_, Ok(Vote::Agrees)) => Ok(Vote::Agrees),
-        (Ok(vote), Ok(_)) => Ok(vote),
+        (Ok(Verdict::Agrees), _) | (_, Ok(Verdict::Agrees)) => Ok(Verdict::Agrees),
+        (Ok(verdict), Ok(_)) => Ok(verdict),
     }
 }
