@@ -68,6 +68,27 @@ fn all_models() {
     expect_none("a transformer", &made);
 }
 
+/// Logits beside the loss, and the gradient of the images.
+fn more_than_gradients() {
+    let digits: Vec<_> = digits::load().train.reshaped([64]).batches(32).drop_last().take(12).collect();
+    let mut params = Params::new(7);
+    let model = Dense::new(&mut params, "model", 64, 10);
+    let mut step = Step::with_aux(|_, [x, y]| {
+        let logits = model.forward(x);
+        (loss::cross_entropy(logits, y), [logits, logits.argmax(-1)])
+    })
+    .wrt_inputs([0]);
+    let mut made = Vec::with_capacity(digits.len());
+    for batch in &digits {
+        let before = CountingAllocator::allocations_of_all_threads();
+        let gradients = step.run(&mut params, (&batch.inputs, &batch.targets)).expect("the step runs");
+        let [logits, classes] = gradients.aux();
+        assert!(gradients.input(0).len() == 32 * 64 && logits.real().len() == 320 && classes.index().len() == 32);
+        made.push(CountingAllocator::allocations_of_all_threads() - before);
+    }
+    expect_none("auxiliary values", &made);
+}
+
 /// From the third step on; now and then other threads of the process ask for memory, so a few steps may not be empty.
 fn expect_none(model: &str, made: &[usize]) {
     assert!(made[0] > 0, "the first step traces and compiles: the counter counts nothing");
@@ -81,5 +102,6 @@ fn a_training_step_allocates_nothing_from_the_third_on() {
     for threads in [1, 2, 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
         pool.install(all_models);
+        pool.install(more_than_gradients);
     }
 }

@@ -221,7 +221,8 @@ where
 
     /// The loss, and the products of its Hessian with a direction, each in the place of a parameter's gradient. The
     /// direction is a clone of the store with other values. Buffers are not updated, auxiliary values and gradients with
-    /// respect to inputs are not computed.
+    /// respect to inputs are not computed. The products have a trace of their own; a call allocates the list of
+    /// directions.
     ///
     /// # Errors
     /// As [`Step::at`]; also if the direction is not of the parameters.

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use gradus_graph::check::{self, Check};
-use gradus_graph::{ErrorKind, Params, Tensor, Var, loss_fn, loss_with_aux_fn, model_fn};
+use gradus_graph::{AnyTensor, ErrorKind, Params, Tensor, Var, loss_fn, loss_with_aux_fn, model_fn};
 use gradus_nn::{Dense, Given, Lstm, LstmState, Mode, Sequence, loss};
 use gradus_train::{Function, Step};
 
@@ -31,18 +31,18 @@ fn the_state_of_a_sequence_goes_from_part_to_part() {
     let x = wave([6, 2, 2], 0.0);
     let zeros = Tensor::zeros([1, 2, 3]);
     let [expected] = whole.run(&params, (&x, &zeros, &zeros)).expect("it runs");
-    let (mut hidden, mut cell) = (zeros.clone(), zeros.clone());
+    let [mut hidden, mut cell] = [0, 1].map(|_| AnyTensor::Real(zeros.clone()));
     let mut gradients_of_parts = Vec::new();
     for part in 0..3 {
         let x = x.rows(2 * part, 2 * part + 2);
         let gradients = step.run(&mut params, (&x, &hidden, &cell)).expect("it runs");
         let gradient = gradients.iter().next().expect("there are parameters").1.clone();
         gradients_of_parts.push(gradient);
-        [hidden, cell] = gradients.aux().map(|state| state.real().clone());
+        [hidden, cell] = gradients.aux().map(AnyTensor::clone);
     }
     // The last state is that of the sequence as a whole.
     let last = expected.real().rows(5, 6);
-    hidden.assert_close(&last, 1e-14, 0.0);
+    hidden.real().assert_close(&last, 1e-14, 0.0);
     assert_eq!(step.traces(), 1);
     // Each gradient is that of its part alone, from a state that is a constant.
     let mut alone = Step::new(|graph, [x]| {
@@ -178,6 +178,8 @@ fn a_step_tells_its_seed_and_its_plan() {
     let w = params.add("w", Tensor::zeros([4, 5]));
     let mut step = Step::new(|graph, [x]| x.matmul(graph.param(&w)).mean()).seed(9);
     assert_eq!((step.random_seed(), step.summary()), (9, None));
+    fn to_another_thread<S: Send + Sync>(_: &S) {}
+    to_another_thread(&step);
     for (rows, multiply_adds) in [(2, 2 * 2 * 4 * 5), (3, 2 * 3 * 4 * 5)] {
         step.run(&mut params, &Tensor::<f32>::ones([rows, 4])).expect("it runs");
         let summary = step.summary().expect("there is a trace");

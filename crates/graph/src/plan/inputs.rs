@@ -28,8 +28,8 @@ use crate::tensor::Tensor;
 /// assert_eq!((count(()), count(&x), count((&x, &classes)), count([&x, &x, &x])), (0, 1, 2, 3));
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not {N} inputs of precision `{T}`",
-    label = "the closure takes {N} inputs",
+    message = "expected {N} input(s) of precision `{T}`, found `{Self}`",
+    label = "the closure takes {N} input(s)",
     note = "inputs are `()`, `&tensor`, a tuple `(&x, &y)` or an array `[&x, &y]`; real tensors have the precision of \
             the parameters, index tensors hold `i64`"
 )]
