@@ -12,7 +12,7 @@ use gradus::data::{Split, digits};
 use gradus::nn::{Dense, Layer, Sigmoid, Tanh, loss};
 use gradus::optim::{Adam, Optimizer};
 use gradus::train::{Function, Step, plot, progress};
-use gradus::{Graph, Params, Tensor, Var};
+use gradus::{Params, Tensor, Var};
 
 const CODE: usize = 8;
 const HIDDEN: usize = 128;
@@ -78,28 +78,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut params = Params::new(1);
     let plain = Autoencoder::new(&mut params);
-    let mut step = Step::new(|_, x| loss::mse(plain.forward(x[0]), x[0]));
+    let mut step = Step::new(|_, [images]| loss::mse(plain.forward(images), images));
     let mut adam = Optimizer::new(Adam::new(2e-3));
     let bar = progress(2 * EPOCHS);
     for epoch in 0..EPOCHS as u64 {
         for batch in train.batches(BATCH).shuffled(1, epoch) {
-            let gradients = step.run(&mut params, &[(&batch.inputs).into()])?;
-            adam.step(&mut params, gradients.iter())?;
+            let gradients = step.run(&mut params, &batch.inputs)?;
+            adam.step(&mut params, &gradients)?;
         }
         bar.inc(1);
     }
 
     let mut variational_params = Params::new(2);
     let variational = Variational::new(&mut variational_params);
-    let mut step = Step::new(|_, x| {
-        let (description, divergence) = variational.terms(x[0]);
+    let mut step = Step::new(|_, [images]| {
+        let (description, divergence) = variational.terms(images);
         description + divergence
     });
     let mut adam = Optimizer::new(Adam::new(2e-3));
     for epoch in 0..EPOCHS as u64 {
         for batch in train.batches(BATCH).shuffled(2, epoch) {
-            let gradients = step.run(&mut variational_params, &[(&batch.inputs).into()])?;
-            adam.step(&mut variational_params, gradients.iter())?;
+            let gradients = step.run(&mut variational_params, &batch.inputs)?;
+            adam.step(&mut variational_params, &gradients)?;
         }
         bar.inc(1);
     }
@@ -107,27 +107,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("2 × {EPOCHS} epochs in {:.1} s\n", start.elapsed().as_secs_f64());
 
     let images = test.inputs();
-    let mut rebuild = Function::new(|_, x| vec![plain.forward(x[0])]);
-    let rebuilt = rebuild.run(&params, &[images.into()])?.real(0).clone();
-    let mut describe = Function::new(|_, x| {
-        let (description, divergence) = variational.terms(x[0]);
-        vec![variational.decoder.forward(variational.encode(x[0]).0).sigmoid(), description, divergence]
+    let mut rebuild = Function::new(|_, [images]| [plain.forward(images)]);
+    let [rebuilt] = rebuild.run(&params, images)?.map(|output| output.real());
+    let mut describe = Function::new(|_, [images]| {
+        let (description, divergence) = variational.terms(images);
+        [variational.decoder.forward(variational.encode(images).0).sigmoid(), description, divergence]
     });
-    let outputs = describe.run(&variational_params, &[images.into()])?;
-    let (by_mean, description, divergence) = (outputs.real(0).clone(), outputs.real(1).item(), outputs.real(2).item());
+    let outputs = describe.run(&variational_params, images)?;
+    let [by_mean, description, divergence] = outputs.map(|output| output.real());
+    let (description, divergence) = (description.item(), divergence.item());
     println!("squared error of the held-out digits, a pixel, through {CODE} numbers");
     println!("  principal components      {:.5}", principal_components(train.inputs(), images));
-    println!("  autoencoder               {:.5}", squared_error(images, &rebuilt));
-    println!("  variational, mean code    {:.5}\n", squared_error(images, &by_mean));
+    println!("  autoencoder               {:.5}", squared_error(images, rebuilt));
+    println!("  variational, mean code    {:.5}\n", squared_error(images, by_mean));
     println!("ELBO of the held-out digits {:.2} nats an image", -description - divergence);
     println!("  description               {description:.2}");
     println!("  divergence of the codes   {divergence:.2}");
 
-    let mut draw =
-        Function::new(|graph: &Graph, _| vec![variational.decoder.forward(graph.normal([2 * ROW, CODE])).sigmoid()]);
-    let drawn = draw.run(&variational_params, &[])?.real(0).clone();
-    let pixels = [images, &rebuilt, &by_mean].map(|images| &images.data()[..ROW * 64]).concat();
-    let pixels = [&pixels[..], drawn.data()].concat();
+    let mut draw = Function::new(|graph, []| [variational.decoder.forward(graph.normal([2 * ROW, CODE])).sigmoid()]);
+    let [drawn] = draw.run(&variational_params, ())?;
+    let pixels = [images, rebuilt, by_mean].map(|images| &images.data()[..ROW * 64]).concat();
+    let pixels = [&pixels[..], drawn.real().data()].concat();
     let path = Path::new("target/autoencoder.svg");
     plot::images(path, &Tensor::new([pixels.len() / 64, 8, 8], pixels), ROW)?;
     println!("\ndigits, both reconstructions and two rows of new ones are in {}", path.display());

@@ -2,10 +2,10 @@
 //! `cargo run --release --example char_lstm -- [--cell lstm|gru] [--temperature NUMBER] [FILE]`.
 //!
 //! The text is this repository's own documentation, or a file of yours. Its last tenth is held out. Sixteen streams of
-//! the rest are read in parts of 50 characters; the state goes from part to part in buffers of the store, and no
-//! derivative passes from one to the next: truncated backpropagation through time. The figure is the held-out text's
+//! the rest are read in parts of 50 characters; the state after one part is an input of the next, and no derivative
+//! passes from one to the next: truncated backpropagation through time. The figure is the held-out text's
 //! cost in bits a character, beside that of counting: a mixture of the frequencies after the last 0 to 5 characters
-//! (Witten and Bell 1991). In the end the model writes some text itself, with its state as an input and an output.
+//! (Witten and Bell 1991). In the end the model writes some text itself, and its state goes the same way.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -16,7 +16,7 @@ use gradus::nn::{
 };
 use gradus::optim::{AdamW, ClipGlobalNorm, Optimizer};
 use gradus::train::{Function, Step, progress};
-use gradus::{Data, Param, Params, Tensor, Var};
+use gradus::{Params, Tensor, Var};
 
 const STREAMS: usize = 16;
 const PART: usize = 50;
@@ -85,16 +85,18 @@ impl<C: RecurrentCell> Writer<C> {
     }
 
     /// Logits `[time, streams, symbols]` of what follows each symbol of `[time, streams]`, and the state after the last.
-    fn forward<'g>(&self, text: Var<'g>, state: &[Var<'g>], mode: Mode) -> (Var<'g>, Vec<Var<'g>>) {
-        let given = Given { state: Some(C::State::of(state)), ..Given::default() };
-        let Sequence { outputs, state } =
-            self.memory.sequence(text.one_hot(self.memory.cells()[0].inputs()), mode, given);
-        (self.output.forward(self.dropout.forward_in(outputs, mode)), state.parts())
+    fn forward<'g>(&self, text: Var<'g>, state: Var<'g>, mode: Mode) -> (Var<'g>, Var<'g>) {
+        let cell = &self.memory.cells()[0];
+        let before = C::State::of(&state.split(&cell.state_sizes(), -1));
+        let given = Given { state: Some(before), ..Given::default() };
+        let Sequence { outputs, state } = self.memory.sequence(text.one_hot(cell.inputs()), mode, given);
+        let after = text.graph().concat(&state.parts(), -1);
+        (self.output.forward(self.dropout.forward_in(outputs, mode)), after)
     }
 
-    /// The shape of each part of the state of so many streams.
-    fn state(&self, streams: usize) -> Vec<Tensor<f32>> {
-        self.memory.cells()[0].state_sizes().iter().map(|&size| Tensor::zeros([1, streams, size])).collect()
+    /// The state before the first symbol of each stream, its parts side by side.
+    fn state(&self, streams: usize) -> Tensor<f32> {
+        Tensor::zeros([1, streams, self.memory.cells()[0].state_sizes().iter().sum()])
     }
 }
 
@@ -130,18 +132,11 @@ fn run<C: RecurrentCell>(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut params = Params::new(1);
     let model = Writer::<C>::new(&mut params, symbols.len());
-    let carried = model.state(STREAMS).into_iter().enumerate();
-    let carried: Vec<Param> =
-        carried.map(|(part, zeros)| params.add_buffer(&format!("carried{part}"), zeros)).collect();
     println!("\n{params:?}\n");
 
-    let mut step = Step::new(|graph, x| {
-        let state: Vec<Var<'_>> = carried.iter().map(|buffer| graph.updated(buffer)).collect();
-        let (logits, state) = model.forward(x[0], &state, Mode::Train);
-        for (buffer, part) in carried.iter().zip(state) {
-            graph.update(buffer, part.stop_gradient());
-        }
-        loss::cross_entropy(logits, x[1])
+    let mut step = Step::with_aux(|_, [from, to, state]| {
+        let (logits, state) = model.forward(from, state, Mode::Train);
+        (loss::cross_entropy(logits, to), [state])
     });
     // Each stream is a piece of the text, and a batch is the same part of each, `[time, streams]`.
     let length = (known.len() - 1) / STREAMS;
@@ -154,14 +149,13 @@ fn run<C: RecurrentCell>(
     let start = Instant::now();
     let mut last = 0.0;
     for _ in 0..EPOCHS {
-        for (buffer, zeros) in carried.iter().zip(model.state(STREAMS)) {
-            params.set(buffer, zeros);
-        }
+        let mut state = model.state(STREAMS);
         last = 0.0;
         for start in (0..parts).map(|part| part * PART) {
-            let gradients = step.run(&mut params, &[(&part(start)).into(), (&part(start + 1)).into()])?;
+            let gradients = step.run(&mut params, (&part(start), &part(start + 1), &state))?;
             last += f64::from(gradients.loss()) / std::f64::consts::LN_2 / parts as f64;
-            optimizer.step(&mut params, gradients.iter())?;
+            optimizer.step(&mut params, &gradients)?;
+            state.clone_from(gradients.aux()[0].real());
         }
         bar.set_message(format!("{last:.3} bits"));
         bar.inc(1);
@@ -170,31 +164,27 @@ fn run<C: RecurrentCell>(
     println!("{EPOCHS} epochs in {:.1} s, {last:.3} bits a character with dropout", start.elapsed().as_secs_f64());
 
     // The state goes in and out: for the whole held-out text at once, and for each character that is written.
-    let mut read = Function::new(|_, x| {
-        let (logits, state) = model.forward(x[0], &x[2..], Mode::Eval);
-        [vec![logits, loss::cross_entropy(logits, x[1])], state].concat()
+    let mut read = Function::new(|_, [from, to, state]| {
+        let (logits, state) = model.forward(from, state, Mode::Eval);
+        [logits, loss::cross_entropy(logits, to), state]
     });
     let column = |text: &[i64]| Tensor::from(text.to_vec()).reshape([text.len(), 1]);
     let (from, to) = (column(&held_out[..held_out.len() - 1]), column(&held_out[1..]));
     let mut state = model.state(1);
 
-    let cost = read.run(&params, &inputs(&from, &to, &state))?.real(1).item();
-    println!("bits a character of the held-out text: {:.3}", f64::from(cost) / std::f64::consts::LN_2);
+    let [_, cost, _] = read.run(&params, (&from, &to, &state))?;
+    println!("bits a character of the held-out text: {:.3}", f64::from(cost.real().item()) / std::f64::consts::LN_2);
 
     println!("\nwritten at temperature {temperature}:");
     let (mut symbol, mut written) = (column(&held_out[..1]), String::new());
     for place in 0..400 {
-        let outputs = read.run(&params, &inputs(&symbol, &symbol, &state))?;
-        symbol = column(&[drawn(outputs.real(0), temperature, place)]);
-        state = (2..2 + state.len()).map(|part| outputs.real(part).clone()).collect();
+        let [logits, _, after] = read.run(&params, (&symbol, &symbol, &state))?;
+        symbol = column(&[drawn(logits.real(), temperature, place)]);
+        state = after.real().clone();
         written.push(symbols[symbol.item() as usize]);
     }
     println!("{written}");
     Ok(())
-}
-
-fn inputs<'a>(from: &'a Tensor<i64>, to: &'a Tensor<i64>, state: &'a [Tensor<f32>]) -> Vec<Data<'a, f32>> {
-    [from.into(), to.into()].into_iter().chain(state.iter().map(Data::from)).collect()
 }
 
 /// A symbol drawn with probabilities in proportion to `exp(logit/temperature)`.

@@ -63,14 +63,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (w, b) = (params.add("w", Tensor::scalar(1.0)), params.add("b", Tensor::scalar(1.0)));
     let points = Tensor::from_fn([64], |k| k as f32 / 16.0 - 2.0);
     let target = points.map(|x| 3.0 * (0.7 * x + (0.7 * x).sin().powi(2)));
-    let mut step =
-        Step::new(|graph, data| (graph.param(&w) * snake(graph.param(&b) * data[0]) - data[1]).square().mean());
+    let mut step = Step::new(|graph, [x, y]| (graph.param(&w) * snake(graph.param(&b) * x) - y).square().mean());
     let mut adam = Optimizer::new(Adam::new(0.02));
     let mut loss = f32::NAN;
     for _ in 0..1500 {
-        let gradients = step.run(&mut params, &[(&points).into(), (&target).into()])?;
+        let gradients = step.run(&mut params, (&points, &target))?;
         loss = gradients.loss();
-        adam.step(&mut params, gradients.iter())?;
+        adam.step(&mut params, &gradients)?;
     }
     println!("fitted w = {:.4} (3), b = {:.4} (0.7), loss {loss:.1e}\n", params.get(&w).item(), params.get(&b).item());
 

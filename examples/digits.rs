@@ -40,8 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Classifier::new(&mut params);
     println!("{params:?}\n\n{} images to train on, {} held out\n", train.len(), test.len());
 
-    let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward(batch[0], Mode::Train), batch[1])).seed(7);
-    let mut classify = Function::new(|_, batch| vec![model.forward(batch[0], Mode::Eval)]);
+    let mut step =
+        Step::new(|_, [images, digits]| loss::cross_entropy(model.forward(images, Mode::Train), digits)).seed(7);
+    let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
     let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
     let cosine = move |step: u64| 1.5e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
@@ -52,9 +53,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
         for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
-            let gradients = step.run(&mut params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, gradients.iter())?;
+            optimizer.step(&mut params, &gradients)?;
         }
         losses.push((epoch as f64 + 1.0, total / train.len() as f64));
         bar.set_message(format!("loss {:.4}", total / train.len() as f64));
@@ -64,8 +65,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), losses[losses.len() - 1].1);
 
     let held_out = test.full_batch();
-    let logits = classify.run(&params, &[(&held_out.inputs).into()])?;
-    let confusion = Confusion::new(logits.real(0), &held_out.targets);
+    let [logits] = classify.run(&params, &held_out.inputs)?;
+    let confusion = Confusion::new(logits.real(), &held_out.targets);
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
 
     let picture = Path::new("target/digits-loss.svg");

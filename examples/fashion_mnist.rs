@@ -44,10 +44,11 @@ impl Classifier {
 
     /// What the images of a data set are taken for.
     fn confusion(&self, params: &Params, data: &Dataset) -> Result<Confusion, Error> {
-        let mut classify = Function::new(|_, batch| vec![self.forward(batch[0], Mode::Eval)]);
+        let mut classify = Function::new(|_, [images]| [self.forward(images, Mode::Eval)]);
         let mut logits = Vec::new();
         for batch in data.batches(500) {
-            logits.extend_from_slice(classify.run(params, &[(&batch.inputs).into()])?.real(0).data());
+            let [found] = classify.run(params, &batch.inputs)?;
+            logits.extend_from_slice(found.real().data());
         }
         Ok(Confusion::new(&Tensor::new([data.len(), 10], logits), data.targets()))
     }
@@ -89,7 +90,8 @@ fn train(Split { train, test }: &Split) -> Result<(), Box<dyn std::error::Error>
     let model = Classifier::new(&mut params);
     println!("{params:?}\n\n{} images to train on, {} to test\n", train.len(), test.len());
 
-    let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward(batch[0], Mode::Train), batch[1])).seed(7);
+    let mut step =
+        Step::new(|_, [images, classes]| loss::cross_entropy(model.forward(images, Mode::Train), classes)).seed(7);
     let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
     let cosine = move |step: u64| 1e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.02));
@@ -101,9 +103,9 @@ fn train(Split { train, test }: &Split) -> Result<(), Box<dyn std::error::Error>
         let batches = train.batches(BATCH).shuffled(7, epoch as u64);
         let bar = progress(batches.len());
         for batch in batches {
-            let gradients = step.run(&mut params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, gradients.iter())?;
+            optimizer.step(&mut params, &gradients)?;
             bar.inc(1);
         }
         bar.finish_and_clear();

@@ -43,13 +43,13 @@ impl Classifier {
 
     /// Moves the trainable parameters over so many epochs.
     fn train(&self, params: &mut Params, data: &Dataset, rate: f64, epochs: usize) -> Outcome {
-        let mut step = Step::new(|_, batch| loss::cross_entropy(self.forward(batch[0]), batch[1]));
+        let mut step = Step::new(|_, [images, classes]| loss::cross_entropy(self.forward(images), classes));
         let mut optimizer = Optimizer::new(AdamW::new(rate));
         let bar = progress(epochs);
         for epoch in 0..epochs {
             for batch in data.batches(BATCH).shuffled(1, epoch as u64) {
-                let gradients = step.run(params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
-                optimizer.step(params, gradients.iter())?;
+                let gradients = step.run(params, (&batch.inputs, &batch.targets))?;
+                optimizer.step(params, &gradients)?;
             }
             bar.inc(1);
         }
@@ -59,8 +59,8 @@ impl Classifier {
 
     /// The share of images that are named rightly.
     fn accuracy(&self, params: &Params, data: &Dataset) -> Result<f64, gradus::Error> {
-        let (mut classify, batch) = (Function::new(|_, x| vec![self.forward(x[0])]), data.full_batch());
-        Ok(accuracy(classify.run(params, &[(&batch.inputs).into()])?.real(0), &batch.targets))
+        let (mut classify, batch) = (Function::new(|_, [images]| [self.forward(images)]), data.full_batch());
+        Ok(accuracy(classify.run(params, &batch.inputs)?[0].real(), &batch.targets))
     }
 }
 

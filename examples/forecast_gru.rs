@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut step = Step::new(|_, batch| {
         // A batch is a row a stretch; a layer wants time first.
-        let [years, next] = [batch[0], batch[1]].map(|rows| rows.t().unsqueeze(2));
+        let [years, next] = batch.map(|rows| rows.t().unsqueeze(2));
         loss::mse(model.forward(years), next)
     });
     let steps = (EPOCHS * stretches.len().div_ceil(BATCH)) as f64;
@@ -64,9 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
         for batch in stretches.batches(BATCH).shuffled(3, epoch as u64) {
-            let gradients = step.run(&mut params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, gradients.iter())?;
+            optimizer.step(&mut params, &gradients)?;
         }
         bar.set_message(format!("error {:.1}", 100.0 * (total / stretches.len() as f64).sqrt()));
         bar.inc(1);
@@ -75,9 +75,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{EPOCHS} epochs in {:.1} s", start.elapsed().as_secs_f64());
 
     let known = series.rows(0, series.len() - 1).reshape([series.len() - 1, 1, 1]);
-    let mut forecast = Function::new(|_, x| vec![model.forward(x[0])]);
-    let outputs = forecast.run(&params, &[(&known).into()])?;
-    let gru = |year: usize| 100.0 * f64::from(outputs.real(0).data()[year - 1]);
+    let mut forecast = Function::new(|_, [years]| [model.forward(years)]);
+    let [forecasts] = forecast.run(&params, &known)?;
+    let gru = |year: usize| 100.0 * f64::from(forecasts.real().data()[year - 1]);
     let at = |year: usize| f64::from(numbers.data()[year]);
     let weights = linear_fit(&at);
     let linear = |year: usize| -> f64 { terms(&at, year).iter().zip(&weights).map(|(x, w)| x * w).sum() };

@@ -106,19 +106,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut params = Params::new(seed);
     let (generator, discriminator) = (Generator::new(&mut params), Discriminator::new(&mut params));
 
-    let mut judge = Step::new(|graph, _| {
+    let mut judge = Step::new(|graph, []| {
         let real = data(graph, BATCH);
         let (on_data, on_made) = (discriminator.judge(real), discriminator.judge(generator.points(graph, BATCH)));
         let slope = graph.grad(on_data.sum(), &[real]).expect("the discriminator uses its input")[0];
         let penalty = slope.square().sum_axes(-1).mean() * (PENALTY / 2.0);
         on_made.softplus().mean() + (-on_data).softplus().mean() + penalty
     });
-    let mut forge = Step::new(|graph, _| {
+    let mut forge = Step::new(|graph, []| {
         let made = discriminator.judge(generator.points(graph, BATCH));
         loss::binary_cross_entropy_with_logits(made, graph.ones(made.shape()))
     });
-    judge = judge.only("discriminator").seed(seed);
-    forge = forge.only("generator").seed(seed + 1);
+    judge = judge.only(["discriminator"]).seed(seed);
+    forge = forge.only(["generator"]).seed(seed + 1);
     let rate = |step: u64| if step < STEPS as u64 * 3 / 4 { 1e-3 } else { 2e-4 };
     let [mut judge_adam, mut forge_adam] = [0, 1].map(|_| Optimizer::new(Adam::new(rate).betas(0.5, 0.99)));
 
@@ -126,11 +126,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bar = progress(STEPS / 100);
     let start = Instant::now();
     for number in 0..STEPS {
-        let gradients = judge.run(&mut params, &[])?;
-        judge_adam.step(&mut params, gradients.iter())?;
+        let gradients = judge.run(&mut params, ())?;
+        judge_adam.step(&mut params, &gradients)?;
         let judged = gradients.loss();
-        let gradients = forge.run(&mut params, &[])?;
-        forge_adam.step(&mut params, gradients.iter())?;
+        let gradients = forge.run(&mut params, ())?;
+        forge_adam.step(&mut params, &gradients)?;
         if number % 100 == 99 {
             let both = [judged, gradients.loss()];
             losses.iter_mut().zip(both).for_each(|(list, loss)| list.push((number as f64, f64::from(loss))));
@@ -141,16 +141,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     bar.finish_and_clear();
     println!("{STEPS} steps of each in {:.1} s", start.elapsed().as_secs_f64());
 
-    let mut draw = Function::new(|graph, _| vec![data(graph, 2000), generator.points(graph, 2000)]).seed(seed + 2);
-    let drawn = draw.run(&params, &[])?;
-    for (name, points) in [("the data", drawn.real(0)), ("what was made", drawn.real(1))] {
+    let mut draw = Function::new(|graph, []| [data(graph, 2000), generator.points(graph, 2000)]).seed(seed + 2);
+    let [real, made] = draw.run(&params, ())?.map(|points| points.real());
+    for (name, points) in [("the data", real), ("what was made", made)] {
         let Worth { covered, near, spread } = measure(points);
         println!("{name}: {covered} of {MODES} centres covered, {:.1}% near one, spread {spread:.3}", 100.0 * near);
     }
     let list = |points: &Tensor<f32>| -> Vec<(f64, f64)> {
         points.data().chunks(2).map(|point| (f64::from(point[0]), f64::from(point[1]))).collect()
     };
-    let (real, made) = (list(drawn.real(0)), list(drawn.real(1)));
+    let (real, made) = (list(real), list(made));
     let [picture, curves] = ["target/gan.svg", "target/gan-loss.svg"].map(Path::new);
     plot::points(picture, "Points on a circle", "x", "y", &[("data", &real), ("made", &made)])?;
     let both: [plot::Curve<'_>; 2] = [("discriminator", &losses[0]), ("generator", &losses[1])];

@@ -25,13 +25,14 @@ struct Task {
 
 impl Task {
     fn report(&self, name: &str, params: &Params, since: Instant) -> Result<(), Error> {
-        let mut function = Function::new(|_, data| {
-            let logits = self.layer.forward(data[0]);
-            vec![logits, loss::cross_entropy(logits, data[1])]
+        let mut function = Function::new(|_, [images, digits]| {
+            let logits = self.layer.forward(images);
+            [logits, loss::cross_entropy(logits, digits)]
         });
-        let seen = function.run(params, &[(&self.train.0).into(), (&self.train.1).into()])?.real(1).item();
-        let outputs = function.run(params, &[(&self.test.0).into(), (&self.test.1).into()])?;
-        let accuracy = 100.0 * Confusion::new(outputs.real(0), &self.test.1).accuracy();
+        let [_, seen] = function.run(params, (&self.train.0, &self.train.1))?;
+        let seen = seen.real().item();
+        let [logits, _] = function.run(params, (&self.test.0, &self.test.1))?;
+        let accuracy = 100.0 * Confusion::new(logits.real(), &self.test.1).accuracy();
         println!(
             "{name:22} loss {seen:7.4}   held-out digits {accuracy:5.1}%   {:4.1} s",
             since.elapsed().as_secs_f64()
@@ -42,10 +43,9 @@ impl Task {
     fn search(&self, name: &str, strategy: impl Strategy) -> Result<(), Error> {
         let (mut params, since) = (self.start.clone(), Instant::now());
         Search::new(strategy).around(1.0).seed(7).budget(WORK).run(&mut params, || {
-            let mut value = Function::new(|_, data| vec![loss::cross_entropy(self.layer.forward(data[0]), data[1])]);
-            move |params: &Params| {
-                Ok(value.run(params, &[(&self.train.0).into(), (&self.train.1).into()])?.real(0).item())
-            }
+            let mut value =
+                Function::new(|_, [images, digits]| [loss::cross_entropy(self.layer.forward(images), digits)]);
+            move |params: &Params| Ok(value.run(params, (&self.train.0, &self.train.1))?[0].real().item())
         })?;
         self.report(name, &params, since)
     }
@@ -57,23 +57,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut start = Params::new(7);
     let layer = Dense::new(&mut start, "layer", 64, 10);
     let task = Task { layer, start, train, test };
-    let step = || Step::new(|_, data| loss::cross_entropy(task.layer.forward(data[0]), data[1]));
-    let inputs = [(&task.train.0).into(), (&task.train.1).into()];
+    let step = || Step::new(|_, [images, digits]| loss::cross_entropy(task.layer.forward(images), digits));
+    let inputs = (&task.train.0, &task.train.1);
     println!("{} weights, work for {WORK} evaluations\n", task.start.count());
     task.report("at the start", &task.start, Instant::now())?;
 
     let (mut params, since, mut gradients) = (task.start.clone(), Instant::now(), step());
     let mut adam = Optimizer::new(Adam::new(0.05));
     for _ in 0..WORK / 3 {
-        let found = gradients.run(&mut params, &inputs)?;
-        adam.step(&mut params, found.iter())?;
+        let found = gradients.run(&mut params, inputs)?;
+        adam.step(&mut params, &found)?;
     }
     task.report("Adam", &params, since)?;
 
     let (mut params, since, mut gradients) = (task.start.clone(), Instant::now(), step());
     let limits = Limits { evaluations: WORK / 3, ..Limits::default() };
     Lbfgs::new().limits(limits).minimize(&mut params, |params, slope| {
-        let gradients = gradients.at(params, &inputs)?;
+        let gradients = gradients.at(params, inputs)?;
         slope.set(gradients.iter());
         Ok(gradients.loss())
     })?;

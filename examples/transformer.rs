@@ -68,12 +68,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Classifier::new(&mut params);
     println!("{} parameters, {} images to train on, {} held out\n", params.count(), train.len(), test.len());
 
-    let mut step = Step::new(|_, batch| {
-        let [logits, _] = model.forward(batch[0], Mode::Train);
-        loss::cross_entropy(logits, batch[1])
+    let mut step = Step::new(|_, [images, digits]| {
+        let [logits, _] = model.forward(images, Mode::Train);
+        loss::cross_entropy(logits, digits)
     })
     .seed(7);
-    let mut classify = Function::new(|_, batch| model.forward(batch[0], Mode::Eval).to_vec());
+    let mut classify = Function::new(|_, [images]| model.forward(images, Mode::Eval));
     let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
     let warm_up = 0.05 * steps;
     let rate = move |step: u64| {
@@ -87,9 +87,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
         for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
-            let gradients = step.run(&mut params, &[(&batch.inputs).into(), (&batch.targets).into()])?;
+            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, gradients.iter())?;
+            optimizer.step(&mut params, &gradients)?;
         }
         last = total / train.len() as f64;
         bar.set_message(format!("loss {last:.4}"));
@@ -99,13 +99,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{EPOCHS} epochs in {:.1} s, last loss {last:.4}", start.elapsed().as_secs_f64());
 
     let held_out = test.full_batch();
-    let outputs = classify.run(&params, &[(&held_out.inputs).into()])?;
-    let confusion = Confusion::new(outputs.real(0), &held_out.targets);
+    let [logits, weights] = classify.run(&params, &held_out.inputs)?.map(|output| output.real());
+    let confusion = Confusion::new(logits, &held_out.targets);
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
 
     let picture = Path::new("target/transformer-attention.svg");
     std::fs::create_dir_all("target")?;
-    std::fs::write(picture, drawn(&held_out.inputs, outputs.real(1), held_out.targets.data()))?;
+    std::fs::write(picture, drawn(&held_out.inputs, weights, held_out.targets.data()))?;
     println!("where the query looks is in {}", picture.display());
     Ok(())
 }

@@ -12,19 +12,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut params = Params::new(1);
     let hidden = Dense::new(&mut params, "hidden", 2, 8);
     let output = Dense::new(&mut params, "output", 8, 1);
-    let mut step = Step::new(|_, data| {
-        let logits = output.forward(hidden.forward(data[0]).tanh());
-        loss::binary_cross_entropy_with_logits(logits, data[1])
+    let mut step = Step::new(|_, [x, y]| {
+        let logits = output.forward(hidden.forward(x).tanh());
+        loss::binary_cross_entropy_with_logits(logits, y)
     });
     let mut adam = Optimizer::new(Adam::new(0.05));
     for _ in 0..300 {
-        let gradients = step.run(&mut params, &[(&x).into(), (&y).into()])?;
-        adam.step(&mut params, gradients.iter())?;
+        let gradients = step.run(&mut params, (&x, &y))?;
+        adam.step(&mut params, &gradients)?;
     }
 
-    let mut network = Function::new(|_, data| vec![output.forward(hidden.forward(data[0]).tanh()).sigmoid()]);
-    let answers = network.run(&params, &[(&x).into()])?;
-    for (input, answer) in x.data().chunks(2).zip(answers.real(0).data()) {
+    let mut network = Function::new(|_, [x]| [output.forward(hidden.forward(x).tanh()).sigmoid()]);
+    let [answers] = network.run(&params, &x)?;
+    for (input, answer) in x.data().chunks(2).zip(answers.real().data()) {
         println!("{} xor {} = {answer:.3}", input[0], input[1]);
     }
     Ok(())

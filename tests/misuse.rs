@@ -330,8 +330,8 @@ fn a_trainable_parameter_that_the_loss_does_not_use() {
     let used = Dense::new(&mut params, "used", 2, 2);
     let _forgotten = Dense::new(&mut params, "forgotten", 2, 2);
     let x = Tensor::<f32>::zeros([4, 2]);
-    let mut step = Step::new(|_, x| used.forward(x[0]).square().mean());
-    let error = step.run(&mut params, &[(&x).into()]).unwrap_err();
+    let mut step = Step::new(|_, [x]| used.forward(x).square().mean());
+    let error = step.run(&mut params, &x).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Derivative);
     assert_eq!(
         error.to_string(),
@@ -340,10 +340,10 @@ fn a_trainable_parameter_that_the_loss_does_not_use() {
     );
     // What the advice says helps.
     params.set_trainable(false, |name| name.starts_with("forgotten."));
-    assert_eq!(step.run(&mut params, &[(&x).into()]).unwrap().iter().count(), 2);
+    assert_eq!(step.run(&mut params, &x).unwrap().iter().count(), 2);
     params.set_trainable(true, |_| true);
-    let mut step = Step::new(|_, x| used.forward(x[0]).square().mean()).allow_unused();
-    assert_eq!(step.run(&mut params, &[(&x).into()]).unwrap().iter().count(), 4);
+    let mut step = Step::new(|_, [x]| used.forward(x).square().mean()).allow_unused();
+    assert_eq!(step.run(&mut params, &x).unwrap().iter().count(), 4);
 }
 
 #[test]
@@ -353,11 +353,11 @@ fn a_trainable_parameter_that_is_used_but_does_not_reach_the_loss() {
     let aside = Dense::new(&mut params, "aside", 2, 2);
     let x = Tensor::<f32>::zeros([4, 2]);
     let start = line!();
-    let mut step = Step::new(|_, x| {
-        let _lost = aside.forward(x[0]);
-        used.forward(x[0]).square().mean()
+    let mut step = Step::new(|_, [x]| {
+        let _lost = aside.forward(x);
+        used.forward(x).square().mean()
     });
-    let error = step.run(&mut params, &[(&x).into()]).unwrap_err();
+    let error = step.run(&mut params, &x).unwrap_err();
     let end = line!();
     assert_eq!(
         told(error, start..=end),

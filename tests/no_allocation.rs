@@ -19,7 +19,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 fn train(
     batches: &[[Data<'_, f32>; 2]],
     params: &mut Params,
-    loss: impl for<'g> Fn(&'g Graph, &[Var<'g>]) -> Var<'g>,
+    loss: impl for<'g> Fn(&'g Graph, [Var<'g>; 2]) -> Var<'g>,
 ) -> (Vec<usize>, Vec<f32>) {
     let mut step = Step::new(loss).seed(7);
     let mut optimizer = Optimizer::new(Adam::new(2e-3));
@@ -27,9 +27,9 @@ fn train(
     let mut losses = Vec::with_capacity(batches.len());
     for batch in batches {
         let before = CountingAllocator::allocations_of_all_threads();
-        let gradients = step.run(params, batch).expect("the step runs");
+        let gradients = step.run(params, *batch).expect("the step runs");
         let loss = gradients.loss();
-        optimizer.step(params, gradients.iter()).expect("the gradients are finite");
+        optimizer.step(params, &gradients).expect("the gradients are finite");
         made.push(CountingAllocator::allocations_of_all_threads() - before);
         losses.push(loss);
     }
@@ -47,7 +47,7 @@ fn all_models() {
     let output = Dense::new(&mut params, "output", 128, 10);
     let model = (hidden, Relu, Dropout::new(0.2), output);
     let (made, losses) =
-        train(&batches, &mut params, |_, batch| loss::cross_entropy(model.forward_in(batch[0], Mode::Train), batch[1]));
+        train(&batches, &mut params, |_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y));
     expect_none("dense layers", &made);
     // What ran was training.
     assert!(losses[losses.len() - 1] < 0.6 * losses[0], "{losses:?}");
@@ -57,17 +57,36 @@ fn all_models() {
     let batches = vec![[(&x).into(), (&y).into()]; 12];
     let mut params = Params::new(7);
     let lstm = Lstm::new(&mut params, "lstm", 64, 64);
-    let (made, _) =
-        train(&batches, &mut params, |_, batch| loss::mse(lstm.forward_in(batch[0], Mode::Train), batch[1]));
+    let (made, _) = train(&batches, &mut params, |_, [x, y]| loss::mse(lstm.forward_in(x, Mode::Train), y));
     expect_none("an LSTM", &made);
 
     let mut params = Params::new(7);
     let options = TransformerOptions { hidden: 256, ..TransformerOptions::default() };
     let encoder = TransformerEncoder::with(&mut params, "encoder", 2, 64, 4, options);
-    let (made, _) = train(&batches, &mut params, |_, batch| {
-        loss::mse(encoder.forward_in(batch[0], Mask::none(), Mode::Train), batch[1])
-    });
+    let (made, _) =
+        train(&batches, &mut params, |_, [x, y]| loss::mse(encoder.forward_in(x, Mask::none(), Mode::Train), y));
     expect_none("a transformer", &made);
+}
+
+/// Logits beside the loss, and the gradient of the images.
+fn more_than_gradients() {
+    let digits: Vec<_> = digits::load().train.reshaped([64]).batches(32).drop_last().take(12).collect();
+    let mut params = Params::new(7);
+    let model = Dense::new(&mut params, "model", 64, 10);
+    let mut step = Step::with_aux(|_, [x, y]| {
+        let logits = model.forward(x);
+        (loss::cross_entropy(logits, y), [logits, logits.argmax(-1)])
+    })
+    .wrt_inputs([0]);
+    let mut made = Vec::with_capacity(digits.len());
+    for batch in &digits {
+        let before = CountingAllocator::allocations_of_all_threads();
+        let gradients = step.run(&mut params, (&batch.inputs, &batch.targets)).expect("the step runs");
+        let [logits, classes] = gradients.aux();
+        assert!(gradients.input(0).len() == 32 * 64 && logits.real().len() == 320 && classes.index().len() == 32);
+        made.push(CountingAllocator::allocations_of_all_threads() - before);
+    }
+    expect_none("auxiliary values", &made);
 }
 
 /// From the third step on; now and then other threads of the process ask for memory, so a few steps may not be empty.
@@ -83,5 +102,6 @@ fn a_training_step_allocates_nothing_from_the_third_on() {
     for threads in [1, 2, 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
         pool.install(all_models);
+        pool.install(more_than_gradients);
     }
 }

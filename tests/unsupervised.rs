@@ -15,22 +15,22 @@ fn train(
     params: &mut Params<f64>,
     rate: f64,
     steps: usize,
-    loss: impl for<'g> Fn(&'g Graph, &[Var<'g>]) -> Var<'g>,
+    loss: impl for<'g> Fn(&'g Graph, [Var<'g>; 0]) -> Var<'g>,
     scope: Option<&str>,
 ) -> (f64, f64) {
     let mut step = Step::new(loss).seed(3);
     if let Some(scope) = scope {
-        step = step.only(scope);
+        step = step.only([scope]);
     }
     let mut adam = Optimizer::new(Adam::new(rate));
     let (mut first, mut last) = (f64::NAN, f64::NAN);
     for number in 0..steps {
-        let gradients = step.run(params, &[]).expect("the loss uses every parameter of its scope");
+        let gradients = step.run(params, ()).expect("the loss uses every parameter of its scope");
         last = gradients.loss();
         if number == 0 {
             first = last;
         }
-        adam.step(params, gradients.iter()).expect("gradients are finite");
+        adam.step(params, &gradients).expect("gradients are finite");
     }
     (first, last)
 }
@@ -46,8 +46,8 @@ fn an_autoencoder_learns_to_squeeze() {
         let images = graph.constant(&patterns());
         loss::mse(model.forward_in(images, Mode::Eval), images)
     }
-    check::assert_model(&params, |graph| squared_error(&model, graph));
-    let (first, last) = train(&mut params, 0.02, 400, |graph, _| squared_error(&model, graph), None);
+    check::assert_model(&params, (), |graph, []| squared_error(&model, graph));
+    let (first, last) = train(&mut params, 0.02, 400, |graph, []| squared_error(&model, graph), None);
     assert!(last < 0.2 * first, "from {first} to {last}");
 }
 
@@ -86,15 +86,15 @@ impl Variational {
 fn the_gradient_of_the_elbo_passes_through_the_code() {
     let mut params: Params<f64> = Params::new(2);
     let model = Variational::new(&mut params);
-    check::assert_model(&params, |graph| model.negative_elbo(graph));
-    check::assert_model(&params, |graph| model.terms(graph).0);
+    check::assert_model(&params, (), |graph, []| model.negative_elbo(graph));
+    check::assert_model(&params, (), |graph, []| model.terms(graph).0);
 }
 
 #[test]
 fn a_variational_autoencoder_raises_its_bound() {
     let mut params: Params<f64> = Params::new(2);
     let model = Variational::new(&mut params);
-    let (first, last) = train(&mut params, 0.02, 600, |graph, _| model.negative_elbo(graph), None);
+    let (first, last) = train(&mut params, 0.02, 600, |graph, []| model.negative_elbo(graph), None);
     // Codes that say nothing leave what each pixel costs by its own mean.
     let entropy: f64 = (0..8)
         .map(|pixel| {
@@ -143,8 +143,8 @@ impl Game {
 fn gradients_of_both_sides_and_of_the_penalty() {
     let mut params: Params<f64> = Params::new(4);
     let game = Game::new(&mut params);
-    check::assert_model(&params, |graph| game.judged(graph));
-    check::assert_model(&params, |graph| game.forged(graph));
+    check::assert_model(&params, (), |graph, []| game.judged(graph));
+    check::assert_model(&params, (), |graph, []| game.forged(graph));
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn each_side_moves_its_own_parameters_and_lowers_its_loss() {
     for (own, other) in [("discriminator", "generator"), ("generator", "discriminator")] {
         let before = params.clone();
         let (first, last) = match own {
-            "generator" => train(&mut params, 0.02, 200, |graph, _| game.forged(graph), Some(own)),
-            _ => train(&mut params, 0.02, 200, |graph, _| game.judged(graph), Some(own)),
+            "generator" => train(&mut params, 0.02, 200, |graph, []| game.forged(graph), Some(own)),
+            _ => train(&mut params, 0.02, 200, |graph, []| game.judged(graph), Some(own)),
         };
         assert!(last < 0.7 * first, "{own}: from {first} to {last}");
         for (param, value) in params.iter() {
@@ -169,7 +169,7 @@ fn each_side_moves_its_own_parameters_and_lowers_its_loss() {
 fn a_scope_without_parameters_is_told() {
     let mut params: Params<f64> = Params::new(4);
     let game = Game::new(&mut params);
-    let mut step = Step::new(|graph, _| game.forged(graph)).only("gener");
-    let error = step.run(&mut params, &[]).expect_err("nothing is there to train").to_string();
+    let mut step = Step::new(|graph, []| game.forged(graph)).only(["gener"]);
+    let error = step.run(&mut params, ()).expect_err("nothing is there to train").to_string();
     assert_eq!(error, "there is no trainable parameter in the scope `gener`");
 }

@@ -86,7 +86,7 @@ fn lstm(check: &Check) -> Outcome {
     let gates = Dense::new(&mut params, "gates", inputs + units, 4 * units);
     let wave = |seed: usize| Tensor::from_fn([batch, inputs], |k| ((k * 7 + seed * 13) as f64 * 0.37).sin());
     let steps: Vec<Tensor<f64>> = (0..3).map(wave).collect();
-    outcome(check.model(&params, |graph| {
+    outcome(check.model(&params, (), |graph, []| {
         let (mut h, mut c) = (graph.zeros([batch, units]), graph.zeros([batch, units]));
         for x in &steps {
             let joined = graph.concat(&[graph.constant(x), h], 1);
@@ -107,7 +107,7 @@ fn digits(check: &Check) -> Outcome {
         .collect();
     let images = Tensor::from_fn([4, 64], |k| ((k * k) as f64 * 0.13).sin().abs());
     let labels = Tensor::from([3_i64, 1, 4, 1]);
-    outcome(check.model(&params, |graph| {
+    outcome(check.model(&params, (), |graph, []| {
         let mut x: Var<'_> = graph.constant(&images);
         for (number, layer) in layers.iter().enumerate() {
             x = layer.forward(x);

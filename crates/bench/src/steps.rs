@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use gradus_graph::kernel::gemm::{Gemm, Matrix};
-use gradus_graph::{Feed, Graph, Params, Plan, Tensor, Var};
+use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
 use gradus_nn::{Dense, loss};
 use gradus_optim::{Adam, NonFinite, Optimizer};
 use gradus_train::Step;
@@ -59,16 +59,16 @@ fn wide(table: &mut Table) {
     let layers = [784, 512, 512, 10];
     let dense: Vec<Dense> =
         (0..3).map(|k| Dense::new(&mut params, &format!("layer{k}"), layers[k], layers[k + 1])).collect();
-    let mut step = Step::new(|_, batch: &[Var<'_>]| {
-        let hidden = dense[1].forward(dense[0].forward(batch[0]).relu()).relu();
-        dense[2].forward(hidden).cross_entropy(batch[1]).mean()
+    let mut step = Step::new(|_, [x, labels]| {
+        let hidden = dense[1].forward(dense[0].forward(x).relu()).relu();
+        dense[2].forward(hidden).cross_entropy(labels).mean()
     });
     let x = Tensor::new([BATCH, layers[0]], numbers(BATCH * layers[0]));
     let labels = Tensor::from_fn([BATCH], |k| (k % 10) as i64);
     let mut adam = Optimizer::new(Adam::new(1e-3)).on_non_finite(NonFinite::Trust);
     let mut train = || {
-        let gradients = step.run(&mut params, &[(&x).into(), (&labels).into()]).expect("the step runs");
-        adam.step(&mut params, gradients.iter()).expect("the update is made");
+        let gradients = step.run(&mut params, (&x, &labels)).expect("the step runs");
+        adam.step(&mut params, &gradients).expect("the update is made");
     };
 
     let mut products: Vec<(usize, usize, usize)> = Vec::new();
@@ -137,16 +137,16 @@ fn small(table: &mut Table) {
     let layers = [4, 32, 32, 1];
     let dense: Vec<Dense> =
         (0..3).map(|k| Dense::new(&mut params, &format!("layer{k}"), layers[k], layers[k + 1])).collect();
-    let mut step = Step::new(|_, batch: &[Var<'_>]| {
-        let hidden = dense[1].forward(dense[0].forward(batch[0]).tanh()).tanh();
-        loss::mse(dense[2].forward(hidden), batch[1])
+    let mut step = Step::new(|_, [x, y]| {
+        let hidden = dense[1].forward(dense[0].forward(x).tanh()).tanh();
+        loss::mse(dense[2].forward(hidden), y)
     });
     let x = Tensor::new([BATCH, 4], numbers(BATCH * 4));
     let y = Tensor::new([BATCH, 1], numbers(BATCH));
     let mut adam = Optimizer::new(Adam::new(1e-3)).on_non_finite(NonFinite::Trust);
     let mut train = || {
-        let gradients = step.run(&mut params, &[(&x).into(), (&y).into()]).expect("the step runs");
-        adam.step(&mut params, gradients.iter()).expect("the update is made");
+        let gradients = step.run(&mut params, (&x, &y)).expect("the step runs");
+        adam.step(&mut params, &gradients).expect("the update is made");
     };
     for _ in 0..100 {
         train();

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod check;
+mod closure;
 mod diff;
 mod error;
 pub mod kernel;
@@ -29,13 +30,14 @@ mod shape;
 mod tape;
 mod tensor;
 
+pub use closure::{loss_fn, loss_with_aux_fn, model_fn};
 pub use diff::Schedule;
 pub use error::{Error, ErrorKind};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use ops::{Axes, Convolution, Operand, Span, Window};
 pub use params::{Param, Params, ValueMut};
-pub use plan::{AnyTensor, Arena, Data, Feed, Outputs, Plan, Session, Summary};
+pub use plan::{AnyTensor, Arena, Data, Feed, Inputs, Outputs, Plan, Session, Summary};
 pub use real::Real;
 pub use setting::{POSITIVE, expect_setting};
 pub use shape::{IntoShape, Layout, Shape};

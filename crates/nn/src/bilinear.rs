@@ -150,7 +150,7 @@ mod tests {
         let a = params.add("a", Tensor::from_fn([3, 2], |k| (k as f64 + 0.5).cos()));
         let b = params.add("b", Tensor::from_fn([3, 3], |k| (k as f64).sin()));
         let layer = Bilinear::new(&mut params, "layer", 2, 3, 2);
-        assert_model(&params, |graph| layer.forward(graph.param(&a), graph.param(&b)).tanh().square().sum());
+        assert_model(&params, (), |graph, []| layer.forward(graph.param(&a), graph.param(&b)).tanh().square().sum());
     }
 
     #[test]

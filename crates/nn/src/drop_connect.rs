@@ -121,7 +121,7 @@ mod tests {
     fn gradients_of_input_and_parameters() {
         let (mut params, layer) = layer();
         let x = params.add("x", Tensor::from_fn([2, 3], |k| (k as f64).sin()));
-        check::assert_model(&params, |graph| layer.forward_in(graph.param(&x), Mode::Train).square().sum());
+        check::assert_model(&params, (), |graph, []| layer.forward_in(graph.param(&x), Mode::Train).square().sum());
     }
 
     #[test]

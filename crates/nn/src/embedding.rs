@@ -237,7 +237,7 @@ mod tests {
         let mut params: Params<f64> = Params::new(1);
         let words = padded(&mut params, None);
         let indices = Tensor::from_rows([[1, 3, 1], [0, 3, 3]]);
-        check::assert_model(&params, |graph| {
+        check::assert_model(&params, (), |graph, []| {
             let y = words.forward(graph.index_constant(&indices));
             words.logits(y.tanh()).square().mean()
         });

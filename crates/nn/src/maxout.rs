@@ -124,7 +124,7 @@ mod tests {
     fn gradients_of_input_and_parameters() {
         let (mut params, layer) = layer();
         let x = params.add("x", Tensor::from_fn([4, 3], |k| (k as f64 * 0.9).cos()));
-        assert_model(&params, |graph| layer.forward(graph.param(&x)).square().sum());
+        assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
     }
 
     #[test]

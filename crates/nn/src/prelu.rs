@@ -109,7 +109,7 @@ mod tests {
             let mut params: Params<f64> = Params::new(0);
             let x = params.add("x", Tensor::from_fn(shape, |k| if k % 3 == 0 { -1.25 } else { 0.5 } + k as f64 / 8.0));
             let layer = PRelu::with(&mut params, "layer", count, Init::uniform(0.1, 0.5));
-            assert_model(&params, |graph| layer.forward(graph.param(&x)).square().sum());
+            assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
     }
 

@@ -132,7 +132,7 @@ mod tests {
         let residual = Residual(inner.clone());
         let highway = Highway::new(&mut params, "gate", 3, inner.clone());
         assert_eq!(params.get(highway.gate().bias().unwrap()).data(), [-1.0; 3]);
-        assert_model(&params, |graph| highway.forward(residual.forward(graph.param(&x))).square().sum());
+        assert_model(&params, (), |graph, []| highway.forward(residual.forward(graph.param(&x))).square().sum());
         let graph = Graph::new();
         let x = graph.param(&x);
         let (f, t) = (inner.forward(x), highway.gate.forward(x).sigmoid());

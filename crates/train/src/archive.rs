@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::faults::brief;
-use crate::replace::{expect_file, replace_file};
+use crate::replace::{check_file, replace_file};
 
 /// Named arrays, as a file holds them.
 #[derive(Debug, Default)]
@@ -152,7 +152,7 @@ impl Archive {
     /// Reads a file; every array lies within it. The memory that it takes is a small multiple of the file's size.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let read = || {
-            expect_file(&path.metadata()?)?;
+            check_file(&path.metadata()?)?;
             std::fs::read(path)
         };
         let bytes = read().map_err(|problem| Error::new(problem.kind(), format!("{}: {problem}", path.display())))?;
@@ -176,7 +176,7 @@ impl Archive {
         };
         let Header { format, mut arrays } =
             serde_json::from_slice(header).map_err(|problem| incomplete(problem.to_string()))?;
-        expect_tiles(&arrays, elements.len()).map_err(incomplete)?;
+        check_tiles(&arrays, elements.len()).map_err(incomplete)?;
         let start = LENGTH + header.len();
         for Array { bytes, .. } in arrays.values_mut() {
             *bytes = bytes.start + start..bytes.end + start;
@@ -233,7 +233,7 @@ impl<'de> Deserialize<'de> for Header {
 }
 
 /// Says so if the arrays do not take as many bytes as their shapes say, one after the other, from 0 to `total`.
-fn expect_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), String> {
+fn check_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), String> {
     let mut placed: Vec<(&String, &Array)> = arrays.iter().collect();
     placed.sort_unstable_by_key(|(_, array)| (array.bytes.start, array.bytes.end));
     let mut next = 0;

@@ -40,10 +40,10 @@ pub(crate) const FORMAT: &str = "gradus checkpoint";
 /// let path = std::env::temp_dir().join(format!("gradus-checkpoint-{}.safetensors", std::process::id()));
 /// let mut params: Params = Params::new(0);
 /// let x = params.add("x", Tensor::from([1.0, 2.0]));
-/// let mut step = Step::new(|graph, _| (graph.param(&x) * graph.bernoulli(0.5, [2])).square().sum());
+/// let mut step = Step::new(|graph, []| (graph.param(&x) * graph.bernoulli(0.5, [2])).square().sum());
 /// let (mut adam, mut plateau) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
-/// let gradients = step.run(&mut params, &[])?;
-/// adam.step(&mut params, gradients.iter())?;
+/// let gradients = step.run(&mut params, ())?;
+/// adam.step(&mut params, &gradients)?;
 /// adam.scale_rate(plateau.report(0.5));
 /// checkpoint::save(&path, &params, &[("step", &step), ("optimizer", &adam), ("plateau", &plateau)])?;
 ///

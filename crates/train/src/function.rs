@@ -1,55 +1,37 @@
 //! A closure compiled for the shapes that it is called with.
 
-use gradus_graph::{Arena, Data, Error, Graph, Outputs, Params, Real, Var};
+use gradus_graph::{AnyTensor, Error, Graph, Inputs, Params, Real, Summary, Var};
 use gradus_optim::{Memory, RestoreError, State};
 
-use crate::random::Random;
-use crate::traces::{Inputs, Traced, Traces, key};
+use crate::compiled::{Compiled, compiled_methods};
+use crate::traces::{Declared, Traced, as_array, key};
 
-/// A closure from inputs to outputs, traced and compiled once for each list of input shapes.
+/// A closure from `N` inputs to `M` outputs, traced and compiled once for each combination of input shapes.
+///
+/// The values that the closure captures are constants of the trace, as in a [`Step`](crate::Step).
 ///
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
 /// use gradus_train::Function;
-/// let mut double = Function::new(|_, x| vec![x[0] * 2.0]);
+/// let mut powers = Function::new(|_, [x]| [x * x, x * x * x]);
 /// let params: Params = Params::new(0);
-/// let outputs = double.run(&params, &[(&Tensor::from([1.0, 2.0])).into()])?;
-/// assert_eq!(outputs.real(0).data(), [2.0, 4.0]);
+/// let [square, cube] = powers.run(&params, &Tensor::from([1.0, 2.0]))?;
+/// assert_eq!((square.real().data(), cube.real().data()), (&[1.0, 4.0][..], &[1.0, 8.0][..]));
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
-pub struct Function<F, T = f32> {
+pub struct Function<F, const N: usize, const M: usize, T = f32> {
     trace: F,
-    traces: Traces<Traced<T>>,
-    arena: Arena<T>,
-    random: Random,
+    compiled: Compiled<Traced<T>, T>,
 }
 
-impl<F, T: Real> Function<F, T>
+impl<F, T: Real, const N: usize, const M: usize> Function<F, N, M, T>
 where
-    F: for<'g> Fn(&'g Graph, &[Var<'g>]) -> Vec<Var<'g>>,
+    F: for<'g> Fn(&'g Graph, [Var<'g>; N]) -> [Var<'g>; M],
 {
     /// The function that `trace` builds from a graph and its inputs.
     pub fn new(trace: F) -> Self {
-        Self { trace, traces: Traces::default(), arena: Arena::new(), random: Random::default() }
-    }
-
-    /// With a seed for the random leaves; each run takes the next step of their streams.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.random.seed = seed;
-        self
-    }
-
-    /// How many compiled traces are kept, 64 if not set, as [`Step::keep`](crate::Step::keep).
-    ///
-    /// # Panics
-    /// If none is to be kept.
-    #[must_use]
-    #[track_caller]
-    pub fn keep(mut self, traces: usize) -> Self {
-        self.traces.keep(traces);
-        self
+        Self { trace, compiled: Compiled::default() }
     }
 
     /// The outputs for the given inputs.
@@ -60,40 +42,18 @@ where
     /// # Panics
     /// Where the closure does, if the shapes do not fit it.
     #[track_caller]
-    pub fn run(&mut self, params: &Params<T>, inputs: &[Data<'_, T>]) -> Result<Outputs<'_, T>, Error> {
-        let key = key(inputs, 0);
-        if !self.traces.has(key, |traced| traced.fits(inputs)) {
-            let (declared, graph) = (Inputs::of(inputs), Graph::new());
-            let outputs = (self.trace)(&graph, &declared.declare(&graph));
-            self.traces.add(key, Traced::new(declared, &graph, &outputs, &self.arena)?);
+    pub fn run<'a>(&mut self, params: &Params<T>, inputs: impl Inputs<'a, T, N>) -> Result<[&AnyTensor<T>; M], Error> {
+        let (inputs, compiled) = (inputs.data(), &mut self.compiled);
+        let key = key(&inputs, ());
+        if !compiled.traces.has(key, |traced| traced.fits(&inputs)) {
+            let (declared, graph) = (Declared::of(&inputs), Graph::new());
+            let outputs = (self.trace)(&graph, as_array(&declared.declare(&graph)));
+            let traced = compiled.compile(declared, &graph, &outputs)?;
+            compiled.traces.add(key, traced);
         }
-        self.traces.take_up(key).run(params, inputs, self.random.next())
+        let outputs = compiled.traces.take_up(key).run(params, &inputs, compiled.random.next())?.all();
+        Ok(std::array::from_fn(|number| &outputs[number]))
     }
 }
 
-impl<F, T> Function<F, T> {
-    /// How often the closure was traced, as [`Step::traces`](crate::Step::traces).
-    pub fn traces(&self) -> u64 {
-        self.traces.made()
-    }
-
-    /// The step of the random streams that the next run takes, as [`Step::position`](crate::Step::position).
-    pub fn position(&self) -> u64 {
-        self.random.position
-    }
-
-    /// Sets the step of the random streams that the next run takes.
-    pub fn set_position(&mut self, position: u64) {
-        self.random.position = position;
-    }
-}
-
-impl<F, T: Real> Memory<T> for Function<F, T> {
-    fn state(&self) -> State<T> {
-        self.random.state()
-    }
-
-    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
-        self.random.restore(state)
-    }
-}
+compiled_methods!(Function<F, N, M, T>, compiled);

@@ -1,15 +1,19 @@
 //! What surrounds a training loop: the loop itself belongs to the program.
 //!
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
-//! its gradients; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] judge a classifier,
+//! its [`Gradients`]; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] judge a classifier,
 //! [`progress`] shows how far a long run is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
 //! [`checkpoint`] a whole run, so that it goes on bit for bit; these and all other files are written by
 //! [`replace_file`].
 
 mod archive;
 pub mod checkpoint;
+mod compiled;
+mod derivatives;
 mod faults;
 mod function;
+mod gradients;
+mod loss;
 mod metrics;
 pub mod plot;
 mod progress;
@@ -20,7 +24,9 @@ mod traces;
 pub mod weights;
 
 pub use function::Function;
+pub use gradients::Gradients;
+pub use loss::{Loss, WithAux};
 pub use metrics::{Confusion, accuracy};
 pub use progress::progress;
 pub use replace::replace_file;
-pub use step::{Gradients, Step};
+pub use step::Step;

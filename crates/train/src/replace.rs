@@ -40,7 +40,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         Err(problem) => return Err(problem),
     };
     if let Some(old) = &old {
-        expect_file(old)?;
+        check_file(old)?;
     }
     let Some(name) = target.file_name() else {
         return Err(Error::new(ErrorKind::InvalidInput, "the path does not end with the name of a file"));
@@ -80,7 +80,7 @@ fn followed(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Says so if it is anything but a regular file: what else there is cannot be read or replaced as a whole.
-pub(crate) fn expect_file(metadata: &Metadata) -> Result<(), Error> {
+pub(crate) fn check_file(metadata: &Metadata) -> Result<(), Error> {
     if metadata.is_file() {
         return Ok(());
     }
@@ -313,7 +313,7 @@ mod tests {
         }
         assert_eq!(folder.names(), before);
         // A device as such: had the function a fault, the test would replace it.
-        let error = expect_file(&Path::new("/dev/null").metadata().expect("it is there")).expect_err("it is a device");
+        let error = check_file(&Path::new("/dev/null").metadata().expect("it is there")).expect_err("it is a device");
         assert_eq!(error.to_string(), format!("it is {DEVICE}, not a regular file"));
         let error = replace_file(folder.0.join(".."), b"").expect_err("it is a folder");
         assert!(error.to_string().ends_with("it is a folder, not a regular file"), "{error}");

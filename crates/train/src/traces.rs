@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use gradus_graph::{
-    AnyTensor, Arena, Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Plan, Real, Session, Shape, Var,
-};
+use gradus_graph::{AnyTensor, Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Real, Session, Shape, Var};
 
 /// Traces that are kept if nothing else is said.
 const KEPT: usize = 64;
@@ -78,7 +76,7 @@ impl<C> Traces<C> {
 }
 
 /// The key of a trace for such inputs; `more` is what it depends on besides. Takes no memory.
-pub(crate) fn key<T: Real>(inputs: &[Data<'_, T>], more: usize) -> u64 {
+pub(crate) fn key<T: Real>(inputs: &[Data<'_, T>], more: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     more.hash(&mut hasher);
     for input in inputs {
@@ -97,11 +95,11 @@ pub(crate) fn shape<'a, T: Real>(input: &Data<'a, T>) -> &'a Shape {
 }
 
 /// The inputs of a closure, by their numbers.
-pub(crate) struct Inputs {
+pub(crate) struct Declared {
     metas: Vec<Meta>,
 }
 
-impl Inputs {
+impl Declared {
     pub(crate) fn of<T: Real>(inputs: &[Data<'_, T>]) -> Self {
         Self { metas: inputs.iter().map(Data::meta).collect() }
     }
@@ -121,6 +119,11 @@ impl Inputs {
     }
 }
 
+/// The variables as an array, for a closure that takes so many.
+pub(crate) fn as_array<'g, const N: usize>(vars: &[Var<'g>]) -> [Var<'g>; N] {
+    std::array::from_fn(|number| vars[number])
+}
+
 /// The name of the input of that number.
 pub(crate) fn name(number: usize) -> String {
     format!("input{number}")
@@ -128,15 +131,13 @@ pub(crate) fn name(number: usize) -> String {
 
 /// One trace: the inputs that it was made for, and its compiled form.
 pub(crate) struct Traced<T> {
-    inputs: Inputs,
+    inputs: Declared,
     session: Session<T>,
 }
 
 impl<T: Real> Traced<T> {
-    /// The trace works in an arena that it may share with others.
-    #[track_caller]
-    pub(crate) fn new(inputs: Inputs, graph: &Graph, outputs: &[Var<'_>], arena: &Arena<T>) -> Result<Self, Error> {
-        Ok(Self { inputs, session: Plan::new(graph, outputs)?.session_in(arena) })
+    pub(crate) fn new(inputs: Declared, session: Session<T>) -> Self {
+        Self { inputs, session }
     }
 
     pub(crate) fn fits(&self, inputs: &[Data<'_, T>]) -> bool {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
+use gradus_graph::{Param, Params, Real, Tensor};
 use gradus_nn::{BatchNorm, Dense, Dropout, GaussianNoise, Layer, Mode, Relu, loss};
 use gradus_optim::*;
 use gradus_train::{Function, Step, checkpoint};
@@ -201,11 +201,11 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
             Dropout::new(0.4),
             Dense::new(&mut params, "output", 8, 3),
         );
-        let mut step = Step::new(|_, x| loss::cross_entropy(model.forward_in(x[0], Mode::Train), x[1])).seed(seed);
+        let mut step = Step::new(|_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y)).seed(seed);
         let rule = (Adam::new(WarmUp::new(3, CosineRestarts::new(0.05, 4))), Average::ema(0.9).bias_correction());
         let mut optimizer = Optimizer::new(rule);
         // What noise an evaluation draws, here one sample a step, is a part of the run as well.
-        let mut sample = Function::new(|graph, _| vec![graph.normal([3])]).seed(seed);
+        let mut sample = Function::new(|graph, []| [graph.normal([3])]).seed(seed);
         if from > 0 {
             let parts: &mut [(&str, &mut dyn Memory<f32>)] =
                 &mut [("step", &mut step), ("optimizer", &mut optimizer), ("sample", &mut sample)];
@@ -213,10 +213,10 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
         }
         let mut bits = Vec::new();
         for (x, classes) in &batches[from as usize..to as usize] {
-            let gradients = step.run(&mut params, &[x.into(), classes.into()]).expect("the step runs");
+            let gradients = step.run(&mut params, (x, classes)).expect("the step runs");
             bits = vec![gradients.loss().to_bits()];
-            optimizer.step(&mut params, gradients.iter()).expect("the gradients are finite");
-            bits.extend(sample.run(&params, &[]).expect("it runs").real(0).data().iter().map(|x| x.to_bits()));
+            optimizer.step(&mut params, &gradients).expect("the gradients are finite");
+            bits.extend(sample.run(&params, ()).expect("it runs")[0].real().data().iter().map(|x| x.to_bits()));
         }
         let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("sample", &sample)];
         checkpoint::save(&path, &params, parts).expect("the checkpoint can be written");
@@ -236,7 +236,7 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
 #[test]
 fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
     let params: Params = Params::new(0);
-    let mut step = Step::new(|graph: &Graph, _: &[Var<'_>]| graph.normal([]).sum()).seed(8);
+    let mut step = Step::new(|graph, []| graph.normal([]).sum()).seed(8);
     step.set_position(5);
     let saved: State<f32> = step.state();
     assert_eq!((saved.counts["seed"], saved.counts["position"], saved.counts.len()), (8, 5, 2));
@@ -249,7 +249,7 @@ fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
         (&["seed".to_owned()][..], &["rate_factor".to_owned()][..])
     );
     assert_eq!(step.state(), saved);
-    let mut other = Function::new(|graph: &Graph, _: &[Var<'_>]| vec![graph.normal([])]);
+    let mut other = Function::new(|graph, []| [graph.normal([])]);
     other.restore(&params, &saved).expect("it fits");
     assert_eq!(Memory::<f32>::state(&other), saved);
 }

@@ -231,15 +231,15 @@ fn read_some_weights(folder: &Folder) -> Read<'_> {
 
 /// The parts of a run that remember something.
 struct Parts<F> {
-    step: Step<F>,
+    step: Step<F, 0>,
     optimizer: Optimizer,
     sum: Accumulator,
     plateau: ReduceOnPlateau,
 }
 
-fn parts() -> Parts<impl for<'g> Fn(&'g Graph, &[Var<'g>]) -> Var<'g>> {
+fn parts() -> Parts<impl for<'g> Fn(&'g Graph, [Var<'g>; 0]) -> Var<'g>> {
     Parts {
-        step: Step::new(|graph, _| graph.normal([])).seed(9),
+        step: Step::new(|graph, []| graph.normal([])).seed(9),
         optimizer: Optimizer::new((Adam::new(0.1), Average::ema(0.9))),
         sum: Accumulator::new(),
         plateau: ReduceOnPlateau::new(),

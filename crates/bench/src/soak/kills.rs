@@ -35,7 +35,7 @@ pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
         Dropout::new(0.3),
         Dense::new(&mut params, "output", 256, 10),
     );
-    let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward_in(batch[0], Mode::Train), batch[1])).seed(1);
+    let mut step = Step::new(|_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y)).seed(1);
     let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9).bias_correction());
     let (mut optimizer, mut plateau) = (Optimizer::new(rule), ReduceOnPlateau::new().patience(2));
     if path.exists() {
@@ -46,9 +46,9 @@ pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
     for number in step.position()..STEPS {
         let x = Tensor::from_fn([32, 16], |k| (0.37 * k as f32 + number as f32).sin());
         let classes = Tensor::from_fn([32], |k| ((k as u64 * 7 + number) % 10) as i64);
-        let gradients = step.run(&mut params, &[(&x).into(), (&classes).into()])?;
+        let gradients = step.run(&mut params, (&x, &classes))?;
         let loss = gradients.loss();
-        optimizer.step(&mut params, gradients.iter())?;
+        optimizer.step(&mut params, &gradients)?;
         optimizer.scale_rate(plateau.report(loss.into()));
         let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("plateau", &plateau)];
         checkpoint::save(&path, &params, parts)?;

@@ -32,9 +32,9 @@ fn train(table: &mut Table, name: &str, lengths: usize, keep: usize, steps: usiz
     let mut params: Params = Params::new(1);
     let lstm = Lstm::new(&mut params, "lstm", 4, 8);
     let head = Dense::new(&mut params, "head", 8, 1);
-    let mut step = Step::new(|_, batch| {
-        let predicted = head.forward(lstm.forward_in(batch[0], Mode::Train));
-        (predicted - batch[1]).square().mean()
+    let mut step = Step::new(|_, [x, y]| {
+        let predicted = head.forward(lstm.forward_in(x, Mode::Train));
+        (predicted - y).square().mean()
     })
     .keep(keep);
     let mut optimizer = Optimizer::new(Adam::new(1e-3));
@@ -45,8 +45,8 @@ fn train(table: &mut Table, name: &str, lengths: usize, keep: usize, steps: usiz
         let length = 1 + numbers.below(lengths);
         let x = Tensor::from_fn([length, 2, 4], |k| (0.1 * (k + number) as f32).sin());
         let y = Tensor::from_fn([length, 2, 1], |k| (0.1 * (4 * k + number) as f32).cos());
-        let gradients = step.run(&mut params, &[(&x).into(), (&y).into()]).expect("the step runs");
-        optimizer.step(&mut params, gradients.iter()).expect("the gradients are finite");
+        let gradients = step.run(&mut params, (&x, &y)).expect("the step runs");
+        optimizer.step(&mut params, &gradients).expect("the gradients are finite");
         if (number + 1) * LOOKS / steps > number * LOOKS / steps {
             resident.push(resident_mib());
         }

@@ -49,7 +49,7 @@ use std::panic::Location;
 
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::AnyTensor;
+use crate::plan::{AnyTensor, Inputs};
 use crate::real::Real;
 use crate::tape::op::{Form, Kind, Op};
 use crate::tape::{Graph, Var};
@@ -68,7 +68,7 @@ pub use report::{FailingOp, Failure, Method, Report, Verdict};
 pub use sample::Sample;
 #[cfg(any(test, feature = "proptest"))]
 pub use suite::{Outcome, Suite, assert_entry, assert_op, assert_property, assert_samples};
-use target::{Function, Model, Target};
+use target::{Function, Model, Target, at_inputs};
 
 /// How thorough a check is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +182,11 @@ impl Check {
     /// Checks the derivatives of a loss with respect to the parameters that it uses and that are not frozen, in double
     /// precision.
     ///
+    /// The closure is the one that a training step compiles: it takes the graph and the inputs, `()` if there are none.
+    /// Parameters and inputs of single precision are widened. Inputs are constants here: where the derivative with
+    /// respect to one is to be checked, make it a parameter. Of a loss with auxiliary values, the loss alone is checked:
+    /// `|graph, inputs| loss(graph, inputs).0`.
+    ///
     /// # Errors
     /// The failure; `op` is the first op of the model that fails by itself.
     ///
@@ -191,16 +196,18 @@ impl Check {
     /// use gradus_graph::{Params, Tensor};
     /// let mut params: Params = Params::new(0);
     /// let w = params.add("w", Tensor::from([0.5, -1.0]));
-    /// let report = Check::new().model(&params, |graph| graph.param(&w).tanh().square().sum())?;
+    /// let x = Tensor::from([1.0, 2.0]);
+    /// let report = Check::new().model(&params, &x, |graph, [x]| (graph.param(&w) * x).tanh().square().sum())?;
     /// assert!(!report.is_undecided());
     /// # Ok::<(), Box<gradus_graph::check::Failure>>(())
     /// ```
-    pub fn model<T: Real>(
+    pub fn model<'a, T: Real, const N: usize>(
         &self,
         params: &Params<T>,
-        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+        inputs: impl Inputs<'a, T, N>,
+        loss: impl for<'g> Fn(&'g Graph, [Var<'g>; N]) -> Var<'g>,
     ) -> Result<Report, Box<Failure>> {
-        self.run(&Model { params: params.cast(), loss: &loss }, None)
+        self.run(&Model { params: params.cast(), loss: &at_inputs(inputs.data(), &loss) }, None)
     }
 
     /// Checks; a failure is shrunk, traced to an op and given a reproducer, for which `function` is the text of the
@@ -375,11 +382,25 @@ pub fn assert_op_at(op: impl Op, inputs: impl IntoIterator<Item = AnyTensor<f64>
 
 /// Asserts that the gradient of a model's loss is right ([`Check::model`]).
 ///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor, check};
+/// let mut params: Params = Params::new(0);
+/// let w = params.add("w", Tensor::from([0.5, -1.0]));
+/// check::assert_model(&params, (), |graph, []| graph.param(&w).tanh().square().sum());
+/// let (x, y) = (Tensor::from([1.0, 2.0]), Tensor::from([0.0, 0.25]));
+/// check::assert_model(&params, (&x, &y), |graph, [x, y]| (graph.param(&w) * x - y).square().mean());
+/// ```
+///
 /// # Panics
 /// If it is not, or more than a tenth of its derivatives could not be decided.
 #[track_caller]
-pub fn assert_model<T: Real>(params: &Params<T>, loss: impl for<'g> Fn(&'g Graph) -> Var<'g>) {
-    accept(Check::new().model(params, loss));
+pub fn assert_model<'a, T: Real, const N: usize>(
+    params: &Params<T>,
+    inputs: impl Inputs<'a, T, N>,
+    loss: impl for<'g> Fn(&'g Graph, [Var<'g>; N]) -> Var<'g>,
+) {
+    accept(Check::new().model(params, inputs, loss));
 }
 
 #[track_caller]

@@ -3,7 +3,8 @@
 use super::sample::Sample;
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::AnyTensor;
+use crate::plan::{AnyTensor, Data};
+use crate::real::Real;
 use crate::tape::op::Vars;
 use crate::tape::{Graph, Var};
 use crate::tensor::Tensor;
@@ -95,5 +96,19 @@ impl<F: for<'g> Fn(&'g Graph) -> Var<'g>> Target for Model<'_, F> {
 
     fn at(&self, _inputs: Vec<AnyTensor<f64>>) -> Box<dyn Target + '_> {
         Box::new(Model { params: self.params.clone(), loss: self.loss })
+    }
+}
+
+/// A loss of inputs, at the given values: they are constants of the graph.
+pub(super) fn at_inputs<T: Real, const N: usize>(
+    inputs: [Data<'_, T>; N],
+    loss: &impl for<'g> Fn(&'g Graph, [Var<'g>; N]) -> Var<'g>,
+) -> impl for<'g> Fn(&'g Graph) -> Var<'g> {
+    move |graph| {
+        let constant = |input| match input {
+            Data::Real(tensor) => graph.constant(tensor),
+            Data::Index(tensor) => graph.index_constant(tensor),
+        };
+        loss(graph, inputs.map(constant))
     }
 }

@@ -203,7 +203,7 @@ fn a_model_that_fails_names_scope_and_line() {
     let mut params: Params = Params::new(0);
     let w = params.scope("head", |params| params.add("weight", Tensor::from([0.5, -1.0])));
     let model = |op: Cube| {
-        Check::new().model(&params, |graph| {
+        Check::new().model(&params, (), |graph, []| {
             let _scope = graph.scope("head");
             graph.call(op, &[graph.param(&w)]).tanh().sum()
         })
@@ -319,7 +319,7 @@ fn reports_read_as_they_should() {
     shown("function", gradients(&x, |x| (x[0].ln() * x[0].stop_gradient()).sum()).unwrap_err().to_string());
     let mut params: Params = Params::new(0);
     let w = params.scope("head", |params| params.add("weight", Tensor::from_rows([[0.5, -1.0], [2.0, 1.5]])));
-    let model = Check::new().model(&params, |graph| {
+    let model = Check::new().model(&params, (), |graph, []| {
         let _scope = graph.scope("head");
         graph.call(Cube::Negated, &[graph.param(&w)]).sum()
     });

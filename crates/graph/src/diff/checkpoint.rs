@@ -386,7 +386,7 @@ mod tests {
     fn a_checkpointed_model_passes_the_check() {
         let mut params = Params::new(0);
         let weight = weight(&mut params);
-        check::assert_model(&params, |graph| {
+        check::assert_model(&params, (), |graph, []| {
             let mut h = graph.constant(&Tensor::from_fn([2, 3], |k| k as f64 / 6.0));
             graph.checkpoint_steps(5, Schedule::Every(2), |_| h = h.matmul(graph.param(&weight)).tanh());
             h.square().sum()

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
+use super::reference::AnyTensor;
 use crate::error::{Error, ErrorKind};
 use crate::real::Real;
 use crate::tape::op::{Kind, Meta};
@@ -17,21 +18,24 @@ pub enum Data<'a, T> {
     Index(&'a Tensor<i64>),
 }
 
-impl<'a, T> From<&'a Tensor<i64>> for Data<'a, T> {
+impl<'a, T: Real> From<&'a Tensor<i64>> for Data<'a, T> {
     fn from(tensor: &'a Tensor<i64>) -> Self {
         Self::Index(tensor)
     }
 }
 
-impl<'a> From<&'a Tensor<f32>> for Data<'a, f32> {
-    fn from(tensor: &'a Tensor<f32>) -> Self {
+impl<'a, T: Real> From<&'a Tensor<T>> for Data<'a, T> {
+    fn from(tensor: &'a Tensor<T>) -> Self {
         Self::Real(tensor)
     }
 }
 
-impl<'a> From<&'a Tensor<f64>> for Data<'a, f64> {
-    fn from(tensor: &'a Tensor<f64>) -> Self {
-        Self::Real(tensor)
+impl<'a, T: Real> From<&'a AnyTensor<T>> for Data<'a, T> {
+    fn from(tensor: &'a AnyTensor<T>) -> Self {
+        match tensor {
+            AnyTensor::Real(tensor) => Self::Real(tensor),
+            AnyTensor::Index(tensor) => Self::Index(tensor),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod assign;
 mod build;
 mod feed;
 mod fused;
+mod inputs;
 mod memory;
 mod order;
 mod reference;
@@ -33,6 +34,7 @@ use memory::Map;
 use unit::{SlotId, Unit};
 
 pub use feed::{Data, Feed};
+pub use inputs::Inputs;
 pub use reference::AnyTensor;
 pub use session::{Arena, Outputs, Session};
 

@@ -254,7 +254,7 @@ mod tests {
             let memory = params.add("memory", Tensor::from_fn([2, 1, 2], wave));
             let x = Tensor::from_fn([2, 1, 2], |k| wave(k + 11));
             let weights = Tensor::from_fn([2, 1, 2], |k| wave(k + 3));
-            check::assert_model(&params, |graph| {
+            check::assert_model(&params, (), |graph, []| {
                 let (x, memory) = (graph.constant(&x), graph.param(&memory));
                 let y = decoder.forward_in(x, memory, Mask::causal(), Mask::none(), Mode::Train);
                 (y.tanh() * graph.constant(&weights)).sum()

@@ -253,7 +253,7 @@ mod tests {
             let encoder = TransformerEncoder::with(&mut params, "encoder", 1, 2, 1, options).with_norm(&mut params);
             let x = params.add("x", Tensor::from_fn([1, 2, 2], wave));
             let weights = Tensor::from_fn([1, 2, 2], |k| wave(k + 3));
-            check::assert_model(&params, |graph| {
+            check::assert_model(&params, (), |graph, []| {
                 let y = encoder.forward_in(graph.param(&x), Mask::causal(), Mode::Train);
                 (y.tanh() * graph.constant(&weights)).sum()
             });

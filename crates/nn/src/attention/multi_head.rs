@@ -418,7 +418,7 @@ mod tests {
         let layer =
             attention(&mut params, MultiHeadAttentionOptions { rotary: Some(Rotary::default()), ..batch_first() });
         let x = params.add("x", Tensor::from_fn([1, 3, 4], wave(1)));
-        check::assert_model(&params, |graph| {
+        check::assert_model(&params, (), |graph, []| {
             let x = graph.param(&x);
             layer.forward_in(x, x, x, Mask::causal(), Mode::Eval).square().mean()
         });
@@ -426,7 +426,7 @@ mod tests {
         let sizes = MultiHeadAttentionOptions { key_size: Some(2), value_size: Some(3), bias: false, ..batch_first() };
         let layer = attention(&mut params, sizes);
         let [q, k, v] = [(2, 4), (3, 2), (3, 3)].map(|(l, e)| Tensor::from_fn([1, l, e], wave(l + e)));
-        check::assert_model(&params, |graph| {
+        check::assert_model(&params, (), |graph, []| {
             let [q, k, v] = [&q, &k, &v].map(|x| graph.constant(x));
             layer.forward_in(q, k, v, Mask::none(), Mode::Eval).square().mean()
         });
@@ -443,7 +443,7 @@ mod tests {
             graph.eval_with::<f64>(&[loss], &params, &Feed::new()).unwrap()[0].real().item()
         };
         assert_ne!(loss(&Graph::new(), Mode::Train), loss(&Graph::new(), Mode::Eval));
-        check::assert_model(&params, |graph| {
+        check::assert_model(&params, (), |graph, []| {
             let x = graph.constant(&x);
             layer.forward_in(x, x, x, Mask::none(), Mode::Train).square().mean()
         });

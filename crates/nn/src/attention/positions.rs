@@ -156,7 +156,7 @@ mod tests {
         let table = params.get(positions.weight());
         let expected = Tensor::from_fn([2, 2, 2], |k| 1.0 + table.data()[k % 4]);
         assert_eq!(found[0].real(), &expected);
-        check::assert_model(&params, |graph| positions.forward(graph.ones([2, 2, 2])).square().mean());
+        check::assert_model(&params, (), |graph, []| positions.forward(graph.ones([2, 2, 2])).square().mean());
         let empty = positions.forward(graph.zeros([0, 0, 2]));
         assert_eq!(empty.shape().sizes(), [0, 0, 2]);
     }

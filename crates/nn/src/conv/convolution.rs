@@ -346,7 +346,7 @@ mod tests {
             let mut params: Params<f64> = Params::new(1);
             let layer = Conv2d::with(&mut params, "layer", channels, filters, kernel, options);
             let x = params.add("x", numbers([2, channels, 3, 4]));
-            assert_model(&params, |graph| layer.forward(graph.param(&x)).square().sum());
+            assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
     }
 
@@ -373,7 +373,7 @@ mod tests {
         let values = graph.eval_with(&[y, other], &params, &Feed::new()).unwrap();
         assert_eq!(values[0].real(), values[1].real());
         let input = params.add("x", numbers([2, 4, 6]));
-        assert_model(&params, |graph| layer.forward(graph.param(&input)).square().sum());
+        assert_model(&params, (), |graph, []| layer.forward(graph.param(&input)).square().sum());
     }
 
     #[test]

@@ -302,13 +302,13 @@ mod tests {
             let mut params: Params<f64> = Params::new(1);
             let layer = ConvTranspose2d::with(&mut params, "layer", channels, filters, kernel, options);
             let x = params.add("x", numbers([2, channels, 2, 2]));
-            assert_model(&params, |graph| layer.forward(graph.param(&x)).square().sum());
+            assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
         let mut params: Params<f64> = Params::new(1);
         let options = ConvTranspose1dOptions { stride: [2], padding: [1], output_padding: [1], ..Default::default() };
         let layer = ConvTranspose1d::with(&mut params, "layer", 2, 3, 3, options);
         let x = params.add("x", numbers([2, 4]));
-        assert_model(&params, |graph| layer.forward(graph.param(&x)).square().sum());
+        assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
     }
 
     #[test]

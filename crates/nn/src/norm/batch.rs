@@ -280,7 +280,7 @@ mod tests {
             let x = params.add("x", Tensor::from_fn([3, 2, 2], wave));
             let norm = BatchNorm::with(&mut params, "n", 2, BatchNormOptions { running, ..Default::default() });
             moved(&mut params);
-            check::assert_model(&params, |graph| norm.forward_in(graph.param(&x), mode).tanh().square().mean());
+            check::assert_model(&params, (), |graph, []| norm.forward_in(graph.param(&x), mode).tanh().square().mean());
         }
     }
 

@@ -182,7 +182,7 @@ mod tests {
         let x = params.add("x", Tensor::from_fn([2, 4, 2], wave));
         let norm = GroupNorm::new(&mut params, "norm", 2, 4);
         moved(&mut params);
-        check::assert_model(&params, |graph| norm.forward(graph.param(&x)).tanh().square().mean());
+        check::assert_model(&params, (), |graph, []| norm.forward(graph.param(&x)).tanh().square().mean());
     }
 
     #[test]

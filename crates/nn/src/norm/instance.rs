@@ -219,7 +219,7 @@ mod tests {
             let x = params.add("x", Tensor::from_fn([2, 2, 3], wave));
             let norm = InstanceNorm::with(&mut params, "norm", 2, options(1e-5, running));
             moved(&mut params);
-            check::assert_model(&params, |graph| norm.forward_in(graph.param(&x), mode).tanh().square().mean());
+            check::assert_model(&params, (), |graph, []| norm.forward_in(graph.param(&x), mode).tanh().square().mean());
         }
     }
 

@@ -180,7 +180,7 @@ mod tests {
         let x = params.add("x", Tensor::from_fn([3, 2, 2], wave));
         let norm = LayerNorm::new(&mut params, "norm", [2, 2]);
         moved(&mut params);
-        check::assert_model(&params, |graph| norm.forward(graph.param(&x)).tanh().square().mean());
+        check::assert_model(&params, (), |graph, []| norm.forward(graph.param(&x)).tanh().square().mean());
     }
 
     /// A mean that is a million times the spread costs few digits.

@@ -276,7 +276,7 @@ mod tests {
             let mut params: Params<f64> = Params::new(1);
             let x = params.add("x", Tensor::from_fn([2, 4], wave));
             let norm = wrapped(&mut params, SpectralNormOptions { axis, ..SpectralNormOptions::default() });
-            check::assert_model(&params, |graph| loss(&norm, graph.param(&x), Mode::Eval));
+            check::assert_model(&params, (), |graph, []| loss(&norm, graph.param(&x), Mode::Eval));
             // In training the same, with the vectors after the iteration: these are the singular ones here.
             let graph = Graph::new();
             let original = graph.param(norm.original());

@@ -182,7 +182,7 @@ mod tests {
             let dense = dense(&mut params);
             let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis);
             moved(&mut params);
-            check::assert_model(&params, |graph| norm.forward(graph.param(&x)).tanh().square().mean());
+            check::assert_model(&params, (), |graph, []| norm.forward(graph.param(&x)).tanh().square().mean());
         }
     }
 

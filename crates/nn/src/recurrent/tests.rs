@@ -122,7 +122,7 @@ fn gradients<C: RecurrentCell>(options: RecurrentOptions<C::Options>) {
     let parts: Vec<Param> = (layer.cells()[0].state_sizes().iter().enumerate())
         .map(|(part, &size)| params.add(&format!("state{part}"), noise([cells, 2, size], 91 + part)))
         .collect();
-    check::assert_model(&params, |graph| {
+    check::assert_model(&params, (), |graph, []| {
         let parts: Vec<Var<'_>> = parts.iter().map(|part| graph.param(part)).collect();
         let lengths = Some(graph.index_constant(&Tensor::from([3, 2])));
         let given = Given { state: Some(C::State::of(&parts)), lengths };
@@ -160,7 +160,7 @@ fn gradients_of_single_steps() {
     let mut params: Params<f64> = Params::new(1);
     let (gru, lstm) = (GruCell::new(&mut params, "gru", 2, 3), LstmCell::new(&mut params, "lstm", 3, 2));
     let x = params.add("x", noise([2], 1));
-    check::assert_model(&params, |graph| {
+    check::assert_model(&params, (), |graph, []| {
         let hidden = gru.step(graph.param(&x), graph.constant(&noise([3], 2)));
         let state = lstm.step(hidden, lstm.zero_state(graph, &[]));
         state.hidden.sum() + state.cell.square().sum()
