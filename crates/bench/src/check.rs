@@ -13,7 +13,7 @@ use crate::table::Table;
 const SAMPLES: usize = 100_000;
 const GRAPHS: usize = 10_000;
 /// Pieces that the work is cut into for the threads; each draws from a seed of its own.
-const PIECES: u64 = 64;
+const PIECES: u64 = 16;
 
 /// Draws samples of every op and random graphs, and checks models; the table, and whether all was as it should be.
 pub(crate) fn run() -> (Table, bool) {

@@ -63,6 +63,20 @@ const FUNCTIONS: [(&str, Formula, Option<[Formula; 2]>); 40] = [
     ("selu", |x| x.selu(), None),
 ];
 
+type Pair = for<'g> fn(Var<'g>, Var<'g>) -> Var<'g>;
+
+/// The functions of two numbers; each has a row for the slope in either.
+const PAIRS: [(&str, Pair); 5] = [
+    ("pow", |a, b| a.pow(b)),
+    ("atan2", |a, b| a.atan2(b)),
+    ("hypot", |a, b| a.hypot(b)),
+    ("logaddexp", |a, b| a.logaddexp(b)),
+    ("xlogy", |a, b| a.xlogy(b)),
+];
+
+/// Of each argument of a function of two numbers, as many numbers of single precision are examined: a prime.
+const EACH: usize = 709;
+
 /// `1 − tanh² x`
 fn sech2(x: Var<'_>) -> Var<'_> {
     (x * 2.0).sigmoid() * (x * -2.0).sigmoid() * 4.0
@@ -94,9 +108,69 @@ pub(crate) fn run() -> Table {
         let [single, double] = [in_single(function, accurate), in_double(name, function)];
         table.row(name, &[single, double].concat());
     }
-    table.note(format!("f32: at one of {EVERY} of all numbers; f64: at 64 numbers a function"));
+    for (name, function) in PAIRS {
+        let [single, double] = [pair_in_single(function), pair_in_double(name, function)];
+        for (argument, label) in [(1, "first"), (2, "second")] {
+            let figures = [single[0], single[argument], double[0], double[argument]];
+            table.row(&format!("{name}, {label}"), &figures);
+        }
+    }
+    table.note(format!(
+        "f32: at one of {EVERY} of all numbers, or {EACH}² pairs; f64: at 64 numbers or pairs a function"
+    ));
     table.note("units in the last place of the exact result, of at least the smallest subnormal number");
     table
+}
+
+/// Value and both slopes of a function of two numbers at each pair, computed in one precision.
+fn computed_pair<T: Real>(function: Pair, a: &[f64], b: &[f64]) -> [Vec<f64>; 3] {
+    let graph = Graph::new();
+    let [a, b] = [a, b].map(|numbers| graph.constant(&Tensor::from_slice(numbers)));
+    let y = function(a, b);
+    let slopes = graph.grad(y.sum(), &[a, b]).expect("y depends on both");
+    evaluated::<T, 3>([y, slopes[0], slopes[1]])
+}
+
+fn pair_in_single(function: Pair) -> [f64; 3] {
+    let numbers: Vec<f64> =
+        (0..EACH).map(|k| f64::from(f32::from_bits((u32::MAX as usize / EACH * k) as u32))).collect();
+    let mut worst = [0.0_f64; 3];
+    for &first in &numbers {
+        let first = vec![first; numbers.len()];
+        let found = computed_pair::<f32>(function, &first, &numbers);
+        let exact = computed_pair::<f64>(function, &first, &numbers);
+        for part in 0..3 {
+            for (place, &found) in found[part].iter().enumerate() {
+                // A value that is out of range has no slope in single precision.
+                let value = exact[0][place];
+                if !value.is_nan() && value.abs() <= f64::from(f32::MAX) {
+                    let error = units(found, exact[part][place], 24, -149, f64::from(f32::MAX));
+                    worst[part] = worst[part].max(error);
+                }
+            }
+        }
+    }
+    worst
+}
+
+fn pair_in_double(name: &str, function: Pair) -> [f64; 3] {
+    let rows = rows(name);
+    let [a, b] = [0, 1].map(|argument| rows.iter().map(|row| row[argument]).collect::<Vec<f64>>());
+    let found = computed_pair::<f64>(function, &a, &b);
+    [0, 1, 2].map(|part| {
+        let pairs = found[part].iter().zip(&rows).filter(|(_, row)| row[2].is_finite());
+        pairs.map(|(&found, row)| units(found, row[part + 2], 53, -1074, f64::MAX)).fold(0.0, f64::max)
+    })
+}
+
+/// The numbers of the file for a function.
+fn rows(name: &str) -> Vec<Vec<f64>> {
+    let rows: Vec<Vec<f64>> = (VALUES.lines())
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .map(|row| row.split(' ').map(|number| number.parse().expect("a number of the file")).collect())
+        .collect();
+    assert!(!rows.is_empty(), "no values of `{name}`");
+    rows
 }
 
 /// Value and slope at each number, computed in one precision.
@@ -105,13 +179,13 @@ fn computed<T: Real>(function: Formula, numbers: &[f64]) -> [Vec<f64>; 2] {
     let x = graph.constant(&Tensor::from_slice(numbers));
     let y = function(x);
     let slope = graph.grad(y.sum(), &[x]).expect("y depends on x")[0];
-    evaluated::<T>([y, slope])
+    evaluated::<T, 2>([y, slope])
 }
 
-fn evaluated<T: Real>(outputs: [Var<'_>; 2]) -> [Vec<f64>; 2] {
+fn evaluated<T: Real, const N: usize>(outputs: [Var<'_>; N]) -> [Vec<f64>; N] {
     let values = outputs[0].graph().eval_with::<T>(&outputs, &Params::new(0), &Feed::new());
     let values = values.expect("an elementary function accepts every number");
-    [0, 1].map(|k| values[k].real().data().iter().map(|value| value.as_f64()).collect())
+    std::array::from_fn(|k| values[k].real().data().iter().map(|value| value.as_f64()).collect())
 }
 
 fn in_single(function: Formula, accurate: Option<[Formula; 2]>) -> [f64; 2] {
@@ -124,7 +198,7 @@ fn in_single(function: Formula, accurate: Option<[Formula; 2]>) -> [f64; 2] {
             Some(formulas) => {
                 let graph = Graph::new();
                 let x = graph.constant(&Tensor::from_slice(numbers));
-                evaluated::<f64>(formulas.map(|formula| formula(x)))
+                evaluated::<f64, 2>(formulas.map(|formula| formula(x)))
             }
         };
         for part in [0, 1] {
@@ -141,11 +215,7 @@ fn in_single(function: Formula, accurate: Option<[Formula; 2]>) -> [f64; 2] {
 }
 
 fn in_double(name: &str, function: Formula) -> [f64; 2] {
-    let rows: Vec<Vec<f64>> = (VALUES.lines())
-        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .map(|row| row.split(' ').map(|number| number.parse().expect("a number of the file")).collect())
-        .collect();
-    assert!(!rows.is_empty(), "no values of `{name}`");
+    let rows = rows(name);
     let numbers: Vec<f64> = rows.iter().map(|row| row[0]).collect();
     let found = computed::<f64>(function, &numbers);
     [0, 1].map(|part| {
@@ -194,6 +264,10 @@ mod tests {
             let [value, slope] = in_double(name, function);
             assert!(value < 32.0 || accurate.is_some(), "{name}: {value}");
             assert!(slope.is_finite(), "{name}: {slope}");
+        }
+        for (name, function) in PAIRS {
+            let errors = pair_in_double(name, function);
+            assert!(errors.iter().all(|error| *error < 64.0), "{name}: {errors:?}");
         }
     }
 }

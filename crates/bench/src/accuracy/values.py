@@ -113,14 +113,51 @@ FUNCTIONS = [
         1e300,
     ),
 ]
+
+# Functions of two numbers: name, function, slopes, and the bounds of the arguments.
+PAIRS = [
+    ("pow", lambda a, b: a**b, lambda a, b: b * a ** (b - 1), lambda a, b: log(a) * a**b, (1e-300, 1e300), (-700, 700)),
+    (
+        "atan2",
+        atan2,
+        lambda a, b: b / (a * a + b * b),
+        lambda a, b: -a / (a * a + b * b),
+        (-1e300, 1e300),
+        (-1e300, 1e300),
+    ),
+    (
+        "hypot",
+        lambda a, b: sqrt(a * a + b * b),
+        lambda a, b: a / sqrt(a * a + b * b),
+        lambda a, b: b / sqrt(a * a + b * b),
+        (-1e300, 1e300),
+        (-1e300, 1e300),
+    ),
+    (
+        "logaddexp",
+        lambda a, b: max(a, b) + softplus(-abs(a - b)),
+        lambda a, b: sigmoid(a - b),
+        lambda a, b: sigmoid(b - a),
+        (-350, 350),
+        (-350, 350),
+    ),
+    ("xlogy", lambda a, b: a * log(b), lambda a, b: log(b), lambda a, b: a / b, (-1e150, 1e150), (1e-150, 1e150)),
+]
 COUNT = 64
 
 
-def arguments(low, high):
+def rounded(x):
+    try:
+        return repr(float(re(x)))
+    except OverflowError:
+        return "inf"
+
+
+def arguments(low, high, seed=1):
     """Numbers of every size between two, of either sign, more of those that are neither small nor large."""
-    random.seed(1)
+    draw = random.Random(seed)
     while True:
-        size = 2.0 ** random.choice([random.uniform(-6, 6), random.uniform(-40, 40), random.uniform(-1000, 1000)])
+        size = 2.0 ** draw.choice([draw.uniform(-6, 6), draw.uniform(-40, 40), draw.uniform(-1000, 1000)])
         for x in [size, -size, 1 - size, size - 1, 1 + size]:
             if low < x < high and x != 0:
                 yield x
@@ -131,4 +168,9 @@ for name, function, slope, low, high in FUNCTIONS:
     places = arguments(low, high)
     for _ in range(COUNT):
         x = next(places)
-        print(name, repr(x), *(repr(float(re(f(mpf(x))))) for f in (function, slope)))
+        print(name, repr(x), *(rounded(f(mpf(x))) for f in (function, slope)))
+for name, function, slope, other, first, second in PAIRS:
+    places = zip(arguments(*first), arguments(*second, seed=2))
+    for _ in range(COUNT):
+        a, b = next(places)
+        print(name, repr(a), repr(b), *(rounded(f(mpf(a), mpf(b))) for f in (function, slope, other)))

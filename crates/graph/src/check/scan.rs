@@ -159,10 +159,7 @@ impl<'a> Line<'a> {
 
     fn evaluate(&mut self, numbers: &[f64]) -> Result<Found, Error> {
         let graph = Graph::new();
-        self.read(&mut self.evaluator(&graph, numbers)?)
-    }
-
-    fn read(&self, evaluator: &mut Evaluator<'_>) -> Result<Found, Error> {
+        let mut evaluator = self.evaluator(&graph, numbers)?;
         let slope = evaluator.run(1)?[self.input].real().data().to_vec();
         Ok(Found { value: evaluator.run(0)?[0].real().data().to_vec(), slope })
     }
@@ -330,8 +327,8 @@ impl<'a> Line<'a> {
             for _ in 0..HALVINGS {
                 let middles = evaluator.data_mut(self.input).iter_mut().zip(&ends);
                 middles.for_each(|(x, [low, high])| *x = low.0 + 0.5 * (high.0 - low.0));
-                let found = self.read(&mut evaluator)?;
-                let found = if of_value { found.value } else { found.slope };
+                let found = if of_value { evaluator.run(0)?[0].real() } else { evaluator.run(1)?[self.input].real() };
+                let found = found.data().to_vec();
                 for (([low, high], &at), &x) in ends.iter_mut().zip(&found).zip(evaluator.value(self.input).data()) {
                     // What is not a number is not smooth either: the interval closes in on it.
                     let change = |a: f64, b: f64| if (b - a).is_nan() { f64::INFINITY } else { (b - a).abs() };
@@ -343,17 +340,17 @@ impl<'a> Line<'a> {
             }
             for [low, high] in ends {
                 let (a, b) = (low.1, high.1);
+                let size = a.abs() + b.abs();
+                // A number is known to so many digits only, and with it the place of the interval.
+                if (b - a).abs() <= 1e-6 * size + 1e-9 * (1.0 + 0.01 * low.0.abs()) || size > HUGE {
+                    continue;
+                }
                 let x = shortest(low.0, high.0);
                 if (a.is_nan() || b.is_nan()) && !(a.is_nan() && b.is_nan() && self.free_room(x) == 0.0) {
                     let what = if of_value { "the value" } else { "the derivative" };
                     let note = format!("at {x:?} it is NaN, and {}", self.domain_text());
                     let finding = Finding { note: Some(note), ..Finding::new(Method::Domain, what, [f64::NAN; 3]) };
                     return Ok(Err(self.finding(x, finding)));
-                }
-                let size = a.abs() + b.abs();
-                // A number is known to so many digits only, and with it the place of the interval.
-                if (b - a).abs() <= 1e-6 * size + 1e-9 * (1.0 + 0.01 * x.abs()) || size > HUGE {
-                    continue;
                 }
                 // If the derivative is wrong on a side of it, that is the fault.
                 let beside = 1e-3 * x.abs().max(1.0);
