@@ -38,7 +38,7 @@ pub use params::{Param, Params, ValueMut};
 pub use plan::{AnyTensor, Arena, Data, Feed, Outputs, Plan, Session, Summary};
 pub use real::Real;
 pub use setting::{POSITIVE, expect_setting};
-pub use shape::{IntoShape, Layout, Shape};
+pub use shape::{IntoShape, Layout, Shape, TargetShape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{

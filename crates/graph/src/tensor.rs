@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::real::Real;
-use crate::shape::{IntoShape, Shape};
+use crate::shape::{IntoShape, Shape, TargetShape};
 
 /// A dense row-major array. Cloning shares the elements; writing to a shared tensor copies them first.
 ///
@@ -123,15 +123,23 @@ impl<T: Clone> Tensor<T> {
         Arc::unwrap_or_clone(self.data)
     }
 
-    /// The same elements under another shape.
+    /// The same elements under another shape. One size may be −1: it is worked out from the others.
     ///
     /// # Panics
     /// If the numbers of elements differ, or the sizes make no [`Shape`].
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Tensor;
+    /// let x = Tensor::from([1, 2, 3, 4]).reshape([2, -1]);
+    /// assert_eq!(x, Tensor::from_rows([[1, 2], [3, 4]]));
+    /// ```
     #[track_caller]
-    pub fn reshape(&self, shape: impl IntoShape) -> Self {
-        let shape = expect_shape("Tensor::reshape", shape);
-        assert!(shape.len() == self.len(), "cannot view {} elements of shape {} as {shape}", self.len(), self.shape);
-        Self { shape, data: Arc::clone(&self.data) }
+    pub fn reshape(&self, target: impl TargetShape) -> Self {
+        match self.shape.reshaped(target) {
+            Ok(shape) => Self { shape, data: Arc::clone(&self.data) },
+            Err(problem) => panic!("`Tensor::reshape` of {}: {problem}", self.shape),
+        }
     }
 
     /// The elements `start..end` along the first axis.

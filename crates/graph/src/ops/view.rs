@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::axes::{Axes, resolve_axis};
 use crate::real::Real;
-use crate::shape::{IntoShape, Layout, Shape};
+use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape};
 use crate::tape::op::{Array, ArrayMut, Call, Form, Kind, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
 use crate::tape::{Var, expect_shape, refuse};
 
@@ -356,33 +356,35 @@ impl<'g> Var<'g> {
         }
     }
 
-    /// The elements in row-major order under another shape. One size may be [`Var::INFERRED`]: it
-    /// is worked out from the others.
+    /// The elements in row-major order under another shape. One size may be −1, or [`Var::INFERRED`] beside sizes of
+    /// type `usize`: it is worked out from the others.
     ///
     /// # Panics
     /// If the numbers of elements differ.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Var};
+    /// let graph = Graph::new();
+    /// let (x, rows) = (graph.zeros([2, 3, 4]), 8);
+    /// assert_eq!(x.reshape([3, -1]).shape().sizes(), [3, 8]);
+    /// assert_eq!(x.reshape([rows, Var::INFERRED]).shape().sizes(), [rows, 3]);
+    /// ```
     #[track_caller]
-    pub fn reshape(self, shape: impl IntoShape) -> Var<'g> {
-        let (own, mut sizes) = (self.shape(), shape.into_sizes());
-        if let Some(axis) = sizes.iter().position(|&size| size == Self::INFERRED) {
-            sizes[axis] = 1;
-            let others = expect_shape("reshape", &[&own], &sizes[..]);
-            let (total, rest) = (own.len(), others.len());
-            if rest == 0 || total % rest != 0 {
-                let problem = format!("{total} elements cannot be divided over axis {axis} of {others} beside {rest}");
-                refuse("reshape", &[&own], &problem);
-            }
-            sizes[axis] = total / rest;
-        }
-        let shape = expect_shape("reshape", &[&own], &sizes[..]);
-        if shape == self.graph().tape().meta(self.value).shape {
+    pub fn reshape(self, target: impl TargetShape) -> Var<'g> {
+        let own = self.shape();
+        let shape = match own.reshaped(target) {
+            Ok(shape) => shape,
+            Err(problem) => refuse("reshape", &[&own], &problem),
+        };
+        if shape == own {
             return self;
         }
         self.graph().call(Reshape { shape }, &[self])
     }
 
     /// Stands in a shape for the one size that [`Var::reshape`] is to work out.
-    pub const INFERRED: usize = usize::MAX;
+    pub const INFERRED: usize = OPEN;
 
     /// The axes in another order: axis `k` of the result is axis `axes[k]`.
     ///

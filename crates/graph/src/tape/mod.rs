@@ -624,11 +624,21 @@ impl Graph {
 
     /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
     pub(crate) fn on_behalf_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
-        let outer = {
-            let mut tape = self.tape.borrow_mut();
-            let Node { location, scope, .. } = tape.nodes[node.index()];
-            tape.origin.replace((location, scope))
+        let Node { location, scope, .. } = self.tape().nodes[node.index()];
+        self.as_from(location, scope, build)
+    }
+
+    /// Runs `build`; the nodes that it makes carry the line of `node`, or the line of the node that is differentiated.
+    pub(crate) fn at_line_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
+        let (location, scope) = {
+            let tape = self.tape();
+            tape.origin.unwrap_or((tape.nodes[node.index()].location, tape.scope_now()))
         };
+        self.as_from(location, scope, build)
+    }
+
+    fn as_from<R>(&self, location: &'static Location<'static>, scope: u32, build: impl FnOnce() -> R) -> R {
+        let outer = self.tape.borrow_mut().origin.replace((location, scope));
         let restore = Restore(|| self.tape.borrow_mut().origin = outer);
         let result = build();
         drop(restore);
