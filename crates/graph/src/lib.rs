@@ -17,6 +17,7 @@
 
 pub mod check;
 mod diff;
+mod eager;
 mod error;
 pub mod kernel;
 mod ops;

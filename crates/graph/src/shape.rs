@@ -126,6 +126,19 @@ impl Shape {
         }
     }
 
+    /// An axis, negative ones counted from the last, as one counted from the first.
+    ///
+    /// # Errors
+    /// If it is out of range.
+    pub(crate) fn axis(&self, axis: isize) -> Result<usize, String> {
+        let rank = self.rank() as isize;
+        let counted = if axis < 0 { axis + rank } else { axis };
+        match (0..rank).contains(&counted) {
+            true => Ok(counted as usize),
+            false => Err(format!("axis {axis} is out of range for {rank} axes")),
+        }
+    }
+
     /// The shape with another size at one axis.
     ///
     /// # Errors
@@ -329,6 +342,32 @@ impl fmt::Debug for Shape {
         }
         f.write_str("]")
     }
+}
+
+/// Every `step`-th element of `start..end` on an axis of a size, as Python counts them: the first one, and their number.
+///
+/// # Errors
+/// If the range leaves the axis or the step is 0.
+pub(crate) fn part_of(
+    size: usize,
+    start: Option<isize>,
+    end: Option<isize>,
+    step: isize,
+) -> Result<(usize, usize), String> {
+    if step == 0 {
+        return Err("the step is 0".into());
+    }
+    let size = size as isize;
+    let counted = |at: isize| if at < 0 { at + size } else { at };
+    let (first, last) = if step > 0 { (0, size) } else { (size - 1, -1) };
+    let (start, end) = (start.map_or(first, counted), end.map_or(last, counted));
+    let inside = if step > 0 { 0..=size } else { -1..=size - 1 };
+    if !inside.contains(&start) || !inside.contains(&end) {
+        return Err(format!("{start}..{end} leaves its size of {size}"));
+    }
+    let room = if step > 0 { end - start } else { start - end };
+    let count = usize::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs());
+    Ok((if count == 0 { 0 } else { start as usize }, count))
 }
 
 /// Where the elements of a value lie in a buffer: element `[i, j, …]` is at `offset + i·strides[0] + j·strides[1] + …`.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::axes::{Axes, resolve_axis};
 use crate::real::Real;
-use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape};
+use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape, part_of};
 use crate::tape::op::{Array, ArrayMut, Call, Form, Kind, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
 use crate::tape::{Var, expect_shape, refuse};
 
@@ -491,21 +491,12 @@ impl<'g> Var<'g> {
     ) -> Var<'g> {
         let shape = self.shape();
         let axis = resolve_axis("slice", axis, &shape);
-        let size = shape[axis] as isize;
-        if step == 0 {
-            refuse("slice", &[&shape], "the step is 0");
-        }
-        let counted = |at: isize| if at < 0 { at + size } else { at };
-        let (first, last) = if step > 0 { (0, size) } else { (size - 1, -1) };
-        let (start, end) = (start.into().map_or(first, counted), end.into().map_or(last, counted));
-        let inside = if step > 0 { 0..=size } else { -1..=size - 1 };
-        if !inside.contains(&start) || !inside.contains(&end) {
-            refuse("slice", &[&shape], &format!("{start}..{end} leaves axis {axis} of size {size}"));
-        }
-        let room = if step > 0 { end - start } else { start - end };
-        let count = usize::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs());
+        let (start, count) = match part_of(shape[axis], start.into(), end.into(), step) {
+            Ok(part) => part,
+            Err(problem) => refuse("slice", &[&shape], &format!("on axis {axis} {problem}")),
+        };
         let mut ranges: SmallVec<[Range; 4]> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
-        ranges[axis] = Range { start: if count == 0 { 0 } else { start as usize }, step, count };
+        ranges[axis] = Range { start, step, count };
         self.graph().call(Slice { ranges }, &[self])
     }
 
