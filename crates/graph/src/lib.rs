@@ -19,6 +19,7 @@ pub mod check;
 mod diff;
 mod eager;
 mod error;
+mod grad;
 pub mod kernel;
 mod ops;
 mod params;
@@ -32,6 +33,7 @@ mod tensor;
 
 pub use diff::Schedule;
 pub use error::{Error, ErrorKind};
+pub use grad::{grad, value_and_grad};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use ops::{Axes, Convolution, Operand, Span, Window};
