@@ -175,6 +175,7 @@ impl Graph {
         feed: &Feed<'_, T>,
     ) -> Result<Vec<AnyTensor<T>>, Error> {
         self.expect_own("eval_with", vars, Location::caller())?;
+        feed.check_twice()?;
         let tape = self.tape();
         let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);
         // How often each node is still needed; 0 for those that are not.
