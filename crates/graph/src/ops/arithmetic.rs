@@ -6,10 +6,12 @@
 use std::iter::{Product, Sum};
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use super::integer::Integer;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::Var;
-use crate::tape::op::{Call, Domain, Form, Meta, Metas, Op, Pointwise, Vjp};
+use crate::tape::op::{Call, Domain, Form, Kind, Meta, Metas, Op, Pointwise, Vjp};
+use crate::tape::{Var, refuse};
+use crate::tensor::Tensor;
 
 /// `x + y`
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -240,6 +242,9 @@ impl Pointwise for Recip {
 /// What can stand beside a variable in arithmetic: another variable, or a number of type `f64`, `f32`, `i32`, `i64`,
 /// `u32`, `u64`, `isize` or `usize`.
 ///
+/// Beside an index an integer is an index: `+`, `−` and `*` of indices are those of 64-bit integers, as are
+/// [`Var::floor_div`] and [`Var::modulo`]. Indices and real numbers do not mix: [`Var::to_real`], [`Var::to_index`].
+///
 /// On the left of an operator a number is an `f64` or an `i32`, the types of literals: with more types there, the
 /// compiler could not tell the type of `(1.0 - x).exp()`. Write `f64::from(a) - x` for another.
 ///
@@ -297,7 +302,13 @@ macro_rules! integer_operand {
         impl<'g> Operand<'g> for $number {
             #[track_caller]
             fn beside(self, other: Var<'g>) -> Var<'g> {
-                other.graph().scalar(self as f64)
+                match other.kind() {
+                    Kind::Real => other.graph().scalar(self as f64),
+                    Kind::Index => match i64::try_from(self) {
+                        Ok(index) => other.graph().index_constant(&Tensor::scalar(index)),
+                        Err(_) => refuse("index", &[], &format!("{self} has more than 64 bits")),
+                    },
+                }
             }
 
             #[track_caller]
@@ -321,6 +332,16 @@ impl<'g> Var<'g> {
         let other = other.beside(self);
         let (x, y) = self.broadcast_with(P::NAME, other);
         self.graph().call(op, &[x, y])
+    }
+
+    /// An operator: between indices that of integers, else the pointwise op.
+    #[track_caller]
+    fn operator<P: Pointwise>(self, op: P, integer: Option<Integer>, other: impl Operand<'g>) -> Var<'g> {
+        let other = other.beside(self);
+        match integer {
+            Some(integer) if self.kind() == Kind::Index && other.kind() == Kind::Index => self.integer(integer, other),
+            _ => self.pointwise(op, other),
+        }
     }
 
     /// This cotangent times a slope, as a [vjp](crate::Op::vjp) forms it: what is exactly 0 wins against what is
@@ -365,13 +386,13 @@ impl<'g> Var<'g> {
 }
 
 macro_rules! operator {
-    ($trait:ident, $method:ident, $assign:ident, $assigned:ident, $op:expr) => {
+    ($trait:ident, $method:ident, $assign:ident, $assigned:ident, $op:expr, $integer:expr) => {
         impl<'g, O: Operand<'g>> $trait<O> for Var<'g> {
             type Output = Var<'g>;
 
             #[track_caller]
             fn $method(self, other: O) -> Var<'g> {
-                self.pointwise($op, other)
+                self.operator($op, $integer, other)
             }
         }
 
@@ -397,10 +418,10 @@ macro_rules! operator {
     };
 }
 
-operator!(Add, add, AddAssign, add_assign, AddOp);
-operator!(Sub, sub, SubAssign, sub_assign, SubOp);
-operator!(Mul, mul, MulAssign, mul_assign, MulOp);
-operator!(Div, div, DivAssign, div_assign, DivOp);
+operator!(Add, add, AddAssign, add_assign, AddOp, Some(Integer::Add));
+operator!(Sub, sub, SubAssign, sub_assign, SubOp, Some(Integer::Sub));
+operator!(Mul, mul, MulAssign, mul_assign, MulOp, Some(Integer::Mul));
+operator!(Div, div, DivAssign, div_assign, DivOp, None);
 
 macro_rules! fold {
     ($trait:ident, $method:ident, $join:path, $doc:literal) => {
@@ -468,6 +489,9 @@ impl<'g> Neg for Var<'g> {
 
     #[track_caller]
     fn neg(self) -> Var<'g> {
+        if self.kind() == Kind::Index {
+            return 0 - self;
+        }
         self.graph().call(NegOp, &[self])
     }
 }
@@ -497,12 +521,12 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::check::{
         assert_property,
         strategies::{alike, broadcastable},
     };
-    use crate::tape::{Graph, Var};
-    use crate::tensor::Tensor;
+    use crate::tape::Graph;
 
     fn value(y: Var<'_>) -> Vec<f64> {
         y.graph().eval(y).unwrap().into_vec()
