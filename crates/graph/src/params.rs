@@ -587,10 +587,13 @@ mod tests {
         stores[0].set(&handles[1], Tensor::zeros([2]));
     }
 
+    /// Name, size, and whether it is a buffer.
+    type Made = (&'static str, usize, bool);
+
     /// A store with values of its own in two scopes, one within the other's scope.
-    fn two_scopes(in_target: &[(&str, usize, bool)]) -> Params<f64> {
+    fn two_scopes(in_target: &[Made]) -> Params<f64> {
         let mut params: Params<f64> = Params::new(0);
-        let mut add = |scope: &str, list: &[(&str, usize, bool)]| {
+        let mut add = |scope: &str, list: &[Made]| {
             for &(name, size, buffer) in list {
                 params.scope("agent", |params| {
                     params.scope(scope, |params| {
@@ -626,7 +629,7 @@ mod tests {
     #[test]
     fn scopes_that_do_not_fit_are_refused_and_stay() {
         let full = [("weight", 2, false), ("mean", 1, true)];
-        let cases: [(&[(&str, usize, bool)], &str, &str); 6] = [
+        let cases: [(&[Made], &str, &str); 6] = [
             (&full[..1], "agent.target", "`agent.online.mean` has no counterpart `agent.target.mean`"),
             (
                 &[full[0], full[1], ("bias", 1, false)],

@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn what_has_no_distribution_is_refused() {
-        let refused: [(&str, fn(&mut Random)); 5] = [
+        type Case = (&'static str, fn(&mut Random));
+        let refused: [Case; 5] = [
             ("there is no integer in 3..3", |random| drop(random.integers(3..3, [1]))),
             ("there is no integer below 0", |random| _ = random.below(0)),
             ("the weights have no axis", |random| drop(random.categorical(&Tensor::scalar(1.0)))),
