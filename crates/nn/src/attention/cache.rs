@@ -56,7 +56,7 @@ impl MultiHeadAttention {
     /// let mut session = Plan::new(&graph, &[y, cache.keys, cache.values])?.session::<f32>();
     /// let (mut keys, mut values) = (Tensor::zeros(&shape), Tensor::zeros(&shape));
     /// for step in 0..3 {
-    ///     let (x, position) = (Tensor::ones([1, 8]), Tensor::scalar(step));
+    ///     let (x, position) = (Tensor::<f32>::ones([1, 8]), Tensor::scalar(step));
     ///     let feed = Feed::new().with("x", &x).with("position", &position);
     ///     let outputs = session.run(&params, &feed.with("keys", &keys).with("values", &values))?;
     ///     (keys, values) = (outputs.real(1).clone(), outputs.real(2).clone());
