@@ -91,14 +91,25 @@ impl<'a> Printed<'a> {
     }
 }
 
+/// Digits of the longest 64-bit integer and of most real numbers.
+const PLAIN: usize = 24;
+
+/// A number as it is read: with an exponent, if it is a real one of more digits than that without.
+fn readable(text: String) -> String {
+    match text.parse::<f64>() {
+        Ok(value) if text.len() > PLAIN => format!("{value:e}"),
+        _ => text,
+    }
+}
+
 impl<T: fmt::Display> fmt::Display for Tensor<T> {
-    /// Nested brackets as NumPy prints them, abbreviated above 1,000 elements, numbers aligned. `{:.3}` sets the number
-    /// of decimals.
+    /// Nested brackets as NumPy prints them, abbreviated above 1,000 elements, numbers aligned. Very large and very small
+    /// numbers have an exponent. `{:.3}` sets the number of decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let precision = f.precision();
         let text = |position: usize| match precision {
             Some(precision) => format!("{:.precision$}", self.data[position]),
-            None => format!("{}", self.data[position]),
+            None => readable(format!("{}", self.data[position])),
         };
         Printed::new(&self.shape, &text).write(f, 0, 0)
     }
@@ -125,6 +136,9 @@ mod tests {
         assert_eq!(Tensor::<f32>::zeros([2, 0]).to_string(), "[[],\n []]");
         let large = Tensor::from_fn([2000], |k| k);
         assert_eq!(large.to_string(), "[   0,    1,    2, ..., 1997, 1998, 1999]");
+        assert_eq!(Tensor::from([1e300, -1.5, 0.0]).to_string(), "[1e300,  -1.5,     0]");
+        assert_eq!(Tensor::from([f32::MIN_POSITIVE, 0.1]).to_string(), "[1.1754944e-38,           0.1]");
+        assert_eq!(Tensor::from([i64::MIN]).to_string(), "[-9223372036854775808]");
         let cube = Tensor::from_fn([2, 1, 2], |k| k);
         assert_eq!(cube.to_string(), "[[[0, 1]],\n\n [[2, 3]]]");
     }
