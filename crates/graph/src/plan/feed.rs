@@ -159,7 +159,7 @@ impl<T: Real> Feed<'_, T> {
     }
 
     /// Says so if two values were fed under one name.
-    pub(crate) fn check_twice(&self) -> Result<(), Error> {
+    fn check_twice(&self) -> Result<(), Error> {
         let names = || self.values.iter().map(|(name, _)| *name);
         match names().enumerate().find(|&(place, name)| names().skip(place + 1).any(|other| other == name)) {
             Some((_, name)) => Err(Error::new(ErrorKind::Feed, format!("input `{name}` was fed twice"))),
@@ -217,6 +217,11 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::Feed);
                 assert!(error.to_string().starts_with(message), "{error}");
             }
+        }
+        let feed = Feed::new().with("x", &one).with("y", &two);
+        for error in [session.run(&params, &feed).err(), graph.eval_with(&[x], &params, &feed).err()] {
+            let error = error.expect("no input is named so").to_string();
+            assert!(error.starts_with("the graph has no input named `y`, but it was fed"), "{error}");
         }
         let feed = Feed::in_order(&ordered).with("unused", &two);
         assert_eq!(session.run(&params, &feed).unwrap().real(0).data(), [1.0]);

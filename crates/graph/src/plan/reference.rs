@@ -182,8 +182,8 @@ impl Graph {
         feed: &Feed<'_, T>,
     ) -> Result<Vec<AnyTensor<T>>, Error> {
         self.expect_own("eval_with", vars, Location::caller())?;
-        feed.check_twice()?;
         let tape = self.tape();
+        feed.check_names(&tape.inputs.iter().map(|(name, _)| name.clone()).collect())?;
         let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);
         // How often each node is still needed; 0 for those that are not.
         let mut uses = vec![0_u32; end];
