@@ -16,7 +16,7 @@ fn eccentric_anomaly<'g>(
     let mut anomaly = mean;
     for steps in 1..=50 {
         let change = (anomaly - anomaly.sin() * eccentricity - mean) / (1.0 - anomaly.cos() * eccentricity);
-        anomaly = anomaly - change;
+        anomaly -= change;
         if graph.eval(change)?.item().abs() < 1e-14 {
             return Ok((anomaly, steps));
         }

@@ -34,7 +34,7 @@ impl Network {
         let at = |t: usize| series.slice(0, t as isize, t as isize + 1).squeeze(0);
         let step = |t: usize| {
             state = (self.input.forward(at(t)) + self.recurrent.forward(state)).tanh();
-            total = total + (self.output.forward(state) - at(t + 1)).square().mean();
+            total += (self.output.forward(state) - at(t + 1)).square().mean();
         };
         match schedule {
             Some(schedule) => graph.checkpoint_steps(STEPS, schedule, step),

@@ -156,7 +156,7 @@ fn differences(case: &Case, arrays: &BTreeMap<(String, String), AnyTensor<f64>>)
     for (number, output) in outputs.iter().enumerate() {
         let cotangent = arrays[&("cotangent".to_owned(), number.to_string())].real();
         assert_eq!(output.shape(), *cotangent.shape(), "{name}: the shape of output {number}");
-        total = total + (*output * graph.constant(cotangent)).sum();
+        total += (*output * graph.constant(cotangent)).sum();
     }
 
     let mut wanted: Vec<(String, Var<'_>, Tensor<f64>)> = Vec::new();

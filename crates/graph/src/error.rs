@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Run,
     /// Anomaly mode found a NaN or an infinity.
     Anomaly,
+    /// Parameters of a store do not fit what is asked of them.
+    Params,
     /// A graph is too large to be drawn.
     Picture,
 }

@@ -18,12 +18,15 @@
 pub mod check;
 mod closure;
 mod diff;
+mod eager;
 mod error;
+mod grad;
 pub mod kernel;
 mod ops;
 mod params;
 mod picture;
 mod plan;
+mod random;
 mod real;
 mod setting;
 mod shape;
@@ -33,14 +36,16 @@ mod tensor;
 pub use closure::{loss_fn, loss_with_aux_fn, model_fn};
 pub use diff::Schedule;
 pub use error::{Error, ErrorKind};
+pub use grad::{grad, value_and_grad};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use ops::{Axes, Convolution, Operand, Span, Window};
 pub use params::{Param, Params, ValueMut};
 pub use plan::{AnyTensor, Arena, Data, Feed, Inputs, Outputs, Plan, Session, Summary};
+pub use random::Random;
 pub use real::Real;
 pub use setting::{POSITIVE, expect_setting};
-pub use shape::{IntoShape, Layout, Shape};
+pub use shape::{IntoShape, Layout, Shape, TargetShape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{

@@ -25,7 +25,7 @@ use gradus_graph::{Graph, Param, Var};
 pub fn l1<'g, 'p>(graph: &'g Graph, params: impl IntoIterator<Item = &'p Param>) -> Var<'g> {
     let mut total = graph.scalar(0.0);
     for param in params {
-        total = total + graph.param(param).abs().sum();
+        total += graph.param(param).abs().sum();
     }
     total
 }
@@ -47,7 +47,7 @@ pub fn l1<'g, 'p>(graph: &'g Graph, params: impl IntoIterator<Item = &'p Param>)
 pub fn l2<'g, 'p>(graph: &'g Graph, params: impl IntoIterator<Item = &'p Param>) -> Var<'g> {
     let mut total = graph.scalar(0.0);
     for param in params {
-        total = total + graph.param(param).square().sum();
+        total += graph.param(param).square().sum();
     }
     total
 }

@@ -56,10 +56,13 @@ fn traces() -> Vec<(&'static str, Trace)> {
             _ = Upsample2d::new(2, Interpolation::Nearest).forward(x.reshape([1, 1, 4, 6]));
             _ = Upsample2d::new(2, Interpolation::Linear { align_corners: false }).forward(x.reshape([1, 1, 4, 6]));
         }),
-        ("attention", |_, p, x, _| {
+        ("attention", |g, p, x, _| {
             let x = x.unsqueeze(1);
             _ = MultiHeadAttention::new(p, "a", 6, 2).forward_in(x, x, x, Mask::default(), Mode::Train);
             _ = MultiHeadAttention::with(p, "b", 6, 1, MultiHeadAttentionOptions { rotary: Some(Rotary::default()), ..Default::default() }).forward_in(x, x, x, Mask::causal(), Mode::Train);
+            let layer = MultiHeadAttention::with(p, "c", 6, 1, MultiHeadAttentionOptions { rotary: Some(Rotary { base: 9.0, first: 1 }), ..Default::default() });
+            let cache = g.zeros(layer.cache_shape(1, 8)).exp();
+            _ = layer.decode(x, KeyValueCache { keys: cache, values: cache }, g.index_constant(&Tensor::scalar(2)));
         }),
         ("encoder", |_, p, x, _| _ = TransformerEncoder::new(p, "t", 2, 6, 2).with_norm(p).forward_in(x.unsqueeze(1), Mask::default(), Mode::Train)),
         ("decoder", |_, p, x, _| { let x = x.unsqueeze(1); _ = TransformerDecoder::new(p, "t", 2, 6, 2).with_norm(p).forward_in(x, x, Mask::causal(), Mask::default(), Mode::Train); }),

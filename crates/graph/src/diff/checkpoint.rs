@@ -264,7 +264,7 @@ mod tests {
         let step = |t: usize| {
             let now = x.slice(0, t as isize, t as isize + 1).squeeze(0);
             let inner = h.matmul(graph.param(weight)) + now;
-            left = left + inner.square().sum() * 0.01;
+            left += inner.square().sum() * 0.01;
             h = inner.tanh() * graph.bernoulli(0.8, [2, 3]) + h * 0.5;
         };
         match schedule {

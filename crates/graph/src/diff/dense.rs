@@ -39,7 +39,7 @@ impl Graph {
         for row in 0..rows.len() {
             let one = self.constant(&Tensor::from_fn(rows.clone(), |k| if k == row { 1.0 } else { 0.0 }));
             let product = self.vjp(&[of], &[one], &[wrt])?[0].reshape([1, columns.len()]);
-            jacobian = jacobian + product.pad(0, row, rows.len() - row - 1);
+            jacobian += product.pad(0, row, rows.len() - row - 1);
         }
         Ok(jacobian.reshape(shape))
     }

@@ -5,6 +5,8 @@
 //! of the generator serves two elements. The numbers of an `f32` run are those of the `f64` run, cut to 24 bits for
 //! uniform numbers and rounded for normal ones.
 
+use std::ops::Range;
+
 use crate::kernel::math::{Math, sin_and_cos};
 use crate::real::Real;
 
@@ -51,7 +53,15 @@ impl Stream {
         });
     }
 
-    fn fill<T: Real>(self, start: usize, out: &mut [T], pair: impl Fn([u64; 2]) -> [T; 2]) {
+    /// Fills `out` with the elements from `start` on, integers of the range, which must not be empty, all of one
+    /// probability but for 2⁻⁶⁴ of it.
+    pub fn integers(self, range: Range<i64>, start: usize, out: &mut [i64]) {
+        let count = range.end.abs_diff(range.start);
+        let draw = |word: u64| range.start.wrapping_add(((u128::from(word) * u128::from(count)) >> 64) as i64);
+        self.fill(start, out, |[a, b]| [draw(a), draw(b)]);
+    }
+
+    fn fill<T: Copy>(self, start: usize, out: &mut [T], pair: impl Fn([u64; 2]) -> [T; 2]) {
         let mut position = 0;
         while position < out.len() {
             let element = start + position;
@@ -122,5 +132,13 @@ mod tests {
         assert!(mean(&x, 1).abs() < 0.01 && (mean(&x, 2) - 1.0).abs() < 0.02 && (mean(&x, 4) - 3.0).abs() < 0.1);
         stream.bernoulli(0.3, 0, &mut x);
         assert!((mean(&x, 1) - 0.3).abs() < 5e-3);
+        let mut counts = [0; 6];
+        let mut dice = vec![0; n];
+        stream.integers(-2..4, 0, &mut dice);
+        dice.iter().for_each(|&x| counts[(x + 2) as usize] += 1);
+        assert!(counts.iter().all(|&count| (f64::from(count) / n as f64 - 1.0 / 6.0).abs() < 5e-3), "{counts:?}");
+        stream.integers(i64::MIN..i64::MAX, 0, &mut dice);
+        // Five standard deviations.
+        assert!((dice.iter().filter(|&&x| x < 0).count() as f64 / n as f64 - 0.5).abs() < 8e-3);
     }
 }

@@ -3,12 +3,15 @@
 //! Broadcasting is an op of its own that the binary methods insert, so these ops see equal shapes only and their
 //! derivatives never sum over axes.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::iter::{Product, Sum};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use super::integer::Integer;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::op::{Call, Domain, Form, Meta, Metas, Op, Pointwise, Vjp};
-use crate::tape::{Graph, Var};
+use crate::tape::op::{Call, Domain, Form, Kind, Meta, Metas, Op, Pointwise, Vjp};
+use crate::tape::{Var, refuse};
+use crate::tensor::Tensor;
 
 /// `x + y`
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -236,34 +239,109 @@ impl Pointwise for Recip {
     }
 }
 
-/// What can stand beside a variable in arithmetic: another variable or a number.
-pub trait Operand<'g> {
-    /// The operand as a variable of the graph.
+/// What can stand beside a variable in arithmetic: another variable, or a number of type `f64`, `f32`, `i32`, `i64`,
+/// `u32`, `u64`, `isize` or `usize`.
+///
+/// Beside an index an integer is an index: `+`, `−` and `*` of indices are those of 64-bit integers, as are
+/// [`Var::floor_div`] and [`Var::modulo`]. Indices and real numbers do not mix: [`Var::to_real`], [`Var::to_index`].
+///
+/// On the left of an operator a number is an `f64` or an `i32`, the types of literals: with more types there, the
+/// compiler could not tell the type of `(1.0 - x).exp()`. Write `f64::from(a) - x` for another.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// let graph = Graph::new();
+/// let mut x = graph.constant(&Tensor::from([1.0, 3.0]));
+/// x += 1;
+/// let y = (2 - x * 3).square() + 0.5_f32;
+/// assert_eq!(graph.eval(y)?.data(), [16.5, 100.5]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+pub trait Operand<'g>: Sized {
+    /// The operand as a variable of the graph of `other`.
     #[doc(hidden)]
     #[track_caller]
-    fn on(self, graph: &'g Graph) -> Var<'g>;
+    fn beside(self, other: Var<'g>) -> Var<'g>;
+
+    /// `base` to the power of the operand.
+    #[doc(hidden)]
+    #[track_caller]
+    fn power_of(self, base: Var<'g>) -> Var<'g>;
 }
 
 impl<'g> Operand<'g> for Var<'g> {
-    fn on(self, _graph: &'g Graph) -> Var<'g> {
+    fn beside(self, _other: Var<'g>) -> Var<'g> {
         self
+    }
+
+    #[track_caller]
+    fn power_of(self, base: Var<'g>) -> Var<'g> {
+        base.pow_var(self)
     }
 }
 
-impl<'g> Operand<'g> for f64 {
-    #[track_caller]
-    fn on(self, graph: &'g Graph) -> Var<'g> {
-        graph.scalar(self)
-    }
+macro_rules! real_operand {
+    ($($number:ty),*) => {$(
+        impl<'g> Operand<'g> for $number {
+            #[track_caller]
+            fn beside(self, other: Var<'g>) -> Var<'g> {
+                other.graph().scalar(f64::from(self))
+            }
+
+            #[track_caller]
+            fn power_of(self, base: Var<'g>) -> Var<'g> {
+                base.powf(f64::from(self))
+            }
+        }
+    )*};
 }
+
+macro_rules! integer_operand {
+    ($($number:ty),*) => {$(
+        impl<'g> Operand<'g> for $number {
+            #[track_caller]
+            fn beside(self, other: Var<'g>) -> Var<'g> {
+                match other.kind() {
+                    Kind::Real => other.graph().scalar(self as f64),
+                    Kind::Index => match i64::try_from(self) {
+                        Ok(index) => other.graph().index_constant(&Tensor::scalar(index)),
+                        Err(_) => refuse("index", &[], &format!("{self} has more than 64 bits")),
+                    },
+                }
+            }
+
+            #[track_caller]
+            fn power_of(self, base: Var<'g>) -> Var<'g> {
+                match i32::try_from(self) {
+                    Ok(exponent) => base.powi(exponent),
+                    Err(_) => base.powf(self as f64),
+                }
+            }
+        }
+    )*};
+}
+
+real_operand!(f64, f32);
+integer_operand!(i32, i64, u32, u64, isize, usize);
 
 impl<'g> Var<'g> {
     /// Applies a pointwise op to this variable and another operand, after broadcasting both.
     #[track_caller]
     pub(crate) fn pointwise<P: Pointwise>(self, op: P, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.on(self.graph());
+        let other = other.beside(self);
         let (x, y) = self.broadcast_with(P::NAME, other);
         self.graph().call(op, &[x, y])
+    }
+
+    /// An operator: between indices that of integers, else the pointwise op.
+    #[track_caller]
+    fn operator<P: Pointwise>(self, op: P, integer: Option<Integer>, other: impl Operand<'g>) -> Var<'g> {
+        let other = other.beside(self);
+        match integer {
+            Some(integer) if self.kind() == Kind::Index && other.kind() == Kind::Index => self.integer(integer, other),
+            _ => self.pointwise(op, other),
+        }
     }
 
     /// This cotangent times a slope, as a [vjp](crate::Op::vjp) forms it: what is exactly 0 wins against what is
@@ -289,7 +367,7 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn cotangent_times(self, slope: impl Operand<'g>) -> Var<'g> {
-        let (g, slope) = self.broadcast_with("cotangent_product", slope.on(self.graph()));
+        let (g, slope) = self.broadcast_with("cotangent_product", slope.beside(self));
         self.graph().call(CotangentProduct, &[g, slope])
     }
 
@@ -308,37 +386,112 @@ impl<'g> Var<'g> {
 }
 
 macro_rules! operator {
-    ($trait:ident, $method:ident, $op:expr) => {
+    ($trait:ident, $method:ident, $assign:ident, $assigned:ident, $op:expr, $integer:expr) => {
         impl<'g, O: Operand<'g>> $trait<O> for Var<'g> {
             type Output = Var<'g>;
 
             #[track_caller]
             fn $method(self, other: O) -> Var<'g> {
-                self.pointwise($op, other)
+                self.operator($op, $integer, other)
             }
         }
 
-        impl<'g> $trait<Var<'g>> for f64 {
+        operator!($trait, $method, f64);
+        operator!($trait, $method, i32);
+
+        impl<'g, O: Operand<'g>> $assign<O> for Var<'g> {
+            #[track_caller]
+            fn $assigned(&mut self, other: O) {
+                *self = $trait::$method(*self, other);
+            }
+        }
+    };
+    ($trait:ident, $method:ident, $number:ty) => {
+        impl<'g> $trait<Var<'g>> for $number {
             type Output = Var<'g>;
 
             #[track_caller]
             fn $method(self, other: Var<'g>) -> Var<'g> {
-                other.graph().scalar(self).pointwise($op, other)
+                $trait::$method(self.beside(other), other)
             }
         }
     };
 }
 
-operator!(Add, add, AddOp);
-operator!(Sub, sub, SubOp);
-operator!(Mul, mul, MulOp);
-operator!(Div, div, DivOp);
+operator!(Add, add, AddAssign, add_assign, AddOp, Some(Integer::Add));
+operator!(Sub, sub, SubAssign, sub_assign, SubOp, Some(Integer::Sub));
+operator!(Mul, mul, MulAssign, mul_assign, MulOp, Some(Integer::Mul));
+operator!(Div, div, DivAssign, div_assign, DivOp, None);
+
+macro_rules! fold {
+    ($trait:ident, $method:ident, $join:path, $doc:literal) => {
+        impl<'g> $trait for Var<'g> {
+            #[doc = $doc]
+            ///
+            /// The standard library does not pass on the caller's line: each node has the line of the term that it
+            /// takes up.
+            ///
+            /// # Panics
+            /// If there are no terms, as there is no graph to make a constant in; or the shapes do not broadcast.
+            ///
+            /// # Example
+            /// ```
+            /// use gradus_graph::{Graph, Tensor, Var};
+            /// let graph = Graph::new();
+            /// let terms: Vec<Var<'_>> = (1..5).map(|k| graph.scalar(f64::from(k))).collect();
+            /// let (sum, product): (Var<'_>, Var<'_>) = (terms.iter().sum(), terms.into_iter().product());
+            /// assert_eq!((graph.eval(sum)?.item(), graph.eval(product)?.item()), (10.0, 24.0));
+            /// # Ok::<(), gradus_graph::Error>(())
+            /// ```
+            fn $method<I: Iterator<Item = Var<'g>>>(terms: I) -> Var<'g> {
+                folded(stringify!($method), terms, $join)
+            }
+        }
+
+        impl<'a, 'g> $trait<&'a Var<'g>> for Var<'g> {
+            #[doc = $doc]
+            ///
+            /// # Panics
+            /// As for variables by value.
+            fn $method<I: Iterator<Item = &'a Var<'g>>>(terms: I) -> Var<'g> {
+                terms.copied().$method()
+            }
+        }
+    };
+}
+
+fold!(Sum, sum, Add::add, "The sum of variables, with broadcasting.");
+fold!(Product, product, Mul::mul, "The product of variables, with broadcasting.");
+
+fn folded<'g>(
+    what: &str,
+    mut terms: impl Iterator<Item = Var<'g>>,
+    join: impl Fn(Var<'g>, Var<'g>) -> Var<'g>,
+) -> Var<'g> {
+    let Some(first) = terms.next() else {
+        panic!(
+            "`{what}` of no variables has no graph: begin with one, as in `terms.fold(graph.scalar(0.0), |a, b| a + b)`"
+        )
+    };
+    terms.fold(first, |all, term| {
+        let (graph, shapes) = (term.graph(), [all.shape(), term.shape()]);
+        if shapes[0].broadcast(&shapes[1]).is_none() {
+            let [before, own] = [all, term].map(|var| var.graph().tape().describe(var.node()));
+            let why = shapes[0].why_no_broadcast(&shapes[1]);
+            panic!("`{what}` of {} and {}: {why}; the terms are {before} and {own}", shapes[0], shapes[1]);
+        }
+        graph.at_line_of(term.node(), || join(all, term))
+    })
+}
 
 impl<'g> Neg for Var<'g> {
     type Output = Var<'g>;
 
     #[track_caller]
     fn neg(self) -> Var<'g> {
+        if self.kind() == Kind::Index {
+            return 0 - self;
+        }
         self.graph().call(NegOp, &[self])
     }
 }
@@ -368,10 +521,73 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::check::{
         assert_property,
         strategies::{alike, broadcastable},
     };
+    use crate::tape::Graph;
+
+    fn value(y: Var<'_>) -> Vec<f64> {
+        y.graph().eval(y).unwrap().into_vec()
+    }
+
+    #[test]
+    fn numbers_of_every_type_stand_on_the_right_and_literals_on_the_left() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1.0, 4.0]));
+        let (small, single) = (3_usize, 1.5_f32);
+        for y in [x * 2, x * 2.0, 2 * x, 2.0 * x, x * 2_i64, x * 2_u32, x * 2_u64, x * 2_isize, x * 2_f32] {
+            assert_eq!(value(y), [2.0, 8.0]);
+        }
+        assert_eq!(value((2 - x).square() + (2.0 - x).abs()), [2.0, 6.0]);
+        assert_eq!(value((small as i32 - x) / (1 / x) + x * small), [5.0, 8.0]);
+        assert_eq!(value(x + single), [2.5, 5.5]);
+        assert_eq!(value(x.maximum(2).minimum(3.0_f32)), [2.0, 3.0]);
+        assert_eq!(value(x.greater(2).where_(1, 0)), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn assignment_is_the_operator() {
+        let graph = Graph::new();
+        let one = graph.ones([2]);
+        let mut x = graph.constant(&Tensor::from([1.0, 4.0]));
+        let before = x;
+        x += one;
+        x -= 3;
+        x *= 2.0;
+        x /= one * 4;
+        assert_eq!((value(x), value(before)), (vec![-0.5, 1.0], vec![1.0, 4.0]));
+    }
+
+    #[test]
+    fn iterators_are_summed_and_multiplied() {
+        let graph = Graph::new();
+        let terms = [graph.scalar(2.0), graph.constant(&Tensor::from([1.0, 3.0])), graph.scalar(5.0)];
+        let [sum, product]: [Var<'_>; 2] = [terms.iter().sum(), terms.iter().product()];
+        assert_eq!((value(sum), value(product)), (vec![8.0, 10.0], vec![10.0, 30.0]));
+        assert_eq!(terms[..1].iter().copied().sum::<Var<'_>>(), terms[0]);
+        let of_a_map: Var<'_> = terms.iter().map(|x| x.square().sum()).sum();
+        assert_eq!(value(of_a_map), [39.0]);
+        // The line is that of a term, and the scope the one that is open.
+        let _scope = graph.scope("loss");
+        let sum: Var<'_> = terms.iter().sum();
+        let line = graph.tape().describe(sum.node());
+        assert!(line.starts_with("`add` in scope `loss` at crates/graph/src/ops/arithmetic.rs:"), "{line}");
+    }
+
+    #[test]
+    #[should_panic(expected = "`sum` of no variables has no graph: begin with one")]
+    fn an_empty_sum_is_refused() {
+        let _: Var<'_> = std::iter::empty::<Var<'_>>().sum();
+    }
+
+    #[test]
+    #[should_panic(expected = "`product` of [2] and [3]: ")]
+    fn terms_that_do_not_broadcast_are_refused() {
+        let graph = Graph::new();
+        let _: Var<'_> = [graph.zeros([2]), graph.zeros([3])].iter().product();
+    }
 
     #[test]
     fn gradients_with_every_broadcast_and_with_scalars() {

@@ -84,10 +84,8 @@ pub(super) fn reduced(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> 
 /// If it is out of range.
 #[track_caller]
 pub(crate) fn resolve_axis(op: &str, axis: isize, shape: &Shape) -> usize {
-    let rank = shape.rank() as isize;
-    let counted = if axis < 0 { axis + rank } else { axis };
-    if !(0..rank).contains(&counted) {
-        refuse(op, &[shape], &format!("axis {axis} is out of range for {rank} axes"));
+    match shape.axis(axis) {
+        Ok(axis) => axis,
+        Err(problem) => refuse(op, &[shape], &problem),
     }
-    counted as usize
 }

@@ -220,7 +220,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn where_(self, a: impl Operand<'g>, b: impl Operand<'g>) -> Var<'g> {
         let graph = self.graph();
-        let (a, b) = a.on(graph).broadcast_with("where", b.on(graph));
+        let (a, b) = a.beside(self).broadcast_with("where", b.beside(self));
         let (mask, a) = self.broadcast_with("where", a);
         graph.call(Where, &[mask, a, b.broadcast_to(a.shape())])
     }

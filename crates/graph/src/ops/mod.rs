@@ -16,6 +16,7 @@ mod exponential;
 mod extremes;
 mod index_select;
 mod indices;
+mod integer;
 mod matmul;
 mod max_pool;
 mod moments;
@@ -33,6 +34,7 @@ mod special;
 mod split;
 mod sum;
 mod take_along;
+mod to_index;
 mod triangle;
 mod trigonometric;
 mod unary;
@@ -67,6 +69,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("exponential", exponential::entries()),
         ("extremes", extremes::entries()),
         ("index_select", index_select::entries()),
+        ("integer", integer::entries()),
         ("matmul", matmul::entries()),
         ("max_pool", max_pool::entries()),
         ("moments", moments::entries()),
@@ -81,6 +84,7 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("split", split::entries()),
         ("sum", sum::entries()),
         ("take_along", take_along::entries()),
+        ("to_index", to_index::entries()),
         ("triangle", triangle::entries()),
         ("trigonometric", trigonometric::entries()),
         ("view", view::entries()),

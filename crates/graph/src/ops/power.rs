@@ -120,12 +120,29 @@ impl<'g> Var<'g> {
         self.graph().call(PowF { exponent: Number(exponent) }, &[self])
     }
 
-    /// `xʸ`, with derivatives to both; that to y is taken as 0 where `x ≤ 0`
+    /// `x` to a power: [`Var::powi`] for an integer, [`Var::powf`] for another number, and for a variable y `xʸ` with
+    /// derivatives to both, that to y taken as 0 where `x ≤ 0`.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([-3.0, 2.0]));
+    /// assert_eq!(graph.eval(x.pow(2))?.data(), [9.0, 4.0]);
+    /// assert_eq!(graph.eval(x.pow(x.abs()))?.data(), [-27.0, 4.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
     #[track_caller]
     pub fn pow(self, exponent: impl Operand<'g>) -> Var<'g> {
+        exponent.power_of(self)
+    }
+
+    /// `xʸ` of two variables.
+    #[track_caller]
+    pub(super) fn pow_var(self, exponent: Var<'g>) -> Var<'g> {
         self.pointwise(Pow, exponent)
     }
 }
@@ -161,6 +178,17 @@ mod tests {
         let slope = graph.grad(x.pow(y).sum(), &[x]).unwrap()[0];
         let mixed = graph.grad(slope.sum(), &[y]).unwrap()[0];
         assert_eq!(graph.eval(mixed).unwrap().item(), 0.5);
+    }
+
+    #[test]
+    fn the_type_of_the_exponent_chooses_the_op() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([-2.0, 3.0]));
+        let powers = [x.pow(2), x.pow(2_usize), x.pow(1_i64 << 40), x.pow(2.0), x.pow(2.0_f32), x.pow(x)];
+        assert_eq!(powers.map(|y| graph.tape().name(y.node())), ["powi", "powi", "powf", "powf", "powf", "pow"]);
+        assert_eq!(graph.eval(powers[0] + powers[3]).unwrap().data(), [8.0, 18.0]);
+        let slope = graph.grad(x.pow(2).sum(), &[x]).unwrap()[0];
+        assert_eq!(graph.eval(slope).unwrap().data(), [-4.0, 6.0]);
     }
 
     #[test]

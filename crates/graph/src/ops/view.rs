@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::axes::{Axes, resolve_axis};
 use crate::real::Real;
-use crate::shape::{IntoShape, Layout, Shape};
+use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape, part_of};
 use crate::tape::op::{Array, ArrayMut, Call, Form, Kind, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
 use crate::tape::{Var, expect_shape, refuse};
 
@@ -356,33 +356,35 @@ impl<'g> Var<'g> {
         }
     }
 
-    /// The elements in row-major order under another shape. One size may be [`Var::INFERRED`]: it
-    /// is worked out from the others.
+    /// The elements in row-major order under another shape. One size may be −1, or [`Var::INFERRED`] beside sizes of
+    /// type `usize`: it is worked out from the others.
     ///
     /// # Panics
     /// If the numbers of elements differ.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Var};
+    /// let graph = Graph::new();
+    /// let (x, rows) = (graph.zeros([2, 3, 4]), 8);
+    /// assert_eq!(x.reshape([3, -1]).shape().sizes(), [3, 8]);
+    /// assert_eq!(x.reshape([rows, Var::INFERRED]).shape().sizes(), [rows, 3]);
+    /// ```
     #[track_caller]
-    pub fn reshape(self, shape: impl IntoShape) -> Var<'g> {
-        let (own, mut sizes) = (self.shape(), shape.into_sizes());
-        if let Some(axis) = sizes.iter().position(|&size| size == Self::INFERRED) {
-            sizes[axis] = 1;
-            let others = expect_shape("reshape", &[&own], &sizes[..]);
-            let (total, rest) = (own.len(), others.len());
-            if rest == 0 || total % rest != 0 {
-                let problem = format!("{total} elements cannot be divided over axis {axis} of {others} beside {rest}");
-                refuse("reshape", &[&own], &problem);
-            }
-            sizes[axis] = total / rest;
-        }
-        let shape = expect_shape("reshape", &[&own], &sizes[..]);
-        if shape == self.graph().tape().meta(self.value).shape {
+    pub fn reshape(self, target: impl TargetShape) -> Var<'g> {
+        let own = self.shape();
+        let shape = match own.reshaped(target) {
+            Ok(shape) => shape,
+            Err(problem) => refuse("reshape", &[&own], &problem),
+        };
+        if shape == own {
             return self;
         }
         self.graph().call(Reshape { shape }, &[self])
     }
 
     /// Stands in a shape for the one size that [`Var::reshape`] is to work out.
-    pub const INFERRED: usize = usize::MAX;
+    pub const INFERRED: usize = OPEN;
 
     /// The axes in another order: axis `k` of the result is axis `axes[k]`.
     ///
@@ -489,21 +491,12 @@ impl<'g> Var<'g> {
     ) -> Var<'g> {
         let shape = self.shape();
         let axis = resolve_axis("slice", axis, &shape);
-        let size = shape[axis] as isize;
-        if step == 0 {
-            refuse("slice", &[&shape], "the step is 0");
-        }
-        let counted = |at: isize| if at < 0 { at + size } else { at };
-        let (first, last) = if step > 0 { (0, size) } else { (size - 1, -1) };
-        let (start, end) = (start.into().map_or(first, counted), end.into().map_or(last, counted));
-        let inside = if step > 0 { 0..=size } else { -1..=size - 1 };
-        if !inside.contains(&start) || !inside.contains(&end) {
-            refuse("slice", &[&shape], &format!("{start}..{end} leaves axis {axis} of size {size}"));
-        }
-        let room = if step > 0 { end - start } else { start - end };
-        let count = usize::try_from(room).unwrap_or(0).div_ceil(step.unsigned_abs());
+        let (start, count) = match part_of(shape[axis], start.into(), end.into(), step) {
+            Ok(part) => part,
+            Err(problem) => refuse("slice", &[&shape], &format!("on axis {axis} {problem}")),
+        };
         let mut ranges: SmallVec<[Range; 4]> = shape.iter().map(|&count| Range { start: 0, step: 1, count }).collect();
-        ranges[axis] = Range { start: if count == 0 { 0 } else { start as usize }, step, count };
+        ranges[axis] = Range { start, step, count };
         self.graph().call(Slice { ranges }, &[self])
     }
 
@@ -538,6 +531,35 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn stop_gradient(self) -> Var<'g> {
         self.graph().call(StopGradient, &[self])
+    }
+
+    /// The value of `forward` with the derivatives of this variable: a straight-through estimator, for what has no
+    /// useful derivative of its own. The value is exact where this variable is finite.
+    ///
+    /// A model with it fails a comparison with differences, which see the value alone. An op of its own declares the
+    /// like by [`Op::is_surrogate`](crate::Op::is_surrogate).
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, or a variable is an index.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([0.4, 1.7]));
+    /// let y = x.straight_through(x.round());
+    /// let slope = graph.grad((y * y).sum(), &[x])?[0];
+    /// assert_eq!((graph.eval(y)?.data(), graph.eval(slope)?.data()), (&[0.0, 2.0][..], &[0.0, 4.0][..]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    ///
+    /// # Reference
+    /// Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic neurons for conditional
+    /// computation" (2013).
+    #[track_caller]
+    pub fn straight_through(self, forward: Var<'g>) -> Var<'g> {
+        // In this order: the difference is 0 exactly, and what it is added to stays as it is.
+        forward.stop_gradient() + (self - self.stop_gradient())
     }
 
     /// The indices as real numbers; a real variable stays as it is.
@@ -692,6 +714,21 @@ mod tests {
         let x = graph.constant(&Tensor::from([2.0]));
         let slope = graph.grad((x * x.stop_gradient()).sum(), &[x]).unwrap()[0];
         assert_eq!(graph.eval(slope).unwrap().data(), [2.0]);
+    }
+
+    #[test]
+    fn a_straight_through_value_is_exact_and_its_derivatives_are_those_of_the_variable() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([0.1, -1e20, 3.0]));
+        let forward = x.sign() * 0.3 + x.exp();
+        let y = x.square().straight_through(forward);
+        assert_eq!(graph.eval(y).unwrap(), graph.eval(forward).unwrap());
+        let first = graph.grad(y.sum(), &[x]).unwrap()[0];
+        let second = graph.grad(first.sum(), &[x]).unwrap()[0];
+        assert_eq!(graph.eval(first).unwrap(), graph.eval(x * 2).unwrap());
+        assert_eq!(graph.eval(second).unwrap().data(), [2.0; 3]);
+        let along = graph.jvp(&[y], &[x], &[graph.ones([3])]).unwrap()[0];
+        assert_eq!(graph.eval(along).unwrap(), graph.eval(x * 2).unwrap());
     }
 
     proptest! {

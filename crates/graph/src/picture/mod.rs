@@ -39,10 +39,11 @@ fn label(tape: &Tape, node: NodeId) -> String {
             Constant::Scalar(value) => number(value),
             Constant::Real(_) | Constant::Index(_) => "constant".to_owned(),
         },
-        Source::Random(random) => match tape.randoms[random as usize] {
+        Source::Random(random) => match &tape.randoms[random as usize] {
             Distribution::Uniform => "uniform".to_owned(),
             Distribution::Normal => "normal".to_owned(),
-            Distribution::Bernoulli(probability) => format!("bernoulli {}", number(probability)),
+            Distribution::Bernoulli(probability) => format!("bernoulli {}", number(*probability)),
+            Distribution::Integers(range) => format!("randint {range:?}"),
         },
         Source::Op(_) | Source::Seed => tape.name(node).to_owned(),
     }

@@ -397,7 +397,8 @@ impl Assigner<'_> {
                 }
             }
             Draft::Random { distribution, stream, out } => {
-                real.writes.push(self.whole(out));
+                let footprint = if distribution.kind() == Kind::Real { &mut real } else { &mut index };
+                footprint.writes.push(self.whole(out));
                 Unit::Random { distribution, stream }
             }
             Draft::IndexCopy { from, out } => {

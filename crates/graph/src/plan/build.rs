@@ -232,8 +232,8 @@ impl Builder<'_> {
             Source::Param(param) => whole(self.add(leaf(Origin::Param(param), false))),
             Source::Constant(constant) => whole(self.add(leaf(Origin::Constant(constant), true))),
             Source::Random(random) => {
-                let out = self.produced(Kind::Real, meta.shape.len(), false);
-                let distribution = tape.randoms[random as usize];
+                let out = self.produced(meta.kind, meta.shape.len(), false);
+                let distribution = tape.randoms[random as usize].clone();
                 self.push(Draft::Random { distribution, stream: random, out }, id, false);
                 whole(out)
             }

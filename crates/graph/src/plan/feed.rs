@@ -109,7 +109,7 @@ impl<'a, T> Feed<'a, T> {
         Self { ordered: values, ..Self::new() }
     }
 
-    /// Also the value of the input `name`.
+    /// Also the value of the input `name`. A run refuses a feed in which an input has two values.
     #[must_use]
     pub fn with(mut self, name: &'a str, value: impl Into<Data<'a, T>>) -> Self {
         self.values.push((name, value.into()));
@@ -146,7 +146,11 @@ impl<T: Real> Feed<'_, T> {
             Error::new(ErrorKind::Feed, format!("input `{name}` {problem}; {declared}"))
         };
         let named = || self.values.iter().find(|(given, _)| given == name).map(|(_, value)| value);
-        let Some(value) = self.ordered.get(*number).or_else(named) else {
+        let ordered = self.ordered.get(*number);
+        if ordered.is_some() && named().is_some() {
+            return Err(fault("was fed twice, in order and by name".into()));
+        }
+        let Some(value) = ordered.or_else(named) else {
             let given: Vec<String> = self.values.iter().map(|(given, _)| format!("`{given}`")).collect();
             let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
             return Err(fault(format!("was not fed ({given} was)")));
@@ -158,12 +162,22 @@ impl<T: Real> Feed<'_, T> {
         Ok(*value)
     }
 
-    /// Says so if a value was fed that no input of the graph takes.
+    /// Says so if two values were fed under one name.
+    fn check_twice(&self) -> Result<(), Error> {
+        let names = || self.values.iter().map(|(name, _)| *name);
+        match names().enumerate().find(|&(place, name)| names().skip(place + 1).any(|other| other == name)) {
+            Some((_, name)) => Err(Error::new(ErrorKind::Feed, format!("input `{name}` was fed twice"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Says so if a value was fed that no input of the graph takes, or two that one takes.
     pub(crate) fn check_names(&self, declared: &FxHashSet<String>) -> Result<(), Error> {
         if self.ordered.len() > declared.len() {
             let problem = format!("the graph has {} inputs, but {} were fed", declared.len(), self.ordered.len());
             return Err(Error::new(ErrorKind::Feed, problem));
         }
+        self.check_twice()?;
         match self.values.iter().find(|(name, _)| !declared.contains(*name)) {
             Some((name, _)) => {
                 let mut known: Vec<String> = declared.iter().map(|name| format!("`{name}`")).collect();
@@ -174,5 +188,46 @@ impl<T: Real> Feed<'_, T> {
             }
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Params;
+    use crate::plan::Plan;
+    use crate::tape::Graph;
+
+    /// By a plan and without one, also of an input that no output needs.
+    #[test]
+    fn an_input_has_one_value() {
+        let graph = Graph::new();
+        let (x, _) = (graph.input("x", [1]), graph.input("unused", [1]));
+        let mut session = Plan::new(&graph, &[x]).unwrap().session::<f64>();
+        let (one, two) = (Tensor::from([1.0]), Tensor::from([2.0]));
+        let ordered = [Data::Real(&one)];
+        let params = Params::new(0);
+        let cases = [
+            (Feed::new().with("x", &one).with("unused", &one).with("x", &two), "input `x` was fed twice"),
+            (Feed::new().with("unused", &one).with("x", &one).with("unused", &one), "input `unused` was fed twice"),
+            (
+                Feed::in_order(&ordered).with("x", &two),
+                "input `x` was fed twice, in order and by name; it is declared as",
+            ),
+        ];
+        for (feed, message) in cases {
+            for error in [session.run(&params, &feed).err(), graph.eval_with(&[x], &params, &feed).err()] {
+                let error = error.expect("the feed is refused");
+                assert_eq!(error.kind(), ErrorKind::Feed);
+                assert!(error.to_string().starts_with(message), "{error}");
+            }
+        }
+        let feed = Feed::new().with("x", &one).with("y", &two);
+        for error in [session.run(&params, &feed).err(), graph.eval_with(&[x], &params, &feed).err()] {
+            let error = error.expect("no input is named so").to_string();
+            assert!(error.starts_with("the graph has no input named `y`, but it was fed"), "{error}");
+        }
+        let feed = Feed::in_order(&ordered).with("unused", &two);
+        assert_eq!(session.run(&params, &feed).unwrap().real(0).data(), [1.0]);
     }
 }

@@ -69,6 +69,13 @@ impl<T: Real> AnyTensor<T> {
         }
     }
 
+    fn array_mut(&mut self) -> ArrayMut<'_, T> {
+        match self {
+            Self::Real(tensor) => ArrayMut::Real(tensor.data_mut()),
+            Self::Index(tensor) => ArrayMut::Index(tensor.data_mut()),
+        }
+    }
+
     /// The sizes of the axes.
     pub fn shape(&self) -> &Shape {
         match self {
@@ -176,6 +183,7 @@ impl Graph {
     ) -> Result<Vec<AnyTensor<T>>, Error> {
         self.expect_own("eval_with", vars, Location::caller())?;
         let tape = self.tape();
+        feed.check_names(&tape.inputs.iter().map(|(name, _)| name.clone()).collect())?;
         let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);
         // How often each node is still needed; 0 for those that are not.
         let mut uses = vec![0_u32; end];
@@ -236,11 +244,11 @@ fn evaluate<T: Real>(
             one(AnyTensor::Real(value.map_err(|problem| Error::new(ErrorKind::Feed, problem))?.clone()))
         }
         Source::Random(random) => {
-            let zeros = Tensor::filled(&node.outputs[0].shape, T::zero()).map_err(no_memory);
-            let mut tensor = zeros.map_err(|problem| Error::new(ErrorKind::Run, problem))?;
+            let fresh = AnyTensor::fresh(&node.outputs[0]);
+            let mut value = fresh.map_err(|problem| Error::new(ErrorKind::Run, problem))?;
             let stream = Stream { seed: feed.seed, step: feed.step, stream: random };
-            draw(tape.randoms[random as usize], stream, 0, tensor.data_mut());
-            one(AnyTensor::Real(tensor))
+            draw(&tape.randoms[random as usize], stream, value.array_mut());
+            one(value)
         }
         Source::Seed => Err(Error::new(
             ErrorKind::Derivative,
@@ -256,12 +264,13 @@ pub(crate) fn input_spec(tape: &Tape, input: u32) -> InputSpec {
     InputSpec { name: name.clone(), number: input as usize, meta: node.outputs[0].clone(), line: at(node.location) }
 }
 
-/// Fills `out` with the elements from `start` on of a random leaf.
-pub(crate) fn draw<T: Real>(distribution: Distribution, stream: Stream, start: usize, out: &mut [T]) {
+/// Fills `out` with the elements of a random leaf.
+pub(crate) fn draw<T: Real>(distribution: &Distribution, stream: Stream, mut out: ArrayMut<'_, T>) {
     match distribution {
-        Distribution::Uniform => stream.uniform(start, out),
-        Distribution::Normal => stream.normal(start, out),
-        Distribution::Bernoulli(probability) => stream.bernoulli(probability, start, out),
+        Distribution::Uniform => stream.uniform(0, out.real()),
+        Distribution::Normal => stream.normal(0, out.real()),
+        Distribution::Bernoulli(probability) => stream.bernoulli(*probability, 0, out.real()),
+        Distribution::Integers(range) => stream.integers(range.clone(), 0, out.index()),
     }
 }
 
@@ -291,13 +300,7 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
             let arrays: SmallVec<[Array<'_, T>; 4]> = inputs.iter().map(AnyTensor::array).collect();
             let input_shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| input.shape().clone()).collect();
             let output_shapes: SmallVec<[Shape; 1]> = node.outputs.iter().map(|meta| meta.shape.clone()).collect();
-            let mut memory: SmallVec<[ArrayMut<'_, T>; 1]> = outputs
-                .iter_mut()
-                .map(|output| match output {
-                    AnyTensor::Real(tensor) => ArrayMut::Real(tensor.data_mut()),
-                    AnyTensor::Index(tensor) => ArrayMut::Index(tensor.data_mut()),
-                })
-                .collect();
+            let mut memory: SmallVec<[ArrayMut<'_, T>; 1]> = outputs.iter_mut().map(AnyTensor::array_mut).collect();
             let mut workspace = vec![T::zero(); T::op_workspace(op, &input_shapes)];
             let mut work = Work {
                 inputs: &arrays,

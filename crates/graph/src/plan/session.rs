@@ -402,8 +402,12 @@ impl<T: Real> Run<'_, T> {
                 result?;
             }
             Unit::Random { distribution, stream } => {
-                let out = self.real.lend(number).1.next().expect("random numbers are written somewhere");
-                draw(*distribution, Stream { stream: *stream, ..self.stream }, 0, out);
+                const WRITTEN: &str = "random numbers are written somewhere";
+                let out = match distribution.kind() {
+                    Kind::Real => ArrayMut::Real(self.real.lend(number).1.next().expect(WRITTEN)),
+                    Kind::Index => ArrayMut::Index(self.index.lend(number).1.next().expect(WRITTEN)),
+                };
+                draw(distribution, Stream { stream: *stream, ..self.stream }, out);
             }
             Unit::IndexCopy(layout) => {
                 let (mut reads, mut writes) = self.index.lend(number);

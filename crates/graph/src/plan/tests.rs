@@ -205,3 +205,35 @@ fn a_product_that_is_read_transposed_is_written_so() {
     // Two products and the loop between them; no copy that turns the gradient.
     assert_eq!(plan.summary().units, 3);
 }
+
+/// Random indices are the same by every way, in every precision, and in a checkpointed part; another step draws others.
+#[test]
+fn random_indices_by_a_plan_and_plainly() {
+    let graph = Graph::new();
+    let classes = graph.randint(-3..4, [200]);
+    let x = graph.constant(&Tensor::<f64>::from_fn([200], |k| k as f64));
+    let inside = graph.checkpoint(|| graph.randint(0..200, [50]).one_hot(200).matmul(x.unsqueeze(1)).sum());
+    let slope = graph.grad(inside, &[x]).unwrap()[0];
+    let vars = [classes, slope, inside];
+    let (params, feed) = (Params::<f64>::new(0), Feed::new().random(3, 7));
+    let plain = graph.eval_with(&vars, &params, &feed).unwrap();
+    let plan = Plan::new(&graph, &vars).unwrap();
+    let mut session = plan.session::<f64>();
+    let outputs = session.run(&params, &feed).unwrap();
+    assert_eq!((outputs.indices(0), outputs.real(1)), (plain[0].index(), plain[1].real()));
+    assert_eq!(plain[1].real().sum(), 50.0);
+    assert_eq!((plain[1].real() * &Tensor::from_fn([200], |k| k as f64)).sum(), plain[2].real().item());
+    let single = graph.eval_with::<f32>(&vars[..1], &Params::new(0), &Feed::new().random(3, 7)).unwrap();
+    assert_eq!(single[0].index(), plain[0].index());
+    for value in -3..4 {
+        assert!(plain[0].index().data().contains(&value));
+    }
+    let other = session.run(&params, &Feed::new().random(3, 8)).unwrap();
+    assert_ne!(other.indices(0), plain[0].index());
+}
+
+#[test]
+#[should_panic(expected = "`randint`: there is no integer in 2..2 (at crates/graph/src/plan/tests.rs:")]
+fn a_range_without_integers_is_refused() {
+    Graph::new().randint(2..2, [1]);
+}

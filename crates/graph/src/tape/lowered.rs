@@ -68,6 +68,10 @@ impl Op for WithRule {
     fn kinks(&self, input: usize) -> Kinks {
         self.op.kinks(input)
     }
+
+    fn is_surrogate(&self) -> bool {
+        self.op.is_surrogate()
+    }
 }
 
 impl Graph {

@@ -11,6 +11,7 @@ mod visit;
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::fmt;
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::shape::{IntoShape, Shape};
 use crate::tensor::Tensor;
 pub(crate) use lowered::MAX_EXPANSIONS;
 use lowered::WithRule;
-use op::{AnyOp, Form, Meta, Metas, Op, Vars, op_hash};
+use op::{AnyOp, Form, Kind, Meta, Metas, Op, Vars, op_hash};
 pub use var::Var;
 pub use visit::{Edge, Edges, GraphView, Nodes};
 
@@ -88,7 +89,7 @@ pub(crate) enum Constant {
 }
 
 /// The distribution of a random leaf.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Distribution {
     /// Uniform in [0, 1).
     Uniform,
@@ -96,6 +97,17 @@ pub(crate) enum Distribution {
     Normal,
     /// 1 with the given probability, else 0.
     Bernoulli(f64),
+    /// An index, uniform in the range.
+    Integers(Range<i64>),
+}
+
+impl Distribution {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Uniform | Self::Normal | Self::Bernoulli(_) => Kind::Real,
+            Self::Integers(_) => Kind::Index,
+        }
+    }
 }
 
 /// The nodes from `start` to before `end` are computed again for the backward pass.
@@ -585,13 +597,37 @@ impl Graph {
         self.random(Distribution::Bernoulli(probability), shape, Location::caller())
     }
 
+    /// Random indices, uniform in a range, the end not included: what is drawn does not depend on the precision.
+    ///
+    /// # Panics
+    /// If the range is empty, or the sizes make no [`Shape`].
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Graph;
+    /// let graph = Graph::new();
+    /// let dice = graph.randint(1..7, [100]);
+    /// let outside = dice.to_real().less(1).logical_or(dice.to_real().greater(6));
+    /// assert_eq!(graph.eval(outside.sum())?.item(), 0.0);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn randint(&self, range: Range<i64>, shape: impl IntoShape) -> Var<'_> {
+        if range.is_empty() {
+            refuse("randint", &[], &format!("there is no integer in {range:?}"));
+        }
+        let shape = expect_shape("randint", &[], shape);
+        self.random(Distribution::Integers(range), shape, Location::caller())
+    }
+
     fn random(&self, distribution: Distribution, shape: Shape, caller: &'static Location<'static>) -> Var<'_> {
+        let meta = Meta { kind: distribution.kind(), shape };
         let number = {
             let mut tape = self.tape.borrow_mut();
             tape.randoms.push(distribution);
             tape.randoms.len() as u32 - 1
         };
-        self.leaf(Source::Random(number), Meta::real(shape), caller)
+        self.leaf(Source::Random(number), meta, caller)
     }
 
     /// The stand-in for a cotangent of the given shape, from which forward mode is derived.
@@ -624,11 +660,21 @@ impl Graph {
 
     /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
     pub(crate) fn on_behalf_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
-        let outer = {
-            let mut tape = self.tape.borrow_mut();
-            let Node { location, scope, .. } = tape.nodes[node.index()];
-            tape.origin.replace((location, scope))
+        let Node { location, scope, .. } = self.tape().nodes[node.index()];
+        self.as_from(location, scope, build)
+    }
+
+    /// Runs `build`; the nodes that it makes carry the line of `node`, or the line of the node that is differentiated.
+    pub(crate) fn at_line_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
+        let (location, scope) = {
+            let tape = self.tape();
+            tape.origin.unwrap_or((tape.nodes[node.index()].location, tape.scope_now()))
         };
+        self.as_from(location, scope, build)
+    }
+
+    fn as_from<R>(&self, location: &'static Location<'static>, scope: u32, build: impl FnOnce() -> R) -> R {
+        let outer = self.tape.borrow_mut().origin.replace((location, scope));
         let restore = Restore(|| self.tape.borrow_mut().origin = outer);
         let result = build();
         drop(restore);

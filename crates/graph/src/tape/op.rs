@@ -366,6 +366,13 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         Kinks::None
     }
 
+    /// Whether [`vjp`](Op::vjp) is on purpose not the derivative of the op's values: a surrogate, such as a smooth
+    /// slope for a step, or that of the identity for rounding. Checks then do not compare it with differences of values
+    /// (nor with the derivative of [`expand`](Op::expand)), and check all else of it.
+    fn is_surrogate(&self) -> bool {
+        false
+    }
+
     /// Floating-point operations of one run that count as multiply-adds in a summary of the graph.
     fn multiply_adds(&self, _inputs: &[Meta]) -> usize {
         0
@@ -428,6 +435,41 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     fn kinks(&self, _input: usize) -> Kinks {
         Kinks::None
     }
+
+    /// Whether the slope is on purpose not the derivative of the value: [`Op::is_surrogate`].
+    ///
+    /// # Example
+    /// A neuron that fires above a threshold, with the slope of a smooth function (Zenke and Ganguli, "SuperSpike",
+    /// 2018):
+    /// ```
+    /// use gradus_graph::{Graph, Pointwise, Real, Tensor, Var};
+    ///
+    /// #[derive(Debug, PartialEq, Eq, Hash)]
+    /// struct Spike;
+    ///
+    /// impl Pointwise for Spike {
+    ///     const NAME: &'static str = "spike";
+    ///     fn value<T: Real>(&self, x: &[T]) -> T {
+    ///         if x[0] > T::zero() { T::one() } else { T::zero() }
+    ///     }
+    ///     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+    ///         (x[0].abs() + 1).pow(-2)
+    ///     }
+    ///     fn is_surrogate(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    ///
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([-1.0, 3.0]));
+    /// let y = graph.call(Spike, &[x]);
+    /// let slope = graph.grad(y.sum(), &[x])?[0];
+    /// assert_eq!((graph.eval(y)?.data(), graph.eval(slope)?.data()), (&[0.0, 1.0][..], &[0.25, 0.0625][..]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    fn is_surrogate(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Pointwise> Op for P {
@@ -465,6 +507,10 @@ impl<P: Pointwise> Op for P {
 
     fn kinks(&self, input: usize) -> Kinks {
         Pointwise::kinks(self, input)
+    }
+
+    fn is_surrogate(&self) -> bool {
+        Pointwise::is_surrogate(self)
     }
 }
 
@@ -603,6 +649,8 @@ pub trait AnyOp: Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn kinks(&self, input: usize) -> Kinks;
     #[doc(hidden)]
+    fn is_surrogate(&self) -> bool;
+    #[doc(hidden)]
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
     #[doc(hidden)]
     fn block_f32(&self, x: &[&[f32]], y: &mut [f32]);
@@ -653,6 +701,10 @@ impl<O: Op> AnyOp for O {
 
     fn kinks(&self, input: usize) -> Kinks {
         Op::kinks(self, input)
+    }
+
+    fn is_surrogate(&self) -> bool {
+        Op::is_surrogate(self)
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {

@@ -4,6 +4,7 @@
 //! Sequences have their positions on the second axis from the right: `[…, L, E]`. Layers of several inputs take
 //! `[L, N, E]` as PyTorch's do, or `[N, L, E]` if their options say `batch_first`.
 
+mod cache;
 mod decoder;
 mod dot_product;
 mod encoder;
@@ -13,6 +14,7 @@ mod positions;
 mod rotary;
 mod transformer;
 
+pub use cache::KeyValueCache;
 pub use decoder::{TransformerDecoder, TransformerDecoderLayer};
 pub use dot_product::{attention_weights, scaled_dot_product_attention};
 pub use encoder::{TransformerEncoder, TransformerEncoderLayer};

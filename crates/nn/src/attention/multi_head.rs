@@ -206,14 +206,31 @@ impl MultiHeadAttention {
             None => [q, k],
         };
         let weights = attention_weights(q, k, mask);
+        (self.gathered(weights, v, single, mode), weights)
+    }
+
+    /// What the heads take from the values `[N, H, S, E/H]` under their weights, in the layout of the queries.
+    #[track_caller]
+    pub(super) fn gathered<'g>(&self, weights: Var<'g>, v: Var<'g>, single: bool, mode: Mode) -> Var<'g> {
         let heads = self.dropout.forward_in(weights, mode).matmul(v).transpose(1, 2);
         let y = self.output.forward(heads.reshape([heads.shape()[0], heads.shape()[1], self.size()]));
-        let y = match (single, self.batch_first) {
+        match (single, self.batch_first) {
             (true, _) => y.squeeze(0),
             (false, true) => y,
             (false, false) => y.transpose(0, 1),
-        };
-        (y, weights)
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn heads(&self) -> usize {
+        self.heads
+    }
+
+    pub(super) fn rotary(&self) -> Option<Rotary> {
+        self.rotary
     }
 
     /// A sequence as `[N, L, E]`.
@@ -228,7 +245,7 @@ impl MultiHeadAttention {
 
     /// Queries, keys and values of the heads, `[N, H, L, E/H]` each.
     #[track_caller]
-    fn project<'g>(&self, inputs: [Var<'g>; 3]) -> [Var<'g>; 3] {
+    pub(super) fn project<'g>(&self, inputs: [Var<'g>; 3]) -> [Var<'g>; 3] {
         let graph = inputs[0].graph();
         // A closure would lose the caller's line.
         let mut bias = None;
@@ -279,7 +296,7 @@ impl MultiHeadAttention {
 
     /// Says so if the shapes do not fit.
     #[track_caller]
-    fn expect(&self, inputs: [Var<'_>; 3], caller: &Location<'_>) {
+    pub(super) fn expect(&self, inputs: [Var<'_>; 3], caller: &Location<'_>) {
         let shapes = inputs.map(|x| x.shape());
         let sizes = self.sizes();
         let what = || {

@@ -8,7 +8,7 @@
 use std::panic::Location;
 
 use gradus_graph::kernel::math::Math;
-use gradus_graph::{POSITIVE, Shape, Tensor, Var, expect_setting};
+use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_setting};
 
 /// Rotary positions.
 ///
@@ -49,26 +49,85 @@ impl Rotary {
     /// If there is no such axis, or the last has an odd size.
     #[track_caller]
     pub fn turn<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (graph, shape, caller) = (x.graph(), x.shape(), Location::caller());
+        let (shape, _scope) = self.begin(x);
+        let [cos, sin] = self.tables(x.graph(), shape[shape.rank() - 2], shape[shape.rank() - 1] / 2);
+        turned(x, cos, sin)
+    }
+
+    /// The vectors, turned by positions that are given, as in decoding: each is below `limit`, and
+    /// [`first`](Rotary::first) is added to it.
+    ///
+    /// A position that is not below the limit is an error of the run.
+    ///
+    /// # Shapes
+    /// `[…, L, E]` with an even `E` keeps its shape; the positions are an index that broadcasts to `[…, L]`.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or the positions are real.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// use gradus_nn::Rotary;
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from_rows([[1.0, 0.0], [1.0, 0.0]]));
+    /// let positions = graph.index_constant(&Tensor::from([1, 0]));
+    /// let y = graph.eval(Rotary::default().turn_at(x, positions, 8))?;
+    /// y.assert_close(&Tensor::from_rows([[1.0_f64.cos(), 1.0_f64.sin()], [1.0, 0.0]]), 1e-15, 0.0);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn turn_at<'g>(&self, x: Var<'g>, positions: Var<'g>, limit: usize) -> Var<'g> {
+        let (shape, _scope) = self.begin(x);
+        let (pairs, found, caller) = (shape[shape.rank() - 1] / 2, positions.meta(), Location::caller());
+        let lead = Shape::from(&shape[..shape.rank() - 1]);
+        assert!(
+            found.kind == Kind::Index && found.shape.broadcast(&lead).as_ref() == Some(&lead),
+            "`Rotary` of {shape} at positions of shape {}: they must be indices that broadcast to {lead} (at {caller})",
+            found.shape
+        );
+        let mut tables = self.tables(x.graph(), limit, pairs);
+        let each: Shape = found.shape.iter().copied().chain([pairs]).collect();
+        for table in &mut tables {
+            *table = table.index_select(0, positions.reshape([-1])).reshape(&each);
+        }
+        turned(x, tables[0], tables[1])
+    }
+
+    /// The shape of what can be turned, and the scope that is open meanwhile.
+    #[track_caller]
+    fn begin<'g>(&self, x: Var<'g>) -> (Shape, Scoped<'g>) {
+        let (shape, caller) = (x.shape(), Location::caller());
         assert!(
             shape.rank() >= 2 && shape[shape.rank() - 1].is_multiple_of(2),
             "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions \
              (at {caller})"
         );
         expect_setting("`Rotary`: base", self.base, POSITIVE);
-        let _scope = graph.scope("rotary");
-        let (length, pairs) = (shape[shape.rank() - 2], shape[shape.rank() - 1] / 2);
+        (shape, x.graph().scope("rotary"))
+    }
+
+    /// Cosines and sines of the angles at the first positions, `[length, pairs]` each.
+    #[track_caller]
+    fn tables<'g>(&self, graph: &'g Graph, length: usize, pairs: usize) -> [Var<'g>; 2] {
         let angle = |k: usize| {
             let (position, pair) = (self.first + k / pairs, k % pairs);
             position as f64 * Math::powf(self.base, -(pair as f64) / pairs as f64)
         };
         let cos = graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| Math::cos(angle(k))));
         let sin = graph.constant(&Tensor::<f64>::from_fn([length, pairs], |k| Math::sin(angle(k))));
-        let in_pairs: Shape = shape[..shape.rank() - 1].iter().copied().chain([pairs, 2]).collect();
-        let parts = x.reshape(in_pairs).chunks(2, -1);
-        let (a, b) = (parts[0].squeeze(-1), parts[1].squeeze(-1));
-        graph.stack(&[a * cos - b * sin, a * sin + b * cos], -1).reshape(shape)
+        [cos, sin]
     }
+}
+
+/// The pairs of the last axis, turned by angles of these cosines and sines.
+#[track_caller]
+fn turned<'g>(x: Var<'g>, cos: Var<'g>, sin: Var<'g>) -> Var<'g> {
+    let shape = x.shape();
+    let in_pairs: Shape = shape[..shape.rank() - 1].iter().copied().chain([shape[shape.rank() - 1] / 2, 2]).collect();
+    let parts = x.reshape(in_pairs).chunks(2, -1);
+    let (a, b) = (parts[0].squeeze(-1), parts[1].squeeze(-1));
+    x.graph().stack(&[a * cos - b * sin, a * sin + b * cos], -1).reshape(shape)
 }
 
 #[cfg(test)]
@@ -114,6 +173,30 @@ mod tests {
             }
         }
         assert!((scores.at(&[0, 0]) - scores.at(&[0, 1])).abs() > 1e-3);
+    }
+
+    /// To the bit, also for each example by itself.
+    #[test]
+    fn given_positions_are_those_of_the_axis() {
+        let (graph, rotary) = (Graph::new(), Rotary { base: 50.0, first: 2 });
+        let x = graph.constant(&Tensor::from_fn([2, 3, 4], wave));
+        let whole = graph.eval(rotary.turn(x)).unwrap();
+        let turned = |positions: Tensor<i64>| rotary.turn_at(x, graph.index_constant(&positions), 3);
+        assert_eq!(graph.eval(turned(Tensor::from([0, 1, 2]))).unwrap(), whole);
+        let mixed = graph.eval(turned(Tensor::from_rows([[0, 1, 2], [2, 1, 0]]))).unwrap();
+        assert_eq!(mixed.rows(0, 1), whole.rows(0, 1));
+        assert_eq!(mixed.slice(0, 1, 2).slice(1, 1, 2), whole.slice(0, 1, 2).slice(1, 1, 2));
+        let error = graph.eval(turned(Tensor::from([0, 1, 3]))).unwrap_err().to_string();
+        assert!(error.contains("index 3 at position [2] is out of range"), "{error}");
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`Rotary` of [2, 4] at positions of shape [3]: they must be indices that broadcast to [2] (at"
+    )]
+    fn positions_of_another_shape_are_refused() {
+        let graph = Graph::new();
+        Rotary::default().turn_at(graph.zeros([2, 4]), graph.index_constant(&Tensor::from([0, 1, 2])), 4);
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl CrossEntropy {
         let weights = self.weights_on(logits);
         let mut terms = logits.cross_entropy(labels);
         if let Some(weights) = weights {
-            terms = terms * of_labels(weights, labels);
+            terms *= of_labels(weights, labels);
         }
         if self.smoothing > 0.0 {
             let logs = logits.log_softmax(-1);
@@ -205,7 +205,7 @@ impl CrossEntropy {
             target = target * (1.0 - self.smoothing) + self.smoothing / classes as f64;
         }
         if let Some(weights) = self.weights_on(logits) {
-            target = target * weights;
+            target *= weights;
         }
         logits.cross_entropy_with(target)
     }

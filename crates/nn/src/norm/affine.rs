@@ -24,10 +24,10 @@ impl Affine {
     pub(super) fn apply<'g>(&self, x: Var<'g>, shape: &Shape) -> Var<'g> {
         let (graph, mut y) = (x.graph(), x);
         if let Some(weight) = &self.weight {
-            y = y * graph.param(weight).reshape(shape.clone());
+            y *= graph.param(weight).reshape(shape.clone());
         }
         if let Some(bias) = &self.bias {
-            y = y + graph.param(bias).reshape(shape.clone());
+            y += graph.param(bias).reshape(shape.clone());
         }
         y
     }

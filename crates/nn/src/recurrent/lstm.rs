@@ -201,7 +201,7 @@ impl RecurrentCell for LstmCell {
         let graph = x.graph();
         let mut sum = normalised(self.gates.of_input(x)) * graph.param(&norms.input);
         for bias in [&self.gates.bias_ih, &self.gates.bias_hh].into_iter().flatten() {
-            sum = sum + graph.param(bias);
+            sum += graph.param(bias);
         }
         sum
     }
