@@ -7,9 +7,9 @@
 use std::time::Instant;
 
 use gradus::data::{Split, digits};
+use gradus::minimize::search::{Genetic, Mutation, NaturalEvolution, ParticleSwarm, Search, Strategy};
+use gradus::minimize::{Lbfgs, Limits};
 use gradus::nn::{Dense, loss};
-use gradus::optim::methods::{Lbfgs, Limits};
-use gradus::optim::search::{Genetic, Mutation, NaturalEvolution, ParticleSwarm, Search, Strategy};
 use gradus::optim::{Adam, Optimizer};
 use gradus::train::{Confusion, Function, Step};
 use gradus::{Error, Params, Tensor};

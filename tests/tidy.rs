@@ -70,6 +70,25 @@ fn the_core_imports_no_op() {
     }
 }
 
+/// The crates, each before those that may depend on it.
+const CRATES: [&str; 9] = ["graph", "linalg", "data", "nn", "optim", "minimize", "train", "gradus", "bench"];
+
+#[test]
+fn the_crates_depend_downward() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let count = std::fs::read_dir(&folder).expect("the crates are there").count();
+    assert_eq!(count, CRATES.len(), "a crate has no rank in `CRATES`");
+    for (rank, name) in CRATES.iter().enumerate() {
+        let manifest = folder.join(name).join("Cargo.toml");
+        let text = std::fs::read_to_string(manifest).expect("a crate has a manifest");
+        let dependencies = text.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+        for line in dependencies.unwrap_or_default().lines() {
+            let Some(on) = line.split([' ', '.']).next().and_then(|on| on.strip_prefix("gradus-")) else { continue };
+            assert!(CRATES[..rank].contains(&on), "crates/{name} depends on crates/{on}, which stands above it");
+        }
+    }
+}
+
 /// An op outside of the ops' folder is checked by a line in its own file.
 #[test]
 fn every_op_of_another_crate_is_checked_in_its_file() {

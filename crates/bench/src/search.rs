@@ -6,7 +6,7 @@
 use std::f64::consts::{E, TAU};
 
 use gradus_graph::{Params, Tensor};
-use gradus_optim::search::{
+use gradus_minimize::search::{
     Annealing, CmaEs, Crossover, DifferentialEvolution, EvolutionStrategy, Genetic, Mutation, NaturalEvolution,
     ParticleSwarm, Search, Strategy, Survival, Topology, Variant, Weights,
 };

@@ -1,6 +1,6 @@
 //! One whole tensor on its way through a chain.
 
-use gradus_graph::{Shape, Tensor};
+use gradus_graph::{Param, Real, Shape, Tensor};
 
 /// A whole tensor: its value, the update so far, and the state of the link that runs.
 pub struct Whole<'a, T> {
@@ -15,4 +15,23 @@ pub struct Whole<'a, T> {
     /// Memory that all links share and whose contents no link can rely on: a link makes it as long as it needs, and it
     /// stays so.
     pub scratch: &'a mut Vec<T>,
+}
+
+/// Whether the parameter is one for the rules of matrices: of two axes, and not empty.
+pub(crate) fn is_matrix(param: &Param) -> bool {
+    param.shape().rank() == 2 && !param.shape().is_empty()
+}
+
+/// Slices of these lengths, side by side in memory that is made long enough.
+pub(crate) fn parts<T: Real, const N: usize>(scratch: &mut Vec<T>, lengths: [usize; N]) -> [&mut [T]; N] {
+    let total = lengths.iter().sum();
+    if scratch.len() < total {
+        scratch.resize(total, T::zero());
+    }
+    let mut rest = &mut scratch[..];
+    lengths.map(|length| {
+        let (part, others) = std::mem::take(&mut rest).split_at_mut(length);
+        rest = others;
+        part
+    })
 }

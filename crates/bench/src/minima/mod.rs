@@ -6,9 +6,7 @@ mod problems;
 use std::fmt;
 
 use gradus_graph::{Error, Feed, Graph, Params, Plan, Tensor};
-use gradus_optim::methods::{
-    ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, Limits, NewtonCg, Outcome, Reason,
-};
+use gradus_minimize::{ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, Limits, NewtonCg, Outcome, Reason};
 
 use crate::table::Table;
 use problems::Problem;
@@ -119,7 +117,7 @@ macro_rules! function {
         let gradient = $graph.grad_or_zeros($value, &[$x])?[0];
         let mut session = Plan::new(&$graph, &[$value, gradient])?.session();
         let param = $params.find("x").expect("the store has x").clone();
-        move |params: &Params<f64>, slope: &mut gradus_optim::methods::Slope<'_>| {
+        move |params: &Params<f64>, slope: &mut gradus_minimize::Slope<'_>| {
             let outputs = session.run(params, &Feed::new())?;
             slope.set([(&param, outputs.real(1))]);
             Ok(outputs.real(0).item())

@@ -13,8 +13,8 @@ use std::ops::Bound::{Excluded, Included};
 use gradus_graph::{Real, expect_setting};
 
 use super::units::Units;
-use crate::matrix::parts;
 use crate::norm::{Factor, Length};
+use crate::whole::parts;
 use crate::{Norm, Step, TensorLink, Whole};
 
 /// Scales the update of each unit down to a share of the unit's own norm.

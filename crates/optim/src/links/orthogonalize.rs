@@ -10,9 +10,10 @@
 //! Bernstein, Newhouse: Old optimizer, new norm: an anthology, 2024; Jordan et al.: Muon, 2024.
 
 use gradus_graph::{Param, Real, expect_setting};
+use gradus_linalg::{Matrix, multiply, workspace};
 
-use crate::matrix::{Matrix, is_matrix, multiply, parts, workspace};
 use crate::norm::{Factor, Length};
+use crate::whole::{is_matrix, parts};
 use crate::{Norm, Step, TensorLink, Whole};
 
 /// A factor for the update of a matrix that depends on its shape.

@@ -19,7 +19,7 @@ use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
 use super::end;
-use crate::matrix::is_matrix;
+use crate::whole::is_matrix;
 use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RunningMean, Schedule};
 
 /// Muon: steps for matrices whose singular values are all about one.

@@ -9,9 +9,10 @@
 //! Gupta, Koren, Singer: Shampoo: preconditioned stochastic tensor optimization, 2018.
 
 use gradus_graph::{POSITIVE, Param, Real, Tensor, expect_setting};
+use gradus_linalg::{Matrix, inverse_root, multiply, set_identity, workspace};
 
 use super::adagrad::ScaleBySum;
-use crate::matrix::{Matrix, identity, inverse_root, is_matrix, multiply, parts, workspace};
+use crate::whole::{is_matrix, parts};
 use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
 
 /// Shampoo: Adagrad for rows and columns, with all of their correlations.
@@ -89,7 +90,7 @@ impl TensorLink for ScaleByRoots {
         let side = parameter.shape().sizes()[slot % 2];
         let mut square = Tensor::zeros([side, side]);
         if slot < 2 {
-            identity(square.data_mut(), side);
+            set_identity(square.data_mut(), side);
             square.data_mut().iter_mut().for_each(|x| *x *= T::of(self.eps));
         }
         square

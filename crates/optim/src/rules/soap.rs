@@ -13,10 +13,11 @@
 //! Vyas et al.: SOAP: improving and stabilizing Shampoo using Adam, 2025.
 
 use gradus_graph::{Param, Real, Tensor, expect_setting};
+use gradus_linalg::{Matrix, dot, eigenbasis, multiply, orthonormalize, workspace};
 
 use super::adam::ScaleByMoments;
 use super::end;
-use crate::matrix::{Matrix, dot, eigenbasis, is_matrix, multiply, orthonormalize, parts, workspace};
+use crate::whole::{is_matrix, parts};
 use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
 
 /// SOAP: Adam along the directions in which the gradients of a matrix vary independently.

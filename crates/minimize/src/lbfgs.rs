@@ -1,0 +1,158 @@
+//! L-BFGS: goes along `d = −H∇f`, where `H` is the inverse Hessian that the last pairs `s = Δx`, `y = Δ∇f` suggest.
+//!
+//! `H` is applied by the two-loop recursion, from `H₀ = (sᵀy / yᵀy)·I` of the latest pair. The length meets the strong
+//! Wolfe conditions with c₁ 1e-4, c₂ 0.9; a pair with too small a `sᵀy` is not kept. Where the search fails the pairs
+//! are forgotten.
+//!
+//! Defaults: 10 pairs. State: the pairs.
+//!
+//! Nocedal: Updating quasi-Newton matrices with limited storage, 1980. Liu, Nocedal: On the limited memory BFGS method
+//! for large scale optimization, 1989.
+
+use std::collections::VecDeque;
+
+use gradus_graph::{Error, Params, Real};
+use gradus_linalg::{add_scaled, dot, norm};
+
+use crate::descent::{self, Direction};
+use crate::line_search::LineSearch;
+use crate::outcome::{Limits, Outcome};
+use crate::run::Point;
+use crate::slope::Slope;
+
+/// L-BFGS with a line search for the strong Wolfe conditions: the first choice for a smooth loss without noise.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Params, Tensor};
+/// use gradus_minimize::Lbfgs;
+/// let mut params: Params<f64> = Params::new(0);
+/// let x = params.add("x", Tensor::from([3.0, -2.0]));
+/// let outcome = Lbfgs::new().memory(5).minimize(&mut params, |params, slope| {
+///     let x_now = params.get(&x);
+///     slope.set([(&x, &x_now.map(|x| 4.0 * (x - 1.0).powi(3)))]);
+///     Ok(x_now.data().iter().map(|x| (x - 1.0).powi(4)).sum())
+/// })?;
+/// assert!(outcome.reason.is_converged() && outcome.value < 1e-10, "{outcome}");
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Lbfgs {
+    memory: usize,
+    limits: Limits,
+    scaled: bool,
+}
+
+impl Default for Lbfgs {
+    fn default() -> Self {
+        Self { memory: 10, limits: Limits::default(), scaled: false }
+    }
+}
+
+impl Lbfgs {
+    /// L-BFGS with ten pairs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of pairs that are kept.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[track_caller]
+    pub fn memory(mut self, pairs: usize) -> Self {
+        assert!(pairs > 0, "L-BFGS keeps at least one pair; without one use `ConjugateGradient`");
+        self.memory = pairs;
+        self
+    }
+
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
+    /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    pub fn scaled(mut self) -> Self {
+        self.scaled = true;
+        self
+    }
+
+    /// When to stop.
+    ///
+    /// # Panics
+    /// If a limit is negative or NaN.
+    #[track_caller]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        limits.check();
+        self.limits = limits;
+        self
+    }
+
+    /// Moves the trainable parameters to a minimum of the function, which gives its value and sets its gradient.
+    ///
+    /// # Errors
+    /// Those of the function. The parameters are then at the lowest point so far.
+    pub fn minimize<T: Real>(
+        &self,
+        params: &mut Params<T>,
+        function: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
+    ) -> Result<Outcome, Error> {
+        let pairs = Pairs { kept: VecDeque::new(), memory: self.memory };
+        let search = LineSearch { decrease: 1e-4, curvature: 0.9 };
+        descent::minimize(params, (self.limits, self.scaled), search, pairs, function)
+    }
+}
+
+struct Pairs {
+    kept: VecDeque<Pair>,
+    memory: usize,
+}
+
+struct Pair {
+    s: Vec<f64>,
+    y: Vec<f64>,
+    /// sᵀy
+    product: f64,
+}
+
+impl Direction for Pairs {
+    fn choose(&mut self, point: &Point) -> (Vec<f64>, f64) {
+        let mut direction: Vec<f64> = point.gradient.iter().map(|g| -g).collect();
+        let Some(latest) = self.kept.back() else {
+            let length = 1.0 / norm(&direction);
+            return (direction, length.min(1.0));
+        };
+        let start = latest.product / dot(&latest.y, &latest.y);
+        let mut weights = Vec::with_capacity(self.kept.len());
+        for pair in self.kept.iter().rev() {
+            let weight = dot(&pair.s, &direction) / pair.product;
+            add_scaled(&mut direction, -weight, &pair.y);
+            weights.push(weight);
+        }
+        direction.iter_mut().for_each(|element| *element *= start);
+        for (pair, weight) in self.kept.iter().zip(weights.into_iter().rev()) {
+            let back = dot(&pair.y, &direction) / pair.product;
+            add_scaled(&mut direction, weight - back, &pair.s);
+        }
+        (direction, 1.0)
+    }
+
+    fn has_model(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    fn learn(&mut self, before: &Point, after: &Point, _direction: Vec<f64>, _length: f64) {
+        let difference = |after: &[f64], before: &[f64]| after.iter().zip(before).map(|(a, b)| a - b).collect();
+        let (s, y): (Vec<f64>, Vec<f64>) =
+            (difference(&after.x, &before.x), difference(&after.gradient, &before.gradient));
+        let product = dot(&s, &y);
+        if product > f64::EPSILON * norm(&s) * norm(&y) {
+            if self.kept.len() == self.memory {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(Pair { s, y, product });
+        }
+    }
+
+    fn forget(&mut self) -> bool {
+        let some = !self.kept.is_empty();
+        self.kept.clear();
+        some
+    }
+}
