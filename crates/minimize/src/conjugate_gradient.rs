@@ -17,12 +17,13 @@
 //! guaranteed descent and an efficient line search, 2005.
 
 use gradus_graph::{Error, Params, Real};
-use gradus_linalg::{add_scaled, dot, norm};
+use gradus_linalg::{add_scaled, max_norm, norm};
 
-use crate::descent::{self, Direction};
+use crate::descent::{self, Direction, steepest};
 use crate::line_search::LineSearch;
 use crate::outcome::{Limits, Outcome};
 use crate::run::Point;
+use crate::scaled::Scaled;
 use crate::slope::Slope;
 
 /// The share of the last direction in the next one.
@@ -118,8 +119,9 @@ struct Conjugate {
 
 /// The last step.
 struct Last {
-    gradient: Vec<f64>,
-    direction: Vec<f64>,
+    gradient: Scaled,
+    direction: Scaled,
+    /// Along the values of the direction.
     length: f64,
     /// Steps since one along the steepest descent.
     steps: usize,
@@ -127,46 +129,52 @@ struct Last {
 
 impl Beta {
     /// β from the gradient, the last gradient and the last direction.
-    fn of(self, g: &[f64], last_g: &[f64], d: &[f64]) -> f64 {
-        let y: Vec<f64> = g.iter().zip(last_g).map(|(g, last)| g - last).collect();
+    fn of(self, g: &Scaled, last_g: &Scaled, d: &Scaled) -> f64 {
+        let y = g.minus(last_g);
+        // Each quotient of products, times that of their units.
         match self {
-            Self::FletcherReeves => dot(g, g) / dot(last_g, last_g),
-            Self::PolakRibiere => (dot(g, &y) / dot(last_g, last_g)).max(0.0),
-            Self::HestenesStiefel => dot(g, &y) / dot(d, &y),
-            Self::DaiYuan => dot(g, g) / dot(d, &y),
+            Self::FletcherReeves => g.dot(g) / last_g.dot(last_g) * (g.unit / last_g.unit).powi(2),
+            Self::PolakRibiere => {
+                let beta = g.dot(&y) / last_g.dot(last_g) * (g.unit / last_g.unit) * (y.unit / last_g.unit);
+                beta.max(0.0)
+            }
+            Self::HestenesStiefel => g.dot(&y) / d.dot(&y) * (g.unit / d.unit),
+            Self::DaiYuan => g.dot(g) / d.dot(&y) * (g.unit / d.unit) * (g.unit / y.unit),
             Self::HagerZhang => {
-                let dy = dot(d, &y);
-                let beta = (dot(&y, g) - 2.0 * dot(&y, &y) * dot(d, g) / dy) / dy;
-                beta.max(-1.0 / (norm(d) * norm(last_g).min(0.01)))
+                let dy = d.dot(&y);
+                let beta = (y.dot(g) - 2.0 * y.dot(&y) * d.dot(g) / dy) / dy * (g.unit / d.unit);
+                let sizes = [d, last_g].map(|vector| norm(&vector.values) * vector.unit);
+                beta.max(-1.0 / (sizes[0] * sizes[1].min(0.01)))
             }
         }
     }
 
     /// Powell's test asks for a new start where gradients are far from orthogonal.
-    fn starts_anew(self, g: &[f64], last_g: &[f64]) -> bool {
-        self != Self::HagerZhang && dot(g, last_g).abs() >= 0.2 * dot(g, g)
+    fn starts_anew(self, g: &Scaled, last_g: &Scaled) -> bool {
+        self != Self::HagerZhang && g.dot(last_g).abs() * (last_g.unit / g.unit) >= 0.2 * g.dot(g)
     }
 }
 
 impl Direction for Conjugate {
-    fn choose(&mut self, point: &Point) -> (Vec<f64>, f64) {
-        let g = &point.gradient;
-        let steepest: Vec<f64> = g.iter().map(|g| -g).collect();
-        let Some(last) = &mut self.last else {
-            let length = 1.0 / norm(g);
-            return (steepest, length.min(1.0));
-        };
-        let mut direction = steepest.clone();
+    fn choose(&mut self, point: &Point) -> (Scaled, f64) {
+        let g = Scaled::of(&point.gradient);
+        let Some(last) = &mut self.last else { return steepest(point, &g) };
+        let n = g.values.len();
+        let mut direction = g.negated();
         last.steps += 1;
-        if last.steps < g.len() && !self.beta.starts_anew(g, &last.gradient) {
-            add_scaled(&mut direction, self.beta.of(g, &last.gradient, &last.direction), &last.direction);
+        if last.steps < n && !self.beta.starts_anew(&g, &last.gradient) {
+            let beta = self.beta.of(&g, &last.gradient, &last.direction);
+            let mut sum: Vec<f64> = point.gradient.iter().map(|g| -g).collect();
+            add_scaled(&mut sum, beta * last.direction.unit, &last.direction.values);
+            direction = Scaled::of(&sum);
         }
-        if !(dot(&direction, g) < 0.0 && norm(&direction).is_finite()) || last.steps >= g.len() {
-            direction = steepest;
+        if !(direction.dot(&g) < 0.0 && max_norm(&direction.values).is_finite()) || last.steps >= n {
+            direction = g.negated();
             last.steps = 0;
         }
         // The change to first order is taken to be that of the last step.
-        let length = last.length * dot(&last.direction, &last.gradient) / dot(&direction, g);
+        let fall = last.length * last.direction.dot(&last.gradient);
+        let length = fall / direction.dot(&g) * (last.gradient.unit / g.unit);
         (direction, length)
     }
 
@@ -174,9 +182,9 @@ impl Direction for Conjugate {
         false
     }
 
-    fn learn(&mut self, before: &Point, _after: &Point, direction: Vec<f64>, length: f64) {
+    fn learn(&mut self, before: &Point, _after: &Point, direction: Scaled, length: f64) {
         let steps = self.last.as_ref().map_or(0, |last| last.steps);
-        self.last = Some(Last { gradient: before.gradient.clone(), direction, length, steps });
+        self.last = Some(Last { gradient: Scaled::of(&before.gradient), direction, length, steps });
     }
 
     fn forget(&mut self) -> bool {
@@ -191,12 +199,14 @@ mod tests {
     /// g = (3, 4), g₋ = (1, 0), d = (−1, 2): y = (2, 4), dᵀy = 6, gᵀy = 22, gᵀg = 25, yᵀy = 20, dᵀg = 5.
     #[test]
     fn by_hand() {
-        let beta = |beta: Beta| beta.of(&[3.0, 4.0], &[1.0, 0.0], &[-1.0, 2.0]);
+        let of =
+            |beta: Beta, [g, last_g, d]: [[f64; 2]; 3]| beta.of(&Scaled::of(&g), &Scaled::of(&last_g), &Scaled::of(&d));
+        let beta = |beta: Beta| of(beta, [[3.0, 4.0], [1.0, 0.0], [-1.0, 2.0]]);
         assert_eq!(beta(Beta::FletcherReeves), 25.0);
         assert_eq!(beta(Beta::PolakRibiere), 22.0);
         assert_eq!(beta(Beta::HestenesStiefel), 22.0 / 6.0);
         assert_eq!(beta(Beta::DaiYuan), 25.0 / 6.0);
         assert!((beta(Beta::HagerZhang) - (22.0 - 2.0 * 20.0 * 5.0 / 6.0) / 6.0).abs() < 1e-14);
-        assert_eq!(Beta::PolakRibiere.of(&[1.0, 0.0], &[2.0, 0.0], &[-1.0, 0.0]), 0.0);
+        assert_eq!(of(Beta::PolakRibiere, [[1.0, 0.0], [2.0, 0.0], [-1.0, 0.0]]), 0.0);
     }
 }

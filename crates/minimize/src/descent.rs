@@ -1,11 +1,12 @@
 //! The loop of the methods that choose a direction and search along it.
 
 use gradus_graph::{Error, Params, Real};
-use gradus_linalg::dot;
+use gradus_linalg::{dot, norm};
 
 use crate::line_search::{Found, LineSearch, Sample};
 use crate::outcome::{Limits, Outcome, Reason};
 use crate::run::{Point, Run};
+use crate::scaled::Scaled;
 use crate::slope::Slope;
 
 /// How many spacings of a value its rounding is taken to be: sums of many terms err by several.
@@ -13,14 +14,22 @@ const NOISE: f64 = 16.0;
 
 /// Where to go, by what was seen before.
 pub(crate) trait Direction {
-    /// The direction at a point, and the length along it to try first.
-    fn choose(&mut self, point: &Point) -> (Vec<f64>, f64);
-    /// Whether the direction chosen last leads, with the length one, to the minimum of a quadratic model.
+    /// The direction at a point, and the length along its values to try first.
+    fn choose(&mut self, point: &Point) -> (Scaled, f64);
+    /// Whether the direction chosen last, with its unit, leads to the minimum of a quadratic model.
     fn has_model(&self) -> bool;
-    /// Takes in a step of the given length along the direction.
-    fn learn(&mut self, before: &Point, after: &Point, direction: Vec<f64>, length: f64);
+    /// Takes in a step of the given length along the values of the direction.
+    fn learn(&mut self, before: &Point, after: &Point, direction: Scaled, length: f64);
     /// Forgets what was seen, so that the next direction is the steepest; gives whether there was something.
     fn forget(&mut self) -> bool;
+}
+
+/// The steepest descent at a point, and a length to try first: that of a step as long as the gradient, but at most 1,
+/// and not so short that rounding of the parameters hides it.
+pub(crate) fn steepest(point: &Point, gradient: &Scaled) -> (Scaled, f64) {
+    let size = norm(&gradient.values);
+    let step = (size * gradient.unit).min(1.0).max(f64::EPSILON.sqrt() * norm(&point.x));
+    (gradient.negated(), step / size)
 }
 
 /// Minimises with the directions.
@@ -47,15 +56,15 @@ fn descend<T: Real>(
         return Ok(reason);
     }
     loop {
-        let (way, first) = direction.choose(&run.point);
-        let slope = dot(&way, &run.point.gradient);
+        let (chosen, first) = direction.choose(&run.point);
+        let slope = dot(&chosen.values, &run.point.gradient);
         if !(slope < 0.0 && slope.is_finite() && first.is_finite()) {
             if direction.forget() {
                 continue;
             }
             return Ok(run.at_rest(Reason::Stalled));
         }
-        let promised = (direction.has_model() && run.is_near()).then_some(0.5 * slope.abs());
+        let promised = (direction.has_model() && run.is_near()).then_some(0.5 * slope.abs() * chosen.unit);
         let small = !direction.has_model() && run.reach() <= run.limits.gradient * run.point.value.abs();
         if let Some(reason) = run.promise(promised).or((small && run.has_moved()).then_some(Reason::Gradient)) {
             return Ok(reason);
@@ -66,8 +75,8 @@ fn descend<T: Real>(
             if run.is_spent() {
                 return Ok(None);
             }
-            run.evaluate(at, &way, &mut *objective)?;
-            let slope = dot(&way, &run.trial.gradient);
+            run.evaluate(at, &chosen.values, &mut *objective)?;
+            let slope = dot(&chosen.values, &run.trial.gradient);
             // A gradient that is not finite makes no slope, even where the direction is zero.
             let value = if run.trial.is_finite() { run.trial.value } else { f64::NAN };
             Ok(Some(Sample { at, value, slope }))
@@ -75,7 +84,7 @@ fn descend<T: Real>(
         match found {
             Found::Spent => return Ok(Reason::Budget),
             Found::Step(length) | Found::Best(length) if length > 0.0 => {
-                direction.learn(&run.point, &run.trial, way, length);
+                direction.learn(&run.point, &run.trial, chosen, length);
                 if let Some(reason) = run.accept() {
                     return Ok(reason);
                 }

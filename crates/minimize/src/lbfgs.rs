@@ -14,10 +14,11 @@ use std::collections::VecDeque;
 use gradus_graph::{Error, Params, Real};
 use gradus_linalg::{add_scaled, dot, norm};
 
-use crate::descent::{self, Direction};
+use crate::descent::{self, Direction, steepest};
 use crate::line_search::LineSearch;
 use crate::outcome::{Limits, Outcome};
 use crate::run::Point;
+use crate::scaled::Scaled;
 use crate::slope::Slope;
 
 /// L-BFGS with a line search for the strong Wolfe conditions: the first choice for a smooth loss without noise.
@@ -105,44 +106,47 @@ struct Pairs {
 }
 
 struct Pair {
-    s: Vec<f64>,
-    y: Vec<f64>,
-    /// sᵀy
+    s: Scaled,
+    y: Scaled,
+    /// sᵀy over both units.
     product: f64,
 }
 
 impl Direction for Pairs {
-    fn choose(&mut self, point: &Point) -> (Vec<f64>, f64) {
-        let mut direction: Vec<f64> = point.gradient.iter().map(|g| -g).collect();
-        let Some(latest) = self.kept.back() else {
-            let length = 1.0 / norm(&direction);
-            return (direction, length.min(1.0));
-        };
-        let start = latest.product / dot(&latest.y, &latest.y);
+    fn choose(&mut self, point: &Point) -> (Scaled, f64) {
+        let gradient = Scaled::of(&point.gradient);
+        let Some(latest) = self.kept.back() else { return steepest(point, &gradient) };
+        let start = latest.product / latest.y.dot(&latest.y) * (latest.s.unit / latest.y.unit);
+        // The direction over the gradient's unit; the weights are those of the values of `y`.
+        let Scaled { values: mut direction, unit } = gradient.negated();
         let mut weights = Vec::with_capacity(self.kept.len());
         for pair in self.kept.iter().rev() {
-            let weight = dot(&pair.s, &direction) / pair.product;
-            add_scaled(&mut direction, -weight, &pair.y);
+            let weight = dot(&pair.s.values, &direction) / pair.product;
+            add_scaled(&mut direction, -weight, &pair.y.values);
             weights.push(weight);
         }
         direction.iter_mut().for_each(|element| *element *= start);
         for (pair, weight) in self.kept.iter().zip(weights.into_iter().rev()) {
-            let back = dot(&pair.y, &direction) / pair.product;
-            add_scaled(&mut direction, weight - back, &pair.s);
+            let back = dot(&pair.y.values, &direction) / pair.product;
+            add_scaled(&mut direction, weight * (pair.s.unit / pair.y.unit) - back, &pair.s.values);
         }
-        (direction, 1.0)
+        direction.iter_mut().for_each(|element| *element *= unit);
+        let direction = Scaled::of(&direction);
+        let length = direction.unit;
+        (direction, length)
     }
 
     fn has_model(&self) -> bool {
         !self.kept.is_empty()
     }
 
-    fn learn(&mut self, before: &Point, after: &Point, _direction: Vec<f64>, _length: f64) {
-        let difference = |after: &[f64], before: &[f64]| after.iter().zip(before).map(|(a, b)| a - b).collect();
-        let (s, y): (Vec<f64>, Vec<f64>) =
-            (difference(&after.x, &before.x), difference(&after.gradient, &before.gradient));
-        let product = dot(&s, &y);
-        if product > f64::EPSILON * norm(&s) * norm(&y) {
+    fn learn(&mut self, before: &Point, after: &Point, _direction: Scaled, _length: f64) {
+        let difference = |after: &[f64], before: &[f64]| {
+            Scaled::of(&after.iter().zip(before).map(|(a, b)| a - b).collect::<Vec<f64>>())
+        };
+        let (s, y) = (difference(&after.x, &before.x), difference(&after.gradient, &before.gradient));
+        let product = s.dot(&y);
+        if product > f64::EPSILON * norm(&s.values) * norm(&y.values) {
             if self.kept.len() == self.memory {
                 self.kept.pop_front();
             }

@@ -45,6 +45,7 @@ mod newton_cg;
 mod outcome;
 mod parameter_vector;
 mod run;
+mod scaled;
 pub mod search;
 mod slope;
 mod trust_region;

@@ -13,6 +13,7 @@ use gradus_linalg::{add_scaled, dot, max_norm, norm};
 
 use crate::outcome::{Limits, Outcome, Reason};
 use crate::run::Run;
+use crate::scaled::Scaled;
 use crate::slope::Slope;
 
 /// A step is accepted if the value falls by at least this part of what the model says.
@@ -116,10 +117,12 @@ fn truncated<T: Real>(
 ) -> Result<Step, Error> {
     let n = run.flat.len();
     let mut p = vec![0.0; n];
-    let mut residual = run.point.gradient.clone();
+    // Residual and direction are over the gradient's unit, so that their squares stay in range.
+    let Scaled { values: gradient, unit } = Scaled::of(&run.point.gradient);
+    let mut residual = gradient.clone();
     let mut d: Vec<f64> = residual.iter().map(|g| -g).collect();
     let size = norm(&residual);
-    let wanted = size * size.sqrt().min(TOLERANCE);
+    let wanted = size * (size * unit).sqrt().min(TOLERANCE);
     let mut square = dot(&residual, &residual);
     let mut product = vec![0.0; n];
     let mut inside = false;
@@ -136,17 +139,18 @@ fn truncated<T: Real>(
             }
             break;
         }
-        let length = square / curvature;
+        // Along the values of the direction.
+        let length = square / curvature * unit;
         let mut next = p.clone();
         add_scaled(&mut next, length, &d);
         if curvature <= 0.0 || norm(&next) >= radius {
             let to_edge = to_edge(&p, &d, radius);
             add_scaled(&mut p, to_edge, &d);
-            add_scaled(&mut residual, to_edge, &product);
+            add_scaled(&mut residual, to_edge / unit, &product);
             break;
         }
         p = next;
-        add_scaled(&mut residual, length, &product);
+        add_scaled(&mut residual, length / unit, &product);
         if norm(&residual) <= wanted {
             inside = true;
             break;
@@ -157,7 +161,7 @@ fn truncated<T: Real>(
         }
     }
     // With residual = g + Bp the model is ½pᵀ(g + residual).
-    let predicted = -0.5 * (dot(&p, &run.point.gradient) + dot(&p, &residual));
+    let predicted = -0.5 * (dot(&p, &gradient) + dot(&p, &residual)) * unit;
     Ok(Step { p, predicted, inside })
 }
 
