@@ -39,10 +39,10 @@ fn no_file_is_a_drawer() {
     }
 }
 
-/// The index of the ops is their folder, as are those of the update rules and of their links.
+/// The index of the ops is their folder, as are those of the update rules and of their transforms.
 #[test]
 fn an_index_is_its_folder() {
-    for folder in ["crates/graph/src/ops", "crates/optim/src/rules", "crates/optim/src/links"] {
+    for folder in ["crates/graph/src/ops", "crates/optim/src/rules", "crates/optim/src/transforms"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let index = std::fs::read_to_string(path.join("mod.rs")).expect("the index is there");
         let lines = index.lines().filter_map(|line| line.strip_prefix("mod "));

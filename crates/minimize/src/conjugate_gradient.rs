@@ -8,8 +8,7 @@
 //! | Dai–Yuan | `gᵀg / dᵀy` |
 //! | Hager–Zhang | `max((y − 2d·yᵀy/dᵀy)ᵀg / dᵀy, −1 / (‖d‖·min(0.01, ‖g₋‖)))` |
 //!
-//! The length meets the strong Wolfe conditions with c₁ 1e-4, c₂ 0.1. It starts anew along −g after as many steps as
-//! there are scalars, where `|gᵀg₋| ≥ 0.2·gᵀg` (Powell's test; but not for Hager–Zhang), and where d does not descend.
+//! The length meets the strong Wolfe conditions with c₁ 1e-4, c₂ 0.1. It restarts along −g after n steps for n scalars, where `|gᵀg₋| ≥ 0.2·gᵀg` (Powell's test; but not for Hager–Zhang), and where d does not descend.
 //!
 //! Defaults: Hager–Zhang. State: the last gradient, direction and length.
 //!
@@ -21,7 +20,7 @@ use gradus_linalg::{add_scaled, max_norm, norm};
 
 use crate::descent::{self, Direction, steepest};
 use crate::line_search::LineSearch;
-use crate::outcome::{Limits, Outcome};
+use crate::outcome::{Limits, Minimization};
 use crate::run::Point;
 use crate::scaled::Scaled;
 use crate::slope::Slope;
@@ -42,7 +41,7 @@ pub enum Beta {
     HagerZhang,
 }
 
-/// Nonlinear conjugate gradients: three vectors of memory, whatever the number of steps.
+/// Nonlinear conjugate gradients: it stores three vectors, whatever the number of steps.
 ///
 /// # Example
 /// ```
@@ -105,7 +104,7 @@ impl ConjugateGradient {
         &self,
         params: &mut Params<T>,
         function: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Minimization, Error> {
         let search = LineSearch { decrease: 1e-4, curvature: 0.1 };
         let directions = Conjugate { beta: self.beta, last: None };
         descent::minimize(params, (self.limits, self.scaled), search, directions, function)
@@ -149,8 +148,8 @@ impl Beta {
         }
     }
 
-    /// Powell's test asks for a new start where gradients are far from orthogonal.
-    fn starts_anew(self, g: &Scaled, last_g: &Scaled) -> bool {
+    /// Powell's test restarts where gradients are far from orthogonal.
+    fn restarts(self, g: &Scaled, last_g: &Scaled) -> bool {
         self != Self::HagerZhang && g.dot(last_g).abs() * (last_g.unit / g.unit) >= 0.2 * g.dot(g)
     }
 }
@@ -162,7 +161,7 @@ impl Direction for Conjugate {
         let n = g.values.len();
         let mut direction = g.negated();
         last.steps += 1;
-        if last.steps < n && !self.beta.starts_anew(&g, &last.gradient) {
+        if last.steps < n && !self.beta.restarts(&g, &last.gradient) {
             let beta = self.beta.of(&g, &last.gradient, &last.direction);
             let mut sum: Vec<f64> = point.gradient.iter().map(|g| -g).collect();
             add_scaled(&mut sum, beta * last.direction.unit, &last.direction.values);

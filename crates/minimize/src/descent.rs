@@ -4,23 +4,23 @@ use gradus_graph::{Error, Params, Real};
 use gradus_linalg::{dot, norm};
 
 use crate::line_search::{Found, LineSearch, Sample};
-use crate::outcome::{Limits, Outcome, Reason};
+use crate::outcome::{Limits, Minimization, Reason};
 use crate::run::{Point, Run};
 use crate::scaled::Scaled;
 use crate::slope::Slope;
 
-/// How many spacings of a value its rounding is taken to be: sums of many terms err by several.
+/// The rounding error of a value, in its spacings: sums of many terms err by several.
 const NOISE: f64 = 16.0;
 
-/// Where to go, by what was seen before.
+/// A choice of directions that learns from steps.
 pub(crate) trait Direction {
     /// The direction at a point, and the length along its values to try first.
     fn choose(&mut self, point: &Point) -> (Scaled, f64);
     /// Whether the direction chosen last, with its unit, leads to the minimum of a quadratic model.
     fn has_model(&self) -> bool;
-    /// Takes in a step of the given length along the values of the direction.
+    /// Learns from a step of the given length along the values of the direction.
     fn learn(&mut self, before: &Point, after: &Point, direction: Scaled, length: f64);
-    /// Forgets what was seen, so that the next direction is the steepest; gives whether there was something.
+    /// Drops what was learned, so that the next direction is the steepest; returns whether there was something.
     fn forget(&mut self) -> bool;
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn minimize<T: Real>(
     search: LineSearch,
     mut direction: impl Direction,
     mut objective: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
-) -> Result<Outcome, Error> {
+) -> Result<Minimization, Error> {
     let mut run = Run::new(params, limits, scaled);
     let ended = descend(&mut run, search, &mut direction, &mut objective);
     run.close(ended)

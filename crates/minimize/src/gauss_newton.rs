@@ -1,4 +1,4 @@
-//! Gauss–Newton for `f = Σ rᵢ²`: Newton's step with `2JᵀJ` in place of the Hessian, where `J` is the Jacobian of the
+//! Gauss–Newton for `f = Σ rᵢ²`: Newton's step with `2JᵀJ` instead of the Hessian, where `J` is the Jacobian of the
 //! residuals `r`, minimised within a trust region by conjugate gradients. `J` is asked for in products alone: `J·v` and
 //! `Jᵀ·u`.
 //!
@@ -9,7 +9,7 @@
 
 use gradus_graph::{Error, Params, Real, Tensor};
 
-use crate::outcome::{Limits, Outcome};
+use crate::outcome::{Limits, Minimization};
 use crate::slope::Slope;
 use crate::trust_region::{self, Model};
 
@@ -87,7 +87,7 @@ impl GaussNewton {
         residuals: impl FnMut(&Params<T>) -> Result<Tensor<T>, Error>,
         forward: impl FnMut(&Params<T>, &Params<T>) -> Result<Tensor<T>, Error>,
         backward: impl FnMut(&Params<T>, &Tensor<T>, &mut Slope<'_>) -> Result<(), Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Minimization, Error> {
         let squares = Squares { residuals, forward, backward, last: Tensor::zeros([0]) };
         trust_region::minimize(params, (self.limits, self.scaled), squares)
     }

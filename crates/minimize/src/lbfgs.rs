@@ -2,7 +2,7 @@
 //!
 //! `H` is applied by the two-loop recursion, from `H₀ = (sᵀy / yᵀy)·I` of the latest pair. The length meets the strong
 //! Wolfe conditions with c₁ 1e-4, c₂ 0.9; a pair with too small a `sᵀy` is not kept. Where the search fails the pairs
-//! are forgotten.
+//! are dropped.
 //!
 //! Defaults: 10 pairs. State: the pairs.
 //!
@@ -16,7 +16,7 @@ use gradus_linalg::{add_scaled, dot, norm};
 
 use crate::descent::{self, Direction, steepest};
 use crate::line_search::LineSearch;
-use crate::outcome::{Limits, Outcome};
+use crate::outcome::{Limits, Minimization};
 use crate::run::Point;
 use crate::scaled::Scaled;
 use crate::slope::Slope;
@@ -93,7 +93,7 @@ impl Lbfgs {
         &self,
         params: &mut Params<T>,
         function: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Minimization, Error> {
         let pairs = Pairs { kept: VecDeque::new(), memory: self.memory };
         let search = LineSearch { decrease: 1e-4, curvature: 0.9 };
         descent::minimize(params, (self.limits, self.scaled), search, pairs, function)

@@ -13,7 +13,7 @@ use gradus_graph::{Error, Params, Real, Tensor};
 use gradus_linalg::{PivotedQr, Triangle, dot, norm};
 
 use crate::jacobian::Jacobian;
-use crate::outcome::{Limits, Outcome, Reason};
+use crate::outcome::{Limits, Minimization, Reason};
 use crate::run::Run;
 
 /// A step is accepted if the sum falls by at least this part of what the model says.
@@ -86,7 +86,7 @@ impl LevenbergMarquardt {
         params: &mut Params<T>,
         residuals: impl FnMut(&Params<T>) -> Result<Tensor<T>, Error>,
         jacobian: impl FnMut(&Params<T>, &mut Jacobian<'_>) -> Result<(), Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Minimization, Error> {
         let mut run = Run::new(params, self.limits, false);
         let ended = descend(&mut run, residuals, jacobian);
         run.close(ended)
@@ -108,10 +108,10 @@ fn descend<T: Real>(
     };
     // Sets the gradient at the trial, and gives the Jacobian column by column.
     let mut linearize = |run: &mut Run<'_, T>, r: &[f64]| {
-        let (n, rows) = (run.flat.len(), r.len().max(run.flat.len()));
+        let (n, rows) = (run.layout.len(), r.len().max(run.layout.len()));
         let mut columns = vec![0.0; n * rows];
         run.derivatives += 1;
-        jacobian(run.params, &mut Jacobian::new(&run.flat, &mut columns, r.len(), rows))?;
+        jacobian(run.params, &mut Jacobian::new(&run.layout, &mut columns, r.len(), rows))?;
         for (gradient, column) in run.trial.gradient.iter_mut().zip(columns.chunks(rows.max(1))) {
             *gradient = 2.0 * dot(&column[..r.len()], r);
         }
@@ -122,7 +122,7 @@ fn descend<T: Real>(
     if let Some(reason) = run.start() {
         return Ok(reason);
     }
-    let mut region = Region { scale: vec![0.0; run.flat.len()], radius: 0.0, lambda: 0.0 };
+    let mut region = Region { scale: vec![0.0; run.layout.len()], radius: 0.0, lambda: 0.0 };
     let mut first = true;
     loop {
         for (scale, column) in region.scale.iter_mut().zip(columns.chunks(rows)) {
@@ -156,7 +156,7 @@ fn descend<T: Real>(
             let after = norm(&trial);
             // NaN and infinities count as a rise.
             let actual = if 0.1 * after < before { 1.0 - (after / before).powi(2) } else { -1.0 };
-            let in_columns: Vec<f64> = qr.order.iter().map(|&place| step[place]).collect();
+            let in_columns: Vec<f64> = qr.order.iter().map(|&index| step[index]).collect();
             let linear = (norm(&triangle.times(&in_columns)) / before).powi(2);
             let damping = region.lambda * (length / before).powi(2);
             let predicted = linear + 2.0 * damping;
@@ -228,7 +228,7 @@ impl Region {
         }
         // Newton's step for λ: the excess over its slope, both over the radius.
         let newton = |region: &Self, triangle: &Triangle, p: &[f64], length: f64, excess: f64| {
-            let scaled = |&place: &usize| region.scale[place] * (region.scale[place] * p[place] / length);
+            let scaled = |&index: &usize| region.scale[index] * (region.scale[index] * p[index] / length);
             let mut w: Vec<f64> = qr.order.iter().map(scaled).collect();
             triangle.solve_transposed(&mut w);
             excess / region.radius / dot(&w, &w)
@@ -236,7 +236,7 @@ impl Region {
         let full = triangle.rank() == qtr.len();
         let mut least = if full { newton(self, &triangle, &p, length, excess) } else { 0.0 };
         let slope = triangle.transposed_times(qtr);
-        let scaled: Vec<f64> = slope.iter().zip(&qr.order).map(|(slope, &place)| slope / self.scale[place]).collect();
+        let scaled: Vec<f64> = slope.iter().zip(&qr.order).map(|(slope, &index)| slope / self.scale[index]).collect();
         let mut most = norm(&scaled) / self.radius;
         if most == 0.0 {
             most = f64::MIN_POSITIVE / self.radius.min(0.1);

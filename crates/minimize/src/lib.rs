@@ -2,7 +2,7 @@
 //! searches without derivatives in [`search`].
 //!
 //! A method is a value with its options. `minimize` takes the store and closures, moves the trainable parameters to the
-//! lowest point that it found, and returns an [`Outcome`] that tells why it stopped. A closure reads the parameters and
+//! lowest point that it found, and returns an [`Minimization`] with the reason why it stopped. A closure reads the parameters and
 //! returns a value and, through a [`Slope`], tensors by parameter: for example the gradients of a compiled step. The
 //! vectors inside are in double precision; the points are those that the store can hold.
 //!
@@ -56,5 +56,5 @@ pub use jacobian::Jacobian;
 pub use lbfgs::Lbfgs;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use newton_cg::NewtonCg;
-pub use outcome::{Iterate, Limits, Outcome, Reason};
+pub use outcome::{Iterate, Limits, Minimization, Reason};
 pub use slope::Slope;

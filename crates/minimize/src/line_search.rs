@@ -3,7 +3,7 @@
 //!
 //! As MINPACK-2's `dcsrch`: an interval that holds such a length is kept and shrunk by cubic and quadratic
 //! interpolation; until a length with enough decrease is known, the search works on `φ(α) − φ(0) − c₁·α·φ′(0)`.
-//! Where a decrease would drown in rounding, the second condition alone decides (the approximate conditions of Hager and
+//! Where rounding is larger than a decrease, the second condition alone decides (the approximate conditions of Hager and
 //! Zhang). A length at which value or slope is not finite is a wall: the search stays on this side of it.
 //!
 //! Moré, Thuente: Line search algorithms with guaranteed sufficient decrease, 1994.
@@ -11,7 +11,7 @@
 
 /// The evaluations that one search may take.
 const EVALUATIONS: usize = 40;
-/// While no end of the interval is known, the next length goes on by so many times the last advance.
+/// While no end of the interval is known, the next length goes on by these multiples of the last advance.
 const STRETCH: [f64; 2] = [1.1, 4.0];
 /// The interval must shrink to this part of itself in two steps, or it is halved.
 const SHRINK: f64 = 0.66;

@@ -9,7 +9,7 @@
 
 use gradus_graph::{Error, Params, Real};
 
-use crate::outcome::{Limits, Outcome};
+use crate::outcome::{Limits, Minimization};
 use crate::slope::Slope;
 use crate::trust_region::{self, Model};
 
@@ -89,7 +89,7 @@ impl NewtonCg {
         params: &mut Params<T>,
         function: impl FnMut(&Params<T>, &mut Slope<'_>) -> Result<T, Error>,
         hessian: impl FnMut(&Params<T>, &Params<T>, &mut Slope<'_>) -> Result<(), Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Minimization, Error> {
         trust_region::minimize(params, (self.limits, self.scaled), Newton { function, hessian })
     }
 }

@@ -1,4 +1,4 @@
-//! When a method stops, and what it tells then.
+//! When a method stops, and its report.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use gradus_graph::expect_setting;
 pub struct Limits {
     /// Converged if the relative gradient is no larger: 1e-8.
     ///
-    /// It is the root of the part of the value that the method's quadratic model promises to take off; for
+    /// It is the root of the relative decrease that the method's quadratic model predicts; for
     /// [`LevenbergMarquardt`](crate::LevenbergMarquardt), whose model is exact in that, the cosine of the angle between the
     /// residuals and what their derivatives span, as MINPACK's `gtol`. [`ConjugateGradient`](crate::ConjugateGradient) has
     /// no model: there it is `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)` as a part of the value. Where the least value is zero a
@@ -56,15 +56,15 @@ pub enum Reason {
     Step,
     /// The last step lowered the value as little as [`Limits::value`] asks.
     Value,
-    /// What the method's model still promises cannot be told from the rounding of the value and of the parameters.
+    /// The decrease that the method's model predicts is below the rounding of the value and of the parameters.
     Precision,
-    /// Steps gain nothing beyond rounding, though the model promises more, or none fits: a narrow valley, parameters of
-    /// very different units (see the method's `scaled`), or derivatives that are wrong.
+    /// Steps gain nothing beyond rounding, though the model predicts more, or none is valid: a narrow valley, parameters
+    /// of very different units (see the method's `scaled`), or derivatives that are wrong.
     Stalled,
     /// The evaluations were used up.
     Budget,
-    /// No step along the direction lowers the value, though its slope promises it: the derivatives are wrong, the
-    /// function has a kink, or it cancels so many digits that rounding hides what is left to gain.
+    /// No step along the direction lowers the value, though its slope is negative: the derivatives are wrong, the
+    /// function has a kink, or its terms cancel until rounding hides what is left to gain.
     LineSearch,
     /// The value or a derivative is not finite where the method started.
     NonFinite,
@@ -93,7 +93,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// One point on the way.
+/// One point of the trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Iterate {
     /// The evaluations up to here.
@@ -108,7 +108,7 @@ pub struct Iterate {
 
 /// How a minimisation ended. The parameters are at the last point of the trace.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct Minimization {
     /// Why it stopped.
     pub reason: Reason,
     /// The value reached.
@@ -125,14 +125,14 @@ pub struct Outcome {
     pub trace: Vec<Iterate>,
 }
 
-impl Outcome {
+impl Minimization {
     /// The number of steps.
     pub fn iterations(&self) -> usize {
         self.trace.len().saturating_sub(1)
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Minimization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { reason, value, gradient, evaluations, .. } = self;
         write!(f, "{reason} after {} steps and {evaluations} evaluations: ", self.iterations())?;

@@ -1,20 +1,20 @@
-//! A minimisation under way: where it stands, what it has used, and whether it is to stop.
+//! The state of a minimisation: its points, its counts of evaluations, and its tests for stopping.
 
 use gradus_graph::{Error, Params, Real};
 use gradus_linalg::{add_scaled, max_norm, norm};
 
-use crate::outcome::{Iterate, Limits, Outcome, Reason};
+use crate::outcome::{Iterate, Limits, Minimization, Reason};
 use crate::parameter_vector::ParameterVector;
 use crate::slope::Slope;
 
 /// Steps that gain nothing beyond rounding before a method stops; one alone may be chance.
 const IDLE: usize = 5;
 
-/// How many spacings of a value its rounding may hide: sums of many terms err by several, and a model by more.
+/// The error of a value and of a model of it, in spacings of the value: sums of many terms err by several.
 const HIDDEN: f64 = 1000.0;
 
-/// The part of the value that a gradient promises to first order at most where a model is believed to see all of it. At
-/// the minimum of MGH10 it is 10⁻⁴, where L-BFGS is stuck on the way there it is 1.
+/// The largest change to first order, as a part of the value, at which a model is taken to be valid. At
+/// the minimum of MGH10 it is 10⁻⁴, where L-BFGS is stuck before it, 1.
 const NEAR: f64 = 1e-3;
 
 /// A point with what is known there.
@@ -33,7 +33,7 @@ impl Point {
 
 pub(crate) struct Run<'a, T> {
     pub(crate) params: &'a mut Params<T>,
-    pub(crate) flat: ParameterVector,
+    pub(crate) layout: ParameterVector,
     pub(crate) limits: Limits,
     /// The last point that was accepted.
     pub(crate) point: Point,
@@ -49,15 +49,15 @@ pub(crate) struct Run<'a, T> {
     idle: usize,
     /// The value and the parameters where it started.
     first: (f64, Vec<f64>),
-    /// What the model of the method promises to take off the value at the point, if it has one that holds there.
+    /// The decrease of the value that the method's model predicts at the point, if the model is valid there.
     promised: Option<f64>,
 }
 
 impl<'a, T: Real> Run<'a, T> {
     /// Before the first evaluation.
     pub(crate) fn new(params: &'a mut Params<T>, limits: Limits, scaled: bool) -> Self {
-        let flat = if scaled { ParameterVector::scaled(params) } else { ParameterVector::new(params) };
-        let x = flat.read(params);
+        let layout = if scaled { ParameterVector::scaled(params) } else { ParameterVector::new(params) };
+        let x = layout.read(params);
         let point = Point { gradient: vec![0.0; x.len()], x, value: f64::NAN };
         let trial = point.clone();
         let (evaluations, derivatives, products) = (0, 0, 0);
@@ -65,7 +65,7 @@ impl<'a, T: Real> Run<'a, T> {
         let (first, promised) = ((f64::NAN, point.x.clone()), None);
         Self {
             params,
-            flat,
+            layout,
             limits,
             point,
             trial,
@@ -86,7 +86,7 @@ impl<'a, T: Real> Run<'a, T> {
         T::EPS
     }
 
-    /// Whether no evaluation is left.
+    /// Whether all evaluations are used.
     pub(crate) fn is_spent(&self) -> bool {
         self.evaluations >= self.limits.evaluations
     }
@@ -100,18 +100,18 @@ impl<'a, T: Real> Run<'a, T> {
     ) -> Result<(), Error> {
         self.trial.x.copy_from_slice(&self.point.x);
         add_scaled(&mut self.trial.x, length, direction);
-        self.flat.write(self.params, &mut self.trial.x);
+        self.layout.write(self.params, &mut self.trial.x);
         self.evaluations += 1;
-        self.trial.value = objective(self.params, &mut Slope::new(&self.flat, &mut self.trial.gradient))?.as_f64();
+        self.trial.value = objective(self.params, &mut Slope::new(&self.layout, &mut self.trial.gradient))?.as_f64();
         Ok(())
     }
 
     /// Puts the store back to the point that was accepted last.
     pub(crate) fn return_to_point(&mut self) {
-        self.flat.write(self.params, &mut self.point.x);
+        self.layout.write(self.params, &mut self.point.x);
     }
 
-    /// Goes to the trial as to the start; gives the reason if there is nothing to do.
+    /// Accepts the trial as the start; returns the reason if there is nothing to do.
     pub(crate) fn start(&mut self) -> Option<Reason> {
         if !self.trial.is_finite() {
             self.point.value = self.trial.value;
@@ -124,15 +124,15 @@ impl<'a, T: Real> Run<'a, T> {
         (self.smallest == 0.0).then_some(Reason::Gradient)
     }
 
-    /// Takes in what a model that holds at the point promises to take off the value; gives the reason if that is as little
-    /// as the limit asks.
+    /// Sets the decrease of the value that a model valid at the point predicts; returns the reason to stop if it is
+    /// within the limit.
     pub(crate) fn promise(&mut self, promised: Option<f64>) -> Option<Reason> {
         self.promised = promised;
         let limit = self.limits.gradient * self.limits.gradient * self.point.value.abs();
         promised.is_some_and(|promised| promised <= limit).then_some(Reason::Gradient)
     }
 
-    /// Whether what a model of part of the curvature promises may be believed: the gradient alone promises little.
+    /// Whether the prediction of a model of part of the curvature is valid: the gradient alone predicts a small decrease.
     pub(crate) fn is_near(&self) -> bool {
         self.reach() <= NEAR * self.measure()
     }
@@ -148,15 +148,14 @@ impl<'a, T: Real> Run<'a, T> {
         self.trace.len() > 1
     }
 
-    /// `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)`: what the gradient promises to first order if each parameter moves by its own size.
+    /// `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)`: the change to first order if each parameter moves by its own size.
     pub(crate) fn reach(&self) -> f64 {
         let sizes = self.point.x.iter().zip(&self.first.1).map(|(x, first)| x.abs().max((x - first).abs()));
         self.point.gradient.iter().zip(sizes).map(|(g, size)| g.abs() * size).sum()
     }
 
-    /// The reason to give where no step gains anything: whether what is promised is hidden by rounding, of the value or
-    /// of the parameters. Without a model that may be believed the
-    /// gradient itself has to be small.
+    /// The reason to stop where no step gains anything: [`Reason::Precision`] if the predicted decrease is below the
+    /// rounding of the value or of the parameters. Without a valid model the gradient itself has to be small.
     pub(crate) fn at_rest(&self, otherwise: Reason) -> Reason {
         let reach = self.reach();
         let hidden = match self.promised {
@@ -166,7 +165,7 @@ impl<'a, T: Real> Run<'a, T> {
         if hidden || max_norm(&self.point.gradient) == 0.0 { Reason::Precision } else { otherwise }
     }
 
-    /// Goes to the trial; gives the reason if the method is to stop there.
+    /// Accepts the trial; returns the reason if the method is to stop there.
     pub(crate) fn accept(&mut self) -> Option<Reason> {
         std::mem::swap(&mut self.point, &mut self.trial);
         let (after, before) = (&self.point, &self.trial);
@@ -199,14 +198,14 @@ impl<'a, T: Real> Run<'a, T> {
 
     /// The largest element of the gradient, by the parameters as the store has them.
     fn largest_slope(&self) -> f64 {
-        let slopes: Vec<f64> = (0..).zip(&self.point.gradient).map(|(place, g)| g / self.flat.unit(place)).collect();
+        let slopes: Vec<f64> = (0..).zip(&self.point.gradient).map(|(index, g)| g / self.layout.unit(index)).collect();
         max_norm(&slopes)
     }
 
     /// Leaves the store at the last accepted point, also if a closure failed.
-    pub(crate) fn close(mut self, ended: Result<Reason, Error>) -> Result<Outcome, Error> {
+    pub(crate) fn close(mut self, ended: Result<Reason, Error>) -> Result<Minimization, Error> {
         self.return_to_point();
-        Ok(Outcome {
+        Ok(Minimization {
             reason: ended?,
             value: self.point.value,
             gradient: self.largest_slope(),

@@ -1,10 +1,10 @@
-//! Where a closure puts what it has for each parameter.
+//! What a closure sets for each parameter.
 
 use gradus_graph::{Param, Real, Tensor};
 
 use crate::parameter_vector::ParameterVector;
 
-/// The place of a gradient, or of another vector with a number for each trainable scalar, in a closure's answer.
+/// Takes a gradient, or another vector with a number for each trainable scalar, from a closure.
 ///
 /// # Example
 /// ```
@@ -21,15 +21,15 @@ use crate::parameter_vector::ParameterVector;
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
 pub struct Slope<'a> {
-    flat: &'a ParameterVector,
+    layout: &'a ParameterVector,
     vector: &'a mut [f64],
 }
 
 impl<'a> Slope<'a> {
-    /// The answer over the vector, which is zero until it is set.
-    pub(crate) fn new(flat: &'a ParameterVector, vector: &'a mut [f64]) -> Self {
+    /// Over the vector, which is zero until it is set.
+    pub(crate) fn new(layout: &'a ParameterVector, vector: &'a mut [f64]) -> Self {
         vector.fill(0.0);
-        Self { flat, vector }
+        Self { layout, vector }
     }
 
     /// Takes the tensors, such as the gradients of a step. Trainable parameters without one have zeros.
@@ -39,7 +39,7 @@ impl<'a> Slope<'a> {
     #[track_caller]
     pub fn set<'t, T: Real>(&mut self, tensors: impl IntoIterator<Item = (&'t Param, &'t Tensor<T>)>) {
         for (param, tensor) in tensors {
-            let Some(place) = self.flat.place(param) else { panic!("{}", unknown(param)) };
+            let Some(range) = self.layout.range(param) else { panic!("{}", unknown(param)) };
             assert!(
                 tensor.shape() == param.shape(),
                 "parameter `{}` has shape {}; its tensor has {}",
@@ -47,14 +47,14 @@ impl<'a> Slope<'a> {
                 param.shape(),
                 tensor.shape()
             );
-            for (place, value) in place.zip(tensor.data()) {
-                self.vector[place] = value.as_f64() * self.flat.unit(place);
+            for (index, value) in range.zip(tensor.data()) {
+                self.vector[index] = value.as_f64() * self.layout.unit(index);
             }
         }
     }
 }
 
-/// The message for a parameter that has no place.
+/// The message for a parameter that is not in the vector.
 pub(crate) fn unknown(param: &Param) -> String {
     format!("parameter `{}` of shape {} is not a trainable one of this store", param.name(), param.shape())
 }
@@ -72,14 +72,14 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "parameter `x` has shape [2]; its tensor has [3]")]
-    fn a_wrong_shape_is_told() {
+    fn a_wrong_shape_is_an_error() {
         let (params, x) = store();
         Slope::new(&ParameterVector::new(&params), &mut [0.0; 2]).set([(&x, &Tensor::from([1.0, 2.0, 3.0]))]);
     }
 
     #[test]
     #[should_panic(expected = "parameter `x` of shape [2] is not a trainable one of this store")]
-    fn a_frozen_parameter_is_told() {
+    fn a_frozen_parameter_is_an_error() {
         let (mut params, x) = store();
         params.set_trainable(false, |_| true);
         Slope::new(&ParameterVector::new(&params), &mut []).set([(&x, &Tensor::from([1.0, 2.0]))]);

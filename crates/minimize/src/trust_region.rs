@@ -11,7 +11,7 @@
 use gradus_graph::{Error, Params, Real};
 use gradus_linalg::{add_scaled, dot, max_norm, norm};
 
-use crate::outcome::{Limits, Outcome, Reason};
+use crate::outcome::{Limits, Minimization, Reason};
 use crate::run::Run;
 use crate::scaled::Scaled;
 use crate::slope::Slope;
@@ -40,7 +40,7 @@ pub(crate) fn minimize<T: Real>(
     params: &mut Params<T>,
     (limits, scaled): (Limits, bool),
     mut model: impl Model<T>,
-) -> Result<Outcome, Error> {
+) -> Result<Minimization, Error> {
     let mut run = Run::new(params, limits, scaled);
     let ended = descend(&mut run, &mut model);
     run.close(ended)
@@ -67,7 +67,7 @@ fn descend<T: Real>(run: &mut Run<'_, T>, model: &mut impl Model<T>) -> Result<R
         }
         run.evaluate(1.0, &step.p, |params, slope| model.value(params, slope))?;
         let noise = 10.0 * run.eps() * run.point.value.abs();
-        // Both falls are raised by what rounding may hide, so that their ratio tends to 1 there.
+        // Both falls are raised by what rounding may hide, so that their ratio approaches 1 there.
         let ratio = (run.point.value - run.trial.value + noise) / (step.predicted + noise);
         let good = run.trial.value.is_finite() && ratio >= ACCEPTED;
         if good {
@@ -97,7 +97,7 @@ fn gradient_at_trial<T: Real, M: Model<T>>(run: &mut Run<'_, T>, model: &mut M) 
         return Ok(());
     }
     run.derivatives += 1;
-    model.gradient(run.params, &mut Slope::new(&run.flat, &mut run.trial.gradient))
+    model.gradient(run.params, &mut Slope::new(&run.layout, &mut run.trial.gradient))
 }
 
 /// A step and how far the model falls along it.
@@ -115,7 +115,7 @@ fn truncated<T: Real>(
     directions: &mut Params<T>,
     radius: f64,
 ) -> Result<Step, Error> {
-    let n = run.flat.len();
+    let n = run.layout.len();
     let mut p = vec![0.0; n];
     // Residual and direction are over the gradient's unit, so that their squares stay in range.
     let Scaled { values: gradient, unit } = Scaled::of(&run.point.gradient);
@@ -128,8 +128,8 @@ fn truncated<T: Real>(
     let mut inside = false;
     // In exact arithmetic n products suffice; rounding may need more.
     for _ in 0..2 * n + 10 {
-        run.flat.write(directions, &mut d);
-        model.product(run.params, directions, &mut Slope::new(&run.flat, &mut product))?;
+        run.layout.write(directions, &mut d);
+        model.product(run.params, directions, &mut Slope::new(&run.layout, &mut product))?;
         run.products += 1;
         let curvature = dot(&d, &product);
         if !max_norm(&product).is_finite() || !curvature.is_finite() {

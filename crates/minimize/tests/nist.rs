@@ -6,7 +6,7 @@
 
 use gradus_graph::{Param, Params, Tensor};
 use gradus_minimize::{
-    Beta, ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, Limits, NewtonCg, Outcome, Slope,
+    Beta, ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, Limits, Minimization, NewtonCg, Slope,
 };
 
 /// A model, its data, starts, certified parameters and certified sum of squares.
@@ -111,7 +111,7 @@ impl Fit {
         (params, b)
     }
 
-    fn minimize(&self, method: &str, start: usize, limits: Limits) -> (Outcome, Vec<f64>) {
+    fn minimize(&self, method: &str, start: usize, limits: Limits) -> (Minimization, Vec<f64>) {
         let (mut params, b) = self.store(start);
         let at = |params: &Params<f64>| params.get(&b).data().to_vec();
         let (method, scaled) = method.strip_suffix(", scaled").map_or((method, false), |method| (method, true));
@@ -156,7 +156,7 @@ fn either<M>(scaled: bool, method: M, scale: fn(M) -> M) -> M {
 }
 
 /// The least sum of squares, to the digits that the certified one has in double precision, and the certified parameters.
-fn is_certified(fit: &Fit, (outcome, b): &(Outcome, Vec<f64>), digits: f64) -> bool {
+fn is_certified(fit: &Fit, (outcome, b): &(Minimization, Vec<f64>), digits: f64) -> bool {
     let far = b.iter().zip(fit.certified).map(|(b, certified)| (b / certified - 1.0).abs()).fold(0.0, f64::max);
     outcome.value <= fit.squares * 1.01 && far < digits
 }
@@ -172,7 +172,7 @@ fn lanczos1_from_both_starts() {
                 end.0
             );
         }
-        // Conjugate gradients do not arrive, and say so.
+        // Conjugate gradients do not converge, and report it.
         let end = LANCZOS1.minimize("conjugate_gradient", start, Limits::default()).0;
         assert!(!end.reason.is_converged(), "{end}");
     }
@@ -191,12 +191,12 @@ fn mgh10_from_both_starts() {
         let end = MGH10.minimize(method, start, Limits::default());
         assert!(end.0.reason.is_converged() && is_certified(&MGH10, &end, 1e-7), "{method}, {start}: {}", end.0);
     }
-    // These arrive, but cannot tell it from being stuck.
+    // These converge, but their test of convergence does not hold.
     for (method, start) in [("gauss_newton, scaled", 0), ("lbfgs, scaled", 1)] {
         let end = MGH10.minimize(method, start, Limits::default());
         assert!(is_certified(&MGH10, &end, 1e-6), "{method}, {start}: {}", end.0);
     }
-    // From the first start the others do not arrive, and say so.
+    // From the first start the others do not converge, and report it.
     for method in ["gauss_newton", "lbfgs", "conjugate_gradient"] {
         let end = MGH10.minimize(method, 0, Limits::default()).0;
         assert!(end.value > 1e8 && !end.reason.is_converged(), "{method}: {end}");

@@ -3,7 +3,7 @@
 
 use gradus_graph::{Error, ErrorKind, Param, Params, Tensor};
 use gradus_minimize::search::{CmaEs, DifferentialEvolution, Ended, Genetic, ParticleSwarm, Search};
-use gradus_minimize::{ConjugateGradient, Lbfgs, LevenbergMarquardt, Limits, NewtonCg, Outcome, Reason, Slope};
+use gradus_minimize::{ConjugateGradient, Lbfgs, LevenbergMarquardt, Limits, Minimization, NewtonCg, Reason, Slope};
 
 fn store(start: &[f64]) -> (Params<f64>, Param) {
     let mut params = Params::new(0);
@@ -18,7 +18,7 @@ fn bowl(params: &Params<f64>, x: &Param, slope: &mut Slope<'_>) -> f64 {
     values.iter().enumerate().map(|(i, x)| (i + 1) as f64 * (x - 1.0).powi(2)).sum()
 }
 
-fn lbfgs_on_the_bowl(limits: Limits) -> Outcome {
+fn lbfgs_on_the_bowl(limits: Limits) -> Minimization {
     let (mut params, x) = store(&[3.0, -2.0, 2.0]);
     let method = Lbfgs::new().limits(limits);
     method.minimize(&mut params, |params, slope| Ok(bowl(params, &x, slope))).expect("nothing fails")
@@ -80,7 +80,7 @@ fn what_is_not_finite_shortens_the_step() -> Result<(), Error> {
 }
 
 #[test]
-fn a_start_that_is_not_finite_is_told_and_kept() {
+fn a_start_that_is_not_finite_is_reported_and_kept() {
     let (mut params, x) = store(&[2.0]);
     let outcome = Lbfgs::new().minimize(&mut params, |params, slope| Ok(barrier(params, &x, slope)));
     assert_eq!(outcome.expect("nothing fails").reason, Reason::NonFinite);
@@ -88,7 +88,7 @@ fn a_start_that_is_not_finite_is_told_and_kept() {
 }
 
 #[test]
-fn a_gradient_that_lies_is_told() {
+fn a_gradient_that_lies_is_reported() {
     let (mut params, x) = store(&[3.0]);
     let outcome = Lbfgs::new().minimize(&mut params, |params, slope| {
         slope.set([(&x, &params.get(&x).map(|x| -2.0 * x))]);

@@ -2,8 +2,8 @@
 
 use gradus_graph::{Error, Feed, Graph, Param, Params, Plan, Real, Session, Tensor, Var};
 use gradus_minimize::search::{
-    Annealing, CmaEs, Crossover, DifferentialEvolution, EvolutionStrategy, Genetic, Mutation, NaturalEvolution,
-    ParticleSwarm, Search, Selection, Strategy, Survival, Topology, Variant, Weights,
+    Annealing, CmaEs, CrossoverOperator, DifferentialEvolution, EvolutionStrategy, Genetic, MutationOperator,
+    NaturalEvolution, ParticleSwarm, Search, SelectionOperator, Strategy, Survival, Topology, Variant, Weights,
 };
 use gradus_minimize::{Beta, ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, NewtonCg, Slope};
 
@@ -198,16 +198,16 @@ fn searches_train_a_network() {
     let inertia = Weights::Inertia { from: 0.9, to: 0.4, pull: [1.5, 1.5] };
     learns("swarm on a ring", move || Box::new(ParticleSwarm::new().weights(inertia).topology(Topology::Ring)));
     learns("genetic", || Box::new(Genetic::new()));
-    let (blend, gaussian) = (Crossover::Blend(0.5), Mutation::Gaussian(0.1));
+    let (blend, gaussian) = (CrossoverOperator::Blend(0.5), MutationOperator::Gaussian(0.1));
     learns("genetic, rank", move || {
-        Box::new(Genetic::new().selection(Selection::Rank(1.8)).crossover(blend, 0.9).mutation(gaussian, 0.2))
+        Box::new(Genetic::new().selection(SelectionOperator::Rank(1.8)).crossover(blend, 0.9).mutation(gaussian, 0.2))
     });
     learns("genetic, roulette", move || {
-        let genetic = Genetic::new().selection(Selection::Roulette).crossover(Crossover::Uniform, 0.9);
+        let genetic = Genetic::new().selection(SelectionOperator::Roulette).crossover(CrossoverOperator::Uniform, 0.9);
         Box::new(genetic.mutation(gaussian, 0.3))
     });
     learns("genetic, one point", move || {
-        Box::new(Genetic::new().crossover(Crossover::OnePoint, 0.9).mutation(gaussian, 0.3))
+        Box::new(Genetic::new().crossover(CrossoverOperator::OnePoint, 0.9).mutation(gaussian, 0.3))
     });
     learns("evolution strategy", || Box::new(EvolutionStrategy::new()));
     learns("evolution strategy, plus", || Box::new(EvolutionStrategy::new().sizes(5, 2, 30).survival(Survival::Plus)));

@@ -1,13 +1,13 @@
 //! Norms whose squares may leave the range of a number.
 //!
 //! A norm is summed plainly; only where that sum is 0 or near either end of the range of f64 is it summed a second
-//! time in units of a power of two, so what is returned is right for every finite vector. The unit stands beside the
+//! time in units of a power of two, so what is returned is right for every finite vector. The unit is kept beside the
 //! sum until the end.
 
 use gradus_graph::Real;
 use gradus_graph::kernel::simd::{Loop, vectorized};
 
-use crate::survey::{sum, sum_of_squares};
+use crate::reductions::{sum, sum_of_squares};
 
 /// The norm of a vector.
 ///
@@ -179,7 +179,7 @@ impl Length {
 
     /// [`clip`](Self::clip) to a limit that is a length.
     pub(crate) fn clip_to<T: Real>(self, limit: Self) -> Option<Factor<T>> {
-        // Units that are zero beside a sum of none are never divided by.
+        // OutputAxis that are zero beside a sum of none are never divided by.
         let longer = limit.units / self.units * (limit.unit / self.unit.max(SMALL)) < 1.0;
         longer.then(|| limit.over(self))
     }

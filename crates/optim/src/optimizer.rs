@@ -2,12 +2,12 @@
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
-use crate::chain::{Chain, Part, Placed};
+use crate::chain::{Chain, Entry, Part};
 use crate::error::StepError;
-use crate::gradients::expect_finite;
-use crate::link::{Numbers, Step};
-use crate::moved::{Joint, Moved};
-use crate::walk::is_large;
+use crate::gradient_checks::check_finite;
+use crate::param_state::{ParamState, SharedStep};
+use crate::tensor_pass::is_large;
+use crate::transform::{Numbers, StepInfo};
 
 /// What a step does about a gradient that is NaN or infinite. In no case does a part of the parameters move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum NonFinite {
     Trust,
 }
 
-/// A rule at work: its links, and the state that it keeps for each parameter.
+/// A rule at work: its transforms, and the state that it keeps for each parameter.
 ///
 /// # Example
 /// ```
@@ -46,26 +46,26 @@ pub struct Optimizer<T = f32> {
     /// The factor of all learning rates.
     pub(crate) rate_factor: f64,
     /// The state of each parameter, by its place in the store.
-    pub(crate) moved: Vec<Option<Moved<T>>>,
-    /// The numbers of the links of the chain that keep theirs for all parameters together.
+    pub(crate) states: Vec<Option<ParamState<T>>>,
+    /// The numbers of the transforms of the chain that keep theirs for all parameters together.
     pub(crate) numbers: Vec<Numbers>,
     calls: u64,
-    /// What whole-tensor links work in.
+    /// What whole-tensor transforms work in.
     scratch: Vec<T>,
 }
 
 impl<T: Real> Optimizer<T> {
-    /// The optimizer that makes the update that a rule, or a tuple of links and a rule, describes.
+    /// The optimizer that makes the update that a rule, or a tuple of transforms and a rule, describes.
     ///
     /// # Panics
     /// If the parts state no learning rate, or more than one.
     #[track_caller]
     pub fn new(part: impl Part) -> Self {
         let chain = Chain::of(part);
-        let numbers = chain.links.iter().map(Placed::initial_numbers).collect();
+        let numbers = chain.transforms.iter().map(Entry::initial_numbers).collect();
         let (non_finite, rate_factor) = (NonFinite::Refuse, 1.0);
-        let (moved, scratch) = (Vec::new(), Vec::new());
-        Self { chain, non_finite, steps: 0, skipped: 0, rate_factor, moved, numbers, calls: 0, scratch }
+        let (states, scratch) = (Vec::new(), Vec::new());
+        Self { chain, non_finite, steps: 0, skipped: 0, rate_factor, states, numbers, calls: 0, scratch }
     }
 
     /// The same optimizer with another answer to gradients that are not finite.
@@ -94,14 +94,14 @@ impl<T: Real> Optimizer<T> {
         self.rate_factor * self.chain.rate(0, self.steps)
     }
 
-    /// Multiplies all learning rates by the factor from the next step on, in place of an earlier factor: for what is no
+    /// Multiplies all learning rates by the factor from the next step on, instead of an earlier factor: for what is no
     /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state. A factor that makes a
     /// rate NaN, negative or infinite is refused by the next step.
     pub fn scale_rate(&mut self, factor: f64) {
         self.rate_factor = factor;
     }
 
-    /// A number that a link keeps for all parameters together, by its name in [`State`](crate::State).
+    /// A number that a transform keeps for all parameters together, by its name in [`SavedState`](crate::SavedState).
     ///
     /// # Example
     /// ```
@@ -111,10 +111,10 @@ impl<T: Real> Optimizer<T> {
     /// assert_eq!(optimizer.number("momentum"), None);
     /// ```
     pub fn number(&self, name: &str) -> Option<f64> {
-        let joint = self.chain.links.iter().zip(&self.numbers).filter(|(placed, _)| placed.is_joint());
-        joint
+        let shared = self.chain.transforms.iter().zip(&self.numbers).filter(|(entry, _)| entry.is_joint());
+        shared
             .into_iter()
-            .find_map(|(placed, numbers)| placed.numbers.iter().position(|own| own == name).map(|place| numbers[place]))
+            .find_map(|(entry, numbers)| entry.numbers.iter().position(|own| own == name).map(|place| numbers[place]))
     }
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
@@ -145,8 +145,8 @@ impl<T: Real> Optimizer<T> {
     ) -> Result<(), StepError> {
         let gradients = gradients.into_iter();
         self.admit(params)?;
-        let large = self.check(params, gradients.clone())?;
-        self.expect_rates(gradients.clone())?;
+        let large = self.check_gradients(params, gradients.clone())?;
+        self.check_rates(gradients.clone())?;
         let threads = large && rayon::current_num_threads() > 1;
         if threads && rayon::current_thread_index().is_none() {
             // Enters the pool once, not once a tensor.
@@ -155,7 +155,7 @@ impl<T: Real> Optimizer<T> {
         self.advance(params, gradients, threads)
     }
 
-    /// Shows the links what was observed beside the gradients: for [`Sophia`](crate::Sophia), an estimate of the
+    /// Shows the transforms what was observed beside the gradients: for [`Sophia`](crate::Sophia), an estimate of the
     /// diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
@@ -167,29 +167,32 @@ impl<T: Real> Optimizer<T> {
     ) -> Result<(), StepError> {
         let observed = observed.into_iter();
         self.admit(params)?;
-        self.check(params, observed.clone())?;
-        expect_finite(self.steps + 1, observed.clone())?;
+        self.check_gradients(params, observed.clone())?;
+        check_finite(self.steps + 1, observed.clone())?;
         for (param, tensor) in observed {
-            let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
-            for (_, slots, placed) in self.chain.links_of(param) {
-                placed.link.observe(tensor.data(), &mut moved.slots[slots]);
+            let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
+            for (_, slots, entry) in self.chain.transforms_of(param) {
+                entry.transform.observe(tensor.data(), &mut param_state.slots[slots]);
             }
         }
         Ok(())
     }
 
-    /// The parameters to evaluate or keep, where a link says that these are others than those in training: averages,
+    /// The parameters to evaluate or keep, where a transform says that these are others than those in training: averages,
     /// as those of [`ScheduleFree`](crate::ScheduleFree). The others are as they are.
     pub fn averaged(&self, params: &Params<T>) -> Params<T> {
         let mut averaged = params.clone();
         let (done, rate_factor) = (self.steps.saturating_sub(1), self.rate_factor);
         let (chain, numbers, total) = (&self.chain, &self.numbers[..], Numbers::default());
-        let joint = Joint { chain, done, rate_factor, numbers, total, threads: false };
-        for moved in self.moved.iter().flatten() {
-            for (link, slots, placed) in self.chain.links_of(&moved.param) {
-                let step = joint.step(link, &moved.numbers, moved.told(&joint, moved.steps), total);
-                if let Some(value) = placed.link.averaged(&step, averaged.get(&moved.param), &moved.slots[slots]) {
-                    averaged.set(&moved.param, value);
+        let shared = SharedStep { chain, done, rate_factor, numbers, total, threads: false };
+        for param_state in self.states.iter().flatten() {
+            for (transform, slots, entry) in self.chain.transforms_of(&param_state.param) {
+                let step =
+                    shared.step(transform, &param_state.numbers, param_state.info(&shared, param_state.steps), total);
+                if let Some(value) =
+                    entry.transform.averaged(&step, averaged.get(&param_state.param), &param_state.slots[slots])
+                {
+                    averaged.set(&param_state.param, value);
                 }
             }
         }
@@ -198,16 +201,16 @@ impl<T: Real> Optimizer<T> {
 
     /// Makes the state of trainable parameters that have none.
     fn admit(&mut self, params: &Params<T>) -> Result<(), StepError> {
-        if self.moved.len() < params.len() {
-            self.moved.resize_with(params.len(), || None);
+        if self.states.len() < params.len() {
+            self.states.resize_with(params.len(), || None);
         }
         let mut news = false;
         for param in params.trainable() {
-            match &self.moved[param.index()] {
-                Some(moved) if moved.param == *param => {}
+            match &self.states[param.index()] {
+                Some(param_state) if param_state.param == *param => {}
                 Some(_) => return Err(StepError::Unknown(param.clone())),
                 None => {
-                    self.moved[param.index()] = Some(Moved::new(&self.chain, param, params.get(param))?);
+                    self.states[param.index()] = Some(ParamState::new(&self.chain, param, params.get(param))?);
                     news = true;
                 }
             }
@@ -219,7 +222,7 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Whether each gradient has its parameter; gives whether one is large.
-    fn check<'a>(
+    fn check_gradients<'a>(
         &mut self,
         params: &Params<T>,
         gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
@@ -230,9 +233,9 @@ impl<T: Real> Optimizer<T> {
             if params.find(param.name()) != Some(param) {
                 return Err(StepError::Unknown(param.clone()));
             }
-            let moved = self.moved[param.index()].as_mut().filter(|_| params.is_trainable(param));
-            let moved = moved.ok_or_else(|| StepError::Frozen(param.clone()))?;
-            if std::mem::replace(&mut moved.call, self.calls) == self.calls {
+            let param_state = self.states[param.index()].as_mut().filter(|_| params.is_trainable(param));
+            let param_state = param_state.ok_or_else(|| StepError::Frozen(param.clone()))?;
+            if std::mem::replace(&mut param_state.call, self.calls) == self.calls {
                 return Err(StepError::Twice(param.clone()));
             }
             if gradient.shape() != param.shape() {
@@ -244,20 +247,20 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Whether all learning rates of this step can be used.
-    fn expect_rates<'a>(&self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn check_rates<'a>(&self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
         for number in 0..self.chain.rate_count() {
-            self.expect_rate(number, 1.0)?;
+            self.check_rate(number, 1.0)?;
         }
         for (param, _) in gradients {
-            let (number, factor) = self.moved[param.index()].as_ref().expect(ADMITTED).rate;
+            let (number, factor) = self.states[param.index()].as_ref().expect(ADMITTED).rate;
             if factor != 1.0 {
-                self.expect_rate(number, factor)?;
+                self.check_rate(number, factor)?;
             }
         }
         Ok(())
     }
 
-    fn expect_rate(&self, number: usize, factor: f64) -> Result<(), StepError> {
+    fn check_rate(&self, number: usize, factor: f64) -> Result<(), StepError> {
         let (rate, factor) = (self.chain.rate(number, self.steps), factor * self.rate_factor);
         if rate >= 0.0 && factor >= 0.0 && T::of(factor * rate).is_finite() {
             return Ok(());
@@ -275,46 +278,46 @@ impl<T: Real> Optimizer<T> {
     ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
         let mut total = Numbers::default();
-        // What a link measures of all parameters is joined parameter by parameter.
-        let join = |chain: &Chain<T>, link: usize, total, sums| match chain.links.get(link) {
-            Some(placed) if placed.is_joint() => placed.link.join(total, sums),
+        // What a transform measures of all parameters is joined parameter by parameter.
+        let join = |chain: &Chain<T>, transform: usize, total, sums| match chain.transforms.get(transform) {
+            Some(entry) if entry.is_joint() => entry.transform.join(total, sums),
             _ => total,
         };
-        let measures = self.chain.links.first().is_some_and(|placed| placed.link.measures().is_some());
+        let measures = self.chain.transforms.first().is_some_and(|entry| entry.transform.measures().is_some());
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let joint = Joint { chain, done, rate_factor, numbers, total, threads };
+            let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
             for (param, gradient) in gradients.clone() {
-                let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
-                let finite = moved.look(&joint, params.get(param).data(), gradient.data());
+                let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
+                let finite = param_state.look(&shared, params.get(param).data(), gradient.data());
                 if !finite && self.non_finite != NonFinite::Trust {
                     return self.refuse(gradients);
                 }
-                total = join(chain, 0, total, moved.sums);
+                total = join(chain, 0, total, param_state.sums);
             }
         }
-        let count = self.chain.links.len();
+        let count = self.chain.transforms.len();
         let mut first = 0;
         loop {
             let last = self.chain.pass_from(first);
-            if let Some(placed) = self.chain.links.get(first).filter(|placed| placed.is_joint()) {
+            if let Some(entry) = self.chain.transforms.get(first).filter(|entry| entry.is_joint()) {
                 let learning_rate = rate_factor * self.chain.rate(self.chain.rate_with(first), done);
                 let (number, numbers) = (done + 1, &mut self.numbers[first]);
-                let scaled = placed.scaled;
-                let step = Step { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
-                placed.link.settle(&step, numbers);
+                let scaled = entry.scaled;
+                let step = StepInfo { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
+                entry.transform.settle(&step, numbers);
             }
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let joint = Joint { chain, done, rate_factor, numbers, total, threads };
+            let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
             let mut next_total = Numbers::default();
             for (param, gradient) in gradients.clone() {
-                let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
+                let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
                 if first == 0 {
-                    moved.steps += 1;
+                    param_state.steps += 1;
                 }
                 let value = params.get_mut(param).data_mut();
-                moved.pass(&joint, (first, last), value, gradient.data(), &mut self.scratch);
-                next_total = join(chain, last, next_total, moved.sums);
+                param_state.pass(&shared, (first, last), value, gradient.data(), &mut self.scratch);
+                next_total = join(chain, last, next_total, param_state.sums);
             }
             if last >= count {
                 break;
@@ -329,14 +332,14 @@ impl<T: Real> Optimizer<T> {
     #[cold]
     fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
-        for (placed, numbers) in self.chain.links.iter().zip(&mut self.numbers) {
-            skip |= placed.link.refused(numbers);
+        for (entry, numbers) in self.chain.transforms.iter().zip(&mut self.numbers) {
+            skip |= entry.transform.refused(numbers);
         }
         if skip {
             self.skipped += 1;
             return Ok(());
         }
-        expect_finite(self.steps + 1, gradients)
+        check_finite(self.steps + 1, gradients)
     }
 }
 

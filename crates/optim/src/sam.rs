@@ -1,7 +1,7 @@
 //! Sharpness-aware minimisation: the gradient is taken at `p + ρ·g/(‖g‖ + 1e-12)`, and moves `p`.
 //!
 //! As the authors' code. The adaptive form (ASAM) measures `g` by the size of the parameter: `p + ρ·p²·g / ‖|p|·g‖`. The
-//! norm is that of all gradients together. Defaults: not adaptive. It remembers nothing from step to step.
+//! norm is that of all gradients together. Defaults: not adaptive. It has no state between steps.
 //!
 //! Foret, Kleiner, Mobahi, Neyshabur: Sharpness-aware minimization for efficiently improving generalization, 2021; Kwon,
 //! Kim, Park, Choi: ASAM, 2021.
@@ -9,7 +9,7 @@
 use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
-use crate::gradients::{expect_finite, expect_fit};
+use crate::gradient_checks::{check_finite, check_fit};
 use crate::norm::{Factor, Length, Norm};
 
 /// Moves parameters uphill for the second gradient of a step, and back to the bit.
@@ -42,7 +42,7 @@ pub struct Sam<T = f32> {
 }
 
 impl<T: Real> Sam<T> {
-    /// Looks at the distance ρ: 0.05 is usual.
+    /// Takes the gradient at the distance ρ: 0.05 is usual.
     ///
     /// # Panics
     /// If the distance is negative or not finite.
@@ -72,8 +72,8 @@ impl<T: Real> Sam<T> {
     ) -> Result<(), StepError> {
         assert!(!self.perturbed, "the parameters are perturbed: restore them first");
         let gradients = gradients.into_iter();
-        expect_fit(params, gradients.clone())?;
-        expect_finite(1, gradients.clone())?;
+        check_fit(params, gradients.clone())?;
+        check_finite(1, gradients.clone())?;
         let mut sum = Default::default();
         for (param, gradient) in gradients.clone() {
             let gradient = gradient.data();

@@ -8,33 +8,33 @@ use std::fmt;
 use gradus_graph::{Params, Real, Tensor};
 
 use crate::chain::Chain;
-use crate::moved::Moved;
 use crate::optimizer::Optimizer;
+use crate::param_state::ParamState;
 
 /// A part of a training run that remembers something from step to step.
 ///
 /// # Example
 /// ```
 /// use gradus_graph::Params;
-/// use gradus_optim::{Memory, ReduceOnPlateau, State};
+/// use gradus_optim::{Stateful, ReduceOnPlateau, SavedState};
 /// let params: Params<f64> = Params::new(0);
 /// let mut plateau = ReduceOnPlateau::new();
 /// plateau.report(3.0);
-/// let state: State<f64> = plateau.state();
+/// let state: SavedState<f64> = plateau.state();
 /// assert_eq!(state.numbers["best"], 3.0);
 /// let mut resumed = ReduceOnPlateau::new();
 /// resumed.restore(&params, &state).unwrap();
 /// ```
-pub trait Memory<T: Real> {
+pub trait Stateful<T: Real> {
     /// All that it remembers.
-    fn state(&self) -> State<T>;
+    fn state(&self) -> SavedState<T>;
 
     /// Takes over what another of the same kind, made with the same options, remembered. `params` are the parameters
     /// that the run trains.
     ///
     /// # Errors
     /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
-    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError>;
+    fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError>;
 }
 
 /// What an optimizer remembers: named tensors, named counts and named numbers.
@@ -42,9 +42,9 @@ pub trait Memory<T: Real> {
 /// A tensor is named after its parameter and its slot, `hidden.weight/first_moment`. The counts are `steps` and
 /// `skipped` of the run, and `hidden.weight/steps` for each parameter. A number that a rule keeps beside the tensors is
 /// named as a tensor is, or by its own name alone if it belongs to all parameters; `rate_factor` is what
-/// [`Optimizer::scale_rate`] was told.
+/// [`Optimizer::scale_rate`] was info.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct State<T: Real> {
+pub struct SavedState<T: Real> {
     /// The tensors by name.
     pub tensors: BTreeMap<String, Tensor<T>>,
     /// The counts by name.
@@ -71,8 +71,8 @@ impl fmt::Display for RestoreError {
         let kinds = [("missing", &self.missing), ("unexpected", &self.unexpected), ("wrong shape", &self.misshapen)];
         for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
             // A state may come from a damaged file, with any number of names of any length.
-            let told: Vec<String> = names.iter().take(TOLD).map(|name| format!("{name:.200}")).collect();
-            write!(f, "; {kind}: {}", told.join(", "))?;
+            let info: Vec<String> = names.iter().take(TOLD).map(|name| format!("{name:.200}")).collect();
+            write!(f, "; {kind}: {}", info.join(", "))?;
             if names.len() > TOLD {
                 write!(f, ", … and {} more", names.len() - TOLD)?;
             }
@@ -102,7 +102,7 @@ pub(crate) struct Restoring<'a, T: Real> {
 }
 
 impl<'a, T: Real> Restoring<'a, T> {
-    pub(crate) fn new(state: &'a State<T>) -> Self {
+    pub(crate) fn new(state: &'a SavedState<T>) -> Self {
         Self {
             tensors: state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect(),
             counts: state.counts.iter().map(|(name, &count)| (name.as_str(), count)).collect(),
@@ -155,12 +155,12 @@ impl<'a, T: Real> Restoring<'a, T> {
     }
 }
 
-impl<T: Real> Memory<T> for Optimizer<T> {
-    fn state(&self) -> State<T> {
+impl<T: Real> Stateful<T> for Optimizer<T> {
+    fn state(&self) -> SavedState<T> {
         self.state()
     }
 
-    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         self.restore(params, state)
     }
 }
@@ -186,19 +186,21 @@ impl<T: Real> Optimizer<T> {
     /// let refused = Optimizer::new(Sgd::new(0.1)).restore(&params, &state).unwrap_err();
     /// assert_eq!(refused.unexpected, ["x/momentum"]);
     /// ```
-    pub fn state(&self) -> State<T> {
+    pub fn state(&self) -> SavedState<T> {
         let mut counts = BTreeMap::from([("steps".to_owned(), self.steps), ("skipped".to_owned(), self.skipped)]);
         let mut tensors = BTreeMap::new();
-        for moved in self.moved.iter().flatten() {
-            counts.insert(format!("{}/steps", moved.param.name()), moved.steps);
-            tensors.extend(self.slot_names(moved).zip(moved.slots.iter().cloned()));
+        for param_state in self.states.iter().flatten() {
+            counts.insert(format!("{}/steps", param_state.param.name()), param_state.steps);
+            tensors.extend(self.slot_names(param_state).zip(param_state.slots.iter().cloned()));
         }
         let mut numbers = BTreeMap::from([("rate_factor".to_owned(), self.rate_factor)]);
-        for (name, moved, link, place) in number_names(&self.chain, &self.moved) {
-            let of = moved.and_then(|index| self.moved[index].as_ref()).map_or(&self.numbers, |moved| &moved.numbers);
-            numbers.insert(name, of[link][place]);
+        for (name, param_state, transform, place) in number_names(&self.chain, &self.states) {
+            let of = param_state
+                .and_then(|index| self.states[index].as_ref())
+                .map_or(&self.numbers, |param_state| &param_state.numbers);
+            numbers.insert(name, of[transform][place]);
         }
-        State { tensors, counts, numbers }
+        SavedState { tensors, counts, numbers }
     }
 
     /// Takes over what another optimizer of the same rule remembered. `params` are the parameters that the next step
@@ -206,20 +208,20 @@ impl<T: Real> Optimizer<T> {
     ///
     /// # Errors
     /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
-    pub fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    pub fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         let mut from = Restoring::new(state);
         let (steps, skipped, rate_factor) = (from.count("steps"), from.count("skipped"), from.number("rate_factor"));
-        let mut moved = Vec::new();
+        let mut param_state = Vec::new();
         for (param, value) in params.iter() {
             let name = format!("{}/steps", param.name());
             let started = steps > 0 && params.is_trainable(param);
             if !started && !from.has_count(&name) {
-                moved.push(None);
+                param_state.push(None);
                 continue;
             }
             // A parameter without a group has no place for its state; the next step says so.
-            let Ok(mut restored) = Moved::new(&self.chain, param, value) else {
-                moved.push(None);
+            let Ok(mut restored) = ParamState::new(&self.chain, param, value) else {
+                param_state.push(None);
                 continue;
             };
             restored.steps = from.count(&name);
@@ -227,38 +229,45 @@ impl<T: Real> Optimizer<T> {
             for (slot, name) in restored.slots.iter_mut().zip(&names) {
                 from.tensor(name, slot);
             }
-            moved.push(Some(restored));
+            param_state.push(Some(restored));
         }
-        let mut joint = self.numbers.clone();
-        for (name, index, link, place) in number_names(&self.chain, &moved) {
-            let of = index.and_then(|index| moved[index].as_mut()).map_or(&mut joint, |moved| &mut moved.numbers);
-            of[link][place] = from.number(&name);
+        let mut shared = self.numbers.clone();
+        for (name, index, transform, place) in number_names(&self.chain, &param_state) {
+            let of = index
+                .and_then(|index| param_state[index].as_mut())
+                .map_or(&mut shared, |param_state| &mut param_state.numbers);
+            of[transform][place] = from.number(&name);
         }
         from.finish()?;
         (self.steps, self.skipped, self.rate_factor) = (steps, skipped, rate_factor);
-        (self.moved, self.numbers) = (moved, joint);
+        (self.states, self.numbers) = (param_state, shared);
         Ok(())
     }
 
     /// The names of the slots of one parameter, in order.
-    fn slot_names<'a>(&'a self, moved: &'a Moved<T>) -> impl Iterator<Item = String> + 'a {
-        let names = self.chain.links_of(&moved.param).flat_map(|(_, _, placed)| &placed.tensors);
-        names.map(|name| format!("{}/{name}", moved.param.name()))
+    fn slot_names<'a>(&'a self, param_state: &'a ParamState<T>) -> impl Iterator<Item = String> + 'a {
+        let names = self.chain.transforms_of(&param_state.param).flat_map(|(_, _, entry)| &entry.tensors);
+        names.map(|name| format!("{}/{name}", param_state.param.name()))
     }
 }
 
-/// The names of all numbers, each with the index of its parameter, if it has one, its link and its place there.
-fn number_names<T: Real>(chain: &Chain<T>, moved: &[Option<Moved<T>>]) -> Vec<(String, Option<usize>, usize, usize)> {
+/// The names of all numbers, each with the index of its parameter, if it has one, its transform and its place there.
+fn number_names<T: Real>(
+    chain: &Chain<T>,
+    param_state: &[Option<ParamState<T>>],
+) -> Vec<(String, Option<usize>, usize, usize)> {
     let mut names = Vec::new();
-    for (link, placed) in chain.links.iter().enumerate() {
-        for (place, name) in placed.numbers.iter().enumerate() {
-            if placed.is_joint() {
-                names.push((name.clone(), None, link, place));
+    for (transform, entry) in chain.transforms.iter().enumerate() {
+        for (place, name) in entry.numbers.iter().enumerate() {
+            if entry.is_joint() {
+                names.push((name.clone(), None, transform, place));
                 continue;
             }
-            for (index, moved) in moved.iter().enumerate() {
-                if let Some(moved) = moved.as_ref().filter(|moved| placed.applies_to(&moved.param)) {
-                    names.push((format!("{}/{name}", moved.param.name()), Some(index), link, place));
+            for (index, param_state) in param_state.iter().enumerate() {
+                if let Some(param_state) =
+                    param_state.as_ref().filter(|param_state| entry.applies_to(&param_state.param))
+                {
+                    names.push((format!("{}/{name}", param_state.param.name()), Some(index), transform, place));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What rules, links and schedules refuse where it is given: a number without a meaning.
+//! What rules, transforms and schedules refuse where it is given: a number without a meaning.
 
 mod refusals;
 
@@ -261,7 +261,7 @@ fn settings_without_a_meaning_are_refused_where_they_are_given() {
 /// Functions whose numbers are no settings: any value has a meaning, or the next step refuses it.
 const FREE: &[&str] = &["ReduceOnPlateau::report: metric", "Optimizer::scale_rate: factor"];
 
-/// A new rule, link or schedule is in the table, with every number that it is given.
+/// A new rule, transform or schedule is in the table, with every number that it is given.
 #[test]
 fn every_setting_is_in_the_table() {
     let missing = missing(env!("CARGO_MANIFEST_DIR"), 150, &table(), FREE);

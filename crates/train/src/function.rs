@@ -1,7 +1,7 @@
 //! A closure compiled for the shapes that it is called with.
 
 use gradus_graph::{Arena, Data, Error, Graph, Outputs, Params, Real, Var};
-use gradus_optim::{Memory, RestoreError, State};
+use gradus_optim::{RestoreError, SavedState, Stateful};
 
 use crate::random::Random;
 use crate::traces::{Inputs, Traced, Traces, key};
@@ -88,12 +88,12 @@ impl<F, T> Function<F, T> {
     }
 }
 
-impl<F, T: Real> Memory<T> for Function<F, T> {
-    fn state(&self) -> State<T> {
+impl<F, T: Real> Stateful<T> for Function<F, T> {
+    fn state(&self) -> SavedState<T> {
         self.random.state()
     }
 
-    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, _params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         self.random.restore(state)
     }
 }

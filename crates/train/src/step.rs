@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use gradus_graph::{AnyTensor, Arena, Data, Error, ErrorKind, Graph, Kind, Param, Params, Real, Tensor, Var};
-use gradus_optim::{Memory, RestoreError, State};
+use gradus_optim::{RestoreError, SavedState, Stateful};
 
 use crate::random::Random;
 use crate::traces::{self, Inputs, Traced, Traces};
@@ -276,14 +276,14 @@ impl<F, T> Step<F, T> {
     }
 }
 
-impl<F, T: Real> Memory<T> for Step<F, T> {
+impl<F, T: Real> Stateful<T> for Step<F, T> {
     /// The counts `seed` and `position`.
-    fn state(&self) -> State<T> {
+    fn state(&self) -> SavedState<T> {
         self.random.state()
     }
 
     /// Takes over both, whatever seed this step was made with.
-    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, _params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         self.random.restore(state)
     }
 }

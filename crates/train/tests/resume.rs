@@ -112,13 +112,13 @@ impl<T: Real> Run<T> {
     }
 
     fn save(&self, path: &Path) {
-        let parts: [(&str, &dyn Memory<T>); 3] =
+        let parts: [(&str, &dyn Stateful<T>); 3] =
             [("optimizer", &self.optimizer), ("parts", &self.parts), ("plateau", &self.plateau)];
         checkpoint::save(path, &self.params, &parts).expect("the checkpoint can be written");
     }
 
     fn load(&mut self, path: &Path) {
-        let mut parts: [(&str, &mut dyn Memory<T>); 3] =
+        let mut parts: [(&str, &mut dyn Stateful<T>); 3] =
             [("optimizer", &mut self.optimizer), ("parts", &mut self.parts), ("plateau", &mut self.plateau)];
         checkpoint::load(path, &mut self.params, &mut parts).expect("the checkpoint can be read");
     }
@@ -207,7 +207,7 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
         // What noise an evaluation draws, here one sample a step, is a part of the run as well.
         let mut sample = Function::new(|graph, _| vec![graph.normal([3])]).seed(seed);
         if from > 0 {
-            let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+            let parts: &mut [(&str, &mut dyn Stateful<f32>)] =
                 &mut [("step", &mut step), ("optimizer", &mut optimizer), ("sample", &mut sample)];
             checkpoint::load(&path, &mut params, parts).expect("the checkpoint can be read");
         }
@@ -218,7 +218,7 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
             optimizer.step(&mut params, gradients.iter()).expect("the gradients are finite");
             bits.extend(sample.run(&params, &[]).expect("it runs").real(0).data().iter().map(|x| x.to_bits()));
         }
-        let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("sample", &sample)];
+        let parts: &[(&str, &dyn Stateful<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("sample", &sample)];
         checkpoint::save(&path, &params, parts).expect("the checkpoint can be written");
         assert_eq!((step.position(), sample.position()), (to, to));
         (bits, std::fs::read(&path).expect("the file is there"))
@@ -238,7 +238,7 @@ fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
     let params: Params = Params::new(0);
     let mut step = Step::new(|graph: &Graph, _: &[Var<'_>]| graph.normal([]).sum()).seed(8);
     step.set_position(5);
-    let saved: State<f32> = step.state();
+    let saved: SavedState<f32> = step.state();
     assert_eq!((saved.counts["seed"], saved.counts["position"], saved.counts.len()), (8, 5, 2));
     let mut wrong = saved.clone();
     wrong.counts.remove("seed");
@@ -251,7 +251,7 @@ fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
     assert_eq!(step.state(), saved);
     let mut other = Function::new(|graph: &Graph, _: &[Var<'_>]| vec![graph.normal([])]);
     other.restore(&params, &saved).expect("it fits");
-    assert_eq!(Memory::<f32>::state(&other), saved);
+    assert_eq!(Stateful::<f32>::state(&other), saved);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! CMA-ES: candidates `x = m + σ·y` with `y` from the normal distribution of covariance `C`; the mean `m` goes to the
-//! weighted best half, `C` grows along the steps that were good, `σ` by how straight the way of the mean was.
+//! weighted best half, `C` grows along the steps that were good, `σ` by how straight the path of the mean was.
 //!
 //! With `ȳ = Σ wᵢyᵢ` over the best μ of λ candidates:
 //! `m ← m + σȳ`,
@@ -8,8 +8,8 @@
 //! `C ← (1 − c₁ − c_μ + (1 − h)c₁c_c(2 − c_c))C + c₁p_cp_cᵀ + c_μ Σ wᵢyᵢyᵢᵀ`, with `h` 0 while `p_σ` is long, else 1.
 //!
 //! Constants as in the tutorial, with weights for the best half alone. Where a run has no variation left another starts
-//! elsewhere with twice the candidates (IPOP), until the search's target or budget is reached: values that differ by less than 1e-12 over some generations, steps below 1e-12, or a
-//! condition of `C` above 1e14. Beyond its bounds a candidate is evaluated at its reflection.
+//! elsewhere with twice the candidates (IPOP), until the search's target or budget is reached. A run ends with values that differ by less than 1e-12 over some
+//! generations, steps below 1e-12, or a condition of `C` above 1e14. Beyond its bounds a candidate is evaluated at its reflection.
 //!
 //! Defaults: λ = 4 + ⌊3·ln n⌋, σ 0.3 in units of the region, restarts. State: `m`, `σ`, `C`, `p_σ`, `p_c`.
 //!
@@ -38,9 +38,9 @@ const CONDITION: f64 = 1e14;
 /// let x = params.add("x", Tensor::from([-1.0, 1.0, 0.5, 0.5]));
 /// // Rosenbrock's valley, without bounds.
 /// let search = Search::new(CmaEs::new()).target(1e-9).seed(1);
-/// let link = |w: &[f64]| (1.0 - w[0]).powi(2) + 100.0 * (w[1] - w[0] * w[0]).powi(2);
+/// let valley = |w: &[f64]| (1.0 - w[0]).powi(2) + 100.0 * (w[1] - w[0] * w[0]).powi(2);
 /// let found = search.run(&mut params, || {
-///     |params: &Params<f64>| Ok(params.get(&x).data().windows(2).map(link).sum())
+///     |params: &Params<f64>| Ok(params.get(&x).data().windows(2).map(valley).sum())
 /// })?;
 /// assert!(found.value <= 1e-9, "{found}");
 /// # Ok::<(), gradus_graph::Error>(())
@@ -111,8 +111,8 @@ struct Run {
     basis: Vec<f64>,
     scales: Vec<f64>,
     /// p_σ and p_c.
-    way_of_sigma: Vec<f64>,
-    way_of_c: Vec<f64>,
+    path_of_sigma: Vec<f64>,
+    path_of_c: Vec<f64>,
     /// The y of the candidates.
     steps: Vec<Vec<f64>>,
     generations: usize,
@@ -167,8 +167,8 @@ impl Run {
             covariance: identity.clone(),
             basis: identity,
             scales: vec![1.0; n],
-            way_of_sigma: vec![0.0; n],
-            way_of_c: vec![0.0; n],
+            path_of_sigma: vec![0.0; n],
+            path_of_c: vec![0.0; n],
             steps: vec![Vec::new(); population],
             generations: 0,
             turned: 0,
@@ -201,22 +201,22 @@ impl Run {
 
         // C^(−½)ȳ: into the eigenvectors, scaled, and back.
         let gain = (c_sigma * (2.0 - c_sigma) * mu_eff).sqrt();
-        self.way_of_sigma.iter_mut().for_each(|way| *way *= 1.0 - c_sigma);
+        self.path_of_sigma.iter_mut().for_each(|path| *path *= 1.0 - c_sigma);
         for (vector, scale) in self.basis.chunks(n).zip(&self.scales) {
-            add_scaled(&mut self.way_of_sigma, gain * dot(vector, &step) / scale, vector);
+            add_scaled(&mut self.path_of_sigma, gain * dot(vector, &step) / scale, vector);
         }
         self.generations += 1;
-        let length = dot(&self.way_of_sigma, &self.way_of_sigma).sqrt();
+        let length = dot(&self.path_of_sigma, &self.path_of_sigma).sqrt();
         let settled = (1.0 - (1.0 - c_sigma).powi(2 * self.generations as i32)).sqrt();
         let h = if length / settled < (1.4 + 2.0 / (n as f64 + 1.0)) * chi { 1.0 } else { 0.0 };
         let gain = h * (c_c * (2.0 - c_c) * mu_eff).sqrt();
-        self.way_of_c.iter_mut().zip(&step).for_each(|(way, y)| *way = (1.0 - c_c) * *way + gain * y);
+        self.path_of_c.iter_mut().zip(&step).for_each(|(path, y)| *path = (1.0 - c_c) * *path + gain * y);
 
         let keep = 1.0 - c_1 - c_mu + (1.0 - h) * c_1 * c_c * (2.0 - c_c);
         for row in 0..n {
             let line = &mut self.covariance[row * n..][..n];
-            let (own, way) = (c_1 * self.way_of_c[row], &self.way_of_c);
-            line.iter_mut().zip(way).for_each(|(element, way)| *element = keep * *element + own * way);
+            let (own, path) = (c_1 * self.path_of_c[row], &self.path_of_c);
+            line.iter_mut().zip(path).for_each(|(element, path)| *element = keep * *element + own * path);
             for (weight, y) in &good {
                 let own = c_mu * weight * y[row];
                 line.iter_mut().zip(*y).for_each(|(element, y)| *element += own * y);

@@ -1,5 +1,5 @@
-//! Differential evolution: each point `x` gets a rival, a mixture of `x` and a mutant, and gives way to it if the rival
-//! is as good.
+//! Differential evolution: each point `x` gets a rival, a mixture of `x` and a mutant, and is replaced by it if the
+//! rival is as good.
 //!
 //! | variant | mutant |
 //! |---|---|
@@ -10,9 +10,9 @@
 //!
 //! The mixture takes each element from the mutant with probability `CR`, and at least one (binomial). An element that
 //! leaves its bounds is put halfway between the bound and `x` (as in JADE). Success-history is SHADE: `pbest` one of the
-//! best tenth, `x̃_b` also from the points that gave way lately, six memories of the weighted Lehmer means of `F` and `CR`.
+//! best tenth, `x̃_b` also from the points replaced last, six entries of history of the weighted Lehmer means of `F` and `CR`.
 //!
-//! Defaults: rand/1, 10·n points but at most 100, F 0.5, CR 0.9. State: the points, their values, SHADE's memories.
+//! Defaults: rand/1, 10·n points but at most 100, F 0.5, CR 0.9. State: the points, their values, SHADE's history.
 //!
 //! Storn, Price: Differential evolution, 1997. Zhang, Sanderson: JADE, 2009. Tanabe, Fukunaga: Success-history based
 //! parameter adaptation for differential evolution, 2013.
@@ -188,27 +188,27 @@ impl DifferentialEvolution {
     }
 }
 
-/// What SHADE remembers.
+/// The history of SHADE.
 #[derive(Clone, Debug)]
 struct History {
     /// Pairs of F and CR.
-    memories: [(f64, f64); 6],
-    /// The memory to be written next.
+    entries: [(f64, f64); 6],
+    /// The entry to be written next.
     next: usize,
-    /// Points that gave way.
+    /// Points that were replaced.
     losers: Vec<Vec<f64>>,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { memories: [(0.5, 0.5); 6], next: 0, losers: Vec::new() }
+        Self { entries: [(0.5, 0.5); 6], next: 0, losers: Vec::new() }
     }
 }
 
 impl History {
-    /// F from a Cauchy distribution and CR from a normal one, around one of the memories.
+    /// F from a Cauchy distribution and CR from a normal one, around one of the entries.
     fn draw(&self, draws: &mut Draws) -> (f64, f64) {
-        let (center, rate) = self.memories[draws.below(self.memories.len())];
+        let (center, rate) = self.entries[draws.below(self.entries.len())];
         let crossover = (rate + 0.1 * draws.normal()).clamp(0.0, 1.0);
         loop {
             let factor = center + 0.1 * (std::f64::consts::PI * (draws.uniform() - 0.5)).tan();
@@ -218,7 +218,7 @@ impl History {
         }
     }
 
-    /// Keeps a point that gave way; beyond `most`, in the place of another.
+    /// Keeps a point that was replaced; beyond `most`, instead of another.
     fn archive(&mut self, loser: Vec<f64>, most: usize, draws: &mut Draws) {
         if self.losers.len() < most {
             self.losers.push(loser);
@@ -227,7 +227,7 @@ impl History {
         }
     }
 
-    /// Writes a memory by what succeeded: means weighted by the gains.
+    /// Writes an entry from what succeeded: means weighted by the gains.
     fn learn(&mut self, successes: &[(f64, (f64, f64))]) {
         // A gain from an infinite value counts like the largest finite one.
         let largest = successes.iter().map(|success| success.0).filter(|gain| gain.is_finite()).fold(1e-300, f64::max);
@@ -237,8 +237,8 @@ impl History {
         let total = sum(&|_, _| 1.0);
         if total > 0.0 {
             let lehmer = sum(&|factor, _| factor * factor) / sum(&|factor, _| factor);
-            self.memories[self.next] = (lehmer, sum(&|_, rate| rate) / total);
-            self.next = (self.next + 1) % self.memories.len();
+            self.entries[self.next] = (lehmer, sum(&|_, rate| rate) / total);
+            self.next = (self.next + 1) % self.entries.len();
         }
     }
 }

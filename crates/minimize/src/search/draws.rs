@@ -18,22 +18,27 @@ use gradus_graph::kernel::random::Stream;
 pub struct Draws {
     stream: Stream,
     next: usize,
-    /// The last two uniform numbers, which the generator makes at once, and their place.
+    /// The last two uniform numbers, which the generator makes at once, and the index of their pair.
     pair: [f64; 2],
-    place: usize,
+    pair_index: usize,
 }
 
 impl Draws {
     /// The sequence of a seed, a generation and a number within it.
     pub fn new(seed: u64, generation: u64, number: u32) -> Self {
-        Self { stream: Stream { seed, step: generation, stream: number }, next: 0, pair: [0.0; 2], place: usize::MAX }
+        Self {
+            stream: Stream { seed, step: generation, stream: number },
+            next: 0,
+            pair: [0.0; 2],
+            pair_index: usize::MAX,
+        }
     }
 
     /// A number in [0, 1).
     pub fn uniform(&mut self) -> f64 {
-        if self.place != self.next / 2 {
-            self.place = self.next / 2;
-            self.stream.uniform(2 * self.place, &mut self.pair);
+        if self.pair_index != self.next / 2 {
+            self.pair_index = self.next / 2;
+            self.stream.uniform(2 * self.pair_index, &mut self.pair);
         }
         self.next += 1;
         self.pair[(self.next - 1) % 2]
@@ -47,7 +52,7 @@ impl Draws {
         out[0]
     }
 
-    /// That many normal numbers.
+    /// `count` normal numbers.
     pub fn normals(&mut self, count: usize) -> Vec<f64> {
         let mut out = vec![0.0; count];
         self.stream.normal(self.next, &mut out);
@@ -65,15 +70,15 @@ impl Draws {
         self.uniform() < probability
     }
 
-    /// A whole number below `count`.
+    /// An integer below `count`.
     pub fn below(&mut self, count: usize) -> usize {
         (self.uniform() * count as f64) as usize
     }
 
-    /// Different whole numbers below `count`, none of which is `but`.
+    /// Different integers below `count`, none of which is `but`.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If there are fewer than `N`.
     #[track_caller]
     pub fn distinct<const N: usize>(&mut self, count: usize, but: usize) -> [usize; N] {
         assert!(N + usize::from(but < count) <= count, "{N} different numbers below {count} but {but}");

@@ -135,7 +135,7 @@ impl<S: Strategy> Search<S> {
         let value_at = |point: &Vec<f64>| {
             let free = workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let (mut store, mut function) = free.unwrap_or_else(|| (start.clone(), objective()));
-            region.flat.write(&mut store, &mut region.place(point));
+            region.layout.write(&mut store, &mut region.parameters_at(point));
             let value = function(&store);
             workers.lock().unwrap_or_else(PoisonError::into_inner).push((store, function));
             value.map(|value| if value.is_finite() { value.as_f64() } else { f64::INFINITY })
@@ -174,7 +174,7 @@ impl<S: Strategy> Search<S> {
         }
         drop(workers);
         if let Some((point, _)) = best {
-            region.flat.write(params, &mut region.place(&point));
+            region.layout.write(params, &mut region.parameters_at(&point));
         }
         match found.reason {
             Ended::Failed(error) => Err(error),
@@ -185,7 +185,7 @@ impl<S: Strategy> Search<S> {
 
 /// Where a search starts, and where it may go.
 struct Region {
-    flat: ParameterVector,
+    layout: ParameterVector,
     low: Vec<f64>,
     width: Vec<f64>,
     bounded: Vec<bool>,
@@ -193,21 +193,21 @@ struct Region {
 
 impl Region {
     fn new<T: Real>(params: &Params<T>, spread: f64, boxes: &[Bounds]) -> Self {
-        let flat = ParameterVector::new(params);
-        let mut low: Vec<f64> = flat.read(params).iter().map(|x| x - spread).collect();
+        let layout = ParameterVector::new(params);
+        let mut low: Vec<f64> = layout.read(params).iter().map(|x| x - spread).collect();
         let (mut width, mut bounded) = (vec![2.0 * spread; low.len()], vec![false; low.len()]);
-        for (param, place) in flat.places() {
+        for (param, range) in layout.ranges() {
             if let Some(bounds) = boxes.iter().rev().find(|bounds| (bounds.matches)(param.name())) {
-                low[place.clone()].fill(bounds.low);
-                width[place.clone()].fill(bounds.high - bounds.low);
-                bounded[place.clone()].fill(true);
+                low[range.clone()].fill(bounds.low);
+                width[range.clone()].fill(bounds.high - bounds.low);
+                bounded[range.clone()].fill(true);
             }
         }
-        Self { flat, low, width, bounded }
+        Self { layout, low, width, bounded }
     }
 
     /// The parameters at a point.
-    fn place(&self, point: &[f64]) -> Vec<f64> {
+    fn parameters_at(&self, point: &[f64]) -> Vec<f64> {
         let at = |i: usize| if self.bounded[i] { folded(point[i]) } else { point[i] };
         (0..point.len()).map(|i| self.low[i] + self.width[i] * at(i)).collect()
     }

@@ -85,13 +85,13 @@ impl EvolutionStrategy {
         if self.population.is_empty() {
             return Individual { x: generation.start(&mut draws), sigma: 0.3, value: f64::INFINITY };
         }
-        // The first ρ places of a shuffled list.
-        let mut places: Vec<usize> = (0..self.population.len()).collect();
-        let mixed = self.mixed.min(places.len());
+        // The first ρ indices of a shuffled list.
+        let mut indices: Vec<usize> = (0..self.population.len()).collect();
+        let mixed = self.mixed.min(indices.len());
         for i in 0..mixed {
-            places.swap(i, i + draws.below(self.population.len() - i));
+            indices.swap(i, i + draws.below(self.population.len() - i));
         }
-        let parents = || places[..mixed].iter().map(|&place| &self.population[place]);
+        let parents = || indices[..mixed].iter().map(|&index| &self.population[index]);
         let log_sigma = parents().map(|parent| parent.sigma.ln()).sum::<f64>() / mixed as f64;
         let sigma = (log_sigma + draws.normal() / (2.0 * n as f64).sqrt()).exp();
         let z = draws.normals(n);
@@ -112,7 +112,7 @@ impl Strategy for EvolutionStrategy {
             born.append(&mut self.population);
         }
         let values: Vec<f64> = born.iter().map(|individual| individual.value).collect();
-        self.population = ranked(&values).into_iter().take(self.parents).map(|place| born[place].clone()).collect();
+        self.population = ranked(&values).into_iter().take(self.parents).map(|index| born[index].clone()).collect();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What a strategy sees: a generation with its random numbers and a way to have candidates evaluated.
+//! The interface of strategies: a generation with its random numbers and the evaluation of candidates.
 
 use gradus_graph::Error;
 
@@ -34,7 +34,7 @@ pub trait Strategy {
     /// Makes the candidates of one generation, has them evaluated, and chooses.
     ///
     /// # Errors
-    /// What [`Generation::evaluate`] gives; or [`Ended::Converged`] where the strategy sees nothing left to do.
+    /// As [`Generation::evaluate`]; or [`Ended::Converged`] if the strategy has converged.
     fn advance(&mut self, generation: &mut Generation<'_>) -> Result<(), Ended>;
 }
 
@@ -133,11 +133,11 @@ pub(super) fn folded(x: f64) -> f64 {
     }
 }
 
-/// The places in order of their values, the lowest first; ties in order of place.
+/// The indices in order of their values, the lowest first; ties in order.
 pub(super) fn ranked(values: &[f64]) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..values.len()).collect();
-    places.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    places
+    let mut indices: Vec<usize> = (0..values.len()).collect();
+    indices.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    indices
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! A genetic algorithm on real numbers: parents are selected by their values, crossed, and their children mutated; the
-//! best of parents and children live on, or, with an elite, the children and the best few of their parents.
+//! best of parents and children survive, or, with an elite, the children and the best few of their parents.
 //!
 //! Defaults: 100 points, tournaments of two, simulated binary crossover (η 15) of nine of ten pairs, polynomial mutation
 //! (η 20) of one element in n, no elite: those of `GA` of pymoo, whose points that are equal to another are dropped as
@@ -13,9 +13,9 @@ mod crossover;
 mod mutation;
 mod selection;
 
-pub use crossover::Crossover;
-pub use mutation::Mutation;
-pub use selection::Selection;
+pub use crossover::CrossoverOperator;
+pub use mutation::MutationOperator;
+pub use selection::SelectionOperator;
 
 use gradus_graph::expect_setting;
 
@@ -26,14 +26,14 @@ use super::generation::{Ended, Generation, Strategy, ranked};
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
-/// use gradus_minimize::search::{Crossover, Genetic, Mutation, Search, Selection};
+/// use gradus_minimize::search::{CrossoverOperator, Genetic, MutationOperator, Search, SelectionOperator};
 /// let mut params: Params<f64> = Params::new(0);
 /// let x = params.add("x", Tensor::zeros([3]));
 /// let genetic = Genetic::new()
 ///     .population(40)
-///     .selection(Selection::Rank(1.8))
-///     .crossover(Crossover::Blend(0.5), 0.9)
-///     .mutation(Mutation::Gaussian(0.1), 0.1)
+///     .selection(SelectionOperator::Rank(1.8))
+///     .crossover(CrossoverOperator::Blend(0.5), 0.9)
+///     .mutation(MutationOperator::Gaussian(0.1), 0.1)
 ///     .elite(1);
 /// let found = Search::new(genetic).within(-5.0, 5.0).run(&mut params, || {
 ///     |params: &Params<f64>| Ok(params.get(&x).data().iter().map(|x| (x - 1.0).powi(2)).sum())
@@ -44,9 +44,9 @@ use super::generation::{Ended, Generation, Strategy, ranked};
 #[derive(Clone, Debug)]
 pub struct Genetic {
     size: usize,
-    selection: Selection,
-    crossover: (Crossover, f64),
-    mutation: (Mutation, Option<f64>),
+    selection: SelectionOperator,
+    crossover: (CrossoverOperator, f64),
+    mutation: (MutationOperator, Option<f64>),
     elite: Option<usize>,
     points: Vec<Vec<f64>>,
     values: Vec<f64>,
@@ -56,9 +56,9 @@ impl Default for Genetic {
     fn default() -> Self {
         Self {
             size: 100,
-            selection: Selection::Tournament(2),
-            crossover: (Crossover::SimulatedBinary(15.0), 0.9),
-            mutation: (Mutation::Polynomial(20.0), None),
+            selection: SelectionOperator::Tournament(2),
+            crossover: (CrossoverOperator::SimulatedBinary(15.0), 0.9),
+            mutation: (MutationOperator::Polynomial(20.0), None),
             elite: None,
             points: Vec::new(),
             values: Vec::new(),
@@ -88,7 +88,7 @@ impl Genetic {
     /// # Panics
     /// If a tournament has no members, or the pressure of ranks lies outside `1..=2`.
     #[track_caller]
-    pub fn selection(mut self, selection: Selection) -> Self {
+    pub fn selection(mut self, selection: SelectionOperator) -> Self {
         selection.check();
         self.selection = selection;
         self
@@ -99,7 +99,7 @@ impl Genetic {
     /// # Panics
     /// If the probability lies outside `0..=1`, or α or η is negative or not finite.
     #[track_caller]
-    pub fn crossover(mut self, crossover: Crossover, probability: f64) -> Self {
+    pub fn crossover(mut self, crossover: CrossoverOperator, probability: f64) -> Self {
         expect_setting("`Genetic::crossover`: probability", probability, 0.0..=1.0);
         crossover.check();
         self.crossover = (crossover, probability);
@@ -111,15 +111,15 @@ impl Genetic {
     /// # Panics
     /// If the probability lies outside `0..=1`, or the deviation or η is negative or not finite.
     #[track_caller]
-    pub fn mutation(mut self, mutation: Mutation, probability: f64) -> Self {
+    pub fn mutation(mut self, mutation: MutationOperator, probability: f64) -> Self {
         expect_setting("`Genetic::mutation`: probability", probability, 0.0..=1.0);
         mutation.check();
         self.mutation = (mutation, Some(probability));
         self
     }
 
-    /// How many of the best points live on beside their children, which replace all others whatever their values. Unless
-    /// this is called the best of both generations live on.
+    /// The number of the best points that survive beside their children, which replace all others whatever their values.
+    /// By default the best of both generations survive.
     pub fn elite(mut self, count: usize) -> Self {
         self.elite = Some(count);
         self
@@ -156,21 +156,21 @@ impl Strategy for Genetic {
         children.truncate(self.size - elite);
         let values = generation.evaluate(&children)?;
         if self.elite.is_some() {
-            let kept = order[..elite].iter().map(|&place| (self.points[place].clone(), self.values[place]));
+            let kept = order[..elite].iter().map(|&index| (self.points[index].clone(), self.values[index]));
             (self.points, self.values) = kept.chain(children.into_iter().zip(values)).unzip();
             return Ok(());
         }
         self.points.extend(children);
         self.values.extend(values);
         let order = ranked(&self.values);
-        // Points that are equal have equal values and stand together.
+        // Points that are equal have equal values and are neighbours.
         let repeats = |rank: usize| {
             let same = |&&before: &&usize| self.values[before].total_cmp(&self.values[order[rank]]).is_eq();
             order[..rank].iter().rev().take_while(same).any(|&before| self.points[before] == self.points[order[rank]])
         };
         let (again, distinct): (Vec<usize>, Vec<usize>) = (0..order.len()).partition(|&rank| repeats(rank));
         let kept = distinct.into_iter().chain(again).take(self.size).map(|rank| order[rank]);
-        (self.points, self.values) = kept.map(|place| (self.points[place].clone(), self.values[place])).unzip();
+        (self.points, self.values) = kept.map(|index| (self.points[index].clone(), self.values[index])).unzip();
         Ok(())
     }
 }

@@ -48,6 +48,6 @@ pub use draws::Draws;
 pub use engine::{Found, Search};
 pub use evolution_strategy::{EvolutionStrategy, Survival};
 pub use generation::{Ended, Generation, Strategy};
-pub use genetic::{Crossover, Genetic, Mutation, Selection};
+pub use genetic::{CrossoverOperator, Genetic, MutationOperator, SelectionOperator};
 pub use natural_evolution::NaturalEvolution;
 pub use particle_swarm::{ParticleSwarm, Topology, Weights};

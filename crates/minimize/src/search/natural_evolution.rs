@@ -100,8 +100,8 @@ impl Strategy for NaturalEvolution {
         let points: Vec<Vec<f64>> = directions.iter().flat_map(|z| [along(z, sigma), along(z, -sigma)]).collect();
         let values = generation.evaluate(&points)?;
         let mut utilities = vec![0.0; 2 * k];
-        for (rank, place) in ranked(&values).into_iter().enumerate() {
-            utilities[place] = rank as f64 / (2 * k - 1) as f64 - 0.5;
+        for (rank, index) in ranked(&values).into_iter().enumerate() {
+            utilities[index] = rank as f64 / (2 * k - 1) as f64 - 0.5;
         }
         let mut gradient = vec![0.0; n];
         for (z, pair) in directions.iter().zip(utilities.chunks(2)) {

@@ -1,8 +1,8 @@
 //! Particle swarm: `v ← w·v + c₁·r₁·(p − x) + c₂·r₂·(g − x)`, `x ← x + v`, with `p` the particle's own best point, `g` the
-//! best of those it hears of, and `r₁`, `r₂` uniform in [0, 1) for each element.
+//! best of those of its neighbours, and `r₁`, `r₂` uniform in [0, 1) for each element.
 //!
 //! The constriction form is `v ← χ·(v + …)` with `χ = 2 / |2 − φ − √(φ² − 4φ)|`, `φ = c₁ + c₂ > 4`: the same with other
-//! weights. A particle hears of all others, or of its two neighbours on a ring. At a bound it stops and turns.
+//! weights. The neighbours of a particle are all others, or two on a ring. At a bound it stops and turns.
 //!
 //! Defaults: 40 particles, constriction with c₁ = c₂ = 2.05 (w 0.7298, c 1.4962), all. State: points, velocities and best
 //! points.
@@ -33,7 +33,7 @@ pub enum Weights {
     Constriction([f64; 2]),
 }
 
-/// Whose best points a particle hears of.
+/// Which particles are neighbours, whose best points a particle knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// All: fast, and more easily caught in a local minimum.
@@ -121,22 +121,22 @@ impl ParticleSwarm {
         self
     }
 
-    /// Whose best points a particle hears of.
+    /// Which particles are neighbours, whose best points a particle knows.
     pub fn topology(mut self, topology: Topology) -> Self {
         self.topology = topology;
         self
     }
 
-    /// The best point that particle `i` hears of.
+    /// The neighbour of particle `i` with the best point, or itself.
     fn heard(&self, i: usize) -> &Particle {
         let count = self.particles.len();
         let lower =
             |a: usize, b: usize| if self.particles[b].best_value < self.particles[a].best_value { b } else { a };
-        let place = match self.topology {
+        let index = match self.topology {
             Topology::Global => (1..count).fold(0, lower),
             Topology::Ring => [(i + count - 1) % count, (i + 1) % count].into_iter().fold(i, lower),
         };
-        &self.particles[place]
+        &self.particles[index]
     }
 }
 

@@ -9,9 +9,9 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
-/// AdaBelief: long steps where the gradient is what its mean foretold.
+/// AdaBelief: long steps where the gradient is near its running mean.
 ///
 /// # Example
 /// ```
@@ -36,7 +36,7 @@ impl AdaBelief {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByVariance { beta1: 0.9, beta2: 0.999, eps: 1e-16, eps_of_variance: 1e-16 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -76,7 +76,7 @@ impl AdaBelief {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -93,7 +93,7 @@ impl Part for AdaBelief {
     }
 }
 
-/// AdaBelief's link.
+/// AdaBelief's transform.
 #[derive(Clone, Debug)]
 struct ScaleByVariance {
     beta1: f64,
@@ -102,12 +102,12 @@ struct ScaleByVariance {
     eps_of_variance: f64,
 }
 
-impl Link for ScaleByVariance {
+impl Transform for ScaleByVariance {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "variance"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps, grain] = [self.beta1, self.beta2, self.eps, self.eps_of_variance].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));
@@ -126,11 +126,11 @@ impl Link for ScaleByVariance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(AdaBelief::new(5e-3));
-        battery::check(AdaBelief::new(5e-3).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(AdaBelief::new(5e-3));
+        testing::assert_rule(AdaBelief::new(5e-3).decay(1e-2));
     }
 }

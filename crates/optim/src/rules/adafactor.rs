@@ -17,9 +17,10 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Param, Real, Tensor, expect_setting};
 
-use crate::survey::sum_of_squares;
+use crate::reductions::sum_of_squares;
 use crate::{
-    Block, Chain, DecayWeights, Link, Norm, Numbers, Over, Part, Rate, RunningMean, Schedule, Step, TensorLink, Whole,
+    Block, Chain, DecayWeights, Norm, Numbers, Over, Part, Rate, RateSchedule, RunningMean, StepInfo, TensorTransform,
+    Transform, WholeTensor,
 };
 
 /// Adafactor: almost no state for matrices, and steps in proportion to the parameter.
@@ -52,7 +53,7 @@ impl Adafactor {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self {
             learning_rate: Rate::new(learning_rate),
             moments: Moments { power: 0.8, floor: None, added: 0.0, smallest: 0 },
@@ -86,7 +87,7 @@ impl Adafactor {
         self
     }
 
-    /// Adds this to the squares in place of a bound for the moments.
+    /// Adds this to the squares instead of a bound for the moments.
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -121,7 +122,7 @@ impl Adafactor {
         self
     }
 
-    /// Takes a running mean of the steps with this decay rate, none unless stated.
+    /// Takes a running mean of the steps with this decay rate (default: none).
     ///
     /// # Panics
     /// If it lies outside `0..1`.
@@ -131,7 +132,7 @@ impl Adafactor {
         Self { momentum, ..self }
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -171,7 +172,7 @@ impl Moments {
     }
 
     /// The share of the new gradient, and the bound.
-    fn numbers<T: Real>(&self, step: &Step) -> (T, T) {
+    fn numbers<T: Real>(&self, step: &StepInfo) -> (T, T) {
         (T::of((step.number as f64).powf(-self.power)), T::of(self.floor.unwrap_or(T::EPS)))
     }
 }
@@ -180,7 +181,7 @@ impl Moments {
 #[derive(Clone, Debug)]
 struct FactoredMoment(Moments);
 
-impl TensorLink for FactoredMoment {
+impl TensorTransform for FactoredMoment {
     fn state(&self) -> &[&'static str] {
         &["row_moment", "column_moment"]
     }
@@ -196,7 +197,7 @@ impl TensorLink for FactoredMoment {
         self.0.factors(param)
     }
 
-    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[.., rows, columns] = tensor.shape.sizes() else { return };
         let (take, floor) = self.0.numbers::<T>(step);
         let added = T::of(self.0.added);
@@ -230,7 +231,7 @@ impl TensorLink for FactoredMoment {
 #[derive(Clone, Debug)]
 struct WholeMoment(Moments);
 
-impl Link for WholeMoment {
+impl Transform for WholeMoment {
     fn state(&self) -> &[&'static str] {
         &["second_moment"]
     }
@@ -239,7 +240,7 @@ impl Link for WholeMoment {
         !self.0.factors(param)
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (take, floor) = self.0.numbers::<T>(step);
         let (added, bound) = (T::of(self.0.added), floor * floor);
         move |block| {
@@ -259,12 +260,12 @@ struct ScaleToParameter {
     falling: bool,
 }
 
-impl Link for ScaleToParameter {
+impl Transform for ScaleToParameter {
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
         let [own, unit] = Norm::Two.sum(parameter);
         [own, unit, sum_of_squares(update), parameter.len() as f64]
     }
@@ -274,7 +275,7 @@ impl Link for ScaleToParameter {
         [own, unit, a[2] + b[2], a[3] + b[3]]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [own, unit, update, count] = step.measured;
         let parameter = Norm::Two.length([own / count, unit]).value();
         let update = (update / count).sqrt();
@@ -290,7 +291,7 @@ impl Link for ScaleToParameter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -309,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Adafactor::new(1e-2));
-        battery::check(Adafactor::new(1e-3).added_eps(1e-30).constant_rate().momentum(0.9).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adafactor::new(1e-2));
+        testing::assert_rule(Adafactor::new(1e-3).added_eps(1e-30).constant_rate().momentum(0.9).decay(1e-2));
     }
 }

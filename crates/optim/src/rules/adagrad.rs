@@ -9,7 +9,7 @@
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Adagrad: divides each gradient by the root of the sum of all its squares so far.
 ///
@@ -36,7 +36,7 @@ impl Adagrad {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleBySum { initial: 0.0, eps: 1e-10, eps_inside_root: false };
         Self { learning_rate: Rate::new(learning_rate), lr_decay: 0.0, scale }
     }
@@ -87,7 +87,7 @@ impl Part for Adagrad {
     }
 }
 
-/// Adagrad's link.
+/// Adagrad's transform.
 #[derive(Clone, Debug)]
 pub(super) struct ScaleBySum {
     pub(super) initial: f64,
@@ -95,7 +95,7 @@ pub(super) struct ScaleBySum {
     pub(super) eps_inside_root: bool,
 }
 
-impl Link for ScaleBySum {
+impl Transform for ScaleBySum {
     fn state(&self) -> &[&'static str] {
         &["sum_of_squares"]
     }
@@ -104,8 +104,8 @@ impl Link for ScaleBySum {
         Tensor::full(parameter.shape(), T::of(self.initial))
     }
 
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        // Of the two places for `eps`, one holds it and the other zero.
+    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        // One of the two is `eps`, the other zero.
         let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
         let (inside, outside) = (T::of(inside), T::of(outside));
         move |block| {
@@ -120,7 +120,7 @@ impl Link for ScaleBySum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -134,8 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Adagrad::new(0.05));
-        battery::check(Adagrad::new(0.05).lr_decay(1e-3).eps_inside_root().initial_sum(0.1));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adagrad::new(0.05));
+        testing::assert_rule(Adagrad::new(0.05).lr_decay(1e-3).eps_inside_root().initial_sum(0.1));
     }
 }

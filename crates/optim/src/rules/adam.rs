@@ -9,7 +9,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Adam: a step of about the learning rate for each element, whatever the scale of its gradient.
 ///
@@ -35,7 +35,7 @@ impl Adam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default() }
     }
 
@@ -76,7 +76,7 @@ impl Part for Adam {
     }
 }
 
-/// Adam's link: divides the mean of the update by the root of its mean square.
+/// Adam's transform: divides the mean of the update by the root of its mean square.
 #[derive(Clone, Debug)]
 pub(super) struct ScaleByMoments {
     pub(super) beta1: f64,
@@ -91,12 +91,12 @@ impl Default for ScaleByMoments {
     }
 }
 
-impl Link for ScaleByMoments {
+impl Transform for ScaleByMoments {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         // The corrections as factors: a division an element would cost more than all the rest.
@@ -123,7 +123,7 @@ impl Link for ScaleByMoments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -139,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Adam::new(0.01));
-        battery::check(Adam::new(0.01).eps_inside_root());
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adam::new(0.01));
+        testing::assert_rule(Adam::new(0.01).eps_inside_root());
     }
 }

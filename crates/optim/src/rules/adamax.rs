@@ -9,9 +9,9 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
-/// Adamax: Adam with the largest gradient of late in place of the root of the mean square.
+/// Adamax: Adam with a decaying maximum of the gradients instead of the root of the mean square.
 ///
 /// # Example
 /// ```
@@ -36,7 +36,7 @@ impl Adamax {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByLargest { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -65,7 +65,7 @@ impl Adamax {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -82,7 +82,7 @@ impl Part for Adamax {
     }
 }
 
-/// Adamax's link.
+/// Adamax's transform.
 #[derive(Clone, Debug)]
 struct ScaleByLargest {
     beta1: f64,
@@ -90,12 +90,12 @@ struct ScaleByLargest {
     eps: f64,
 }
 
-impl Link for ScaleByLargest {
+impl Transform for ScaleByLargest {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "largest"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let take = T::of(1.0 - self.beta1);
         let correct = T::of(1.0 / (1.0 - self.beta1.powf(step.number as f64)));
@@ -112,11 +112,11 @@ impl Link for ScaleByLargest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Adamax::new(0.01));
-        battery::check(Adamax::new(0.01).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adamax::new(0.01));
+        testing::assert_rule(Adamax::new(0.01).decay(1e-2));
     }
 }

@@ -8,7 +8,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use crate::{Chain, DecayWeights, Part, Rate, Schedule};
+use crate::{Chain, DecayWeights, Part, Rate, RateSchedule};
 
 /// [`Adam`](crate::Adam) with decoupled weight decay.
 ///
@@ -35,11 +35,11 @@ impl AdamW {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default(), decay: 1e-2 }
     }
 
-    /// The factor of the weight decay, 1e-2 unless stated.
+    /// The factor of the weight decay (default: 1e-2).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -89,7 +89,7 @@ impl Part for AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(AdamW::new(0.01));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(AdamW::new(0.01));
     }
 }

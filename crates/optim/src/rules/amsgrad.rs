@@ -11,7 +11,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// AMSGrad: Adam whose denominator never falls.
 ///
@@ -40,7 +40,7 @@ impl AmsGrad {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByLargestMoment { beta1: 0.9, beta2: 0.999, eps: 1e-8, of_corrected: false };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -75,7 +75,7 @@ impl AmsGrad {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -92,7 +92,7 @@ impl Part for AmsGrad {
     }
 }
 
-/// AMSGrad's link.
+/// AMSGrad's transform.
 #[derive(Clone, Debug)]
 struct ScaleByLargestMoment {
     beta1: f64,
@@ -101,12 +101,12 @@ struct ScaleByLargestMoment {
     of_corrected: bool,
 }
 
-impl Link for ScaleByLargestMoment {
+impl Transform for ScaleByLargestMoment {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment", "largest_second_moment"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));
@@ -127,11 +127,11 @@ impl Link for ScaleByLargestMoment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(AmsGrad::new(0.01));
-        battery::check(AmsGrad::new(0.01).maximum_of_corrected().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(AmsGrad::new(0.01));
+        testing::assert_rule(AmsGrad::new(0.01).maximum_of_corrected().decay(1e-2));
     }
 }

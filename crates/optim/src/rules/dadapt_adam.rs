@@ -15,8 +15,8 @@
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::survey::sum;
-use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::reductions::sum;
+use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Adam without a learning rate to choose.
 ///
@@ -46,7 +46,7 @@ impl DAdaptAdam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByDistance { beta1: 0.9, beta2: 0.999, eps: 1e-8, initial: 1e-6, decay: 0.0 };
         Self { learning_rate: Rate::new(learning_rate), scale }
     }
@@ -86,7 +86,7 @@ impl DAdaptAdam {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -100,13 +100,13 @@ impl DAdaptAdam {
 
 impl Part for DAdaptAdam {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        // The learning rate is inside the first moment: the link applies it.
+        // The learning rate is inside the first moment: the transform applies it.
         let rate = self.learning_rate;
         chain.then(self.scale).learning_rate_inside(rate);
     }
 }
 
-/// The link of D-Adaptation for Adam.
+/// The transform of D-Adaptation for Adam.
 #[derive(Clone, Debug)]
 struct ScaleByDistance {
     beta1: f64,
@@ -118,13 +118,13 @@ struct ScaleByDistance {
 
 impl ScaleByDistance {
     /// λ for this estimate.
-    fn length(&self, step: &Step, distance: f64) -> f64 {
+    fn length(&self, step: &StepInfo, distance: f64) -> f64 {
         let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
         distance * step.learning_rate * left2.sqrt() / left1
     }
 }
 
-impl Link for ScaleByDistance {
+impl Transform for ScaleByDistance {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment", "weighted_gradients"]
     }
@@ -133,15 +133,15 @@ impl Link for ScaleByDistance {
         &["distance", "previous_distance", "numerator"]
     }
 
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == 2 { 0.0 } else { self.initial }
+    fn initial_number(&self, index: usize) -> f64 {
+        if index == 2 { 0.0 } else { self.initial }
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
         let (second, weighted) = (state[1], state[2]);
         let sigma = self.beta2.sqrt();
         let weight = (1.0 - sigma) * self.length(step, step.numbers[0]);
@@ -151,7 +151,7 @@ impl Link for ScaleByDistance {
         [product, length, 0.0, 0.0]
     }
 
-    fn settle(&self, step: &Step, [distance, previous, numerator, _]: &mut Numbers) {
+    fn settle(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
         let [product, length, ..] = step.measured;
         let sigma = self.beta2.sqrt();
         *numerator = sigma * *numerator + (1.0 - sigma) * self.length(step, *distance) * product;
@@ -161,7 +161,7 @@ impl Link for ScaleByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let length = self.length(step, step.numbers[1]);
         let sigma = self.beta2.sqrt();
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
@@ -181,11 +181,11 @@ impl Link for ScaleByDistance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(DAdaptAdam::new(0.1).initial(1e-3));
-        battery::check(DAdaptAdam::new(0.1).initial(1e-3).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(DAdaptAdam::new(0.1).initial(1e-3));
+        testing::assert_rule(DAdaptAdam::new(0.1).initial(1e-3).decay(1e-2));
     }
 }

@@ -14,8 +14,8 @@
 
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
-use crate::survey::{sum, sum_of_squares};
-use crate::{Block, Chain, Link, Norm, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::reductions::{sum, sum_of_squares};
+use crate::{Block, Chain, Norm, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Gradient descent without a learning rate to choose.
 ///
@@ -42,7 +42,7 @@ impl DAdaptSgd {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let walk = WalkByDistance { momentum: 0.0, initial: 1e-6, growth: f64::INFINITY };
         Self { learning_rate: Rate::new(learning_rate), walk }
     }
@@ -87,7 +87,7 @@ impl Part for DAdaptSgd {
     }
 }
 
-/// The link of D-Adaptation for descent.
+/// The transform of D-Adaptation for descent.
 #[derive(Clone, Debug)]
 struct WalkByDistance {
     momentum: f64,
@@ -95,7 +95,7 @@ struct WalkByDistance {
     growth: f64,
 }
 
-impl Link for WalkByDistance {
+impl Transform for WalkByDistance {
     fn state(&self) -> &[&'static str] {
         &["weighted_gradients", "start"]
     }
@@ -108,15 +108,15 @@ impl Link for WalkByDistance {
         &["distance", "rate", "numerator", "first_norm"]
     }
 
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == 0 { self.initial } else { 0.0 }
+    fn initial_number(&self, index: usize) -> f64 {
+        if index == 0 { self.initial } else { 0.0 }
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
         let weighted = state[0];
         let product = sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64());
         let [gradient, unit] = Norm::Two.sum(update);
@@ -128,7 +128,7 @@ impl Link for WalkByDistance {
         [gradient, unit, a[2] + b[2], a[3] + b[3]]
     }
 
-    fn settle(&self, step: &Step, [distance, rate, numerator, first_norm]: &mut Numbers) {
+    fn settle(&self, step: &StepInfo, [distance, rate, numerator, first_norm]: &mut Numbers) {
         let [gradient, unit, product, weighted] = step.measured;
         let gradient = Norm::Two.length([gradient, unit]).value();
         // The first gradient that is not zero sets the scale.
@@ -143,7 +143,7 @@ impl Link for WalkByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (rate, take) = (T::of(step.numbers[1]), T::of(1.0 - self.momentum));
         move |block| {
             block.each(|parameter, update, [weighted, start]| {
@@ -157,11 +157,11 @@ impl Link for WalkByDistance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02));
-        battery::check(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02).momentum(0.5));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02));
+        testing::assert_rule(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02).momentum(0.5));
     }
 }

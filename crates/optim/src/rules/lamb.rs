@@ -9,7 +9,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use crate::{Chain, DecayWeights, Part, Rate, Schedule, TrustRatio};
+use crate::{Chain, DecayWeights, Part, Rate, RateSchedule, TrustRatio};
 
 /// LAMB: Adam with steps in proportion to the norm of each tensor.
 ///
@@ -37,7 +37,7 @@ impl Lamb {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByMoments { eps: 1e-6, ..ScaleByMoments::default() };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -66,7 +66,7 @@ impl Lamb {
         self
     }
 
-    /// The factor of the weight decay inside the ratio, none unless stated.
+    /// The factor of the weight decay inside the ratio (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -90,11 +90,11 @@ impl Part for Lamb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Lamb::new(0.01));
-        battery::check(Lamb::new(0.01).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Lamb::new(0.01));
+        testing::assert_rule(Lamb::new(0.01).decay(1e-2));
     }
 }

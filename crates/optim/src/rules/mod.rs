@@ -1,4 +1,4 @@
-//! The ready-made rules, one a file: each a short chain of links under its usual name.
+//! The ready-made rules, one a file: each a short chain of transforms under its usual name.
 
 mod adabelief;
 mod adadelta;

@@ -19,8 +19,8 @@ use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
 use super::end;
-use crate::whole::is_matrix;
-use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RunningMean, Schedule};
+use crate::whole_tensor::is_matrix;
+use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RateSchedule, RunningMean};
 
 /// Muon: steps for matrices whose singular values are all about one.
 ///
@@ -52,7 +52,7 @@ impl Muon {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self {
             learning_rate: Rate::new(learning_rate),
             momentum: 0.95,
@@ -112,7 +112,7 @@ impl Muon {
         self
     }
 
-    /// The factor of the decoupled weight decay, 0.1 unless stated.
+    /// The factor of the decoupled weight decay (default: 0.1).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -141,12 +141,12 @@ impl Part for Muon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Muon::new(1e-3));
-        battery::check(Muon::new(1e-3).corrected().scale(MatrixScale::Rms(0.2)));
-        battery::check(Muon::new(1e-3).plain_momentum());
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Muon::new(1e-3));
+        testing::assert_rule(Muon::new(1e-3).corrected().scale(MatrixScale::Rms(0.2)));
+        testing::assert_rule(Muon::new(1e-3).plain_momentum());
     }
 }

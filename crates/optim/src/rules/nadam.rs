@@ -12,7 +12,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Numbers, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Numbers, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// NAdam: Adam that looks ahead by one step of momentum.
 ///
@@ -39,7 +39,7 @@ impl NAdam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleAhead { beta1: 0.9, beta2: 0.999, eps: 1e-8, momentum_decay: Some(4e-3) };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -85,7 +85,7 @@ impl NAdam {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -102,7 +102,7 @@ impl Part for NAdam {
     }
 }
 
-/// NAdam's link.
+/// NAdam's transform.
 #[derive(Clone, Debug)]
 struct ScaleAhead {
     beta1: f64,
@@ -118,7 +118,7 @@ impl ScaleAhead {
     }
 }
 
-impl Link for ScaleAhead {
+impl Transform for ScaleAhead {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment"]
     }
@@ -127,15 +127,15 @@ impl Link for ScaleAhead {
         &["product_of_momenta"]
     }
 
-    fn initial_number(&self, _place: usize) -> f64 {
+    fn initial_number(&self, _index: usize) -> f64 {
         1.0
     }
 
-    fn settle(&self, step: &Step, [product, ..]: &mut Numbers) {
+    fn settle(&self, step: &StepInfo, [product, ..]: &mut Numbers) {
         *product *= self.momentum(step.number);
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let root2 = T::of((1.0 - self.beta2.powf(step.number as f64)).sqrt().recip());
@@ -155,11 +155,11 @@ impl Link for ScaleAhead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(NAdam::new(0.01));
-        battery::check(NAdam::new(0.01).constant_momentum().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(NAdam::new(0.01));
+        testing::assert_rule(NAdam::new(0.01).constant_momentum().decay(1e-2));
     }
 }

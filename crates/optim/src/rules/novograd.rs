@@ -10,7 +10,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use crate::norm::{Factor, Length};
-use crate::{Block, Chain, DecayWeights, Link, Momentum, Norm, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, DecayWeights, Momentum, Norm, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// NovoGrad: momentum over gradients of norm about one, and one number of second moment for each tensor.
 ///
@@ -38,7 +38,7 @@ impl NovoGrad {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByNorm { beta2: 0.25, eps: 1e-6 };
         Self { learning_rate: Rate::new(learning_rate), scale, beta1: 0.9, decay: 0.0 }
     }
@@ -67,7 +67,7 @@ impl NovoGrad {
         self
     }
 
-    /// The factor of the weight decay inside the momentum, none unless stated.
+    /// The factor of the weight decay inside the momentum (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -88,14 +88,14 @@ impl Part for NovoGrad {
     }
 }
 
-/// NovoGrad's link.
+/// NovoGrad's transform.
 #[derive(Clone, Debug)]
 struct ScaleByNorm {
     beta2: f64,
     eps: f64,
 }
 
-impl Link for ScaleByNorm {
+impl Transform for ScaleByNorm {
     fn numbers(&self) -> &[&'static str] {
         &["mean_norm"]
     }
@@ -104,7 +104,7 @@ impl Link for ScaleByNorm {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
         let [sum, unit] = Norm::Two.sum(update);
         [sum, unit, 0.0, 0.0]
     }
@@ -114,14 +114,14 @@ impl Link for ScaleByNorm {
         [sum, unit, 0.0, 0.0]
     }
 
-    fn settle(&self, step: &Step, [norm, ..]: &mut Numbers) {
+    fn settle(&self, step: &StepInfo, [norm, ..]: &mut Numbers) {
         let [sum, unit, ..] = step.measured;
         let now = Norm::Two.length([sum, unit]).value();
         let (keep, take) = (self.beta2.sqrt(), (1.0 - self.beta2).sqrt());
         *norm = if step.number == 1 { now } else { (keep * *norm).hypot(take * now) };
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let norm = Length::from(step.numbers[0] + self.eps);
         // A gradient that has always been zero stays so.
         let scale: Factor<T> = if norm.is_zero() { norm.over(1.0.into()) } else { Length::from(1.0).over(norm) };
@@ -132,7 +132,7 @@ impl Link for ScaleByNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -149,8 +149,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(NovoGrad::new(1e-3));
-        battery::check(NovoGrad::new(1e-3).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(NovoGrad::new(1e-3));
+        testing::assert_rule(NovoGrad::new(1e-3).decay(1e-2));
     }
 }

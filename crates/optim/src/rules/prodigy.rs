@@ -15,8 +15,8 @@
 
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
-use crate::survey::sum;
-use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::reductions::sum;
+use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Prodigy: Adam without a learning rate to choose.
 ///
@@ -47,7 +47,7 @@ impl Prodigy {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByDistance {
             beta1: 0.9,
             beta2: 0.999,
@@ -74,7 +74,7 @@ impl Prodigy {
         self
     }
 
-    /// The decay rate of the sums behind the estimate; the root of β₂ unless stated.
+    /// The decay rate of the sums behind the estimate; the root of β₂ by default.
     ///
     /// # Panics
     /// If it lies outside `0..1`.
@@ -118,7 +118,7 @@ impl Prodigy {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -142,7 +142,7 @@ impl Part for Prodigy {
     }
 }
 
-/// Prodigy's link.
+/// Prodigy's transform.
 #[derive(Clone, Debug)]
 struct ScaleByDistance {
     beta1: f64,
@@ -161,19 +161,19 @@ impl ScaleByDistance {
     }
 
     /// λ without the learning rate, for this estimate.
-    fn length(&self, step: &Step, distance: f64) -> f64 {
+    fn length(&self, step: &StepInfo, distance: f64) -> f64 {
         let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
         distance * left2.sqrt() / left1
     }
 
     /// The factor of the gradient in `s`, for this estimate.
-    fn weight(&self, step: &Step, distance: f64) -> f64 {
+    fn weight(&self, step: &StepInfo, distance: f64) -> f64 {
         let length = if self.safeguard { distance } else { step.learning_rate * self.length(step, distance) };
         length * distance / self.initial
     }
 }
 
-impl Link for ScaleByDistance {
+impl Transform for ScaleByDistance {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment", "weighted_gradients", "start"]
     }
@@ -186,15 +186,15 @@ impl Link for ScaleByDistance {
         &["distance", "previous_distance", "numerator"]
     }
 
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == 2 { 0.0 } else { self.initial }
+    fn initial_number(&self, index: usize) -> f64 {
+        if index == 2 { 0.0 } else { self.initial }
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
         let (weighted, start) = (state[2], state[3]);
         let (beta3, weight) = (self.beta3(), self.weight(step, step.numbers[0]));
         let progress = sum(update.len(), |i| update[i].as_f64() * (start[i] - parameter[i]).as_f64());
@@ -202,7 +202,7 @@ impl Link for ScaleByDistance {
         [progress, length, 0.0, 0.0]
     }
 
-    fn settle(&self, step: &Step, [distance, previous, numerator, _]: &mut Numbers) {
+    fn settle(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
         let [progress, length, ..] = step.measured;
         let weight = *distance / self.initial * step.learning_rate * self.length(step, *distance);
         *numerator = self.beta3() * *numerator + weight * progress;
@@ -212,7 +212,7 @@ impl Link for ScaleByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [distance, previous, ..] = step.numbers;
         let [beta1, beta2, beta3] = [self.beta1, self.beta2, self.beta3()].map(T::of);
         let (take1, take2) = (T::of((1.0 - self.beta1) * previous), T::of((1.0 - self.beta2) * previous * previous));
@@ -232,11 +232,11 @@ impl Link for ScaleByDistance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Prodigy::new(0.1).initial(1e-3));
-        battery::check(Prodigy::new(0.1).initial(1e-3).safeguard_warm_up().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Prodigy::new(0.1).initial(1e-3));
+        testing::assert_rule(Prodigy::new(0.1).initial(1e-3).safeguard_warm_up().decay(1e-2));
     }
 }

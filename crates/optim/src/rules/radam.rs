@@ -12,7 +12,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// RAdam: Adam with a warm-up of its own, as long as the second moment is a guess.
 ///
@@ -39,7 +39,7 @@ impl RAdam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleRectified { beta1: 0.9, beta2: 0.999, eps: 1e-8, eps_after_correction: false };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -74,7 +74,7 @@ impl RAdam {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -91,7 +91,7 @@ impl Part for RAdam {
     }
 }
 
-/// RAdam's link.
+/// RAdam's transform.
 #[derive(Clone, Debug)]
 struct ScaleRectified {
     beta1: f64,
@@ -100,12 +100,12 @@ struct ScaleRectified {
     eps_after_correction: bool,
 }
 
-impl Link for ScaleRectified {
+impl Transform for ScaleRectified {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (beta1, beta2, number) = (self.beta1, self.beta2, step.number as f64);
         let [left1, left2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(number));
         let longest = 2.0 / (1.0 - beta2) - 1.0;
@@ -139,11 +139,11 @@ impl Link for ScaleRectified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(RAdam::new(1e-3));
-        battery::check(RAdam::new(1e-3).eps_after_correction().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(RAdam::new(1e-3));
+        testing::assert_rule(RAdam::new(1e-3).eps_after_correction().decay(1e-2));
     }
 }

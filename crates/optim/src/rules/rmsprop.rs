@@ -10,7 +10,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Link, Momentum, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Momentum, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// RMSprop: divides the gradient by the root of its mean square.
 ///
@@ -38,7 +38,7 @@ impl RmsProp {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let (learning_rate, scale) = (Rate::new(learning_rate), ScaleByRoot::default());
         Self { learning_rate, scale, momentum: 0.0, rate_inside: false }
     }
@@ -114,7 +114,7 @@ impl Part for RmsProp {
     }
 }
 
-/// RMSprop's link.
+/// RMSprop's transform.
 #[derive(Clone, Debug)]
 pub(super) struct ScaleByRoot {
     pub(super) alpha: f64,
@@ -130,16 +130,16 @@ impl Default for ScaleByRoot {
     }
 }
 
-impl Link for ScaleByRoot {
+impl Transform for ScaleByRoot {
     fn state(&self) -> &[&'static str] {
         if self.centred { &["mean_square", "mean"] } else { &["mean_square"] }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let left = if self.corrected { 1.0 - self.alpha.powf(step.number as f64) } else { 1.0 };
         let correct = T::of(1.0 / left);
         let (alpha, take) = (T::of(self.alpha), T::of(1.0 - self.alpha));
-        // Of the two places for `eps`, one holds it and the other zero.
+        // One of the two is `eps`, the other zero.
         let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
         let (inside, outside) = (T::of(inside), T::of(outside));
         move |block| {
@@ -164,7 +164,7 @@ impl Link for ScaleByRoot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -190,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(RmsProp::new(1e-3));
-        battery::check(RmsProp::new(1e-3).eps_inside_root());
-        battery::check(RmsProp::new(1e-4).centred().momentum(0.9));
-        battery::check(RmsProp::new(1e-4).corrected().momentum(0.9).rate_inside_momentum());
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(RmsProp::new(1e-3));
+        testing::assert_rule(RmsProp::new(1e-3).eps_inside_root());
+        testing::assert_rule(RmsProp::new(1e-4).centred().momentum(0.9));
+        testing::assert_rule(RmsProp::new(1e-4).corrected().momentum(0.9).rate_inside_momentum());
     }
 }

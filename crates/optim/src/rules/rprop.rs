@@ -15,8 +15,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
-use crate::links::sign;
-use crate::{Block, Chain, Link, Part, Step};
+use crate::transforms::sign;
+use crate::{Block, Chain, Part, StepInfo, Transform};
 
 /// Rprop: full-batch descent by the signs of the gradient alone.
 ///
@@ -81,11 +81,11 @@ impl Part for Rprop {
     }
 }
 
-/// Rprop's link.
+/// Rprop's transform.
 #[derive(Clone, Debug)]
 struct StepBySign(Rprop);
 
-impl Link for StepBySign {
+impl Transform for StepBySign {
     fn state(&self) -> &[&'static str] {
         &["previous_gradient", "step_size"]
     }
@@ -94,7 +94,7 @@ impl Link for StepBySign {
         Tensor::full(parameter.shape(), T::of(if slot == 0 { 0.0 } else { self.0.first }))
     }
 
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let Rprop { shrink, grow, smallest, largest, .. } = self.0;
         let [shrink, grow, smallest, largest] = [shrink, grow, smallest, largest].map(T::of);
         move |block| {
@@ -113,10 +113,10 @@ impl Link for StepBySign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Rprop::new(1e-3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Rprop::new(1e-3));
     }
 }

@@ -1,7 +1,7 @@
 //! Shampoo: `L ← L + GGᵀ`, `R ← R + GᵀG`, `P ← P − lr·L^(−¼)·G·R^(−¼)` for matrices; Adagrad's diagonal for the rest.
 //!
 //! As the paper's Algorithm 1. The roots come from eigenvalues by Jacobi's method, in the precision of the parameters,
-//! at the first step and every so many steps after. For momentum put [`RunningMean`](crate::RunningMean) first.
+//! at the first step and every n steps after. For momentum put [`RunningMean`](crate::RunningMean) first.
 //!
 //! Defaults: ε 1e-4, on the diagonal of L and R from the start and inside Adagrad's root; roots at every step. State of
 //! matrices: `left`, `right`, `left_root`, `right_root`; of the rest: `sum_of_squares`.
@@ -12,8 +12,8 @@ use gradus_graph::{POSITIVE, Param, Real, Tensor, expect_setting};
 use gradus_linalg::{Matrix, inverse_root, multiply, set_identity, workspace};
 
 use super::adagrad::ScaleBySum;
-use crate::whole::{is_matrix, parts};
-use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
+use crate::whole_tensor::{is_matrix, parts};
+use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, WholeTensor};
 
 /// Shampoo: Adagrad for rows and columns, with all of their correlations.
 ///
@@ -41,7 +41,7 @@ impl Shampoo {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), eps: 1e-4, every: 1 }
     }
 
@@ -55,7 +55,7 @@ impl Shampoo {
         Self { eps, ..self }
     }
 
-    /// Takes new roots every so many steps.
+    /// Computes new roots every `steps` steps.
     ///
     /// # Panics
     /// If the number is zero.
@@ -74,14 +74,14 @@ impl Part for Shampoo {
     }
 }
 
-/// Shampoo's link.
+/// Shampoo's transform.
 #[derive(Clone, Debug)]
 struct ScaleByRoots {
     eps: f64,
     every: u64,
 }
 
-impl TensorLink for ScaleByRoots {
+impl TensorTransform for ScaleByRoots {
     fn state(&self) -> &[&'static str] {
         &["left", "right", "left_root", "right_root"]
     }
@@ -100,7 +100,7 @@ impl TensorLink for ScaleByRoots {
         is_matrix(param)
     }
 
-    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let [left, right, left_root, right_root] = tensor.state else { return };
         let [left, right, left_root, right_root] = [left, right, left_root, right_root].map(Tensor::data_mut);
@@ -131,7 +131,7 @@ impl TensorLink for ScaleByRoots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Shampoo::new(0.05));
-        battery::check(Shampoo::new(0.05).every(3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Shampoo::new(0.05));
+        testing::assert_rule(Shampoo::new(0.05).every(3));
     }
 }

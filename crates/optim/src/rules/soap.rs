@@ -2,7 +2,7 @@
 //!
 //! `m ← β₁m + (1−β₁)G`, `v ← β₂v + (1−β₂)(QₗGQᵣᵀ)²`, `u = Qₗᵀ(√(1−β₂ᵗ)/(1−β₁ᵗ)·QₗmQᵣᵀ/(√v + ε))Qᵣ`,
 //! `P ← P − lr·(u + decay·P)`; then `L ← β₂L + (1−β₂)GGᵀ`, `R ← β₂R + (1−β₂)GᵀG`. The rows of Qₗ and Qᵣ are eigenvectors
-//! of L and R after the first step, and every so many steps one power iteration more: `Q ← orthonormal(QL)`.
+//! of L and R after the first step, and every n steps one power iteration more: `Q ← orthonormal(QL)`.
 //!
 //! As the authors' `soap.py`: the first step only makes the bases, so that no gradient is used in a basis of its own,
 //! and `t` counts those after. (There the decay takes the parameter after the step.)
@@ -17,8 +17,8 @@ use gradus_linalg::{Matrix, dot, eigenbasis, multiply, orthonormalize, workspace
 
 use super::adam::ScaleByMoments;
 use super::end;
-use crate::whole::{is_matrix, parts};
-use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
+use crate::whole_tensor::{is_matrix, parts};
+use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, WholeTensor};
 
 /// SOAP: Adam along the directions in which the gradients of a matrix vary independently.
 ///
@@ -48,7 +48,7 @@ impl Soap {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let rotated = AdamInBasis { beta1: 0.95, beta2: 0.95, eps: 1e-8, every: 10, largest: 10_000 };
         Self { learning_rate: Rate::new(learning_rate), rotated, decay: 1e-2 }
     }
@@ -77,7 +77,7 @@ impl Soap {
         self
     }
 
-    /// Takes new bases every so many steps.
+    /// Computes new bases every `steps` steps.
     ///
     /// # Panics
     /// If the number is zero.
@@ -94,7 +94,7 @@ impl Soap {
         self
     }
 
-    /// The factor of the decoupled weight decay, 1e-2 unless stated.
+    /// The factor of the decoupled weight decay (default: 1e-2).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -114,7 +114,7 @@ impl Part for Soap {
     }
 }
 
-/// SOAP's link.
+/// SOAP's transform.
 #[derive(Clone, Debug)]
 struct AdamInBasis {
     beta1: f64,
@@ -124,7 +124,7 @@ struct AdamInBasis {
     largest: usize,
 }
 
-impl TensorLink for AdamInBasis {
+impl TensorTransform for AdamInBasis {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment", "left", "right", "left_basis", "right_basis"]
     }
@@ -143,7 +143,7 @@ impl TensorLink for AdamInBasis {
         is_matrix(param)
     }
 
-    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let [first, second, left, right, left_basis, right_basis] = tensor.state else { return };
         let [first, second] = [first, second].map(Tensor::data_mut);
@@ -262,7 +262,7 @@ fn swap_rows<T>(matrix: &mut [T], columns: usize, i: usize, j: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Optimizer, battery};
+    use crate::{Adam, Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -325,8 +325,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Soap::new(0.01));
-        battery::check(Soap::new(0.01).every(2).largest_side(1));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Soap::new(0.01));
+        testing::assert_rule(Soap::new(0.01).every(2).largest_side(1));
     }
 }

@@ -15,7 +15,7 @@ use std::ops::Bound::{Excluded, Included};
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Sophia: Newton's step along each coordinate where the curvature is known to be large, clipped elsewhere.
 ///
@@ -44,13 +44,13 @@ impl Sophia {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByCurvature { beta1: 0.965, beta2: 0.99, gamma: 0.01, eps: 1e-8, limit: 1.0 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 1e-4 }
     }
 
     /// The estimate of Gauss, Newton and Bartlett: `batch·ĝ²`, where ĝ is the gradient of the mean loss over a batch of
-    /// that many examples whose labels were drawn from the model's own predictions.
+    /// `batch` examples whose labels were drawn from the model's own predictions.
     pub fn gauss_newton_bartlett<T: Real>(sampled_gradient: &Tensor<T>, batch: usize) -> Tensor<T> {
         let batch = T::of(batch as f64);
         sampled_gradient.map(|&slope| batch * slope * slope)
@@ -102,7 +102,7 @@ impl Sophia {
         self
     }
 
-    /// The factor of the decoupled weight decay, 1e-4 unless stated.
+    /// The factor of the decoupled weight decay (default: 1e-4).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -119,7 +119,7 @@ impl Part for Sophia {
     }
 }
 
-/// Sophia's link.
+/// Sophia's transform.
 #[derive(Clone, Debug)]
 struct ScaleByCurvature {
     beta1: f64,
@@ -129,7 +129,7 @@ struct ScaleByCurvature {
     limit: f64,
 }
 
-impl Link for ScaleByCurvature {
+impl Transform for ScaleByCurvature {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "curvature"]
     }
@@ -141,7 +141,7 @@ impl Link for ScaleByCurvature {
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, gamma, eps, limit] = [self.beta1, self.gamma, self.eps, self.limit].map(T::of);
         let take = T::of(1.0 - self.beta1);
         let correct = T::of(1.0 / (1.0 - self.beta1.powf(step.number as f64)));
@@ -157,10 +157,10 @@ impl Link for ScaleByCurvature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Sophia::new(1e-3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Sophia::new(1e-3));
     }
 }

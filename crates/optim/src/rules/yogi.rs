@@ -11,8 +11,8 @@
 use gradus_graph::{Real, Tensor, expect_setting};
 
 use super::end;
-use crate::links::sign;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::transforms::sign;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// Yogi: Adam whose second moment changes by no more than the square of the gradient.
 ///
@@ -39,7 +39,7 @@ impl Yogi {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleBySlowMoments { beta1: 0.9, beta2: 0.999, eps: 1e-3, initial: [1e-6, 1e-6] };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
@@ -85,7 +85,7 @@ impl Yogi {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
@@ -102,7 +102,7 @@ impl Part for Yogi {
     }
 }
 
-/// Yogi's link.
+/// Yogi's transform.
 #[derive(Clone, Debug)]
 struct ScaleBySlowMoments {
     beta1: f64,
@@ -111,7 +111,7 @@ struct ScaleBySlowMoments {
     initial: [f64; 2],
 }
 
-impl Link for ScaleBySlowMoments {
+impl Transform for ScaleBySlowMoments {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment"]
     }
@@ -120,7 +120,7 @@ impl Link for ScaleBySlowMoments {
         Tensor::full(parameter.shape(), T::of(self.initial[slot]))
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, eps] = [self.beta1, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));
@@ -139,11 +139,11 @@ impl Link for ScaleBySlowMoments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Yogi::new(0.01));
-        battery::check(Yogi::new(0.01).first_moment_from_zero().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Yogi::new(0.01));
+        testing::assert_rule(Yogi::new(0.01).first_moment_from_zero().decay(1e-2));
     }
 }

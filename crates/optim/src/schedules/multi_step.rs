@@ -4,13 +4,13 @@
 
 use gradus_graph::expect_setting;
 
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Multiplies the rate by γ at each milestone.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{MultiStep, Schedule};
+/// use gradus_optim::{MultiStep, RateSchedule};
 /// let rate = MultiStep::new(1.0, [10, 15]).gamma(0.5);
 /// assert_eq!([rate.at(9), rate.at(10), rate.at(15)], [1.0, 0.5, 0.25]);
 /// ```
@@ -43,7 +43,7 @@ impl MultiStep {
     }
 }
 
-impl Schedule for MultiStep {
+impl RateSchedule for MultiStep {
     fn at(&self, done: u64) -> f64 {
         let passed = self.milestones.iter().filter(|&&milestone| milestone <= done).count();
         self.rate * self.gamma.powf(passed as f64)

@@ -9,13 +9,13 @@
 use gradus_graph::{POSITIVE, expect_setting};
 
 use super::half_wave;
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Goes up once and down once, to far below where it began.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{OneCycle, Schedule};
+/// use gradus_optim::{OneCycle, RateSchedule};
 /// let rate = OneCycle::new(1.0, 101).rise(50.0 / 101.0).divide(4.0, 2.0).linear();
 /// assert_eq!([rate.at(0), rate.at(49), rate.at(100)], [0.25, 1.0, 0.125]);
 /// ```
@@ -30,7 +30,7 @@ pub struct OneCycle {
 }
 
 impl OneCycle {
-    /// A cycle of so many steps with the largest rate `high`.
+    /// A cycle of `steps` steps with the largest rate `high`.
     ///
     /// # Panics
     /// If the rate is negative or not finite, or there are fewer than two steps.
@@ -62,7 +62,7 @@ impl OneCycle {
         Self { divisors: (first, last), ..self }
     }
 
-    /// Straight lines in place of half waves.
+    /// Straight lines instead of half waves.
     pub fn linear(self) -> Self {
         Self { linear: true, ..self }
     }
@@ -73,7 +73,7 @@ impl OneCycle {
     }
 }
 
-impl Schedule for OneCycle {
+impl RateSchedule for OneCycle {
     fn at(&self, done: u64) -> f64 {
         let first = self.high / self.divisors.0;
         let last = first / self.divisors.1;

@@ -9,12 +9,12 @@
 
 use gradus_graph::{Params, Real, expect_setting};
 
-use crate::state::{Memory, RestoreError, Restoring, State};
+use crate::state::{RestoreError, Restoring, SavedState, Stateful};
 
-/// Watches a metric that should go down, and says by what factor to scale the learning rate.
+/// Reduces the factor of the learning rate when a metric that should decrease has stopped improving.
 ///
-/// It is not a [`Schedule`](crate::Schedule), since it depends on more than the step: the program hands it the metric,
-/// and its factor to [`Optimizer::scale_rate`](crate::Optimizer::scale_rate). A value that is not a number is not better.
+/// It is not a [`RateSchedule`](crate::RateSchedule), since it depends on more than the step: the program reports the metric to
+/// it, and passes its factor to [`Optimizer::scale_rate`](crate::Optimizer::scale_rate). A value that is not a number is not better.
 ///
 /// # Example
 /// ```
@@ -132,7 +132,7 @@ impl ReduceOnPlateau {
         Self { eps, ..self }
     }
 
-    /// Takes the next value of the metric and gives the factor of the learning rate from now on.
+    /// Takes the next value of the metric and returns the factor of the learning rate from now on.
     pub fn report(&mut self, metric: f64) -> f64 {
         let sign = if self.maximize { 1.0 } else { -1.0 };
         let margin = if self.absolute { self.threshold } else { self.best * self.threshold };
@@ -157,15 +157,15 @@ impl ReduceOnPlateau {
     }
 }
 
-impl<T: Real> Memory<T> for ReduceOnPlateau {
-    fn state(&self) -> State<T> {
-        let mut state = State::default();
+impl<T: Real> Stateful<T> for ReduceOnPlateau {
+    fn state(&self) -> SavedState<T> {
+        let mut state = SavedState::default();
         state.numbers.extend([("factor".to_owned(), self.factor), ("best".to_owned(), self.best)]);
         state.counts.extend([("waited".to_owned(), self.waited), ("cooling".to_owned(), self.cooling)]);
         state
     }
 
-    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, _params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         let mut from = Restoring::new(state);
         let (factor, best) = (from.number("factor"), from.number("best"));
         let (waited, cooling) = (from.count("waited"), from.count("cooling"));
@@ -191,12 +191,12 @@ mod tests {
             for &metric in &metrics[..cut] {
                 first.report(metric);
             }
-            let state: State<f32> = first.state();
+            let state: SavedState<f32> = first.state();
             second.restore(&Params::new(0), &state).expect("the state fits");
             let rest: Vec<f64> = metrics[cut..].iter().map(|&metric| second.report(metric)).collect();
             assert_eq!(rest, factors[cut..]);
         }
-        let refused = whole.restore(&Params::<f32>::new(0), &State::default()).unwrap_err();
+        let refused = whole.restore(&Params::<f32>::new(0), &SavedState::default()).unwrap_err();
         assert_eq!(refused.missing, ["factor", "best", "waited", "cooling"]);
     }
 }

@@ -101,7 +101,7 @@ fn settings_in(folder: &Path, found: &mut BTreeSet<String>) {
             let arguments = signature.split(") -> ").next().unwrap_or_default();
             for argument in arguments.split([',', '(']) {
                 let Some((name, kind)) = argument.trim().split_once(": ") else { continue };
-                if matches!(kind.trim_end_matches(") {"), "f64" | "impl Schedule") {
+                if matches!(kind.trim_end_matches(") {"), "f64" | "impl RateSchedule") {
                     found.insert(format!("{owner}::{function}: {}", name.trim_start_matches("mut ")));
                 }
             }

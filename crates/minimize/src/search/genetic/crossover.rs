@@ -6,7 +6,7 @@ use super::super::draws::Draws;
 
 /// How two parents make two children.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Crossover {
+pub enum CrossoverOperator {
     /// Each element from one parent or the other.
     Uniform,
     /// The elements up to a point from one parent, the others from the other.
@@ -18,12 +18,12 @@ pub enum Crossover {
     SimulatedBinary(f64),
 }
 
-impl Crossover {
+impl CrossoverOperator {
     #[track_caller]
     pub(super) fn check(self) {
         match self {
-            Self::Blend(alpha) => expect_setting("`Crossover::Blend`: alpha", alpha, 0.0..),
-            Self::SimulatedBinary(eta) => expect_setting("`Crossover::SimulatedBinary`: eta", eta, 0.0..),
+            Self::Blend(alpha) => expect_setting("`CrossoverOperator::Blend`: alpha", alpha, 0.0..),
+            Self::SimulatedBinary(eta) => expect_setting("`CrossoverOperator::SimulatedBinary`: eta", eta, 0.0..),
             Self::Uniform | Self::OnePoint => {}
         }
     }
@@ -78,15 +78,17 @@ mod tests {
     fn children_lie_where_they_are_said_to() {
         let parents = [&[0.0, 1.0, 2.0, 3.0][..], &[10.0, 11.0, 12.0, 13.0]];
         for number in 0..200 {
-            let cross = |crossover: Crossover| crossover.cross(parents, &mut Draws::new(1, 0, number));
-            for crossover in [Crossover::Uniform, Crossover::OnePoint, Crossover::SimulatedBinary(2.0)] {
+            let cross = |crossover: CrossoverOperator| crossover.cross(parents, &mut Draws::new(1, 0, number));
+            for crossover in
+                [CrossoverOperator::Uniform, CrossoverOperator::OnePoint, CrossoverOperator::SimulatedBinary(2.0)]
+            {
                 let [one, other] = cross(crossover);
                 // What one child takes, the other leaves.
                 (0..4).for_each(|k| assert!((one[k] + other[k] - 10.0 - 2.0 * k as f64).abs() < 1e-12));
             }
-            let [one, _] = cross(Crossover::OnePoint);
+            let [one, _] = cross(CrossoverOperator::OnePoint);
             assert!(one.windows(2).filter(|pair| (pair[1] - pair[0]).abs() > 1.5).count() <= 1, "{one:?}");
-            let [one, _] = cross(Crossover::Blend(0.1));
+            let [one, _] = cross(CrossoverOperator::Blend(0.1));
             (0..4).for_each(|k| assert!((k as f64 - 1.0..k as f64 + 11.0).contains(&one[k])));
         }
     }

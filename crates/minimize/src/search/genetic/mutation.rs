@@ -6,7 +6,7 @@ use super::super::draws::Draws;
 
 /// How an element mutates. Distances are in units of the region where the search starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mutation {
+pub enum MutationOperator {
     /// By a normal number of this standard deviation.
     Gaussian(f64),
     /// To anywhere in the region.
@@ -15,12 +15,12 @@ pub enum Mutation {
     Polynomial(f64),
 }
 
-impl Mutation {
+impl MutationOperator {
     #[track_caller]
     pub(super) fn check(self) {
         match self {
-            Self::Gaussian(width) => expect_setting("`Mutation::Gaussian`: width", width, 0.0..),
-            Self::Polynomial(eta) => expect_setting("`Mutation::Polynomial`: eta", eta, 0.0..),
+            Self::Gaussian(width) => expect_setting("`MutationOperator::Gaussian`: width", width, 0.0..),
+            Self::Polynomial(eta) => expect_setting("`MutationOperator::Polynomial`: eta", eta, 0.0..),
             Self::Uniform => {}
         }
     }
@@ -45,8 +45,11 @@ mod tests {
     /// The mean square of the change from 0.5: σ², 1/12, and 2/((η+2)(η+3)) in closed form.
     #[test]
     fn changes_are_as_large_as_said() {
-        let cases =
-            [(Mutation::Gaussian(0.2), 0.04), (Mutation::Uniform, 1.0 / 12.0), (Mutation::Polynomial(3.0), 2.0 / 30.0)];
+        let cases = [
+            (MutationOperator::Gaussian(0.2), 0.04),
+            (MutationOperator::Uniform, 1.0 / 12.0),
+            (MutationOperator::Polynomial(3.0), 2.0 / 30.0),
+        ];
         for (mutation, expected) in cases {
             let (mut draws, mut sum) = (Draws::new(1, 0, 0), 0.0);
             for _ in 0..100_000 {

@@ -6,8 +6,8 @@ use super::super::draws::Draws;
 
 /// How a parent is selected: better points more often.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Selection {
-    /// The best of that many points drawn at random.
+pub enum SelectionOperator {
+    /// The best of this number of points drawn at random.
     Tournament(usize),
     /// With a probability in proportion to how far the value lies below the worst finite one.
     Roulette,
@@ -16,19 +16,19 @@ pub enum Selection {
     Rank(f64),
 }
 
-impl Selection {
+impl SelectionOperator {
     #[track_caller]
     pub(super) fn check(self) {
         match self {
             Self::Tournament(members) => assert!(members > 0, "a tournament has at least one member"),
             Self::Roulette => {}
             Self::Rank(pressure) => {
-                expect_setting("`Selection::Rank`: pressure", pressure, 1.0..=2.0);
+                expect_setting("`SelectionOperator::Rank`: pressure", pressure, 1.0..=2.0);
             }
         }
     }
 
-    /// The place of a parent; `order` has the places from the best to the worst.
+    /// The index of a parent; `order` has the indices from the best to the worst.
     pub(super) fn select(self, order: &[usize], values: &[f64], draws: &mut Draws) -> usize {
         let count = order.len();
         match self {
@@ -38,7 +38,7 @@ impl Selection {
             }
             Self::Roulette => {
                 let worst = values.iter().copied().filter(|value| value.is_finite()).fold(f64::NEG_INFINITY, f64::max);
-                let weight = |place: usize| (worst - values[place]).max(0.0);
+                let weight = |index: usize| (worst - values[index]).max(0.0);
                 spin(order, (0..count).map(|rank| weight(order[rank])), draws)
             }
             Self::Rank(pressure) => {
@@ -49,7 +49,7 @@ impl Selection {
     }
 }
 
-/// A place with the probability of its weight; any, if there is no weight.
+/// An index with the probability of its weight; any, if there is no weight.
 fn spin(order: &[usize], mut weights: impl Iterator<Item = f64> + Clone, draws: &mut Draws) -> usize {
     let total: f64 = weights.clone().sum();
     if !(total > 0.0 && total.is_finite()) {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     /// How often each of three points, of values 3, 1 and 2, is selected.
-    fn shares(selection: Selection) -> [f64; 3] {
+    fn shares(selection: SelectionOperator) -> [f64; 3] {
         let (order, values, mut draws) = ([1, 2, 0], [3.0, 1.0, 2.0], Draws::new(1, 0, 0));
         let mut counts = [0.0; 3];
         (0..100_000).for_each(|_| counts[selection.select(&order, &values, &mut draws)] += 1e-5);
@@ -79,9 +79,9 @@ mod tests {
     fn better_points_are_selected_as_often_as_said() {
         // Of two draws, the best of three is among them with probability 5/9, and only the worst with 1/9.
         let cases = [
-            (Selection::Tournament(2), [1.0 / 9.0, 5.0 / 9.0, 3.0 / 9.0]),
-            (Selection::Roulette, [0.0, 2.0 / 3.0, 1.0 / 3.0]),
-            (Selection::Rank(1.5), [0.5 / 3.0, 1.5 / 3.0, 1.0 / 3.0]),
+            (SelectionOperator::Tournament(2), [1.0 / 9.0, 5.0 / 9.0, 3.0 / 9.0]),
+            (SelectionOperator::Roulette, [0.0, 2.0 / 3.0, 1.0 / 3.0]),
+            (SelectionOperator::Rank(1.5), [0.5 / 3.0, 1.5 / 3.0, 1.0 / 3.0]),
         ];
         for (selection, expected) in cases {
             let found = shares(selection);

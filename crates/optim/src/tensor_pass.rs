@@ -8,15 +8,15 @@ use gradus_graph::Real;
 use smallvec::SmallVec;
 
 use crate::block::{Block, Slots};
-use crate::link::{AnyLink, Change, Numbers, Step};
-use crate::survey;
+use crate::reductions;
+use crate::transform::{AnyTransform, Change, Numbers, StepInfo};
 
-/// The number of elements in a block of a chain of several links: their update stays in the nearest cache beside the
-/// rest, and the loops of two links overlap in the processor's window. Blocks of 1,024 made Adam with a loop of its own
+/// The number of elements in a block of a chain of several transforms: their update stays in the nearest cache beside the
+/// rest, and the loops of two transforms overlap in the processor's window. Blocks of 1,024 made Adam with a loop of its own
 /// for the parameter a fifth slower.
 const BLOCK: usize = 256;
 
-/// The number of elements in a block of a single link, which leaves no update behind.
+/// The number of elements in a block of a single transform, which leaves no update behind.
 const LONG_BLOCK: usize = 4096;
 
 /// The number of elements that are worth a task of their own: several microseconds of work.
@@ -30,15 +30,15 @@ pub(crate) fn is_large(len: usize) -> bool {
     len > CHUNK
 }
 
-/// A link that measures, at a step.
+/// A transform that measures, at a step.
 pub(crate) struct Measure<'a, T> {
-    pub(crate) link: &'a dyn AnyLink<T>,
-    pub(crate) step: Step,
+    pub(crate) transform: &'a dyn AnyTransform<T>,
+    pub(crate) step: StepInfo,
 }
 
-/// What both parts measured, if a link measures.
+/// What both parts measured, if a transform measures.
 fn join<T>(measure: Option<Measure<'_, T>>, a: Numbers, b: Numbers) -> Numbers {
-    measure.map_or_else(Numbers::default, |measure| measure.link.join(a, b))
+    measure.map_or_else(Numbers::default, |measure| measure.transform.join(a, b))
 }
 
 impl<T> Clone for Measure<'_, T> {
@@ -49,71 +49,71 @@ impl<T> Clone for Measure<'_, T> {
 
 impl<T> Copy for Measure<'_, T> {}
 
-/// The state of the link that measures, to read.
-pub(crate) type Watched<'a, T> = SmallVec<[&'a [T]; 4]>;
+/// The state of the transform that measures, to read.
+pub(crate) type StateViews<'a, T> = SmallVec<[&'a [T]; 4]>;
 
 /// The elements of that range in each slice.
-fn cut<'a, T>(watched: &[&'a [T]], range: &std::ops::Range<usize>) -> Watched<'a, T> {
-    watched.iter().map(|slot| &slot[range.clone()]).collect()
+fn cut<'a, T>(views: &[&'a [T]], range: &std::ops::Range<usize>) -> StateViews<'a, T> {
+    views.iter().map(|slot| &slot[range.clone()]).collect()
 }
 
 /// Where an update comes from or goes to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum UpdateStorage {
     /// It comes from the gradient, or goes off the parameter.
-    Outside,
+    Direct,
     /// It waits in memory between two passes.
-    Waiting,
+    Buffered,
 }
 
 /// One pass over one tensor.
 pub(crate) struct Pass<'a, T> {
     pub(crate) change: Change<'a, T>,
-    /// The number of links that it consists of.
-    pub(crate) links: usize,
-    pub(crate) from: Place,
-    pub(crate) to: Place,
+    /// The number of transforms that it consists of.
+    pub(crate) transforms: usize,
+    pub(crate) from: UpdateStorage,
+    pub(crate) to: UpdateStorage,
     /// The factor of the update when it goes off the parameter.
     pub(crate) scale: T,
-    /// The link that needs sums over the update at the end of this pass.
+    /// The transform that needs sums over the update at the end of this pass.
     pub(crate) measure: Option<Measure<'a, T>>,
     pub(crate) threads: bool,
 }
 
-/// The slices that a pass works on, all of one length; `waiting` may be empty if no pass uses it.
+/// The slices that a pass works on, all of one length; `pending` may be empty if no pass uses it.
 pub(crate) struct Work<'a, T> {
     pub(crate) parameter: &'a mut [T],
     /// The place of the first element in its tensor.
     pub(crate) start: usize,
     pub(crate) gradient: &'a [T],
-    pub(crate) waiting: &'a mut [T],
+    pub(crate) pending: &'a mut [T],
     pub(crate) slots: Slots<'a, T>,
-    pub(crate) watched: Watched<'a, T>,
+    pub(crate) views: StateViews<'a, T>,
 }
 
 impl<'a, T: Real> Work<'a, T> {
     fn split(self, at: usize) -> (Self, Self) {
         let (parameter, parameter_rest) = self.parameter.split_at_mut(at);
         let (gradient, gradient_rest) = self.gradient.split_at(at);
-        let (waiting, waiting_rest) = self.waiting.split_at_mut(at.min(self.waiting.len()));
+        let (pending, pending_rest) = self.pending.split_at_mut(at.min(self.pending.len()));
         let (slots, slots_rest) = self.slots.into_iter().map(|slot| slot.split_at_mut(at)).unzip();
-        let (watched, watched_rest) = self.watched.into_iter().map(|slot| slot.split_at(at)).unzip();
+        let (views, views_rest) = self.views.into_iter().map(|slot| slot.split_at(at)).unzip();
         (
-            Self { parameter, start: self.start, gradient, waiting, slots, watched },
+            Self { parameter, start: self.start, gradient, pending, slots, views },
             Self {
                 parameter: parameter_rest,
                 start: self.start + at,
                 gradient: gradient_rest,
-                waiting: waiting_rest,
+                pending: pending_rest,
                 slots: slots_rest,
-                watched: watched_rest,
+                views: views_rest,
             },
         )
     }
 }
 
 impl<T: Real> Pass<'_, T> {
-    /// Makes the pass and gives the sums of the measuring link.
+    /// Makes the pass and gives the sums of the measuring transform.
     pub(crate) fn run(&self, work: Work<'_, T>) -> Numbers {
         let len = work.parameter.len();
         if len <= CHUNK {
@@ -128,14 +128,14 @@ impl<T: Real> Pass<'_, T> {
         let mut buffer = [T::zero(); LONG_BLOCK];
         let mut sums = Numbers::default();
         let len = work.parameter.len();
-        let block_len = if self.links > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
+        let block_len = if self.transforms > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
         for start in (0..len).step_by(block_len) {
             let range = start..len.min(start + block_len);
             let update = &mut buffer[..range.len()];
             let gradient = match self.from {
-                Place::Outside => Some(&work.gradient[range.clone()]),
-                Place::Waiting => {
-                    update.copy_from_slice(&work.waiting[range.clone()]);
+                UpdateStorage::Direct => Some(&work.gradient[range.clone()]),
+                UpdateStorage::Buffered => {
+                    update.copy_from_slice(&work.pending[range.clone()]);
                     None
                 }
             };
@@ -144,27 +144,27 @@ impl<T: Real> Pass<'_, T> {
                 slots.push(&mut slot[range.clone()]);
             }
             let parameter = &mut work.parameter[range.clone()];
-            let scale = (self.to == Place::Outside).then_some(self.scale);
-            let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.links, scale);
+            let scale = (self.to == UpdateStorage::Direct).then_some(self.scale);
+            let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.transforms, scale);
             (self.change)(&mut block);
-            if let Some(Measure { link, step }) = &self.measure {
-                let watched = cut(&work.watched, &range);
-                sums = link.join(sums, link.measure(step, block.parameter(), block.current(), &watched));
+            if let Some(Measure { transform, step }) = &self.measure {
+                let views = cut(&work.views, &range);
+                sums = transform.join(sums, transform.measure(step, block.parameter(), block.current(), &views));
             }
             match self.to {
-                Place::Outside => block.descend(),
-                Place::Waiting => work.waiting[range].copy_from_slice(block.current()),
+                UpdateStorage::Direct => block.descend(),
+                UpdateStorage::Buffered => work.pending[range].copy_from_slice(block.current()),
             }
         }
         sums
     }
 }
 
-/// Whether a gradient is finite, and what the link sums over it.
-pub(crate) fn look_at<T: Real>(
+/// Whether a gradient is finite, and what the transform sums over it.
+pub(crate) fn survey_gradient<T: Real>(
     gradient: &[T],
     parameter: &[T],
-    watched: &[&[T]],
+    views: &[&[T]],
     measure: Option<Measure<'_, T>>,
     threads: bool,
 ) -> (bool, Numbers) {
@@ -172,18 +172,20 @@ pub(crate) fn look_at<T: Real>(
     if len > PIECE {
         let at = half(len, PIECE);
         let ((a, b), (c, d)) = (gradient.split_at(at), parameter.split_at(at));
-        let (e, f) = (cut(watched, &(0..at)), cut(watched, &(at..len)));
-        let look = |gradient, parameter, watched: &[&[T]]| look_at(gradient, parameter, watched, measure, threads);
+        let (e, f) = (cut(views, &(0..at)), cut(views, &(at..len)));
+        let look = |gradient, parameter, views: &[&[T]]| survey_gradient(gradient, parameter, views, measure, threads);
         let (left, right) = fork(threads, || look(a, c, &e), || look(b, d, &f));
         return (left.0 && right.0, join(measure, left.1, right.1));
     }
-    let Some(Measure { link, step }) = measure else { return (survey::all_finite(gradient), Numbers::default()) };
+    let Some(Measure { transform, step }) = measure else {
+        return (reductions::all_finite(gradient), Numbers::default());
+    };
     let mut found = (true, Numbers::default());
     for start in (0..len).step_by(LONG_BLOCK) {
         let range = start..len.min(start + LONG_BLOCK);
         let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
-        found.1 = link.join(found.1, link.measure(&step, parameter, gradient, &cut(watched, &range)));
-        found.0 &= survey::all_finite(gradient);
+        found.1 = transform.join(found.1, transform.measure(&step, parameter, gradient, &cut(views, &range)));
+        found.0 &= reductions::all_finite(gradient);
     }
     found
 }

@@ -7,7 +7,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Adds a multiple of the parameter to the update.
 ///
@@ -38,8 +38,8 @@ impl DecayWeights {
     }
 }
 
-impl Link for DecayWeights {
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for DecayWeights {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let decay = T::of(if step.scaled { step.learning_rate * self.decay } else { self.decay });
         move |block| block.each(|parameter, update, []| update + decay * parameter)
     }
@@ -48,7 +48,7 @@ impl Link for DecayWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, AdamW, Group, Lookahead, Optimizer, PenaltyL1, RmsProp, Sgd, WarmUp, battery};
+    use crate::{Adam, AdamW, Group, Lookahead, Optimizer, PenaltyL1, RmsProp, Sgd, WarmUp, testing};
     use gradus_graph::{Params, Tensor};
 
     /// Where some steps lead.
@@ -74,7 +74,7 @@ mod tests {
         let decoupled = walk(AdamW::new(rate()).decay(0.3));
         walk((Adam::new(rate()), DecayWeights::new(0.3))).assert_close(&decoupled, 1e-15, 0.0);
         walk(Group::rest((Adam::new(rate()), DecayWeights::new(0.3)))).assert_close(&decoupled, 1e-15, 0.0);
-        // Whether the rate is applied at the end, by a link between, or inside the formula of the rule.
+        // Whether the rate is applied at the end, by a transform between, or inside the formula of the rule.
         let never = || Lookahead::new().every(1000);
         walk((Adam::new(rate()), never(), DecayWeights::new(0.3))).assert_close(&decoupled, 1e-15, 0.0);
         let inside = |decay: f64| (RmsProp::new(0.1).momentum(0.5).rate_inside_momentum(), DecayWeights::new(decay));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check((DecayWeights::new(1e-3), Sgd::new(0.0005)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((DecayWeights::new(1e-3), Sgd::new(0.0005)));
     }
 }

@@ -8,8 +8,8 @@
 
 use gradus_graph::Real;
 
-use super::units::Units;
-use crate::{Step, TensorLink, Whole};
+use super::output_axis::OutputAxis;
+use crate::{StepInfo, TensorTransform, WholeTensor};
 
 /// Subtracts from the update of each unit its mean.
 ///
@@ -25,7 +25,7 @@ use crate::{Step, TensorLink, Whole};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Centralize {
-    units: Units,
+    units: OutputAxis,
 }
 
 impl Default for Centralize {
@@ -37,24 +37,24 @@ impl Default for Centralize {
 impl Centralize {
     /// The outputs are counted by the first axis.
     pub fn new() -> Self {
-        Self { units: Units::First }
+        Self { units: OutputAxis::First }
     }
 
     /// The outputs are counted by the last axis.
     pub fn outputs_last(self) -> Self {
-        Self { units: Units::Last }
+        Self { units: OutputAxis::Last }
     }
 }
 
-impl TensorLink for Centralize {
-    fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
+impl TensorTransform for Centralize {
+    fn transform<T: Real>(&self, _step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let (update, sums) = (tensor.update, tensor.scratch);
         if tensor.shape.rank() < 2 || update.is_empty() {
             return;
         }
         let outputs = self.units.outputs(tensor.shape);
         let inputs = update.len() / outputs;
-        if self.units == Units::First {
+        if self.units == OutputAxis::First {
             for update in update.chunks_mut(inputs) {
                 let sum = update.iter().fold(0.0, |sum, u| sum + u.as_f64());
                 let mean = T::of(sum / inputs as f64);
@@ -77,12 +77,12 @@ impl TensorLink for Centralize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, Sgd, battery};
+    use crate::{Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
-    fn battery() {
-        battery::check((Centralize::new(), Sgd::new(0.0005)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Centralize::new(), Sgd::new(0.0005)));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::norm::Factor;
-use crate::{Block, Link, Norm, Numbers, Over, Step};
+use crate::{Block, Norm, Numbers, Over, StepInfo, Transform};
 
 /// Scales the update of each tensor to a multiple of the norm of the tensor.
 ///
@@ -56,12 +56,12 @@ impl TrustRatio {
     }
 }
 
-impl Link for TrustRatio {
+impl Transform for TrustRatio {
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
         let ([p, p_unit], [u, u_unit]) = (Norm::Two.sum(parameter), Norm::Two.sum(update));
         [p, p_unit, u, u_unit]
     }
@@ -72,7 +72,7 @@ impl Link for TrustRatio {
         [p, p_unit, u, u_unit]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [p, p_unit, u, u_unit] = step.measured;
         let (parameter, update) = (Norm::Two.length([p, p_unit]), Norm::Two.length([u, u_unit]));
         let known = !parameter.is_zero() && !update.is_zero();
@@ -85,7 +85,7 @@ impl Link for TrustRatio {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LearningRate, Momentum, Optimizer, battery};
+    use crate::{LearningRate, Momentum, Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -111,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check((TrustRatio::new(), LearningRate::new(1e-3)));
-        battery::check((Momentum::new(0.5), TrustRatio::new(), LearningRate::new(1e-3)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((TrustRatio::new(), LearningRate::new(1e-3)));
+        testing::assert_rule((Momentum::new(0.5), TrustRatio::new(), LearningRate::new(1e-3)));
     }
 }

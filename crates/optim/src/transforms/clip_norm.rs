@@ -8,7 +8,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Norm, Numbers, Over, Step};
+use crate::{Block, Norm, Numbers, Over, StepInfo, Transform};
 
 /// Scales the update of each parameter down to a norm of at most `limit`.
 ///
@@ -41,18 +41,18 @@ impl ClipNorm {
         Self { limit, norm: Norm::Two }
     }
 
-    /// The norm that is limited, the Euclidean unless stated.
+    /// The norm that is limited (default: the Euclidean).
     pub fn norm(self, norm: Norm) -> Self {
         Self { norm, ..self }
     }
 }
 
-impl Link for ClipNorm {
+impl Transform for ClipNorm {
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
         let [sum, unit] = self.norm.sum(update);
         [sum, unit, 0.0, 0.0]
     }
@@ -62,7 +62,7 @@ impl Link for ClipNorm {
         [sum, unit, 0.0, 0.0]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [sum, unit, ..] = step.measured;
         let factor = self.norm.length([sum, unit]).clip(self.limit);
         move |block| {
@@ -77,15 +77,17 @@ impl Link for ClipNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClipAdaptive, ClipGlobalNorm, Momentum, Optimizer, Sgd, battery};
+    use crate::{ClipAdaptive, ClipGlobalNorm, Momentum, Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     /// The change that a clipped gradient makes with the learning rate 1.
-    fn clipped<T: Real>(link: impl crate::Part, gradient: &[f64]) -> Vec<f64> {
+    fn clipped<T: Real>(transform: impl crate::Part, gradient: &[f64]) -> Vec<f64> {
         let mut params: Params<T> = Params::new(0);
         let x = params.add("x", Tensor::zeros([gradient.len()]));
         let gradient = Tensor::from_fn([gradient.len()], |i| T::of(gradient[i]));
-        Optimizer::new((link, Sgd::new(1.0))).step(&mut params, [(&x, &gradient)]).expect("the gradient is finite");
+        Optimizer::new((transform, Sgd::new(1.0)))
+            .step(&mut params, [(&x, &gradient)])
+            .expect("the gradient is finite");
         params.get(&x).data().iter().map(|x| -x.as_f64()).collect()
     }
 
@@ -128,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check((ClipNorm::new(1.0), Sgd::new(0.002)));
-        battery::check((ClipNorm::new(1.0).norm(Norm::Max), Sgd::new(0.002)));
-        battery::check((Momentum::new(0.5), ClipNorm::new(1.0), Sgd::new(0.002)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((ClipNorm::new(1.0), Sgd::new(0.002)));
+        testing::assert_rule((ClipNorm::new(1.0).norm(Norm::Max), Sgd::new(0.002)));
+        testing::assert_rule((Momentum::new(0.5), ClipNorm::new(1.0), Sgd::new(0.002)));
     }
 }

@@ -1,4 +1,4 @@
-//! A mask: links that leave some parameters out. State: the inner links', for the parameters that they apply to.
+//! A mask: transforms that leave some parameters out. State: the inner transforms', for the parameters that they apply to.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use gradus_graph::Real;
 
 use crate::{Chain, Part};
 
-/// Applies a link, or a tuple of links, to the parameters whose dotted name satisfies a predicate; the others pass it
+/// Applies a transform, or a tuple of transforms, to the parameters whose dotted name satisfies a predicate; the others pass it
 /// by.
 ///
 /// # Example
@@ -44,17 +44,17 @@ impl<P: Part> Part for Only<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ClipGlobalNorm, ClipValue, Momentum, Optimizer, Sgd, battery};
+    use crate::{ClipGlobalNorm, ClipValue, Momentum, Optimizer, Sgd, testing};
 
     #[test]
-    fn battery() {
+    fn passes_the_tests_of_rules() {
         let momentum = Only::new(|name| name == "x", (Momentum::new(0.5), ClipValue::new(1e3)));
         let clip = Only::new(|name| name != "x", ClipGlobalNorm::new(1.0));
-        battery::check((momentum, clip, Sgd::new(0.0005)));
+        testing::assert_rule((momentum, clip, Sgd::new(0.0005)));
     }
 
     #[test]
-    #[should_panic(expected = "a mask holds links")]
+    #[should_panic(expected = "a mask holds transforms")]
     fn a_mask_around_a_rule_is_refused() {
         let _ = Optimizer::<f64>::new(Only::new(|name| name == "x", Sgd::new(0.1)));
     }

@@ -10,7 +10,7 @@
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Chain, Link, Part, Step};
+use crate::{Block, Chain, Part, StepInfo, Transform};
 
 /// Keeps an average of the parameters as the rule before it leaves them;
 /// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the parameters with it.
@@ -85,12 +85,12 @@ impl Part for Average {
 
 struct KeepAverage(Kind);
 
-impl Link for KeepAverage {
+impl Transform for KeepAverage {
     fn state(&self) -> &[&'static str] {
         &["average"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let share = match self.0 {
             Kind::Exponential { corrected: false, .. } if step.number == 1 => Some((0.0, 1.0)),
             Kind::Exponential { decay, .. } => Some((decay, 1.0 - decay)),
@@ -117,7 +117,7 @@ impl Link for KeepAverage {
         }
     }
 
-    fn averaged<T: Real>(&self, step: &Step, _parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
+    fn averaged<T: Real>(&self, step: &StepInfo, _parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
         let begun = match self.0 {
             Kind::Exponential { .. } => step.number > 0,
             Kind::Mean { start, .. } => step.number >= start,
@@ -136,13 +136,13 @@ impl Link for KeepAverage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Optimizer, Sgd, battery};
+    use crate::{Adam, Optimizer, Sgd, testing};
     use gradus_graph::Params;
 
     #[test]
-    fn battery() {
-        battery::check((Adam::new(0.01), Average::ema(0.9)));
-        battery::check((Sgd::new(0.0005), Average::swa(3, 2)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Adam::new(0.01), Average::ema(0.9)));
+        testing::assert_rule((Sgd::new(0.0005), Average::swa(3, 2)));
     }
 
     /// The averages after each of eight steps to 1, 2, …, 8.
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "an average stands after the rule")]
+    #[should_panic(expected = "an average follows the rule")]
     fn an_average_before_the_rule_is_refused() {
         let _ = Optimizer::<f32>::new((Average::polyak(), Sgd::new(0.1)));
     }

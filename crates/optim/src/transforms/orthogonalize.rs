@@ -13,8 +13,8 @@ use gradus_graph::{Param, Real, expect_setting};
 use gradus_linalg::{Matrix, multiply, workspace};
 
 use crate::norm::{Factor, Length};
-use crate::whole::{is_matrix, parts};
-use crate::{Norm, Step, TensorLink, Whole};
+use crate::whole_tensor::{is_matrix, parts};
+use crate::{Norm, StepInfo, TensorTransform, WholeTensor};
 
 /// A factor for the update of a matrix that depends on its shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -105,12 +105,12 @@ impl Orthogonalize {
     }
 }
 
-impl TensorLink for Orthogonalize {
+impl TensorTransform for Orthogonalize {
     fn applies_to(&self, param: &Param) -> bool {
         is_matrix(param)
     }
 
-    fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, _step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let small = rows.min(columns);
         let inverse: Factor<T> = Length::from(1.0).over(Norm::Two.of(tensor.update).at_least(self.eps));
@@ -141,14 +141,14 @@ impl TensorLink for Orthogonalize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LearningRate, Optimizer, battery};
+    use crate::{LearningRate, Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     /// The update that a gradient becomes.
-    fn orthogonal(link: Orthogonalize, gradient: Tensor<f64>) -> Tensor<f64> {
+    fn orthogonal(transform: Orthogonalize, gradient: Tensor<f64>) -> Tensor<f64> {
         let mut params: Params<f64> = Params::new(0);
         let x = params.add("x", Tensor::zeros(gradient.shape()));
-        let mut rule = Optimizer::new((link, LearningRate::new(1.0)));
+        let mut rule = Optimizer::new((transform, LearningRate::new(1.0)));
         rule.step(&mut params, [(&x, &gradient)]).unwrap();
         params.get(&x).map(|x| -x)
     }
@@ -156,10 +156,10 @@ mod tests {
     #[test]
     fn the_rows_or_columns_become_orthonormal() {
         // Newton and Schulz's own polynomial converges to orthogonality, with either side the longer one.
-        let link = Orthogonalize::new().polynomial(1.5, -0.5, 0.0).steps(40);
+        let transform = Orthogonalize::new().polynomial(1.5, -0.5, 0.0).steps(40);
         for [rows, columns] in [[3, 5], [5, 3], [4, 4], [1, 6]] {
             let wave = Tensor::from_fn([rows, columns], |k| (1.0 + 2.3 * (k * k) as f64).sin());
-            let x = orthogonal(link.clone(), wave);
+            let x = orthogonal(transform.clone(), wave);
             for i in 0..rows.min(columns) {
                 for j in 0..rows.min(columns) {
                     let at = |i: usize, k: usize| if rows > columns { x.at(&[k, i]) } else { x.at(&[i, k]) };
@@ -180,10 +180,10 @@ mod tests {
     #[test]
     fn matrices_of_any_size_are_orthogonalized() {
         let entries = Tensor::from_rows([[1.0, 2.0, -1.0], [0.5, 1.0, 3.0]]);
-        let link = Orthogonalize::new().eps(0.0);
-        let expected = orthogonal(link.clone(), entries.clone());
+        let transform = Orthogonalize::new().eps(0.0);
+        let expected = orthogonal(transform.clone(), entries.clone());
         for size in [1e-200, 1e200] {
-            orthogonal(link.clone(), entries.map(|x| size * x)).assert_close(&expected, 1e-14, 0.0);
+            orthogonal(transform.clone(), entries.map(|x| size * x)).assert_close(&expected, 1e-14, 0.0);
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check((Orthogonalize::new(), LearningRate::new(1e-4)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Orthogonalize::new(), LearningRate::new(1e-4)));
     }
 }

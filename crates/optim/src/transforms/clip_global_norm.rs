@@ -11,7 +11,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Norm, Numbers, Over, Step};
+use crate::{Block, Norm, Numbers, Over, StepInfo, Transform};
 
 /// Scales the update of all parameters down to a norm of at most `limit` together.
 ///
@@ -44,18 +44,18 @@ impl ClipGlobalNorm {
         Self { limit, norm: Norm::Two }
     }
 
-    /// The norm that is limited, the Euclidean unless stated.
+    /// The norm that is limited (default: the Euclidean).
     pub fn norm(self, norm: Norm) -> Self {
         Self { norm, ..self }
     }
 }
 
-impl Link for ClipGlobalNorm {
+impl Transform for ClipGlobalNorm {
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
         let [sum, unit] = self.norm.sum(update);
         [sum, unit, 0.0, 0.0]
     }
@@ -65,7 +65,7 @@ impl Link for ClipGlobalNorm {
         [sum, unit, 0.0, 0.0]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [sum, unit, ..] = step.measured;
         let factor = self.norm.length([sum, unit]).plus(1e-6).clip(self.limit);
         move |block| {
@@ -80,13 +80,13 @@ impl Link for ClipGlobalNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Momentum, Optimizer, Sgd, battery};
+    use crate::{Adam, Momentum, Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
-    fn battery() {
-        battery::check((ClipGlobalNorm::new(1.0), Sgd::new(0.002)));
-        battery::check((Momentum::new(0.5), ClipGlobalNorm::new(2.0), Adam::new(0.01)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((ClipGlobalNorm::new(1.0), Sgd::new(0.002)));
+        testing::assert_rule((Momentum::new(0.5), ClipGlobalNorm::new(2.0), Adam::new(0.01)));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::error::StepError;
-use crate::survey::all_finite;
+use crate::reductions::all_finite;
 
 /// Says what does not fit: a parameter that is unknown, frozen or given twice, or a shape.
-pub(crate) fn expect_fit<'a, T: Real>(
+pub(crate) fn check_fit<'a, T: Real>(
     params: &Params<T>,
     gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
 ) -> Result<(), StepError> {
@@ -29,7 +29,7 @@ pub(crate) fn expect_fit<'a, T: Real>(
 }
 
 /// The first element that is not finite, as an error of that step.
-pub(crate) fn expect_finite<'a, T: Real>(
+pub(crate) fn check_finite<'a, T: Real>(
     step: u64,
     mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
 ) -> Result<(), StepError> {

@@ -1,7 +1,7 @@
 //! Loss scaling: the program multiplies the loss by a factor, and the update begins with `u ← u / factor`.
 //!
-//! As `torch.amp.GradScaler`: where a gradient is not finite the step is skipped and the factor halves; after so many
-//! steps in a row without that it doubles. The division is in double precision, rounded to the number that is kept.
+//! As `torch.amp.GradScaler`: where a gradient is not finite the step is skipped and the factor halves; after n steps in
+//! a row without that it doubles. The division is in double precision, rounded to the number that is kept.
 //!
 //! Defaults: factor 2¹⁶, growth 2, backoff ½, interval 2000. Numbers: `loss_scale`, `clean_steps`, for all parameters.
 //!
@@ -11,12 +11,12 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::{Block, Link, Numbers, Over, Step};
+use crate::{Block, Numbers, Over, StepInfo, Transform};
 
 /// Undoes a factor of the loss that keeps small gradients of a reduced precision from becoming zero.
 ///
-/// It stands first in a tuple. The program multiplies the loss, or the gradient that the backward sweep starts from, by
-/// [`Optimizer::number`](crate::Optimizer::number) of `loss_scale` as it stands before the step. Gradients that
+/// It is the first part of a tuple. The program multiplies the loss, or the gradient that the backward sweep starts from, by
+/// [`Optimizer::number`](crate::Optimizer::number) of `loss_scale`, read before the step. Gradients that
 /// are known to be finite ([`NonFinite::Trust`](crate::NonFinite::Trust)) are not looked at, so the factor only grows.
 ///
 /// # Example
@@ -89,18 +89,18 @@ impl LossScale {
     }
 }
 
-/// The places of the numbers: the factor from now on, the steps since it changed, the factor of this step's loss.
+/// The indices of the numbers: the factor from now on, the steps since it changed, the factor of this step's loss.
 const FACTOR: usize = 0;
 const CLEAN: usize = 1;
 const USED: usize = 2;
 
-impl Link for LossScale {
+impl Transform for LossScale {
     fn numbers(&self) -> &[&'static str] {
         &["loss_scale", "clean_steps"]
     }
 
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == FACTOR { self.factor } else { 0.0 }
+    fn initial_number(&self, index: usize) -> f64 {
+        if index == FACTOR { self.factor } else { 0.0 }
     }
 
     /// Over all, since the factor is that of all gradients.
@@ -108,11 +108,11 @@ impl Link for LossScale {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], _update: &[T], _state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], _update: &[T], _state: &[&[T]]) -> Numbers {
         Numbers::default()
     }
 
-    fn settle(&self, _step: &Step, numbers: &mut Numbers) {
+    fn settle(&self, _step: &StepInfo, numbers: &mut Numbers) {
         numbers[USED] = numbers[FACTOR];
         numbers[CLEAN] += 1.0;
         if self.dynamic && numbers[CLEAN] >= self.interval as f64 {
@@ -129,7 +129,7 @@ impl Link for LossScale {
         self.dynamic
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let unscale = 1.0 / step.numbers[USED];
         move |block| block.each(|_, update, []| T::of(update.as_f64() * unscale))
     }
@@ -138,15 +138,15 @@ impl Link for LossScale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, ClipGlobalNorm, NonFinite, Optimizer, Sgd, battery};
+    use crate::{Adam, ClipGlobalNorm, NonFinite, Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
-    fn battery() {
-        battery::check((LossScale::fixed(4.0), Adam::new(0.01)));
-        battery::check((LossScale::fixed(0.5), ClipGlobalNorm::new(1.0), Sgd::new(0.002)));
-        // A factor that the gradients of the battery do not have: the run is another, but saved and resumed alike.
-        battery::check((LossScale::dynamic().start(1.0).growth(1.01, 7), Sgd::new(0.0005)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((LossScale::fixed(4.0), Adam::new(0.01)));
+        testing::assert_rule((LossScale::fixed(0.5), ClipGlobalNorm::new(1.0), Sgd::new(0.002)));
+        // A factor that the gradients of the testing do not have: the run is another, but saved and resumed alike.
+        testing::assert_rule((LossScale::dynamic().start(1.0).growth(1.01, 7), Sgd::new(0.0005)));
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let mut at = 0.0;
         let mut factors = Vec::new();
         for slope in [1.0, 1.0, 1.0, f64::NAN, 1.0, f64::INFINITY, 1.0, 1.0, 1.0] {
-            let factor = rule.number("loss_scale").expect("the link keeps it");
+            let factor = rule.number("loss_scale").expect("the transform keeps it");
             factors.push(factor);
             rule.step(&mut params, [(&x, &Tensor::from([factor * slope]))]).expect("the step is made or skipped");
             at -= if slope.is_finite() { 1.0 } else { 0.0 };

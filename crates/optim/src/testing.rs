@@ -2,7 +2,7 @@
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
-use crate::{NonFinite, Optimizer, Part, State};
+use crate::{NonFinite, Optimizer, Part, SavedState};
 
 /// Tests a rule, with hyperparameters that suit it: a learning rate with which a hundred steps from (−1.2, 1) stay in
 /// Rosenbrock's valley, and lower it.
@@ -17,17 +17,17 @@ use crate::{NonFinite, Optimizer, Part, State};
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{battery, Momentum, LearningRate};
-/// battery::check((Momentum::new(0.5), LearningRate::new(1e-3)));
+/// use gradus_optim::{testing, Momentum, LearningRate};
+/// testing::assert_rule((Momentum::new(0.5), LearningRate::new(1e-3)));
 /// ```
 #[track_caller]
-pub fn check(rule: impl Part + Clone) {
-    check_in::<f32>(&rule);
-    check_in::<f64>(&rule);
+pub fn assert_rule(rule: impl Part + Clone) {
+    assert_in::<f32>(&rule);
+    assert_in::<f64>(&rule);
 }
 
 #[track_caller]
-fn check_in<T: Real>(rule: &(impl Part + Clone)) {
+fn assert_in<T: Real>(rule: &(impl Part + Clone)) {
     let new = || Optimizer::<T>::new(rule.clone());
     for (name, problem) in [("a quadratic bowl", Problem::BOWL), ("Rosenbrock's valley", Problem::VALLEY)] {
         let mut run = Run::new(new(), problem);
@@ -98,7 +98,7 @@ fn rosenbrock(x: f64, y: f64) -> f64 {
     (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2)
 }
 
-/// A rule on its way through a problem.
+/// A run of a rule on a problem.
 struct Run<T> {
     optimizer: Optimizer<T>,
     problem: Problem,
@@ -150,7 +150,7 @@ impl<T: Real> Run<T> {
                 assert!(error.to_string().starts_with(&message), "{}: the rule refuses {bad} as: {error}", T::NAME);
                 assert!(self.optimizer.state() == state, "{}: a refused step changes the state", T::NAME);
             }
-            // A link has skipped the step, and may have changed its numbers for that.
+            // A transform has skipped the step, and may have changed its numbers for that.
             Ok(()) => {
                 state.numbers = self.optimizer.state().numbers;
                 *state.counts.entry("skipped".to_owned()).or_default() += 1;
@@ -168,7 +168,7 @@ impl<T: Real> Run<T> {
         assert!(self.point() == point, "{}: a gradient of {bad} moves parameters", T::NAME);
     }
 
-    /// A step whose learning rate is multiplied by that number.
+    /// A step whose learning rate is multiplied by `bad`.
     #[track_caller]
     fn refuses_rate(&mut self, bad: f64) {
         let gradients = [Tensor::ones([2]), Tensor::ones([2, 1])];
@@ -189,8 +189,8 @@ impl<T: Real> Run<T> {
 }
 
 /// Three steps with a tensor that is spread over threads, a small one, a matrix whose products are spread, and an empty
-/// one, with that many threads.
-fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec<Tensor<T>>, State<T>) {
+/// one, with `threads` threads.
+fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec<Tensor<T>>, SavedState<T>) {
     let mut params = Params::new(0);
     let wave = |len: usize, pace: f64| Tensor::from_fn([len], |k| T::of((pace * k as f64).sin()));
     // Squares in the sine keep the matrix from being of rank two.
@@ -220,14 +220,14 @@ fn with_threads<T: Real>(threads: usize, new: impl Fn() -> Optimizer<T>) -> (Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Block, LearningRate, Link, Sgd, Step};
+    use crate::{Block, LearningRate, Sgd, StepInfo, Transform};
 
     /// Gradient ascent.
     #[derive(Clone)]
     struct Uphill;
 
-    impl Link for Uphill {
-        fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    impl Transform for Uphill {
+        fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
             |block| block.each(|_, update, []| -update)
         }
     }
@@ -235,10 +235,10 @@ mod tests {
     #[test]
     #[should_panic(expected = "f32: the rule goes up in a quadratic bowl")]
     fn a_rule_that_walks_uphill_is_refused() {
-        check((Uphill, Sgd::new(1e-4)));
+        assert_rule((Uphill, Sgd::new(1e-4)));
     }
 
-    /// Keeps a memory that it does not name.
+    /// Keeps state that it does not name.
     struct Forgetful(std::sync::Mutex<f64>);
 
     impl Clone for Forgetful {
@@ -247,8 +247,8 @@ mod tests {
         }
     }
 
-    impl Link for Forgetful {
-        fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    impl Transform for Forgetful {
+        fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
             let mut calls = self.0.lock().expect("no call panics");
             *calls += 1.0;
             let scale = T::of(1.0 / *calls);
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "f32: a resumed run in a quadratic bowl differs")]
-    fn a_rule_with_a_hidden_memory_is_refused() {
-        check((Forgetful(Default::default()), LearningRate::new(1e-3)));
+    fn a_rule_with_hidden_state_is_refused() {
+        assert_rule((Forgetful(Default::default()), LearningRate::new(1e-3)));
     }
 }

@@ -7,7 +7,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::sign::sign;
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Adds the gradient of an L1 penalty to the update.
 ///
@@ -38,8 +38,8 @@ impl PenaltyL1 {
     }
 }
 
-impl Link for PenaltyL1 {
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for PenaltyL1 {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let penalty = T::of(if step.scaled { step.learning_rate * self.penalty } else { self.penalty });
         move |block| block.each(|parameter, update, []| update + penalty * sign(parameter))
     }
@@ -48,10 +48,10 @@ impl Link for PenaltyL1 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sgd, battery};
+    use crate::{Sgd, testing};
 
     #[test]
-    fn battery() {
-        battery::check((PenaltyL1::new(1e-3), Sgd::new(0.0005)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((PenaltyL1::new(1e-3), Sgd::new(0.0005)));
     }
 }

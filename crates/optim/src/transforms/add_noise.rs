@@ -8,7 +8,7 @@
 use gradus_graph::kernel::random::Stream;
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Adds normal noise that fades.
 ///
@@ -58,8 +58,8 @@ impl AddNoise {
 /// The number of elements whose noise is drawn at once, on the stack.
 const DRAWN: usize = 64;
 
-impl Link for AddNoise {
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for AddNoise {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let sigma = T::of((self.eta / (step.number as f64).powf(self.gamma)).sqrt());
         // Half of the parameter's number tells the stream, the other half joins the seed.
         let (low, high) = (step.stream as u32, step.stream >> 32);
@@ -79,13 +79,13 @@ impl Link for AddNoise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Momentum, Optimizer, Sgd, battery};
+    use crate::{Momentum, Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
-    fn battery() {
-        battery::check((AddNoise::new(0.01, 3), Sgd::new(0.0005)));
-        battery::check((Momentum::new(0.5), AddNoise::new(0.01, 3), Sgd::new(0.0005)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((AddNoise::new(0.01, 3), Sgd::new(0.0005)));
+        testing::assert_rule((Momentum::new(0.5), AddNoise::new(0.01, 3), Sgd::new(0.0005)));
     }
 
     #[test]

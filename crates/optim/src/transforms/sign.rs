@@ -2,7 +2,7 @@
 
 use gradus_graph::Real;
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Replaces each element of the update by its sign.
 ///
@@ -19,8 +19,8 @@ use crate::{Block, Link, Step};
 #[derive(Clone, Debug)]
 pub struct Sign;
 
-impl Link for Sign {
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for Sign {
+    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         |block| block.each(|_, update, []| sign(update))
     }
 }
@@ -36,10 +36,10 @@ pub(crate) fn sign<T: Real>(x: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LearningRate, battery};
+    use crate::{LearningRate, testing};
 
     #[test]
-    fn battery() {
-        battery::check((Sign, LearningRate::new(1e-3)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Sign, LearningRate::new(1e-3)));
     }
 }

@@ -12,10 +12,10 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use super::units::Units;
+use super::output_axis::OutputAxis;
 use crate::norm::{Factor, Length};
-use crate::whole::parts;
-use crate::{Norm, Step, TensorLink, Whole};
+use crate::whole_tensor::parts;
+use crate::{Norm, StepInfo, TensorTransform, WholeTensor};
 
 /// Scales the update of each unit down to a share of the unit's own norm.
 ///
@@ -34,7 +34,7 @@ use crate::{Norm, Step, TensorLink, Whole};
 pub struct ClipAdaptive {
     share: f64,
     eps: f64,
-    units: Units,
+    units: OutputAxis,
 }
 
 impl ClipAdaptive {
@@ -45,7 +45,7 @@ impl ClipAdaptive {
     #[track_caller]
     pub fn new(share: f64) -> Self {
         expect_setting("`ClipAdaptive::new`: share", share, (Excluded(0.0), Included(f64::INFINITY)));
-        Self { share, eps: 1e-3, units: Units::First }
+        Self { share, eps: 1e-3, units: OutputAxis::First }
     }
 
     /// The norm that a unit is taken to have at least.
@@ -60,19 +60,19 @@ impl ClipAdaptive {
 
     /// A unit is what one index of the last axis selects.
     pub fn outputs_last(self) -> Self {
-        Self { units: Units::Last, ..self }
+        Self { units: OutputAxis::Last, ..self }
     }
 }
 
-impl TensorLink for ClipAdaptive {
-    fn transform<T: Real>(&self, _step: &Step, tensor: Whole<'_, T>) {
+impl TensorTransform for ClipAdaptive {
+    fn transform<T: Real>(&self, _step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let (parameter, update, sums) = (tensor.parameter, tensor.update, tensor.scratch);
         let factor = |size: Length, norm: Length| {
             let factor: Option<Factor<T>> = norm.clip_to(size.at_least(self.eps).times(self.share));
             factor
         };
         let outputs = self.units.outputs(tensor.shape);
-        if outputs == 1 || self.units == Units::First {
+        if outputs == 1 || self.units == OutputAxis::First {
             let len = (update.len() / outputs.max(1)).max(1);
             for (parameter, update) in parameter.chunks(len).zip(update.chunks_mut(len)) {
                 if let Some(factor) = factor(Norm::Two.of(parameter), Norm::Two.of(update)) {
@@ -118,13 +118,13 @@ impl TensorLink for ClipAdaptive {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Momentum, Optimizer, Sgd, battery};
+    use crate::{Momentum, Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
-    fn battery() {
-        battery::check((ClipAdaptive::new(0.5), Sgd::new(0.001)));
-        battery::check((Momentum::new(0.5), ClipAdaptive::new(0.5).eps(0.1), Sgd::new(0.0005)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((ClipAdaptive::new(0.5), Sgd::new(0.001)));
+        testing::assert_rule((Momentum::new(0.5), ClipAdaptive::new(0.5).eps(0.1), Sgd::new(0.0005)));
     }
 
     #[test]

@@ -32,15 +32,15 @@ pub(crate) enum Target<'a, T> {
     Parameter { parameter: &'a mut [T], scale: T },
 }
 
-/// A loop of one link over one block.
-pub(crate) struct Transform<'a, 'b, T, F, const N: usize> {
+/// A loop of one transform over one block.
+pub(crate) struct ElementLoop<'a, 'b, T, F, const N: usize> {
     pub(crate) source: &'a [T],
     pub(crate) target: Target<'a, T>,
     pub(crate) slots: &'a mut [&'b mut [T]; N],
     pub(crate) element: F,
 }
 
-impl<T, F: Fn(T, T, &mut [T; N]) -> T, const N: usize> Loop for Transform<'_, '_, T, F, N>
+impl<T, F: Fn(T, T, &mut [T; N]) -> T, const N: usize> Loop for ElementLoop<'_, '_, T, F, N>
 where
     [T; N]: Elements<T>,
 {

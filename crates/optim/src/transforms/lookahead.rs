@@ -8,7 +8,7 @@
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Chain, Link, Part, Step};
+use crate::{Block, Chain, Part, StepInfo, Transform};
 
 /// Pulls the parameters back towards slow ones every few steps of the rule before it;
 /// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the slow ones.
@@ -74,7 +74,7 @@ impl Part for Lookahead {
 
 struct PullBack(Lookahead);
 
-impl Link for PullBack {
+impl Transform for PullBack {
     fn state(&self) -> &[&'static str] {
         &["slow"]
     }
@@ -83,7 +83,7 @@ impl Link for PullBack {
         parameter.clone()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let alpha = T::of(self.0.alpha);
         let due = step.number.is_multiple_of(self.0.every);
         move |block| {
@@ -96,7 +96,7 @@ impl Link for PullBack {
         }
     }
 
-    fn averaged<T: Real>(&self, _step: &Step, _parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
+    fn averaged<T: Real>(&self, _step: &StepInfo, _parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
         state.first().cloned()
     }
 }
@@ -104,16 +104,16 @@ impl Link for PullBack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Average, Optimizer, Sgd, battery};
+    use crate::{Adam, Average, Optimizer, Sgd, testing};
 
     #[test]
-    fn battery() {
-        battery::check((Adam::new(0.01), Lookahead::new()));
-        battery::check((Sgd::new(0.0005).momentum(0.5), Lookahead::new().every(3).alpha(0.8), Average::ema(0.9)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Adam::new(0.01), Lookahead::new()));
+        testing::assert_rule((Sgd::new(0.0005).momentum(0.5), Lookahead::new().every(3).alpha(0.8), Average::ema(0.9)));
     }
 
     #[test]
-    #[should_panic(expected = "lookahead stands after the rule")]
+    #[should_panic(expected = "lookahead follows the rule")]
     fn lookahead_before_the_rule_is_refused() {
         let _ = Optimizer::<f32>::new((Lookahead::new(), Sgd::new(0.1)));
     }

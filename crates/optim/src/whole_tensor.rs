@@ -1,18 +1,18 @@
-//! One whole tensor on its way through a chain.
+//! A whole tensor, passed through the transforms that need it at once.
 
 use gradus_graph::{Param, Real, Shape, Tensor};
 
-/// A whole tensor: its value, the update so far, and the state of the link that runs.
-pub struct Whole<'a, T> {
+/// A whole tensor: its value, the update so far, and the state of the transform that runs.
+pub struct WholeTensor<'a, T> {
     /// The shape of the parameter and of the update.
     pub shape: &'a Shape,
     /// The value of the parameter before the step.
     pub parameter: &'a [T],
     /// The update so far, to write to.
     pub update: &'a mut [T],
-    /// The tensors that the link named, in order.
+    /// The tensors that the transform named, in order.
     pub state: &'a mut [Tensor<T>],
-    /// Memory that all links share and whose contents no link can rely on: a link makes it as long as it needs, and it
+    /// Stateful that all transforms share and whose contents no transform can rely on: a transform makes it as long as it needs, and it
     /// stays so.
     pub scratch: &'a mut Vec<T>,
 }

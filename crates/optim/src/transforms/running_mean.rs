@@ -5,7 +5,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Replaces the update by its running mean. (For a running sum see [`Momentum`](crate::Momentum).)
 ///
@@ -50,12 +50,12 @@ impl RunningMean {
     }
 }
 
-impl Link for RunningMean {
+impl Transform for RunningMean {
     fn state(&self) -> &[&'static str] {
         &["mean"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (keep, take) = (T::of(self.decay), T::of(1.0 - self.decay));
         let correction = |number: f64| if self.corrected { 1.0 / (1.0 - self.decay.powf(number)) } else { 1.0 };
         let (now, next) = (correction(step.number as f64), correction(step.number as f64 + 1.0));
@@ -75,7 +75,7 @@ impl Link for RunningMean {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LearningRate, Optimizer, battery};
+    use crate::{LearningRate, Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -88,8 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check((RunningMean::new(0.9), LearningRate::new(1e-3)));
-        battery::check((RunningMean::new(0.9).nesterov(), LearningRate::new(1e-3)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((RunningMean::new(0.9), LearningRate::new(1e-3)));
+        testing::assert_rule((RunningMean::new(0.9).nesterov(), LearningRate::new(1e-3)));
     }
 }

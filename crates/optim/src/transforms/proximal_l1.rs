@@ -8,7 +8,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Shrinks the moved parameter towards zero, and sets it to zero where the step would cross it.
 ///
@@ -39,8 +39,8 @@ impl ProximalL1 {
     }
 }
 
-impl Link for ProximalL1 {
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for ProximalL1 {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let threshold = T::of(self.penalty * step.learning_rate);
         move |block| {
             block.each(|parameter, update, []| {
@@ -56,7 +56,7 @@ impl Link for ProximalL1 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, Sgd, battery};
+    use crate::{Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check((Sgd::new(0.0005), ProximalL1::new(1e-3)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Sgd::new(0.0005), ProximalL1::new(1e-3)));
     }
 }

@@ -1,4 +1,4 @@
-//! Links that several rules use, and that users put before and after rules.
+//! Transforms that several rules use, and that users put before and after rules.
 
 mod add_noise;
 mod average;
@@ -15,13 +15,13 @@ mod loss_scale;
 mod momentum;
 mod only;
 mod orthogonalize;
+mod output_axis;
 mod penalty_l1;
 mod proximal_l1;
 mod running_mean;
 mod schedule_free;
 mod sign;
 mod trust_ratio;
-mod units;
 
 pub use add_noise::AddNoise;
 pub use average::Average;

@@ -6,7 +6,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Clips each element of the update to `−limit..=limit`.
 ///
@@ -37,8 +37,8 @@ impl ClipValue {
     }
 }
 
-impl Link for ClipValue {
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for ClipValue {
+    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let limit = T::of(self.limit);
         move |block| block.each(|_, update, []| update.min(limit).max(-limit))
     }
@@ -47,10 +47,10 @@ impl Link for ClipValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sgd, battery};
+    use crate::{Sgd, testing};
 
     #[test]
-    fn battery() {
-        battery::check((ClipValue::new(1.0), Sgd::new(0.002)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((ClipValue::new(1.0), Sgd::new(0.002)));
     }
 }

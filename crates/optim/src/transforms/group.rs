@@ -11,8 +11,8 @@ pub(crate) type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// A rule for the parameters whose dotted name satisfies a predicate.
 ///
-/// Each parameter belongs to one group: the step says so if one belongs to two or to none, or if a group is empty. What
-/// stands before and after the groups in a tuple is for all parameters. Parameters that shall not move are frozen with
+/// Each parameter belongs to one group: a step returns an error if one belongs to two or to none, or if a group is
+/// empty. What precedes and follows the groups in a tuple is for all parameters. Parameters that shall not move are frozen with
 /// [`Params::set_trainable`](gradus_graph::Params::set_trainable).
 ///
 /// # Example
@@ -38,7 +38,7 @@ pub struct Group<P> {
 }
 
 impl<P: Part> Group<P> {
-    /// Moves the parameters that satisfy the predicate by that rule, or tuple of links and a rule.
+    /// Moves the parameters that satisfy the predicate by that rule, or tuple of transforms and a rule.
     pub fn new(matches: impl Fn(&str) -> bool + Send + Sync + 'static, rule: P) -> Self {
         Self { matches: Some(Arc::new(matches)), rule }
     }
@@ -76,7 +76,7 @@ pub struct RateFactor {
 }
 
 impl RateFactor {
-    /// Multiplies the rate by `factor` where the predicate holds, wherever it stands in a tuple.
+    /// Multiplies the rate by `factor` where the predicate holds, wherever it is in a tuple.
     ///
     /// # Panics
     /// If the factor is negative or not finite.
@@ -96,21 +96,21 @@ impl Part for RateFactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, ClipGlobalNorm, ClipValue, Momentum, Optimizer, Sgd, battery};
+    use crate::{Adam, ClipGlobalNorm, ClipValue, Momentum, Optimizer, Sgd, testing};
     use gradus_graph::{Param, Params, Tensor};
 
-    /// Those of the layer, and of the battery's two other tensors the large one.
+    /// Those of the layer, and of the testing's two other tensors the large one.
     fn in_layer(name: &str) -> bool {
         name.starts_with("la")
     }
 
     #[test]
-    fn battery() {
+    fn passes_the_tests_of_rules() {
         let groups = (Group::new(in_layer, Sgd::new(0.0005).momentum(0.5)), Group::rest(Adam::new(0.01)));
-        battery::check((groups, ClipValue::new(0.1)));
+        testing::assert_rule((groups, ClipValue::new(0.1)));
         let inner = (Momentum::new(0.5), ClipGlobalNorm::new(1.0), Sgd::new(0.001));
-        battery::check((Group::new(|name| !in_layer(name), inner), Group::rest(Adam::new(0.01))));
-        battery::check((RateFactor::new(in_layer, 0.5), Sgd::new(1e-3)));
+        testing::assert_rule((Group::new(|name| !in_layer(name), inner), Group::rest(Adam::new(0.01))));
+        testing::assert_rule((RateFactor::new(in_layer, 0.5), Sgd::new(1e-3)));
     }
 
     fn store() -> (Params<f64>, [Param; 3]) {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a group stands in no mask and in no other group")]
+    #[should_panic(expected = "a group is inside no mask and no other group")]
     fn a_group_after_a_rule_is_refused() {
         let _ = Optimizer::<f64>::new((Sgd::new(0.1), Group::rest(Sgd::new(0.1))));
     }

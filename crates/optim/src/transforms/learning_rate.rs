@@ -2,7 +2,7 @@
 
 use gradus_graph::Real;
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// The learning rate of a chain that holds no ready-made rule.
 ///
@@ -28,7 +28,7 @@ impl LearningRate {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(schedule: impl Schedule) -> Self {
+    pub fn new(schedule: impl RateSchedule) -> Self {
         Self(Rate::new(schedule))
     }
 }
@@ -43,8 +43,8 @@ impl Part for LearningRate {
 #[derive(Clone, Debug)]
 pub(crate) struct ScaleByRate;
 
-impl Link for ScaleByRate {
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for ScaleByRate {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let rate = T::of(step.learning_rate);
         move |block| block.each(|_, update, []| rate * update)
     }
@@ -52,16 +52,16 @@ impl Link for ScaleByRate {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ClipValue, Optimizer, Sgd, battery};
+    use crate::{ClipValue, Optimizer, Sgd, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
-    fn a_link_after_the_rate_sees_the_change_itself() {
+    fn a_transform_after_the_rate_sees_the_change_itself() {
         let mut params: Params<f64> = Params::new(0);
         let x = params.add("x", Tensor::from([0.0, 0.0]));
         let mut rule = Optimizer::new((Sgd::new(0.5), ClipValue::new(1.0)));
         rule.step(&mut params, [(&x, &Tensor::from([1.0, 4.0]))]).unwrap();
         assert_eq!(params.get(&x).data(), [-0.5, -1.0]);
-        battery::check((Sgd::new(0.0005), ClipValue::new(0.1)));
+        testing::assert_rule((Sgd::new(0.0005), ClipValue::new(0.1)));
     }
 }

@@ -9,7 +9,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Link, Step};
+use crate::{Block, StepInfo, Transform};
 
 /// Replaces the update by its running sum.
 ///
@@ -81,12 +81,12 @@ pub(crate) fn expect_nesterov(rule: &str, momentum: f64, dampening: f64) {
     );
 }
 
-impl Link for Momentum {
+impl Transform for Momentum {
     fn state(&self) -> &[&'static str] {
         &["momentum"]
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let momentum = T::of(self.momentum);
         let take = T::of(if step.number == 1 { 1.0 } else { 1.0 - self.dampening });
         move |block| {
@@ -108,10 +108,10 @@ impl Link for Momentum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LearningRate, battery};
+    use crate::{LearningRate, testing};
 
     #[test]
-    fn battery() {
-        battery::check((Momentum::new(0.9).nesterov(), LearningRate::new(1e-4)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Momentum::new(0.9).nesterov(), LearningRate::new(1e-4)));
     }
 }

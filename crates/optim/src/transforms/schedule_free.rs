@@ -14,7 +14,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Link, Numbers, Step};
+use crate::{Block, Numbers, StepInfo, Transform};
 
 /// Moves a point of its own by the update, and the parameter to between that point and its average.
 ///
@@ -66,7 +66,7 @@ impl ScheduleFree {
     }
 }
 
-impl Link for ScheduleFree {
+impl Transform for ScheduleFree {
     fn state(&self) -> &[&'static str] {
         &["moved_point"]
     }
@@ -79,12 +79,12 @@ impl Link for ScheduleFree {
         &["sum_of_weights", "largest_rate"]
     }
 
-    fn settle(&self, step: &Step, [sum, largest, ..]: &mut Numbers) {
+    fn settle(&self, step: &StepInfo, [sum, largest, ..]: &mut Numbers) {
         *largest = largest.max(step.learning_rate);
         *sum += largest.powf(self.power);
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [sum, largest, ..] = step.numbers;
         let weight = largest.powf(self.power);
         let share = if weight > 0.0 { weight / sum } else { 0.0 };
@@ -100,7 +100,7 @@ impl Link for ScheduleFree {
         }
     }
 
-    fn averaged<T: Real>(&self, _step: &Step, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
+    fn averaged<T: Real>(&self, _step: &StepInfo, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
         let (without, invert) = (T::of(1.0 - self.beta), T::of(1.0 / self.beta));
         let (parameter, point) = (parameter.data(), state[0].data());
         Some(Tensor::from_fn(state[0].shape(), |i| (parameter[i] - without * point[i]) * invert))
@@ -110,11 +110,11 @@ impl Link for ScheduleFree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RmsProp, Sgd, battery};
+    use crate::{RmsProp, Sgd, testing};
 
     #[test]
-    fn battery() {
-        battery::check((Sgd::new(1e-3), ScheduleFree::new()));
-        battery::check((RmsProp::new(|done: u64| 1e-3 / (1.0 + done as f64)), ScheduleFree::new().power(1.0)));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule((Sgd::new(1e-3), ScheduleFree::new()));
+        testing::assert_rule((RmsProp::new(|done: u64| 1e-3 / (1.0 + done as f64)), ScheduleFree::new().power(1.0)));
     }
 }
