@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use gradus_graph::{Param, Params, Real};
+use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::error::StepError;
 use crate::schedule::{Rate, RateSchedule};
-use crate::transform::{AnyTransform, Numbers, Over, Transform};
+use crate::state_tensor::StateTensor;
+use crate::transform::{AnyTensorTransform, AnyTransform, Numbers, Over, TensorTransform, Transform};
 use crate::transforms::ScaleByRate;
 
 /// A part of an update: a [`Transform`], a rule (transforms and a learning rate), or a tuple of parts in order.
@@ -40,7 +41,20 @@ pub trait Part {
 
 impl<L: Transform> Part for L {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        chain.push(Box::new(self));
+        let (state, numbers) = (self.state(), self.numbers());
+        let names = state.iter().map(|tensor| tensor.name).collect();
+        chain.push(Kernel::Block { transform: Box::new(self), state }, names, numbers);
+    }
+}
+
+/// A [`TensorTransform`] as a part of an update.
+#[derive(Clone, Debug)]
+pub struct Tensorwise<L>(pub L);
+
+impl<L: TensorTransform> Part for Tensorwise<L> {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        let names = self.0.state().to_vec();
+        chain.push(Kernel::Tensor(Box::new(self.0)), names, Vec::new());
     }
 }
 
@@ -65,9 +79,19 @@ tuples!(A B C D E F);
 /// Which parameters a transform is for.
 type Mask = Arc<dyn Fn(&Param) -> bool + Send + Sync>;
 
-/// A transform in its place.
+/// What an entry of a chain runs.
+pub(crate) enum Kernel<T> {
+    Block { transform: Box<dyn AnyTransform<T>>, state: Vec<StateTensor> },
+    Tensor(Box<dyn AnyTensorTransform<T>>),
+}
+
+/// The answer of an entry to a gradient that is not finite: it updates the numbers, and the step is skipped.
+type OnNonFinite = Box<dyn Fn(&mut Numbers) + Send + Sync>;
+
+/// An entry of a chain.
 pub(crate) struct Entry<T> {
-    pub(crate) transform: Box<dyn AnyTransform<T>>,
+    kernel: Kernel<T>,
+    pub(crate) on_non_finite: Option<OnNonFinite>,
     masks: Vec<Mask>,
     /// The group of parameters that the transform was added for, if for one.
     group: Option<usize>,
@@ -76,31 +100,73 @@ pub(crate) struct Entry<T> {
     /// The names of the transform's tensors of state and of its numbers; no name occurs twice in a chain.
     pub(crate) tensors: Vec<String>,
     pub(crate) numbers: Vec<String>,
+    /// The numbers before the first step.
+    pub(crate) initial_numbers: Numbers,
 }
 
 impl<T> Entry<T> {
-    /// Whether the transform does anything to this parameter.
+    /// Whether the entry is for this parameter.
     pub(crate) fn applies_to(&self, param: &Param) -> bool {
-        self.masks.iter().all(|mask| mask(param)) && self.transform.applies_to(param)
+        self.masks.iter().all(|mask| mask(param))
+    }
+
+    /// The transform, if it is one of blocks.
+    pub(crate) fn block(&self) -> Option<&dyn AnyTransform<T>> {
+        match &self.kernel {
+            Kernel::Block { transform, .. } => Some(&**transform),
+            Kernel::Tensor(_) => None,
+        }
+    }
+
+    /// The transform, if it is one of whole tensors.
+    pub(crate) fn tensor(&self) -> Option<&dyn AnyTensorTransform<T>> {
+        match &self.kernel {
+            Kernel::Block { .. } => None,
+            Kernel::Tensor(transform) => Some(&**transform),
+        }
+    }
+
+    /// What the transform measures over, if it measures.
+    pub(crate) fn measures(&self) -> Option<Over> {
+        self.block().and_then(AnyTransform::measures)
     }
 
     /// Whether the transform measures over all parameters together, and so keeps its numbers for all.
     pub(crate) fn is_joint(&self) -> bool {
-        self.transform.measures() == Some(Over::All)
+        self.measures() == Some(Over::All)
     }
 
     /// Whether a pass over memory begins with the transform.
     fn begins_pass(&self) -> bool {
-        self.transform.measures().is_some() || self.transform.is_tensor_transform()
-    }
-
-    /// The transform's numbers before the first step.
-    pub(crate) fn initial_numbers(&self) -> Numbers {
-        std::array::from_fn(|index| if index < self.numbers.len() { self.transform.initial_number(index) } else { 0.0 })
+        self.measures().is_some() || self.tensor().is_some()
     }
 }
 
-/// A learning rate in its place.
+impl<T: Real> Entry<T> {
+    /// The tensors of state before the first step of a parameter.
+    pub(crate) fn initial_state(&self, parameter: &Tensor<T>) -> Vec<Tensor<T>> {
+        match &self.kernel {
+            Kernel::Block { state, .. } => state.iter().map(|tensor| tensor.initial(parameter)).collect(),
+            Kernel::Tensor(transform) => {
+                (0..self.tensors.len()).map(|slot| transform.initial(slot, parameter)).collect()
+            }
+        }
+    }
+
+    /// Updates the running means of what is observed.
+    pub(crate) fn observe(&self, observed: &[T], slots: &mut [Tensor<T>]) {
+        let Kernel::Block { state, .. } = &self.kernel else { return };
+        for (tensor, slot) in state.iter().zip(slots) {
+            let Some(decay) = tensor.observed else { continue };
+            let (keep, take) = (T::of(decay), T::of(1.0 - decay));
+            for (mean, &observed) in slot.data_mut().iter_mut().zip(observed) {
+                *mean = keep * *mean + take * observed;
+            }
+        }
+    }
+}
+
+/// A learning rate of a chain.
 struct RateEntry {
     rate: Rate,
     masks: Vec<Mask>,
@@ -139,7 +205,7 @@ impl<T: Real> Chain<T> {
         chain
     }
 
-    /// Adds a part to the end. A transform after the learning rate sees the update as it would go off the parameter.
+    /// Adds a part to the end. A transform after the learning rate acts on the update that is subtracted from the parameter.
     pub fn then(&mut self, part: impl Part) -> &mut Self {
         part.add_to(self);
         self
@@ -220,7 +286,7 @@ impl<T: Real> Chain<T> {
         self.factors.push((Arc::new(move |param| matches(param.name())), factor));
     }
 
-    /// The number of the learning rate of a parameter, and the factor of it.
+    /// The index of the learning rate of a parameter, and the factor of it.
     ///
     /// # Errors
     /// If the parameter does not belong to exactly one group.
@@ -237,10 +303,17 @@ impl<T: Real> Chain<T> {
     /// The number, counted from 1, of a group to which none of these parameters belongs.
     pub(crate) fn empty_group(&self, params: &Params<T>) -> Option<usize> {
         let empty = self.groups.iter().position(|mask| !params.iter().any(|(param, _)| mask(param)));
-        empty.map(|place| place + 1)
+        empty.map(|index| index + 1)
     }
 
-    fn push(&mut self, transform: Box<dyn AnyTransform<T>>) {
+    /// Makes the last entry answer gradients that are not finite: the step is skipped whatever
+    /// [`NonFinite`](crate::NonFinite) says, after `update` has changed the numbers.
+    pub(crate) fn on_non_finite(&mut self, update: impl Fn(&mut Numbers) + Send + Sync + 'static) {
+        let last = self.transforms.last_mut().expect("an entry was added before");
+        last.on_non_finite = Some(Box::new(update));
+    }
+
+    fn push(&mut self, kernel: Kernel<T>, tensors: Vec<&str>, numbers: Vec<(&str, f64)>) {
         let (masks, group) = (self.masks.clone(), self.group);
         for number in 0..self.rates.len() {
             let rate_entry = &mut self.rates[number];
@@ -248,13 +321,23 @@ impl<T: Real> Chain<T> {
             if precedes && !rate_entry.scaled {
                 rate_entry.scaled = true;
                 let (masks, group) = (rate_entry.masks.clone(), rate_entry.group);
-                self.place(Box::new(ScaleByRate), masks, group);
+                let kernel = Kernel::Block { transform: Box::new(ScaleByRate), state: Vec::new() };
+                self.insert(kernel, Vec::new(), Vec::new(), (masks, group));
             }
         }
-        self.place(transform, masks, group);
+        self.insert(kernel, tensors, numbers, (masks, group));
     }
 
-    fn place(&mut self, transform: Box<dyn AnyTransform<T>>, masks: Vec<Mask>, group: Option<usize>) {
+    fn insert(
+        &mut self,
+        kernel: Kernel<T>,
+        tensors: Vec<&str>,
+        numbers: Vec<(&str, f64)>,
+        (masks, group): (Vec<Mask>, Option<usize>),
+    ) {
+        let mut initial_numbers = Numbers::default();
+        assert!(numbers.len() <= initial_numbers.len(), "a transform keeps at most four numbers");
+        initial_numbers.iter_mut().zip(&numbers).for_each(|(initial, (_, value))| *initial = *value);
         let taken: Vec<&String> =
             self.transforms.iter().flat_map(|entry| entry.tensors.iter().chain(&entry.numbers)).collect();
         let unique = |name: &&str| {
@@ -262,13 +345,14 @@ impl<T: Real> Chain<T> {
             let mut names = std::iter::once(name.to_string()).chain(numbered);
             names.find(|name| !taken.contains(&name)).expect("there is always a further number")
         };
-        let tensors = transform.state().iter().map(unique).collect();
-        let numbers = transform.numbers().iter().map(unique).collect();
+        let tensors = tensors.iter().map(unique).collect();
+        let numbers = numbers.iter().map(|(name, _)| unique(name)).collect();
         let scaled = self.rates.iter().any(|rate_entry| group.is_none() || rate_entry.group == group);
-        self.transforms.push(Entry { transform, masks, group, scaled, tensors, numbers });
+        let on_non_finite = None;
+        self.transforms.push(Entry { kernel, on_non_finite, masks, group, scaled, tensors, numbers, initial_numbers });
     }
 
-    /// The learning rate of that number after that many steps.
+    /// The learning rate of index `number` after `done` steps.
     pub(crate) fn rate(&self, number: usize, done: u64) -> f64 {
         self.rates[number].rate.at(done)
     }
@@ -278,12 +362,12 @@ impl<T: Real> Chain<T> {
         self.rates.len()
     }
 
-    /// What messages call the schedule of the learning rate of that number.
+    /// The name of the schedule of the learning rate of index `number`, for messages.
     pub(crate) fn schedule_name(&self, number: usize) -> &'static str {
         self.rates[number].rate.name()
     }
 
-    /// The number of the learning rate that goes with the transform of that number; the first for one of no group.
+    /// The index of the learning rate of the transform of this index; the first for one of no group.
     pub(crate) fn rate_with(&self, transform: usize) -> usize {
         let group = self.transforms[transform].group;
         self.rates.iter().position(|rate_entry| group.is_some() && rate_entry.group == group).unwrap_or(0)
@@ -300,7 +384,7 @@ impl<T: Real> Chain<T> {
         applying.map(|entry| entry.tensors.len()).sum()
     }
 
-    /// The transforms that apply to the parameter, each with its number and the places of its tensors.
+    /// The entries for the parameter, each with its index and the range of its tensors.
     pub(crate) fn transforms_of<'a>(
         &'a self,
         param: &'a Param,

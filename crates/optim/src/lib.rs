@@ -41,6 +41,7 @@ mod sam;
 mod schedule;
 mod schedules;
 mod state;
+mod state_tensor;
 mod tensor_pass;
 pub mod testing;
 mod transform;
@@ -49,10 +50,10 @@ mod whole_tensor;
 
 pub use accumulator::Accumulator;
 pub use block::Block;
-pub use chain::{Chain, Part};
+pub use chain::{Chain, Part, Tensorwise};
 pub use element_loops::Elements;
 pub use error::StepError;
-pub use norm::Norm;
+pub use norm::{Norm, Sum};
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{
     AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, DAdaptAdam, DAdaptSgd, Lamb, Lars,
@@ -66,7 +67,8 @@ pub use schedules::{
     RangeTest, ReduceOnPlateau, StepDecay, WarmUp,
 };
 pub use state::{RestoreError, SavedState, Stateful};
-pub use transform::{Numbers, Over, StepInfo, TensorTransform, Transform};
+pub use state_tensor::StateTensor;
+pub use transform::{Numbers, Over, StepInfo, Sums, TensorTransform, Transform};
 pub use transforms::{
     AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
     LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,

@@ -1,15 +1,15 @@
-//! The walk over the parameters: written once, for every rule.
+//! The loop over the parameters: written once, for every rule.
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
-use crate::chain::{Chain, Entry, Part};
+use crate::chain::{Chain, Part};
 use crate::error::StepError;
 use crate::gradient_checks::check_finite;
 use crate::param_state::{ParamState, SharedStep};
-use crate::tensor_pass::is_large;
-use crate::transform::{Numbers, StepInfo};
+use crate::tensor_pass::{self, is_large};
+use crate::transform::{Numbers, StepInfo, Sums};
 
-/// What a step does about a gradient that is NaN or infinite. In no case does a part of the parameters move.
+/// How a step handles a gradient that is NaN or infinite. In no case does a part of the parameters move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// The step is an error that names the parameter and the element.
@@ -17,12 +17,12 @@ pub enum NonFinite {
     Refuse,
     /// The step changes nothing and is counted in [`Optimizer::skipped`].
     Skip,
-    /// The gradients are known to be finite and not looked at, which saves reading them twice: for Adam on parameters
+    /// The gradients are known to be finite and not checked, which saves reading them twice: for Adam on parameters
     /// that no cache holds, a fifth of the time. A gradient that is not finite spreads into parameter and state.
     Trust,
 }
 
-/// A rule at work: its transforms, and the state that it keeps for each parameter.
+/// Runs a rule: holds its transforms, and their state for each parameter.
 ///
 /// # Example
 /// ```
@@ -45,12 +45,12 @@ pub struct Optimizer<T = f32> {
     pub(crate) skipped: u64,
     /// The factor of all learning rates.
     pub(crate) rate_factor: f64,
-    /// The state of each parameter, by its place in the store.
+    /// The state of each parameter, by its index in the store.
     pub(crate) states: Vec<Option<ParamState<T>>>,
     /// The numbers of the transforms of the chain that keep theirs for all parameters together.
     pub(crate) numbers: Vec<Numbers>,
     calls: u64,
-    /// What whole-tensor transforms work in.
+    /// The workspace of the transforms of whole tensors.
     scratch: Vec<T>,
 }
 
@@ -62,19 +62,19 @@ impl<T: Real> Optimizer<T> {
     #[track_caller]
     pub fn new(part: impl Part) -> Self {
         let chain = Chain::of(part);
-        let numbers = chain.transforms.iter().map(Entry::initial_numbers).collect();
+        let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
         let (non_finite, rate_factor) = (NonFinite::Refuse, 1.0);
         let (states, scratch) = (Vec::new(), Vec::new());
         Self { chain, non_finite, steps: 0, skipped: 0, rate_factor, states, numbers, calls: 0, scratch }
     }
 
-    /// The same optimizer with another answer to gradients that are not finite.
+    /// Sets how gradients that are not finite are handled.
     pub fn on_non_finite(mut self, answer: NonFinite) -> Self {
         self.answer(answer);
         self
     }
 
-    /// Changes the answer to gradients that are not finite.
+    /// As [`on_non_finite`](Self::on_non_finite).
     pub(crate) fn answer(&mut self, answer: NonFinite) {
         self.non_finite = answer;
     }
@@ -114,7 +114,7 @@ impl<T: Real> Optimizer<T> {
         let shared = self.chain.transforms.iter().zip(&self.numbers).filter(|(entry, _)| entry.is_joint());
         shared
             .into_iter()
-            .find_map(|(entry, numbers)| entry.numbers.iter().position(|own| own == name).map(|place| numbers[place]))
+            .find_map(|(entry, numbers)| entry.numbers.iter().position(|own| own == name).map(|index| numbers[index]))
     }
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
@@ -155,7 +155,7 @@ impl<T: Real> Optimizer<T> {
         self.advance(params, gradients, threads)
     }
 
-    /// Shows the transforms what was observed beside the gradients: for [`Sophia`](crate::Sophia), an estimate of the
+    /// Passes observations beside the gradients to the transforms that average them: for [`Sophia`](crate::Sophia), an estimate of the
     /// diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
@@ -172,26 +172,26 @@ impl<T: Real> Optimizer<T> {
         for (param, tensor) in observed {
             let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, entry) in self.chain.transforms_of(param) {
-                entry.transform.observe(tensor.data(), &mut param_state.slots[slots]);
+                entry.observe(tensor.data(), &mut param_state.slots[slots]);
             }
         }
         Ok(())
     }
 
-    /// The parameters to evaluate or keep, where a transform says that these are others than those in training: averages,
+    /// The parameters to evaluate or keep, where these differ from those in training: averages,
     /// as those of [`ScheduleFree`](crate::ScheduleFree). The others are as they are.
     pub fn averaged(&self, params: &Params<T>) -> Params<T> {
         let mut averaged = params.clone();
         let (done, rate_factor) = (self.steps.saturating_sub(1), self.rate_factor);
-        let (chain, numbers, total) = (&self.chain, &self.numbers[..], Numbers::default());
+        let (chain, numbers, total) = (&self.chain, &self.numbers[..], Sums::default());
         let shared = SharedStep { chain, done, rate_factor, numbers, total, threads: false };
         for param_state in self.states.iter().flatten() {
             for (transform, slots, entry) in self.chain.transforms_of(&param_state.param) {
                 let step =
                     shared.step(transform, &param_state.numbers, param_state.info(&shared, param_state.steps), total);
-                if let Some(value) =
-                    entry.transform.averaged(&step, averaged.get(&param_state.param), &param_state.slots[slots])
-                {
+                let parameter = averaged.get(&param_state.param);
+                let value = entry.block().and_then(|block| block.averaged(&step, parameter, &param_state.slots[slots]));
+                if let Some(value) = value {
                     averaged.set(&param_state.param, value);
                 }
             }
@@ -221,7 +221,7 @@ impl<T: Real> Optimizer<T> {
         Ok(())
     }
 
-    /// Whether each gradient has its parameter; gives whether one is large.
+    /// Checks that each gradient has its parameter; returns whether one is large.
     fn check_gradients<'a>(
         &mut self,
         params: &Params<T>,
@@ -269,7 +269,7 @@ impl<T: Real> Optimizer<T> {
         Err(StepError::LearningRate { rate, factor, schedule, step: self.steps + 1 })
     }
 
-    /// The step proper, once names and shapes are known to be right.
+    /// Makes the step, once names and shapes are checked.
     fn advance<'a>(
         &mut self,
         params: &mut Params<T>,
@@ -277,13 +277,13 @@ impl<T: Real> Optimizer<T> {
         threads: bool,
     ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
-        let mut total = Numbers::default();
-        // What a transform measures of all parameters is joined parameter by parameter.
+        let mut total = Sums::default();
+        // Sums over all parameters are joined parameter by parameter.
         let join = |chain: &Chain<T>, transform: usize, total, sums| match chain.transforms.get(transform) {
-            Some(entry) if entry.is_joint() => entry.transform.join(total, sums),
+            Some(entry) if entry.is_joint() => tensor_pass::join(total, sums),
             _ => total,
         };
-        let measures = self.chain.transforms.first().is_some_and(|entry| entry.transform.measures().is_some());
+        let measures = self.chain.transforms.first().is_some_and(|entry| entry.measures().is_some());
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
             let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
@@ -305,11 +305,11 @@ impl<T: Real> Optimizer<T> {
                 let (number, numbers) = (done + 1, &mut self.numbers[first]);
                 let scaled = entry.scaled;
                 let step = StepInfo { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
-                entry.transform.settle(&step, numbers);
+                entry.block().expect("only a transform of blocks measures").update_numbers(&step, numbers);
             }
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
             let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
-            let mut next_total = Numbers::default();
+            let mut next_total = Sums::default();
             for (param, gradient) in gradients.clone() {
                 let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
                 if first == 0 {
@@ -328,12 +328,15 @@ impl<T: Real> Optimizer<T> {
         Ok(())
     }
 
-    /// The answer to a gradient that is not finite.
+    /// Skips or refuses a step with a gradient that is not finite.
     #[cold]
     fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
         for (entry, numbers) in self.chain.transforms.iter().zip(&mut self.numbers) {
-            skip |= entry.transform.refused(numbers);
+            if let Some(update) = &entry.on_non_finite {
+                update(numbers);
+                skip = true;
+            }
         }
         if skip {
             self.skipped += 1;

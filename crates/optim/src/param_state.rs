@@ -1,4 +1,4 @@
-//! What the optimizer keeps for one parameter, and a pass of transforms over it.
+//! The state of one parameter, and a pass of transforms over it.
 
 use gradus_graph::{Param, Real, Tensor};
 
@@ -6,15 +6,15 @@ use crate::block::Slots;
 use crate::chain::{Chain, Entry};
 use crate::error::StepError;
 use crate::tensor_pass::{Measure, Pass, StateViews, UpdateStorage, Work, survey_gradient};
-use crate::transform::{Change, Numbers, StepInfo};
+use crate::transform::{Change, Numbers, StepInfo, Sums};
 use crate::whole_tensor::WholeTensor;
 
-/// What the optimizer keeps for one parameter.
+/// The state of one parameter.
 pub(crate) struct ParamState<T> {
     pub(crate) param: Param,
-    /// The number of its learning rate, and the factor of it.
+    /// The index of its learning rate, and the factor of it.
     pub(crate) rate: (usize, f64),
-    /// What tells its random numbers from those of other parameters.
+    /// The stream of its random numbers.
     pub(crate) stream: u64,
     /// The number of updates so far.
     pub(crate) steps: u64,
@@ -22,15 +22,15 @@ pub(crate) struct ParamState<T> {
     pub(crate) slots: Vec<Tensor<T>>,
     /// The numbers of each transform of the chain; those of a shared transform are the optimizer's.
     pub(crate) numbers: Vec<Numbers>,
-    /// The update between two passes; empty if the chain needs but one.
+    /// The update between two passes; empty if the chain needs only one.
     pending: Vec<T>,
-    /// What the transform at the start of the next pass measured.
-    pub(crate) sums: Numbers,
+    /// The sums measured by the transform at the start of the next pass.
+    pub(crate) sums: Sums,
     /// The last call of `step` that gave a gradient, to find a second one.
     pub(crate) call: u64,
 }
 
-/// What the parameters of a step share.
+/// The part of a step that all parameters share.
 pub(crate) struct SharedStep<'a, T> {
     pub(crate) chain: &'a Chain<T>,
     /// The number of steps before this one.
@@ -40,11 +40,11 @@ pub(crate) struct SharedStep<'a, T> {
     /// The numbers of the shared transforms.
     pub(crate) numbers: &'a [Numbers],
     /// What the shared transform at the start of the pass measured.
-    pub(crate) total: Numbers,
+    pub(crate) total: Sums,
     pub(crate) threads: bool,
 }
 
-/// What all transforms of a parameter are info of its update.
+/// The part of [`StepInfo`] that all transforms of a parameter share.
 #[derive(Clone, Copy)]
 pub(crate) struct UpdateInfo {
     number: u64,
@@ -53,20 +53,20 @@ pub(crate) struct UpdateInfo {
 }
 
 impl<T: Real> SharedStep<'_, T> {
-    /// The learning rate of that number.
+    /// The learning rate of this index.
     pub(crate) fn learning_rate(&self, number: usize) -> f64 {
         self.rate_factor * self.chain.rate(number, self.done)
     }
 
-    /// What the transform of that number is info of the update of a parameter with these numbers of its own.
-    pub(crate) fn step(&self, transform: usize, numbers: &[Numbers], info: UpdateInfo, measured: Numbers) -> StepInfo {
+    /// The step for the transform of index `transform` and a parameter with these numbers of its own.
+    pub(crate) fn step(&self, transform: usize, numbers: &[Numbers], info: UpdateInfo, measured: Sums) -> StepInfo {
         let numbers = if self.chain.transforms[transform].is_joint() { self.numbers } else { numbers };
         let UpdateInfo { number, learning_rate, stream } = info;
         let scaled = self.chain.transforms[transform].scaled;
         StepInfo { number, learning_rate, scaled, stream, measured, numbers: numbers[transform] }
     }
 
-    /// The transform of that number as one that measures, and the length of its state, if it does.
+    /// The measure of the transform of this index, if it measures, and the number of its tensors.
     fn measure(
         &self,
         transform: usize,
@@ -74,9 +74,9 @@ impl<T: Real> SharedStep<'_, T> {
         info: UpdateInfo,
     ) -> Option<(Measure<'_, T>, usize)> {
         let entry = self.chain.transforms.get(transform).filter(|entry| entry.applies_to(&param_state.param))?;
-        entry.transform.measures()?;
-        let step = self.step(transform, &param_state.numbers, info, Numbers::default());
-        Some((Measure { transform: &*entry.transform, step }, entry.tensors.len()))
+        entry.measures()?;
+        let step = self.step(transform, &param_state.numbers, info, Sums::default());
+        Some((Measure { transform: entry.block()?, step }, entry.tensors.len()))
     }
 }
 
@@ -87,25 +87,23 @@ impl<T: Real> ParamState<T> {
     /// If the parameter does not belong to exactly one group of the chain.
     pub(crate) fn new(chain: &Chain<T>, param: &Param, value: &Tensor<T>) -> Result<Self, StepError> {
         let rate = chain.rate_of(param)?;
-        let transforms = chain.transforms.iter().filter(|entry| entry.applies_to(param)).map(|entry| &entry.transform);
-        let slots = transforms
-            .flat_map(|transform| (0..transform.state().len()).map(move |slot| transform.initial(slot, value)))
-            .collect();
-        let first_is_whole = chain.transforms.first().is_some_and(|entry| entry.transform.is_tensor_transform());
+        let entries = chain.transforms.iter().filter(|entry| entry.applies_to(param));
+        let slots = entries.flat_map(|entry| entry.initial_state(value)).collect();
+        let first_is_whole = chain.transforms.first().is_some_and(|entry| entry.tensor().is_some());
         let waits = first_is_whole || chain.pass_from(0) < chain.transforms.len();
         let pending = if waits { vec![T::zero(); value.len()] } else { Vec::new() };
-        let numbers = chain.transforms.iter().map(Entry::initial_numbers).collect();
-        let (stream, sums) = (hash(param.name()), Numbers::default());
+        let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
+        let (stream, sums) = (hash(param.name()), Sums::default());
         Ok(Self { param: param.clone(), rate, stream, steps: 0, slots, numbers, pending, sums, call: 0 })
     }
 
-    /// What its transforms are info of the update of that number.
+    /// The update of this number.
     pub(crate) fn info(&self, shared: &SharedStep<'_, T>, number: u64) -> UpdateInfo {
         let (rate, factor) = self.rate;
         UpdateInfo { number, learning_rate: factor * shared.learning_rate(rate), stream: self.stream }
     }
 
-    /// Whether the gradient of the coming step is finite. What the first transform of the chain measures of it is kept.
+    /// Whether the gradient of the coming step is finite. Keeps what the first transform of the chain measures of it.
     pub(crate) fn look(&mut self, shared: &SharedStep<'_, T>, parameter: &[T], gradient: &[T]) -> bool {
         let (measure, count) = shared.measure(0, self, self.info(shared, self.steps + 1)).unzip();
         let views: StateViews<'_, T> = self.slots[..count.unwrap_or(0)].iter().map(Tensor::data).collect();
@@ -127,26 +125,28 @@ impl<T: Real> ParamState<T> {
         let info = self.info(shared, self.steps);
         let head = transforms.get(first).filter(|entry| entry.applies_to(&self.param));
         let measured = if head.is_some_and(Entry::is_joint) { shared.total } else { self.sums };
-        let measured = |transform: usize| if transform == first { measured } else { Numbers::default() };
+        let measured = |transform: usize| if transform == first { measured } else { Sums::default() };
         for transform in first..last {
             let entry = &transforms[transform];
-            if !entry.numbers.is_empty() && !entry.is_joint() && entry.applies_to(&self.param) {
+            if let Some(block) = entry.block().filter(|_| !entry.numbers.is_empty() && !entry.is_joint())
+                && entry.applies_to(&self.param)
+            {
                 let step = shared.step(transform, &self.numbers, info, measured(transform));
-                entry.transform.settle(&step, &mut self.numbers[transform]);
+                block.update_numbers(&step, &mut self.numbers[transform]);
             }
         }
         let mut from = if first == 0 { UpdateStorage::Direct } else { UpdateStorage::Buffered };
         let mut slot = shared.chain.slots(0, first, &self.param);
-        let whole = transforms.get(first).is_some_and(|entry| entry.transform.is_tensor_transform());
-        if let Some(entry) = head.filter(|_| whole) {
+        let whole = transforms.get(first).is_some_and(|entry| entry.tensor().is_some());
+        if let Some((entry, transform)) = head.and_then(|entry| Some((entry, entry.tensor()?))) {
             if from == UpdateStorage::Direct {
                 self.pending.copy_from_slice(gradient);
                 from = UpdateStorage::Buffered;
             }
             let next = slot + entry.tensors.len();
-            let step = shared.step(first, &self.numbers, info, Numbers::default());
+            let step = shared.step(first, &self.numbers, info, Sums::default());
             let (shape, update, state) = (self.param.shape(), &mut self.pending[..], &mut self.slots[slot..next]);
-            entry.transform.transform_tensor(&step, WholeTensor { shape, parameter, update, state, scratch });
+            transform.transform(&step, WholeTensor { shape, parameter, update, state, scratch });
             slot = next;
         }
         let first = first + usize::from(whole);
@@ -156,7 +156,7 @@ impl<T: Real> ParamState<T> {
         let slots: Slots<'_, T> = slots[slot..].iter_mut().map(Tensor::data_mut).collect();
         let views: StateViews<'_, T> = later[..count.unwrap_or(0)].iter().map(Tensor::data).collect();
         let mut work = Some(Work { parameter, start: 0, gradient, pending: &mut self.pending, slots, views });
-        let mut sums = Numbers::default();
+        let mut sums = Sums::default();
         let to = if last == transforms.len() { UpdateStorage::Direct } else { UpdateStorage::Buffered };
         let (scale, threads) = (shared.chain.scale(self.rate.0, info.learning_rate), shared.threads);
         let (param, numbers) = (&self.param, &self.numbers);
@@ -176,8 +176,8 @@ fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Hands on the change that makes `before` and then all transforms of that range that apply to the parameter; the state of
-/// the first of them begins at `slot`.
+/// Calls `then` with the change that makes `before` and then all transforms of this range that are for the parameter; the
+/// state of the first of them begins at `slot`.
 fn compose<T: Real>(
     chain: &Chain<T>,
     (first, last): (usize, usize),
@@ -187,12 +187,12 @@ fn compose<T: Real>(
     before: Change<'_, T>,
     then: &mut dyn FnMut(Change<'_, T>),
 ) {
-    let Some(transform) = (first..last).find(|&transform| chain.transforms[transform].applies_to(param)) else {
-        return then(before);
-    };
-    let entry = &chain.transforms[transform];
-    let next = slot + entry.tensors.len();
-    entry.transform.compose_after(&step(transform), slot, before, &mut |change| {
-        compose(chain, (transform + 1, last), param, step, next, change, then);
+    let mut entries = (first..last).map(|index| (index, &chain.transforms[index]));
+    let next =
+        entries.find_map(|(index, entry)| Some((index, entry, entry.block()?)).filter(|_| entry.applies_to(param)));
+    let Some((index, entry, transform)) = next else { return then(before) };
+    let next_slot = slot + entry.tensors.len();
+    transform.compose_after(&step(index), slot, before, &mut |change| {
+        compose(chain, (index + 1, last), param, step, next_slot, change, then);
     });
 }

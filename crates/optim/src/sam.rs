@@ -10,7 +10,7 @@ use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
 use crate::gradient_checks::{check_finite, check_fit};
-use crate::norm::{Factor, Length, Norm};
+use crate::norm::{Factor, Length, Norm, Sum};
 
 /// Moves parameters uphill for the second gradient of a step, and back to the bit.
 ///
@@ -74,7 +74,7 @@ impl<T: Real> Sam<T> {
         let gradients = gradients.into_iter();
         check_fit(params, gradients.clone())?;
         check_finite(1, gradients.clone())?;
-        let mut sum = Default::default();
+        let mut sum = Sum::default();
         for (param, gradient) in gradients.clone() {
             let gradient = gradient.data();
             if self.adaptive {
@@ -83,10 +83,10 @@ impl<T: Real> Sam<T> {
                     for ((product, p), g) in products.iter_mut().zip(values).zip(gradient) {
                         *product = p.as_f64() * g.as_f64();
                     }
-                    sum = Norm::Two.join(sum, Norm::Two.sum(&products));
+                    sum = sum.join(Norm::Two.sum(&products));
                 }
             } else {
-                sum = Norm::Two.join(sum, Norm::Two.sum(gradient));
+                sum = sum.join(Norm::Two.sum(gradient));
             }
         }
         let scale: Factor<T> = Length::from(self.rho).over(Norm::Two.length(sum).plus(1e-12));

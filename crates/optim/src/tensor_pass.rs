@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::block::{Block, Slots};
 use crate::reductions;
-use crate::transform::{AnyTransform, Change, Numbers, StepInfo};
+use crate::transform::{AnyTransform, Change, StepInfo, Sums};
 
 /// The number of elements in a block of a chain of several transforms: their update stays in the nearest cache beside the
 /// rest, and the loops of two transforms overlap in the processor's window. Blocks of 1,024 made Adam with a loop of its own
@@ -36,9 +36,9 @@ pub(crate) struct Measure<'a, T> {
     pub(crate) step: StepInfo,
 }
 
-/// What both parts measured, if a transform measures.
-fn join<T>(measure: Option<Measure<'_, T>>, a: Numbers, b: Numbers) -> Numbers {
-    measure.map_or_else(Numbers::default, |measure| measure.transform.join(a, b))
+/// The sums over both parts.
+pub(crate) fn join(a: Sums, b: Sums) -> Sums {
+    std::array::from_fn(|i| a[i].join(b[i]))
 }
 
 impl<T> Clone for Measure<'_, T> {
@@ -114,19 +114,19 @@ impl<'a, T: Real> Work<'a, T> {
 
 impl<T: Real> Pass<'_, T> {
     /// Makes the pass and gives the sums of the measuring transform.
-    pub(crate) fn run(&self, work: Work<'_, T>) -> Numbers {
+    pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
         let len = work.parameter.len();
         if len <= CHUNK {
             return self.run_chunk(work);
         }
         let (left, right) = work.split(half(len, CHUNK));
         let (left, right) = fork(self.threads, || self.run(left), || self.run(right));
-        join(self.measure, left, right)
+        join(left, right)
     }
 
-    fn run_chunk(&self, mut work: Work<'_, T>) -> Numbers {
+    fn run_chunk(&self, mut work: Work<'_, T>) -> Sums {
         let mut buffer = [T::zero(); LONG_BLOCK];
-        let mut sums = Numbers::default();
+        let mut sums = Sums::default();
         let len = work.parameter.len();
         let block_len = if self.transforms > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
         for start in (0..len).step_by(block_len) {
@@ -149,7 +149,7 @@ impl<T: Real> Pass<'_, T> {
             (self.change)(&mut block);
             if let Some(Measure { transform, step }) = &self.measure {
                 let views = cut(&work.views, &range);
-                sums = transform.join(sums, transform.measure(step, block.parameter(), block.current(), &views));
+                sums = join(sums, transform.measure(step, block.parameter(), block.current(), &views));
             }
             match self.to {
                 UpdateStorage::Direct => block.descend(),
@@ -167,7 +167,7 @@ pub(crate) fn survey_gradient<T: Real>(
     views: &[&[T]],
     measure: Option<Measure<'_, T>>,
     threads: bool,
-) -> (bool, Numbers) {
+) -> (bool, Sums) {
     let len = gradient.len();
     if len > PIECE {
         let at = half(len, PIECE);
@@ -175,16 +175,16 @@ pub(crate) fn survey_gradient<T: Real>(
         let (e, f) = (cut(views, &(0..at)), cut(views, &(at..len)));
         let look = |gradient, parameter, views: &[&[T]]| survey_gradient(gradient, parameter, views, measure, threads);
         let (left, right) = fork(threads, || look(a, c, &e), || look(b, d, &f));
-        return (left.0 && right.0, join(measure, left.1, right.1));
+        return (left.0 && right.0, join(left.1, right.1));
     }
     let Some(Measure { transform, step }) = measure else {
-        return (reductions::all_finite(gradient), Numbers::default());
+        return (reductions::all_finite(gradient), Sums::default());
     };
-    let mut found = (true, Numbers::default());
+    let mut found = (true, Sums::default());
     for start in (0..len).step_by(LONG_BLOCK) {
         let range = start..len.min(start + LONG_BLOCK);
         let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
-        found.1 = transform.join(found.1, transform.measure(&step, parameter, gradient, &cut(views, &range)));
+        found.1 = join(found.1, transform.measure(&step, parameter, gradient, &cut(views, &range)));
         found.0 &= reductions::all_finite(gradient);
     }
     found

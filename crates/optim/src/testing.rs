@@ -227,7 +227,7 @@ mod tests {
     struct Uphill;
 
     impl Transform for Uphill {
-        fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
             |block| block.each(|_, update, []| -update)
         }
     }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     impl Transform for Forgetful {
-        fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
             let mut calls = self.0.lock().expect("no call panics");
             *calls += 1.0;
             let scale = T::of(1.0 / *calls);

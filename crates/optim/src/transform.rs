@@ -1,15 +1,19 @@
-//! The unit that update rules are made of, and how the optimizer holds transforms of different types.
+//! The unit that update rules are made of.
 
-use gradus_graph::{Param, Real, Tensor};
+use gradus_graph::{Real, Tensor};
 
 use crate::block::Block;
-use crate::reductions::sum_of_squares;
+use crate::norm::{Norm, Sum};
+use crate::state_tensor::StateTensor;
 use crate::whole_tensor::WholeTensor;
 
-/// A few numbers beside the tensors: what a transform measures, or what it keeps.
+/// The numbers of a transform, beside its tensors.
 pub type Numbers = [f64; 4];
 
-/// What a transform may know about the step that is being taken.
+/// The sums that a transform measures before it runs.
+pub type Sums = [Sum; 4];
+
+/// The step being taken, for one transform and one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepInfo {
     /// The number of this update of this parameter, counted from 1. It is counted for each parameter, so that bias
@@ -17,13 +21,13 @@ pub struct StepInfo {
     pub number: u64,
     /// The learning rate of this step.
     pub learning_rate: f64,
-    /// Whether the update has been multiplied by the learning rate: so it is for a transform after a rule.
+    /// Whether the update has been multiplied by the learning rate, as for a transform after a rule.
     pub scaled: bool,
-    /// A number made of the parameter's name: what tells its random numbers from those of other parameters.
+    /// A hash of the parameter's name: the stream of its random numbers.
     pub stream: u64,
-    /// What [`Transform::measure`] found; zeros for a transform that measures nothing.
-    pub measured: Numbers,
-    /// The transform's own numbers as they stand: see [`Transform::numbers`].
+    /// The result of [`Transform::measure`]; zeros for a transform that measures nothing.
+    pub measured: Sums,
+    /// The current [`numbers`](Transform::numbers) of the transform.
     pub numbers: Numbers,
 }
 
@@ -36,21 +40,21 @@ pub enum Over {
     All,
 }
 
-/// One transformation of the update, written once for every precision.
+/// An elementwise or blockwise transform of the update, written once for every precision.
 ///
-/// The update of a parameter starts as its gradient and passes through the transforms of the chain block by block: a block
-/// is a few hundred elements that stay in the nearest cache, so a chain costs one pass over memory however long it is.
-/// What is left at the end is multiplied by the learning rate and subtracted from the parameter.
+/// The update of a parameter starts as its gradient and passes through the transforms of the chain block by block: a
+/// block is a few hundred elements that stay in the L1 cache, so a chain costs one pass over memory, whatever its
+/// length. The result is multiplied by the learning rate and subtracted from the parameter.
 ///
-/// A transform names the tensors of state that it keeps for each parameter. A transform that needs to know something about whole
-/// tensors before it can begin (a norm, say) declares what it [`measures`](Transform::measures); what it then concludes, and
-/// all else that it remembers outside the tensors, are its [`numbers`](Transform::numbers). One that needs whole tensors at
-/// once, as matrices say, is a [`TensorTransform`].
+/// Only [`prepare`](Self::prepare) is required. A transform with [`state`](Self::state) keeps tensors for each
+/// parameter. One that needs sums over whole tensors before it runs, such as a norm, [`measures`](Self::measures) them;
+/// what it derives from them, and other scalars that it keeps, are its [`numbers`](Self::numbers). A transform that needs
+/// whole tensors at once, such as a matrix, is a [`TensorTransform`].
 ///
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Real, Tensor};
-/// use gradus_optim::{Block, LearningRate, Transform, Optimizer, StepInfo};
+/// use gradus_optim::{Block, LearningRate, Optimizer, StateTensor, StepInfo, Transform};
 ///
 /// /// Replaces the update by the sign of its running mean.
 /// #[derive(Clone)]
@@ -59,11 +63,11 @@ pub enum Over {
 /// }
 ///
 /// impl Transform for SignOfMean {
-///     fn state(&self) -> &[&'static str] {
-///         &["mean"]
+///     fn state(&self) -> Vec<StateTensor> {
+///         vec![StateTensor::zeros("mean")]
 ///     }
 ///
-///     fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+///     fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
 ///         let (keep, take) = (T::of(self.decay), T::of(1.0 - self.decay));
 ///         move |block| {
 ///             block.each(|_parameter, update, [mean]| {
@@ -82,93 +86,54 @@ pub enum Over {
 /// gradus_optim::testing::assert_rule((SignOfMean { decay: 0.9 }, LearningRate::new(1e-3)));
 /// ```
 pub trait Transform: Send + Sync + 'static {
-    /// The names of the tensors that the transform keeps for each parameter, each of the parameter's shape.
-    fn state(&self) -> &[&'static str] {
-        &[]
+    /// The tensors that the transform keeps for each parameter; none by default.
+    fn state(&self) -> Vec<StateTensor> {
+        Vec::new()
     }
 
-    /// The first value of the tensor of that number in [`state`](Transform::state); zeros unless stated.
-    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Tensor::zeros(parameter.shape())
+    /// The names and first values of the numbers that the transform keeps, at most four: for each parameter, or for all
+    /// together if it measures over all. None by default.
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
     }
 
-    /// The names of the numbers that the transform keeps, four at most: for each parameter, or for all together if it
-    /// measures over all.
-    fn numbers(&self) -> &[&'static str] {
-        &[]
-    }
-
-    /// The first value of the number of that place in [`numbers`](Transform::numbers); zero unless stated.
-    fn initial_number(&self, _index: usize) -> f64 {
-        0.0
-    }
-
-    /// Whether the transform does anything to this parameter.
-    fn applies_to(&self, _param: &Param) -> bool {
-        true
-    }
-
-    /// Whether, and over what, [`measure`](Transform::measure) is summed before the transform runs. A transform that measures and is
-    /// not the first of its chain costs a second pass over memory.
+    /// What [`measure`](Self::measure) is summed over before the transform runs; by default it is not called. A transform
+    /// that measures and is not the first of its chain costs a second pass over memory.
     fn measures(&self) -> Option<Over> {
         None
     }
 
-    /// What one block adds to the sums that the transform finds in [`StepInfo::measured`]; unless stated, the sum of squares of
-    /// the update as it arrives at the transform. `state` are the transform's own tensors, as the last step left them. The order
-    /// of the additions does not depend on the number of threads.
-    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        [sum_of_squares(update), 0.0, 0.0, 0.0]
+    /// The contribution of one block to [`StepInfo::measured`]; by default the sum of squares of the update as it
+    /// arrives at the transform. `state` are the transform's own tensors, as the last step left them. The order of the
+    /// additions does not depend on the number of threads.
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
+        [Norm::Two.sum(update), Sum::default(), Sum::default(), Sum::default()]
     }
 
-    /// What two parts of the tensors measured, taken together: the sums of both unless stated.
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        std::array::from_fn(|i| a[i] + b[i])
-    }
+    /// Updates the numbers for this step, after measuring and before the transform runs: once a step for numbers of all
+    /// parameters together, else once for each parameter.
+    fn update_numbers(&self, _step: &StepInfo, _numbers: &mut Numbers) {}
 
-    /// Brings the transform's numbers up to this step, once it is known what was measured and before the transform runs. Numbers
-    /// that belong to all parameters are brought up once a step, the others with each parameter.
-    fn settle(&self, _step: &StepInfo, _numbers: &mut Numbers) {}
+    /// The function of a block at this step. Numbers that depend on the step are computed here, once for each
+    /// parameter; the closure runs once for each block.
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync;
 
-    /// Takes notice that a gradient was not finite; `true` if the step is then to be skipped whatever
-    /// [`NonFinite`](crate::NonFinite) says. The numbers are those of a transform that measures over all.
-    fn refused(&self, _numbers: &mut Numbers) -> bool {
-        false
-    }
-
-    /// The transformation of a block at this step. Numbers that depend on the step are computed here, once a
-    /// parameter; the closure runs once a block.
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync;
-
-    /// Takes notice of what was observed beside the gradient ([`Optimizer::observe`](crate::Optimizer::observe)): an
-    /// estimate of the curvature, say.
-    fn observe<T: Real>(&self, _observed: &[T], _state: &mut [Tensor<T>]) {}
-
-    /// Where the parameter is best evaluated, if that is not where it is trained: at an average of its past values,
-    /// say, which the state holds.
+    /// The value to evaluate the model at, if it is not the parameter in training: an average of past values, for
+    /// example, which the state holds. [`Optimizer::averaged`](crate::Optimizer::averaged) collects them.
     fn averaged<T: Real>(&self, _step: &StepInfo, _parameter: &Tensor<T>, _state: &[Tensor<T>]) -> Option<Tensor<T>> {
         None
     }
-
-    /// Whether the transform is a [`TensorTransform`].
-    #[doc(hidden)]
-    fn is_tensor_transform(&self) -> bool {
-        false
-    }
-
-    /// What a [`TensorTransform`] does, instead of [`at`](Transform::at).
-    #[doc(hidden)]
-    fn transform_tensor<T: Real>(&self, _step: &StepInfo, _tensor: WholeTensor<'_, T>) {}
 }
 
-/// A transformation of the update that needs a whole tensor at once: a matrix to multiply, say.
+/// A transform of the update that needs a whole tensor at once, such as a product of matrices; its state has any shape.
 ///
-/// It is a [`Transform`] with state of any shape. The chain is cut into passes over memory before and after it.
+/// It is a part of a chain inside [`Tensorwise`](crate::Tensorwise). The chain is split into passes over memory before
+/// and after it.
 ///
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Real, Tensor};
-/// use gradus_optim::{LearningRate, Optimizer, StepInfo, TensorTransform, WholeTensor};
+/// use gradus_optim::{LearningRate, Optimizer, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 ///
 /// /// Subtracts from each row of a matrix its mean.
 /// #[derive(Clone)]
@@ -186,145 +151,80 @@ pub trait Transform: Send + Sync + 'static {
 ///
 /// let mut params: Params<f64> = Params::new(0);
 /// let x = params.add("x", Tensor::from_rows([[0.0, 0.0]]));
-/// let mut rule = Optimizer::new((CentreRows, LearningRate::new(1.0)));
+/// let mut rule = Optimizer::new((Tensorwise(CentreRows), LearningRate::new(1.0)));
 /// rule.step(&mut params, [(&x, &Tensor::from_rows([[1.0, 4.0]]))]).unwrap();
 /// assert_eq!(params.get(&x).data(), [1.5, -1.5]);
 /// ```
 pub trait TensorTransform: Send + Sync + 'static {
-    /// The names of the tensors that the transform keeps for each parameter.
+    /// The names of the tensors that the transform keeps for each parameter; none by default.
     fn state(&self) -> &[&'static str] {
         &[]
     }
 
-    /// The first value, and the shape, of the tensor of that number in [`state`](TensorTransform::state); zeros of the
-    /// parameter's shape unless stated.
+    /// The first value, and so the shape, of the tensor of index `slot` in [`state`](Self::state); by default zeros of
+    /// the parameter's shape.
     fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
         Tensor::zeros(parameter.shape())
     }
 
-    /// Whether the transform does anything to this parameter.
-    fn applies_to(&self, _param: &Param) -> bool {
-        true
-    }
-
-    /// Transforms the update of one tensor at this step. The result may not depend on the number of threads.
+    /// Transforms the update of one tensor at this step. The result must not depend on the number of threads.
     fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>);
-}
-
-impl<L: TensorTransform> Transform for L {
-    fn state(&self) -> &[&'static str] {
-        TensorTransform::state(self)
-    }
-
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        TensorTransform::initial(self, slot, parameter)
-    }
-
-    fn applies_to(&self, param: &Param) -> bool {
-        TensorTransform::applies_to(self, param)
-    }
-
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
-        |_| {}
-    }
-
-    fn is_tensor_transform(&self) -> bool {
-        true
-    }
-
-    fn transform_tensor<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
-        self.transform(step, tensor);
-    }
 }
 
 /// The change that a chain, or the first transforms of one, makes to a block.
 pub(crate) type Change<'a, T> = &'a (dyn Fn(&mut Block<'_, T>) + Sync + 'a);
 
-/// A transform of any type, in one precision; the methods are [`Transform`]'s.
+/// A [`Transform`] of any type, in one precision.
 pub(crate) trait AnyTransform<T>: Send + Sync {
-    fn state(&self) -> &[&'static str];
-    fn initial(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T>;
-    fn numbers(&self) -> &[&'static str];
-    fn initial_number(&self, index: usize) -> f64;
-    fn applies_to(&self, param: &Param) -> bool;
     fn measures(&self) -> Option<Over>;
-    fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers;
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers;
-    fn settle(&self, step: &StepInfo, numbers: &mut Numbers);
-    fn refused(&self, numbers: &mut Numbers) -> bool;
-    fn observe(&self, observed: &[T], state: &mut [Tensor<T>]);
+    fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums;
+    fn update_numbers(&self, step: &StepInfo, numbers: &mut Numbers);
     fn averaged(&self, step: &StepInfo, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>>;
-    fn is_tensor_transform(&self) -> bool;
-    fn transform_tensor(&self, step: &StepInfo, tensor: WholeTensor<'_, T>);
 
-    /// Hands on the change that makes `before` and then this transform's own, whose state begins at slot `first`. The
-    /// changes nest on the stack: preparing a chain allocates nothing.
+    /// Calls `then` with the change that makes `before` and then this transform's own, whose state begins at slot
+    /// `first`. The changes nest on the stack, so preparing a chain allocates nothing.
     fn compose_after(&self, step: &StepInfo, first: usize, before: Change<'_, T>, then: &mut dyn FnMut(Change<'_, T>));
 }
 
 impl<T: Real, L: Transform> AnyTransform<T> for L {
-    fn state(&self) -> &[&'static str] {
-        Transform::state(self)
-    }
-
-    fn initial(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Transform::initial(self, slot, parameter)
-    }
-
-    fn numbers(&self) -> &[&'static str] {
-        Transform::numbers(self)
-    }
-
-    fn initial_number(&self, index: usize) -> f64 {
-        Transform::initial_number(self, index)
-    }
-
-    fn applies_to(&self, param: &Param) -> bool {
-        Transform::applies_to(self, param)
-    }
-
     fn measures(&self) -> Option<Over> {
         Transform::measures(self)
     }
 
-    fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         Transform::measure(self, step, parameter, update, state)
     }
 
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        Transform::join(self, a, b)
-    }
-
-    fn settle(&self, step: &StepInfo, numbers: &mut Numbers) {
-        Transform::settle(self, step, numbers);
-    }
-
-    fn refused(&self, numbers: &mut Numbers) -> bool {
-        Transform::refused(self, numbers)
-    }
-
-    fn observe(&self, observed: &[T], state: &mut [Tensor<T>]) {
-        Transform::observe(self, observed, state);
+    fn update_numbers(&self, step: &StepInfo, numbers: &mut Numbers) {
+        Transform::update_numbers(self, step, numbers);
     }
 
     fn averaged(&self, step: &StepInfo, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>> {
         Transform::averaged(self, step, parameter, state)
     }
 
-    fn is_tensor_transform(&self) -> bool {
-        Transform::is_tensor_transform(self)
-    }
-
-    fn transform_tensor(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
-        Transform::transform_tensor(self, step, tensor);
-    }
-
     fn compose_after(&self, step: &StepInfo, first: usize, before: Change<'_, T>, then: &mut dyn FnMut(Change<'_, T>)) {
-        let own = self.at(step);
+        let own = self.prepare(step);
         then(&|block| {
             before(block);
             block.enter(first);
             own(block);
         });
+    }
+}
+
+/// A [`TensorTransform`] of any type, in one precision.
+pub(crate) trait AnyTensorTransform<T>: Send + Sync {
+    fn initial(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T>;
+    fn transform(&self, step: &StepInfo, tensor: WholeTensor<'_, T>);
+}
+
+impl<T: Real, L: TensorTransform> AnyTensorTransform<T> for L {
+    fn initial(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
+        TensorTransform::initial(self, slot, parameter)
+    }
+
+    fn transform(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
+        TensorTransform::transform(self, step, tensor);
     }
 }

@@ -91,7 +91,7 @@ fn a_state_that_does_not_fit_is_refused_with_all_reasons() {
     let error = adam.restore(&params, &state).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the state does not fit what is to take it over, or its parameters; missing: hidden.weight/first_moment; \
+        "the state does not fit the part that is restored, or its parameters; missing: hidden.weight/first_moment; \
          unexpected: head.weight/first_moment; wrong shape: hidden.bias/second_moment ([3] for [2])"
     );
     // However much is wrong, the message is short.

@@ -195,6 +195,7 @@ fn table() -> Vec<Row> {
         ("ScheduleFree::power: power", NOT_NEGATIVE, |x| _ = ScheduleFree::new().power(x)),
         ("TrustRatio::trust: trust", POSITIVE, |x| _ = TrustRatio::new().trust(x)),
         ("TrustRatio::eps: eps", NOT_NEGATIVE, |x| _ = TrustRatio::new().eps(x)),
+        ("StateTensor::mean_of_observed: decay", BELOW_ONE, |x| _ = StateTensor::zeros("mean").mean_of_observed(x)),
         ("Sam::new: rho", NOT_NEGATIVE, |x| _ = Sam::<f64>::new(x)),
         ("Cosine::new: rate", NOT_NEGATIVE, |x| _ = Cosine::new(x, 9)),
         ("Cosine::end: end", NOT_NEGATIVE, |x| _ = Cosine::new(0.1, 9).end(x)),
@@ -259,7 +260,7 @@ fn settings_without_a_meaning_are_refused_where_they_are_given() {
 }
 
 /// Functions whose numbers are no settings: any value has a meaning, or the next step refuses it.
-const FREE: &[&str] = &["ReduceOnPlateau::report: metric", "Optimizer::scale_rate: factor"];
+const FREE: &[&str] = &["StateTensor::full: value", "ReduceOnPlateau::report: metric", "Optimizer::scale_rate: factor"];
 
 /// A new rule, transform or schedule is in the table, with every number that it is given.
 #[test]

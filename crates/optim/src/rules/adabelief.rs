@@ -9,7 +9,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// AdaBelief: long steps where the gradient is near its running mean.
 ///
@@ -103,11 +103,11 @@ struct ScaleByVariance {
 }
 
 impl Transform for ScaleByVariance {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "variance"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "variance"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps, grain] = [self.beta1, self.beta2, self.eps, self.eps_of_variance].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));

@@ -8,7 +8,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adadelta: steps in the units of the parameter, as large as the steps before.
 ///
@@ -75,11 +75,11 @@ struct ScaleByChanges {
 }
 
 impl Transform for ScaleByChanges {
-    fn state(&self) -> &[&'static str] {
-        &["mean_square", "mean_square_of_changes"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["mean_square", "mean_square_of_changes"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (rho, take, eps) = (T::of(self.rho), T::of(1.0 - self.rho), T::of(self.eps));
         move |block| {
             block.each(|_, update, [square, changes]| {

@@ -19,8 +19,8 @@ use gradus_graph::{Param, Real, Tensor, expect_setting};
 
 use crate::reductions::sum_of_squares;
 use crate::{
-    Block, Chain, DecayWeights, Norm, Numbers, Over, Part, Rate, RateSchedule, RunningMean, StepInfo, TensorTransform,
-    Transform, WholeTensor,
+    Block, Chain, DecayWeights, Norm, Over, Part, Rate, RateSchedule, RunningMean, StateTensor, StepInfo, Sum, Sums,
+    TensorTransform, Tensorwise, Transform, WholeTensor,
 };
 
 /// Adafactor: almost no state for matrices, and steps in proportion to the parameter.
@@ -145,7 +145,11 @@ impl Adafactor {
 
 impl Part for Adafactor {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        chain.then(WholeMoment(self.moments.clone())).then(FactoredMoment(self.moments)).then(self.relative);
+        let smallest = self.moments.smallest.max(1);
+        let is_factored =
+            move |param: &Param| matches!(param.shape().sizes(), [.., rows, columns] if *rows.min(columns) >= smallest);
+        chain.only(move |param| !is_factored(param), WholeMoment(self.moments.clone()));
+        chain.only(is_factored, Tensorwise(FactoredMoment(self.moments))).then(self.relative);
         if self.momentum > 0.0 {
             chain.then(RunningMean::new(self.momentum).uncorrected());
         }
@@ -167,10 +171,6 @@ struct Moments {
 }
 
 impl Moments {
-    fn factors(&self, param: &Param) -> bool {
-        matches!(param.shape().sizes(), [.., rows, columns] if *rows.min(columns) >= self.smallest.max(1))
-    }
-
     /// The share of the new gradient, and the bound.
     fn numbers<T: Real>(&self, step: &StepInfo) -> (T, T) {
         (T::of((step.number as f64).powf(-self.power)), T::of(self.floor.unwrap_or(T::EPS)))
@@ -191,10 +191,6 @@ impl TensorTransform for FactoredMoment {
         // One number for each row, or one for each column.
         sizes.remove(if slot == 0 { sizes.len() - 1 } else { sizes.len() - 2 });
         Tensor::zeros(sizes)
-    }
-
-    fn applies_to(&self, param: &Param) -> bool {
-        self.0.factors(param)
     }
 
     fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
@@ -232,15 +228,11 @@ impl TensorTransform for FactoredMoment {
 struct WholeMoment(Moments);
 
 impl Transform for WholeMoment {
-    fn state(&self) -> &[&'static str] {
-        &["second_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("second_moment")]
     }
 
-    fn applies_to(&self, param: &Param) -> bool {
-        !self.0.factors(param)
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (take, floor) = self.0.numbers::<T>(step);
         let (added, bound) = (T::of(self.0.added), floor * floor);
         move |block| {
@@ -265,20 +257,15 @@ impl Transform for ScaleToParameter {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let [own, unit] = Norm::Two.sum(parameter);
-        [own, unit, sum_of_squares(update), parameter.len() as f64]
+    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
+        let count = Sum::from(parameter.len() as f64);
+        [Norm::Two.sum(parameter), sum_of_squares(update).into(), count, Sum::default()]
     }
 
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        let [own, unit] = Norm::Two.join([a[0], a[1]], [b[0], b[1]]);
-        [own, unit, a[2] + b[2], a[3] + b[3]]
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [own, unit, update, count] = step.measured;
-        let parameter = Norm::Two.length([own / count, unit]).value();
-        let update = (update / count).sqrt();
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [own, update, count, _] = step.measured;
+        let parameter = Norm::Two.length(own.over(count.value())).value();
+        let update = (update.value() / count.value()).sqrt();
         let rate = step.learning_rate;
         let bound = (step.number as f64).sqrt().recip();
         // The chain multiplies by the learning rate: here is what makes the smaller of it and the bound of it.

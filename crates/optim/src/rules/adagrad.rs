@@ -7,9 +7,9 @@
 //!
 //! Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
 
-use gradus_graph::{Real, Tensor, expect_setting};
+use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adagrad: divides each gradient by the root of the sum of all its squares so far.
 ///
@@ -96,15 +96,11 @@ pub(super) struct ScaleBySum {
 }
 
 impl Transform for ScaleBySum {
-    fn state(&self) -> &[&'static str] {
-        &["sum_of_squares"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::full("sum_of_squares", self.initial)]
     }
 
-    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Tensor::full(parameter.shape(), T::of(self.initial))
-    }
-
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         // One of the two is `eps`, the other zero.
         let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
         let (inside, outside) = (T::of(inside), T::of(outside));
@@ -121,7 +117,7 @@ impl Transform for ScaleBySum {
 mod tests {
     use super::*;
     use crate::{Optimizer, testing};
-    use gradus_graph::Params;
+    use gradus_graph::{Params, Tensor};
 
     #[test]
     fn by_hand() {

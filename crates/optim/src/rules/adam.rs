@@ -9,7 +9,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adam: a step of about the learning rate for each element, whatever the scale of its gradient.
 ///
@@ -92,11 +92,11 @@ impl Default for ScaleByMoments {
 }
 
 impl Transform for ScaleByMoments {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         // The corrections as factors: a division an element would cost more than all the rest.

@@ -9,7 +9,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adamax: Adam with a decaying maximum of the gradients instead of the root of the mean square.
 ///
@@ -91,11 +91,11 @@ struct ScaleByLargest {
 }
 
 impl Transform for ScaleByLargest {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "largest"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "largest"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let take = T::of(1.0 - self.beta1);
         let correct = T::of(1.0 / (1.0 - self.beta1.powf(step.number as f64)));

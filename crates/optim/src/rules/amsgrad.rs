@@ -11,7 +11,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// AMSGrad: Adam whose denominator never falls.
 ///
@@ -102,11 +102,11 @@ struct ScaleByLargestMoment {
 }
 
 impl Transform for ScaleByLargestMoment {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment", "largest_second_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment", "largest_second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));

@@ -88,7 +88,7 @@ struct SlowDown {
 }
 
 impl Transform for SlowDown {
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let fall = 1.0 + self.decay * step.learning_rate * (step.number - 1) as f64;
         let (decay, factor) = (T::of(self.decay), T::of(fall.powf(-self.power)));
         move |block| block.each(|parameter, update, []| factor * (update + decay * parameter))

@@ -16,7 +16,7 @@
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::reductions::sum;
-use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Adam without a learning rate to choose.
 ///
@@ -125,34 +125,30 @@ impl ScaleByDistance {
 }
 
 impl Transform for ScaleByDistance {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment", "weighted_gradients"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment", "weighted_gradients"].map(StateTensor::zeros).to_vec()
     }
 
-    fn numbers(&self) -> &[&'static str] {
-        &["distance", "previous_distance", "numerator"]
-    }
-
-    fn initial_number(&self, index: usize) -> f64 {
-        if index == 2 { 0.0 } else { self.initial }
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("distance", self.initial), ("previous_distance", self.initial), ("numerator", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let (second, weighted) = (state[1], state[2]);
         let sigma = self.beta2.sqrt();
         let weight = (1.0 - sigma) * self.length(step, step.numbers[0]);
         let product =
             sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64() / (second[i].as_f64().sqrt() + self.eps));
         let length = sum(update.len(), |i| (sigma * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
-        [product, length, 0.0, 0.0]
+        [product.into(), length.into(), Sum::default(), Sum::default()]
     }
 
-    fn settle(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
-        let [product, length, ..] = step.measured;
+    fn update_numbers(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
+        let [product, length, ..] = step.measured.map(Sum::value);
         let sigma = self.beta2.sqrt();
         *numerator = sigma * *numerator + (1.0 - sigma) * self.length(step, *distance) * product;
         *previous = *distance;
@@ -161,7 +157,7 @@ impl Transform for ScaleByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let length = self.length(step, step.numbers[1]);
         let sigma = self.beta2.sqrt();
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);

@@ -12,10 +12,10 @@
 //!
 //! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
 
-use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::reductions::{sum, sum_of_squares};
-use crate::{Block, Chain, Norm, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Norm, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Gradient descent without a learning rate to choose.
 ///
@@ -96,54 +96,40 @@ struct WalkByDistance {
 }
 
 impl Transform for WalkByDistance {
-    fn state(&self) -> &[&'static str] {
-        &["weighted_gradients", "start"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("weighted_gradients"), StateTensor::parameter("start")]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        if slot == 1 { parameter.clone() } else { Tensor::zeros(parameter.shape()) }
-    }
-
-    fn numbers(&self) -> &[&'static str] {
-        &["distance", "rate", "numerator", "first_norm"]
-    }
-
-    fn initial_number(&self, index: usize) -> f64 {
-        if index == 0 { self.initial } else { 0.0 }
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("distance", self.initial), ("rate", 0.0), ("numerator", 0.0), ("first_norm", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let weighted = state[0];
         let product = sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64());
-        let [gradient, unit] = Norm::Two.sum(update);
-        [gradient, unit, product, sum_of_squares(weighted)]
+        [Norm::Two.sum(update), product.into(), sum_of_squares(weighted).into(), Sum::default()]
     }
 
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        let [gradient, unit] = Norm::Two.join([a[0], a[1]], [b[0], b[1]]);
-        [gradient, unit, a[2] + b[2], a[3] + b[3]]
-    }
-
-    fn settle(&self, step: &StepInfo, [distance, rate, numerator, first_norm]: &mut Numbers) {
-        let [gradient, unit, product, weighted] = step.measured;
-        let gradient = Norm::Two.length([gradient, unit]).value();
+    fn update_numbers(&self, step: &StepInfo, [distance, rate, numerator, first_norm]: &mut Numbers) {
+        let [gradient, product, weighted, _] = step.measured;
+        let (gradient, product) = (Norm::Two.length(gradient).value(), product.value());
         // The first gradient that is not zero sets the scale.
         if *first_norm == 0.0 {
             *first_norm = gradient;
         }
         *rate = if *first_norm > 0.0 { *distance * step.learning_rate / *first_norm } else { 0.0 };
         *numerator += *rate * product;
-        let length = (weighted + 2.0 * *rate * product + (*rate * gradient).powi(2)).max(0.0).sqrt();
+        let length = (weighted.value() + 2.0 * *rate * product + (*rate * gradient).powi(2)).max(0.0).sqrt();
         if length > 0.0 {
             *distance = distance.max((2.0 * *numerator / length).min(*distance * self.growth));
         }
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (rate, take) = (T::of(step.numbers[1]), T::of(1.0 - self.momentum));
         move |block| {
             block.each(|parameter, update, [weighted, start]| {

@@ -10,7 +10,7 @@ use gradus_graph::{Real, expect_setting};
 
 use super::end;
 use crate::transforms::sign;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Lion: the sign of a momentum, and one tensor of state.
 ///
@@ -80,11 +80,11 @@ struct SignOfMean {
 }
 
 impl Transform for SignOfMean {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("first_moment")]
     }
 
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2] = [self.beta1, self.beta2].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         move |block| {

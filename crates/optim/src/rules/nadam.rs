@@ -12,7 +12,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Numbers, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Numbers, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// NAdam: Adam that looks ahead by one step of momentum.
 ///
@@ -119,23 +119,19 @@ impl ScaleAhead {
 }
 
 impl Transform for ScaleAhead {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn numbers(&self) -> &[&'static str] {
-        &["product_of_momenta"]
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("product_of_momenta", 1.0)]
     }
 
-    fn initial_number(&self, _index: usize) -> f64 {
-        1.0
-    }
-
-    fn settle(&self, step: &StepInfo, [product, ..]: &mut Numbers) {
+    fn update_numbers(&self, step: &StepInfo, [product, ..]: &mut Numbers) {
         *product *= self.momentum(step.number);
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let root2 = T::of((1.0 - self.beta2.powf(step.number as f64)).sqrt().recip());

@@ -96,32 +96,21 @@ struct ScaleByNorm {
 }
 
 impl Transform for ScaleByNorm {
-    fn numbers(&self) -> &[&'static str] {
-        &["mean_norm"]
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("mean_norm", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let [sum, unit] = Norm::Two.sum(update);
-        [sum, unit, 0.0, 0.0]
-    }
-
-    fn join(&self, [a, a_unit, ..]: Numbers, [b, b_unit, ..]: Numbers) -> Numbers {
-        let [sum, unit] = Norm::Two.join([a, a_unit], [b, b_unit]);
-        [sum, unit, 0.0, 0.0]
-    }
-
-    fn settle(&self, step: &StepInfo, [norm, ..]: &mut Numbers) {
-        let [sum, unit, ..] = step.measured;
-        let now = Norm::Two.length([sum, unit]).value();
+    fn update_numbers(&self, step: &StepInfo, [norm, ..]: &mut Numbers) {
+        let now = Norm::Two.length(step.measured[0]).value();
         let (keep, take) = (self.beta2.sqrt(), (1.0 - self.beta2).sqrt());
         *norm = if step.number == 1 { now } else { (keep * *norm).hypot(take * now) };
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let norm = Length::from(step.numbers[0] + self.eps);
         // A gradient that has always been zero stays so.
         let scale: Factor<T> = if norm.is_zero() { norm.over(1.0.into()) } else { Length::from(1.0).over(norm) };

@@ -13,10 +13,10 @@
 //!
 //! Mishchenko, Defazio: Prodigy: an expeditiously adaptive parameter-free learner, 2024.
 
-use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::reductions::sum;
-use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Prodigy: Adam without a learning rate to choose.
 ///
@@ -174,36 +174,33 @@ impl ScaleByDistance {
 }
 
 impl Transform for ScaleByDistance {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment", "weighted_gradients", "start"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![
+            StateTensor::zeros("first_moment"),
+            StateTensor::zeros("second_moment"),
+            StateTensor::zeros("weighted_gradients"),
+            StateTensor::parameter("start"),
+        ]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        if slot == 3 { parameter.clone() } else { Tensor::zeros(parameter.shape()) }
-    }
-
-    fn numbers(&self) -> &[&'static str] {
-        &["distance", "previous_distance", "numerator"]
-    }
-
-    fn initial_number(&self, index: usize) -> f64 {
-        if index == 2 { 0.0 } else { self.initial }
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("distance", self.initial), ("previous_distance", self.initial), ("numerator", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let (weighted, start) = (state[2], state[3]);
         let (beta3, weight) = (self.beta3(), self.weight(step, step.numbers[0]));
         let progress = sum(update.len(), |i| update[i].as_f64() * (start[i] - parameter[i]).as_f64());
         let length = sum(update.len(), |i| (beta3 * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
-        [progress, length, 0.0, 0.0]
+        [progress.into(), length.into(), Sum::default(), Sum::default()]
     }
 
-    fn settle(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
-        let [progress, length, ..] = step.measured;
+    fn update_numbers(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
+        let [progress, length, ..] = step.measured.map(Sum::value);
         let weight = *distance / self.initial * step.learning_rate * self.length(step, *distance);
         *numerator = self.beta3() * *numerator + weight * progress;
         *previous = *distance;
@@ -212,7 +209,7 @@ impl Transform for ScaleByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [distance, previous, ..] = step.numbers;
         let [beta1, beta2, beta3] = [self.beta1, self.beta2, self.beta3()].map(T::of);
         let (take1, take2) = (T::of((1.0 - self.beta1) * previous), T::of((1.0 - self.beta2) * previous * previous));

@@ -12,7 +12,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// RAdam: Adam with a warm-up of its own, as long as the second moment is a guess.
 ///
@@ -101,11 +101,11 @@ struct ScaleRectified {
 }
 
 impl Transform for ScaleRectified {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (beta1, beta2, number) = (self.beta1, self.beta2, step.number as f64);
         let [left1, left2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(number));
         let longest = 2.0 / (1.0 - beta2) - 1.0;

@@ -10,7 +10,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Momentum, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Momentum, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// RMSprop: divides the gradient by the root of its mean square.
 ///
@@ -131,11 +131,12 @@ impl Default for ScaleByRoot {
 }
 
 impl Transform for ScaleByRoot {
-    fn state(&self) -> &[&'static str] {
-        if self.centred { &["mean_square", "mean"] } else { &["mean_square"] }
+    fn state(&self) -> Vec<StateTensor> {
+        let names: &[&str] = if self.centred { &["mean_square", "mean"] } else { &["mean_square"] };
+        names.iter().copied().map(StateTensor::zeros).collect()
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let left = if self.corrected { 1.0 - self.alpha.powf(step.number as f64) } else { 1.0 };
         let correct = T::of(1.0 / left);
         let (alpha, take) = (T::of(self.alpha), T::of(1.0 - self.alpha));

@@ -13,10 +13,10 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
-use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::transforms::sign;
-use crate::{Block, Chain, Part, StepInfo, Transform};
+use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Rprop: full-batch descent by the signs of the gradient alone.
 ///
@@ -86,15 +86,11 @@ impl Part for Rprop {
 struct StepBySign(Rprop);
 
 impl Transform for StepBySign {
-    fn state(&self) -> &[&'static str] {
-        &["previous_gradient", "step_size"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("previous_gradient"), StateTensor::full("step_size", self.0.first)]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Tensor::full(parameter.shape(), T::of(if slot == 0 { 0.0 } else { self.0.first }))
-    }
-
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let Rprop { shrink, grow, smallest, largest, .. } = self.0;
         let [shrink, grow, smallest, largest] = [shrink, grow, smallest, largest].map(T::of);
         move |block| {

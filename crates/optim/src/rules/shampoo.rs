@@ -8,12 +8,12 @@
 //!
 //! Gupta, Koren, Singer: Shampoo: preconditioned stochastic tensor optimization, 2018.
 
-use gradus_graph::{POSITIVE, Param, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 use gradus_linalg::{Matrix, inverse_root, multiply, set_identity, workspace};
 
 use super::adagrad::ScaleBySum;
 use crate::whole_tensor::{is_matrix, parts};
-use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, WholeTensor};
+use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Shampoo: Adagrad for rows and columns, with all of their correlations.
 ///
@@ -69,7 +69,7 @@ impl Shampoo {
 impl Part for Shampoo {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
         let rest = ScaleBySum { initial: self.eps, eps: 0.0, eps_inside_root: false };
-        chain.then(ScaleByRoots { eps: self.eps, every: self.every });
+        chain.only(is_matrix, Tensorwise(ScaleByRoots { eps: self.eps, every: self.every }));
         chain.only(|param| !is_matrix(param), rest).learning_rate(self.learning_rate);
     }
 }
@@ -94,10 +94,6 @@ impl TensorTransform for ScaleByRoots {
             square.data_mut().iter_mut().for_each(|x| *x *= T::of(self.eps));
         }
         square
-    }
-
-    fn applies_to(&self, param: &Param) -> bool {
-        is_matrix(param)
     }
 
     fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {

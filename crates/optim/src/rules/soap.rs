@@ -12,13 +12,13 @@
 //!
 //! Vyas et al.: SOAP: improving and stabilizing Shampoo using Adam, 2025.
 
-use gradus_graph::{Param, Real, Tensor, expect_setting};
+use gradus_graph::{Real, Tensor, expect_setting};
 use gradus_linalg::{Matrix, dot, eigenbasis, multiply, orthonormalize, workspace};
 
 use super::adam::ScaleByMoments;
 use super::end;
 use crate::whole_tensor::{is_matrix, parts};
-use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, WholeTensor};
+use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// SOAP: Adam along the directions in which the gradients of a matrix vary independently.
 ///
@@ -109,7 +109,7 @@ impl Part for Soap {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
         let AdamInBasis { beta1, beta2, eps, .. } = self.rotated;
         let rest = ScaleByMoments { beta1, beta2, eps, ..ScaleByMoments::default() };
-        chain.then(self.rotated).only(|param| !is_matrix(param), rest);
+        chain.only(is_matrix, Tensorwise(self.rotated)).only(|param| !is_matrix(param), rest);
         end(chain, self.decay, self.learning_rate);
     }
 }
@@ -137,10 +137,6 @@ impl TensorTransform for AdamInBasis {
         // A side without a basis has an empty one.
         let side = if side <= self.largest { side } else { 0 };
         Tensor::zeros([side, side])
-    }
-
-    fn applies_to(&self, param: &Param) -> bool {
-        is_matrix(param)
     }
 
     fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {

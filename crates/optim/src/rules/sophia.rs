@@ -15,7 +15,7 @@ use std::ops::Bound::{Excluded, Included};
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Sophia: Newton's step along each coordinate where the curvature is known to be large, clipped elsewhere.
 ///
@@ -130,18 +130,11 @@ struct ScaleByCurvature {
 }
 
 impl Transform for ScaleByCurvature {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "curvature"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("first_moment"), StateTensor::zeros("curvature").mean_of_observed(self.beta2)]
     }
 
-    fn observe<T: Real>(&self, observed: &[T], state: &mut [Tensor<T>]) {
-        let (keep, take) = (T::of(self.beta2), T::of(1.0 - self.beta2));
-        for (curvature, &observed) in state[1].data_mut().iter_mut().zip(observed) {
-            *curvature = keep * *curvature + take * observed;
-        }
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, gamma, eps, limit] = [self.beta1, self.gamma, self.eps, self.limit].map(T::of);
         let take = T::of(1.0 - self.beta1);
         let correct = T::of(1.0 / (1.0 - self.beta1.powf(step.number as f64)));

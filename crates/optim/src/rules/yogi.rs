@@ -8,11 +8,11 @@
 //!
 //! Zaheer, Reddi, Sachan, Kale, Kumar: Adaptive methods for nonconvex optimization, 2018.
 
-use gradus_graph::{Real, Tensor, expect_setting};
+use gradus_graph::{Real, expect_setting};
 
 use super::end;
 use crate::transforms::sign;
-use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Yogi: Adam whose second moment changes by no more than the square of the gradient.
 ///
@@ -112,15 +112,11 @@ struct ScaleBySlowMoments {
 }
 
 impl Transform for ScaleBySlowMoments {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::full("first_moment", self.initial[0]), StateTensor::full("second_moment", self.initial[1])]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Tensor::full(parameter.shape(), T::of(self.initial[slot]))
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, eps] = [self.beta1, self.eps].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));

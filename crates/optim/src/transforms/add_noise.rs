@@ -59,7 +59,7 @@ impl AddNoise {
 const DRAWN: usize = 64;
 
 impl Transform for AddNoise {
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let sigma = T::of((self.eta / (step.number as f64).powf(self.gamma)).sqrt());
         // Half of the parameter's number tells the stream, the other half joins the seed.
         let (low, high) = (step.stream as u32, step.stream >> 32);

@@ -10,7 +10,7 @@
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Chain, Part, StepInfo, Transform};
+use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Keeps an average of the parameters as the rule before it leaves them;
 /// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the parameters with it.
@@ -86,11 +86,11 @@ impl Part for Average {
 struct KeepAverage(Kind);
 
 impl Transform for KeepAverage {
-    fn state(&self) -> &[&'static str] {
-        &["average"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("average")]
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let share = match self.0 {
             Kind::Exponential { corrected: false, .. } if step.number == 1 => Some((0.0, 1.0)),
             Kind::Exponential { decay, .. } => Some((decay, 1.0 - decay)),

@@ -9,7 +9,7 @@
 use gradus_graph::Real;
 
 use super::output_axis::OutputAxis;
-use crate::{StepInfo, TensorTransform, WholeTensor};
+use crate::{Chain, Part, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Subtracts from the update of each unit its mean.
 ///
@@ -43,6 +43,12 @@ impl Centralize {
     /// The outputs are counted by the last axis.
     pub fn outputs_last(self) -> Self {
         Self { units: OutputAxis::Last }
+    }
+}
+
+impl Part for Centralize {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(Tensorwise(self));
     }
 }
 

@@ -15,7 +15,7 @@ use gradus_graph::{Real, expect_setting};
 use super::output_axis::OutputAxis;
 use crate::norm::{Factor, Length};
 use crate::whole_tensor::parts;
-use crate::{Norm, StepInfo, TensorTransform, WholeTensor};
+use crate::{Chain, Norm, Part, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Scales the update of each unit down to a share of the unit's own norm.
 ///
@@ -61,6 +61,12 @@ impl ClipAdaptive {
     /// A unit is what one index of the last axis selects.
     pub fn outputs_last(self) -> Self {
         Self { units: OutputAxis::Last, ..self }
+    }
+}
+
+impl Part for ClipAdaptive {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.then(Tensorwise(self));
     }
 }
 

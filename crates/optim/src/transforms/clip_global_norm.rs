@@ -11,7 +11,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Norm, Numbers, Over, StepInfo, Transform};
+use crate::{Block, Norm, Over, StepInfo, Sum, Sums, Transform};
 
 /// Scales the update of all parameters down to a norm of at most `limit` together.
 ///
@@ -55,19 +55,12 @@ impl Transform for ClipGlobalNorm {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let [sum, unit] = self.norm.sum(update);
-        [sum, unit, 0.0, 0.0]
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
+        [self.norm.sum(update), Sum::default(), Sum::default(), Sum::default()]
     }
 
-    fn join(&self, [a, a_unit, ..]: Numbers, [b, b_unit, ..]: Numbers) -> Numbers {
-        let [sum, unit] = self.norm.join([a, a_unit], [b, b_unit]);
-        [sum, unit, 0.0, 0.0]
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [sum, unit, ..] = step.measured;
-        let factor = self.norm.length([sum, unit]).plus(1e-6).clip(self.limit);
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let factor = self.norm.length(step.measured[0]).plus(1e-6).clip(self.limit);
         move |block| {
             // An update within the limit passes unchanged, and unread.
             if let Some(factor) = factor {

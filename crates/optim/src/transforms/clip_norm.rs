@@ -8,7 +8,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Norm, Numbers, Over, StepInfo, Transform};
+use crate::{Block, Norm, Over, StepInfo, Sum, Sums, Transform};
 
 /// Scales the update of each parameter down to a norm of at most `limit`.
 ///
@@ -52,19 +52,12 @@ impl Transform for ClipNorm {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let [sum, unit] = self.norm.sum(update);
-        [sum, unit, 0.0, 0.0]
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
+        [self.norm.sum(update), Sum::default(), Sum::default(), Sum::default()]
     }
 
-    fn join(&self, [a, a_unit, ..]: Numbers, [b, b_unit, ..]: Numbers) -> Numbers {
-        let [sum, unit] = self.norm.join([a, a_unit], [b, b_unit]);
-        [sum, unit, 0.0, 0.0]
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [sum, unit, ..] = step.measured;
-        let factor = self.norm.length([sum, unit]).clip(self.limit);
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let factor = self.norm.length(step.measured[0]).clip(self.limit);
         move |block| {
             // An update within the limit passes unchanged, and unread.
             if let Some(factor) = factor {

@@ -38,7 +38,7 @@ impl ClipValue {
 }
 
 impl Transform for ClipValue {
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let limit = T::of(self.limit);
         move |block| block.each(|_, update, []| update.min(limit).max(-limit))
     }

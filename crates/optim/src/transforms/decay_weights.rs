@@ -39,7 +39,7 @@ impl DecayWeights {
 }
 
 impl Transform for DecayWeights {
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let decay = T::of(if step.scaled { step.learning_rate * self.decay } else { self.decay });
         move |block| block.each(|parameter, update, []| update + decay * parameter)
     }

@@ -8,7 +8,7 @@
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Chain, Part, StepInfo, Transform};
+use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Pulls the parameters back towards slow ones every few steps of the rule before it;
 /// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the slow ones.
@@ -75,15 +75,11 @@ impl Part for Lookahead {
 struct PullBack(Lookahead);
 
 impl Transform for PullBack {
-    fn state(&self) -> &[&'static str] {
-        &["slow"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::parameter("slow")]
     }
 
-    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        parameter.clone()
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let alpha = T::of(self.0.alpha);
         let due = step.number.is_multiple_of(self.0.every);
         move |block| {

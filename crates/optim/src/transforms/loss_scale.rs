@@ -11,7 +11,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::{Block, Numbers, Over, StepInfo, Transform};
+use crate::{Block, Chain, Numbers, Over, Part, StepInfo, Sums, Transform};
 
 /// Undoes a factor of the loss that keeps small gradients of a reduced precision from becoming zero.
 ///
@@ -94,13 +94,23 @@ const FACTOR: usize = 0;
 const CLEAN: usize = 1;
 const USED: usize = 2;
 
-impl Transform for LossScale {
-    fn numbers(&self) -> &[&'static str] {
-        &["loss_scale", "clean_steps"]
+impl Part for LossScale {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        let (dynamic, backoff) = (self.dynamic, self.backoff);
+        chain.then(Unscale(self));
+        if dynamic {
+            chain.on_non_finite(move |numbers| {
+                (numbers[FACTOR], numbers[CLEAN]) = (numbers[FACTOR] * backoff, 0.0);
+            });
+        }
     }
+}
 
-    fn initial_number(&self, index: usize) -> f64 {
-        if index == FACTOR { self.factor } else { 0.0 }
+struct Unscale(LossScale);
+
+impl Transform for Unscale {
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("loss_scale", self.0.factor), ("clean_steps", 0.0)]
     }
 
     /// Over all, since the factor is that of all gradients.
@@ -108,28 +118,21 @@ impl Transform for LossScale {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], _update: &[T], _state: &[&[T]]) -> Numbers {
-        Numbers::default()
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], _update: &[T], _state: &[&[T]]) -> Sums {
+        Sums::default()
     }
 
-    fn settle(&self, _step: &StepInfo, numbers: &mut Numbers) {
+    fn update_numbers(&self, _step: &StepInfo, numbers: &mut Numbers) {
         numbers[USED] = numbers[FACTOR];
         numbers[CLEAN] += 1.0;
-        if self.dynamic && numbers[CLEAN] >= self.interval as f64 {
+        if self.0.dynamic && numbers[CLEAN] >= self.0.interval as f64 {
             // A factor that no number can hold would be of no use.
-            let grown = numbers[FACTOR] * self.growth;
+            let grown = numbers[FACTOR] * self.0.growth;
             (numbers[FACTOR], numbers[CLEAN]) = (if grown.is_finite() { grown } else { numbers[FACTOR] }, 0.0);
         }
     }
 
-    fn refused(&self, numbers: &mut Numbers) -> bool {
-        if self.dynamic {
-            (numbers[FACTOR], numbers[CLEAN]) = (numbers[FACTOR] * self.backoff, 0.0);
-        }
-        self.dynamic
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let unscale = 1.0 / step.numbers[USED];
         move |block| block.each(|_, update, []| T::of(update.as_f64() * unscale))
     }

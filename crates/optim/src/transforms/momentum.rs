@@ -9,7 +9,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, StepInfo, Transform};
+use crate::{Block, StateTensor, StepInfo, Transform};
 
 /// Replaces the update by its running sum.
 ///
@@ -82,11 +82,11 @@ pub(crate) fn expect_nesterov(rule: &str, momentum: f64, dampening: f64) {
 }
 
 impl Transform for Momentum {
-    fn state(&self) -> &[&'static str] {
-        &["momentum"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("momentum")]
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let momentum = T::of(self.momentum);
         let take = T::of(if step.number == 1 { 1.0 } else { 1.0 - self.dampening });
         move |block| {

@@ -9,12 +9,12 @@
 //!
 //! Bernstein, Newhouse: Old optimizer, new norm: an anthology, 2024; Jordan et al.: Muon, 2024.
 
-use gradus_graph::{Param, Real, expect_setting};
+use gradus_graph::{Real, expect_setting};
 use gradus_linalg::{Matrix, multiply, workspace};
 
 use crate::norm::{Factor, Length};
 use crate::whole_tensor::{is_matrix, parts};
-use crate::{Norm, StepInfo, TensorTransform, WholeTensor};
+use crate::{Chain, Norm, Part, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// A factor for the update of a matrix that depends on its shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -105,11 +105,13 @@ impl Orthogonalize {
     }
 }
 
-impl TensorTransform for Orthogonalize {
-    fn applies_to(&self, param: &Param) -> bool {
-        is_matrix(param)
+impl Part for Orthogonalize {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        chain.only(is_matrix, Tensorwise(self));
     }
+}
 
+impl TensorTransform for Orthogonalize {
     fn transform<T: Real>(&self, _step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let small = rows.min(columns);

@@ -39,7 +39,7 @@ impl PenaltyL1 {
 }
 
 impl Transform for PenaltyL1 {
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let penalty = T::of(if step.scaled { step.learning_rate * self.penalty } else { self.penalty });
         move |block| block.each(|parameter, update, []| update + penalty * sign(parameter))
     }

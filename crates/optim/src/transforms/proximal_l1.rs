@@ -40,7 +40,7 @@ impl ProximalL1 {
 }
 
 impl Transform for ProximalL1 {
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let threshold = T::of(self.penalty * step.learning_rate);
         move |block| {
             block.each(|parameter, update, []| {

@@ -5,7 +5,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, StepInfo, Transform};
+use crate::{Block, StateTensor, StepInfo, Transform};
 
 /// Replaces the update by its running mean. (For a running sum see [`Momentum`](crate::Momentum).)
 ///
@@ -51,11 +51,11 @@ impl RunningMean {
 }
 
 impl Transform for RunningMean {
-    fn state(&self) -> &[&'static str] {
-        &["mean"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("mean")]
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (keep, take) = (T::of(self.decay), T::of(1.0 - self.decay));
         let correction = |number: f64| if self.corrected { 1.0 / (1.0 - self.decay.powf(number)) } else { 1.0 };
         let (now, next) = (correction(step.number as f64), correction(step.number as f64 + 1.0));

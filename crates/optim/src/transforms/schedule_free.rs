@@ -14,7 +14,7 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-use crate::{Block, Numbers, StepInfo, Transform};
+use crate::{Block, Numbers, StateTensor, StepInfo, Transform};
 
 /// Moves a point of its own by the update, and the parameter to between that point and its average.
 ///
@@ -67,24 +67,20 @@ impl ScheduleFree {
 }
 
 impl Transform for ScheduleFree {
-    fn state(&self) -> &[&'static str] {
-        &["moved_point"]
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::parameter("moved_point")]
     }
 
-    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        parameter.clone()
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("sum_of_weights", 0.0), ("largest_rate", 0.0)]
     }
 
-    fn numbers(&self) -> &[&'static str] {
-        &["sum_of_weights", "largest_rate"]
-    }
-
-    fn settle(&self, step: &StepInfo, [sum, largest, ..]: &mut Numbers) {
+    fn update_numbers(&self, step: &StepInfo, [sum, largest, ..]: &mut Numbers) {
         *largest = largest.max(step.learning_rate);
         *sum += largest.powf(self.power);
     }
 
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [sum, largest, ..] = step.numbers;
         let weight = largest.powf(self.power);
         let share = if weight > 0.0 { weight / sum } else { 0.0 };

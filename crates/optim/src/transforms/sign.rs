@@ -20,7 +20,7 @@ use crate::{Block, StepInfo, Transform};
 pub struct Sign;
 
 impl Transform for Sign {
-    fn at<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         |block| block.each(|_, update, []| sign(update))
     }
 }

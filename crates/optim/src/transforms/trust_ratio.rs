@@ -8,7 +8,7 @@
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
 use crate::norm::Factor;
-use crate::{Block, Norm, Numbers, Over, StepInfo, Transform};
+use crate::{Block, Norm, Over, StepInfo, Sum, Sums, Transform};
 
 /// Scales the update of each tensor to a multiple of the norm of the tensor.
 ///
@@ -61,20 +61,12 @@ impl Transform for TrustRatio {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let ([p, p_unit], [u, u_unit]) = (Norm::Two.sum(parameter), Norm::Two.sum(update));
-        [p, p_unit, u, u_unit]
+    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
+        [Norm::Two.sum(parameter), Norm::Two.sum(update), Sum::default(), Sum::default()]
     }
 
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        let ([p, p_unit], [u, u_unit]) =
-            (Norm::Two.join([a[0], a[1]], [b[0], b[1]]), Norm::Two.join([a[2], a[3]], [b[2], b[3]]));
-        [p, p_unit, u, u_unit]
-    }
-
-    fn at<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [p, p_unit, u, u_unit] = step.measured;
-        let (parameter, update) = (Norm::Two.length([p, p_unit]), Norm::Two.length([u, u_unit]));
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [parameter, update] = [0, 1].map(|i| Norm::Two.length(step.measured[i]));
         let known = !parameter.is_zero() && !update.is_zero();
         let ratio: Factor<T> =
             if known { parameter.times(self.trust).over(update.plus(self.eps)) } else { Factor::one() };
