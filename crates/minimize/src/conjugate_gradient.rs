@@ -73,6 +73,7 @@ impl ConjugateGradient {
     }
 
     /// Another formula for β.
+    #[must_use]
     pub fn beta(mut self, beta: Beta) -> Self {
         self.beta = beta;
         self
@@ -80,6 +81,7 @@ impl ConjugateGradient {
 
     /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
     /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;
         self
@@ -89,6 +91,7 @@ impl ConjugateGradient {
     ///
     /// # Panics
     /// If a limit is negative or NaN.
+    #[must_use]
     #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
         limits.check();

@@ -60,6 +60,7 @@ impl Lbfgs {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn memory(mut self, pairs: usize) -> Self {
         assert!(pairs > 0, "L-BFGS keeps at least one pair; without one use `ConjugateGradient`");
@@ -69,6 +70,7 @@ impl Lbfgs {
 
     /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
     /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;
         self
@@ -78,6 +80,7 @@ impl Lbfgs {
     ///
     /// # Panics
     /// If a limit is negative or NaN.
+    #[must_use]
     #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
         limits.check();

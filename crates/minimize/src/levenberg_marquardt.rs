@@ -69,6 +69,7 @@ impl LevenbergMarquardt {
     ///
     /// # Panics
     /// If a limit is negative or NaN.
+    #[must_use]
     #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
         limits.check();

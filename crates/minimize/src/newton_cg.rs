@@ -61,6 +61,7 @@ impl NewtonCg {
 
     /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
     /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;
         self
@@ -70,6 +71,7 @@ impl NewtonCg {
     ///
     /// # Panics
     /// If a limit is negative or NaN.
+    #[must_use]
     #[track_caller]
     pub fn limits(mut self, limits: Limits) -> Self {
         limits.check();

@@ -65,12 +65,12 @@ impl<T: Real> Accumulator<T> {
     pub fn add<'a>(
         &mut self,
         params: &Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
         weight: f64,
     ) -> Result<(), StepError> {
         expect_setting("`Accumulator::add`: weight", weight, POSITIVE);
-        let gradients = gradients.into_iter();
-        check_fit(params, gradients.clone())?;
+        let gradients: Vec<(&Param, &Tensor<T>)> = gradients.into_iter().collect();
+        check_fit(params, &gradients)?;
         if self.sums.len() < params.len() {
             self.sums.resize_with(params.len(), || None);
         }

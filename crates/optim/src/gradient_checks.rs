@@ -1,17 +1,15 @@
-//! Whether gradients fit the parameters that they are given for.
+//! Checks of gradients against the parameters that they are given for.
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::error::StepError;
 use crate::reductions::all_finite;
 
-/// Says what does not fit: a parameter that is unknown, frozen or given twice, or a shape.
-pub(crate) fn check_fit<'a, T: Real>(
-    params: &Params<T>,
-    gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
-) -> Result<(), StepError> {
+/// Checks that the gradients fit the parameters: returns an error for a parameter that is unknown, frozen or given twice,
+/// and for a wrong shape.
+pub(crate) fn check_fit<T: Real>(params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
     let mut given = vec![false; params.len()];
-    for (param, gradient) in gradients {
+    for &(param, gradient) in gradients {
         if params.find(param.name()) != Some(param) {
             return Err(StepError::Unknown(param.clone()));
         }
@@ -28,12 +26,9 @@ pub(crate) fn check_fit<'a, T: Real>(
     Ok(())
 }
 
-/// The first element that is not finite, as an error of that step.
-pub(crate) fn check_finite<'a, T: Real>(
-    step: u64,
-    mut gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
-) -> Result<(), StepError> {
-    let found = gradients.find_map(|(param, gradient)| {
+/// Checks that all elements are finite: returns an error of that step for the first that is not.
+pub(crate) fn check_finite<T: Real>(step: u64, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
+    let found = gradients.iter().find_map(|&(param, gradient)| {
         let index = (!all_finite(gradient.data())).then(|| gradient.first_non_finite()).flatten()?;
         Some(StepError::NonFinite { param: param.clone(), value: gradient.at(&index).as_f64(), index, step })
     });

@@ -52,6 +52,8 @@ pub struct Optimizer<T = f32> {
     calls: u64,
     /// The workspace of the transforms of whole tensors.
     scratch: Vec<T>,
+    /// The memory of the list of gradients; empty between steps.
+    pairs: Vec<(&'static Param, &'static ())>,
 }
 
 impl<T: Real> Optimizer<T> {
@@ -65,10 +67,22 @@ impl<T: Real> Optimizer<T> {
         let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
         let (non_finite, rate_factor) = (NonFinite::Refuse, 1.0);
         let (states, scratch) = (Vec::new(), Vec::new());
-        Self { chain, non_finite, steps: 0, skipped: 0, rate_factor, states, numbers, calls: 0, scratch }
+        Self {
+            chain,
+            non_finite,
+            steps: 0,
+            skipped: 0,
+            rate_factor,
+            states,
+            numbers,
+            calls: 0,
+            scratch,
+            pairs: Vec::new(),
+        }
     }
 
     /// Sets how gradients that are not finite are handled.
+    #[must_use]
     pub fn on_non_finite(mut self, answer: NonFinite) -> Self {
         self.answer(answer);
         self
@@ -119,7 +133,7 @@ impl<T: Real> Optimizer<T> {
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
     ///
-    /// The gradients are pairs of references: `list.iter().zip(&gradients)` for two slices. After its first step the
+    /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices. After its first step the
     /// optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
     ///
     /// # Errors
@@ -141,12 +155,19 @@ impl<T: Real> Optimizer<T> {
     pub fn step<'a>(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone + Send>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> Result<(), StepError> {
-        let gradients = gradients.into_iter();
+        let mut pairs: Vec<(&Param, &Tensor<T>)> = recycled(std::mem::take(&mut self.pairs));
+        pairs.extend(gradients);
+        let result = self.step_with(params, &pairs);
+        self.pairs = recycled(pairs);
+        result
+    }
+
+    fn step_with(&mut self, params: &mut Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         self.admit(params)?;
-        let large = self.check_gradients(params, gradients.clone())?;
-        self.check_rates(gradients.clone())?;
+        let large = self.check_gradients(params, gradients)?;
+        self.check_rates(gradients)?;
         let threads = large && rayon::current_num_threads() > 1;
         if threads && rayon::current_thread_index().is_none() {
             // Enters the pool once, not once a tensor.
@@ -163,12 +184,12 @@ impl<T: Real> Optimizer<T> {
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,
-        observed: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        observed: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> Result<(), StepError> {
-        let observed = observed.into_iter();
+        let observed: Vec<(&Param, &Tensor<T>)> = observed.into_iter().collect();
         self.admit(params)?;
-        self.check_gradients(params, observed.clone())?;
-        check_finite(self.steps + 1, observed.clone())?;
+        self.check_gradients(params, &observed)?;
+        check_finite(self.steps + 1, &observed)?;
         for (param, tensor) in observed {
             let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, entry) in self.chain.transforms_of(param) {
@@ -222,14 +243,10 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Checks that each gradient has its parameter; returns whether one is large.
-    fn check_gradients<'a>(
-        &mut self,
-        params: &Params<T>,
-        gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
-    ) -> Result<bool, StepError> {
+    fn check_gradients(&mut self, params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<bool, StepError> {
         self.calls += 1;
         let mut large = false;
-        for (param, gradient) in gradients {
+        for &(param, gradient) in gradients {
             if params.find(param.name()) != Some(param) {
                 return Err(StepError::Unknown(param.clone()));
             }
@@ -247,11 +264,11 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Whether all learning rates of this step can be used.
-    fn check_rates<'a>(&self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn check_rates(&self, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         for number in 0..self.chain.rate_count() {
             self.check_rate(number, 1.0)?;
         }
-        for (param, _) in gradients {
+        for &(param, _) in gradients {
             let (number, factor) = self.states[param.index()].as_ref().expect(ADMITTED).rate;
             if factor != 1.0 {
                 self.check_rate(number, factor)?;
@@ -270,10 +287,10 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Makes the step, once names and shapes are checked.
-    fn advance<'a>(
+    fn advance(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone,
+        gradients: &[(&Param, &Tensor<T>)],
         threads: bool,
     ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
@@ -287,7 +304,7 @@ impl<T: Real> Optimizer<T> {
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
             let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
-            for (param, gradient) in gradients.clone() {
+            for &(param, gradient) in gradients {
                 let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
                 let finite = param_state.look(&shared, params.get(param).data(), gradient.data());
                 if !finite && self.non_finite != NonFinite::Trust {
@@ -310,7 +327,7 @@ impl<T: Real> Optimizer<T> {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
             let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
             let mut next_total = Sums::default();
-            for (param, gradient) in gradients.clone() {
+            for &(param, gradient) in gradients {
                 let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
                 if first == 0 {
                     param_state.steps += 1;
@@ -330,7 +347,7 @@ impl<T: Real> Optimizer<T> {
 
     /// Skips or refuses a step with a gradient that is not finite.
     #[cold]
-    fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn refuse(&mut self, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
         for (entry, numbers) in self.chain.transforms.iter().zip(&mut self.numbers) {
             if let Some(update) = &entry.on_non_finite {
@@ -344,6 +361,12 @@ impl<T: Real> Optimizer<T> {
         }
         check_finite(self.steps + 1, gradients)
     }
+}
+
+/// The memory of a list of references, for a list of references to others: collecting in place allocates nothing.
+fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }
 
 const ADMITTED: &str = "every parameter with a gradient was admitted";

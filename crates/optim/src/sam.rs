@@ -53,6 +53,7 @@ impl<T: Real> Sam<T> {
     }
 
     /// Measures distances by the size of each element (ASAM, whose ρ is larger: 0.5 to 2).
+    #[must_use]
     pub fn adaptive(self) -> Self {
         Self { adaptive: true, ..self }
     }
@@ -68,14 +69,14 @@ impl<T: Real> Sam<T> {
     pub fn perturb<'a>(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> Result<(), StepError> {
         assert!(!self.perturbed, "the parameters are perturbed: restore them first");
-        let gradients = gradients.into_iter();
-        check_fit(params, gradients.clone())?;
-        check_finite(1, gradients.clone())?;
+        let gradients: Vec<(&Param, &Tensor<T>)> = gradients.into_iter().collect();
+        check_fit(params, &gradients)?;
+        check_finite(1, &gradients)?;
         let mut sum = Sum::default();
-        for (param, gradient) in gradients.clone() {
+        for &(param, gradient) in &gradients {
             let gradient = gradient.data();
             if self.adaptive {
                 for (values, gradient) in params.get(param).data().chunks(CHUNK).zip(gradient.chunks(CHUNK)) {
@@ -90,12 +91,12 @@ impl<T: Real> Sam<T> {
             }
         }
         let scale: Factor<T> = Length::from(self.rho).over(Norm::Two.length(sum).plus(1e-12));
-        let same = self.saved.iter().map(|(param, _)| param).eq(gradients.clone().map(|(param, _)| param));
+        let same = self.saved.iter().map(|(param, _)| param).eq(gradients.iter().map(|&(param, _)| param));
         if !same {
-            let memory = gradients.clone().map(|(param, _)| (param.clone(), Tensor::zeros(param.shape())));
+            let memory = gradients.iter().map(|&(param, _)| (param.clone(), Tensor::zeros(param.shape())));
             self.saved = memory.collect();
         }
-        for ((param, gradient), (_, saved)) in gradients.zip(&mut self.saved) {
+        for ((param, gradient), (_, saved)) in gradients.into_iter().zip(&mut self.saved) {
             saved.data_mut().copy_from_slice(params.get(param).data());
             let value = params.get_mut(param).data_mut();
             for (p, &g) in value.iter_mut().zip(gradient.data()) {

@@ -17,7 +17,7 @@ fn rules<T: Real>() -> Vec<(&'static str, Optimizer<T>)> {
     vec![
         ("AdaBelief", Optimizer::new(AdaBelief::new(0.05))),
         ("Adadelta", Optimizer::new(Adadelta::new(1.0))),
-        ("Adafactor", Optimizer::new(Adafactor::new(0.05).momentum(0.9))),
+        ("Adafactor", Optimizer::new(Adafactor::new(0.05))),
         ("Adagrad", Optimizer::new(Adagrad::new(0.05).lr_decay(1e-3))),
         ("Adam", Optimizer::new(Adam::new(0.05))),
         ("Adamax", Optimizer::new(Adamax::new(0.05))),
@@ -56,7 +56,7 @@ fn rules<T: Real>() -> Vec<(&'static str, Optimizer<T>)> {
                 ClipGlobalNorm::new(1.0),
                 Group::new(|name| name.ends_with("bias"), Sgd::new(0.05).momentum(0.5)),
                 Group::rest(Adam::new(0.05)),
-                Average::ema(0.9).bias_correction(),
+                Average::ema(0.9),
             )),
         ),
     ]
@@ -202,7 +202,7 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
             Dense::new(&mut params, "output", 8, 3),
         );
         let mut step = Step::new(|_, x| loss::cross_entropy(model.forward_in(x[0], Mode::Train), x[1])).seed(seed);
-        let rule = (Adam::new(WarmUp::new(3, CosineRestarts::new(0.05, 4))), Average::ema(0.9).bias_correction());
+        let rule = (Adam::new(WarmUp::new(3, CosineRestarts::new(0.05, 4))), Average::ema(0.9));
         let mut optimizer = Optimizer::new(rule);
         // What noise an evaluation draws, here one sample a step, is a part of the run as well.
         let mut sample = Function::new(|graph, _| vec![graph.normal([3])]).seed(seed);

@@ -36,7 +36,7 @@ pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
         Dense::new(&mut params, "output", 256, 10),
     );
     let mut step = Step::new(|_, batch| loss::cross_entropy(model.forward_in(batch[0], Mode::Train), batch[1])).seed(1);
-    let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9).bias_correction());
+    let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9));
     let (mut optimizer, mut plateau) = (Optimizer::new(rule), ReduceOnPlateau::new().patience(2));
     if path.exists() {
         let parts: &mut [(&str, &mut dyn Stateful<f32>)] =

@@ -68,6 +68,7 @@ impl Annealing {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn chains(mut self, count: usize) -> Self {
         assert!(count > 0, "annealing has at least one chain");
@@ -79,6 +80,7 @@ impl Annealing {
     ///
     /// # Panics
     /// If it does not lie in `0..1`, without 0.
+    #[must_use]
     #[track_caller]
     pub fn fall(mut self, part: f64) -> Self {
         expect_setting("`Annealing::fall`: part", part, (Excluded(0.0), Excluded(1.0)));

@@ -62,6 +62,7 @@ impl CmaEs {
     ///
     /// # Panics
     /// If it is below 4.
+    #[must_use]
     #[track_caller]
     pub fn population(mut self, size: usize) -> Self {
         assert!(size >= 4, "CMA-ES compares at least 4 candidates, not {size}");
@@ -70,6 +71,7 @@ impl CmaEs {
     }
 
     /// Ends with the first run, where it has no variation left.
+    #[must_use]
     pub fn once(mut self) -> Self {
         self.once = true;
         self

@@ -78,6 +78,7 @@ impl DifferentialEvolution {
     }
 
     /// How a mutant is made.
+    #[must_use]
     pub fn variant(mut self, variant: Variant) -> Self {
         self.variant = variant;
         self
@@ -87,6 +88,7 @@ impl DifferentialEvolution {
     ///
     /// # Panics
     /// If it is below 4.
+    #[must_use]
     #[track_caller]
     pub fn population(mut self, size: usize) -> Self {
         assert!(size >= 4, "a mutant is made from three other points, so there are at least 4, not {size}");
@@ -99,6 +101,7 @@ impl DifferentialEvolution {
     ///
     /// # Panics
     /// If `factor` is negative or not finite, or `crossover` lies outside `0..=1`.
+    #[must_use]
     #[track_caller]
     pub fn factors(mut self, factor: f64, crossover: f64) -> Self {
         expect_setting("`DifferentialEvolution::factors`: factor", factor, 0.0..);

@@ -58,12 +58,14 @@ impl<S: Strategy> Search<S> {
     }
 
     /// The seed of all random numbers.
+    #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
     /// The number of evaluations that are allowed.
+    #[must_use]
     pub fn budget(mut self, evaluations: usize) -> Self {
         self.budget = evaluations;
         self
@@ -73,6 +75,7 @@ impl<S: Strategy> Search<S> {
     ///
     /// # Panics
     /// If it is NaN.
+    #[must_use]
     #[track_caller]
     pub fn target(mut self, value: f64) -> Self {
         expect_setting("`Search::target`: value", value, f64::NEG_INFINITY..=f64::INFINITY);
@@ -84,6 +87,7 @@ impl<S: Strategy> Search<S> {
     ///
     /// # Panics
     /// If the distance is not a positive number.
+    #[must_use]
     #[track_caller]
     pub fn around(mut self, distance: f64) -> Self {
         expect_setting("`Search::around`: distance", distance, POSITIVE);
@@ -95,6 +99,7 @@ impl<S: Strategy> Search<S> {
     ///
     /// # Panics
     /// If the bounds are not finite or out of order.
+    #[must_use]
     #[track_caller]
     pub fn within(self, low: f64, high: f64) -> Self {
         self.bounded("`Search::within`", |_| true, low, high)
@@ -104,6 +109,7 @@ impl<S: Strategy> Search<S> {
     ///
     /// # Panics
     /// If the bounds are not finite or out of order.
+    #[must_use]
     #[track_caller]
     pub fn within_where(self, matches: fn(&str) -> bool, low: f64, high: f64) -> Self {
         self.bounded("`Search::within_where`", matches, low, high)

@@ -66,6 +66,7 @@ impl EvolutionStrategy {
     ///
     /// # Panics
     /// If not `1 ≤ ρ ≤ μ ≤ λ`.
+    #[must_use]
     #[track_caller]
     pub fn sizes(mut self, parents: usize, mixed: usize, offspring: usize) -> Self {
         let right = 1 <= mixed && mixed <= parents && parents <= offspring;
@@ -75,6 +76,7 @@ impl EvolutionStrategy {
     }
 
     /// Who may be among the next parents.
+    #[must_use]
     pub fn survival(mut self, survival: Survival) -> Self {
         self.survival = survival;
         self

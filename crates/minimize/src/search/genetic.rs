@@ -76,6 +76,7 @@ impl Genetic {
     ///
     /// # Panics
     /// If it is below 2.
+    #[must_use]
     #[track_caller]
     pub fn population(mut self, size: usize) -> Self {
         assert!(size >= 2, "parents are pairs: a population has at least 2 points, not {size}");
@@ -87,6 +88,7 @@ impl Genetic {
     ///
     /// # Panics
     /// If a tournament has no members, or the pressure of ranks lies outside `1..=2`.
+    #[must_use]
     #[track_caller]
     pub fn selection(mut self, selection: SelectionOperator) -> Self {
         selection.check();
@@ -98,6 +100,7 @@ impl Genetic {
     ///
     /// # Panics
     /// If the probability lies outside `0..=1`, or α or η is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn crossover(mut self, crossover: CrossoverOperator, probability: f64) -> Self {
         expect_setting("`Genetic::crossover`: probability", probability, 0.0..=1.0);
@@ -110,6 +113,7 @@ impl Genetic {
     ///
     /// # Panics
     /// If the probability lies outside `0..=1`, or the deviation or η is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn mutation(mut self, mutation: MutationOperator, probability: f64) -> Self {
         expect_setting("`Genetic::mutation`: probability", probability, 0.0..=1.0);
@@ -120,6 +124,7 @@ impl Genetic {
 
     /// The number of the best points that survive beside their children, which replace all others whatever their values.
     /// By default the best of both generations survive.
+    #[must_use]
     pub fn elite(mut self, count: usize) -> Self {
         self.elite = Some(count);
         self

@@ -62,6 +62,7 @@ impl NaturalEvolution {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn pairs(mut self, pairs: usize) -> Self {
         assert!(pairs > 0, "a generation has at least one pair");
@@ -73,6 +74,7 @@ impl NaturalEvolution {
     ///
     /// # Panics
     /// If `sigma` is not positive and finite, or `learning_rate` is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn steps(mut self, sigma: f64, learning_rate: f64) -> Self {
         expect_setting("`NaturalEvolution::steps`: sigma", sigma, POSITIVE);

@@ -91,6 +91,7 @@ impl ParticleSwarm {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn particles(mut self, count: usize) -> Self {
         assert!(count > 0, "a swarm has at least one particle");
@@ -102,6 +103,7 @@ impl ParticleSwarm {
     ///
     /// # Panics
     /// If a number is negative or not finite, or the pulls of the constriction form are not more than 4 in sum.
+    #[must_use]
     #[track_caller]
     pub fn weights(mut self, weights: Weights) -> Self {
         let [c1, c2] = match weights {
@@ -122,6 +124,7 @@ impl ParticleSwarm {
     }
 
     /// Which particles are neighbours, whose best points a particle knows.
+    #[must_use]
     pub fn topology(mut self, topology: Topology) -> Self {
         self.topology = topology;
         self

@@ -42,6 +42,7 @@ impl Adadelta {
     ///
     /// # Panics
     /// If the rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn rho(mut self, rho: f64) -> Self {
         expect_setting("`Adadelta::rho`: rho", rho, 0.0..1.0);
@@ -53,6 +54,7 @@ impl Adadelta {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`Adadelta::eps`: eps", eps, 0.0..);

@@ -49,6 +49,7 @@ impl Asgd {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
         expect_setting("`Asgd::decay`: decay", decay, 0.0..);
@@ -60,6 +61,7 @@ impl Asgd {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(mut self, power: f64) -> Self {
         expect_setting("`Asgd::power`: power", power, 0.0..);
@@ -68,6 +70,7 @@ impl Asgd {
     }
 
     /// t₀: the step after which the average begins.
+    #[must_use]
     pub fn start(self, start: u64) -> Self {
         Self { start, ..self }
     }

@@ -15,6 +15,7 @@
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
+use super::moments::Moments;
 use crate::reductions::sum;
 use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
@@ -47,7 +48,7 @@ impl DAdaptAdam {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        let scale = ScaleByDistance { beta1: 0.9, beta2: 0.999, eps: 1e-8, initial: 1e-6, decay: 0.0 };
+        let scale = ScaleByDistance { moments: Moments::ADAM, initial: 1e-6, decay: 0.0 };
         Self { learning_rate: Rate::new(learning_rate), scale }
     }
 
@@ -55,12 +56,10 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`DAdaptAdam::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`DAdaptAdam::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.moments = self.scale.moments.with_betas("DAdaptAdam", beta1, beta2);
         self
     }
 
@@ -68,10 +67,10 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`DAdaptAdam::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.moments = self.scale.moments.with_eps("DAdaptAdam", eps);
         self
     }
 
@@ -79,6 +78,7 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
         expect_setting("`DAdaptAdam::initial`: initial", initial, POSITIVE);
@@ -90,6 +90,7 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
         expect_setting("`DAdaptAdam::decay`: decay", decay, 0.0..);
@@ -109,9 +110,7 @@ impl Part for DAdaptAdam {
 /// The transform of D-Adaptation for Adam.
 #[derive(Clone, Debug)]
 struct ScaleByDistance {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+    moments: Moments,
     initial: f64,
     decay: f64,
 }
@@ -119,7 +118,7 @@ struct ScaleByDistance {
 impl ScaleByDistance {
     /// λ for this estimate.
     fn length(&self, step: &StepInfo, distance: f64) -> f64 {
-        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
+        let [left1, left2] = [self.moments.beta1, self.moments.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
         distance * step.learning_rate * left2.sqrt() / left1
     }
 }
@@ -139,17 +138,18 @@ impl Transform for ScaleByDistance {
 
     fn measure<T: Real>(&self, step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let (second, weighted) = (state[1], state[2]);
-        let sigma = self.beta2.sqrt();
+        let sigma = self.moments.beta2.sqrt();
         let weight = (1.0 - sigma) * self.length(step, step.numbers[0]);
-        let product =
-            sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64() / (second[i].as_f64().sqrt() + self.eps));
+        let product = sum(update.len(), |i| {
+            update[i].as_f64() * weighted[i].as_f64() / (second[i].as_f64().sqrt() + self.moments.eps)
+        });
         let length = sum(update.len(), |i| (sigma * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
         [product.into(), length.into(), Sum::default(), Sum::default()]
     }
 
     fn update_numbers(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
         let [product, length, ..] = step.measured.map(Sum::value);
-        let sigma = self.beta2.sqrt();
+        let sigma = self.moments.beta2.sqrt();
         *numerator = sigma * *numerator + (1.0 - sigma) * self.length(step, *distance) * product;
         *previous = *distance;
         if length > 0.0 {
@@ -159,9 +159,9 @@ impl Transform for ScaleByDistance {
 
     fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let length = self.length(step, step.numbers[1]);
-        let sigma = self.beta2.sqrt();
-        let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-        let (take1, take2) = (T::of((1.0 - self.beta1) * length), T::of(1.0 - self.beta2));
+        let sigma = self.moments.beta2.sqrt();
+        let [beta1, beta2, eps] = [self.moments.beta1, self.moments.beta2, self.moments.eps].map(T::of);
+        let (take1, take2) = (T::of((1.0 - self.moments.beta1) * length), T::of(1.0 - self.moments.beta2));
         let (keep, weight, decay) = (T::of(sigma), T::of((1.0 - sigma) * length), T::of(length * self.decay));
         move |block| {
             block.each(|parameter, update, [first, second, weighted]| {

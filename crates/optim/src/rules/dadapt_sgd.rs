@@ -51,6 +51,7 @@ impl DAdaptSgd {
     ///
     /// # Panics
     /// If the share lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn momentum(mut self, momentum: f64) -> Self {
         expect_setting("`DAdaptSgd::momentum`: momentum", momentum, 0.0..1.0);
@@ -62,6 +63,7 @@ impl DAdaptSgd {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
         expect_setting("`DAdaptSgd::initial`: initial", initial, POSITIVE);
@@ -73,6 +75,7 @@ impl DAdaptSgd {
     ///
     /// # Panics
     /// If the factor is below 1.
+    #[must_use]
     #[track_caller]
     pub fn growth(mut self, growth: f64) -> Self {
         expect_setting("`DAdaptSgd::growth`: growth", growth, 1.0..=f64::INFINITY);

@@ -9,6 +9,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
+use super::moments::Moments;
 use crate::{Chain, DecayWeights, Part, Rate, RateSchedule, TrustRatio};
 
 /// LAMB: Adam with steps in proportion to the norm of each tensor.
@@ -38,7 +39,7 @@ impl Lamb {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        let scale = ScaleByMoments { eps: 1e-6, ..ScaleByMoments::default() };
+        let scale = ScaleByMoments(Moments { eps: 1e-6, ..Moments::ADAM });
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
 
@@ -46,12 +47,10 @@ impl Lamb {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Lamb::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Lamb::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.0 = self.scale.0.with_betas("Lamb", beta1, beta2);
         self
     }
 
@@ -59,10 +58,10 @@ impl Lamb {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Lamb::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.0 = self.scale.0.with_eps("Lamb", eps);
         self
     }
 
@@ -70,6 +69,7 @@ impl Lamb {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Lamb::decay`: decay", decay, 0.0..);

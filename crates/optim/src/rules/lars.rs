@@ -47,6 +47,7 @@ impl Lars {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`Lars::momentum`: momentum", momentum, 0.0..);
@@ -57,6 +58,7 @@ impl Lars {
     ///
     /// # Panics
     /// If the momentum is 0.
+    #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
         Self { nesterov: true, ..self }.checked()
@@ -74,6 +76,7 @@ impl Lars {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn trust(self, trust: f64) -> Self {
         expect_setting("`Lars::trust`: trust", trust, POSITIVE);
@@ -84,6 +87,7 @@ impl Lars {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`Lars::eps`: eps", eps, 0.0..);
@@ -94,6 +98,7 @@ impl Lars {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Lars::decay`: decay", decay, 0.0..);

@@ -46,6 +46,7 @@ impl Lion {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`Lion::betas`: beta1", beta1, 0.0..1.0);
@@ -59,6 +60,7 @@ impl Lion {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Lion::decay`: decay", decay, 0.0..);

@@ -14,6 +14,7 @@ mod dadapt_sgd;
 mod lamb;
 mod lars;
 mod lion;
+mod moments;
 mod muon;
 mod nadam;
 mod novograd;

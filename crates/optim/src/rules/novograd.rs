@@ -47,6 +47,7 @@ impl NovoGrad {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`NovoGrad::betas`: beta1", beta1, 0.0..1.0);
@@ -60,6 +61,7 @@ impl NovoGrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`NovoGrad::eps`: eps", eps, 0.0..);
@@ -71,6 +73,7 @@ impl NovoGrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`NovoGrad::decay`: decay", decay, 0.0..);

@@ -15,6 +15,7 @@
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
+use super::moments::Moments;
 use crate::reductions::sum;
 use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
@@ -49,10 +50,8 @@ impl Prodigy {
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByDistance {
-            beta1: 0.9,
-            beta2: 0.999,
+            moments: Moments::ADAM,
             beta3: None,
-            eps: 1e-8,
             initial: 1e-6,
             coefficient: 1.0,
             decay: 0.0,
@@ -65,12 +64,10 @@ impl Prodigy {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Prodigy::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Prodigy::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.moments = self.scale.moments.with_betas("Prodigy", beta1, beta2);
         self
     }
 
@@ -78,6 +75,7 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn beta3(mut self, beta3: f64) -> Self {
         expect_setting("`Prodigy::beta3`: beta3", beta3, 0.0..1.0);
@@ -89,10 +87,10 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Prodigy::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.moments = self.scale.moments.with_eps("Prodigy", eps);
         self
     }
 
@@ -100,6 +98,7 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
         expect_setting("`Prodigy::initial`: initial", initial, POSITIVE);
@@ -111,6 +110,7 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn coefficient(mut self, coefficient: f64) -> Self {
         expect_setting("`Prodigy::coefficient`: coefficient", coefficient, POSITIVE);
@@ -122,6 +122,7 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
         expect_setting("`Prodigy::decay`: decay", decay, 0.0..);
@@ -130,6 +131,7 @@ impl Prodigy {
     }
 
     /// Leaves the learning rate out of `s`, for a long warm-up.
+    #[must_use]
     pub fn safeguard_warm_up(mut self) -> Self {
         self.scale.safeguard = true;
         self
@@ -145,10 +147,8 @@ impl Part for Prodigy {
 /// Prodigy's transform.
 #[derive(Clone, Debug)]
 struct ScaleByDistance {
-    beta1: f64,
-    beta2: f64,
+    moments: Moments,
     beta3: Option<f64>,
-    eps: f64,
     initial: f64,
     coefficient: f64,
     decay: f64,
@@ -157,12 +157,12 @@ struct ScaleByDistance {
 
 impl ScaleByDistance {
     fn beta3(&self) -> f64 {
-        self.beta3.unwrap_or(self.beta2.sqrt())
+        self.beta3.unwrap_or(self.moments.beta2.sqrt())
     }
 
     /// λ without the learning rate, for this estimate.
     fn length(&self, step: &StepInfo, distance: f64) -> f64 {
-        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
+        let [left1, left2] = [self.moments.beta1, self.moments.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
         distance * left2.sqrt() / left1
     }
 
@@ -211,9 +211,10 @@ impl Transform for ScaleByDistance {
 
     fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [distance, previous, ..] = step.numbers;
-        let [beta1, beta2, beta3] = [self.beta1, self.beta2, self.beta3()].map(T::of);
-        let (take1, take2) = (T::of((1.0 - self.beta1) * previous), T::of((1.0 - self.beta2) * previous * previous));
-        let (weight, eps) = (T::of(self.weight(step, previous)), T::of(distance * self.eps));
+        let [beta1, beta2, beta3] = [self.moments.beta1, self.moments.beta2, self.beta3()].map(T::of);
+        let (take1, take2) =
+            (T::of((1.0 - self.moments.beta1) * previous), T::of((1.0 - self.moments.beta2) * previous * previous));
+        let (weight, eps) = (T::of(self.weight(step, previous)), T::of(distance * self.moments.eps));
         let (length, decay) = (T::of(self.length(step, previous)), T::of(self.decay));
         move |block| {
             block.each(|parameter, update, [first, second, weighted, _start]| {

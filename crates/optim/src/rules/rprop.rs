@@ -56,6 +56,7 @@ impl Rprop {
     ///
     /// # Panics
     /// Unless `0 < shrink < 1 < grow`.
+    #[must_use]
     #[track_caller]
     pub fn factors(self, shrink: f64, grow: f64) -> Self {
         expect_setting("`Rprop::factors`: shrink", shrink, (Excluded(0.0), Excluded(1.0)));
@@ -67,6 +68,7 @@ impl Rprop {
     ///
     /// # Panics
     /// If the smallest is negative or not finite, or the largest is below it.
+    #[must_use]
     #[track_caller]
     pub fn limits(self, smallest: f64, largest: f64) -> Self {
         expect_setting("`Rprop::limits`: smallest", smallest, 0.0..);

@@ -58,6 +58,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If the share is not above 0 and at most 1, or the rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::betas`: beta1", beta1, (Excluded(0.0), Included(1.0)));
@@ -71,6 +72,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::eps`: eps", eps, 0.0..);
@@ -82,6 +84,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::decay`: decay", decay, 0.0..);
@@ -92,6 +95,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::power`: power", power, 0.0..);

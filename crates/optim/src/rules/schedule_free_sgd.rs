@@ -50,6 +50,7 @@ impl ScheduleFreeSgd {
     ///
     /// # Panics
     /// If the share is not above 0 and at most 1.
+    #[must_use]
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {
         expect_setting("`ScheduleFreeSgd::beta`: beta", beta, (Excluded(0.0), Included(1.0)));
@@ -60,6 +61,7 @@ impl ScheduleFreeSgd {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`ScheduleFreeSgd::power`: power", power, 0.0..);

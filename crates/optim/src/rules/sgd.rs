@@ -44,6 +44,7 @@ impl Sgd {
     ///
     /// # Panics
     /// If the factor is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`Sgd::momentum`: momentum", momentum, 0.0..);
@@ -54,6 +55,7 @@ impl Sgd {
     ///
     /// # Panics
     /// If it lies outside `0..=1`, or is not 0 beside [`nesterov`](Self::nesterov).
+    #[must_use]
     #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
         expect_setting("`Sgd::dampening`: dampening", dampening, 0.0..=1.0);
@@ -64,6 +66,7 @@ impl Sgd {
     ///
     /// # Panics
     /// If there is no momentum, or there is dampening.
+    #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
         Self { nesterov: true, ..self }.checked()

@@ -49,6 +49,7 @@ impl Shampoo {
     ///
     /// # Panics
     /// If it is not positive: the sums could have no root.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`Shampoo::eps`: eps", eps, POSITIVE);
@@ -59,6 +60,7 @@ impl Shampoo {
     ///
     /// # Panics
     /// If the number is zero.
+    #[must_use]
     #[track_caller]
     pub fn every(self, steps: u64) -> Self {
         assert!(steps > 0, "roots are taken every 1 step or more, not 0");
@@ -68,7 +70,7 @@ impl Shampoo {
 
 impl Part for Shampoo {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        let rest = ScaleBySum { initial: self.eps, eps: 0.0, eps_inside_root: false };
+        let rest = ScaleBySum { initial: self.eps, eps: 0.0 };
         chain.only(is_matrix, Tensorwise(ScaleByRoots { eps: self.eps, every: self.every }));
         chain.only(|param| !is_matrix(param), rest).learning_rate(self.learning_rate);
     }

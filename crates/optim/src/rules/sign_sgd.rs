@@ -41,6 +41,7 @@ impl SignSgd {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`SignSgd::momentum`: momentum", momentum, 0.0..1.0);

@@ -17,6 +17,7 @@ use gradus_linalg::{Matrix, dot, eigenbasis, multiply, orthonormalize, workspace
 
 use super::adam::ScaleByMoments;
 use super::end;
+use super::moments::Moments;
 use crate::whole_tensor::{is_matrix, parts};
 use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
@@ -49,7 +50,8 @@ impl Soap {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        let rotated = AdamInBasis { beta1: 0.95, beta2: 0.95, eps: 1e-8, every: 10, largest: 10_000 };
+        let rotated =
+            AdamInBasis { moments: Moments { beta1: 0.95, beta2: 0.95, ..Moments::ADAM }, every: 10, largest: 10_000 };
         Self { learning_rate: Rate::new(learning_rate), rotated, decay: 1e-2 }
     }
 
@@ -57,12 +59,10 @@ impl Soap {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Soap::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Soap::betas`: beta2", beta2, 0.0..1.0);
-        self.rotated.beta1 = beta1;
-        self.rotated.beta2 = beta2;
+        self.rotated.moments = self.rotated.moments.with_betas("Soap", beta1, beta2);
         self
     }
 
@@ -70,10 +70,10 @@ impl Soap {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Soap::eps`: eps", eps, 0.0..);
-        self.rotated.eps = eps;
+        self.rotated.moments = self.rotated.moments.with_eps("Soap", eps);
         self
     }
 
@@ -81,6 +81,7 @@ impl Soap {
     ///
     /// # Panics
     /// If the number is zero.
+    #[must_use]
     #[track_caller]
     pub fn every(mut self, steps: u64) -> Self {
         assert!(steps > 0, "bases are taken every 1 step or more, not 0");
@@ -89,6 +90,7 @@ impl Soap {
     }
 
     /// The longest side that has a basis.
+    #[must_use]
     pub fn largest_side(mut self, side: usize) -> Self {
         self.rotated.largest = side;
         self
@@ -98,6 +100,7 @@ impl Soap {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Soap::decay`: decay", decay, 0.0..);
@@ -107,8 +110,7 @@ impl Soap {
 
 impl Part for Soap {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        let AdamInBasis { beta1, beta2, eps, .. } = self.rotated;
-        let rest = ScaleByMoments { beta1, beta2, eps, ..ScaleByMoments::default() };
+        let rest = ScaleByMoments(self.rotated.moments);
         chain.only(is_matrix, Tensorwise(self.rotated)).only(|param| !is_matrix(param), rest);
         end(chain, self.decay, self.learning_rate);
     }
@@ -117,9 +119,7 @@ impl Part for Soap {
 /// SOAP's transform.
 #[derive(Clone, Debug)]
 struct AdamInBasis {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+    moments: Moments,
     every: u64,
     largest: usize,
 }
@@ -154,18 +154,18 @@ impl TensorTransform for AdamInBasis {
             tensor.update.fill(T::zero());
         } else {
             let turn = Turn { rows, columns, left: left_basis, right: right_basis };
-            let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-            let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-            first.iter_mut().zip(&*gradient).for_each(|(m, &g)| *m = beta1 * *m + take1 * g);
+            let moments = self.moments.at::<T>(step.number - 1);
+            first.iter_mut().zip(&*gradient).for_each(|(m, &g)| moments.average(m, g));
             turn.turn_in(gradient, rotated, half, room);
-            second.iter_mut().zip(&*rotated).for_each(|(v, &g)| *v = beta2 * *v + take2 * g * g);
+            second.iter_mut().zip(&*rotated).for_each(|(v, &g)| moments.average_square(v, g));
             turn.turn_in(first, rotated, half, room);
-            let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf((step.number - 1) as f64));
+            let [left1, left2] =
+                [self.moments.beta1, self.moments.beta2].map(|beta| 1.0 - beta.powf((step.number - 1) as f64));
             let factor = T::of(left2.sqrt() / left1);
-            rotated.iter_mut().zip(&*second).for_each(|(m, v)| *m = factor * *m / (v.sqrt() + eps));
+            rotated.iter_mut().zip(&*second).for_each(|(m, v)| *m = factor * *m / (v.sqrt() + moments.eps));
             turn.turn_back(rotated, tensor.update, half, room);
         }
-        let (keep, take) = (T::of(self.beta2), T::of(1.0 - self.beta2));
+        let (keep, take) = (T::of(self.moments.beta2), T::of(1.0 - self.moments.beta2));
         let gradient = Matrix::new(gradient, rows, columns);
         for (sum, n, factor) in [(&mut *left, rows, gradient), (&mut *right, columns, gradient.transposed())] {
             if !sum.is_empty() {

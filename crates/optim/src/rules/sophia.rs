@@ -60,6 +60,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`Sophia::betas`: beta1", beta1, 0.0..1.0);
@@ -73,6 +74,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(mut self, gamma: f64) -> Self {
         expect_setting("`Sophia::gamma`: gamma", gamma, POSITIVE);
@@ -84,6 +86,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`Sophia::eps`: eps", eps, 0.0..);
@@ -95,6 +98,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn limit(mut self, limit: f64) -> Self {
         expect_setting("`Sophia::limit`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
@@ -106,6 +110,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Sophia::decay`: decay", decay, 0.0..);

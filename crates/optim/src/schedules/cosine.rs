@@ -40,6 +40,7 @@ impl Cosine {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn end(self, end: f64) -> Self {
         expect_setting("`Cosine::end`: end", end, 0.0..);

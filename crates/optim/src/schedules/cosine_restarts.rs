@@ -41,6 +41,7 @@ impl CosineRestarts {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn multiply(self, multiply: u64) -> Self {
         assert!(multiply > 0, "a period of a schedule has at least one step");
@@ -51,6 +52,7 @@ impl CosineRestarts {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn end(self, end: f64) -> Self {
         expect_setting("`CosineRestarts::end`: end", end, 0.0..);

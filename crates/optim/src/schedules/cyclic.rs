@@ -50,12 +50,14 @@ impl Cyclic {
     ///
     /// # Panics
     /// If there are none.
+    #[must_use]
     #[track_caller]
     pub fn down(self, down: u64) -> Self {
         Self { down: some_steps(down), ..self }
     }
 
     /// Halves the height with each cycle (triangular2).
+    #[must_use]
     pub fn halving(self) -> Self {
         Self { scale: Scale::Halving, ..self }
     }
@@ -64,6 +66,7 @@ impl Cyclic {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn exponential(self, gamma: f64) -> Self {
         expect_setting("`Cyclic::exponential`: gamma", gamma, 0.0..);

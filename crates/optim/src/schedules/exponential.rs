@@ -38,6 +38,7 @@ impl Exponential {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn every(self, steps: u64) -> Self {
         Self { every: some_steps(steps), ..self }

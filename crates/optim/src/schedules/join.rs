@@ -32,6 +32,7 @@ impl Join {
     ///
     /// # Panics
     /// If an earlier schedule begins later.
+    #[must_use]
     #[track_caller]
     pub fn then(mut self, start: u64, next: impl RateSchedule) -> Self {
         let earlier = self.parts.last().map_or(0, |&(earlier, _)| earlier);

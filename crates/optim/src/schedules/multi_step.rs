@@ -36,6 +36,7 @@ impl MultiStep {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`MultiStep::gamma`: gamma", gamma, 0.0..);

@@ -45,6 +45,7 @@ impl OneCycle {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn rise(self, rise: f64) -> Self {
         expect_setting("`OneCycle::rise`: rise", rise, 0.0..1.0);
@@ -55,6 +56,7 @@ impl OneCycle {
     ///
     /// # Panics
     /// If a number is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn divide(self, first: f64, last: f64) -> Self {
         expect_setting("`OneCycle::divide`: first", first, POSITIVE);
@@ -63,11 +65,13 @@ impl OneCycle {
     }
 
     /// Straight lines instead of half waves.
+    #[must_use]
     pub fn linear(self) -> Self {
         Self { linear: true, ..self }
     }
 
     /// Goes down to the first rate in as many steps as it rose in, and then on to the last.
+    #[must_use]
     pub fn three_phases(self) -> Self {
         Self { three_phases: true, ..self }
     }

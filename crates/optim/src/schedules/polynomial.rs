@@ -41,6 +41,7 @@ impl Polynomial {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`Polynomial::power`: power", power, 0.0..);
@@ -51,6 +52,7 @@ impl Polynomial {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn end(self, end: f64) -> Self {
         expect_setting("`Polynomial::end`: end", end, 0.0..);

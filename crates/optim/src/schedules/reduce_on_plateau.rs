@@ -71,6 +71,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`ReduceOnPlateau::gamma`: gamma", gamma, 0.0..1.0);
@@ -78,6 +79,7 @@ impl ReduceOnPlateau {
     }
 
     /// The number of values in a row that may fail to be better.
+    #[must_use]
     pub fn patience(self, patience: u64) -> Self {
         Self { patience, ..self }
     }
@@ -86,6 +88,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn threshold(self, threshold: f64) -> Self {
         expect_setting("`ReduceOnPlateau::threshold`: threshold", threshold, 0.0..);
@@ -96,6 +99,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn absolute_threshold(self, threshold: f64) -> Self {
         expect_setting("`ReduceOnPlateau::absolute_threshold`: threshold", threshold, 0.0..);
@@ -103,11 +107,13 @@ impl ReduceOnPlateau {
     }
 
     /// For a metric that should go up.
+    #[must_use]
     pub fn maximize(self) -> Self {
         Self { maximize: true, best: f64::NEG_INFINITY, ..self }
     }
 
     /// The number of values after a cut that are not counted.
+    #[must_use]
     pub fn cooldown(self, values: u64) -> Self {
         Self { pause: values, ..self }
     }
@@ -116,6 +122,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it lies outside `0..=1`.
+    #[must_use]
     #[track_caller]
     pub fn least(self, factor: f64) -> Self {
         expect_setting("`ReduceOnPlateau::least`: factor", factor, 0.0..=1.0);
@@ -126,6 +133,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`ReduceOnPlateau::eps`: eps", eps, 0.0..);

@@ -37,6 +37,7 @@ impl StepDecay {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`StepDecay::gamma`: gamma", gamma, 0.0..);

@@ -40,6 +40,7 @@ impl<S: RateSchedule> WarmUp<S> {
     ///
     /// # Panics
     /// If it lies outside `0..=1`.
+    #[must_use]
     #[track_caller]
     pub fn from(self, from: f64) -> Self {
         expect_setting("`WarmUp::from`: from", from, 0.0..=1.0);

@@ -48,6 +48,7 @@ impl AddNoise {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`AddNoise::gamma`: gamma", gamma, 0.0..);

@@ -1,7 +1,6 @@
 //! An average of the weights beside the weights in training: `a ← decay·a + (1 − decay)·p`, or the mean of all `p`.
 //!
-//! As PyTorch's `AveragedModel` with `get_ema_avg_fn` (the first value is copied) or `get_swa_avg_fn`. With bias
-//! correction the average starts at zero and is divided by `1 − decayᵗ`, as `optax.ema`.
+//! As PyTorch's `AveragedModel` with `get_ema_avg_fn` (the first value is copied) or `get_swa_avg_fn`.
 //!
 //! State: `average`. A chain with an average is still one pass over memory.
 //!
@@ -33,7 +32,7 @@ pub struct Average(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Exponential { decay: f64, corrected: bool },
+    Exponential { decay: f64 },
     Mean { start: u64, every: u64 },
 }
 
@@ -45,19 +44,7 @@ impl Average {
     #[track_caller]
     pub fn ema(decay: f64) -> Self {
         expect_setting("`Average::ema`: decay", decay, 0.0..1.0);
-        Self(Kind::Exponential { decay, corrected: false })
-    }
-
-    /// Starts an exponential average at zero and corrects it for that, so that all steps count by their age alone.
-    ///
-    /// # Panics
-    /// If the average is a mean, which needs no correction.
-    #[track_caller]
-    pub fn bias_correction(self) -> Self {
-        match self.0 {
-            Kind::Exponential { decay, .. } => Self(Kind::Exponential { decay, corrected: true }),
-            Kind::Mean { .. } => panic!("a mean has no bias to correct"),
-        }
+        Self(Kind::Exponential { decay })
     }
 
     /// The mean of the parameters after every step (Polyak, Ruppert).
@@ -92,8 +79,8 @@ impl Transform for KeepAverage {
 
     fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let share = match self.0 {
-            Kind::Exponential { corrected: false, .. } if step.number == 1 => Some((0.0, 1.0)),
-            Kind::Exponential { decay, .. } => Some((decay, 1.0 - decay)),
+            Kind::Exponential { .. } if step.number == 1 => Some((0.0, 1.0)),
+            Kind::Exponential { decay } => Some((decay, 1.0 - decay)),
             Kind::Mean { start, every } => {
                 let since = step.number.checked_sub(start).filter(|since| since.is_multiple_of(every));
                 since.map(|since| 1.0 / (since / every + 1) as f64).map(|share| (1.0 - share, share))
@@ -122,14 +109,7 @@ impl Transform for KeepAverage {
             Kind::Exponential { .. } => step.number > 0,
             Kind::Mean { start, .. } => step.number >= start,
         };
-        let average = state.first().filter(|_| begun)?;
-        match self.0 {
-            Kind::Exponential { decay, corrected: true } => {
-                let correction = 1.0 / (1.0 - decay.powf(step.number as f64));
-                Some(average.map(|a| T::of(a.as_f64() * correction)))
-            }
-            _ => Some(average.clone()),
-        }
+        state.first().filter(|_| begun).cloned()
     }
 }
 
@@ -161,11 +141,6 @@ mod tests {
         assert_eq!(averages(Average::polyak()), [1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]);
         assert_eq!(averages(Average::swa(3, 2)), [1.0, 2.0, 3.0, 3.0, 4.0, 4.0, 5.0, 5.0]);
         assert_eq!(averages(Average::ema(0.5))[..3], [1.0, 1.5, 2.25]);
-        // (0.5·1)/0.5, (0.25·1 + 0.5·2)/0.75, (0.125·1 + 0.25·2 + 0.5·3)/0.875.
-        let corrected = averages(Average::ema(0.5).bias_correction());
-        for (found, expected) in corrected.into_iter().zip([1.0, 1.25 / 0.75, 2.125 / 0.875]) {
-            assert!((found - expected).abs() < 1e-15);
-        }
     }
 
     /// The average is of the parameters as they are, to the bit.

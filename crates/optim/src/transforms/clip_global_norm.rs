@@ -45,6 +45,7 @@ impl ClipGlobalNorm {
     }
 
     /// The norm that is limited (default: the Euclidean).
+    #[must_use]
     pub fn norm(self, norm: Norm) -> Self {
         Self { norm, ..self }
     }

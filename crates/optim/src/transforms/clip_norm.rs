@@ -42,6 +42,7 @@ impl ClipNorm {
     }
 
     /// The norm that is limited (default: the Euclidean).
+    #[must_use]
     pub fn norm(self, norm: Norm) -> Self {
         Self { norm, ..self }
     }

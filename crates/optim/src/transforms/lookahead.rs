@@ -48,6 +48,7 @@ impl Lookahead {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn every(self, steps: u64) -> Self {
         assert!(steps > 0, "to look ahead takes at least one step");
@@ -58,6 +59,7 @@ impl Lookahead {
     ///
     /// # Panics
     /// If it lies outside `0..=1`.
+    #[must_use]
     #[track_caller]
     pub fn alpha(self, alpha: f64) -> Self {
         expect_setting("`Lookahead::alpha`: alpha", alpha, 0.0..=1.0);

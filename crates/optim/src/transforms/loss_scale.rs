@@ -61,6 +61,7 @@ impl LossScale {
     ///
     /// # Panics
     /// If the factor is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn start(self, factor: f64) -> Self {
         expect_setting("`LossScale::start`: factor", factor, POSITIVE);
@@ -71,6 +72,7 @@ impl LossScale {
     ///
     /// # Panics
     /// If the factor does not grow or the interval is 0.
+    #[must_use]
     #[track_caller]
     pub fn growth(self, growth: f64, interval: u64) -> Self {
         expect_setting("`LossScale::growth`: growth", growth, (Excluded(1.0), Unbounded));
@@ -82,6 +84,7 @@ impl LossScale {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn backoff(self, backoff: f64) -> Self {
         expect_setting("`LossScale::backoff`: backoff", backoff, (Excluded(0.0), Excluded(1.0)));

@@ -15,7 +15,6 @@ mod loss_scale;
 mod momentum;
 mod only;
 mod orthogonalize;
-mod output_axis;
 mod penalty_l1;
 mod proximal_l1;
 mod running_mean;

@@ -47,6 +47,7 @@ impl Momentum {
     ///
     /// # Panics
     /// If it lies outside `0..=1`, or is not 0 beside [`nesterov`](Self::nesterov).
+    #[must_use]
     #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
         expect_setting("`Momentum::dampening`: dampening", dampening, 0.0..=1.0);
@@ -57,6 +58,7 @@ impl Momentum {
     ///
     /// # Panics
     /// If the momentum is 0, or there is dampening.
+    #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
         Self { nesterov: true, ..self }.checked()

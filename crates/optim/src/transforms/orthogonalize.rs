@@ -3,7 +3,7 @@
 //! `X ← U/max(‖U‖, ε)`, then `A = XXᵀ`, `X ← aX + (bA + cA²)X` five times (with `XᵀX` on the other side where there are
 //! more rows than columns). The coefficients lift small singular values fastest and leave all of them between about
 //! 0.7 and 1.2, not at 1: as in `torch.optim.Muon`. Differences: in the precision of the parameters, where PyTorch works
-//! in bfloat16. `optax.contrib.muon` divides by the norm plus ε instead.
+//! in bfloat16.
 //!
 //! Defaults: a 3.4445, b −4.7750, c 2.0315, 5 steps, ε 1e-7, no scale. For matrices only; no state.
 //!
@@ -24,12 +24,8 @@ pub enum MatrixScale {
     One,
     /// `√max(1, rows/columns)`: for weights of the shape `[outputs, inputs]` (PyTorch's "original").
     Tall,
-    /// `√max(1, columns/rows)`: for weights of the shape `[inputs, outputs]` (Optax).
-    Wide,
     /// `rms·√max(rows, columns)`: gives the update about that root mean square; with 0.2 that of AdamW.
     Rms(f64),
-    /// `√(rows/columns)`.
-    Ratio,
 }
 
 impl MatrixScale {
@@ -38,9 +34,7 @@ impl MatrixScale {
         match self {
             Self::One => 1.0,
             Self::Tall => (rows / columns).max(1.0).sqrt(),
-            Self::Wide => (columns / rows).max(1.0).sqrt(),
             Self::Rms(rms) => rms * rows.max(columns).sqrt(),
-            Self::Ratio => (rows / columns).sqrt(),
         }
     }
 }
@@ -76,6 +70,7 @@ impl Orthogonalize {
     ///
     /// # Panics
     /// If a number is not finite.
+    #[must_use]
     #[track_caller]
     pub fn polynomial(self, a: f64, b: f64, c: f64) -> Self {
         expect_setting("`Orthogonalize::polynomial`: a", a, ..);
@@ -85,6 +80,7 @@ impl Orthogonalize {
     }
 
     /// The number of steps.
+    #[must_use]
     pub fn steps(self, steps: usize) -> Self {
         Self { steps, ..self }
     }
@@ -93,6 +89,7 @@ impl Orthogonalize {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`Orthogonalize::eps`: eps", eps, 0.0..);
@@ -100,6 +97,7 @@ impl Orthogonalize {
     }
 
     /// The factor of the result.
+    #[must_use]
     pub fn scale(self, scale: MatrixScale) -> Self {
         Self { scale, ..self }
     }
@@ -191,10 +189,9 @@ mod tests {
 
     #[test]
     fn scales() {
-        let scales =
-            [MatrixScale::One, MatrixScale::Tall, MatrixScale::Wide, MatrixScale::Ratio, MatrixScale::Rms(0.5)];
-        assert_eq!(scales.map(|scale| scale.of(4, 1)), [1.0, 2.0, 1.0, 2.0, 1.0]);
-        assert_eq!(scales.map(|scale| scale.of(1, 4)), [1.0, 1.0, 2.0, 0.5, 1.0]);
+        let scales = [MatrixScale::One, MatrixScale::Tall, MatrixScale::Rms(0.5)];
+        assert_eq!(scales.map(|scale| scale.of(4, 1)), [1.0, 2.0, 1.0]);
+        assert_eq!(scales.map(|scale| scale.of(1, 4)), [1.0, 1.0, 1.0]);
     }
 
     #[test]

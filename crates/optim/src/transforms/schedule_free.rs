@@ -49,6 +49,7 @@ impl ScheduleFree {
     ///
     /// # Panics
     /// If the share is not in `0..=1`, or is zero: then the average could not be told from `y` and `z`.
+    #[must_use]
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {
         expect_setting("`ScheduleFree::beta`: beta", beta, (Excluded(0.0), Included(1.0)));
@@ -59,6 +60,7 @@ impl ScheduleFree {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`ScheduleFree::power`: power", power, 0.0..);

@@ -39,6 +39,7 @@ impl TrustRatio {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn trust(self, trust: f64) -> Self {
         expect_setting("`TrustRatio::trust`: trust", trust, POSITIVE);
@@ -49,6 +50,7 @@ impl TrustRatio {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`TrustRatio::eps`: eps", eps, 0.0..);
