@@ -7,9 +7,9 @@
 use std::time::Instant;
 
 use gradus::data::{Split, digits};
+use gradus::minimize::search::{Genetic, MutationOperator, NaturalEvolution, ParticleSwarm, Search, Strategy};
+use gradus::minimize::{Lbfgs, Limits};
 use gradus::nn::{Dense, loss};
-use gradus::optim::methods::{Lbfgs, Limits};
-use gradus::optim::search::{Genetic, Mutation, NaturalEvolution, ParticleSwarm, Search, Strategy};
 use gradus::optim::{Adam, Optimizer};
 use gradus::train::{Confusion, Function, Step};
 use gradus::{Error, Params, Tensor};
@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     task.report("L-BFGS", &params, since)?;
 
-    task.search("genetic algorithm", Genetic::new().population(30).mutation(Mutation::Gaussian(0.05), 0.05))?;
+    task.search("genetic algorithm", Genetic::new().population(30).mutation(MutationOperator::Gaussian(0.05), 0.05))?;
     task.search("particle swarm", ParticleSwarm::new())?;
     task.search("OpenAI-ES", NaturalEvolution::new())?;
     Ok(())

@@ -39,10 +39,10 @@ fn no_file_is_a_drawer() {
     }
 }
 
-/// The index of the ops is their folder, as are those of the update rules and of their links.
+/// The index of the ops is their folder, as are those of the update rules and of their transforms.
 #[test]
 fn an_index_is_its_folder() {
-    for folder in ["crates/graph/src/ops", "crates/optim/src/rules", "crates/optim/src/links"] {
+    for folder in ["crates/graph/src/ops", "crates/optim/src/rules", "crates/optim/src/transforms"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let index = std::fs::read_to_string(path.join("mod.rs")).expect("the index is there");
         let lines = index.lines().filter_map(|line| line.strip_prefix("mod "));
@@ -66,6 +66,25 @@ fn the_core_imports_no_op() {
         for path in found {
             let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
             assert!(!text.contains("crate::ops"), "{} imports from the ops", path.display());
+        }
+    }
+}
+
+/// The crates, each before those that may depend on it.
+const CRATES: [&str; 9] = ["graph", "linalg", "data", "nn", "optim", "minimize", "train", "gradus", "bench"];
+
+#[test]
+fn the_crates_depend_downward() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let count = std::fs::read_dir(&folder).expect("the crates are there").count();
+    assert_eq!(count, CRATES.len(), "a crate has no rank in `CRATES`");
+    for (rank, name) in CRATES.iter().enumerate() {
+        let manifest = folder.join(name).join("Cargo.toml");
+        let text = std::fs::read_to_string(manifest).expect("a crate has a manifest");
+        let dependencies = text.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next());
+        for line in dependencies.unwrap_or_default().lines() {
+            let Some(on) = line.split([' ', '.']).next().and_then(|on| on.strip_prefix("gradus-")) else { continue };
+            assert!(CRATES[..rank].contains(&on), "crates/{name} depends on crates/{on}, which stands above it");
         }
     }
 }

@@ -6,9 +6,9 @@
 use std::f64::consts::{E, TAU};
 
 use gradus_graph::{Params, Tensor};
-use gradus_optim::search::{
-    Annealing, CmaEs, Crossover, DifferentialEvolution, EvolutionStrategy, Genetic, Mutation, NaturalEvolution,
-    ParticleSwarm, Search, Strategy, Survival, Topology, Variant, Weights,
+use gradus_minimize::search::{
+    Annealing, CmaEs, CrossoverOperator, DifferentialEvolution, EvolutionStrategy, Genetic, MutationOperator,
+    NaturalEvolution, ParticleSwarm, Search, Strategy, Survival, Topology, Variant, Weights,
 };
 
 use crate::table::Table;
@@ -108,7 +108,8 @@ pub(crate) fn run() -> Table {
     let inertia = Weights::Inertia { from: 0.9, to: 0.4, pull: [2.0, 2.0] };
     rows(&mut table, "swarm, inertia", || ParticleSwarm::new().weights(inertia));
     rows(&mut table, "genetic", Genetic::new);
-    let blend = || Genetic::new().crossover(Crossover::Blend(0.5), 0.9).mutation(Mutation::Gaussian(0.01), 0.1);
+    let blend =
+        || Genetic::new().crossover(CrossoverOperator::Blend(0.5), 0.9).mutation(MutationOperator::Gaussian(0.01), 0.1);
     rows(&mut table, "genetic, blend", blend);
     rows(&mut table, "ES (10/10, 40)", EvolutionStrategy::new);
     rows(&mut table, "ES (10/2 + 40)", || EvolutionStrategy::new().sizes(10, 2, 40).survival(Survival::Plus));

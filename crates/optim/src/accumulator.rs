@@ -8,9 +8,9 @@
 use gradus_graph::{POSITIVE, Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
-use crate::gradients::expect_fit;
+use crate::gradient_checks::check_fit;
 use crate::optimizer::Optimizer;
-use crate::state::{Memory, RestoreError, Restoring, State};
+use crate::state::{RestoreError, Restoring, SavedState, Stateful};
 
 /// Sums the gradients of several parts of a batch for one step.
 ///
@@ -29,7 +29,7 @@ use crate::state::{Memory, RestoreError, Restoring, State};
 /// ```
 #[derive(Debug, Default)]
 pub struct Accumulator<T = f32> {
-    /// The sum of each parameter, by its place in the store.
+    /// The sum of each parameter, by its index in the store.
     sums: Vec<Option<Sum<T>>>,
     weight: f64,
 }
@@ -65,23 +65,23 @@ impl<T: Real> Accumulator<T> {
     pub fn add<'a>(
         &mut self,
         params: &Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
         weight: f64,
     ) -> Result<(), StepError> {
         expect_setting("`Accumulator::add`: weight", weight, POSITIVE);
-        let gradients = gradients.into_iter();
-        expect_fit(params, gradients.clone())?;
+        let gradients: Vec<(&Param, &Tensor<T>)> = gradients.into_iter().collect();
+        check_fit(params, &gradients)?;
         if self.sums.len() < params.len() {
             self.sums.resize_with(params.len(), || None);
         }
         let scale = T::of(weight);
         for (param, gradient) in gradients {
-            let place = &mut self.sums[param.index()];
+            let entry = &mut self.sums[param.index()];
             let fresh = || Sum { param: param.clone(), sum: Tensor::zeros(param.shape()), given: false };
-            if place.as_ref().is_none_or(|sum| sum.param != *param) {
-                *place = Some(fresh());
+            if entry.as_ref().is_none_or(|sum| sum.param != *param) {
+                *entry = Some(fresh());
             }
-            let sum = place.get_or_insert_with(fresh);
+            let sum = entry.get_or_insert_with(fresh);
             let pairs = sum.sum.data_mut().iter_mut().zip(gradient.data());
             if std::mem::replace(&mut sum.given, true) {
                 pairs.for_each(|(sum, &g)| *sum += scale * g);
@@ -120,9 +120,9 @@ impl<T: Real> Accumulator<T> {
     }
 }
 
-impl<T: Real> Memory<T> for Accumulator<T> {
-    fn state(&self) -> State<T> {
-        let mut state = State::default();
+impl<T: Real> Stateful<T> for Accumulator<T> {
+    fn state(&self) -> SavedState<T> {
+        let mut state = SavedState::default();
         state.numbers.insert("weight".to_owned(), self.weight);
         for sum in self.sums.iter().flatten().filter(|sum| sum.given) {
             state.tensors.insert(format!("{}/sum", sum.param.name()), sum.sum.clone());
@@ -130,7 +130,7 @@ impl<T: Real> Memory<T> for Accumulator<T> {
         state
     }
 
-    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         let mut from = Restoring::new(state);
         let weight = from.number("weight");
         let mut sums = Vec::new();

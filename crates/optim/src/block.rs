@@ -1,38 +1,38 @@
-//! Some elements of one parameter on their way through a chain.
+//! A block of elements of one parameter, passed through a chain.
 
 use gradus_graph::Real;
 use gradus_graph::kernel::simd::vectorized;
 use smallvec::SmallVec;
 
-use crate::elements::{Elements, Target, Transform};
+use crate::element_loops::{ElementLoop, Elements, Target};
 
 /// Slices of the state of one parameter, a slot each; more slots than this cost an allocation a block.
 pub(crate) type Slots<'a, T> = SmallVec<[&'a mut [T]; 8]>;
 
-/// A block of a parameter: its value, the update so far, and the state of the link that runs.
+/// A block of a parameter: its value, the update so far, and the state of the transform that runs.
 ///
-/// A link changes the update with [`each`](Block::each), once and at its end, or else by writing to
+/// A transform changes the update with [`each`](Block::each), once and at its end, or else by writing to
 /// [`update`](Block::update).
 pub struct Block<'a, T> {
     parameter: &'a mut [T],
     /// The place of the first element in its tensor.
     start: usize,
-    /// The gradient, until a link changes the update: from then on it is in `update`.
+    /// The gradient, until a transform changes the update: from then on it is in `update`.
     untouched: Option<&'a [T]>,
     update: &'a mut [T],
-    /// The state of all links of the chain.
+    /// The state of all transforms of the chain.
     slots: Slots<'a, T>,
     first_slot: usize,
-    /// The number of links that are still to begin.
-    links_left: usize,
-    /// The factor of the update when it goes off the parameter, if it does after the last link.
+    /// The number of transforms that are still to begin.
+    transforms_left: usize,
+    /// The factor of the update when it goes off the parameter, if it does after the last transform.
     scale: Option<T>,
-    /// Whether the running link has called `each`.
+    /// Whether the running transform has called `each`.
     ended: bool,
 }
 
 impl<'a, T: Real> Block<'a, T> {
-    /// The block with an update that stands in `gradient`, or else in `update`. Goes through `links` links, and then,
+    /// The block with an update that stands in `gradient`, or else in `update`. Goes through `transforms` transforms, and then,
     /// with a `scale`, off the parameter.
     pub(crate) fn new(
         parameter: &'a mut [T],
@@ -40,16 +40,16 @@ impl<'a, T: Real> Block<'a, T> {
         gradient: Option<&'a [T]>,
         update: &'a mut [T],
         slots: Slots<'a, T>,
-        links: usize,
+        transforms: usize,
         scale: Option<T>,
     ) -> Self {
-        let (untouched, first_slot, links_left, ended) = (gradient, 0, links, false);
-        Self { parameter, start, untouched, update, slots, first_slot, links_left, scale, ended }
+        let (untouched, first_slot, transforms_left, ended) = (gradient, 0, transforms, false);
+        Self { parameter, start, untouched, update, slots, first_slot, transforms_left, scale, ended }
     }
 
-    /// Begins the next link, whose state begins at that slot.
+    /// Begins the next transform, whose state begins at that slot.
     pub(crate) fn enter(&mut self, slot: usize) {
-        (self.first_slot, self.links_left, self.ended) = (slot, self.links_left - 1, false);
+        (self.first_slot, self.transforms_left, self.ended) = (slot, self.transforms_left - 1, false);
     }
 
     /// The update as it stands.
@@ -57,12 +57,12 @@ impl<'a, T: Real> Block<'a, T> {
         self.untouched.unwrap_or(self.update)
     }
 
-    /// Takes the update off the parameter, unless the last link has.
+    /// Takes the update off the parameter, unless the last transform has.
     pub(crate) fn descend(&mut self) {
         if let Some(scale) = self.scale.take() {
             let target = Target::Parameter { parameter: self.parameter, scale };
             let source = self.untouched.unwrap_or(self.update);
-            vectorized(Transform { source, target, slots: &mut [], element: |_, update, _: &mut [T; 0]| update });
+            vectorized(ElementLoop { source, target, slots: &mut [], element: |_, update, _: &mut [T; 0]| update });
         }
     }
 
@@ -79,15 +79,15 @@ impl<'a, T: Real> Block<'a, T> {
     /// The update so far, to write to.
     ///
     /// # Panics
-    /// If the link has called [`each`](Block::each).
+    /// If the transform has called [`each`](Block::each).
     pub fn update(&mut self) -> &mut [T] {
         self.state::<0>().1
     }
 
-    /// The parameter, the update so far and the first `N` tensors of the link's state.
+    /// The parameter, the update so far and the first `N` tensors of the transform's state.
     ///
     /// # Panics
-    /// If the link named fewer than `N` tensors, or has called [`each`](Block::each).
+    /// If the transform named fewer than `N` tensors, or has called [`each`](Block::each).
     pub fn state<const N: usize>(&mut self) -> (&[T], &mut [T], [&mut [T]; N]) {
         assert!(!self.ended, "{ENDED}");
         if let Some(gradient) = self.untouched.take() {
@@ -97,37 +97,37 @@ impl<'a, T: Real> Block<'a, T> {
         (self.parameter, self.update, slots.each_mut().map(|slot| &mut **slot))
     }
 
-    /// Replaces each element of the update by `element(parameter, update, state)`, in vector code; ends the link's work
-    /// on the block. The state is one number from each of the first `N` tensors that the link named, to read and
-    /// write; `N` is at most four. After the last link of a chain the same loop takes the update off the parameter.
+    /// Replaces each element of the update by `element(parameter, update, state)`, in vector code; ends the transform's work
+    /// on the block. The state is one number from each of the first `N` tensors that the transform named, to read and
+    /// write; `N` is at most four. After the last transform of a chain the same loop takes the update off the parameter.
     ///
     /// # Panics
-    /// If the link named fewer than `N` tensors, or has called `each` before.
+    /// If the transform named fewer than `N` tensors, or has called `each` before.
     pub fn each<const N: usize>(&mut self, element: impl Fn(T, T, &mut [T; N]) -> T)
     where
         [T; N]: Elements<T>,
     {
         assert!(!std::mem::replace(&mut self.ended, true), "{ENDED}");
         let slots = self.slots[self.first_slot..].first_chunk_mut::<N>().expect(TOO_MANY);
-        let scale = if self.links_left == 0 { self.scale.take() } else { None };
+        let scale = if self.transforms_left == 0 { self.scale.take() } else { None };
         let parameter = &mut *self.parameter;
         match (self.untouched.take(), scale) {
             (gradient, Some(scale)) => {
                 let target = Target::Parameter { parameter, scale };
                 let source = gradient.unwrap_or(self.update);
-                vectorized(Transform { source, target, slots, element });
+                vectorized(ElementLoop { source, target, slots, element });
             }
             (Some(source), None) => {
                 let target = Target::Update { parameter, update: self.update };
-                vectorized(Transform { source, target, slots, element });
+                vectorized(ElementLoop { source, target, slots, element });
             }
             (None, None) => {
                 let target = Target::InPlace { parameter, update: self.update };
-                vectorized(Transform { source: &[], target, slots, element });
+                vectorized(ElementLoop { source: &[], target, slots, element });
             }
         }
     }
 }
 
-const TOO_MANY: &str = "a link reads no more tensors of state than it names";
-const ENDED: &str = "`each` ends a link's work on a block: a link calls it once, and last";
+const TOO_MANY: &str = "a transform reads no more tensors of state than it names";
+const ENDED: &str = "`each` ends a transform's work on a block: a transform calls it once, and last";

@@ -1,16 +1,17 @@
-//! What an update is made of, in order: links and rules, joined by tuples.
+//! What an update is made of, in order: transforms and rules, joined by tuples.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use gradus_graph::{Param, Params, Real};
+use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::error::StepError;
-use crate::link::{AnyLink, Link, Numbers, Over};
-use crate::links::ScaleByRate;
-use crate::schedule::{Rate, Schedule};
+use crate::schedule::{Rate, RateSchedule};
+use crate::state_tensor::StateTensor;
+use crate::transform::{AnyTensorTransform, AnyTransform, Numbers, Over, TensorTransform, Transform};
+use crate::transforms::ScaleByRate;
 
-/// A part of an update: a [`Link`], a rule (links and a learning rate), or a tuple of parts in order.
+/// A part of an update: a [`Transform`], a rule (transforms and a learning rate), or a tuple of parts in order.
 ///
 /// A tuple reads as a sentence: clip, then decay, then Adam.
 ///
@@ -34,13 +35,26 @@ use crate::schedule::{Rate, Schedule};
 /// assert_eq!(params.get(&x).data(), [0.5]);
 /// ```
 pub trait Part {
-    /// Adds the links, and for a rule the learning rate, to the end of the chain.
+    /// Adds the transforms, and for a rule the learning rate, to the end of the chain.
     fn add_to<T: Real>(self, chain: &mut Chain<T>);
 }
 
-impl<L: Link> Part for L {
+impl<L: Transform> Part for L {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        chain.push(Box::new(self));
+        let (state, numbers) = (self.state(), self.numbers());
+        let names = state.iter().map(|tensor| tensor.name).collect();
+        chain.push(Kernel::Block { transform: Box::new(self), state }, names, numbers);
+    }
+}
+
+/// A [`TensorTransform`] as a part of an update.
+#[derive(Clone, Debug)]
+pub struct Tensorwise<L>(pub L);
+
+impl<L: TensorTransform> Part for Tensorwise<L> {
+    fn add_to<T: Real>(self, chain: &mut Chain<T>) {
+        let names = self.0.state().to_vec();
+        chain.push(Kernel::Tensor(Box::new(self.0)), names, Vec::new());
     }
 }
 
@@ -62,57 +76,109 @@ tuples!(A B C D);
 tuples!(A B C D E);
 tuples!(A B C D E F);
 
-/// Which parameters a link is for.
+/// Which parameters a transform is for.
 type Mask = Arc<dyn Fn(&Param) -> bool + Send + Sync>;
 
-/// A link in its place.
-pub(crate) struct Placed<T> {
-    pub(crate) link: Box<dyn AnyLink<T>>,
+/// What an entry of a chain runs.
+pub(crate) enum Kernel<T> {
+    Block { transform: Box<dyn AnyTransform<T>>, state: Vec<StateTensor> },
+    Tensor(Box<dyn AnyTensorTransform<T>>),
+}
+
+/// The answer of an entry to a gradient that is not finite: it updates the numbers, and the step is skipped.
+type OnNonFinite = Box<dyn Fn(&mut Numbers) + Send + Sync>;
+
+/// An entry of a chain.
+pub(crate) struct Entry<T> {
+    kernel: Kernel<T>,
+    pub(crate) on_non_finite: Option<OnNonFinite>,
     masks: Vec<Mask>,
-    /// The group of parameters that the link was added for, if for one.
+    /// The group of parameters that the transform was added for, if for one.
     group: Option<usize>,
     /// Whether the update arrives multiplied by the learning rate.
     pub(crate) scaled: bool,
-    /// The names of the link's tensors of state and of its numbers; no name occurs twice in a chain.
+    /// The names of the transform's tensors of state and of its numbers; no name occurs twice in a chain.
     pub(crate) tensors: Vec<String>,
     pub(crate) numbers: Vec<String>,
+    /// The numbers before the first step.
+    pub(crate) initial_numbers: Numbers,
 }
 
-impl<T> Placed<T> {
-    /// Whether the link does anything to this parameter.
+impl<T> Entry<T> {
+    /// Whether the entry is for this parameter.
     pub(crate) fn applies_to(&self, param: &Param) -> bool {
-        self.masks.iter().all(|mask| mask(param)) && self.link.applies_to(param)
+        self.masks.iter().all(|mask| mask(param))
     }
 
-    /// Whether the link measures over all parameters together, and so keeps its numbers for all.
+    /// The transform, if it is one of blocks.
+    pub(crate) fn block(&self) -> Option<&dyn AnyTransform<T>> {
+        match &self.kernel {
+            Kernel::Block { transform, .. } => Some(&**transform),
+            Kernel::Tensor(_) => None,
+        }
+    }
+
+    /// The transform, if it is one of whole tensors.
+    pub(crate) fn tensor(&self) -> Option<&dyn AnyTensorTransform<T>> {
+        match &self.kernel {
+            Kernel::Block { .. } => None,
+            Kernel::Tensor(transform) => Some(&**transform),
+        }
+    }
+
+    /// What the transform measures over, if it measures.
+    pub(crate) fn measures(&self) -> Option<Over> {
+        self.block().and_then(AnyTransform::measures)
+    }
+
+    /// Whether the transform measures over all parameters together, and so keeps its numbers for all.
     pub(crate) fn is_joint(&self) -> bool {
-        self.link.measures() == Some(Over::All)
+        self.measures() == Some(Over::All)
     }
 
-    /// Whether a pass over memory begins with the link.
+    /// Whether a pass over memory begins with the transform.
     fn begins_pass(&self) -> bool {
-        self.link.measures().is_some() || self.link.sees_whole()
-    }
-
-    /// The link's numbers before the first step.
-    pub(crate) fn initial_numbers(&self) -> Numbers {
-        std::array::from_fn(|place| if place < self.numbers.len() { self.link.initial_number(place) } else { 0.0 })
+        self.measures().is_some() || self.tensor().is_some()
     }
 }
 
-/// A learning rate in its place.
-struct Rated {
+impl<T: Real> Entry<T> {
+    /// The tensors of state before the first step of a parameter.
+    pub(crate) fn initial_state(&self, parameter: &Tensor<T>) -> Vec<Tensor<T>> {
+        match &self.kernel {
+            Kernel::Block { state, .. } => state.iter().map(|tensor| tensor.initial(parameter)).collect(),
+            Kernel::Tensor(transform) => {
+                (0..self.tensors.len()).map(|slot| transform.initial(slot, parameter)).collect()
+            }
+        }
+    }
+
+    /// Updates the running means of what is observed.
+    pub(crate) fn observe(&self, observed: &[T], slots: &mut [Tensor<T>]) {
+        let Kernel::Block { state, .. } = &self.kernel else { return };
+        for (tensor, slot) in state.iter().zip(slots) {
+            let Some(decay) = tensor.observed else { continue };
+            let (keep, take) = (T::of(decay), T::of(1.0 - decay));
+            for (mean, &observed) in slot.data_mut().iter_mut().zip(observed) {
+                *mean = keep * *mean + take * observed;
+            }
+        }
+    }
+}
+
+/// A learning rate of a chain.
+struct RateEntry {
     rate: Rate,
     masks: Vec<Mask>,
     group: Option<usize>,
-    /// Whether the rate is applied by a link: one that follows it, or one whose formula it stands in.
+    /// Whether the rate is applied by a transform: one that follows it, or one whose formula contains it.
     scaled: bool,
 }
 
-/// The links of an update in order, with its learning rate, or that of each group. Built by [`Part::add_to`].
+/// The transforms of an update in order, with its learning rate, or that of each group. Built by [`Part::add_to`].
 pub struct Chain<T> {
-    pub(crate) links: Vec<Placed<T>>,
-    rates: Vec<Rated>,
+    pub(crate) transforms: Vec<Entry<T>>,
+    rates: Vec<RateEntry>,
     /// Factors of the learning rate of some parameters.
     factors: Vec<(Mask, f64)>,
     /// What restricts the part that is being added.
@@ -129,8 +195,8 @@ impl<T: Real> Chain<T> {
     /// If the part states no learning rate, or more than one.
     #[track_caller]
     pub(crate) fn of(part: impl Part) -> Self {
-        let (links, rates, factors, masks, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut chain = Self { links, rates, factors, masks, groups, group: None };
+        let (transforms, rates, factors, masks, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut chain = Self { transforms, rates, factors, masks, groups, group: None };
         part.add_to(&mut chain);
         assert!(
             !chain.rates.is_empty(),
@@ -139,37 +205,37 @@ impl<T: Real> Chain<T> {
         chain
     }
 
-    /// Adds a part to the end. A link after the learning rate sees the update as it would go off the parameter.
+    /// Adds a part to the end. A transform after the learning rate acts on the update that is subtracted from the parameter.
     pub fn then(&mut self, part: impl Part) -> &mut Self {
         part.add_to(self);
         self
     }
 
-    /// Scales the update as it stands here by the learning rate.
+    /// Scales the update at this position by the learning rate.
     ///
     /// # Panics
     /// If the chain, or the group that is being added, has a learning rate.
     #[track_caller]
-    pub fn learning_rate(&mut self, schedule: impl Schedule) -> &mut Self {
-        let taken = self.rates.iter().any(|rated| self.group.is_none() || rated.group == self.group);
+    pub fn learning_rate(&mut self, schedule: impl RateSchedule) -> &mut Self {
+        let taken = self.rates.iter().any(|rate_entry| self.group.is_none() || rate_entry.group == self.group);
         assert!(!taken, "an update has one learning rate: it cannot hold two rules");
         let (rate, masks) = (Rate::new(schedule), self.masks.clone());
-        self.rates.push(Rated { rate, masks, group: self.group, scaled: false });
+        self.rates.push(RateEntry { rate, masks, group: self.group, scaled: false });
         self
     }
 
-    /// States a learning rate that the links apply themselves, since it stands inside their formulas.
+    /// States a learning rate that the transforms apply themselves, since it is inside their formulas.
     ///
     /// # Panics
     /// If the chain has a learning rate.
     #[track_caller]
-    pub fn learning_rate_inside(&mut self, schedule: impl Schedule) -> &mut Self {
+    pub fn learning_rate_inside(&mut self, schedule: impl RateSchedule) -> &mut Self {
         self.learning_rate(schedule);
         self.rates.last_mut().expect("a rate was just added").scaled = true;
         self
     }
 
-    /// Adds a part whose links act on the parameters that satisfy the predicate; the others pass it by.
+    /// Adds a part whose transforms act on the parameters that satisfy the predicate; the others pass it by.
     ///
     /// # Panics
     /// If the part holds a learning rate: that is for all parameters.
@@ -179,23 +245,24 @@ impl<T: Real> Chain<T> {
         self.masks.push(Arc::new(matches));
         part.add_to(self);
         self.masks.pop();
-        assert!(self.rates.len() == rates, "a mask holds links; a rule for some parameters is a `Group`");
+        assert!(self.rates.len() == rates, "a mask holds transforms; a rule for some parameters is a `Group`");
         self
     }
 
-    /// Says so if no rule stands before what follows its steps.
+    /// Panics if no rule precedes a part that acts on its steps.
     #[track_caller]
     pub(crate) fn expect_rate(&self, what: &str) {
-        assert!(!self.rates.is_empty(), "{what} stands after the rule whose steps it follows");
+        assert!(!self.rates.is_empty(), "{what} follows the rule whose steps it acts on");
     }
 
     /// Adds a rule for the parameters whose dotted name satisfies the predicate, or without one for those of no other
     /// group so far.
     #[track_caller]
-    pub(crate) fn group(&mut self, matches: Option<crate::links::Matches>, rule: impl Part) {
-        let alone =
-            self.group.is_none() && self.masks.is_empty() && self.rates.iter().all(|rated| rated.group.is_some());
-        assert!(alone, "a group stands in no mask and in no other group, and before it stands no rule for all");
+    pub(crate) fn group(&mut self, matches: Option<crate::transforms::Matches>, rule: impl Part) {
+        let alone = self.group.is_none()
+            && self.masks.is_empty()
+            && self.rates.iter().all(|rate_entry| rate_entry.group.is_some());
+        assert!(alone, "a group is inside no mask and no other group, and no rule for all parameters precedes it");
         let mask: Mask = match matches {
             Some(matches) => Arc::new(move |param| matches(param.name())),
             None => {
@@ -210,16 +277,16 @@ impl<T: Real> Chain<T> {
         rule.add_to(self);
         self.masks.pop();
         self.group = None;
-        let has_rate = self.rates.last().is_some_and(|rated| rated.group == Some(number));
+        let has_rate = self.rates.last().is_some_and(|rate_entry| rate_entry.group == Some(number));
         assert!(has_rate, "a group without a learning rate: end it with a rule or with `LearningRate`");
     }
 
     /// Multiplies the learning rate of the parameters whose dotted name satisfies the predicate.
-    pub(crate) fn rate_factor(&mut self, matches: crate::links::Matches, factor: f64) {
+    pub(crate) fn rate_factor(&mut self, matches: crate::transforms::Matches, factor: f64) {
         self.factors.push((Arc::new(move |param| matches(param.name())), factor));
     }
 
-    /// The number of the learning rate of a parameter, and the factor of it.
+    /// The index of the learning rate of a parameter, and the factor of it.
     ///
     /// # Errors
     /// If the parameter does not belong to exactly one group.
@@ -236,38 +303,56 @@ impl<T: Real> Chain<T> {
     /// The number, counted from 1, of a group to which none of these parameters belongs.
     pub(crate) fn empty_group(&self, params: &Params<T>) -> Option<usize> {
         let empty = self.groups.iter().position(|mask| !params.iter().any(|(param, _)| mask(param)));
-        empty.map(|place| place + 1)
+        empty.map(|index| index + 1)
     }
 
-    fn push(&mut self, link: Box<dyn AnyLink<T>>) {
+    /// Makes the last entry answer gradients that are not finite: the step is skipped whatever
+    /// [`NonFinite`](crate::NonFinite) says, after `update` has changed the numbers.
+    pub(crate) fn on_non_finite(&mut self, update: impl Fn(&mut Numbers) + Send + Sync + 'static) {
+        let last = self.transforms.last_mut().expect("an entry was added before");
+        last.on_non_finite = Some(Box::new(update));
+    }
+
+    fn push(&mut self, kernel: Kernel<T>, tensors: Vec<&str>, numbers: Vec<(&str, f64)>) {
         let (masks, group) = (self.masks.clone(), self.group);
         for number in 0..self.rates.len() {
-            let rated = &mut self.rates[number];
-            let precedes = group.is_none() || rated.group == group;
-            if precedes && !rated.scaled {
-                rated.scaled = true;
-                let (masks, group) = (rated.masks.clone(), rated.group);
-                self.place(Box::new(ScaleByRate), masks, group);
+            let rate_entry = &mut self.rates[number];
+            let precedes = group.is_none() || rate_entry.group == group;
+            if precedes && !rate_entry.scaled {
+                rate_entry.scaled = true;
+                let (masks, group) = (rate_entry.masks.clone(), rate_entry.group);
+                let kernel = Kernel::Block { transform: Box::new(ScaleByRate), state: Vec::new() };
+                self.insert(kernel, Vec::new(), Vec::new(), (masks, group));
             }
         }
-        self.place(link, masks, group);
+        self.insert(kernel, tensors, numbers, (masks, group));
     }
 
-    fn place(&mut self, link: Box<dyn AnyLink<T>>, masks: Vec<Mask>, group: Option<usize>) {
+    fn insert(
+        &mut self,
+        kernel: Kernel<T>,
+        tensors: Vec<&str>,
+        numbers: Vec<(&str, f64)>,
+        (masks, group): (Vec<Mask>, Option<usize>),
+    ) {
+        let mut initial_numbers = Numbers::default();
+        assert!(numbers.len() <= initial_numbers.len(), "a transform keeps at most four numbers");
+        initial_numbers.iter_mut().zip(&numbers).for_each(|(initial, (_, value))| *initial = *value);
         let taken: Vec<&String> =
-            self.links.iter().flat_map(|placed| placed.tensors.iter().chain(&placed.numbers)).collect();
+            self.transforms.iter().flat_map(|entry| entry.tensors.iter().chain(&entry.numbers)).collect();
         let unique = |name: &&str| {
             let numbered = (2..).map(|number| format!("{name}_{number}"));
             let mut names = std::iter::once(name.to_string()).chain(numbered);
             names.find(|name| !taken.contains(&name)).expect("there is always a further number")
         };
-        let tensors = link.state().iter().map(unique).collect();
-        let numbers = link.numbers().iter().map(unique).collect();
-        let scaled = self.rates.iter().any(|rated| group.is_none() || rated.group == group);
-        self.links.push(Placed { link, masks, group, scaled, tensors, numbers });
+        let tensors = tensors.iter().map(unique).collect();
+        let numbers = numbers.iter().map(|(name, _)| unique(name)).collect();
+        let scaled = self.rates.iter().any(|rate_entry| group.is_none() || rate_entry.group == group);
+        let on_non_finite = None;
+        self.transforms.push(Entry { kernel, on_non_finite, masks, group, scaled, tensors, numbers, initial_numbers });
     }
 
-    /// The learning rate of that number after that many steps.
+    /// The learning rate of index `number` after `done` steps.
     pub(crate) fn rate(&self, number: usize, done: u64) -> f64 {
         self.rates[number].rate.at(done)
     }
@@ -277,15 +362,15 @@ impl<T: Real> Chain<T> {
         self.rates.len()
     }
 
-    /// What messages call the schedule of the learning rate of that number.
+    /// The name of the schedule of the learning rate of index `number`, for messages.
     pub(crate) fn schedule_name(&self, number: usize) -> &'static str {
         self.rates[number].rate.name()
     }
 
-    /// The number of the learning rate that goes with the link of that number; the first for one of no group.
-    pub(crate) fn rate_with(&self, link: usize) -> usize {
-        let group = self.links[link].group;
-        self.rates.iter().position(|rated| group.is_some() && rated.group == group).unwrap_or(0)
+    /// The index of the learning rate of the transform of this index; the first for one of no group.
+    pub(crate) fn rate_with(&self, transform: usize) -> usize {
+        let group = self.transforms[transform].group;
+        self.rates.iter().position(|rate_entry| group.is_some() && rate_entry.group == group).unwrap_or(0)
     }
 
     /// The factor of the update at the end of the chain, where that learning rate holds.
@@ -293,27 +378,27 @@ impl<T: Real> Chain<T> {
         if self.rates[number].scaled { T::one() } else { T::of(learning_rate) }
     }
 
-    /// The number of tensors that the links from `first` up to `last` keep for the parameter.
+    /// The number of tensors that the transforms from `first` up to `last` keep for the parameter.
     pub(crate) fn slots(&self, first: usize, last: usize, param: &Param) -> usize {
-        let applying = self.links[first..last].iter().filter(|placed| placed.applies_to(param));
-        applying.map(|placed| placed.tensors.len()).sum()
+        let applying = self.transforms[first..last].iter().filter(|entry| entry.applies_to(param));
+        applying.map(|entry| entry.tensors.len()).sum()
     }
 
-    /// The links that apply to the parameter, each with its number and the places of its tensors.
-    pub(crate) fn links_of<'a>(
+    /// The entries for the parameter, each with its index and the range of its tensors.
+    pub(crate) fn transforms_of<'a>(
         &'a self,
         param: &'a Param,
-    ) -> impl Iterator<Item = (usize, Range<usize>, &'a Placed<T>)> + 'a {
-        let applying = self.links.iter().enumerate().filter(|(_, placed)| placed.applies_to(param));
-        applying.map(|(number, placed)| {
+    ) -> impl Iterator<Item = (usize, Range<usize>, &'a Entry<T>)> + 'a {
+        let applying = self.transforms.iter().enumerate().filter(|(_, entry)| entry.applies_to(param));
+        applying.map(|(number, entry)| {
             let first = self.slots(0, number, param);
-            (number, first..first + placed.tensors.len(), placed)
+            (number, first..first + entry.tensors.len(), entry)
         })
     }
 
-    /// The links that run in one pass with the link at `first`: those up to the next one that begins a pass.
+    /// The transforms that run in one pass with the transform at `first`: those up to the next one that begins a pass.
     pub(crate) fn pass_from(&self, first: usize) -> usize {
-        let following = self.links.iter().skip(first + 1).position(Placed::begins_pass);
-        following.map_or(self.links.len(), |distance| first + 1 + distance)
+        let following = self.transforms.iter().skip(first + 1).position(Entry::begins_pass);
+        following.map_or(self.transforms.len(), |distance| first + 1 + distance)
     }
 }

@@ -1,13 +1,13 @@
 //! The update rules of Gradus.
 //!
-//! An update is a chain of small links (clip, decay, scale by moments) with a learning rate; a ready-made rule is such
+//! An update is a chain of small transforms (clip, decay, scale by moments) with a learning rate; a ready-made rule is such
 //! a chain under its usual name, and a tuple joins parts in the order in which they act. [`Optimizer`] runs a chain over
-//! the parameters in one pass over memory and keeps its state, by name. A new rule is mostly a new [`Link`], written
-//! once for every precision; [`battery::check`] tests it in one line.
+//! the parameters in one pass over memory and keeps its state, by name. A new rule is mostly a new [`Transform`], written
+//! once for every precision; [`testing::assert_rule`] tests it in one line.
 //!
-//! [`Group`] gives some parameters a rule of their own. Links before a rule act on the gradient ([`LossScale`],
+//! [`Group`] gives some parameters a rule of their own. Transforms before a rule act on the gradient ([`LossScale`],
 //! [`ClipGlobalNorm`], [`AddNoise`]), those after it on its steps ([`Lookahead`], [`Average`]). [`Accumulator`] and
-//! [`Sam`] stand beside an optimizer. A learning rate is a number or a [`Schedule`].
+//! [`Sam`] work beside an optimizer. A learning rate is a number or a [`RateSchedule`].
 //!
 //! Rules consume tensors and know no graph. Formulas and defaults are PyTorch's; where others differ, the rule's file
 //! says so and offers their form.
@@ -27,42 +27,33 @@
 //! ```
 
 mod accumulator;
-pub mod battery;
 mod block;
 mod chain;
-mod elements;
+mod element_loops;
 mod error;
-mod flat;
-mod gradients;
-mod link;
-mod links;
-mod matrix;
-pub mod methods;
-mod moved;
+mod gradient_checks;
 mod norm;
 mod optimizer;
+mod param_state;
+mod reductions;
 mod rules;
 mod sam;
 mod schedule;
 mod schedules;
-pub mod search;
 mod state;
-mod survey;
-mod walk;
-mod whole;
+mod state_tensor;
+mod tensor_pass;
+pub mod testing;
+mod transform;
+mod transforms;
+mod whole_tensor;
 
 pub use accumulator::Accumulator;
 pub use block::Block;
-pub use chain::{Chain, Part};
-pub use elements::Elements;
+pub use chain::{Chain, Part, Tensorwise};
+pub use element_loops::Elements;
 pub use error::StepError;
-pub use link::{Link, Numbers, Over, Step, TensorLink};
-pub use links::{
-    AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
-    LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,
-    RunningMean, ScheduleFree, Sign, TrustRatio,
-};
-pub use norm::Norm;
+pub use norm::{Norm, Sum};
 pub use optimizer::{NonFinite, Optimizer};
 pub use rules::{
     AdaBelief, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, AmsGrad, Asgd, DAdaptAdam, DAdaptSgd, Lamb, Lars,
@@ -70,10 +61,17 @@ pub use rules::{
     SignSgd, Soap, Sophia, Yogi,
 };
 pub use sam::Sam;
-pub use schedule::{Rate, Schedule};
+pub use schedule::{Rate, RateSchedule};
 pub use schedules::{
     Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, RangeCurve,
     RangeTest, ReduceOnPlateau, StepDecay, WarmUp,
 };
-pub use state::{Memory, RestoreError, State};
-pub use whole::Whole;
+pub use state::{RestoreError, SavedState, Stateful};
+pub use state_tensor::StateTensor;
+pub use transform::{Numbers, Over, StepInfo, Sums, TensorTransform, Transform};
+pub use transforms::{
+    AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Group,
+    LearningRate, Lookahead, LossScale, MatrixScale, Momentum, Only, Orthogonalize, PenaltyL1, ProximalL1, RateFactor,
+    RunningMean, ScheduleFree, Sign, TrustRatio,
+};
+pub use whole_tensor::WholeTensor;

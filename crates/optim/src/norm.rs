@@ -1,13 +1,13 @@
 //! Norms whose squares may leave the range of a number.
 //!
 //! A norm is summed plainly; only where that sum is 0 or near either end of the range of f64 is it summed a second
-//! time in units of a power of two, so what is returned is right for every finite vector. The unit stands beside the
+//! time in units of a power of two, so what is returned is right for every finite vector. The unit is kept beside the
 //! sum until the end.
 
 use gradus_graph::Real;
 use gradus_graph::kernel::simd::{Loop, vectorized};
 
-use crate::survey::{sum, sum_of_squares};
+use crate::reductions::{sum, sum_of_squares};
 
 /// The norm of a vector.
 ///
@@ -32,14 +32,60 @@ pub enum Norm {
     Max,
 }
 
-/// What a norm has summed: the sum, of the elements over the unit, and the unit, a power of two. Zeros for no element.
-pub(crate) type Sum = [f64; 2];
+/// A sum over elements, or their largest magnitude: what a [`Transform`](crate::Transform) measures.
+///
+/// It is kept as `value·2^exponent`, so that sums of squares of any elements are in range. Sums over parts of a tensor
+/// are added; largest magnitudes are compared.
+///
+/// # Example
+/// ```
+/// use gradus_optim::Sum;
+/// assert_eq!(Sum::from(1.5).value(), 1.5);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sum {
+    value: f64,
+    exponent: i32,
+    is_largest: bool,
+}
 
-/// The unit of sums that would be too large: 2⁶⁰⁰.
-const LARGE: f64 = f64::from_bits((1023 + 600) << 52);
+impl From<f64> for Sum {
+    /// A plain sum.
+    fn from(value: f64) -> Self {
+        Self { value, exponent: 0, is_largest: false }
+    }
+}
 
-/// The unit of sums that would be too small.
-const SMALL: f64 = 1.0 / LARGE;
+impl Sum {
+    /// The sum as a number, infinite or 0 if no number can hold it.
+    pub fn value(self) -> f64 {
+        times_power(self.value, self.exponent)
+    }
+
+    /// The sum divided by `count`.
+    pub(crate) fn over(self, count: f64) -> Self {
+        Self { value: self.value / count, ..self }
+    }
+
+    /// The sum over both parts.
+    pub(crate) fn join(self, other: Self) -> Self {
+        if self.is_largest || other.is_largest {
+            return Self { value: self.value.max(other.value), exponent: 0, is_largest: true };
+        }
+        if self.value == 0.0 || other.value == 0.0 {
+            return if self.value == 0.0 { other } else { self };
+        }
+        let (a, b) = if self.exponent >= other.exponent { (self, other) } else { (other, self) };
+        let b_value = if a.exponent == b.exponent { b.value } else { times_power(b.value, b.exponent - a.exponent) };
+        Self { value: a.value + b_value, ..a }
+    }
+}
+
+/// The exponent of the unit of sums that would be too large; those that would be too small have its negative.
+const EXPONENT: i32 = 600;
+
+/// The unit of sums that would be too large.
+const LARGE: f64 = f64::from_bits(((1023 + EXPONENT) as u64) << 52);
 
 /// Plain sums are trusted within 2^±900: a term that underflows beside one of them does not count, and no number of
 /// them overflows.
@@ -60,30 +106,20 @@ impl Norm {
             Self::Two => sum_of_squares(values),
             Self::One | Self::Max => in_units(1.0),
         };
-        if plain < 1.0 / LARGEST {
-            [in_units(LARGE), SMALL]
-        } else if plain <= LARGEST {
-            [plain, 1.0]
-        } else {
-            [in_units(SMALL), LARGE]
-        }
-    }
-
-    /// The sum over both parts.
-    pub(crate) fn join(self, a: Sum, b: Sum) -> Sum {
-        let (a, b) = if a[1] >= b[1] { (a, b) } else { (b, a) };
-        let ratio = if a[1] == b[1] { 1.0 } else { b[1] / a[1] };
+        let power = if self == Self::Two { 2 * EXPONENT } else { EXPONENT };
         match self {
-            Self::One => [a[0] + b[0] * ratio, a[1]],
-            Self::Two => [a[0] + b[0] * ratio * ratio, a[1]],
-            Self::Max => [a[0].max(b[0]), a[1]],
+            Self::Max => Sum { is_largest: true, ..Sum::from(plain) },
+            _ if plain < 1.0 / LARGEST => Sum { value: in_units(LARGE), exponent: -power, is_largest: false },
+            _ if plain <= LARGEST => Sum::from(plain),
+            _ => Sum { value: in_units(1.0 / LARGE), exponent: power, is_largest: false },
         }
     }
 
-    /// The norm of what was summed.
-    pub(crate) fn length(self, [sum, unit]: Sum) -> Length {
-        let units = if self == Self::Two { sum.sqrt() } else { sum };
-        Length { units, unit }
+    /// The norm with this sum.
+    pub(crate) fn length(self, sum: Sum) -> Length {
+        let (units, exponent) =
+            if self == Self::Two { (sum.value.sqrt(), sum.exponent / 2) } else { (sum.value, sum.exponent) };
+        Length { units, unit: 2.0_f64.powi(exponent) }
     }
 
     /// The norm of a vector.
@@ -121,7 +157,7 @@ impl<T: Real> Loop for Largest<'_, T> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Length {
     units: f64,
-    /// A power of two, or 0 beside no units.
+    /// A power of two.
     unit: f64,
 }
 
@@ -179,8 +215,7 @@ impl Length {
 
     /// [`clip`](Self::clip) to a limit that is a length.
     pub(crate) fn clip_to<T: Real>(self, limit: Self) -> Option<Factor<T>> {
-        // Units that are zero beside a sum of none are never divided by.
-        let longer = limit.units / self.units * (limit.unit / self.unit.max(SMALL)) < 1.0;
+        let longer = limit.units / self.units * (limit.unit / self.unit) < 1.0;
         longer.then(|| limit.over(self))
     }
 }
@@ -268,9 +303,9 @@ mod tests {
             {
                 let whole = norm.of(&[a, b]);
                 let (a, b) = (norm.sum(&[a]), norm.sum(&[b]));
-                let start = norm.join(Sum::default(), norm.join(a, b));
+                let start = Sum::default().join(a.join(b));
                 assert!((norm.length(start).value() / whole.value() - 1.0).abs() < 1e-15);
-                assert_eq!(norm.join(a, b), norm.join(b, a));
+                assert_eq!(a.join(b), b.join(a));
             }
         }
         assert_eq!(Norm::Two.of::<f64>(&[]).value(), 0.0);

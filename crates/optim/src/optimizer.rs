@@ -1,15 +1,15 @@
-//! The walk over the parameters: written once, for every rule.
+//! The loop over the parameters: written once, for every rule.
 
 use gradus_graph::{Param, Params, Real, Tensor};
 
-use crate::chain::{Chain, Part, Placed};
+use crate::chain::{Chain, Part};
 use crate::error::StepError;
-use crate::gradients::expect_finite;
-use crate::link::{Numbers, Step};
-use crate::moved::{Joint, Moved};
-use crate::walk::is_large;
+use crate::gradient_checks::check_finite;
+use crate::param_state::{ParamState, SharedStep};
+use crate::tensor_pass::{self, is_large};
+use crate::transform::{Numbers, StepInfo, Sums};
 
-/// What a step does about a gradient that is NaN or infinite. In no case does a part of the parameters move.
+/// How a step handles a gradient that is NaN or infinite. In no case does a part of the parameters move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// The step is an error that names the parameter and the element.
@@ -17,12 +17,12 @@ pub enum NonFinite {
     Refuse,
     /// The step changes nothing and is counted in [`Optimizer::skipped`].
     Skip,
-    /// The gradients are known to be finite and not looked at, which saves reading them twice: for Adam on parameters
+    /// The gradients are known to be finite and not checked, which saves reading them twice: for Adam on parameters
     /// that no cache holds, a fifth of the time. A gradient that is not finite spreads into parameter and state.
     Trust,
 }
 
-/// A rule at work: its links, and the state that it keeps for each parameter.
+/// Runs a rule: holds its transforms, and their state for each parameter.
 ///
 /// # Example
 /// ```
@@ -45,36 +45,50 @@ pub struct Optimizer<T = f32> {
     pub(crate) skipped: u64,
     /// The factor of all learning rates.
     pub(crate) rate_factor: f64,
-    /// The state of each parameter, by its place in the store.
-    pub(crate) moved: Vec<Option<Moved<T>>>,
-    /// The numbers of the links of the chain that keep theirs for all parameters together.
+    /// The state of each parameter, by its index in the store.
+    pub(crate) states: Vec<Option<ParamState<T>>>,
+    /// The numbers of the transforms of the chain that keep theirs for all parameters together.
     pub(crate) numbers: Vec<Numbers>,
     calls: u64,
-    /// What whole-tensor links work in.
+    /// The workspace of the transforms of whole tensors.
     scratch: Vec<T>,
+    /// The memory of the list of gradients; empty between steps.
+    pairs: Vec<(&'static Param, &'static ())>,
 }
 
 impl<T: Real> Optimizer<T> {
-    /// The optimizer that makes the update that a rule, or a tuple of links and a rule, describes.
+    /// The optimizer that makes the update that a rule, or a tuple of transforms and a rule, describes.
     ///
     /// # Panics
     /// If the parts state no learning rate, or more than one.
     #[track_caller]
     pub fn new(part: impl Part) -> Self {
         let chain = Chain::of(part);
-        let numbers = chain.links.iter().map(Placed::initial_numbers).collect();
+        let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
         let (non_finite, rate_factor) = (NonFinite::Refuse, 1.0);
-        let (moved, scratch) = (Vec::new(), Vec::new());
-        Self { chain, non_finite, steps: 0, skipped: 0, rate_factor, moved, numbers, calls: 0, scratch }
+        let (states, scratch) = (Vec::new(), Vec::new());
+        Self {
+            chain,
+            non_finite,
+            steps: 0,
+            skipped: 0,
+            rate_factor,
+            states,
+            numbers,
+            calls: 0,
+            scratch,
+            pairs: Vec::new(),
+        }
     }
 
-    /// The same optimizer with another answer to gradients that are not finite.
+    /// Sets how gradients that are not finite are handled.
+    #[must_use]
     pub fn on_non_finite(mut self, answer: NonFinite) -> Self {
         self.answer(answer);
         self
     }
 
-    /// Changes the answer to gradients that are not finite.
+    /// As [`on_non_finite`](Self::on_non_finite).
     pub(crate) fn answer(&mut self, answer: NonFinite) {
         self.non_finite = answer;
     }
@@ -94,14 +108,14 @@ impl<T: Real> Optimizer<T> {
         self.rate_factor * self.chain.rate(0, self.steps)
     }
 
-    /// Multiplies all learning rates by the factor from the next step on, in place of an earlier factor: for what is no
+    /// Multiplies all learning rates by the factor from the next step on, instead of an earlier factor: for what is no
     /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state. A factor that makes a
     /// rate NaN, negative or infinite is refused by the next step.
     pub fn scale_rate(&mut self, factor: f64) {
         self.rate_factor = factor;
     }
 
-    /// A number that a link keeps for all parameters together, by its name in [`State`](crate::State).
+    /// A number that a transform keeps for all parameters together, by its name in [`SavedState`](crate::SavedState).
     ///
     /// # Example
     /// ```
@@ -111,15 +125,15 @@ impl<T: Real> Optimizer<T> {
     /// assert_eq!(optimizer.number("momentum"), None);
     /// ```
     pub fn number(&self, name: &str) -> Option<f64> {
-        let joint = self.chain.links.iter().zip(&self.numbers).filter(|(placed, _)| placed.is_joint());
-        joint
+        let shared = self.chain.transforms.iter().zip(&self.numbers).filter(|(entry, _)| entry.is_joint());
+        shared
             .into_iter()
-            .find_map(|(placed, numbers)| placed.numbers.iter().position(|own| own == name).map(|place| numbers[place]))
+            .find_map(|(entry, numbers)| entry.numbers.iter().position(|own| own == name).map(|index| numbers[index]))
     }
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
     ///
-    /// The gradients are pairs of references: `list.iter().zip(&gradients)` for two slices. After its first step the
+    /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices. After its first step the
     /// optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
     ///
     /// # Errors
@@ -141,12 +155,19 @@ impl<T: Real> Optimizer<T> {
     pub fn step<'a>(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone + Send>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> Result<(), StepError> {
-        let gradients = gradients.into_iter();
+        let mut pairs: Vec<(&Param, &Tensor<T>)> = recycled(std::mem::take(&mut self.pairs));
+        pairs.extend(gradients);
+        let result = self.step_with(params, &pairs);
+        self.pairs = recycled(pairs);
+        result
+    }
+
+    fn step_with(&mut self, params: &mut Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         self.admit(params)?;
-        let large = self.check(params, gradients.clone())?;
-        self.expect_rates(gradients.clone())?;
+        let large = self.check_gradients(params, gradients)?;
+        self.check_rates(gradients)?;
         let threads = large && rayon::current_num_threads() > 1;
         if threads && rayon::current_thread_index().is_none() {
             // Enters the pool once, not once a tensor.
@@ -155,7 +176,7 @@ impl<T: Real> Optimizer<T> {
         self.advance(params, gradients, threads)
     }
 
-    /// Shows the links what was observed beside the gradients: for [`Sophia`](crate::Sophia), an estimate of the
+    /// Passes observations beside the gradients to the transforms that average them: for [`Sophia`](crate::Sophia), an estimate of the
     /// diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
@@ -163,33 +184,36 @@ impl<T: Real> Optimizer<T> {
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,
-        observed: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        observed: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> Result<(), StepError> {
-        let observed = observed.into_iter();
+        let observed: Vec<(&Param, &Tensor<T>)> = observed.into_iter().collect();
         self.admit(params)?;
-        self.check(params, observed.clone())?;
-        expect_finite(self.steps + 1, observed.clone())?;
+        self.check_gradients(params, &observed)?;
+        check_finite(self.steps + 1, &observed)?;
         for (param, tensor) in observed {
-            let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
-            for (_, slots, placed) in self.chain.links_of(param) {
-                placed.link.observe(tensor.data(), &mut moved.slots[slots]);
+            let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
+            for (_, slots, entry) in self.chain.transforms_of(param) {
+                entry.observe(tensor.data(), &mut param_state.slots[slots]);
             }
         }
         Ok(())
     }
 
-    /// The parameters to evaluate or keep, where a link says that these are others than those in training: averages,
+    /// The parameters to evaluate or keep, where these differ from those in training: averages,
     /// as those of [`ScheduleFree`](crate::ScheduleFree). The others are as they are.
     pub fn averaged(&self, params: &Params<T>) -> Params<T> {
         let mut averaged = params.clone();
         let (done, rate_factor) = (self.steps.saturating_sub(1), self.rate_factor);
-        let (chain, numbers, total) = (&self.chain, &self.numbers[..], Numbers::default());
-        let joint = Joint { chain, done, rate_factor, numbers, total, threads: false };
-        for moved in self.moved.iter().flatten() {
-            for (link, slots, placed) in self.chain.links_of(&moved.param) {
-                let step = joint.step(link, &moved.numbers, moved.told(&joint, moved.steps), total);
-                if let Some(value) = placed.link.averaged(&step, averaged.get(&moved.param), &moved.slots[slots]) {
-                    averaged.set(&moved.param, value);
+        let (chain, numbers, total) = (&self.chain, &self.numbers[..], Sums::default());
+        let shared = SharedStep { chain, done, rate_factor, numbers, total, threads: false };
+        for param_state in self.states.iter().flatten() {
+            for (transform, slots, entry) in self.chain.transforms_of(&param_state.param) {
+                let step =
+                    shared.step(transform, &param_state.numbers, param_state.info(&shared, param_state.steps), total);
+                let parameter = averaged.get(&param_state.param);
+                let value = entry.block().and_then(|block| block.averaged(&step, parameter, &param_state.slots[slots]));
+                if let Some(value) = value {
+                    averaged.set(&param_state.param, value);
                 }
             }
         }
@@ -198,16 +222,16 @@ impl<T: Real> Optimizer<T> {
 
     /// Makes the state of trainable parameters that have none.
     fn admit(&mut self, params: &Params<T>) -> Result<(), StepError> {
-        if self.moved.len() < params.len() {
-            self.moved.resize_with(params.len(), || None);
+        if self.states.len() < params.len() {
+            self.states.resize_with(params.len(), || None);
         }
         let mut news = false;
         for param in params.trainable() {
-            match &self.moved[param.index()] {
-                Some(moved) if moved.param == *param => {}
+            match &self.states[param.index()] {
+                Some(param_state) if param_state.param == *param => {}
                 Some(_) => return Err(StepError::Unknown(param.clone())),
                 None => {
-                    self.moved[param.index()] = Some(Moved::new(&self.chain, param, params.get(param))?);
+                    self.states[param.index()] = Some(ParamState::new(&self.chain, param, params.get(param))?);
                     news = true;
                 }
             }
@@ -218,21 +242,17 @@ impl<T: Real> Optimizer<T> {
         Ok(())
     }
 
-    /// Whether each gradient has its parameter; gives whether one is large.
-    fn check<'a>(
-        &mut self,
-        params: &Params<T>,
-        gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>,
-    ) -> Result<bool, StepError> {
+    /// Checks that each gradient has its parameter; returns whether one is large.
+    fn check_gradients(&mut self, params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<bool, StepError> {
         self.calls += 1;
         let mut large = false;
-        for (param, gradient) in gradients {
+        for &(param, gradient) in gradients {
             if params.find(param.name()) != Some(param) {
                 return Err(StepError::Unknown(param.clone()));
             }
-            let moved = self.moved[param.index()].as_mut().filter(|_| params.is_trainable(param));
-            let moved = moved.ok_or_else(|| StepError::Frozen(param.clone()))?;
-            if std::mem::replace(&mut moved.call, self.calls) == self.calls {
+            let param_state = self.states[param.index()].as_mut().filter(|_| params.is_trainable(param));
+            let param_state = param_state.ok_or_else(|| StepError::Frozen(param.clone()))?;
+            if std::mem::replace(&mut param_state.call, self.calls) == self.calls {
                 return Err(StepError::Twice(param.clone()));
             }
             if gradient.shape() != param.shape() {
@@ -244,20 +264,20 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Whether all learning rates of this step can be used.
-    fn expect_rates<'a>(&self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn check_rates(&self, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         for number in 0..self.chain.rate_count() {
-            self.expect_rate(number, 1.0)?;
+            self.check_rate(number, 1.0)?;
         }
-        for (param, _) in gradients {
-            let (number, factor) = self.moved[param.index()].as_ref().expect(ADMITTED).rate;
+        for &(param, _) in gradients {
+            let (number, factor) = self.states[param.index()].as_ref().expect(ADMITTED).rate;
             if factor != 1.0 {
-                self.expect_rate(number, factor)?;
+                self.check_rate(number, factor)?;
             }
         }
         Ok(())
     }
 
-    fn expect_rate(&self, number: usize, factor: f64) -> Result<(), StepError> {
+    fn check_rate(&self, number: usize, factor: f64) -> Result<(), StepError> {
         let (rate, factor) = (self.chain.rate(number, self.steps), factor * self.rate_factor);
         if rate >= 0.0 && factor >= 0.0 && T::of(factor * rate).is_finite() {
             return Ok(());
@@ -266,55 +286,55 @@ impl<T: Real> Optimizer<T> {
         Err(StepError::LearningRate { rate, factor, schedule, step: self.steps + 1 })
     }
 
-    /// The step proper, once names and shapes are known to be right.
-    fn advance<'a>(
+    /// Makes the step, once names and shapes are checked.
+    fn advance(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)> + Clone,
+        gradients: &[(&Param, &Tensor<T>)],
         threads: bool,
     ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
-        let mut total = Numbers::default();
-        // What a link measures of all parameters is joined parameter by parameter.
-        let join = |chain: &Chain<T>, link: usize, total, sums| match chain.links.get(link) {
-            Some(placed) if placed.is_joint() => placed.link.join(total, sums),
+        let mut total = Sums::default();
+        // Sums over all parameters are joined parameter by parameter.
+        let join = |chain: &Chain<T>, transform: usize, total, sums| match chain.transforms.get(transform) {
+            Some(entry) if entry.is_joint() => tensor_pass::join(total, sums),
             _ => total,
         };
-        let measures = self.chain.links.first().is_some_and(|placed| placed.link.measures().is_some());
+        let measures = self.chain.transforms.first().is_some_and(|entry| entry.measures().is_some());
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let joint = Joint { chain, done, rate_factor, numbers, total, threads };
-            for (param, gradient) in gradients.clone() {
-                let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
-                let finite = moved.look(&joint, params.get(param).data(), gradient.data());
+            let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
+            for &(param, gradient) in gradients {
+                let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
+                let finite = param_state.look(&shared, params.get(param).data(), gradient.data());
                 if !finite && self.non_finite != NonFinite::Trust {
                     return self.refuse(gradients);
                 }
-                total = join(chain, 0, total, moved.sums);
+                total = join(chain, 0, total, param_state.sums);
             }
         }
-        let count = self.chain.links.len();
+        let count = self.chain.transforms.len();
         let mut first = 0;
         loop {
             let last = self.chain.pass_from(first);
-            if let Some(placed) = self.chain.links.get(first).filter(|placed| placed.is_joint()) {
+            if let Some(entry) = self.chain.transforms.get(first).filter(|entry| entry.is_joint()) {
                 let learning_rate = rate_factor * self.chain.rate(self.chain.rate_with(first), done);
                 let (number, numbers) = (done + 1, &mut self.numbers[first]);
-                let scaled = placed.scaled;
-                let step = Step { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
-                placed.link.settle(&step, numbers);
+                let scaled = entry.scaled;
+                let step = StepInfo { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
+                entry.block().expect("only a transform of blocks measures").update_numbers(&step, numbers);
             }
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let joint = Joint { chain, done, rate_factor, numbers, total, threads };
-            let mut next_total = Numbers::default();
-            for (param, gradient) in gradients.clone() {
-                let moved = self.moved[param.index()].as_mut().expect(ADMITTED);
+            let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
+            let mut next_total = Sums::default();
+            for &(param, gradient) in gradients {
+                let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
                 if first == 0 {
-                    moved.steps += 1;
+                    param_state.steps += 1;
                 }
                 let value = params.get_mut(param).data_mut();
-                moved.pass(&joint, (first, last), value, gradient.data(), &mut self.scratch);
-                next_total = join(chain, last, next_total, moved.sums);
+                param_state.pass(&shared, (first, last), value, gradient.data(), &mut self.scratch);
+                next_total = join(chain, last, next_total, param_state.sums);
             }
             if last >= count {
                 break;
@@ -325,19 +345,28 @@ impl<T: Real> Optimizer<T> {
         Ok(())
     }
 
-    /// The answer to a gradient that is not finite.
+    /// Skips or refuses a step with a gradient that is not finite.
     #[cold]
-    fn refuse<'a>(&mut self, gradients: impl Iterator<Item = (&'a Param, &'a Tensor<T>)>) -> Result<(), StepError> {
+    fn refuse(&mut self, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
-        for (placed, numbers) in self.chain.links.iter().zip(&mut self.numbers) {
-            skip |= placed.link.refused(numbers);
+        for (entry, numbers) in self.chain.transforms.iter().zip(&mut self.numbers) {
+            if let Some(update) = &entry.on_non_finite {
+                update(numbers);
+                skip = true;
+            }
         }
         if skip {
             self.skipped += 1;
             return Ok(());
         }
-        expect_finite(self.steps + 1, gradients)
+        check_finite(self.steps + 1, gradients)
     }
+}
+
+/// The memory of a list of references, for a list of references to others: collecting in place allocates nothing.
+fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }
 
 const ADMITTED: &str = "every parameter with a gradient was admitted";

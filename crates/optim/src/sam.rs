@@ -1,7 +1,7 @@
 //! Sharpness-aware minimisation: the gradient is taken at `p + ρ·g/(‖g‖ + 1e-12)`, and moves `p`.
 //!
 //! As the authors' code. The adaptive form (ASAM) measures `g` by the size of the parameter: `p + ρ·p²·g / ‖|p|·g‖`. The
-//! norm is that of all gradients together. Defaults: not adaptive. It remembers nothing from step to step.
+//! norm is that of all gradients together. Defaults: not adaptive. It has no state between steps.
 //!
 //! Foret, Kleiner, Mobahi, Neyshabur: Sharpness-aware minimization for efficiently improving generalization, 2021; Kwon,
 //! Kim, Park, Choi: ASAM, 2021.
@@ -9,8 +9,8 @@
 use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
-use crate::gradients::{expect_finite, expect_fit};
-use crate::norm::{Factor, Length, Norm};
+use crate::gradient_checks::{check_finite, check_fit};
+use crate::norm::{Factor, Length, Norm, Sum};
 
 /// Moves parameters uphill for the second gradient of a step, and back to the bit.
 ///
@@ -42,7 +42,7 @@ pub struct Sam<T = f32> {
 }
 
 impl<T: Real> Sam<T> {
-    /// Looks at the distance ρ: 0.05 is usual.
+    /// Takes the gradient at the distance ρ: 0.05 is usual.
     ///
     /// # Panics
     /// If the distance is negative or not finite.
@@ -53,6 +53,7 @@ impl<T: Real> Sam<T> {
     }
 
     /// Measures distances by the size of each element (ASAM, whose ρ is larger: 0.5 to 2).
+    #[must_use]
     pub fn adaptive(self) -> Self {
         Self { adaptive: true, ..self }
     }
@@ -68,14 +69,14 @@ impl<T: Real> Sam<T> {
     pub fn perturb<'a>(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>), IntoIter: Clone>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> Result<(), StepError> {
         assert!(!self.perturbed, "the parameters are perturbed: restore them first");
-        let gradients = gradients.into_iter();
-        expect_fit(params, gradients.clone())?;
-        expect_finite(1, gradients.clone())?;
-        let mut sum = Default::default();
-        for (param, gradient) in gradients.clone() {
+        let gradients: Vec<(&Param, &Tensor<T>)> = gradients.into_iter().collect();
+        check_fit(params, &gradients)?;
+        check_finite(1, &gradients)?;
+        let mut sum = Sum::default();
+        for &(param, gradient) in &gradients {
             let gradient = gradient.data();
             if self.adaptive {
                 for (values, gradient) in params.get(param).data().chunks(CHUNK).zip(gradient.chunks(CHUNK)) {
@@ -83,19 +84,19 @@ impl<T: Real> Sam<T> {
                     for ((product, p), g) in products.iter_mut().zip(values).zip(gradient) {
                         *product = p.as_f64() * g.as_f64();
                     }
-                    sum = Norm::Two.join(sum, Norm::Two.sum(&products));
+                    sum = sum.join(Norm::Two.sum(&products));
                 }
             } else {
-                sum = Norm::Two.join(sum, Norm::Two.sum(gradient));
+                sum = sum.join(Norm::Two.sum(gradient));
             }
         }
         let scale: Factor<T> = Length::from(self.rho).over(Norm::Two.length(sum).plus(1e-12));
-        let same = self.saved.iter().map(|(param, _)| param).eq(gradients.clone().map(|(param, _)| param));
+        let same = self.saved.iter().map(|(param, _)| param).eq(gradients.iter().map(|&(param, _)| param));
         if !same {
-            let memory = gradients.clone().map(|(param, _)| (param.clone(), Tensor::zeros(param.shape())));
+            let memory = gradients.iter().map(|&(param, _)| (param.clone(), Tensor::zeros(param.shape())));
             self.saved = memory.collect();
         }
-        for ((param, gradient), (_, saved)) in gradients.zip(&mut self.saved) {
+        for ((param, gradient), (_, saved)) in gradients.into_iter().zip(&mut self.saved) {
             saved.data_mut().copy_from_slice(params.get(param).data());
             let value = params.get_mut(param).data_mut();
             for (p, &g) in value.iter_mut().zip(gradient.data()) {

@@ -15,14 +15,14 @@ use gradus_graph::expect_setting;
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Adam, Optimizer, Schedule};
+/// use gradus_optim::{Adam, Optimizer, RateSchedule};
 /// let constant = 1e-3;
 /// assert_eq!(constant.at(1000), 1e-3);
 /// let warm_up = |done: u64| 1e-3 * (1.0_f64).min((done + 1) as f64 / 100.0);
 /// assert_eq!(warm_up.at(49), 5e-4);
 /// let _adam = Optimizer::<f32>::new(Adam::new(warm_up));
 /// ```
-pub trait Schedule: Send + Sync + 'static {
+pub trait RateSchedule: Send + Sync + 'static {
     /// The learning rate of the step that follows `done` steps. A rule refuses the step if it is negative or not finite.
     fn at(&self, done: u64) -> f64;
 
@@ -39,7 +39,7 @@ pub trait Schedule: Send + Sync + 'static {
     }
 }
 
-impl Schedule for f64 {
+impl RateSchedule for f64 {
     fn at(&self, _done: u64) -> f64 {
         *self
     }
@@ -49,15 +49,15 @@ impl Schedule for f64 {
     }
 }
 
-impl<F: Fn(u64) -> f64 + Send + Sync + 'static> Schedule for F {
+impl<F: Fn(u64) -> f64 + Send + Sync + 'static> RateSchedule for F {
     fn at(&self, done: u64) -> f64 {
         self(done)
     }
 }
 
-/// A schedule that rules hold and clone. It is itself a [`Schedule`].
+/// A schedule that rules hold and clone. It is itself a [`RateSchedule`].
 #[derive(Clone)]
-pub struct Rate(Arc<dyn Schedule>);
+pub struct Rate(Arc<dyn RateSchedule>);
 
 impl Rate {
     /// Holds the schedule.
@@ -65,7 +65,7 @@ impl Rate {
     /// # Panics
     /// If it is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(schedule: impl Schedule) -> Self {
+    pub fn new(schedule: impl RateSchedule) -> Self {
         if let Some(rate) = schedule.constant() {
             expect_setting("the learning rate", rate, 0.0..);
         }
@@ -73,7 +73,7 @@ impl Rate {
     }
 }
 
-impl Schedule for Rate {
+impl RateSchedule for Rate {
     fn at(&self, done: u64) -> f64 {
         self.0.at(done)
     }

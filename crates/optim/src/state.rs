@@ -1,5 +1,5 @@
-//! What an optimizer, or another part of a training run, remembers by name: saved and restored so that a resumed run
-//! goes on bit for bit.
+//! The state of an optimizer, or of another part of a training run, by name: saved and restored so that a resumed run
+//! continues bit for bit.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -8,43 +8,43 @@ use std::fmt;
 use gradus_graph::{Params, Real, Tensor};
 
 use crate::chain::Chain;
-use crate::moved::Moved;
 use crate::optimizer::Optimizer;
+use crate::param_state::ParamState;
 
-/// A part of a training run that remembers something from step to step.
+/// A part of a training run with state that changes from step to step.
 ///
 /// # Example
 /// ```
 /// use gradus_graph::Params;
-/// use gradus_optim::{Memory, ReduceOnPlateau, State};
+/// use gradus_optim::{Stateful, ReduceOnPlateau, SavedState};
 /// let params: Params<f64> = Params::new(0);
 /// let mut plateau = ReduceOnPlateau::new();
 /// plateau.report(3.0);
-/// let state: State<f64> = plateau.state();
+/// let state: SavedState<f64> = plateau.state();
 /// assert_eq!(state.numbers["best"], 3.0);
 /// let mut resumed = ReduceOnPlateau::new();
 /// resumed.restore(&params, &state).unwrap();
 /// ```
-pub trait Memory<T: Real> {
-    /// All that it remembers.
-    fn state(&self) -> State<T>;
+pub trait Stateful<T: Real> {
+    /// The state.
+    fn state(&self) -> SavedState<T>;
 
-    /// Takes over what another of the same kind, made with the same options, remembered. `params` are the parameters
-    /// that the run trains.
+    /// Restores the state of another part of the same type, made with the same options. `params` are the parameters that
+    /// the run trains.
     ///
     /// # Errors
     /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
-    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError>;
+    fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError>;
 }
 
-/// What an optimizer remembers: named tensors, named counts and named numbers.
+/// The state of a part of a training run: named tensors, named counts and named numbers.
 ///
 /// A tensor is named after its parameter and its slot, `hidden.weight/first_moment`. The counts are `steps` and
 /// `skipped` of the run, and `hidden.weight/steps` for each parameter. A number that a rule keeps beside the tensors is
 /// named as a tensor is, or by its own name alone if it belongs to all parameters; `rate_factor` is what
-/// [`Optimizer::scale_rate`] was told.
+/// [`Optimizer::scale_rate`] was info.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct State<T: Real> {
+pub struct SavedState<T: Real> {
     /// The tensors by name.
     pub tensors: BTreeMap<String, Tensor<T>>,
     /// The counts by name.
@@ -53,13 +53,13 @@ pub struct State<T: Real> {
     pub numbers: BTreeMap<String, f64>,
 }
 
-/// Why a state does not fit what is to take it over: all that is wrong with it. Nothing was changed. The message tells
-/// the first twenty names of a kind and counts the others.
+/// Why a state cannot be restored: everything that is wrong with it. Nothing was changed. The message lists the first
+/// twenty names of a kind and counts the others.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RestoreError {
-    /// What the optimizer needs and the state lacks.
+    /// Names that the part needs and the state lacks.
     pub missing: Vec<String>,
-    /// What the state holds and the optimizer has no place for.
+    /// Names in the state that the part does not have.
     pub unexpected: Vec<String>,
     /// Tensors of the wrong shape, with both shapes.
     pub misshapen: Vec<String>,
@@ -67,14 +67,14 @@ pub struct RestoreError {
 
 impl fmt::Display for RestoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the state does not fit what is to take it over, or its parameters")?;
+        f.write_str("the state does not fit the part that is restored, or its parameters")?;
         let kinds = [("missing", &self.missing), ("unexpected", &self.unexpected), ("wrong shape", &self.misshapen)];
         for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
             // A state may come from a damaged file, with any number of names of any length.
-            let told: Vec<String> = names.iter().take(TOLD).map(|name| format!("{name:.200}")).collect();
-            write!(f, "; {kind}: {}", told.join(", "))?;
-            if names.len() > TOLD {
-                write!(f, ", … and {} more", names.len() - TOLD)?;
+            let info: Vec<String> = names.iter().take(LISTED).map(|name| format!("{name:.200}")).collect();
+            write!(f, "; {kind}: {}", info.join(", "))?;
+            if names.len() > LISTED {
+                write!(f, ", … and {} more", names.len() - LISTED)?;
             }
         }
         Ok(())
@@ -88,12 +88,12 @@ impl fmt::Debug for RestoreError {
     }
 }
 
-/// Names of a kind that a message tells; the others are counted.
-const TOLD: usize = 20;
+/// The number of names of a kind that a message lists; the others are counted.
+const LISTED: usize = 20;
 
 impl Error for RestoreError {}
 
-/// A state on its way into what takes it over: notes what is missing, misshapen or left.
+/// A state being restored: collects what is missing, misshapen or left over.
 pub(crate) struct Restoring<'a, T: Real> {
     tensors: BTreeMap<&'a str, &'a Tensor<T>>,
     counts: BTreeMap<&'a str, u64>,
@@ -102,7 +102,7 @@ pub(crate) struct Restoring<'a, T: Real> {
 }
 
 impl<'a, T: Real> Restoring<'a, T> {
-    pub(crate) fn new(state: &'a State<T>) -> Self {
+    pub(crate) fn new(state: &'a SavedState<T>) -> Self {
         Self {
             tensors: state.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect(),
             counts: state.counts.iter().map(|(name, &count)| (name.as_str(), count)).collect(),
@@ -121,14 +121,14 @@ impl<'a, T: Real> Restoring<'a, T> {
         self.numbers.remove(name).unwrap_or_else(|| self.miss(name))
     }
 
-    /// Puts the tensor of that name in the place of one of the same shape.
-    pub(crate) fn tensor(&mut self, name: &str, place: &mut Tensor<T>) {
+    /// Replaces `target` by the tensor of that name, which must have its shape.
+    pub(crate) fn tensor(&mut self, name: &str, target: &mut Tensor<T>) {
         match self.tensors.remove(name) {
             None => self.miss(name),
-            Some(tensor) if tensor.shape() != place.shape() => {
-                self.wrong.misshapen.push(format!("{name} ({} for {})", tensor.shape(), place.shape()));
+            Some(tensor) if tensor.shape() != target.shape() => {
+                self.wrong.misshapen.push(format!("{name} ({} for {})", tensor.shape(), target.shape()));
             }
-            Some(tensor) => *place = tensor.clone(),
+            Some(tensor) => *target = tensor.clone(),
         }
     }
 
@@ -155,18 +155,18 @@ impl<'a, T: Real> Restoring<'a, T> {
     }
 }
 
-impl<T: Real> Memory<T> for Optimizer<T> {
-    fn state(&self) -> State<T> {
+impl<T: Real> Stateful<T> for Optimizer<T> {
+    fn state(&self) -> SavedState<T> {
         self.state()
     }
 
-    fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         self.restore(params, state)
     }
 }
 
 impl<T: Real> Optimizer<T> {
-    /// All that the optimizer remembers. The tensors share their elements with the optimizer until its next step.
+    /// The state of the optimizer. The tensors share their elements with the optimizer until its next step.
     ///
     /// # Example
     /// ```
@@ -186,40 +186,42 @@ impl<T: Real> Optimizer<T> {
     /// let refused = Optimizer::new(Sgd::new(0.1)).restore(&params, &state).unwrap_err();
     /// assert_eq!(refused.unexpected, ["x/momentum"]);
     /// ```
-    pub fn state(&self) -> State<T> {
+    pub fn state(&self) -> SavedState<T> {
         let mut counts = BTreeMap::from([("steps".to_owned(), self.steps), ("skipped".to_owned(), self.skipped)]);
         let mut tensors = BTreeMap::new();
-        for moved in self.moved.iter().flatten() {
-            counts.insert(format!("{}/steps", moved.param.name()), moved.steps);
-            tensors.extend(self.slot_names(moved).zip(moved.slots.iter().cloned()));
+        for param_state in self.states.iter().flatten() {
+            counts.insert(format!("{}/steps", param_state.param.name()), param_state.steps);
+            tensors.extend(self.slot_names(param_state).zip(param_state.slots.iter().cloned()));
         }
         let mut numbers = BTreeMap::from([("rate_factor".to_owned(), self.rate_factor)]);
-        for (name, moved, link, place) in number_names(&self.chain, &self.moved) {
-            let of = moved.and_then(|index| self.moved[index].as_ref()).map_or(&self.numbers, |moved| &moved.numbers);
-            numbers.insert(name, of[link][place]);
+        for (name, param_state, transform, number) in number_names(&self.chain, &self.states) {
+            let of = param_state
+                .and_then(|index| self.states[index].as_ref())
+                .map_or(&self.numbers, |param_state| &param_state.numbers);
+            numbers.insert(name, of[transform][number]);
         }
-        State { tensors, counts, numbers }
+        SavedState { tensors, counts, numbers }
     }
 
-    /// Takes over what another optimizer of the same rule remembered. `params` are the parameters that the next step
+    /// Restores the state of another optimizer of the same rule. `params` are the parameters that the next step
     /// will move; those that are trainable must have their state, unless no step has been taken.
     ///
     /// # Errors
     /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
-    pub fn restore(&mut self, params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    pub fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         let mut from = Restoring::new(state);
         let (steps, skipped, rate_factor) = (from.count("steps"), from.count("skipped"), from.number("rate_factor"));
-        let mut moved = Vec::new();
+        let mut param_state = Vec::new();
         for (param, value) in params.iter() {
             let name = format!("{}/steps", param.name());
             let started = steps > 0 && params.is_trainable(param);
             if !started && !from.has_count(&name) {
-                moved.push(None);
+                param_state.push(None);
                 continue;
             }
-            // A parameter without a group has no place for its state; the next step says so.
-            let Ok(mut restored) = Moved::new(&self.chain, param, value) else {
-                moved.push(None);
+            // A parameter without a group has no state; the next step returns an error.
+            let Ok(mut restored) = ParamState::new(&self.chain, param, value) else {
+                param_state.push(None);
                 continue;
             };
             restored.steps = from.count(&name);
@@ -227,38 +229,45 @@ impl<T: Real> Optimizer<T> {
             for (slot, name) in restored.slots.iter_mut().zip(&names) {
                 from.tensor(name, slot);
             }
-            moved.push(Some(restored));
+            param_state.push(Some(restored));
         }
-        let mut joint = self.numbers.clone();
-        for (name, index, link, place) in number_names(&self.chain, &moved) {
-            let of = index.and_then(|index| moved[index].as_mut()).map_or(&mut joint, |moved| &mut moved.numbers);
-            of[link][place] = from.number(&name);
+        let mut shared = self.numbers.clone();
+        for (name, index, transform, number) in number_names(&self.chain, &param_state) {
+            let of = index
+                .and_then(|index| param_state[index].as_mut())
+                .map_or(&mut shared, |param_state| &mut param_state.numbers);
+            of[transform][number] = from.number(&name);
         }
         from.finish()?;
         (self.steps, self.skipped, self.rate_factor) = (steps, skipped, rate_factor);
-        (self.moved, self.numbers) = (moved, joint);
+        (self.states, self.numbers) = (param_state, shared);
         Ok(())
     }
 
     /// The names of the slots of one parameter, in order.
-    fn slot_names<'a>(&'a self, moved: &'a Moved<T>) -> impl Iterator<Item = String> + 'a {
-        let names = self.chain.links_of(&moved.param).flat_map(|(_, _, placed)| &placed.tensors);
-        names.map(|name| format!("{}/{name}", moved.param.name()))
+    fn slot_names<'a>(&'a self, param_state: &'a ParamState<T>) -> impl Iterator<Item = String> + 'a {
+        let names = self.chain.transforms_of(&param_state.param).flat_map(|(_, _, entry)| &entry.tensors);
+        names.map(|name| format!("{}/{name}", param_state.param.name()))
     }
 }
 
-/// The names of all numbers, each with the index of its parameter, if it has one, its link and its place there.
-fn number_names<T: Real>(chain: &Chain<T>, moved: &[Option<Moved<T>>]) -> Vec<(String, Option<usize>, usize, usize)> {
+/// The names of all numbers, each with the index of its parameter, if it has one, and those of its transform and in its numbers.
+fn number_names<T: Real>(
+    chain: &Chain<T>,
+    param_state: &[Option<ParamState<T>>],
+) -> Vec<(String, Option<usize>, usize, usize)> {
     let mut names = Vec::new();
-    for (link, placed) in chain.links.iter().enumerate() {
-        for (place, name) in placed.numbers.iter().enumerate() {
-            if placed.is_joint() {
-                names.push((name.clone(), None, link, place));
+    for (transform, entry) in chain.transforms.iter().enumerate() {
+        for (number, name) in entry.numbers.iter().enumerate() {
+            if entry.is_joint() {
+                names.push((name.clone(), None, transform, number));
                 continue;
             }
-            for (index, moved) in moved.iter().enumerate() {
-                if let Some(moved) = moved.as_ref().filter(|moved| placed.applies_to(&moved.param)) {
-                    names.push((format!("{}/{name}", moved.param.name()), Some(index), link, place));
+            for (index, param_state) in param_state.iter().enumerate() {
+                if let Some(param_state) =
+                    param_state.as_ref().filter(|param_state| entry.applies_to(&param_state.param))
+                {
+                    names.push((format!("{}/{name}", param_state.param.name()), Some(index), transform, number));
                 }
             }
         }

@@ -71,13 +71,13 @@ fn steps_allocate_nothing() {
             count(allocations(Prodigy::new(1.0), len), "Prodigy");
             count(allocations(DAdaptSgd::new(1.0), len), "D-Adaptation");
             count(allocations(NovoGrad::new(1e-3), len), "NovoGrad");
-            let noisy = (LossScale::dynamic(), AddNoise::new(0.1, 1), Centralize::new(), ClipAdaptive::new(0.1));
-            count(allocations((noisy, ClipNorm::new(1.0), Sgd::new(0.1)), len), "links before a rule");
+            let noisy = (LossScale::dynamic(), AddNoise::new(0.1, 1), Centralize, ClipAdaptive::new(0.1));
+            count(allocations((noisy, ClipNorm::new(1.0), Sgd::new(0.1)), len), "transforms before a rule");
             let groups = (
                 Group::new(|name| name == "y", Sgd::new(WarmUp::new(5, Cosine::new(0.1, 100)))),
                 Group::rest(Adam::new(1e-3)),
             );
-            count(allocations((groups, Lookahead::new(), Average::ema(0.9)), len), "links after groups");
+            count(allocations((groups, Lookahead::new(), Average::ema(0.9)), len), "transforms after groups");
             count(allocations(NAdam::new(1e-3), len), "NAdam");
             count(allocations(Lamb::new(1e-3), len), "LAMB");
             count(allocations(ScheduleFreeAdamW::new(1e-3), len), "schedule-free AdamW");

@@ -1,7 +1,7 @@
 //! What a step refuses, in which words, and that nothing has moved then.
 
 use gradus_graph::{Param, Params, Tensor};
-use gradus_optim::{Adam, ClipGlobalNorm, NonFinite, Optimizer, Sgd, State};
+use gradus_optim::{Adam, ClipGlobalNorm, NonFinite, Optimizer, SavedState, Sgd};
 
 fn store() -> (Params<f64>, [Param; 2]) {
     let mut params = Params::new(0);
@@ -91,7 +91,7 @@ fn a_state_that_does_not_fit_is_refused_with_all_reasons() {
     let error = adam.restore(&params, &state).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the state does not fit what is to take it over, or its parameters; missing: hidden.weight/first_moment; \
+        "the state does not fit the part that is restored, or its parameters; missing: hidden.weight/first_moment; \
          unexpected: head.weight/first_moment; wrong shape: hidden.bias/second_moment ([3] for [2])"
     );
     // However much is wrong, the message is short.
@@ -106,7 +106,7 @@ fn a_state_that_does_not_fit_is_refused_with_all_reasons() {
     crowded.counts.retain(|name, _| !name.starts_with("strange"));
     assert!(adam.restore(&params, &crowded).unwrap_err().to_string().len() < 1000);
     assert_eq!(adam.state().tensors.len(), 4, "the optimizer is as it was");
-    Optimizer::new(Adam::new(0.1)).restore(&params, &State::default()).unwrap_err();
+    Optimizer::new(Adam::new(0.1)).restore(&params, &SavedState::default()).unwrap_err();
     let fresh = Optimizer::<f64>::new(Adam::new(0.1)).state();
     adam.restore(&params, &fresh).expect("the state before the first step fits");
     assert_eq!(adam.steps(), 0);

@@ -2,7 +2,7 @@
 
 use gradus_optim::{
     Cosine, CosineRestarts, Cyclic, Exponential, InverseSqrt, Join, MultiStep, OneCycle, Polynomial, Rate,
-    ReduceOnPlateau, Schedule, StepDecay, WarmUp,
+    RateSchedule, ReduceOnPlateau, StepDecay, WarmUp,
 };
 
 const STEPS: u64 = 60;

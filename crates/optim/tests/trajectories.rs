@@ -1,9 +1,7 @@
 //! The rules step for step beside PyTorch's and Optax's, in double precision; `trajectories.py` made the numbers.
 //!
 //! Muon of PyTorch rounds to bfloat16 inside; the script replaces that one function by the same in double precision.
-//! Optax takes the decay of Adafactor in single precision; the script gives it a double one. Muon of Optax divides by
-//! the norm plus ε, ours by at least ε: compared with ε 0. SOAP is compared where its first gradient has full rank,
-//! since the eigenvectors of the eigenvalue 0 are nobody's.
+//! SOAP is compared where its first gradient has full rank, since the eigenvectors of the eigenvalue 0 are not unique.
 
 use gradus_graph::{Param, Params, Tensor};
 use gradus_optim::{
@@ -30,20 +28,16 @@ fn rule(name: &str) -> Optimizer<f64> {
         "adam" => Optimizer::new(Adam::new(0.02)),
         "adam_betas" => Optimizer::new(Adam::new(0.02).betas(0.8, 0.95).eps(1e-3)),
         "adam_l2" => Optimizer::new((DecayWeights::new(0.1), Adam::new(0.02))),
-        "adam_eps_root" => Optimizer::new(Adam::new(0.02).eps(1e-3).eps_inside_root()),
         "adamw" => Optimizer::new(AdamW::new(0.02)),
         "adamw_decay" => Optimizer::new(AdamW::new(0.02).decay(0.3)),
         "amsgrad" => Optimizer::new(AmsGrad::new(0.02)),
-        "amsgrad_decay" => Optimizer::new(AmsGrad::new(0.02).decay(0.3)),
-        "amsgrad_optax" => Optimizer::new(AmsGrad::new(0.02).maximum_of_corrected()),
+        "amsgrad_decay" => Optimizer::new((AmsGrad::new(0.02), DecayWeights::new(0.3))),
         "adamax" => Optimizer::new(Adamax::new(0.02)),
-        "adamax_decay" => Optimizer::new(Adamax::new(0.02).decay(0.3)),
+        "adamax_decay" => Optimizer::new((Adamax::new(0.02), DecayWeights::new(0.3))),
         "nadam" => Optimizer::new(NAdam::new(0.02)),
-        "nadam_decay" => Optimizer::new(NAdam::new(0.02).momentum_decay(0.1).decay(0.3)),
-        "nadam_optax" => Optimizer::new(NAdam::new(0.02).constant_momentum()),
+        "nadam_decay" => Optimizer::new((NAdam::new(0.02).momentum_decay(0.1), DecayWeights::new(0.3))),
         "radam" => Optimizer::new(RAdam::new(1e-3)),
-        "radam_decay" => Optimizer::new(RAdam::new(1e-3).eps(1e-3).decay(0.3)),
-        "radam_optax" => Optimizer::new(RAdam::new(1e-3).eps(1e-3).eps_after_correction()),
+        "radam_decay" => Optimizer::new((RAdam::new(1e-3).eps(1e-3), DecayWeights::new(0.3))),
         "adabelief" => Optimizer::new(AdaBelief::new(5e-3)),
         "yogi" => Optimizer::new(Yogi::new(0.02)),
         "lion" => Optimizer::new(Lion::new(0.002)),
@@ -58,14 +52,9 @@ fn rule(name: &str) -> Optimizer<f64> {
         "rmsprop_momentum" => Optimizer::new(RmsProp::new(1e-3).alpha(0.9).momentum(0.5)),
         "rmsprop_centred" => Optimizer::new(RmsProp::new(1e-3).eps(1e-3).centred()),
         "rmsprop_both" => Optimizer::new(RmsProp::new(1e-3).eps(1e-3).centred().momentum(0.5)),
-        "rmsprop_optax" => {
-            Optimizer::new(RmsProp::new(halving).alpha(0.9).eps_inside_root().momentum(0.5).rate_inside_momentum())
-        }
-        "rmsprop_corrected" => Optimizer::new(RmsProp::new(1e-3).alpha(0.9).corrected()),
         "adagrad" => Optimizer::new(Adagrad::new(0.05)),
         "adagrad_lr_decay" => Optimizer::new(Adagrad::new(0.1).lr_decay(0.01)),
         "adagrad_initial" => Optimizer::new(Adagrad::new(0.1).initial_sum(0.5).eps(1e-3)),
-        "adagrad_optax" => Optimizer::new(Adagrad::new(0.05).initial_sum(0.1).eps(1e-7).eps_inside_root()),
         "adadelta" => Optimizer::new(Adadelta::new(1.0)),
         "adadelta_rho" => Optimizer::new(Adadelta::new(0.5).rho(0.95).eps(1e-5)),
         "rprop" => Optimizer::new(Rprop::new(1e-3)),
@@ -74,14 +63,9 @@ fn rule(name: &str) -> Optimizer<f64> {
         "sign_sgd" => Optimizer::new(SignSgd::new(0.002)),
         "adafactor" => Optimizer::new(Adafactor::new(0.01)),
         "adafactor_decay" => Optimizer::new(Adafactor::new(0.003).decay(0.1).limit(1.5).eps(0.3, 1.5)),
-        "adafactor_optax" => {
-            let rule = Adafactor::new(0.01).added_eps(1e-30).constant_rate().smallest_factored(3);
-            Optimizer::new(rule.momentum(0.9))
-        }
         "sophia" => Optimizer::new(Sophia::new(1e-3)),
         "muon" => Optimizer::new(Muon::new(0.002)),
         "muon_plain" => Optimizer::new(Muon::new(0.002).momentum(0.8).plain_momentum().scale(MatrixScale::Rms(0.2))),
-        "muon_optax" => Optimizer::new(Muon::new(0.002).corrected().scale(MatrixScale::Wide).eps(0.0).decay(0.0)),
         "schedule_free_sgd" | "schedule_free_sgd_averaged" => Optimizer::new(ScheduleFreeSgd::new(1e-3)),
         "schedule_free_adamw" => Optimizer::new(ScheduleFreeAdamW::new(0.02).decay(0.1)),
         "schedule_free_adamw_averaged" => Optimizer::new(ScheduleFreeAdamW::new(0.02).betas(0.95, 0.99).power(1.0)),
@@ -256,4 +240,4 @@ fn every_rule_follows_its_reference() -> Result<(), StepError> {
 }
 
 /// Those of `trajectories.py`: rules times problems.
-const CASES: usize = 251;
+const CASES: usize = 223;

@@ -2,7 +2,7 @@
 //! on bit for bit.
 //!
 //! What belongs into it: the optimizer; the [`Step`](crate::Step), which knows where the random numbers of dropout and
-//! noise stand; and whatever else in the loop is a [`Memory`]. The order of the data follows from the epoch
+//! noise stand; and whatever else in the loop is a [`Stateful`]. The order of the data follows from the epoch
 //! (`Batches::shuffled` of `gradus-data`).
 //!
 //! The file is a safetensors file: parameters are under `parameters/`, the memory of a part under the part's name and
@@ -12,7 +12,7 @@ use std::io::Error;
 use std::path::Path;
 
 use gradus_graph::{Params, Real};
-use gradus_optim::{Memory, State};
+use gradus_optim::{SavedState, Stateful};
 
 use crate::archive::{Archive, wrong};
 use crate::faults::{Faults, brief};
@@ -35,7 +35,7 @@ pub(crate) const FORMAT: &str = "gradus checkpoint";
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
-/// use gradus_optim::{Adam, Memory, Optimizer, ReduceOnPlateau};
+/// use gradus_optim::{Adam, Stateful, Optimizer, ReduceOnPlateau};
 /// use gradus_train::{Step, checkpoint};
 /// let path = std::env::temp_dir().join(format!("gradus-checkpoint-{}.safetensors", std::process::id()));
 /// let mut params: Params = Params::new(0);
@@ -51,7 +51,7 @@ pub(crate) const FORMAT: &str = "gradus checkpoint";
 /// let same = resumed.add("x", Tensor::zeros([2]));
 /// step.set_position(0);
 /// let (mut optimizer, mut watch) = (Optimizer::new(Adam::new(0.1)), ReduceOnPlateau::new());
-/// let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+/// let parts: &mut [(&str, &mut dyn Stateful<f32>)] =
 ///     &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut watch)];
 /// checkpoint::load(&path, &mut resumed, parts)?;
 /// assert_eq!(resumed.get(&same), params.get(&x));
@@ -63,13 +63,13 @@ pub(crate) const FORMAT: &str = "gradus checkpoint";
 pub fn save<T: Real>(
     path: impl AsRef<Path>,
     params: &Params<T>,
-    parts: &[(&str, &dyn Memory<T>)],
+    parts: &[(&str, &dyn Stateful<T>)],
 ) -> Result<(), Error> {
     expect_names(parts.iter().map(|(name, _)| *name));
     let mut archive = Archive::default();
     weights::put(&mut archive, PARAMETERS, params);
     for (part, memory) in parts {
-        let State { tensors, counts, numbers } = memory.state();
+        let SavedState { tensors, counts, numbers } = memory.state();
         for (name, tensor) in &tensors {
             archive.put_tensor(format!("{part}/tensors/{name}"), tensor);
         }
@@ -96,7 +96,7 @@ pub fn save<T: Real>(
 pub fn load<T: Real>(
     path: impl AsRef<Path>,
     params: &mut Params<T>,
-    parts: &mut [(&str, &mut dyn Memory<T>)],
+    parts: &mut [(&str, &mut dyn Stateful<T>)],
 ) -> Result<(), Error> {
     expect_names(parts.iter().map(|(name, _)| *name));
     let path = path.as_ref();
@@ -119,9 +119,9 @@ pub fn load<T: Real>(
     }
     faults.or(()).map_err(refuse)?;
     let loaded = weights::take(&archive, PARAMETERS, params).map_err(refuse)?;
-    let states: Vec<State<T>> =
+    let states: Vec<SavedState<T>> =
         parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, _>>().map_err(|p| refuse(brief(p)))?;
-    let before: Vec<State<T>> = parts.iter().map(|(_, memory)| memory.state()).collect();
+    let before: Vec<SavedState<T>> = parts.iter().map(|(_, memory)| memory.state()).collect();
     for number in 0..parts.len() {
         let (part, memory) = &mut parts[number];
         if let Err(problem) = memory.restore(&loaded, &states[number]) {
@@ -137,8 +137,8 @@ pub fn load<T: Real>(
 }
 
 /// What the archive has of that part.
-fn state<T: Real>(archive: &Archive, part: &str) -> Result<State<T>, String> {
-    let mut state = State::default();
+fn state<T: Real>(archive: &Archive, part: &str) -> Result<SavedState<T>, String> {
+    let mut state = SavedState::default();
     for name in archive.names(&format!("{part}/tensors/")) {
         let full = format!("{part}/tensors/{name}");
         if !archive.is::<T>(&full) {

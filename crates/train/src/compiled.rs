@@ -127,14 +127,14 @@ macro_rules! compiled_methods {
             }
         }
 
-        impl<F, T: Real, const N: usize, const M: usize> Memory<T> for $closure {
+        impl<F, T: Real, const N: usize, const M: usize> Stateful<T> for $closure {
             /// The counts `seed` and `position`.
-            fn state(&self) -> State<T> {
+            fn state(&self) -> SavedState<T> {
                 self.$($compiled).+.random.state()
             }
 
             /// Takes over both, whatever the seed was.
-            fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+            fn restore(&mut self, _params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
                 self.$($compiled).+.random.restore(state)
             }
         }

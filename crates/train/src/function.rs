@@ -1,7 +1,7 @@
 //! A closure compiled for the shapes that it is called with.
 
 use gradus_graph::{AnyTensor, Error, Graph, Inputs, Params, Real, Summary, Var};
-use gradus_optim::{Memory, RestoreError, State};
+use gradus_optim::{RestoreError, SavedState, Stateful};
 
 use crate::compiled::{Compiled, compiled_methods};
 use crate::traces::{Declared, Traced, as_array, key};

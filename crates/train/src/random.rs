@@ -1,7 +1,7 @@
 //! Where a run stands in its random numbers.
 
 use gradus_graph::Real;
-use gradus_optim::{RestoreError, State};
+use gradus_optim::{RestoreError, SavedState};
 
 /// The seed of the random leaves, and the step of their streams that comes next.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,13 +18,13 @@ impl Random {
         (self.seed, step)
     }
 
-    pub(crate) fn state<T: Real>(&self) -> State<T> {
-        let mut state = State::default();
+    pub(crate) fn state<T: Real>(&self) -> SavedState<T> {
+        let mut state = SavedState::default();
         state.counts.extend([("seed".to_owned(), self.seed), ("position".to_owned(), self.position)]);
         state
     }
 
-    pub(crate) fn restore<T: Real>(&mut self, state: &State<T>) -> Result<(), RestoreError> {
+    pub(crate) fn restore<T: Real>(&mut self, state: &SavedState<T>) -> Result<(), RestoreError> {
         let names = state.counts.keys().filter(|name| !["seed", "position"].contains(&name.as_str()));
         let unexpected: Vec<String> = names.chain(state.tensors.keys()).chain(state.numbers.keys()).cloned().collect();
         match (state.counts.get("seed"), state.counts.get("position")) {

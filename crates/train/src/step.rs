@@ -1,7 +1,7 @@
 //! The compiled training step: loss and gradients from parameters and a batch.
 
 use gradus_graph::{Data, Error, ErrorKind, Graph, Inputs, Params, Real, Summary, Var};
-use gradus_optim::{Memory, RestoreError, State};
+use gradus_optim::{RestoreError, SavedState, Stateful};
 
 use crate::compiled::compiled_methods;
 use crate::derivatives::{Derivatives, Order};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gradus_graph::{Params, Tensor};
-use gradus_optim::{Adam, Memory, Optimizer, ReduceOnPlateau, Sgd};
+use gradus_optim::{Adam, Optimizer, ReduceOnPlateau, Sgd, Stateful};
 use gradus_train::{checkpoint, weights};
 
 /// A folder of its own for a test.
@@ -254,7 +254,7 @@ fn a_checkpoint_is_loaded_whole_or_not_at_all() {
     let plateau = ReduceOnPlateau::new();
     checkpoint::save(&path, &params, &[("optimizer", &adam), ("plateau", &plateau)]).expect("it can be written");
 
-    let refuse = |parts: &mut [(&str, &mut dyn Memory<f32>)], message: &str| {
+    let refuse = |parts: &mut [(&str, &mut dyn Stateful<f32>)], message: &str| {
         let mut params = store([7.0, 8.0, 9.0]);
         let before: Vec<_> = parts.iter().map(|(_, part)| part.state()).collect();
         let error = checkpoint::load(&path, &mut params, parts).expect_err("the checkpoint does not fit");

@@ -17,7 +17,7 @@ fn rules<T: Real>() -> Vec<(&'static str, Optimizer<T>)> {
     vec![
         ("AdaBelief", Optimizer::new(AdaBelief::new(0.05))),
         ("Adadelta", Optimizer::new(Adadelta::new(1.0))),
-        ("Adafactor", Optimizer::new(Adafactor::new(0.05).momentum(0.9))),
+        ("Adafactor", Optimizer::new(Adafactor::new(0.05))),
         ("Adagrad", Optimizer::new(Adagrad::new(0.05).lr_decay(1e-3))),
         ("Adam", Optimizer::new(Adam::new(0.05))),
         ("Adamax", Optimizer::new(Adamax::new(0.05))),
@@ -56,7 +56,7 @@ fn rules<T: Real>() -> Vec<(&'static str, Optimizer<T>)> {
                 ClipGlobalNorm::new(1.0),
                 Group::new(|name| name.ends_with("bias"), Sgd::new(0.05).momentum(0.5)),
                 Group::rest(Adam::new(0.05)),
-                Average::ema(0.9).bias_correction(),
+                Average::ema(0.9),
             )),
         ),
     ]
@@ -112,13 +112,13 @@ impl<T: Real> Run<T> {
     }
 
     fn save(&self, path: &Path) {
-        let parts: [(&str, &dyn Memory<T>); 3] =
+        let parts: [(&str, &dyn Stateful<T>); 3] =
             [("optimizer", &self.optimizer), ("parts", &self.parts), ("plateau", &self.plateau)];
         checkpoint::save(path, &self.params, &parts).expect("the checkpoint can be written");
     }
 
     fn load(&mut self, path: &Path) {
-        let mut parts: [(&str, &mut dyn Memory<T>); 3] =
+        let mut parts: [(&str, &mut dyn Stateful<T>); 3] =
             [("optimizer", &mut self.optimizer), ("parts", &mut self.parts), ("plateau", &mut self.plateau)];
         checkpoint::load(path, &mut self.params, &mut parts).expect("the checkpoint can be read");
     }
@@ -202,12 +202,12 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
             Dense::new(&mut params, "output", 8, 3),
         );
         let mut step = Step::new(|_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y)).seed(seed);
-        let rule = (Adam::new(WarmUp::new(3, CosineRestarts::new(0.05, 4))), Average::ema(0.9).bias_correction());
+        let rule = (Adam::new(WarmUp::new(3, CosineRestarts::new(0.05, 4))), Average::ema(0.9));
         let mut optimizer = Optimizer::new(rule);
         // What noise an evaluation draws, here one sample a step, is a part of the run as well.
         let mut sample = Function::new(|graph, []| [graph.normal([3])]).seed(seed);
         if from > 0 {
-            let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+            let parts: &mut [(&str, &mut dyn Stateful<f32>)] =
                 &mut [("step", &mut step), ("optimizer", &mut optimizer), ("sample", &mut sample)];
             checkpoint::load(&path, &mut params, parts).expect("the checkpoint can be read");
         }
@@ -218,7 +218,7 @@ fn a_run_with_dropout_noise_schedule_and_averages_goes_on_bit_for_bit() {
             optimizer.step(&mut params, &gradients).expect("the gradients are finite");
             bits.extend(sample.run(&params, ()).expect("it runs")[0].real().data().iter().map(|x| x.to_bits()));
         }
-        let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("sample", &sample)];
+        let parts: &[(&str, &dyn Stateful<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("sample", &sample)];
         checkpoint::save(&path, &params, parts).expect("the checkpoint can be written");
         assert_eq!((step.position(), sample.position()), (to, to));
         (bits, std::fs::read(&path).expect("the file is there"))
@@ -238,7 +238,7 @@ fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
     let params: Params = Params::new(0);
     let mut step = Step::new(|graph, []| graph.normal([]).sum()).seed(8);
     step.set_position(5);
-    let saved: State<f32> = step.state();
+    let saved: SavedState<f32> = step.state();
     assert_eq!((saved.counts["seed"], saved.counts["position"], saved.counts.len()), (8, 5, 2));
     let mut wrong = saved.clone();
     wrong.counts.remove("seed");
@@ -251,7 +251,7 @@ fn where_the_random_numbers_stand_is_taken_whole_or_not_at_all() {
     assert_eq!(step.state(), saved);
     let mut other = Function::new(|graph, []| [graph.normal([])]);
     other.restore(&params, &saved).expect("it fits");
-    assert_eq!(Memory::<f32>::state(&other), saved);
+    assert_eq!(Stateful::<f32>::state(&other), saved);
 }
 
 #[test]

@@ -6,15 +6,15 @@ mod problems;
 use std::fmt;
 
 use gradus_graph::{Error, Feed, Graph, Params, Plan, Tensor};
-use gradus_optim::methods::{
-    ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, Limits, NewtonCg, Outcome, Reason,
+use gradus_minimize::{
+    ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, Limits, Minimization, NewtonCg, Reason,
 };
 
 use crate::table::Table;
 use problems::Problem;
 
 /// A method under its name in the table.
-type Method = (&'static str, fn(&Problem, f64) -> Result<Outcome, Error>);
+type Method = (&'static str, fn(&Problem, f64) -> Result<Minimization, Error>);
 
 const METHODS: [Method; 5] = [
     ("Levenberg–Marquardt", levenberg_marquardt),
@@ -73,7 +73,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(problem: &Problem, outcome: &Outcome) -> Self {
+    fn of(problem: &Problem, outcome: &Minimization) -> Self {
         if is(outcome.value, problem.minimum) {
             return Self::Minimum;
         }
@@ -119,7 +119,7 @@ macro_rules! function {
         let gradient = $graph.grad_or_zeros($value, &[$x])?[0];
         let mut session = Plan::new(&$graph, &[$value, gradient])?.session();
         let param = $params.find("x").expect("the store has x").clone();
-        move |params: &Params<f64>, slope: &mut gradus_optim::methods::Slope<'_>| {
+        move |params: &Params<f64>, slope: &mut gradus_minimize::Slope<'_>| {
             let outputs = session.run(params, &Feed::new())?;
             slope.set([(&param, outputs.real(1))]);
             Ok(outputs.real(0).item())
@@ -127,21 +127,21 @@ macro_rules! function {
     }};
 }
 
-fn lbfgs(problem: &Problem, factor: f64) -> Result<Outcome, Error> {
+fn lbfgs(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, _, value] = squares(&graph, problem, &params);
     let function = function!(graph, params, x, value);
     Lbfgs::new().limits(LIMITS).minimize(&mut params, function)
 }
 
-fn conjugate_gradient(problem: &Problem, factor: f64) -> Result<Outcome, Error> {
+fn conjugate_gradient(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, _, value] = squares(&graph, problem, &params);
     let function = function!(graph, params, x, value);
     ConjugateGradient::new().limits(LIMITS).minimize(&mut params, function)
 }
 
-fn newton_cg(problem: &Problem, factor: f64) -> Result<Outcome, Error> {
+fn newton_cg(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, _, value] = squares(&graph, problem, &params);
     let function = function!(graph, params, x, value);
@@ -155,7 +155,7 @@ fn newton_cg(problem: &Problem, factor: f64) -> Result<Outcome, Error> {
     })
 }
 
-fn levenberg_marquardt(problem: &Problem, factor: f64) -> Result<Outcome, Error> {
+fn levenberg_marquardt(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, residuals, _] = squares(&graph, problem, &params);
     let param = params.find("x").expect("the store has x").clone();
@@ -171,7 +171,7 @@ fn levenberg_marquardt(problem: &Problem, factor: f64) -> Result<Outcome, Error>
     )
 }
 
-fn gauss_newton(problem: &Problem, factor: f64) -> Result<Outcome, Error> {
+fn gauss_newton(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, residuals, _] = squares(&graph, problem, &params);
     let param = params.find("x").expect("the store has x").clone();

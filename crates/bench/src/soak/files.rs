@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use gradus_data::{idx, mnist};
 use gradus_graph::{Graph, Params, Tensor, Var};
-use gradus_optim::{Accumulator, Adam, Average, Memory, Optimizer, ReduceOnPlateau};
+use gradus_optim::{Accumulator, Adam, Average, Optimizer, ReduceOnPlateau, Stateful};
 use gradus_train::{Step, checkpoint, weights};
 
 use super::Folder;
@@ -247,11 +247,11 @@ fn parts() -> Parts<impl for<'g> Fn(&'g Graph, [Var<'g>; 0]) -> Var<'g>> {
 }
 
 impl<F> Parts<F> {
-    fn list(&self) -> [(&str, &dyn Memory<f32>); 4] {
+    fn list(&self) -> [(&str, &dyn Stateful<f32>); 4] {
         [("step", &self.step), ("optimizer", &self.optimizer), ("sum", &self.sum), ("plateau", &self.plateau)]
     }
 
-    fn list_mut(&mut self) -> [(&str, &mut dyn Memory<f32>); 4] {
+    fn list_mut(&mut self) -> [(&str, &mut dyn Stateful<f32>); 4] {
         let Self { step, optimizer, sum, plateau } = self;
         [("step", step), ("optimizer", optimizer), ("sum", sum), ("plateau", plateau)]
     }

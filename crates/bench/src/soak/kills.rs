@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gradus_graph::{Params, Tensor};
 use gradus_nn::{BatchNorm, Dense, Dropout, GaussianNoise, Layer, Mode, Relu, loss};
-use gradus_optim::{Adam, Average, CosineRestarts, Memory, Optimizer, ReduceOnPlateau, WarmUp};
+use gradus_optim::{Adam, Average, CosineRestarts, Optimizer, ReduceOnPlateau, Stateful, WarmUp};
 use gradus_train::{Step, checkpoint, weights};
 
 use super::Folder;
@@ -36,10 +36,10 @@ pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
         Dense::new(&mut params, "output", 256, 10),
     );
     let mut step = Step::new(|_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y)).seed(1);
-    let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9).bias_correction());
+    let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9));
     let (mut optimizer, mut plateau) = (Optimizer::new(rule), ReduceOnPlateau::new().patience(2));
     if path.exists() {
-        let parts: &mut [(&str, &mut dyn Memory<f32>)] =
+        let parts: &mut [(&str, &mut dyn Stateful<f32>)] =
             &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut plateau)];
         checkpoint::load(&path, &mut params, parts)?;
     }
@@ -50,7 +50,7 @@ pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
         let loss = gradients.loss();
         optimizer.step(&mut params, &gradients)?;
         optimizer.scale_rate(plateau.report(loss.into()));
-        let parts: &[(&str, &dyn Memory<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("plateau", &plateau)];
+        let parts: &[(&str, &dyn Stateful<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("plateau", &plateau)];
         checkpoint::save(&path, &params, parts)?;
     }
     weights::save(folder.join(FINAL), &optimizer.averaged(&params))?;

@@ -1,17 +1,17 @@
-//! AdaBelief: `m ← β₁m + (1−β₁)g`, `s ← β₂s + (1−β₂)(g−m)² + ε₀`, `p ← p − lr·m̂ / (√ŝ + ε)`.
+//! AdaBelief: `m ← β₁m + (1−β₁)g`, `s ← β₂s + (1−β₂)(g−m)² + ε`, `p ← p − lr·m̂ / (√ŝ + ε)`.
 //!
-//! As `optax.adabelief` and the paper: ε₀ is added to `s` itself at every step, and so grows in it.
+//! As `optax.adabelief` and the paper: ε is added to `s` itself at every step, and so grows in it.
 //!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-16, ε₀ 1e-16, no decay. State: `first_moment`, `variance`, from zero.
+//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-16. State: `first_moment`, `variance`, from zero.
 //!
 //! Zhuang et al.: AdaBelief optimizer: adapting stepsizes by the belief in observed gradients, 2020.
 
-use gradus_graph::{Real, expect_setting};
+use gradus_graph::Real;
 
-use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
-/// AdaBelief: long steps where the gradient is what its mean foretold.
+/// AdaBelief: long steps where the gradient is near its running mean.
 ///
 /// # Example
 /// ```
@@ -19,7 +19,7 @@ use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 /// use gradus_optim::{AdaBelief, Optimizer};
 /// let mut params: Params<f64> = Params::new(0);
 /// let x = params.add("x", Tensor::from([1.0]));
-/// let mut rule = Optimizer::new(AdaBelief::new(0.25).betas(0.5, 0.75).eps(0.0).eps_of_variance(0.0));
+/// let mut rule = Optimizer::new(AdaBelief::new(0.25).betas(0.5, 0.75).eps(0.0));
 /// rule.step(&mut params, [(&x, &Tensor::from([3.0]))]).unwrap();
 /// assert_eq!(params.get(&x).data(), [0.5]); // 3/√((3 − 1.5)²) = 2 of 0.25
 /// ```
@@ -27,7 +27,6 @@ use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 pub struct AdaBelief {
     learning_rate: Rate,
     scale: ScaleByVariance,
-    decay: f64,
 }
 
 impl AdaBelief {
@@ -36,88 +35,57 @@ impl AdaBelief {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleByVariance { beta1: 0.9, beta2: 0.999, eps: 1e-16, eps_of_variance: 1e-16 };
-        Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        let scale = ScaleByVariance(Moments { eps: 1e-16, ..Moments::ADAM });
+        Self { learning_rate: Rate::new(learning_rate), scale }
     }
 
     /// The decay rates of the two moments.
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`AdaBelief::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`AdaBelief::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.0 = self.scale.0.with_betas("AdaBelief", beta1, beta2);
         self
     }
 
-    /// The number that keeps the denominator from zero.
+    /// The number that is added to the variance at every step, and to its root.
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`AdaBelief::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.0 = self.scale.0.with_eps("AdaBelief", eps);
         self
-    }
-
-    /// The number that is added to the variance at every step.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[track_caller]
-    pub fn eps_of_variance(mut self, eps: f64) -> Self {
-        expect_setting("`AdaBelief::eps_of_variance`: eps", eps, 0.0..);
-        self.scale.eps_of_variance = eps;
-        self
-    }
-
-    /// The factor of the decoupled weight decay, none unless stated.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[track_caller]
-    pub fn decay(self, decay: f64) -> Self {
-        expect_setting("`AdaBelief::decay`: decay", decay, 0.0..);
-        Self { decay, ..self }
     }
 }
 
 impl Part for AdaBelief {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        end(chain.then(self.scale), self.decay, self.learning_rate);
+        chain.then(self.scale).learning_rate(self.learning_rate);
     }
 }
 
-/// AdaBelief's link.
+/// AdaBelief's transform.
 #[derive(Clone, Debug)]
-struct ScaleByVariance {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    eps_of_variance: f64,
-}
+struct ScaleByVariance(Moments);
 
-impl Link for ScaleByVariance {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "variance"]
+impl Transform for ScaleByVariance {
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "variance"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [beta1, beta2, eps, grain] = [self.beta1, self.beta2, self.eps, self.eps_of_variance].map(T::of);
-        let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-        let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));
-        let (correct1, root2) = (T::of(correct1), T::of(correct2.sqrt()));
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let moments = self.0.at::<T>(step.number);
         move |block| {
             block.each(|_, update, [first, variance]| {
-                *first = beta1 * *first + take1 * update;
-                let surprise = update - *first;
-                *variance = beta2 * *variance + take2 * surprise * surprise + grain;
-                correct1 * *first / (root2 * variance.sqrt() + eps)
+                moments.average(first, update);
+                moments.average_square(variance, update - *first);
+                *variance += moments.eps;
+                moments.correct1 * *first / moments.denominator(*variance)
             })
         }
     }
@@ -126,11 +94,10 @@ impl Link for ScaleByVariance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(AdaBelief::new(5e-3));
-        battery::check(AdaBelief::new(5e-3).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(AdaBelief::new(5e-3));
     }
 }

@@ -8,7 +8,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adadelta: steps in the units of the parameter, as large as the steps before.
 ///
@@ -34,7 +34,7 @@ impl Adadelta {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), scale: ScaleByChanges { rho: 0.9, eps: 1e-6 } }
     }
 
@@ -42,6 +42,7 @@ impl Adadelta {
     ///
     /// # Panics
     /// If the rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn rho(mut self, rho: f64) -> Self {
         expect_setting("`Adadelta::rho`: rho", rho, 0.0..1.0);
@@ -53,6 +54,7 @@ impl Adadelta {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`Adadelta::eps`: eps", eps, 0.0..);
@@ -67,19 +69,19 @@ impl Part for Adadelta {
     }
 }
 
-/// Adadelta's link.
+/// Adadelta's transform.
 #[derive(Clone, Debug)]
 struct ScaleByChanges {
     rho: f64,
     eps: f64,
 }
 
-impl Link for ScaleByChanges {
-    fn state(&self) -> &[&'static str] {
-        &["mean_square", "mean_square_of_changes"]
+impl Transform for ScaleByChanges {
+    fn state(&self) -> Vec<StateTensor> {
+        ["mean_square", "mean_square_of_changes"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (rho, take, eps) = (T::of(self.rho), T::of(1.0 - self.rho), T::of(self.eps));
         move |block| {
             block.each(|_, update, [square, changes]| {
@@ -95,10 +97,10 @@ impl Link for ScaleByChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Adadelta::new(1.0));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adadelta::new(1.0));
     }
 }

@@ -3,13 +3,10 @@
 //! `r ← r + t⁻ᶜ(mean of g² over columns − r)`, `c ← c + t⁻ᶜ(mean of g² over rows − c)`, `v = r·c/mean(r)`; for vectors
 //! `v ← v + t⁻ᶜ(g² − v)`; `u = g/√v`, `u ← u/max(1, rms(u)/d)`, `p ← p − max(ε₂, rms(p))·min(lr, 1/√t)·u − lr·decay·p`.
 //!
-//! As `torch.optim.Adafactor`: `mean(r)` is at least ε₁ and `v` at least ε₁². With `added_eps` it is Optax's form,
-//! which adds a number to g² and has no bounds; with `constant_rate` the learning rate is not bounded by `1/√t`; with
-//! `smallest_factored` matrices with a shorter side keep a whole second moment (Optax: 128); `momentum` is a running
-//! mean at the end. A tensor of more axes counts as many matrices. The usual learning rate is 1e-2.
+//! As `torch.optim.Adafactor`: `mean(r)` is at least ε₁ and `v` at least ε₁². A tensor of more axes counts as many matrices. The usual learning rate is 1e-2.
 //!
-//! Defaults: c 0.8, ε₁ the precision's ε, ε₂ 1e-3, d 1, no decay, no momentum. State: `row_moment`, `column_moment` or
-//! `second_moment`, from zero; `mean`, if there is momentum.
+//! Defaults: c 0.8, ε₁ the precision's ε, ε₂ 1e-3, d 1, no decay. State: `row_moment`, `column_moment` or
+//! `second_moment`, from zero.
 //!
 //! Shazeer, Stern: Adafactor: adaptive learning rates with sublinear memory cost, 2018.
 
@@ -17,9 +14,10 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Param, Real, Tensor, expect_setting};
 
-use crate::survey::sum_of_squares;
+use crate::reductions::sum_of_squares;
 use crate::{
-    Block, Chain, DecayWeights, Link, Norm, Numbers, Over, Part, Rate, RunningMean, Schedule, Step, TensorLink, Whole,
+    Block, Chain, DecayWeights, Norm, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums,
+    TensorTransform, Tensorwise, Transform, WholeTensor,
 };
 
 /// Adafactor: almost no state for matrices, and steps in proportion to the parameter.
@@ -42,7 +40,6 @@ pub struct Adafactor {
     learning_rate: Rate,
     moments: Moments,
     relative: ScaleToParameter,
-    momentum: f64,
     decay: f64,
 }
 
@@ -52,12 +49,11 @@ impl Adafactor {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self {
             learning_rate: Rate::new(learning_rate),
-            moments: Moments { power: 0.8, floor: None, added: 0.0, smallest: 0 },
-            relative: ScaleToParameter { smallest: 1e-3, limit: 1.0, falling: true },
-            momentum: 0.0,
+            moments: Moments { power: 0.8, floor: None },
+            relative: ScaleToParameter { smallest: 1e-3, limit: 1.0 },
             decay: 0.0,
         }
     }
@@ -66,6 +62,7 @@ impl Adafactor {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(mut self, power: f64) -> Self {
         expect_setting("`Adafactor::power`: power", power, 0.0..);
@@ -77,6 +74,7 @@ impl Adafactor {
     ///
     /// # Panics
     /// If a number is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, moments: f64, parameter: f64) -> Self {
         expect_setting("`Adafactor::eps`: moments", moments, 0.0..);
@@ -86,22 +84,11 @@ impl Adafactor {
         self
     }
 
-    /// Adds this to the squares in place of a bound for the moments.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[track_caller]
-    pub fn added_eps(mut self, eps: f64) -> Self {
-        expect_setting("`Adafactor::added_eps`: eps", eps, 0.0..);
-        self.moments.floor = Some(0.0);
-        self.moments.added = eps;
-        self
-    }
-
     /// d: the largest root mean square of a step, before it is scaled to the parameter.
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn limit(mut self, limit: f64) -> Self {
         expect_setting("`Adafactor::limit`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
@@ -109,32 +96,11 @@ impl Adafactor {
         self
     }
 
-    /// Takes the learning rate as it is, not the smaller of it and `1/√t`.
-    pub fn constant_rate(mut self) -> Self {
-        self.relative.falling = false;
-        self
-    }
-
-    /// The shortest side of a matrix whose moment is factored.
-    pub fn smallest_factored(mut self, side: usize) -> Self {
-        self.moments.smallest = side;
-        self
-    }
-
-    /// Takes a running mean of the steps with this decay rate, none unless stated.
-    ///
-    /// # Panics
-    /// If it lies outside `0..1`.
-    #[track_caller]
-    pub fn momentum(self, momentum: f64) -> Self {
-        expect_setting("`Adafactor::momentum`: momentum", momentum, 0.0..1.0);
-        Self { momentum, ..self }
-    }
-
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Adafactor::decay`: decay", decay, 0.0..);
@@ -144,10 +110,10 @@ impl Adafactor {
 
 impl Part for Adafactor {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        chain.then(WholeMoment(self.moments.clone())).then(FactoredMoment(self.moments)).then(self.relative);
-        if self.momentum > 0.0 {
-            chain.then(RunningMean::new(self.momentum).uncorrected());
-        }
+        let is_factored =
+            |param: &Param| matches!(param.shape().sizes(), [.., rows, columns] if rows.min(columns) > &0);
+        chain.only(move |param| !is_factored(param), WholeMoment(self.moments.clone()));
+        chain.only(is_factored, Tensorwise(FactoredMoment(self.moments))).then(self.relative);
         if self.decay > 0.0 {
             chain.then(DecayWeights::new(self.decay));
         }
@@ -161,17 +127,11 @@ struct Moments {
     power: f64,
     /// The bound of a moment; the precision's ε unless stated.
     floor: Option<f64>,
-    added: f64,
-    smallest: usize,
 }
 
 impl Moments {
-    fn factors(&self, param: &Param) -> bool {
-        matches!(param.shape().sizes(), [.., rows, columns] if *rows.min(columns) >= self.smallest.max(1))
-    }
-
     /// The share of the new gradient, and the bound.
-    fn numbers<T: Real>(&self, step: &Step) -> (T, T) {
+    fn numbers<T: Real>(&self, step: &StepInfo) -> (T, T) {
         (T::of((step.number as f64).powf(-self.power)), T::of(self.floor.unwrap_or(T::EPS)))
     }
 }
@@ -180,7 +140,7 @@ impl Moments {
 #[derive(Clone, Debug)]
 struct FactoredMoment(Moments);
 
-impl TensorLink for FactoredMoment {
+impl TensorTransform for FactoredMoment {
     fn state(&self) -> &[&'static str] {
         &["row_moment", "column_moment"]
     }
@@ -192,14 +152,9 @@ impl TensorLink for FactoredMoment {
         Tensor::zeros(sizes)
     }
 
-    fn applies_to(&self, param: &Param) -> bool {
-        self.0.factors(param)
-    }
-
-    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[.., rows, columns] = tensor.shape.sizes() else { return };
         let (take, floor) = self.0.numbers::<T>(step);
-        let added = T::of(self.0.added);
         let [row_moments, column_moments] = tensor.state else { return };
         let moments = row_moments.data_mut().chunks_mut(rows).zip(column_moments.data_mut().chunks_mut(columns));
         for (update, (row_moment, column_moment)) in tensor.update.chunks_mut(rows * columns).zip(moments) {
@@ -208,7 +163,7 @@ impl TensorLink for FactoredMoment {
             for (row, moment) in update.chunks(columns).zip(&mut *row_moment) {
                 let mut sum = T::zero();
                 for (&x, column) in row.iter().zip(&mut *column_moment) {
-                    let square = x * x + added;
+                    let square = x * x;
                     sum += square;
                     *column += share * square;
                 }
@@ -230,21 +185,17 @@ impl TensorLink for FactoredMoment {
 #[derive(Clone, Debug)]
 struct WholeMoment(Moments);
 
-impl Link for WholeMoment {
-    fn state(&self) -> &[&'static str] {
-        &["second_moment"]
+impl Transform for WholeMoment {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("second_moment")]
     }
 
-    fn applies_to(&self, param: &Param) -> bool {
-        !self.0.factors(param)
-    }
-
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (take, floor) = self.0.numbers::<T>(step);
-        let (added, bound) = (T::of(self.0.added), floor * floor);
+        let bound = floor * floor;
         move |block| {
             block.each(|_, update, [second]| {
-                *second += take * (update * update + added - *second);
+                *second += take * (update * update - *second);
                 update / second.max(bound).sqrt()
             })
         }
@@ -256,32 +207,26 @@ impl Link for WholeMoment {
 struct ScaleToParameter {
     smallest: f64,
     limit: f64,
-    falling: bool,
 }
 
-impl Link for ScaleToParameter {
+impl Transform for ScaleToParameter {
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let [own, unit] = Norm::Two.sum(parameter);
-        [own, unit, sum_of_squares(update), parameter.len() as f64]
+    fn measure<T: Real>(&self, _step: &StepInfo, parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
+        let count = Sum::from(parameter.len() as f64);
+        [Norm::Two.sum(parameter), sum_of_squares(update).into(), count, Sum::default()]
     }
 
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        let [own, unit] = Norm::Two.join([a[0], a[1]], [b[0], b[1]]);
-        [own, unit, a[2] + b[2], a[3] + b[3]]
-    }
-
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [own, unit, update, count] = step.measured;
-        let parameter = Norm::Two.length([own / count, unit]).value();
-        let update = (update / count).sqrt();
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let [own, update, count, _] = step.measured;
+        let parameter = Norm::Two.length(own.over(count.value())).value();
+        let update = (update.value() / count.value()).sqrt();
         let rate = step.learning_rate;
         let bound = (step.number as f64).sqrt().recip();
         // The chain multiplies by the learning rate: here is what makes the smaller of it and the bound of it.
-        let rest = if self.falling && rate > bound { bound / rate } else { 1.0 };
+        let rest = if rate > bound { bound / rate } else { 1.0 };
         let scale = T::of(parameter.max(self.smallest) * rest / (update / self.limit).max(1.0));
         move |block| block.each(|_, update, []| update * scale)
     }
@@ -290,7 +235,7 @@ impl Link for ScaleToParameter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -309,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Adafactor::new(1e-2));
-        battery::check(Adafactor::new(1e-3).added_eps(1e-30).constant_rate().momentum(0.9).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adafactor::new(1e-2));
+        testing::assert_rule(Adafactor::new(1e-3).decay(1e-2));
     }
 }

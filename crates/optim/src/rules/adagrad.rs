@@ -1,15 +1,14 @@
 //! Adagrad: `s ← s + g²`, `p ← p − lr·g / (√s + ε)`, with `lr` divided by `1 + t·lr_decay` after `t` steps.
 //!
-//! As `torch.optim.Adagrad`: the sum starts at 0 and ε is 1e-10 (Optax and Keras: 0.1 and 1e-7). With
-//! `eps_inside_root` the denominator is `√(s + ε)`.
+//! As `torch.optim.Adagrad`: the sum starts at 0 and ε is 1e-10.
 //!
 //! Defaults: initial sum 0, ε 1e-10, no decay of the learning rate (PyTorch's own is 1e-2). State: `sum_of_squares`.
 //!
 //! Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
 
-use gradus_graph::{Real, Tensor, expect_setting};
+use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adagrad: divides each gradient by the root of the sum of all its squares so far.
 ///
@@ -36,8 +35,8 @@ impl Adagrad {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleBySum { initial: 0.0, eps: 1e-10, eps_inside_root: false };
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        let scale = ScaleBySum { initial: 0.0, eps: 1e-10 };
         Self { learning_rate: Rate::new(learning_rate), lr_decay: 0.0, scale }
     }
 
@@ -45,6 +44,7 @@ impl Adagrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn lr_decay(self, lr_decay: f64) -> Self {
         expect_setting("`Adagrad::lr_decay`: lr_decay", lr_decay, 0.0..);
@@ -55,6 +55,7 @@ impl Adagrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn initial_sum(mut self, initial: f64) -> Self {
         expect_setting("`Adagrad::initial_sum`: initial", initial, 0.0..);
@@ -66,16 +67,11 @@ impl Adagrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`Adagrad::eps`: eps", eps, 0.0..);
         self.scale.eps = eps;
-        self
-    }
-
-    /// Adds `eps` under the root.
-    pub fn eps_inside_root(mut self) -> Self {
-        self.scale.eps_inside_root = true;
         self
     }
 }
@@ -87,31 +83,24 @@ impl Part for Adagrad {
     }
 }
 
-/// Adagrad's link.
+/// Adagrad's transform.
 #[derive(Clone, Debug)]
 pub(super) struct ScaleBySum {
     pub(super) initial: f64,
     pub(super) eps: f64,
-    pub(super) eps_inside_root: bool,
 }
 
-impl Link for ScaleBySum {
-    fn state(&self) -> &[&'static str] {
-        &["sum_of_squares"]
+impl Transform for ScaleBySum {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::full("sum_of_squares", self.initial)]
     }
 
-    fn initial<T: Real>(&self, _slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Tensor::full(parameter.shape(), T::of(self.initial))
-    }
-
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        // Of the two places for `eps`, one holds it and the other zero.
-        let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
-        let (inside, outside) = (T::of(inside), T::of(outside));
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let eps = T::of(self.eps);
         move |block| {
             block.each(|_, update, [sum]| {
                 *sum += update * update;
-                update / ((*sum + inside).sqrt() + outside)
+                update / (sum.sqrt() + eps)
             })
         }
     }
@@ -120,8 +109,8 @@ impl Link for ScaleBySum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
-    use gradus_graph::Params;
+    use crate::{Optimizer, testing};
+    use gradus_graph::{Params, Tensor};
 
     #[test]
     fn by_hand() {
@@ -134,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Adagrad::new(0.05));
-        battery::check(Adagrad::new(0.05).lr_decay(1e-3).eps_inside_root().initial_sum(0.1));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adagrad::new(0.05));
+        testing::assert_rule(Adagrad::new(0.05).lr_decay(1e-3).initial_sum(0.1));
     }
 }

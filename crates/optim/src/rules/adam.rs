@@ -1,15 +1,15 @@
 //! Adam: `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `p ← p − lr·m̂ / (√v̂ + ε)` with `m̂ = m/(1−β₁ᵗ)`, `v̂ = v/(1−β₂ᵗ)`.
 //!
-//! As `torch.optim.Adam` and the paper's Algorithm 1: ε is outside the root and the moments are corrected. With
-//! `eps_inside_root` the denominator is `√(v̂ + ε)` (Optax's `eps_root`).
+//! As `torch.optim.Adam` and the paper's Algorithm 1: ε is outside the root and the moments are corrected.
 //!
 //! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `second_moment`, from zero.
 //!
 //! Kingma, Ba: Adam: a method for stochastic optimization, 2015.
 
-use gradus_graph::{Real, expect_setting};
+use gradus_graph::Real;
 
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adam: a step of about the learning rate for each element, whatever the scale of its gradient.
 ///
@@ -35,20 +35,18 @@ impl Adam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default() }
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments(Moments::ADAM) }
     }
 
     /// The decay rates of the two moments.
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Adam::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Adam::betas`: beta2", beta2, 0.0..1.0);
-        self.moments.beta1 = beta1;
-        self.moments.beta2 = beta2;
+        self.moments.0 = self.moments.0.with_betas("Adam", beta1, beta2);
         self
     }
 
@@ -56,16 +54,10 @@ impl Adam {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Adam::eps`: eps", eps, 0.0..);
-        self.moments.eps = eps;
-        self
-    }
-
-    /// Adds `eps` to the corrected second moment, under the root.
-    pub fn eps_inside_root(mut self) -> Self {
-        self.moments.eps_inside_root = true;
+        self.moments.0 = self.moments.0.with_eps("Adam", eps);
         self
     }
 }
@@ -76,46 +68,23 @@ impl Part for Adam {
     }
 }
 
-/// Adam's link: divides the mean of the update by the root of its mean square.
+/// Adam's transform: divides the mean of the update by the root of its mean square.
 #[derive(Clone, Debug)]
-pub(super) struct ScaleByMoments {
-    pub(super) beta1: f64,
-    pub(super) beta2: f64,
-    pub(super) eps: f64,
-    pub(super) eps_inside_root: bool,
-}
+pub(super) struct ScaleByMoments(pub(super) Moments);
 
-impl Default for ScaleByMoments {
-    fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, eps_inside_root: false }
-    }
-}
-
-impl Link for ScaleByMoments {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment"]
+impl Transform for ScaleByMoments {
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-        let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-        // The corrections as factors: a division an element would cost more than all the rest.
-        let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));
-        let (correct1, correct2, root2) = (T::of(correct1), T::of(correct2), T::of(correct2.sqrt()));
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let moments = self.0.at::<T>(step.number);
         move |block| {
-            if self.eps_inside_root {
-                block.each(|_, update, [first, second]| {
-                    *first = beta1 * *first + take1 * update;
-                    *second = beta2 * *second + take2 * update * update;
-                    correct1 * *first / (correct2 * *second + eps).sqrt()
-                });
-            } else {
-                block.each(|_, update, [first, second]| {
-                    *first = beta1 * *first + take1 * update;
-                    *second = beta2 * *second + take2 * update * update;
-                    correct1 * *first / (root2 * second.sqrt() + eps)
-                });
-            }
+            block.each(|_, update, [first, second]| {
+                moments.average(first, update);
+                moments.average_square(second, update);
+                moments.correct1 * *first / moments.denominator(*second)
+            })
         }
     }
 }
@@ -123,7 +92,7 @@ impl Link for ScaleByMoments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -139,8 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Adam::new(0.01));
-        battery::check(Adam::new(0.01).eps_inside_root());
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adam::new(0.01));
     }
 }

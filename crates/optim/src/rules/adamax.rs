@@ -1,17 +1,17 @@
 //! Adamax: `m ← β₁m + (1−β₁)g`, `u ← max(β₂u, |g| + ε)`, `p ← p − lr·m̂/u` with `m̂ = m/(1−β₁ᵗ)`.
 //!
-//! As `torch.optim.Adamax` and `optax.adamax`. The usual learning rate is 2e-3.
+//! As `torch.optim.Adamax`. The usual learning rate is 2e-3.
 //!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8, no decay. State: `first_moment`, `largest`, from zero.
+//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `largest`, from zero.
 //!
 //! Kingma, Ba: Adam: a method for stochastic optimization, 2015, section 7.
 
-use gradus_graph::{Real, expect_setting};
+use gradus_graph::Real;
 
-use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
-/// Adamax: Adam with the largest gradient of late in place of the root of the mean square.
+/// Adamax: Adam with a decaying maximum of the gradients instead of the root of the mean square.
 ///
 /// # Example
 /// ```
@@ -27,7 +27,6 @@ use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 pub struct Adamax {
     learning_rate: Rate,
     scale: ScaleByLargest,
-    decay: f64,
 }
 
 impl Adamax {
@@ -36,21 +35,18 @@ impl Adamax {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleByLargest { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
-        Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), scale: ScaleByLargest(Moments::ADAM) }
     }
 
     /// The decay rates of the two moments.
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Adamax::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Adamax::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.0 = self.scale.0.with_betas("Adamax", beta1, beta2);
         self
     }
 
@@ -58,52 +54,36 @@ impl Adamax {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Adamax::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.0 = self.scale.0.with_eps("Adamax", eps);
         self
-    }
-
-    /// The factor of the decoupled weight decay, none unless stated.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[track_caller]
-    pub fn decay(self, decay: f64) -> Self {
-        expect_setting("`Adamax::decay`: decay", decay, 0.0..);
-        Self { decay, ..self }
     }
 }
 
 impl Part for Adamax {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        end(chain.then(self.scale), self.decay, self.learning_rate);
+        chain.then(self.scale).learning_rate(self.learning_rate);
     }
 }
 
-/// Adamax's link.
+/// Adamax's transform.
 #[derive(Clone, Debug)]
-struct ScaleByLargest {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-}
+struct ScaleByLargest(Moments);
 
-impl Link for ScaleByLargest {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "largest"]
+impl Transform for ScaleByLargest {
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "largest"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-        let take = T::of(1.0 - self.beta1);
-        let correct = T::of(1.0 / (1.0 - self.beta1.powf(step.number as f64)));
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let moments = self.0.at::<T>(step.number);
         move |block| {
             block.each(|_, update, [first, largest]| {
-                *first = beta1 * *first + take * update;
-                *largest = (beta2 * *largest).max(update.abs() + eps);
-                correct * *first / *largest
+                moments.average(first, update);
+                *largest = (moments.beta2 * *largest).max(update.abs() + moments.eps);
+                moments.correct1 * *first / *largest
             })
         }
     }
@@ -112,11 +92,10 @@ impl Link for ScaleByLargest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Adamax::new(0.01));
-        battery::check(Adamax::new(0.01).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Adamax::new(0.01));
     }
 }

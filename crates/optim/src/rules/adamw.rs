@@ -8,7 +8,8 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use crate::{Chain, DecayWeights, Part, Rate, Schedule};
+use super::moments::Moments;
+use crate::{Chain, DecayWeights, Part, Rate, RateSchedule};
 
 /// [`Adam`](crate::Adam) with decoupled weight decay.
 ///
@@ -35,14 +36,15 @@ impl AdamW {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::default(), decay: 1e-2 }
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments(Moments::ADAM), decay: 1e-2 }
     }
 
-    /// The factor of the weight decay, 1e-2 unless stated.
+    /// The factor of the weight decay (default: 1e-2).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`AdamW::decay`: decay", decay, 0.0..);
@@ -53,12 +55,10 @@ impl AdamW {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`AdamW::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`AdamW::betas`: beta2", beta2, 0.0..1.0);
-        self.moments.beta1 = beta1;
-        self.moments.beta2 = beta2;
+        self.moments.0 = self.moments.0.with_betas("AdamW", beta1, beta2);
         self
     }
 
@@ -66,16 +66,10 @@ impl AdamW {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`AdamW::eps`: eps", eps, 0.0..);
-        self.moments.eps = eps;
-        self
-    }
-
-    /// Adds `eps` to the corrected second moment, under the root.
-    pub fn eps_inside_root(mut self) -> Self {
-        self.moments.eps_inside_root = true;
+        self.moments.0 = self.moments.0.with_eps("AdamW", eps);
         self
     }
 }
@@ -89,7 +83,7 @@ impl Part for AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -103,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(AdamW::new(0.01));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(AdamW::new(0.01));
     }
 }

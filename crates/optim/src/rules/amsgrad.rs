@@ -1,17 +1,17 @@
 //! AMSGrad: Adam with the largest second moment so far: `v̄ ← max(v̄, v)`, `p ← p − lr·m̂ / (√(v̄/(1−β₂ᵗ)) + ε)`.
 //!
-//! As `torch.optim.Adam(amsgrad=True)`: the maximum is taken before the correction. With `maximum_of_corrected` it is
-//! taken of the corrected moment, `v̄ ← max(v̄, v/(1−β₂ᵗ))`, as in `optax.amsgrad`.
+//! As `torch.optim.Adam(amsgrad=True)`: the maximum is taken before the correction (Optax takes it of the corrected
+//! moment).
 //!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root, no decay. State: `first_moment`, `second_moment`,
+//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: `first_moment`, `second_moment`,
 //! `largest_second_moment`, from zero.
 //!
 //! Reddi, Kale, Kumar: On the convergence of Adam and beyond, 2018.
 
-use gradus_graph::{Real, expect_setting};
+use gradus_graph::Real;
 
-use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// AMSGrad: Adam whose denominator never falls.
 ///
@@ -31,7 +31,6 @@ use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 pub struct AmsGrad {
     learning_rate: Rate,
     scale: ScaleByLargestMoment,
-    decay: f64,
 }
 
 impl AmsGrad {
@@ -40,21 +39,18 @@ impl AmsGrad {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleByLargestMoment { beta1: 0.9, beta2: 0.999, eps: 1e-8, of_corrected: false };
-        Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), scale: ScaleByLargestMoment(Moments::ADAM) }
     }
 
     /// The decay rates of the two moments.
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`AmsGrad::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`AmsGrad::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.0 = self.scale.0.with_betas("AmsGrad", beta1, beta2);
         self
     }
 
@@ -62,63 +58,37 @@ impl AmsGrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`AmsGrad::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.0 = self.scale.0.with_eps("AmsGrad", eps);
         self
-    }
-
-    /// Takes the maximum of the corrected second moments.
-    pub fn maximum_of_corrected(mut self) -> Self {
-        self.scale.of_corrected = true;
-        self
-    }
-
-    /// The factor of the decoupled weight decay, none unless stated.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[track_caller]
-    pub fn decay(self, decay: f64) -> Self {
-        expect_setting("`AmsGrad::decay`: decay", decay, 0.0..);
-        Self { decay, ..self }
     }
 }
 
 impl Part for AmsGrad {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        end(chain.then(self.scale), self.decay, self.learning_rate);
+        chain.then(self.scale).learning_rate(self.learning_rate);
     }
 }
 
-/// AMSGrad's link.
+/// AMSGrad's transform.
 #[derive(Clone, Debug)]
-struct ScaleByLargestMoment {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    of_corrected: bool,
-}
+struct ScaleByLargestMoment(Moments);
 
-impl Link for ScaleByLargestMoment {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment", "largest_second_moment"]
+impl Transform for ScaleByLargestMoment {
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment", "largest_second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-        let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-        let [correct1, correct2] = [self.beta1, self.beta2].map(|beta| 1.0 / (1.0 - beta.powf(step.number as f64)));
-        // The correction comes before the maximum, or after it.
-        let (before, after) = if self.of_corrected { (correct2, 1.0) } else { (1.0, correct2) };
-        let (correct1, before, after) = (T::of(correct1), T::of(before), T::of(after.sqrt()));
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let moments = self.0.at::<T>(step.number);
         move |block| {
             block.each(|_, update, [first, second, largest]| {
-                *first = beta1 * *first + take1 * update;
-                *second = beta2 * *second + take2 * update * update;
-                *largest = largest.max(before * *second);
-                correct1 * *first / (after * largest.sqrt() + eps)
+                moments.average(first, update);
+                moments.average_square(second, update);
+                *largest = largest.max(*second);
+                moments.correct1 * *first / moments.denominator(*largest)
             })
         }
     }
@@ -127,11 +97,10 @@ impl Link for ScaleByLargestMoment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(AmsGrad::new(0.01));
-        battery::check(AmsGrad::new(0.01).maximum_of_corrected().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(AmsGrad::new(0.01));
     }
 }

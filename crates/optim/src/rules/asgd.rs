@@ -10,7 +10,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Average, Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Average, Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// ASGD: descent with a falling rate, and the average of its path.
 ///
@@ -40,7 +40,7 @@ impl Asgd {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let slow = SlowDown { decay: 1e-4, power: 0.75 };
         Self { learning_rate: Rate::new(learning_rate), slow, start: 1_000_000 }
     }
@@ -49,6 +49,7 @@ impl Asgd {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
         expect_setting("`Asgd::decay`: decay", decay, 0.0..);
@@ -60,6 +61,7 @@ impl Asgd {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(mut self, power: f64) -> Self {
         expect_setting("`Asgd::power`: power", power, 0.0..);
@@ -68,6 +70,7 @@ impl Asgd {
     }
 
     /// t₀: the step after which the average begins.
+    #[must_use]
     pub fn start(self, start: u64) -> Self {
         Self { start, ..self }
     }
@@ -87,8 +90,8 @@ struct SlowDown {
     power: f64,
 }
 
-impl Link for SlowDown {
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+impl Transform for SlowDown {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let fall = 1.0 + self.decay * step.learning_rate * (step.number - 1) as f64;
         let (decay, factor) = (T::of(self.decay), T::of(fall.powf(-self.power)));
         move |block| block.each(|parameter, update, []| factor * (update + decay * parameter))
@@ -98,10 +101,10 @@ impl Link for SlowDown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Asgd::new(5e-4).decay(0.1).start(20));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Asgd::new(5e-4).decay(0.1).start(20));
     }
 }

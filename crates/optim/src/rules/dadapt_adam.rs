@@ -15,8 +15,9 @@
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::survey::sum;
-use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::reductions::sum;
+use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Adam without a learning rate to choose.
 ///
@@ -46,8 +47,8 @@ impl DAdaptAdam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleByDistance { beta1: 0.9, beta2: 0.999, eps: 1e-8, initial: 1e-6, decay: 0.0 };
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        let scale = ScaleByDistance { moments: Moments::ADAM, initial: 1e-6, decay: 0.0 };
         Self { learning_rate: Rate::new(learning_rate), scale }
     }
 
@@ -55,12 +56,10 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`DAdaptAdam::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`DAdaptAdam::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.moments = self.scale.moments.with_betas("DAdaptAdam", beta1, beta2);
         self
     }
 
@@ -68,10 +67,10 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`DAdaptAdam::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.moments = self.scale.moments.with_eps("DAdaptAdam", eps);
         self
     }
 
@@ -79,6 +78,7 @@ impl DAdaptAdam {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
         expect_setting("`DAdaptAdam::initial`: initial", initial, POSITIVE);
@@ -86,10 +86,11 @@ impl DAdaptAdam {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
         expect_setting("`DAdaptAdam::decay`: decay", decay, 0.0..);
@@ -100,60 +101,55 @@ impl DAdaptAdam {
 
 impl Part for DAdaptAdam {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        // The learning rate is inside the first moment: the link applies it.
+        // The learning rate is inside the first moment: the transform applies it.
         let rate = self.learning_rate;
         chain.then(self.scale).learning_rate_inside(rate);
     }
 }
 
-/// The link of D-Adaptation for Adam.
+/// The transform of D-Adaptation for Adam.
 #[derive(Clone, Debug)]
 struct ScaleByDistance {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+    moments: Moments,
     initial: f64,
     decay: f64,
 }
 
 impl ScaleByDistance {
     /// λ for this estimate.
-    fn length(&self, step: &Step, distance: f64) -> f64 {
-        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
+    fn length(&self, step: &StepInfo, distance: f64) -> f64 {
+        let [left1, left2] = [self.moments.beta1, self.moments.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
         distance * step.learning_rate * left2.sqrt() / left1
     }
 }
 
-impl Link for ScaleByDistance {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment", "weighted_gradients"]
+impl Transform for ScaleByDistance {
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment", "weighted_gradients"].map(StateTensor::zeros).to_vec()
     }
 
-    fn numbers(&self) -> &[&'static str] {
-        &["distance", "previous_distance", "numerator"]
-    }
-
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == 2 { 0.0 } else { self.initial }
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("distance", self.initial), ("previous_distance", self.initial), ("numerator", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let (second, weighted) = (state[1], state[2]);
-        let sigma = self.beta2.sqrt();
+        let sigma = self.moments.beta2.sqrt();
         let weight = (1.0 - sigma) * self.length(step, step.numbers[0]);
-        let product =
-            sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64() / (second[i].as_f64().sqrt() + self.eps));
+        let product = sum(update.len(), |i| {
+            update[i].as_f64() * weighted[i].as_f64() / (second[i].as_f64().sqrt() + self.moments.eps)
+        });
         let length = sum(update.len(), |i| (sigma * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
-        [product, length, 0.0, 0.0]
+        [product.into(), length.into(), Sum::default(), Sum::default()]
     }
 
-    fn settle(&self, step: &Step, [distance, previous, numerator, _]: &mut Numbers) {
-        let [product, length, ..] = step.measured;
-        let sigma = self.beta2.sqrt();
+    fn update_numbers(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
+        let [product, length, ..] = step.measured.map(Sum::value);
+        let sigma = self.moments.beta2.sqrt();
         *numerator = sigma * *numerator + (1.0 - sigma) * self.length(step, *distance) * product;
         *previous = *distance;
         if length > 0.0 {
@@ -161,11 +157,11 @@ impl Link for ScaleByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let length = self.length(step, step.numbers[1]);
-        let sigma = self.beta2.sqrt();
-        let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-        let (take1, take2) = (T::of((1.0 - self.beta1) * length), T::of(1.0 - self.beta2));
+        let sigma = self.moments.beta2.sqrt();
+        let [beta1, beta2, eps] = [self.moments.beta1, self.moments.beta2, self.moments.eps].map(T::of);
+        let (take1, take2) = (T::of((1.0 - self.moments.beta1) * length), T::of(1.0 - self.moments.beta2));
         let (keep, weight, decay) = (T::of(sigma), T::of((1.0 - sigma) * length), T::of(length * self.decay));
         move |block| {
             block.each(|parameter, update, [first, second, weighted]| {
@@ -181,11 +177,11 @@ impl Link for ScaleByDistance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(DAdaptAdam::new(0.1).initial(1e-3));
-        battery::check(DAdaptAdam::new(0.1).initial(1e-3).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(DAdaptAdam::new(0.1).initial(1e-3));
+        testing::assert_rule(DAdaptAdam::new(0.1).initial(1e-3).decay(1e-2));
     }
 }

@@ -12,10 +12,10 @@
 //!
 //! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
 
-use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::survey::{sum, sum_of_squares};
-use crate::{Block, Chain, Link, Norm, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::reductions::{sum, sum_of_squares};
+use crate::{Block, Chain, Norm, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Gradient descent without a learning rate to choose.
 ///
@@ -42,7 +42,7 @@ impl DAdaptSgd {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let walk = WalkByDistance { momentum: 0.0, initial: 1e-6, growth: f64::INFINITY };
         Self { learning_rate: Rate::new(learning_rate), walk }
     }
@@ -51,6 +51,7 @@ impl DAdaptSgd {
     ///
     /// # Panics
     /// If the share lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn momentum(mut self, momentum: f64) -> Self {
         expect_setting("`DAdaptSgd::momentum`: momentum", momentum, 0.0..1.0);
@@ -62,6 +63,7 @@ impl DAdaptSgd {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
         expect_setting("`DAdaptSgd::initial`: initial", initial, POSITIVE);
@@ -73,6 +75,7 @@ impl DAdaptSgd {
     ///
     /// # Panics
     /// If the factor is below 1.
+    #[must_use]
     #[track_caller]
     pub fn growth(mut self, growth: f64) -> Self {
         expect_setting("`DAdaptSgd::growth`: growth", growth, 1.0..=f64::INFINITY);
@@ -87,7 +90,7 @@ impl Part for DAdaptSgd {
     }
 }
 
-/// The link of D-Adaptation for descent.
+/// The transform of D-Adaptation for descent.
 #[derive(Clone, Debug)]
 struct WalkByDistance {
     momentum: f64,
@@ -95,55 +98,41 @@ struct WalkByDistance {
     growth: f64,
 }
 
-impl Link for WalkByDistance {
-    fn state(&self) -> &[&'static str] {
-        &["weighted_gradients", "start"]
+impl Transform for WalkByDistance {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("weighted_gradients"), StateTensor::parameter("start")]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        if slot == 1 { parameter.clone() } else { Tensor::zeros(parameter.shape()) }
-    }
-
-    fn numbers(&self) -> &[&'static str] {
-        &["distance", "rate", "numerator", "first_norm"]
-    }
-
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == 0 { self.initial } else { 0.0 }
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("distance", self.initial), ("rate", 0.0), ("numerator", 0.0), ("first_norm", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let weighted = state[0];
         let product = sum(update.len(), |i| update[i].as_f64() * weighted[i].as_f64());
-        let [gradient, unit] = Norm::Two.sum(update);
-        [gradient, unit, product, sum_of_squares(weighted)]
+        [Norm::Two.sum(update), product.into(), sum_of_squares(weighted).into(), Sum::default()]
     }
 
-    fn join(&self, a: Numbers, b: Numbers) -> Numbers {
-        let [gradient, unit] = Norm::Two.join([a[0], a[1]], [b[0], b[1]]);
-        [gradient, unit, a[2] + b[2], a[3] + b[3]]
-    }
-
-    fn settle(&self, step: &Step, [distance, rate, numerator, first_norm]: &mut Numbers) {
-        let [gradient, unit, product, weighted] = step.measured;
-        let gradient = Norm::Two.length([gradient, unit]).value();
+    fn update_numbers(&self, step: &StepInfo, [distance, rate, numerator, first_norm]: &mut Numbers) {
+        let [gradient, product, weighted, _] = step.measured;
+        let (gradient, product) = (Norm::Two.length(gradient).value(), product.value());
         // The first gradient that is not zero sets the scale.
         if *first_norm == 0.0 {
             *first_norm = gradient;
         }
         *rate = if *first_norm > 0.0 { *distance * step.learning_rate / *first_norm } else { 0.0 };
         *numerator += *rate * product;
-        let length = (weighted + 2.0 * *rate * product + (*rate * gradient).powi(2)).max(0.0).sqrt();
+        let length = (weighted.value() + 2.0 * *rate * product + (*rate * gradient).powi(2)).max(0.0).sqrt();
         if length > 0.0 {
             *distance = distance.max((2.0 * *numerator / length).min(*distance * self.growth));
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let (rate, take) = (T::of(step.numbers[1]), T::of(1.0 - self.momentum));
         move |block| {
             block.each(|parameter, update, [weighted, start]| {
@@ -157,11 +146,11 @@ impl Link for WalkByDistance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02));
-        battery::check(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02).momentum(0.5));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02));
+        testing::assert_rule(DAdaptSgd::new(0.05).initial(1e-2).growth(1.02).momentum(0.5));
     }
 }

@@ -9,7 +9,8 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
-use crate::{Chain, DecayWeights, Part, Rate, Schedule, TrustRatio};
+use super::moments::Moments;
+use crate::{Chain, DecayWeights, Part, Rate, RateSchedule, TrustRatio};
 
 /// LAMB: Adam with steps in proportion to the norm of each tensor.
 ///
@@ -37,8 +38,8 @@ impl Lamb {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleByMoments { eps: 1e-6, ..ScaleByMoments::default() };
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        let scale = ScaleByMoments(Moments { eps: 1e-6, ..Moments::ADAM });
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
 
@@ -46,12 +47,10 @@ impl Lamb {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Lamb::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Lamb::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.0 = self.scale.0.with_betas("Lamb", beta1, beta2);
         self
     }
 
@@ -59,17 +58,18 @@ impl Lamb {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Lamb::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.0 = self.scale.0.with_eps("Lamb", eps);
         self
     }
 
-    /// The factor of the weight decay inside the ratio, none unless stated.
+    /// The factor of the weight decay inside the ratio (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Lamb::decay`: decay", decay, 0.0..);
@@ -90,11 +90,11 @@ impl Part for Lamb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Lamb::new(0.01));
-        battery::check(Lamb::new(0.01).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Lamb::new(0.01));
+        testing::assert_rule(Lamb::new(0.01).decay(1e-2));
     }
 }

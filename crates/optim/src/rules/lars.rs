@@ -8,8 +8,8 @@
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::links::expect_nesterov;
-use crate::{Chain, DecayWeights, Momentum, Part, Rate, Schedule, TrustRatio};
+use crate::transforms::expect_nesterov;
+use crate::{Chain, DecayWeights, Momentum, Part, Rate, RateSchedule, TrustRatio};
 
 /// LARS: momentum with steps in proportion to the norm of each tensor.
 ///
@@ -38,7 +38,7 @@ impl Lars {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let ratio = TrustRatio::new().trust(1e-3);
         Self { learning_rate: Rate::new(learning_rate), ratio, momentum: 0.9, nesterov: false, decay: 0.0 }
     }
@@ -47,6 +47,7 @@ impl Lars {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`Lars::momentum`: momentum", momentum, 0.0..);
@@ -57,6 +58,7 @@ impl Lars {
     ///
     /// # Panics
     /// If the momentum is 0.
+    #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
         Self { nesterov: true, ..self }.checked()
@@ -74,6 +76,7 @@ impl Lars {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn trust(self, trust: f64) -> Self {
         expect_setting("`Lars::trust`: trust", trust, POSITIVE);
@@ -84,16 +87,18 @@ impl Lars {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`Lars::eps`: eps", eps, 0.0..);
         Self { ratio: self.ratio.eps(eps), ..self }
     }
 
-    /// The factor of the weight decay inside the ratio, none unless stated.
+    /// The factor of the weight decay inside the ratio (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Lars::decay`: decay", decay, 0.0..);
@@ -115,11 +120,11 @@ impl Part for Lars {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Lars::new(0.5));
-        battery::check(Lars::new(0.5).nesterov().decay(1e-3).eps(1e-9));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Lars::new(0.5));
+        testing::assert_rule(Lars::new(0.5).nesterov().decay(1e-3).eps(1e-9));
     }
 }

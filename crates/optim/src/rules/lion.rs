@@ -9,8 +9,8 @@
 use gradus_graph::{Real, expect_setting};
 
 use super::end;
-use crate::links::sign;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::transforms::sign;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Lion: the sign of a momentum, and one tensor of state.
 ///
@@ -37,7 +37,7 @@ impl Lion {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = SignOfMean { beta1: 0.9, beta2: 0.99 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 1e-3 }
     }
@@ -46,6 +46,7 @@ impl Lion {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`Lion::betas`: beta1", beta1, 0.0..1.0);
@@ -55,10 +56,11 @@ impl Lion {
         self
     }
 
-    /// The factor of the decoupled weight decay, 1e-3 unless stated.
+    /// The factor of the decoupled weight decay (default: 1e-3).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Lion::decay`: decay", decay, 0.0..);
@@ -72,19 +74,19 @@ impl Part for Lion {
     }
 }
 
-/// Lion's link.
+/// Lion's transform.
 #[derive(Clone, Debug)]
 struct SignOfMean {
     beta1: f64,
     beta2: f64,
 }
 
-impl Link for SignOfMean {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment"]
+impl Transform for SignOfMean {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("first_moment")]
     }
 
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, beta2] = [self.beta1, self.beta2].map(T::of);
         let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
         move |block| {
@@ -100,10 +102,10 @@ impl Link for SignOfMean {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Lion::new(1e-3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Lion::new(1e-3));
     }
 }

@@ -1,4 +1,4 @@
-//! The ready-made rules, one a file: each a short chain of links under its usual name.
+//! The ready-made rules, one a file: each a short chain of transforms under its usual name.
 
 mod adabelief;
 mod adadelta;
@@ -14,6 +14,7 @@ mod dadapt_sgd;
 mod lamb;
 mod lars;
 mod lion;
+mod moments;
 mod muon;
 mod nadam;
 mod novograd;

@@ -5,12 +5,8 @@
 //! others. Difference: orthogonalised in the precision of the parameters, where PyTorch works in bfloat16: see
 //! [`Orthogonalize`](crate::Orthogonalize).
 //!
-//! `corrected` takes the momentum of `optax.contrib.muon`, a mean with Adam's correction. The rest of that rule differs:
-//! its scale is [`MatrixScale::Wide`], it divides by the norm plus ε of 1e-8 (here by the norm, ε at least), Nesterov's
-//! look ahead is in its Adam as well, and it has no decay unless stated.
-//!
-//! Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` (`mean` if
-//! corrected) of matrices, `first_moment` and `second_moment` of the rest.
+//! Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` of
+//! matrices, `first_moment` and `second_moment` of the rest.
 //!
 //! Jordan et al.: Muon: an optimizer for hidden layers in neural networks, 2024; Liu et al.: Muon is scalable for LLM
 //! training, 2025.
@@ -19,8 +15,9 @@ use gradus_graph::{Real, expect_setting};
 
 use super::adam::ScaleByMoments;
 use super::end;
-use crate::matrix::is_matrix;
-use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RunningMean, Schedule};
+use super::moments::Moments;
+use crate::whole_tensor::is_matrix;
+use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RateSchedule};
 
 /// Muon: steps for matrices whose singular values are all about one.
 ///
@@ -40,7 +37,6 @@ pub struct Muon {
     learning_rate: Rate,
     momentum: f64,
     nesterov: bool,
-    corrected: bool,
     orthogonal: Orthogonalize,
     moments: ScaleByMoments,
     decay: f64,
@@ -52,14 +48,13 @@ impl Muon {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self {
             learning_rate: Rate::new(learning_rate),
             momentum: 0.95,
             nesterov: true,
-            corrected: false,
             orthogonal: Orthogonalize::new().scale(MatrixScale::Tall),
-            moments: ScaleByMoments::default(),
+            moments: ScaleByMoments(Moments::ADAM),
             decay: 0.1,
         }
     }
@@ -68,6 +63,7 @@ impl Muon {
     ///
     /// # Panics
     /// If the factor lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`Muon::momentum`: momentum", momentum, 0.0..1.0);
@@ -75,16 +71,13 @@ impl Muon {
     }
 
     /// Takes the momentum as it is, without looking ahead.
+    #[must_use]
     pub fn plain_momentum(self) -> Self {
         Self { nesterov: false, ..self }
     }
 
-    /// Takes a mean that is corrected for its start at zero for the momentum.
-    pub fn corrected(self) -> Self {
-        Self { corrected: true, ..self }
-    }
-
     /// The factor of the step by the shape of the matrix.
+    #[must_use]
     pub fn scale(self, scale: MatrixScale) -> Self {
         Self { orthogonal: self.orthogonal.scale(scale), ..self }
     }
@@ -93,6 +86,7 @@ impl Muon {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`Muon::eps`: eps", eps, 0.0..);
@@ -103,19 +97,18 @@ impl Muon {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Muon::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Muon::betas`: beta2", beta2, 0.0..1.0);
-        self.moments.beta1 = beta1;
-        self.moments.beta2 = beta2;
+        self.moments.0 = self.moments.0.with_betas("Muon", beta1, beta2);
         self
     }
 
-    /// The factor of the decoupled weight decay, 0.1 unless stated.
+    /// The factor of the decoupled weight decay (default: 0.1).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Muon::decay`: decay", decay, 0.0..);
@@ -125,14 +118,9 @@ impl Muon {
 
 impl Part for Muon {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        if self.corrected {
-            let mean = RunningMean::new(self.momentum);
-            chain.only(is_matrix, if self.nesterov { mean.nesterov() } else { mean });
-        } else {
-            let momentum = Momentum::new(self.momentum);
-            let ahead = self.nesterov && self.momentum > 0.0;
-            chain.only(is_matrix, if ahead { momentum.nesterov() } else { momentum });
-        }
+        let momentum = Momentum::new(self.momentum);
+        let ahead = self.nesterov && self.momentum > 0.0;
+        chain.only(is_matrix, if ahead { momentum.nesterov() } else { momentum });
         chain.then(self.orthogonal).only(|param| !is_matrix(param), self.moments);
         end(chain, self.decay, self.learning_rate);
     }
@@ -141,12 +129,12 @@ impl Part for Muon {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Muon::new(1e-3));
-        battery::check(Muon::new(1e-3).corrected().scale(MatrixScale::Rms(0.2)));
-        battery::check(Muon::new(1e-3).plain_momentum());
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Muon::new(1e-3));
+        testing::assert_rule(Muon::new(1e-3).scale(MatrixScale::Rms(0.2)));
+        testing::assert_rule(Muon::new(1e-3).plain_momentum());
     }
 }

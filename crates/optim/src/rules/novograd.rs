@@ -10,7 +10,7 @@
 use gradus_graph::{Real, expect_setting};
 
 use crate::norm::{Factor, Length};
-use crate::{Block, Chain, DecayWeights, Link, Momentum, Norm, Numbers, Over, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, DecayWeights, Momentum, Norm, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// NovoGrad: momentum over gradients of norm about one, and one number of second moment for each tensor.
 ///
@@ -38,7 +38,7 @@ impl NovoGrad {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByNorm { beta2: 0.25, eps: 1e-6 };
         Self { learning_rate: Rate::new(learning_rate), scale, beta1: 0.9, decay: 0.0 }
     }
@@ -47,6 +47,7 @@ impl NovoGrad {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`NovoGrad::betas`: beta1", beta1, 0.0..1.0);
@@ -60,6 +61,7 @@ impl NovoGrad {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`NovoGrad::eps`: eps", eps, 0.0..);
@@ -67,10 +69,11 @@ impl NovoGrad {
         self
     }
 
-    /// The factor of the weight decay inside the momentum, none unless stated.
+    /// The factor of the weight decay inside the momentum (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`NovoGrad::decay`: decay", decay, 0.0..);
@@ -88,40 +91,29 @@ impl Part for NovoGrad {
     }
 }
 
-/// NovoGrad's link.
+/// NovoGrad's transform.
 #[derive(Clone, Debug)]
 struct ScaleByNorm {
     beta2: f64,
     eps: f64,
 }
 
-impl Link for ScaleByNorm {
-    fn numbers(&self) -> &[&'static str] {
-        &["mean_norm"]
+impl Transform for ScaleByNorm {
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("mean_norm", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::Tensor)
     }
 
-    fn measure<T: Real>(&self, _step: &Step, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Numbers {
-        let [sum, unit] = Norm::Two.sum(update);
-        [sum, unit, 0.0, 0.0]
-    }
-
-    fn join(&self, [a, a_unit, ..]: Numbers, [b, b_unit, ..]: Numbers) -> Numbers {
-        let [sum, unit] = Norm::Two.join([a, a_unit], [b, b_unit]);
-        [sum, unit, 0.0, 0.0]
-    }
-
-    fn settle(&self, step: &Step, [norm, ..]: &mut Numbers) {
-        let [sum, unit, ..] = step.measured;
-        let now = Norm::Two.length([sum, unit]).value();
+    fn update_numbers(&self, step: &StepInfo, [norm, ..]: &mut Numbers) {
+        let now = Norm::Two.length(step.measured[0]).value();
         let (keep, take) = (self.beta2.sqrt(), (1.0 - self.beta2).sqrt());
         *norm = if step.number == 1 { now } else { (keep * *norm).hypot(take * now) };
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let norm = Length::from(step.numbers[0] + self.eps);
         // A gradient that has always been zero stays so.
         let scale: Factor<T> = if norm.is_zero() { norm.over(1.0.into()) } else { Length::from(1.0).over(norm) };
@@ -132,7 +124,7 @@ impl Link for ScaleByNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -149,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(NovoGrad::new(1e-3));
-        battery::check(NovoGrad::new(1e-3).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(NovoGrad::new(1e-3));
+        testing::assert_rule(NovoGrad::new(1e-3).decay(1e-2));
     }
 }

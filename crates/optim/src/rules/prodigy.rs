@@ -13,10 +13,11 @@
 //!
 //! Mishchenko, Defazio: Prodigy: an expeditiously adaptive parameter-free learner, 2024.
 
-use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::survey::sum;
-use crate::{Block, Chain, Link, Numbers, Over, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::reductions::sum;
+use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Prodigy: Adam without a learning rate to choose.
 ///
@@ -47,12 +48,10 @@ impl Prodigy {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByDistance {
-            beta1: 0.9,
-            beta2: 0.999,
+            moments: Moments::ADAM,
             beta3: None,
-            eps: 1e-8,
             initial: 1e-6,
             coefficient: 1.0,
             decay: 0.0,
@@ -65,19 +64,18 @@ impl Prodigy {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Prodigy::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Prodigy::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.moments = self.scale.moments.with_betas("Prodigy", beta1, beta2);
         self
     }
 
-    /// The decay rate of the sums behind the estimate; the root of β₂ unless stated.
+    /// The decay rate of the sums behind the estimate; the root of β₂ by default.
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn beta3(mut self, beta3: f64) -> Self {
         expect_setting("`Prodigy::beta3`: beta3", beta3, 0.0..1.0);
@@ -89,10 +87,10 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Prodigy::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.moments = self.scale.moments.with_eps("Prodigy", eps);
         self
     }
 
@@ -100,6 +98,7 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn initial(mut self, initial: f64) -> Self {
         expect_setting("`Prodigy::initial`: initial", initial, POSITIVE);
@@ -111,6 +110,7 @@ impl Prodigy {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn coefficient(mut self, coefficient: f64) -> Self {
         expect_setting("`Prodigy::coefficient`: coefficient", coefficient, POSITIVE);
@@ -118,10 +118,11 @@ impl Prodigy {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(mut self, decay: f64) -> Self {
         expect_setting("`Prodigy::decay`: decay", decay, 0.0..);
@@ -130,6 +131,7 @@ impl Prodigy {
     }
 
     /// Leaves the learning rate out of `s`, for a long warm-up.
+    #[must_use]
     pub fn safeguard_warm_up(mut self) -> Self {
         self.scale.safeguard = true;
         self
@@ -142,13 +144,11 @@ impl Part for Prodigy {
     }
 }
 
-/// Prodigy's link.
+/// Prodigy's transform.
 #[derive(Clone, Debug)]
 struct ScaleByDistance {
-    beta1: f64,
-    beta2: f64,
+    moments: Moments,
     beta3: Option<f64>,
-    eps: f64,
     initial: f64,
     coefficient: f64,
     decay: f64,
@@ -157,53 +157,50 @@ struct ScaleByDistance {
 
 impl ScaleByDistance {
     fn beta3(&self) -> f64 {
-        self.beta3.unwrap_or(self.beta2.sqrt())
+        self.beta3.unwrap_or(self.moments.beta2.sqrt())
     }
 
     /// λ without the learning rate, for this estimate.
-    fn length(&self, step: &Step, distance: f64) -> f64 {
-        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
+    fn length(&self, step: &StepInfo, distance: f64) -> f64 {
+        let [left1, left2] = [self.moments.beta1, self.moments.beta2].map(|beta| 1.0 - beta.powf(step.number as f64));
         distance * left2.sqrt() / left1
     }
 
     /// The factor of the gradient in `s`, for this estimate.
-    fn weight(&self, step: &Step, distance: f64) -> f64 {
+    fn weight(&self, step: &StepInfo, distance: f64) -> f64 {
         let length = if self.safeguard { distance } else { step.learning_rate * self.length(step, distance) };
         length * distance / self.initial
     }
 }
 
-impl Link for ScaleByDistance {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment", "weighted_gradients", "start"]
+impl Transform for ScaleByDistance {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![
+            StateTensor::zeros("first_moment"),
+            StateTensor::zeros("second_moment"),
+            StateTensor::zeros("weighted_gradients"),
+            StateTensor::parameter("start"),
+        ]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        if slot == 3 { parameter.clone() } else { Tensor::zeros(parameter.shape()) }
-    }
-
-    fn numbers(&self) -> &[&'static str] {
-        &["distance", "previous_distance", "numerator"]
-    }
-
-    fn initial_number(&self, place: usize) -> f64 {
-        if place == 2 { 0.0 } else { self.initial }
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        vec![("distance", self.initial), ("previous_distance", self.initial), ("numerator", 0.0)]
     }
 
     fn measures(&self) -> Option<Over> {
         Some(Over::All)
     }
 
-    fn measure<T: Real>(&self, step: &Step, parameter: &[T], update: &[T], state: &[&[T]]) -> Numbers {
+    fn measure<T: Real>(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {
         let (weighted, start) = (state[2], state[3]);
         let (beta3, weight) = (self.beta3(), self.weight(step, step.numbers[0]));
         let progress = sum(update.len(), |i| update[i].as_f64() * (start[i] - parameter[i]).as_f64());
         let length = sum(update.len(), |i| (beta3 * weighted[i].as_f64() + weight * update[i].as_f64()).abs());
-        [progress, length, 0.0, 0.0]
+        [progress.into(), length.into(), Sum::default(), Sum::default()]
     }
 
-    fn settle(&self, step: &Step, [distance, previous, numerator, _]: &mut Numbers) {
-        let [progress, length, ..] = step.measured;
+    fn update_numbers(&self, step: &StepInfo, [distance, previous, numerator, _]: &mut Numbers) {
+        let [progress, length, ..] = step.measured.map(Sum::value);
         let weight = *distance / self.initial * step.learning_rate * self.length(step, *distance);
         *numerator = self.beta3() * *numerator + weight * progress;
         *previous = *distance;
@@ -212,11 +209,12 @@ impl Link for ScaleByDistance {
         }
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [distance, previous, ..] = step.numbers;
-        let [beta1, beta2, beta3] = [self.beta1, self.beta2, self.beta3()].map(T::of);
-        let (take1, take2) = (T::of((1.0 - self.beta1) * previous), T::of((1.0 - self.beta2) * previous * previous));
-        let (weight, eps) = (T::of(self.weight(step, previous)), T::of(distance * self.eps));
+        let [beta1, beta2, beta3] = [self.moments.beta1, self.moments.beta2, self.beta3()].map(T::of);
+        let (take1, take2) =
+            (T::of((1.0 - self.moments.beta1) * previous), T::of((1.0 - self.moments.beta2) * previous * previous));
+        let (weight, eps) = (T::of(self.weight(step, previous)), T::of(distance * self.moments.eps));
         let (length, decay) = (T::of(self.length(step, previous)), T::of(self.decay));
         move |block| {
             block.each(|parameter, update, [first, second, weighted, _start]| {
@@ -232,11 +230,11 @@ impl Link for ScaleByDistance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Prodigy::new(0.1).initial(1e-3));
-        battery::check(Prodigy::new(0.1).initial(1e-3).safeguard_warm_up().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Prodigy::new(0.1).initial(1e-3));
+        testing::assert_rule(Prodigy::new(0.1).initial(1e-3).safeguard_warm_up().decay(1e-2));
     }
 }

@@ -2,17 +2,16 @@
 //! `p ← p − lr·m̂` before, with `ρ∞ = 2/(1−β₂) − 1`, `ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ)` and
 //! `r = √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ))`.
 //!
-//! As `torch.optim.RAdam`: ε is added to the uncorrected root. With `eps_after_correction` the denominator is `√v̂ + ε`,
-//! as in `optax.radam`, which also begins at `ρ ≥ 5`.
+//! As `torch.optim.RAdam`: ε is added to the uncorrected root.
 //!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8, no decay. State: `first_moment`, `second_moment`, from zero.
+//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `second_moment`, from zero.
 //!
 //! Liu, Jiang, He, Chen, Liu, Gao, Han: On the variance of the adaptive learning rate and beyond, 2020.
 
-use gradus_graph::{Real, expect_setting};
+use gradus_graph::Real;
 
-use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use super::moments::Moments;
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// RAdam: Adam with a warm-up of its own, as long as the second moment is a guess.
 ///
@@ -30,7 +29,6 @@ use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
 pub struct RAdam {
     learning_rate: Rate,
     scale: ScaleRectified,
-    decay: f64,
 }
 
 impl RAdam {
@@ -39,21 +37,18 @@ impl RAdam {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let scale = ScaleRectified { beta1: 0.9, beta2: 0.999, eps: 1e-8, eps_after_correction: false };
-        Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        Self { learning_rate: Rate::new(learning_rate), scale: ScaleRectified(Moments::ADAM) }
     }
 
     /// The decay rates of the two moments.
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`RAdam::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`RAdam::betas`: beta2", beta2, 0.0..1.0);
-        self.scale.beta1 = beta1;
-        self.scale.beta2 = beta2;
+        self.scale.0 = self.scale.0.with_betas("RAdam", beta1, beta2);
         self
     }
 
@@ -61,74 +56,49 @@ impl RAdam {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`RAdam::eps`: eps", eps, 0.0..);
-        self.scale.eps = eps;
+        self.scale.0 = self.scale.0.with_eps("RAdam", eps);
         self
-    }
-
-    /// Adds `eps` to the corrected root.
-    pub fn eps_after_correction(mut self) -> Self {
-        self.scale.eps_after_correction = true;
-        self
-    }
-
-    /// The factor of the decoupled weight decay, none unless stated.
-    ///
-    /// # Panics
-    /// If it is negative or not finite.
-    #[track_caller]
-    pub fn decay(self, decay: f64) -> Self {
-        expect_setting("`RAdam::decay`: decay", decay, 0.0..);
-        Self { decay, ..self }
     }
 }
 
 impl Part for RAdam {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        end(chain.then(self.scale), self.decay, self.learning_rate);
+        chain.then(self.scale).learning_rate(self.learning_rate);
     }
 }
 
-/// RAdam's link.
+/// RAdam's transform.
 #[derive(Clone, Debug)]
-struct ScaleRectified {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    eps_after_correction: bool,
-}
+struct ScaleRectified(Moments);
 
-impl Link for ScaleRectified {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "second_moment"]
+impl Transform for ScaleRectified {
+    fn state(&self) -> Vec<StateTensor> {
+        ["first_moment", "second_moment"].map(StateTensor::zeros).to_vec()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let (beta1, beta2, number) = (self.beta1, self.beta2, step.number as f64);
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
+        let (Moments { beta1, beta2, .. }, number) = (self.0, step.number as f64);
         let [left1, left2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(number));
         let longest = 2.0 / (1.0 - beta2) - 1.0;
         let length = longest - 2.0 * number * (1.0 - left2) / left2;
         let rectified = length > 5.0;
         let rectifier = ((length - 4.0) * (length - 2.0) * longest) / ((longest - 4.0) * (longest - 2.0) * length);
-        let factor = if rectified { rectifier.sqrt() / left1 } else { 1.0 / left1 };
-        // The correction of the root, as a factor before `eps` is added, or of the whole quotient.
-        let (before, after) = if self.eps_after_correction { (left2.sqrt(), 1.0) } else { (1.0, left2.sqrt()) };
-        let (before, factor) = (T::of(1.0 / before), T::of(if rectified { factor * after } else { factor }));
-        let [beta1, beta2, eps] = [beta1, beta2, self.eps].map(T::of);
-        let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
+        let factor = T::of(if rectified { rectifier.sqrt() / left1 * left2.sqrt() } else { 1.0 / left1 });
+        let moments = self.0.at::<T>(step.number);
         move |block| {
             if rectified {
                 block.each(|_, update, [first, second]| {
-                    *first = beta1 * *first + take1 * update;
-                    *second = beta2 * *second + take2 * update * update;
-                    factor * *first / (before * second.sqrt() + eps)
+                    moments.average(first, update);
+                    moments.average_square(second, update);
+                    factor * *first / (second.sqrt() + moments.eps)
                 });
             } else {
                 block.each(|_, update, [first, second]| {
-                    *first = beta1 * *first + take1 * update;
-                    *second = beta2 * *second + take2 * update * update;
+                    moments.average(first, update);
+                    moments.average_square(second, update);
                     factor * *first
                 });
             }
@@ -139,11 +109,10 @@ impl Link for ScaleRectified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(RAdam::new(1e-3));
-        battery::check(RAdam::new(1e-3).eps_after_correction().decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(RAdam::new(1e-3));
     }
 }

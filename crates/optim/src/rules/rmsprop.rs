@@ -1,7 +1,7 @@
 //! RMSprop: `v ← αv + (1−α)g²`, `p ← p − lr·g / (√v + ε)`; centred: `ḡ ← αḡ + (1−α)g` and `√(v − ḡ²)` for `√v`.
 //!
-//! As `torch.optim.RMSprop`: ε outside the root (Optax and Keras: inside, the option `eps_inside_root`), the momentum
-//! sums `g / (√v + ε)` without the learning rate (Optax: with it, `rate_inside_momentum`). Unlike PyTorch, a variance
+//! As `torch.optim.RMSprop`: ε is outside the root, and the momentum sums `g / (√v + ε)` without the learning
+//! rate. Difference: a variance
 //! that rounding makes negative counts as zero, where PyTorch gets NaN.
 //!
 //! Defaults: α 0.99, ε 1e-8, not centred, no momentum. State: `mean_square`; `mean` if centred; `momentum` if any.
@@ -10,7 +10,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Block, Chain, Link, Momentum, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Momentum, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// RMSprop: divides the gradient by the root of its mean square.
 ///
@@ -29,7 +29,6 @@ pub struct RmsProp {
     learning_rate: Rate,
     scale: ScaleByRoot,
     momentum: f64,
-    rate_inside: bool,
 }
 
 impl RmsProp {
@@ -38,15 +37,16 @@ impl RmsProp {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let (learning_rate, scale) = (Rate::new(learning_rate), ScaleByRoot::default());
-        Self { learning_rate, scale, momentum: 0.0, rate_inside: false }
+        Self { learning_rate, scale, momentum: 0.0 }
     }
 
     /// The decay rate of the means.
     ///
     /// # Panics
     /// If the rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn alpha(mut self, alpha: f64) -> Self {
         expect_setting("`RmsProp::alpha`: alpha", alpha, 0.0..1.0);
@@ -58,6 +58,7 @@ impl RmsProp {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`RmsProp::eps`: eps", eps, 0.0..);
@@ -65,13 +66,8 @@ impl RmsProp {
         self
     }
 
-    /// Adds `eps` under the root.
-    pub fn eps_inside_root(mut self) -> Self {
-        self.scale.eps_inside_root = true;
-        self
-    }
-
     /// Divides by the standard deviation instead of the root of the mean square.
+    #[must_use]
     pub fn centred(mut self) -> Self {
         self.scale.centred = true;
         self
@@ -81,67 +77,50 @@ impl RmsProp {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`RmsProp::momentum`: momentum", momentum, 0.0..);
         Self { momentum, ..self }
-    }
-
-    /// Scales by the learning rate before the momentum, so that a change of it acts on later gradients only.
-    pub fn rate_inside_momentum(self) -> Self {
-        Self { rate_inside: true, ..self }
-    }
-
-    /// Corrects the means for their start at zero, as Adam does. (A centred rule has then no variance at its first step.)
-    pub fn corrected(mut self) -> Self {
-        self.scale.corrected = true;
-        self
     }
 }
 
 impl Part for RmsProp {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
         chain.then(self.scale);
-        if self.rate_inside {
-            chain.learning_rate(self.learning_rate.clone());
-        }
         if self.momentum > 0.0 {
             chain.then(Momentum::new(self.momentum));
         }
-        if !self.rate_inside {
-            chain.learning_rate(self.learning_rate);
-        }
+        chain.learning_rate(self.learning_rate);
     }
 }
 
-/// RMSprop's link.
+/// RMSprop's transform.
 #[derive(Clone, Debug)]
 pub(super) struct ScaleByRoot {
     pub(super) alpha: f64,
     pub(super) eps: f64,
-    pub(super) eps_inside_root: bool,
     pub(super) centred: bool,
     pub(super) corrected: bool,
 }
 
 impl Default for ScaleByRoot {
     fn default() -> Self {
-        Self { alpha: 0.99, eps: 1e-8, eps_inside_root: false, centred: false, corrected: false }
+        Self { alpha: 0.99, eps: 1e-8, centred: false, corrected: false }
     }
 }
 
-impl Link for ScaleByRoot {
-    fn state(&self) -> &[&'static str] {
-        if self.centred { &["mean_square", "mean"] } else { &["mean_square"] }
+impl Transform for ScaleByRoot {
+    fn state(&self) -> Vec<StateTensor> {
+        let names: &[&str] = if self.centred { &["mean_square", "mean"] } else { &["mean_square"] };
+        names.iter().copied().map(StateTensor::zeros).collect()
     }
 
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let left = if self.corrected { 1.0 - self.alpha.powf(step.number as f64) } else { 1.0 };
         let correct = T::of(1.0 / left);
         let (alpha, take) = (T::of(self.alpha), T::of(1.0 - self.alpha));
-        // Of the two places for `eps`, one holds it and the other zero.
-        let (inside, outside) = if self.eps_inside_root { (self.eps, 0.0) } else { (0.0, self.eps) };
-        let (inside, outside) = (T::of(inside), T::of(outside));
+        let eps = T::of(self.eps);
         move |block| {
             if self.centred {
                 block.each(|_, update, [square, mean]| {
@@ -149,12 +128,12 @@ impl Link for ScaleByRoot {
                     *mean = alpha * *mean + take * update;
                     let corrected = correct * *mean;
                     let variance = (correct * *square - corrected * corrected).max(T::zero());
-                    update / ((variance + inside).sqrt() + outside)
+                    update / (variance.sqrt() + eps)
                 });
             } else {
                 block.each(|_, update, [square]| {
                     *square = alpha * *square + take * update * update;
-                    update / ((correct * *square + inside).sqrt() + outside)
+                    update / ((correct * *square).sqrt() + eps)
                 });
             }
         }
@@ -164,7 +143,7 @@ impl Link for ScaleByRoot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -190,10 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(RmsProp::new(1e-3));
-        battery::check(RmsProp::new(1e-3).eps_inside_root());
-        battery::check(RmsProp::new(1e-4).centred().momentum(0.9));
-        battery::check(RmsProp::new(1e-4).corrected().momentum(0.9).rate_inside_momentum());
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(RmsProp::new(1e-3));
+        testing::assert_rule(RmsProp::new(1e-4).centred().momentum(0.9));
     }
 }

@@ -13,10 +13,10 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
-use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::links::sign;
-use crate::{Block, Chain, Link, Part, Step};
+use crate::transforms::sign;
+use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Rprop: full-batch descent by the signs of the gradient alone.
 ///
@@ -56,6 +56,7 @@ impl Rprop {
     ///
     /// # Panics
     /// Unless `0 < shrink < 1 < grow`.
+    #[must_use]
     #[track_caller]
     pub fn factors(self, shrink: f64, grow: f64) -> Self {
         expect_setting("`Rprop::factors`: shrink", shrink, (Excluded(0.0), Excluded(1.0)));
@@ -67,6 +68,7 @@ impl Rprop {
     ///
     /// # Panics
     /// If the smallest is negative or not finite, or the largest is below it.
+    #[must_use]
     #[track_caller]
     pub fn limits(self, smallest: f64, largest: f64) -> Self {
         expect_setting("`Rprop::limits`: smallest", smallest, 0.0..);
@@ -81,20 +83,16 @@ impl Part for Rprop {
     }
 }
 
-/// Rprop's link.
+/// Rprop's transform.
 #[derive(Clone, Debug)]
 struct StepBySign(Rprop);
 
-impl Link for StepBySign {
-    fn state(&self) -> &[&'static str] {
-        &["previous_gradient", "step_size"]
+impl Transform for StepBySign {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("previous_gradient"), StateTensor::full("step_size", self.0.first)]
     }
 
-    fn initial<T: Real>(&self, slot: usize, parameter: &Tensor<T>) -> Tensor<T> {
-        Tensor::full(parameter.shape(), T::of(if slot == 0 { 0.0 } else { self.0.first }))
-    }
-
-    fn at<T: Real>(&self, _step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let Rprop { shrink, grow, smallest, largest, .. } = self.0;
         let [shrink, grow, smallest, largest] = [shrink, grow, smallest, largest].map(T::of);
         move |block| {
@@ -113,10 +111,10 @@ impl Link for StepBySign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Rprop::new(1e-3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Rprop::new(1e-3));
     }
 }

@@ -21,9 +21,9 @@ use gradus_graph::{Real, expect_setting};
 
 use super::end;
 use super::rmsprop::ScaleByRoot;
-use crate::{Chain, Part, Rate, Schedule, ScheduleFree};
+use crate::{Chain, Part, Rate, RateSchedule, ScheduleFree};
 
-/// AdamW that averages in place of momentum and of a falling learning rate.
+/// AdamW that averages instead of momentum and of a falling learning rate.
 ///
 /// # Example
 /// ```
@@ -49,7 +49,7 @@ impl ScheduleFreeAdamW {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByRoot { alpha: 0.999, corrected: true, ..ScaleByRoot::default() };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0, averaging: ScheduleFree::new() }
     }
@@ -58,6 +58,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If the share is not above 0 and at most 1, or the rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::betas`: beta1", beta1, (Excluded(0.0), Included(1.0)));
@@ -71,6 +72,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::eps`: eps", eps, 0.0..);
@@ -78,10 +80,11 @@ impl ScheduleFreeAdamW {
         self
     }
 
-    /// The factor of the decoupled weight decay, none unless stated.
+    /// The factor of the decoupled weight decay (default: none).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::decay`: decay", decay, 0.0..);
@@ -92,6 +95,7 @@ impl ScheduleFreeAdamW {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`ScheduleFreeAdamW::power`: power", power, 0.0..);
@@ -109,11 +113,11 @@ impl Part for ScheduleFreeAdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(ScheduleFreeAdamW::new(0.01));
-        battery::check(ScheduleFreeAdamW::new(0.01).decay(1e-2));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(ScheduleFreeAdamW::new(0.01));
+        testing::assert_rule(ScheduleFreeAdamW::new(0.01).decay(1e-2));
     }
 }

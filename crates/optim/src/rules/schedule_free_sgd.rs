@@ -14,9 +14,9 @@ use std::ops::Bound::{Excluded, Included};
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Chain, Part, Rate, Schedule, ScheduleFree};
+use crate::{Chain, Part, Rate, RateSchedule, ScheduleFree};
 
-/// Gradient descent that averages in place of a falling learning rate.
+/// Gradient descent that averages instead of a falling learning rate.
 ///
 /// # Example
 /// ```
@@ -42,7 +42,7 @@ impl ScheduleFreeSgd {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), averaging: ScheduleFree::new() }
     }
 
@@ -50,6 +50,7 @@ impl ScheduleFreeSgd {
     ///
     /// # Panics
     /// If the share is not above 0 and at most 1.
+    #[must_use]
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {
         expect_setting("`ScheduleFreeSgd::beta`: beta", beta, (Excluded(0.0), Included(1.0)));
@@ -60,6 +61,7 @@ impl ScheduleFreeSgd {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`ScheduleFreeSgd::power`: power", power, 0.0..);
@@ -76,10 +78,10 @@ impl Part for ScheduleFreeSgd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(ScheduleFreeSgd::new(1e-3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(ScheduleFreeSgd::new(1e-3));
     }
 }

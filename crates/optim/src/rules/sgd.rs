@@ -7,8 +7,8 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::links::expect_nesterov;
-use crate::{Chain, Momentum, Part, Rate, Schedule};
+use crate::transforms::expect_nesterov;
+use crate::{Chain, Momentum, Part, Rate, RateSchedule};
 
 /// Stochastic gradient descent, with momentum if asked.
 ///
@@ -36,7 +36,7 @@ impl Sgd {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), momentum: 0.0, dampening: 0.0, nesterov: false }
     }
 
@@ -44,6 +44,7 @@ impl Sgd {
     ///
     /// # Panics
     /// If the factor is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`Sgd::momentum`: momentum", momentum, 0.0..);
@@ -54,6 +55,7 @@ impl Sgd {
     ///
     /// # Panics
     /// If it lies outside `0..=1`, or is not 0 beside [`nesterov`](Self::nesterov).
+    #[must_use]
     #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
         expect_setting("`Sgd::dampening`: dampening", dampening, 0.0..=1.0);
@@ -64,6 +66,7 @@ impl Sgd {
     ///
     /// # Panics
     /// If there is no momentum, or there is dampening.
+    #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
         Self { nesterov: true, ..self }.checked()
@@ -91,7 +94,7 @@ impl Part for Sgd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -105,8 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Sgd::new(1e-3));
-        battery::check(Sgd::new(1e-4).momentum(0.9));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Sgd::new(1e-3));
+        testing::assert_rule(Sgd::new(1e-4).momentum(0.9));
     }
 }

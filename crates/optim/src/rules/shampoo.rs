@@ -1,18 +1,19 @@
 //! Shampoo: `L ← L + GGᵀ`, `R ← R + GᵀG`, `P ← P − lr·L^(−¼)·G·R^(−¼)` for matrices; Adagrad's diagonal for the rest.
 //!
 //! As the paper's Algorithm 1. The roots come from eigenvalues by Jacobi's method, in the precision of the parameters,
-//! at the first step and every so many steps after. For momentum put [`RunningMean`](crate::RunningMean) first.
+//! at the first step and every n steps after. For momentum put [`RunningMean`](crate::RunningMean) first.
 //!
 //! Defaults: ε 1e-4, on the diagonal of L and R from the start and inside Adagrad's root; roots at every step. State of
 //! matrices: `left`, `right`, `left_root`, `right_root`; of the rest: `sum_of_squares`.
 //!
 //! Gupta, Koren, Singer: Shampoo: preconditioned stochastic tensor optimization, 2018.
 
-use gradus_graph::{POSITIVE, Param, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
+use gradus_linalg::{Matrix, inverse_root, multiply, set_identity, workspace};
 
 use super::adagrad::ScaleBySum;
-use crate::matrix::{Matrix, identity, inverse_root, is_matrix, multiply, parts, workspace};
-use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
+use crate::whole_tensor::{is_matrix, parts};
+use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Shampoo: Adagrad for rows and columns, with all of their correlations.
 ///
@@ -40,7 +41,7 @@ impl Shampoo {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), eps: 1e-4, every: 1 }
     }
 
@@ -48,16 +49,18 @@ impl Shampoo {
     ///
     /// # Panics
     /// If it is not positive: the sums could have no root.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`Shampoo::eps`: eps", eps, POSITIVE);
         Self { eps, ..self }
     }
 
-    /// Takes new roots every so many steps.
+    /// Computes new roots every `steps` steps.
     ///
     /// # Panics
     /// If the number is zero.
+    #[must_use]
     #[track_caller]
     pub fn every(self, steps: u64) -> Self {
         assert!(steps > 0, "roots are taken every 1 step or more, not 0");
@@ -67,20 +70,20 @@ impl Shampoo {
 
 impl Part for Shampoo {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        let rest = ScaleBySum { initial: self.eps, eps: 0.0, eps_inside_root: false };
-        chain.then(ScaleByRoots { eps: self.eps, every: self.every });
+        let rest = ScaleBySum { initial: self.eps, eps: 0.0 };
+        chain.only(is_matrix, Tensorwise(ScaleByRoots { eps: self.eps, every: self.every }));
         chain.only(|param| !is_matrix(param), rest).learning_rate(self.learning_rate);
     }
 }
 
-/// Shampoo's link.
+/// Shampoo's transform.
 #[derive(Clone, Debug)]
 struct ScaleByRoots {
     eps: f64,
     every: u64,
 }
 
-impl TensorLink for ScaleByRoots {
+impl TensorTransform for ScaleByRoots {
     fn state(&self) -> &[&'static str] {
         &["left", "right", "left_root", "right_root"]
     }
@@ -89,17 +92,13 @@ impl TensorLink for ScaleByRoots {
         let side = parameter.shape().sizes()[slot % 2];
         let mut square = Tensor::zeros([side, side]);
         if slot < 2 {
-            identity(square.data_mut(), side);
+            set_identity(square.data_mut(), side);
             square.data_mut().iter_mut().for_each(|x| *x *= T::of(self.eps));
         }
         square
     }
 
-    fn applies_to(&self, param: &Param) -> bool {
-        is_matrix(param)
-    }
-
-    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let [left, right, left_root, right_root] = tensor.state else { return };
         let [left, right, left_root, right_root] = [left, right, left_root, right_root].map(Tensor::data_mut);
@@ -130,7 +129,7 @@ impl TensorLink for ScaleByRoots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -147,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Shampoo::new(0.05));
-        battery::check(Shampoo::new(0.05).every(3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Shampoo::new(0.05));
+        testing::assert_rule(Shampoo::new(0.05).every(3));
     }
 }

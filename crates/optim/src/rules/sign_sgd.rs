@@ -7,7 +7,7 @@
 
 use gradus_graph::{Real, expect_setting};
 
-use crate::{Chain, Momentum, Part, Rate, Schedule, Sign};
+use crate::{Chain, Momentum, Part, Rate, RateSchedule, Sign};
 
 /// signSGD: steps of the learning rate, down, in every element.
 ///
@@ -33,7 +33,7 @@ impl SignSgd {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         Self { learning_rate: Rate::new(learning_rate), momentum: 0.0 }
     }
 
@@ -41,6 +41,7 @@ impl SignSgd {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
         expect_setting("`SignSgd::momentum`: momentum", momentum, 0.0..1.0);
@@ -60,7 +61,7 @@ impl Part for SignSgd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Optimizer, battery};
+    use crate::{Optimizer, testing};
     use gradus_graph::{Params, Tensor};
 
     #[test]
@@ -75,8 +76,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(SignSgd::new(1e-3));
-        battery::check(SignSgd::new(1e-3).momentum(0.9));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(SignSgd::new(1e-3));
+        testing::assert_rule(SignSgd::new(1e-3).momentum(0.9));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `m ← β₁m + (1−β₁)G`, `v ← β₂v + (1−β₂)(QₗGQᵣᵀ)²`, `u = Qₗᵀ(√(1−β₂ᵗ)/(1−β₁ᵗ)·QₗmQᵣᵀ/(√v + ε))Qᵣ`,
 //! `P ← P − lr·(u + decay·P)`; then `L ← β₂L + (1−β₂)GGᵀ`, `R ← β₂R + (1−β₂)GᵀG`. The rows of Qₗ and Qᵣ are eigenvectors
-//! of L and R after the first step, and every so many steps one power iteration more: `Q ← orthonormal(QL)`.
+//! of L and R after the first step, and every n steps one power iteration more: `Q ← orthonormal(QL)`.
 //!
 //! As the authors' `soap.py`: the first step only makes the bases, so that no gradient is used in a basis of its own,
 //! and `t` counts those after. (There the decay takes the parameter after the step.)
@@ -12,12 +12,14 @@
 //!
 //! Vyas et al.: SOAP: improving and stabilizing Shampoo using Adam, 2025.
 
-use gradus_graph::{Param, Real, Tensor, expect_setting};
+use gradus_graph::{Real, Tensor, expect_setting};
+use gradus_linalg::{Matrix, dot, eigenbasis, multiply, orthonormalize, workspace};
 
 use super::adam::ScaleByMoments;
 use super::end;
-use crate::matrix::{Matrix, dot, eigenbasis, is_matrix, multiply, orthonormalize, parts, workspace};
-use crate::{Chain, Part, Rate, Schedule, Step, TensorLink, Whole};
+use super::moments::Moments;
+use crate::whole_tensor::{is_matrix, parts};
+use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// SOAP: Adam along the directions in which the gradients of a matrix vary independently.
 ///
@@ -47,8 +49,9 @@ impl Soap {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
-        let rotated = AdamInBasis { beta1: 0.95, beta2: 0.95, eps: 1e-8, every: 10, largest: 10_000 };
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
+        let rotated =
+            AdamInBasis { moments: Moments { beta1: 0.95, beta2: 0.95, ..Moments::ADAM }, every: 10, largest: 10_000 };
         Self { learning_rate: Rate::new(learning_rate), rotated, decay: 1e-2 }
     }
 
@@ -56,12 +59,10 @@ impl Soap {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        expect_setting("`Soap::betas`: beta1", beta1, 0.0..1.0);
-        expect_setting("`Soap::betas`: beta2", beta2, 0.0..1.0);
-        self.rotated.beta1 = beta1;
-        self.rotated.beta2 = beta2;
+        self.rotated.moments = self.rotated.moments.with_betas("Soap", beta1, beta2);
         self
     }
 
@@ -69,17 +70,18 @@ impl Soap {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        expect_setting("`Soap::eps`: eps", eps, 0.0..);
-        self.rotated.eps = eps;
+        self.rotated.moments = self.rotated.moments.with_eps("Soap", eps);
         self
     }
 
-    /// Takes new bases every so many steps.
+    /// Computes new bases every `steps` steps.
     ///
     /// # Panics
     /// If the number is zero.
+    #[must_use]
     #[track_caller]
     pub fn every(mut self, steps: u64) -> Self {
         assert!(steps > 0, "bases are taken every 1 step or more, not 0");
@@ -88,15 +90,17 @@ impl Soap {
     }
 
     /// The longest side that has a basis.
+    #[must_use]
     pub fn largest_side(mut self, side: usize) -> Self {
         self.rotated.largest = side;
         self
     }
 
-    /// The factor of the decoupled weight decay, 1e-2 unless stated.
+    /// The factor of the decoupled weight decay (default: 1e-2).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Soap::decay`: decay", decay, 0.0..);
@@ -106,24 +110,21 @@ impl Soap {
 
 impl Part for Soap {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        let AdamInBasis { beta1, beta2, eps, .. } = self.rotated;
-        let rest = ScaleByMoments { beta1, beta2, eps, ..ScaleByMoments::default() };
-        chain.then(self.rotated).only(|param| !is_matrix(param), rest);
+        let rest = ScaleByMoments(self.rotated.moments);
+        chain.only(is_matrix, Tensorwise(self.rotated)).only(|param| !is_matrix(param), rest);
         end(chain, self.decay, self.learning_rate);
     }
 }
 
-/// SOAP's link.
+/// SOAP's transform.
 #[derive(Clone, Debug)]
 struct AdamInBasis {
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+    moments: Moments,
     every: u64,
     largest: usize,
 }
 
-impl TensorLink for AdamInBasis {
+impl TensorTransform for AdamInBasis {
     fn state(&self) -> &[&'static str] {
         &["first_moment", "second_moment", "left", "right", "left_basis", "right_basis"]
     }
@@ -138,11 +139,7 @@ impl TensorLink for AdamInBasis {
         Tensor::zeros([side, side])
     }
 
-    fn applies_to(&self, param: &Param) -> bool {
-        is_matrix(param)
-    }
-
-    fn transform<T: Real>(&self, step: &Step, tensor: Whole<'_, T>) {
+    fn transform<T: Real>(&self, step: &StepInfo, tensor: WholeTensor<'_, T>) {
         let &[rows, columns] = tensor.shape.sizes() else { return };
         let [first, second, left, right, left_basis, right_basis] = tensor.state else { return };
         let [first, second] = [first, second].map(Tensor::data_mut);
@@ -157,18 +154,18 @@ impl TensorLink for AdamInBasis {
             tensor.update.fill(T::zero());
         } else {
             let turn = Turn { rows, columns, left: left_basis, right: right_basis };
-            let [beta1, beta2, eps] = [self.beta1, self.beta2, self.eps].map(T::of);
-            let [take1, take2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-            first.iter_mut().zip(&*gradient).for_each(|(m, &g)| *m = beta1 * *m + take1 * g);
+            let moments = self.moments.at::<T>(step.number - 1);
+            first.iter_mut().zip(&*gradient).for_each(|(m, &g)| moments.average(m, g));
             turn.turn_in(gradient, rotated, half, room);
-            second.iter_mut().zip(&*rotated).for_each(|(v, &g)| *v = beta2 * *v + take2 * g * g);
+            second.iter_mut().zip(&*rotated).for_each(|(v, &g)| moments.average_square(v, g));
             turn.turn_in(first, rotated, half, room);
-            let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf((step.number - 1) as f64));
+            let [left1, left2] =
+                [self.moments.beta1, self.moments.beta2].map(|beta| 1.0 - beta.powf((step.number - 1) as f64));
             let factor = T::of(left2.sqrt() / left1);
-            rotated.iter_mut().zip(&*second).for_each(|(m, v)| *m = factor * *m / (v.sqrt() + eps));
+            rotated.iter_mut().zip(&*second).for_each(|(m, v)| *m = factor * *m / (v.sqrt() + moments.eps));
             turn.turn_back(rotated, tensor.update, half, room);
         }
-        let (keep, take) = (T::of(self.beta2), T::of(1.0 - self.beta2));
+        let (keep, take) = (T::of(self.moments.beta2), T::of(1.0 - self.moments.beta2));
         let gradient = Matrix::new(gradient, rows, columns);
         for (sum, n, factor) in [(&mut *left, rows, gradient), (&mut *right, columns, gradient.transposed())] {
             if !sum.is_empty() {
@@ -261,7 +258,7 @@ fn swap_rows<T>(matrix: &mut [T], columns: usize, i: usize, j: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Adam, Optimizer, battery};
+    use crate::{Adam, Optimizer, testing};
     use gradus_graph::Params;
 
     #[test]
@@ -324,8 +321,8 @@ mod tests {
     }
 
     #[test]
-    fn battery() {
-        battery::check(Soap::new(0.01));
-        battery::check(Soap::new(0.01).every(2).largest_side(1));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Soap::new(0.01));
+        testing::assert_rule(Soap::new(0.01).every(2).largest_side(1));
     }
 }

@@ -15,7 +15,7 @@ use std::ops::Bound::{Excluded, Included};
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 
 use super::end;
-use crate::{Block, Chain, Link, Part, Rate, Schedule, Step};
+use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Sophia: Newton's step along each coordinate where the curvature is known to be large, clipped elsewhere.
 ///
@@ -44,13 +44,13 @@ impl Sophia {
     /// # Panics
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
-    pub fn new(learning_rate: impl Schedule) -> Self {
+    pub fn new(learning_rate: impl RateSchedule) -> Self {
         let scale = ScaleByCurvature { beta1: 0.965, beta2: 0.99, gamma: 0.01, eps: 1e-8, limit: 1.0 };
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 1e-4 }
     }
 
     /// The estimate of Gauss, Newton and Bartlett: `batch·ĝ²`, where ĝ is the gradient of the mean loss over a batch of
-    /// that many examples whose labels were drawn from the model's own predictions.
+    /// `batch` examples whose labels were drawn from the model's own predictions.
     pub fn gauss_newton_bartlett<T: Real>(sampled_gradient: &Tensor<T>, batch: usize) -> Tensor<T> {
         let batch = T::of(batch as f64);
         sampled_gradient.map(|&slope| batch * slope * slope)
@@ -60,6 +60,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         expect_setting("`Sophia::betas`: beta1", beta1, 0.0..1.0);
@@ -73,6 +74,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(mut self, gamma: f64) -> Self {
         expect_setting("`Sophia::gamma`: gamma", gamma, POSITIVE);
@@ -84,6 +86,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
         expect_setting("`Sophia::eps`: eps", eps, 0.0..);
@@ -95,6 +98,7 @@ impl Sophia {
     ///
     /// # Panics
     /// If it is not positive.
+    #[must_use]
     #[track_caller]
     pub fn limit(mut self, limit: f64) -> Self {
         expect_setting("`Sophia::limit`: limit", limit, (Excluded(0.0), Included(f64::INFINITY)));
@@ -102,10 +106,11 @@ impl Sophia {
         self
     }
 
-    /// The factor of the decoupled weight decay, 1e-4 unless stated.
+    /// The factor of the decoupled weight decay (default: 1e-4).
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn decay(self, decay: f64) -> Self {
         expect_setting("`Sophia::decay`: decay", decay, 0.0..);
@@ -119,7 +124,7 @@ impl Part for Sophia {
     }
 }
 
-/// Sophia's link.
+/// Sophia's transform.
 #[derive(Clone, Debug)]
 struct ScaleByCurvature {
     beta1: f64,
@@ -129,19 +134,12 @@ struct ScaleByCurvature {
     limit: f64,
 }
 
-impl Link for ScaleByCurvature {
-    fn state(&self) -> &[&'static str] {
-        &["first_moment", "curvature"]
+impl Transform for ScaleByCurvature {
+    fn state(&self) -> Vec<StateTensor> {
+        vec![StateTensor::zeros("first_moment"), StateTensor::zeros("curvature").mean_of_observed(self.beta2)]
     }
 
-    fn observe<T: Real>(&self, observed: &[T], state: &mut [Tensor<T>]) {
-        let (keep, take) = (T::of(self.beta2), T::of(1.0 - self.beta2));
-        for (curvature, &observed) in state[1].data_mut().iter_mut().zip(observed) {
-            *curvature = keep * *curvature + take * observed;
-        }
-    }
-
-    fn at<T: Real>(&self, step: &Step) -> impl Fn(&mut Block<'_, T>) + Sync {
+    fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let [beta1, gamma, eps, limit] = [self.beta1, self.gamma, self.eps, self.limit].map(T::of);
         let take = T::of(1.0 - self.beta1);
         let correct = T::of(1.0 / (1.0 - self.beta1.powf(step.number as f64)));
@@ -157,10 +155,10 @@ impl Link for ScaleByCurvature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::battery;
+    use crate::testing;
 
     #[test]
-    fn battery() {
-        battery::check(Sophia::new(1e-3));
+    fn passes_the_tests_of_rules() {
+        testing::assert_rule(Sophia::new(1e-3));
     }
 }

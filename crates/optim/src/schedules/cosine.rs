@@ -8,13 +8,13 @@
 use gradus_graph::expect_setting;
 
 use super::{half_wave, some_steps};
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Goes from the rate to an end along half a wave of the cosine, and stays there.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Cosine, Schedule};
+/// use gradus_optim::{Cosine, RateSchedule};
 /// let rate = Cosine::new(1.0, 100).end(0.5);
 /// assert_eq!([rate.at(0), rate.at(50), rate.at(1000)], [1.0, 0.75, 0.5]);
 /// ```
@@ -26,7 +26,7 @@ pub struct Cosine {
 }
 
 impl Cosine {
-    /// Starts at `rate` and reaches 0 after so many steps.
+    /// Starts at `rate` and reaches 0 after `steps` steps.
     ///
     /// # Panics
     /// If the rate is negative or not finite, or there are no steps.
@@ -40,6 +40,7 @@ impl Cosine {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn end(self, end: f64) -> Self {
         expect_setting("`Cosine::end`: end", end, 0.0..);
@@ -47,7 +48,7 @@ impl Cosine {
     }
 }
 
-impl Schedule for Cosine {
+impl RateSchedule for Cosine {
     fn at(&self, done: u64) -> f64 {
         half_wave(self.rate, self.end, done.min(self.steps) as f64 / self.steps as f64)
     }

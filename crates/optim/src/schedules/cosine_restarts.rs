@@ -8,13 +8,13 @@
 use gradus_graph::expect_setting;
 
 use super::{half_wave, some_steps};
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Goes down half a wave of the cosine again and again, in periods that may grow.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{CosineRestarts, Schedule};
+/// use gradus_optim::{CosineRestarts, RateSchedule};
 /// let rate = CosineRestarts::new(1.0, 10).multiply(2);
 /// assert_eq!([rate.at(0), rate.at(10), rate.at(20), rate.at(30)], [1.0, 1.0, 0.5, 1.0]);
 /// ```
@@ -27,7 +27,7 @@ pub struct CosineRestarts {
 }
 
 impl CosineRestarts {
-    /// Starts each period of so many steps at `rate`.
+    /// Starts each period of `period` steps at `rate`.
     ///
     /// # Panics
     /// If the rate is negative or not finite, or there are no steps.
@@ -41,6 +41,7 @@ impl CosineRestarts {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn multiply(self, multiply: u64) -> Self {
         assert!(multiply > 0, "a period of a schedule has at least one step");
@@ -51,6 +52,7 @@ impl CosineRestarts {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn end(self, end: f64) -> Self {
         expect_setting("`CosineRestarts::end`: end", end, 0.0..);
@@ -58,7 +60,7 @@ impl CosineRestarts {
     }
 }
 
-impl Schedule for CosineRestarts {
+impl RateSchedule for CosineRestarts {
     fn at(&self, done: u64) -> f64 {
         let (mut into, mut period) = (done, self.period);
         if self.multiply == 1 {

@@ -8,13 +8,13 @@
 use gradus_graph::expect_setting;
 
 use super::some_steps;
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Goes up and down between two rates.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Cyclic, Schedule};
+/// use gradus_optim::{Cyclic, RateSchedule};
 /// let rate = Cyclic::new(1.0, 3.0, 10).halving();
 /// assert_eq!([rate.at(0), rate.at(5), rate.at(10), rate.at(20), rate.at(30)], [1.0, 2.0, 3.0, 1.0, 2.0]);
 /// ```
@@ -35,7 +35,7 @@ enum Scale {
 }
 
 impl Cyclic {
-    /// Between `low` and `high`, with so many steps up and as many down.
+    /// Between `low` and `high`, with `up` steps up and as many down.
     ///
     /// # Panics
     /// If the rates are negative, not finite or out of order, or there are no steps.
@@ -50,12 +50,14 @@ impl Cyclic {
     ///
     /// # Panics
     /// If there are none.
+    #[must_use]
     #[track_caller]
     pub fn down(self, down: u64) -> Self {
         Self { down: some_steps(down), ..self }
     }
 
     /// Halves the height with each cycle (triangular2).
+    #[must_use]
     pub fn halving(self) -> Self {
         Self { scale: Scale::Halving, ..self }
     }
@@ -64,6 +66,7 @@ impl Cyclic {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn exponential(self, gamma: f64) -> Self {
         expect_setting("`Cyclic::exponential`: gamma", gamma, 0.0..);
@@ -71,7 +74,7 @@ impl Cyclic {
     }
 }
 
-impl Schedule for Cyclic {
+impl RateSchedule for Cyclic {
     fn at(&self, done: u64) -> f64 {
         let period = self.up + self.down;
         let (cycle, into) = (done / period, done % period);

@@ -5,13 +5,13 @@
 use gradus_graph::expect_setting;
 
 use super::some_steps;
-use crate::Schedule;
+use crate::RateSchedule;
 
-/// Multiplies the rate by γ over every so many steps, evenly.
+/// Multiplies the rate by γ over each interval of steps, evenly.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Exponential, Schedule};
+/// use gradus_optim::{Exponential, RateSchedule};
 /// let rate = Exponential::new(1.0, 0.25).every(10);
 /// assert_eq!([rate.at(0), rate.at(5), rate.at(10)], [1.0, 0.5, 0.25]);
 /// ```
@@ -38,13 +38,14 @@ impl Exponential {
     ///
     /// # Panics
     /// If it is 0.
+    #[must_use]
     #[track_caller]
     pub fn every(self, steps: u64) -> Self {
         Self { every: some_steps(steps), ..self }
     }
 }
 
-impl Schedule for Exponential {
+impl RateSchedule for Exponential {
     fn at(&self, done: u64) -> f64 {
         self.rate * self.gamma.powf(done as f64 / self.every as f64)
     }

@@ -7,13 +7,13 @@
 use gradus_graph::expect_setting;
 
 use super::some_steps;
-use crate::Schedule;
+use crate::RateSchedule;
 
-/// Stays at the rate for so many steps, and then goes down as one over the root of the step.
+/// Is constant for a number of steps, and then decreases as one over the root of the step.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{InverseSqrt, Schedule};
+/// use gradus_optim::{InverseSqrt, RateSchedule};
 /// let rate = InverseSqrt::new(1.0, 100);
 /// assert_eq!([rate.at(0), rate.at(100), rate.at(400)], [1.0, 1.0, 0.5]);
 /// ```
@@ -35,7 +35,7 @@ impl InverseSqrt {
     }
 }
 
-impl Schedule for InverseSqrt {
+impl RateSchedule for InverseSqrt {
     fn at(&self, done: u64) -> f64 {
         self.rate * (self.constant as f64 / done.max(self.constant) as f64).sqrt()
     }

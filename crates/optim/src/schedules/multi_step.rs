@@ -4,13 +4,13 @@
 
 use gradus_graph::expect_setting;
 
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Multiplies the rate by γ at each milestone.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{MultiStep, Schedule};
+/// use gradus_optim::{MultiStep, RateSchedule};
 /// let rate = MultiStep::new(1.0, [10, 15]).gamma(0.5);
 /// assert_eq!([rate.at(9), rate.at(10), rate.at(15)], [1.0, 0.5, 0.25]);
 /// ```
@@ -36,6 +36,7 @@ impl MultiStep {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`MultiStep::gamma`: gamma", gamma, 0.0..);
@@ -43,7 +44,7 @@ impl MultiStep {
     }
 }
 
-impl Schedule for MultiStep {
+impl RateSchedule for MultiStep {
     fn at(&self, done: u64) -> f64 {
         let passed = self.milestones.iter().filter(|&&milestone| milestone <= done).count();
         self.rate * self.gamma.powf(passed as f64)

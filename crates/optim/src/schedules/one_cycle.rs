@@ -9,13 +9,13 @@
 use gradus_graph::{POSITIVE, expect_setting};
 
 use super::half_wave;
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Goes up once and down once, to far below where it began.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{OneCycle, Schedule};
+/// use gradus_optim::{OneCycle, RateSchedule};
 /// let rate = OneCycle::new(1.0, 101).rise(50.0 / 101.0).divide(4.0, 2.0).linear();
 /// assert_eq!([rate.at(0), rate.at(49), rate.at(100)], [0.25, 1.0, 0.125]);
 /// ```
@@ -30,7 +30,7 @@ pub struct OneCycle {
 }
 
 impl OneCycle {
-    /// A cycle of so many steps with the largest rate `high`.
+    /// A cycle of `steps` steps with the largest rate `high`.
     ///
     /// # Panics
     /// If the rate is negative or not finite, or there are fewer than two steps.
@@ -45,6 +45,7 @@ impl OneCycle {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn rise(self, rise: f64) -> Self {
         expect_setting("`OneCycle::rise`: rise", rise, 0.0..1.0);
@@ -55,6 +56,7 @@ impl OneCycle {
     ///
     /// # Panics
     /// If a number is not positive and finite.
+    #[must_use]
     #[track_caller]
     pub fn divide(self, first: f64, last: f64) -> Self {
         expect_setting("`OneCycle::divide`: first", first, POSITIVE);
@@ -62,18 +64,20 @@ impl OneCycle {
         Self { divisors: (first, last), ..self }
     }
 
-    /// Straight lines in place of half waves.
+    /// Straight lines instead of half waves.
+    #[must_use]
     pub fn linear(self) -> Self {
         Self { linear: true, ..self }
     }
 
     /// Goes down to the first rate in as many steps as it rose in, and then on to the last.
+    #[must_use]
     pub fn three_phases(self) -> Self {
         Self { three_phases: true, ..self }
     }
 }
 
-impl Schedule for OneCycle {
+impl RateSchedule for OneCycle {
     fn at(&self, done: u64) -> f64 {
         let first = self.high / self.divisors.0;
         let last = first / self.divisors.1;

@@ -6,13 +6,13 @@
 use gradus_graph::expect_setting;
 
 use super::some_steps;
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Goes from the rate to an end, in a straight line unless another power is given, and stays there.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Polynomial, Schedule};
+/// use gradus_optim::{Polynomial, RateSchedule};
 /// let line = Polynomial::new(1.0, 100).end(0.5);
 /// assert_eq!([line.at(0), line.at(50), line.at(1000)], [1.0, 0.75, 0.5]);
 /// let square = Polynomial::new(1.0, 100).power(2.0);
@@ -27,7 +27,7 @@ pub struct Polynomial {
 }
 
 impl Polynomial {
-    /// Starts at `rate` and reaches 0 after so many steps.
+    /// Starts at `rate` and reaches 0 after `steps` steps.
     ///
     /// # Panics
     /// If the rate is negative or not finite, or there are no steps.
@@ -37,10 +37,11 @@ impl Polynomial {
         Self { rate, steps: some_steps(steps), power: 1.0, end: 0.0 }
     }
 
-    /// The power of what is left of the way.
+    /// The power of the share of the steps that is left.
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn power(self, power: f64) -> Self {
         expect_setting("`Polynomial::power`: power", power, 0.0..);
@@ -51,6 +52,7 @@ impl Polynomial {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn end(self, end: f64) -> Self {
         expect_setting("`Polynomial::end`: end", end, 0.0..);
@@ -58,7 +60,7 @@ impl Polynomial {
     }
 }
 
-impl Schedule for Polynomial {
+impl RateSchedule for Polynomial {
     fn at(&self, done: u64) -> f64 {
         let left = 1.0 - done.min(self.steps) as f64 / self.steps as f64;
         self.end + (self.rate - self.end) * left.powf(self.power)

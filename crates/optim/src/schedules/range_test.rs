@@ -9,7 +9,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use gradus_graph::{POSITIVE, expect_setting};
 
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// How many times the least smoothed loss ends the test.
 const DIVERGED: f64 = 4.0;
@@ -19,7 +19,7 @@ const KEEP: f64 = 0.9;
 
 /// Finds a learning rate by trying all from a very small one to a very large one.
 ///
-/// It is itself the [`Schedule`] of the rates, for the optimizer of the test. The test moves the parameters: run it on
+/// It is itself the [`RateSchedule`] of the rates, for the optimizer of the test. The test moves the parameters: run it on
 /// a clone of them.
 ///
 /// # Example
@@ -56,7 +56,7 @@ pub struct RangeCurve {
 }
 
 impl RangeTest {
-    /// A test of the rates from `low` to `high` in so many steps.
+    /// A test of the rates from `low` to `high` in `steps` steps.
     ///
     /// # Panics
     /// If the rates are not positive and growing, or there are fewer than two steps.
@@ -68,11 +68,11 @@ impl RangeTest {
         Self { low, high, steps }
     }
 
-    /// Calls `step`, which makes one training step at the scheduled rate and gives the loss before it, until the rates
+    /// Calls `step`, which makes one training step at the scheduled rate and returns the loss before it, until the rates
     /// are used up, or the loss is not finite or four times as large as the least (both smoothed).
     ///
     /// # Errors
-    /// As `step` gives them.
+    /// Those of `step`.
     pub fn run<E>(&self, mut step: impl FnMut() -> Result<f64, E>) -> Result<RangeCurve, E> {
         let mut curve = RangeCurve::default();
         let (mut mean, mut least) = (0.0, f64::INFINITY);
@@ -94,7 +94,7 @@ impl RangeTest {
     }
 }
 
-impl Schedule for RangeTest {
+impl RateSchedule for RangeTest {
     fn at(&self, done: u64) -> f64 {
         self.low * (self.high / self.low).powf(done as f64 / (self.steps - 1) as f64)
     }

@@ -9,12 +9,12 @@
 
 use gradus_graph::{Params, Real, expect_setting};
 
-use crate::state::{Memory, RestoreError, Restoring, State};
+use crate::state::{RestoreError, Restoring, SavedState, Stateful};
 
-/// Watches a metric that should go down, and says by what factor to scale the learning rate.
+/// Reduces the factor of the learning rate when a metric that should decrease has stopped improving.
 ///
-/// It is not a [`Schedule`](crate::Schedule), since it depends on more than the step: the program hands it the metric,
-/// and its factor to [`Optimizer::scale_rate`](crate::Optimizer::scale_rate). A value that is not a number is not better.
+/// It is not a [`RateSchedule`](crate::RateSchedule), since it depends on more than the step: the program reports the metric to
+/// it, and passes its factor to [`Optimizer::scale_rate`](crate::Optimizer::scale_rate). A value that is not a number is not better.
 ///
 /// # Example
 /// ```
@@ -71,6 +71,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it lies outside `0..1`.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`ReduceOnPlateau::gamma`: gamma", gamma, 0.0..1.0);
@@ -78,6 +79,7 @@ impl ReduceOnPlateau {
     }
 
     /// The number of values in a row that may fail to be better.
+    #[must_use]
     pub fn patience(self, patience: u64) -> Self {
         Self { patience, ..self }
     }
@@ -86,6 +88,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn threshold(self, threshold: f64) -> Self {
         expect_setting("`ReduceOnPlateau::threshold`: threshold", threshold, 0.0..);
@@ -96,6 +99,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn absolute_threshold(self, threshold: f64) -> Self {
         expect_setting("`ReduceOnPlateau::absolute_threshold`: threshold", threshold, 0.0..);
@@ -103,11 +107,13 @@ impl ReduceOnPlateau {
     }
 
     /// For a metric that should go up.
+    #[must_use]
     pub fn maximize(self) -> Self {
         Self { maximize: true, best: f64::NEG_INFINITY, ..self }
     }
 
     /// The number of values after a cut that are not counted.
+    #[must_use]
     pub fn cooldown(self, values: u64) -> Self {
         Self { pause: values, ..self }
     }
@@ -116,6 +122,7 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it lies outside `0..=1`.
+    #[must_use]
     #[track_caller]
     pub fn least(self, factor: f64) -> Self {
         expect_setting("`ReduceOnPlateau::least`: factor", factor, 0.0..=1.0);
@@ -126,13 +133,14 @@ impl ReduceOnPlateau {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn eps(self, eps: f64) -> Self {
         expect_setting("`ReduceOnPlateau::eps`: eps", eps, 0.0..);
         Self { eps, ..self }
     }
 
-    /// Takes the next value of the metric and gives the factor of the learning rate from now on.
+    /// Takes the next value of the metric and returns the factor of the learning rate from now on.
     pub fn report(&mut self, metric: f64) -> f64 {
         let sign = if self.maximize { 1.0 } else { -1.0 };
         let margin = if self.absolute { self.threshold } else { self.best * self.threshold };
@@ -157,15 +165,15 @@ impl ReduceOnPlateau {
     }
 }
 
-impl<T: Real> Memory<T> for ReduceOnPlateau {
-    fn state(&self) -> State<T> {
-        let mut state = State::default();
+impl<T: Real> Stateful<T> for ReduceOnPlateau {
+    fn state(&self) -> SavedState<T> {
+        let mut state = SavedState::default();
         state.numbers.extend([("factor".to_owned(), self.factor), ("best".to_owned(), self.best)]);
         state.counts.extend([("waited".to_owned(), self.waited), ("cooling".to_owned(), self.cooling)]);
         state
     }
 
-    fn restore(&mut self, _params: &Params<T>, state: &State<T>) -> Result<(), RestoreError> {
+    fn restore(&mut self, _params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         let mut from = Restoring::new(state);
         let (factor, best) = (from.number("factor"), from.number("best"));
         let (waited, cooling) = (from.count("waited"), from.count("cooling"));
@@ -191,12 +199,12 @@ mod tests {
             for &metric in &metrics[..cut] {
                 first.report(metric);
             }
-            let state: State<f32> = first.state();
+            let state: SavedState<f32> = first.state();
             second.restore(&Params::new(0), &state).expect("the state fits");
             let rest: Vec<f64> = metrics[cut..].iter().map(|&metric| second.report(metric)).collect();
             assert_eq!(rest, factors[cut..]);
         }
-        let refused = whole.restore(&Params::<f32>::new(0), &State::default()).unwrap_err();
+        let refused = whole.restore(&Params::<f32>::new(0), &SavedState::default()).unwrap_err();
         assert_eq!(refused.missing, ["factor", "best", "waited", "cooling"]);
     }
 }

@@ -1,17 +1,17 @@
-//! Step decay: `lr·γ^⌊t/every⌋`.
+//! StepInfo decay: `lr·γ^⌊t/every⌋`.
 //!
 //! As `torch.optim.lr_scheduler.StepLR`. Defaults: γ 0.1.
 
 use gradus_graph::expect_setting;
 
 use super::some_steps;
-use crate::Schedule;
+use crate::RateSchedule;
 
-/// Multiplies the rate by γ every so many steps.
+/// Multiplies the rate by γ at regular intervals.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Schedule, StepDecay};
+/// use gradus_optim::{RateSchedule, StepDecay};
 /// let rate = StepDecay::new(1.0, 30).gamma(0.5);
 /// assert_eq!([rate.at(29), rate.at(30), rate.at(60)], [1.0, 0.5, 0.25]);
 /// ```
@@ -37,6 +37,7 @@ impl StepDecay {
     ///
     /// # Panics
     /// If it is negative or not finite.
+    #[must_use]
     #[track_caller]
     pub fn gamma(self, gamma: f64) -> Self {
         expect_setting("`StepDecay::gamma`: gamma", gamma, 0.0..);
@@ -44,7 +45,7 @@ impl StepDecay {
     }
 }
 
-impl Schedule for StepDecay {
+impl RateSchedule for StepDecay {
     fn at(&self, done: u64) -> f64 {
         self.rate * self.gamma.powf((done / self.every) as f64)
     }

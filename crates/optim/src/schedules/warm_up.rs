@@ -6,13 +6,13 @@
 use gradus_graph::expect_setting;
 
 use super::some_steps;
-use crate::Schedule;
+use crate::RateSchedule;
 
 /// Rises in a straight line to the first rate of a schedule, and then follows it.
 ///
 /// # Example
 /// ```
-/// use gradus_optim::{Cosine, Schedule, WarmUp};
+/// use gradus_optim::{Cosine, RateSchedule, WarmUp};
 /// let rate = WarmUp::new(10, Cosine::new(1.0, 100));
 /// assert_eq!([rate.at(0), rate.at(5), rate.at(10), rate.at(60)], [0.0, 0.5, 1.0, 0.5]);
 /// ```
@@ -23,8 +23,8 @@ pub struct WarmUp<S> {
     then: S,
 }
 
-impl<S: Schedule> WarmUp<S> {
-    /// Takes so many steps to the first rate of `then`.
+impl<S: RateSchedule> WarmUp<S> {
+    /// Takes `steps` steps to the first rate of `then`.
     ///
     /// # Panics
     /// If there are no steps, or `then` is a number that is negative or not finite.
@@ -40,6 +40,7 @@ impl<S: Schedule> WarmUp<S> {
     ///
     /// # Panics
     /// If it lies outside `0..=1`.
+    #[must_use]
     #[track_caller]
     pub fn from(self, from: f64) -> Self {
         expect_setting("`WarmUp::from`: from", from, 0.0..=1.0);
@@ -47,7 +48,7 @@ impl<S: Schedule> WarmUp<S> {
     }
 }
 
-impl<S: Schedule> Schedule for WarmUp<S> {
+impl<S: RateSchedule> RateSchedule for WarmUp<S> {
     fn at(&self, done: u64) -> f64 {
         match done.checked_sub(self.steps) {
             Some(after) => self.then.at(after),

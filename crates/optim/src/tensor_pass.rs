@@ -1,0 +1,201 @@
+//! The walk over one tensor: blocks in chunks, chunks over threads.
+//!
+//! A tensor is cut into chunks at places that depend on its length alone, and sums over chunks are added in the order
+//! of the cuts: so the result is the same, to the bit, with any number of threads.
+
+use gradus_graph::Real;
+
+use smallvec::SmallVec;
+
+use crate::block::{Block, Slots};
+use crate::reductions;
+use crate::transform::{AnyTransform, Change, StepInfo, Sums};
+
+/// The number of elements in a block of a chain of several transforms: their update stays in the nearest cache beside the
+/// rest, and the loops of two transforms overlap in the processor's window. Blocks of 1,024 made Adam with a loop of its own
+/// for the parameter a fifth slower.
+const BLOCK: usize = 256;
+
+/// The number of elements in a block of a single transform, which leaves no update behind.
+const LONG_BLOCK: usize = 4096;
+
+/// The number of elements that are worth a task of their own: several microseconds of work.
+const CHUNK: usize = 4 * LONG_BLOCK;
+
+/// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.
+const PIECE: usize = 4 * CHUNK;
+
+/// Whether a tensor of that many elements is spread over threads.
+pub(crate) fn is_large(len: usize) -> bool {
+    len > CHUNK
+}
+
+/// A transform that measures, at a step.
+pub(crate) struct Measure<'a, T> {
+    pub(crate) transform: &'a dyn AnyTransform<T>,
+    pub(crate) step: StepInfo,
+}
+
+/// The sums over both parts.
+pub(crate) fn join(a: Sums, b: Sums) -> Sums {
+    std::array::from_fn(|i| a[i].join(b[i]))
+}
+
+impl<T> Clone for Measure<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Measure<'_, T> {}
+
+/// The state of the transform that measures, to read.
+pub(crate) type StateViews<'a, T> = SmallVec<[&'a [T]; 4]>;
+
+/// The elements of that range in each slice.
+fn cut<'a, T>(views: &[&'a [T]], range: &std::ops::Range<usize>) -> StateViews<'a, T> {
+    views.iter().map(|slot| &slot[range.clone()]).collect()
+}
+
+/// Where an update comes from or goes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpdateStorage {
+    /// It comes from the gradient, or goes off the parameter.
+    Direct,
+    /// It waits in memory between two passes.
+    Buffered,
+}
+
+/// One pass over one tensor.
+pub(crate) struct Pass<'a, T> {
+    pub(crate) change: Change<'a, T>,
+    /// The number of transforms that it consists of.
+    pub(crate) transforms: usize,
+    pub(crate) from: UpdateStorage,
+    pub(crate) to: UpdateStorage,
+    /// The factor of the update when it goes off the parameter.
+    pub(crate) scale: T,
+    /// The transform that needs sums over the update at the end of this pass.
+    pub(crate) measure: Option<Measure<'a, T>>,
+    pub(crate) threads: bool,
+}
+
+/// The slices that a pass works on, all of one length; `pending` may be empty if no pass uses it.
+pub(crate) struct Work<'a, T> {
+    pub(crate) parameter: &'a mut [T],
+    /// The place of the first element in its tensor.
+    pub(crate) start: usize,
+    pub(crate) gradient: &'a [T],
+    pub(crate) pending: &'a mut [T],
+    pub(crate) slots: Slots<'a, T>,
+    pub(crate) views: StateViews<'a, T>,
+}
+
+impl<'a, T: Real> Work<'a, T> {
+    fn split(self, at: usize) -> (Self, Self) {
+        let (parameter, parameter_rest) = self.parameter.split_at_mut(at);
+        let (gradient, gradient_rest) = self.gradient.split_at(at);
+        let (pending, pending_rest) = self.pending.split_at_mut(at.min(self.pending.len()));
+        let (slots, slots_rest) = self.slots.into_iter().map(|slot| slot.split_at_mut(at)).unzip();
+        let (views, views_rest) = self.views.into_iter().map(|slot| slot.split_at(at)).unzip();
+        (
+            Self { parameter, start: self.start, gradient, pending, slots, views },
+            Self {
+                parameter: parameter_rest,
+                start: self.start + at,
+                gradient: gradient_rest,
+                pending: pending_rest,
+                slots: slots_rest,
+                views: views_rest,
+            },
+        )
+    }
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// Makes the pass and gives the sums of the measuring transform.
+    pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
+        let len = work.parameter.len();
+        if len <= CHUNK {
+            return self.run_chunk(work);
+        }
+        let (left, right) = work.split(half(len, CHUNK));
+        let (left, right) = fork(self.threads, || self.run(left), || self.run(right));
+        join(left, right)
+    }
+
+    fn run_chunk(&self, mut work: Work<'_, T>) -> Sums {
+        let mut buffer = [T::zero(); LONG_BLOCK];
+        let mut sums = Sums::default();
+        let len = work.parameter.len();
+        let block_len = if self.transforms > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
+        for start in (0..len).step_by(block_len) {
+            let range = start..len.min(start + block_len);
+            let update = &mut buffer[..range.len()];
+            let gradient = match self.from {
+                UpdateStorage::Direct => Some(&work.gradient[range.clone()]),
+                UpdateStorage::Buffered => {
+                    update.copy_from_slice(&work.pending[range.clone()]);
+                    None
+                }
+            };
+            let mut slots = Slots::new();
+            for slot in &mut work.slots {
+                slots.push(&mut slot[range.clone()]);
+            }
+            let parameter = &mut work.parameter[range.clone()];
+            let scale = (self.to == UpdateStorage::Direct).then_some(self.scale);
+            let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.transforms, scale);
+            (self.change)(&mut block);
+            if let Some(Measure { transform, step }) = &self.measure {
+                let views = cut(&work.views, &range);
+                sums = join(sums, transform.measure(step, block.parameter(), block.current(), &views));
+            }
+            match self.to {
+                UpdateStorage::Direct => block.descend(),
+                UpdateStorage::Buffered => work.pending[range].copy_from_slice(block.current()),
+            }
+        }
+        sums
+    }
+}
+
+/// Whether a gradient is finite, and what the transform sums over it.
+pub(crate) fn survey_gradient<T: Real>(
+    gradient: &[T],
+    parameter: &[T],
+    views: &[&[T]],
+    measure: Option<Measure<'_, T>>,
+    threads: bool,
+) -> (bool, Sums) {
+    let len = gradient.len();
+    if len > PIECE {
+        let at = half(len, PIECE);
+        let ((a, b), (c, d)) = (gradient.split_at(at), parameter.split_at(at));
+        let (e, f) = (cut(views, &(0..at)), cut(views, &(at..len)));
+        let look = |gradient, parameter, views: &[&[T]]| survey_gradient(gradient, parameter, views, measure, threads);
+        let (left, right) = fork(threads, || look(a, c, &e), || look(b, d, &f));
+        return (left.0 && right.0, join(left.1, right.1));
+    }
+    let Some(Measure { transform, step }) = measure else {
+        return (reductions::all_finite(gradient), Sums::default());
+    };
+    let mut found = (true, Sums::default());
+    for start in (0..len).step_by(LONG_BLOCK) {
+        let range = start..len.min(start + LONG_BLOCK);
+        let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
+        found.1 = join(found.1, transform.measure(&step, parameter, gradient, &cut(views, &range)));
+        found.0 &= reductions::all_finite(gradient);
+    }
+    found
+}
+
+/// The place of the cut: half of the chunks, rounded up.
+fn half(len: usize, chunk: usize) -> usize {
+    (len / 2).next_multiple_of(chunk)
+}
+
+/// Runs both, side by side if asked.
+fn fork<A: Send, B: Send>(threads: bool, left: impl FnOnce() -> A + Send, right: impl FnOnce() -> B + Send) -> (A, B) {
+    if threads { rayon::join(left, right) } else { (left(), right()) }
+}
