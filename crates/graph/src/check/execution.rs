@@ -42,7 +42,7 @@ impl Examination<'_, '_> {
             let outputs = self.evaluator.outputs.iter().zip(&expansion).filter(|(y, _)| y.kind() == Kind::Real);
             pairs.extend(outputs.map(|(&kernel, &definition)| ("the kernel's value", kernel, definition)));
         }
-        if let Some(level) = self.evaluator.levels.get(1) {
+        if let Some(level) = self.evaluator.levels.get(1).filter(|_| !self.is_surrogate()) {
             let derived = graph.vjp(&real, &vars[cotangents], &vars[..arguments])?;
             let both = level.values.iter().zip(derived);
             pairs.extend(both.map(|(&own, derived)| ("the vjp, beside that of the expansion,", own, derived)));

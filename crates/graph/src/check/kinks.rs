@@ -19,7 +19,7 @@ impl Examination<'_, '_> {
     /// Looks at the kinks of an op, stated and not.
     pub(super) fn kinks(&mut self) -> Result<(), Error> {
         let Some(sample) = self.target.op().cloned() else { return Ok(()) };
-        if self.evaluator.levels.len() < 2 {
+        if self.evaluator.levels.len() < 2 || self.is_surrogate() {
             return Ok(());
         }
         let mut outcome = Ok(Verdict::NotAsked);

@@ -337,6 +337,10 @@ impl Op for Mutant {
         self.op.domain(input)
     }
 
+    fn is_surrogate(&self) -> bool {
+        self.op.is_surrogate()
+    }
+
     fn kinks(&self, input: usize) -> Kinks {
         self.op.kinks(input)
     }

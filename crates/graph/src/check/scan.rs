@@ -41,7 +41,9 @@ pub(super) fn scan(check: &Check, sample: &Sample) -> Result<Result<(), Finding>
     for setting in settings(sample) {
         for input in 0..sample.inputs.len() {
             let Some(mut line) = Line::new(check, sample, input, &setting)? else { return Ok(Ok(())) };
-            for look in [Line::numbers, Line::differences, Line::kinks] {
+            let all = [Line::numbers, Line::differences, Line::kinks];
+            let looks = if sample.op.is_surrogate() { &all[..1] } else { &all[..] };
+            for look in looks {
                 if let Err(finding) = look(&mut line)? {
                     return Ok(Err(finding));
                 }

@@ -363,3 +363,48 @@ fn mutants_are_caught() {
     println!("{made} mutants");
     assert!(survivors.is_empty(), "{} of {made}: {survivors:#?}", survivors.len());
 }
+
+/// The sign, with a derivative that is a surrogate, and is linear in the cotangent or not.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Spike {
+    declared: bool,
+    linear: bool,
+}
+
+impl Pointwise for Spike {
+    const NAME: &'static str = "spike";
+
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        if x[0] > T::zero() { T::one() } else { T::zero() }
+    }
+
+    fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+        (x[0].abs() + 1.0).square().recip()
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+        let slope = self.slope(call.inputs, call.y(), input);
+        if self.linear { (call.g() * slope).into() } else { (call.g() * slope + 0.125).into() }
+    }
+
+    fn is_surrogate(&self) -> bool {
+        self.declared
+    }
+}
+
+#[test]
+fn of_a_surrogate_all_is_checked_but_its_slope() {
+    let x = || [Tensor::from([0.5, -1.25]).into()];
+    let report = Check::new().op(Spike { declared: true, linear: true }, x()).unwrap();
+    for method in [Method::ForwardMode, Method::Linearity, Method::Plan, Method::SinglePrecision, Method::Refusal] {
+        assert_eq!(report.of(method), Verdict::Agrees, "{method:?}: {report}");
+    }
+    for method in [Method::Differences, Method::SecondOrder, Method::Taylor, Method::Symmetry] {
+        assert_eq!(report.of(method), Verdict::NotAsked, "{method:?}: {report}");
+    }
+    let failure = Check::new().op(Spike { declared: true, linear: false }, x()).unwrap_err();
+    assert_eq!(failure.method, Method::Linearity, "{failure}");
+    let failure = Check::new().op(Spike { declared: false, linear: true }, x()).unwrap_err();
+    assert_eq!(failure.method, Method::Differences, "{failure}");
+    assert_op(Spike { declared: true, linear: true });
+}
