@@ -10,10 +10,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use gradus::kernel::random::Stream;
 use gradus::nn::{
     Dense, Dropout, Given, GruCell, LstmCell, Mode, Recurrent, RecurrentCell, RecurrentOptions, Sequence, State, loss,
 };
+use gradus::op::kernel::random::Stream;
 use gradus::optim::{AdamW, ClipGlobalNorm, Optimizer};
 use gradus::train::{Function, Step, progress};
 use gradus::{Params, Tensor, Var};

@@ -2,9 +2,10 @@
 //!
 //! The op is Snake, `x + sin²(a·x)/a` (Ziyin, Hartwig and Ueda 2020), an activation for periodic functions.
 
+use gradus::op::{Number, Pointwise};
 use gradus::optim::{Adam, Optimizer};
 use gradus::train::Step;
-use gradus::{Graph, Number, Params, Pointwise, Real, Tensor, Var, check};
+use gradus::{Graph, Params, Real, Tensor, Var, check};
 
 /// `x + sin²(a·x)/a`
 #[derive(Debug, PartialEq, Eq, Hash)]

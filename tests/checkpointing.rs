@@ -3,9 +3,10 @@
 
 use std::io::Write;
 
+use gradus::arguments::CheckpointSchedule;
 use gradus::nn::{Dense, DenseOptions};
 use gradus::optim::{Adam, Optimizer};
-use gradus::{Feed, Graph, Params, Plan, Schedule, Session, Tensor, Var};
+use gradus::{Feed, Graph, Params, Plan, Session, Tensor, Var};
 
 const STEPS: usize = 10_000;
 const BATCH: usize = 2;
@@ -29,7 +30,7 @@ impl Network {
     }
 
     /// How well the state tells the next number, over all steps.
-    fn loss<'g>(&self, graph: &'g Graph, series: Var<'g>, schedule: Option<Schedule>) -> Var<'g> {
+    fn loss<'g>(&self, graph: &'g Graph, series: Var<'g>, schedule: Option<CheckpointSchedule>) -> Var<'g> {
         let (mut state, mut total) = (graph.zeros([BATCH, UNITS]), graph.scalar(0.0));
         let at = |t: usize| series.slice(0, t as isize, t as isize + 1).squeeze(0);
         let step = |t: usize| {
@@ -44,7 +45,7 @@ impl Network {
     }
 
     /// A run of the loss and its gradients, and the bytes of its arena.
-    fn compile(&self, params: &Params, schedule: Option<Schedule>) -> (Session<f32>, usize) {
+    fn compile(&self, params: &Params, schedule: Option<CheckpointSchedule>) -> (Session<f32>, usize) {
         let graph = Graph::new();
         let loss = self.loss(&graph, graph.input("series", [STEPS + 1, BATCH, 1]), schedule);
         let wrt: Vec<Var<'_>> = params.trainable().map(|param| graph.param(param)).collect();
@@ -65,7 +66,7 @@ fn ten_thousand_steps_in_a_tenth_of_the_memory() {
     let feed = Feed::new().with("series", &series);
     let (mut plain, bytes) = network.compile(&params, None);
     let mut losses = Vec::new();
-    for schedule in [Schedule::SquareRoot, Schedule::Binomial(8)] {
+    for schedule in [CheckpointSchedule::SquareRoot, CheckpointSchedule::Binomial(8)] {
         let (mut again, fewer) = network.compile(&params, Some(schedule));
         let share = 100.0 * fewer as f64 / bytes as f64;
         let _ = writeln!(std::io::stderr(), "{schedule:?}: arena of {fewer} bytes, {share:.1} % of {bytes}");

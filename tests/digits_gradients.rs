@@ -10,7 +10,8 @@
 
 use gradus::data::digits;
 use gradus::nn::{Dense, loss};
-use gradus::{Data, Feed, Graph, Param, Params, Plan, Session, Tensor, Var};
+use gradus::plan::Data;
+use gradus::{Feed, Graph, Param, Params, Plan, Session, Tensor, Var};
 
 struct Mlp {
     layers: [Dense; 3],

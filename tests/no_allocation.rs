@@ -9,8 +9,9 @@ use gradus::check::CountingAllocator;
 use gradus::data::digits;
 use gradus::nn::{Dense, Dropout, Layer, Lstm, Mask, Mode, Relu, TransformerEncoder, TransformerOptions, loss};
 use gradus::optim::{Adam, Optimizer};
+use gradus::plan::Data;
 use gradus::train::Step;
-use gradus::{Data, Graph, Params, Tensor, Var};
+use gradus::{Graph, Params, Tensor, Var};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;

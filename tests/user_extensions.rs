@@ -2,10 +2,8 @@
 //! built-in ones.
 
 use gradus::check::{assert_gradients, gradients};
-use gradus::{
-    Call, ErrorKind, Feed, Form, Graph, Meta, Metas, Number, Op, Params, Plan, Pointwise, Real, Tensor, Var, Vars, Vjp,
-    Work, expect_inputs, expect_real,
-};
+use gradus::op::{Call, Form, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work, expect_inputs, expect_real};
+use gradus::{ErrorKind, Feed, Graph, Params, Plan, Real, Tensor, Var};
 
 /// x / (1 + a·x²)
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gradus::{AnyTensor, Feed, Graph, Kind, Param, Params, Tensor, Var};
+use gradus::op::Kind;
+use gradus::{AnyTensor, Feed, Graph, Param, Params, Tensor, Var};
 use safetensors::tensor::{Dtype, SafeTensors};
 
 /// The variables of a case, by the names that PyTorch's side gives them.

@@ -34,7 +34,7 @@ mod tape;
 mod tensor;
 
 pub use closure::{loss_fn, loss_with_aux_fn, model_fn};
-pub use diff::Schedule;
+pub use diff::CheckpointSchedule;
 pub use error::{Error, ErrorKind};
 pub use grad::{grad, value_and_grad};
 #[cfg(any(test, feature = "proptest"))]

@@ -93,10 +93,10 @@ pub(super) fn of_op(op: &FailingOp, inputs: &[AnyTensor<f64>]) -> Option<String>
 
 fn test(name: &str, inputs: &[AnyTensor<f64>], call: String) -> Option<String> {
     let elements: usize = inputs.iter().map(|input| input.shape().len()).sum();
-    let number = if call.contains("Number(") { "Number, " } else { "" };
+    let number = if call.contains("Number(") { "    use gradus::op::Number;\n" } else { "" };
     let call = call.lines().map(|line| format!("    {line}\n")).collect::<String>();
     let test =
-        format!("#[test]\nfn the_derivative_of_{name}() {{\n    use gradus::{{{number}Tensor, check}};\n{call}}}");
+        format!("#[test]\nfn the_derivative_of_{name}() {{\n{number}    use gradus::{{Tensor, check}};\n{call}}}");
     (elements <= MOST).then_some(test)
 }
 

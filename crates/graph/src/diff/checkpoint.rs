@@ -21,7 +21,7 @@ use crate::tape::{Graph, Node, NodeId, Region, Source, Value};
 /// Griewank and Walther, "Algorithm 799: revolve" (2000), for the binomial schedule; Chen et al., "Training deep nets
 /// with sublinear memory cost" (2016), for the square root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schedule {
+pub enum CheckpointSchedule {
     /// Segments of that many steps: the state after each is kept, and the values within one of them at a time. Each step
     /// but those of the last segment runs twice.
     Every(usize),
@@ -72,25 +72,25 @@ impl Graph {
     /// which goes on from the state that the one before it left.
     ///
     /// # Panics
-    /// With [`Schedule::Every`] of no steps.
+    /// With [`CheckpointSchedule::Every`] of no steps.
     ///
     /// # Example
     /// ```
-    /// use gradus_graph::{Graph, Schedule, Tensor};
+    /// use gradus_graph::{Graph, CheckpointSchedule, Tensor};
     /// let graph = Graph::new();
     /// let x = graph.constant(&Tensor::from([0.5, -0.25]));
     /// let mut state = x;
-    /// graph.checkpoint_steps(100, Schedule::SquareRoot, |_| state = (state * 1.01).tanh());
+    /// graph.checkpoint_steps(100, CheckpointSchedule::SquareRoot, |_| state = (state * 1.01).tanh());
     /// let gradient = graph.grad(state.sum(), &[x])?[0];
     /// assert!(graph.eval(gradient)?.first_non_finite().is_none());
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn checkpoint_steps(&self, count: usize, schedule: Schedule, mut step: impl FnMut(usize)) {
+    pub fn checkpoint_steps(&self, count: usize, schedule: CheckpointSchedule, mut step: impl FnMut(usize)) {
         let length = match schedule {
-            Schedule::Every(length) => length,
-            Schedule::SquareRoot => count.isqrt() + usize::from(count.isqrt().pow(2) < count),
-            Schedule::Binomial(states) => return self.binomial(0, count, states, &mut step),
+            CheckpointSchedule::Every(length) => length,
+            CheckpointSchedule::SquareRoot => count.isqrt() + usize::from(count.isqrt().pow(2) < count),
+            CheckpointSchedule::Binomial(states) => return self.binomial(0, count, states, &mut step),
         };
         assert!(length > 0 || count == 0, "`checkpoint_steps` needs segments of at least one step");
         for start in (0..count).step_by(length.max(1)) {
@@ -258,7 +258,7 @@ mod tests {
     use crate::{Feed, Param, Params, Plan, Tensor, Var};
 
     /// A recurrence of matrix products with dropout, a value that leaves the middle of each step, and its loss.
-    fn recurrence<'g>(graph: &'g Graph, weight: &Param, steps: usize, schedule: Option<Schedule>) -> Var<'g> {
+    fn recurrence<'g>(graph: &'g Graph, weight: &Param, steps: usize, schedule: Option<CheckpointSchedule>) -> Var<'g> {
         let x = graph.input("x", [steps, 2, 3]);
         let (mut h, mut left) = (graph.zeros([2, 3]), graph.scalar(0.0));
         let step = |t: usize| {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     /// Loss, gradients and, if asked for, a Hessian-vector product; and the elements of the arena.
-    fn outcome(steps: usize, schedule: Option<Schedule>, second: bool) -> (Vec<Vec<u64>>, usize) {
+    fn outcome(steps: usize, schedule: Option<CheckpointSchedule>, second: bool) -> (Vec<Vec<u64>>, usize) {
         let mut params = Params::new(0);
         let weight = weight(&mut params);
         let graph = Graph::new();
@@ -301,13 +301,13 @@ mod tests {
         (outputs.all().iter().map(|output| bits(output.real())).collect(), plan.summary().arena)
     }
 
-    const SCHEDULES: [Schedule; 6] = [
-        Schedule::Every(1),
-        Schedule::Every(7),
-        Schedule::SquareRoot,
-        Schedule::Binomial(0),
-        Schedule::Binomial(1),
-        Schedule::Binomial(3),
+    const SCHEDULES: [CheckpointSchedule; 6] = [
+        CheckpointSchedule::Every(1),
+        CheckpointSchedule::Every(7),
+        CheckpointSchedule::SquareRoot,
+        CheckpointSchedule::Binomial(0),
+        CheckpointSchedule::Binomial(1),
+        CheckpointSchedule::Binomial(3),
     ];
 
     #[test]
@@ -336,8 +336,9 @@ mod tests {
     #[test]
     fn memory_grows_as_the_schedules_say() {
         let arena = |steps, schedule| outcome(steps, schedule, false).1;
-        let grows = |schedule: Option<Schedule>| arena(400, schedule) as f64 / arena(100, schedule) as f64;
-        let (plain, root, few) = (grows(None), grows(Some(Schedule::SquareRoot)), grows(Some(Schedule::Binomial(4))));
+        let grows = |schedule: Option<CheckpointSchedule>| arena(400, schedule) as f64 / arena(100, schedule) as f64;
+        let (plain, root, few) =
+            (grows(None), grows(Some(CheckpointSchedule::SquareRoot)), grows(Some(CheckpointSchedule::Binomial(4))));
         assert!((3.5..4.5).contains(&plain), "{plain}");
         assert!((1.7..2.3).contains(&root), "{root}");
         assert!(few < 1.3, "{few}");
@@ -346,7 +347,7 @@ mod tests {
     #[test]
     fn a_chain_of_pointwise_work_is_not_computed_ahead() {
         // Nothing of it stands at a place of its own in the order of the tape.
-        let arena = |schedule: Option<Schedule>| {
+        let arena = |schedule: Option<CheckpointSchedule>| {
             let graph = Graph::new();
             let x = graph.input("x", [1000]);
             let mut h = x;
@@ -358,7 +359,7 @@ mod tests {
             let gradient = graph.grad(h.sum(), &[x]).expect("it has a gradient")[0];
             Plan::new(&graph, &[gradient]).expect("it compiles").summary().arena
         };
-        let (plain, root) = (arena(None), arena(Some(Schedule::SquareRoot)));
+        let (plain, root) = (arena(None), arena(Some(CheckpointSchedule::SquareRoot)));
         assert!(root * 5 < plain, "{root} of {plain}");
     }
 
@@ -388,7 +389,7 @@ mod tests {
         let weight = weight(&mut params);
         check::assert_model(&params, (), |graph, []| {
             let mut h = graph.constant(&Tensor::from_fn([2, 3], |k| k as f64 / 6.0));
-            graph.checkpoint_steps(5, Schedule::Every(2), |_| h = h.matmul(graph.param(&weight)).tanh());
+            graph.checkpoint_steps(5, CheckpointSchedule::Every(2), |_| h = h.matmul(graph.param(&weight)).tanh());
             h.square().sum()
         });
     }

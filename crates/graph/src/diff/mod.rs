@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::tape::op::Kind;
 use crate::tape::{Graph, NodeId, Value, Var, at};
 
-pub use checkpoint::Schedule;
+pub use checkpoint::CheckpointSchedule;
 
 impl Graph {
     /// The gradient of a scalar with respect to each of `wrt`.

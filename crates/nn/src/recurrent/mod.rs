@@ -19,7 +19,7 @@ mod rnn;
 
 use std::panic::Location;
 
-use gradus_graph::{Graph, Kind, Params, Real, Schedule, Var, expect_setting};
+use gradus_graph::{CheckpointSchedule, Graph, Kind, Params, Real, Var, expect_setting};
 
 use crate::dropout::Dropout;
 use crate::layer::{Layer, Mode};
@@ -62,7 +62,7 @@ pub struct RecurrentOptions<O> {
     /// Which steps the backward pass computes again instead of keeping what they made, for long sequences; none by
     /// default. The outputs of all steps are kept in any case: where even these are too many, unroll a cell with
     /// [`Graph::checkpoint_steps`].
-    pub checkpoints: Option<Schedule>,
+    pub checkpoints: Option<CheckpointSchedule>,
 }
 
 impl<O: Default> Default for RecurrentOptions<O> {
@@ -170,7 +170,7 @@ pub struct Recurrent<C> {
     dropout: Dropout,
     input_dropout: Dropout,
     hidden_dropout: Dropout,
-    checkpoints: Option<Schedule>,
+    checkpoints: Option<CheckpointSchedule>,
 }
 
 impl<C: RecurrentCell> Recurrent<C> {

@@ -468,7 +468,7 @@ fn a_cell_names_an_input_that_does_not_fit() {
 
 #[test]
 fn checkpoints_change_memory_and_not_the_gradients() {
-    let outcome = |checkpoints: Option<gradus_graph::Schedule>, lengths: bool| {
+    let outcome = |checkpoints: Option<gradus_graph::CheckpointSchedule>, lengths: bool| {
         let options =
             LstmOptions { checkpoints, layers: 2, bidirectional: true, dropout: 0.3, ..LstmOptions::default() };
         let (params, layer) = made::<LstmCell>(options);
@@ -487,7 +487,7 @@ fn checkpoints_change_memory_and_not_the_gradients() {
     };
     for lengths in [false, true] {
         let (plain, expected) = outcome(None, lengths);
-        let (again, found) = outcome(Some(gradus_graph::Schedule::SquareRoot), lengths);
+        let (again, found) = outcome(Some(gradus_graph::CheckpointSchedule::SquareRoot), lengths);
         assert!(2 * again < plain, "{again} elements, {plain} without checkpoints");
         for (found, expected) in found.iter().zip(&expected) {
             found.real().assert_close(expected.real(), 1e-13, 1e-15);

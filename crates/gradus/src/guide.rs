@@ -1,0 +1,22 @@
+//! The guides and reference pages of `docs`, whose examples are compiled and run with the tests.
+
+#[doc = include_str!("../docs/gradient-checks.md")]
+pub mod gradient_checks {}
+
+#[doc = include_str!("../docs/ops.md")]
+pub mod ops {}
+
+#[doc = include_str!("../docs/layers.md")]
+pub mod layers {}
+
+#[doc = include_str!("../docs/accuracy.md")]
+pub mod accuracy {}
+
+/// [soundness]: crate::guide::soundness
+/// [ops]: crate::guide::ops
+/// [layers]: crate::guide::layers
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("../docs/soundness.md")]
+pub mod soundness {}
