@@ -70,6 +70,26 @@ fn the_core_imports_no_op() {
     }
 }
 
+/// The options of rules, transforms, schedules and minimisers are builders whose result must be used.
+#[test]
+fn every_builder_must_be_used() {
+    for crate_ in ["optim", "minimize"] {
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crates").join(crate_).join("src"), &mut found);
+        for path in found {
+            let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            for (i, line) in lines.iter().enumerate() {
+                let builds = line.starts_with("pub fn ") && line.ends_with("-> Self {");
+                if builds && (line.contains("(self") || line.contains("(mut self")) {
+                    let attributes = lines[..i].iter().rev().take_while(|line| line.starts_with("#["));
+                    assert!(attributes.clone().any(|line| *line == "#[must_use]"), "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
+
 /// The crates, each before those that may depend on it.
 const CRATES: [&str; 9] = ["graph", "linalg", "data", "nn", "optim", "minimize", "train", "gradus", "bench"];
 

@@ -67,8 +67,8 @@ const SWEEPS: usize = 40;
 
 /// `root = matrix^exponent` for a symmetric matrix, with eigenvalues of at least `smallest`.
 ///
-/// `matrix` is overwritten. `basis` and `scaled` have its size, `values` has its side, and `room` is a workspace for the
-/// product of two such matrices ([`workspace`](crate::workspace)).
+/// `matrix` is overwritten. `basis` and `scaled` have its size, `values` has its side, and `room` is a workspace for
+/// the product of two such matrices ([`workspace`](crate::workspace)).
 pub fn inverse_root<T: Real>(
     matrix: &mut [T],
     basis: &mut [T],

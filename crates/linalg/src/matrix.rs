@@ -47,7 +47,8 @@ pub fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T], worksp
     product(a.rows, a.columns, b.columns, a.operand(), b.operand(), false, c, workspace);
 }
 
-/// The length of a workspace for products of these sizes: rows of the left factor, its columns, columns of the right one.
+/// The length of a workspace for products of these sizes: rows of the left factor, its columns, columns of the right
+/// one.
 pub fn workspace<T: Real>(sizes: &[(usize, usize, usize)]) -> usize {
     sizes.iter().map(|&(m, k, n)| product_workspace::<T>(m, k, n)).max().unwrap_or(0)
 }

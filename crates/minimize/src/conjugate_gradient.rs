@@ -1,19 +1,4 @@
-//! Nonlinear conjugate gradients: goes along `d ← −g + β·d`, with `y = g − g₋`, `g₋` and `d` those of the last step.
-//!
-//! | β | formula |
-//! |---|---|
-//! | Fletcher–Reeves | `gᵀg / g₋ᵀg₋` |
-//! | Polak–Ribière+ | `max(0, gᵀy / g₋ᵀg₋)` |
-//! | Hestenes–Stiefel | `gᵀy / dᵀy` |
-//! | Dai–Yuan | `gᵀg / dᵀy` |
-//! | Hager–Zhang | `max((y − 2d·yᵀy/dᵀy)ᵀg / dᵀy, −1 / (‖d‖·min(0.01, ‖g₋‖)))` |
-//!
-//! The length meets the strong Wolfe conditions with c₁ 1e-4, c₂ 0.1. It restarts along −g after n steps for n scalars, where `|gᵀg₋| ≥ 0.2·gᵀg` (Powell's test; but not for Hager–Zhang), and where d does not descend.
-//!
-//! Defaults: Hager–Zhang. State: the last gradient, direction and length.
-//!
-//! Nocedal, Wright: Numerical optimization, 2nd edition, section 5.2. Hager, Zhang: A new conjugate gradient method with
-//! guaranteed descent and an efficient line search, 2005.
+//! The method `ConjugateGradient`.
 
 use gradus_graph::{Error, Params, Real};
 use gradus_linalg::{add_scaled, max_norm, norm};
@@ -42,6 +27,24 @@ pub enum Beta {
 }
 
 /// Nonlinear conjugate gradients: it stores three vectors, whatever the number of steps.
+///
+/// Goes along `d ← −g + β·d`, with `y = g − g₋`, `g₋` and `d` those of the last step.
+///
+/// | β | formula |
+/// |---|---|
+/// | Fletcher–Reeves | `gᵀg / g₋ᵀg₋` |
+/// | Polak–Ribière+ | `max(0, gᵀy / g₋ᵀg₋)` |
+/// | Hestenes–Stiefel | `gᵀy / dᵀy` |
+/// | Dai–Yuan | `gᵀg / dᵀy` |
+/// | Hager–Zhang | `max((y − 2d·yᵀy/dᵀy)ᵀg / dᵀy, −1 / (‖d‖·min(0.01, ‖g₋‖)))` |
+///
+/// The length meets the strong Wolfe conditions with c₁ 1e-4, c₂ 0.1. It restarts along −g after n steps for n
+/// scalars, where `|gᵀg₋| ≥ 0.2·gᵀg` (Powell's test; but not for Hager–Zhang), and where d does not descend.
+///
+/// Defaults: Hager–Zhang. State: the last gradient, direction and length.
+///
+/// Nocedal, Wright: Numerical optimization, 2nd edition, section 5.2. Hager, Zhang: A new conjugate gradient method
+/// with guaranteed descent and an efficient line search, 2005.
 ///
 /// # Example
 /// ```
@@ -79,8 +82,9 @@ impl ConjugateGradient {
         self
     }
 
-    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
-    /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters
+    /// whose units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by
+    /// itself.
     #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;

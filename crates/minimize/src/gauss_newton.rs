@@ -1,11 +1,4 @@
-//! Gauss–Newton for `f = Σ rᵢ²`: Newton's step with `2JᵀJ` instead of the Hessian, where `J` is the Jacobian of the
-//! residuals `r`, minimised within a trust region by conjugate gradients. `J` is asked for in products alone: `J·v` and
-//! `Jᵀ·u`.
-//!
-//! State: the radius of the region.
-//!
-//! Nocedal, Wright: Numerical optimization, 2nd edition, section 10.3. Martens: Deep learning via Hessian-free
-//! optimization, 2010.
+//! The method `GaussNewton`.
 
 use gradus_graph::{Error, Params, Real, Tensor};
 
@@ -17,6 +10,15 @@ use crate::trust_region::{self, Model};
 /// [`LevenbergMarquardt`](crate::LevenbergMarquardt).
 ///
 /// The value of the outcome is the sum of the squares.
+///
+/// Gauss–Newton for `f = Σ rᵢ²`: Newton's step with `2JᵀJ` instead of the Hessian, where `J` is the Jacobian of the
+/// residuals `r`, minimised within a trust region by conjugate gradients. `J` is asked for in products alone: `J·v` and
+/// `Jᵀ·u`.
+///
+/// State: the radius of the region.
+///
+/// Nocedal, Wright: Numerical optimization, 2nd edition, section 10.3. Martens: Deep learning via Hessian-free
+/// optimization, 2010.
 ///
 /// # Example
 /// ```
@@ -56,8 +58,9 @@ impl GaussNewton {
         Self::default()
     }
 
-    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
-    /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters
+    /// whose units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by
+    /// itself.
     #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;

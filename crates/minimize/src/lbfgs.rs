@@ -1,13 +1,4 @@
-//! L-BFGS: goes along `d = −H∇f`, where `H` is the inverse Hessian that the last pairs `s = Δx`, `y = Δ∇f` suggest.
-//!
-//! `H` is applied by the two-loop recursion, from `H₀ = (sᵀy / yᵀy)·I` of the latest pair. The length meets the strong
-//! Wolfe conditions with c₁ 1e-4, c₂ 0.9; a pair with too small a `sᵀy` is not kept. Where the search fails the pairs
-//! are dropped.
-//!
-//! Defaults: 10 pairs. State: the pairs.
-//!
-//! Nocedal: Updating quasi-Newton matrices with limited storage, 1980. Liu, Nocedal: On the limited memory BFGS method
-//! for large scale optimization, 1989.
+//! The method `Lbfgs`.
 
 use std::collections::VecDeque;
 
@@ -22,6 +13,17 @@ use crate::scaled::Scaled;
 use crate::slope::Slope;
 
 /// L-BFGS with a line search for the strong Wolfe conditions: the first choice for a smooth loss without noise.
+///
+/// Goes along `d = −H∇f`, where `H` is the inverse Hessian that the last pairs `s = Δx`, `y = Δ∇f` suggest.
+///
+/// `H` is applied by the two-loop recursion, from `H₀ = (sᵀy / yᵀy)·I` of the latest pair. The length meets the strong
+/// Wolfe conditions with c₁ 1e-4, c₂ 0.9; a pair with too small a `sᵀy` is not kept. Where the search fails the pairs
+/// are dropped.
+///
+/// Defaults: 10 pairs. State: the pairs.
+///
+/// Nocedal: Updating quasi-Newton matrices with limited storage, 1980. Liu, Nocedal: On the limited memory BFGS method
+/// for large scale optimization, 1989.
 ///
 /// # Example
 /// ```
@@ -68,8 +70,9 @@ impl Lbfgs {
         self
     }
 
-    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
-    /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters
+    /// whose units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by
+    /// itself.
     #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;

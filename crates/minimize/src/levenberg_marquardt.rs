@@ -1,13 +1,4 @@
-//! Levenberg–Marquardt for `f = Σ rᵢ²`: the step `p` solves `min ‖r + Jp‖` within `‖Dp‖ ≤ Δ`, so
-//! `(JᵀJ + λD²)p = −Jᵀr` with the `λ ≥ 0` that makes the step as long as the radius.
-//!
-//! As MINPACK's `lmder`: `J` is factored by QR with pivots, `λ` found by a few Newton steps, `D` holds for each parameter
-//! the largest norm of its column so far, which makes the method indifferent to the parameters' scales; `Δ` starts at
-//! 100·‖Dx‖ and follows the ratio of the actual to the predicted fall.
-//!
-//! State: `D`, `Δ` and `λ`.
-//!
-//! Moré: The Levenberg-Marquardt algorithm, implementation and theory, 1978.
+//! The method `LevenbergMarquardt`.
 
 use gradus_graph::{Error, Params, Real, Tensor};
 use gradus_linalg::{PivotedQr, Triangle, dot, norm};
@@ -24,6 +15,17 @@ const FIRST_RADIUS: f64 = 100.0;
 /// Levenberg–Marquardt: the first choice for a sum of squares with up to some hundred parameters.
 ///
 /// The value of the outcome is the sum of the squares.
+///
+/// Levenberg–Marquardt for `f = Σ rᵢ²`: the step `p` solves `min ‖r + Jp‖` within `‖Dp‖ ≤ Δ`, so
+/// `(JᵀJ + λD²)p = −Jᵀr` with the `λ ≥ 0` that makes the step as long as the radius.
+///
+/// As MINPACK's `lmder`: `J` is factored by QR with pivots, `λ` found by a few Newton steps, `D` holds for each
+/// parameter the largest norm of its column so far, which makes the method indifferent to the parameters' scales; `Δ`
+/// starts at 100·‖Dx‖ and follows the ratio of the actual to the predicted fall.
+///
+/// State: `D`, `Δ` and `λ`.
+///
+/// Moré: The Levenberg-Marquardt algorithm, implementation and theory, 1978.
 ///
 /// # Example
 /// ```
@@ -214,8 +216,8 @@ impl Region {
         norm(&scaled)
     }
 
-    /// The solution p of `(JᵀJ + λD²)p = Jᵀr`, with λ such that its length is within a tenth of the radius, or 0 if it is
-    /// short enough so.
+    /// The solution p of `(JᵀJ + λD²)p = Jᵀr`, with λ such that its length is within a tenth of the radius, or 0 if it
+    /// is short enough so.
     fn step(&mut self, qr: &PivotedQr, qtr: &[f64]) -> Vec<f64> {
         let triangle = qr.triangle();
         let mut undamped = qtr.to_vec();
@@ -271,8 +273,8 @@ impl Region {
         p
     }
 
-    /// Changes the radius by what a step of the given length brought: the ratio of the actual fall to the predicted one,
-    /// the actual fall, the slope along the step, and the norm after as a multiple of the one before.
+    /// Changes the radius by what a step of the given length brought: the ratio of the actual fall to the predicted
+    /// one, the actual fall, the slope along the step, and the norm after as a multiple of the one before.
     fn follow(&mut self, ratio: f64, actual: f64, slope: f64, after: f64, length: f64) {
         if ratio <= 0.25 {
             // The minimum of the parabola with the slope at the start and the fall at the end.

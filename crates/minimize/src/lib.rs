@@ -2,9 +2,9 @@
 //! searches without derivatives in [`search`].
 //!
 //! A method is a value with its options. `minimize` takes the store and closures, moves the trainable parameters to the
-//! lowest point that it found, and returns an [`Minimization`] with the reason why it stopped. A closure reads the parameters and
-//! returns a value and, through a [`Slope`], tensors by parameter: for example the gradients of a compiled step. The
-//! vectors inside are in double precision; the points are those that the store can hold.
+//! lowest point that it found, and returns a [`Minimization`] with the reason why it stopped. A closure reads the
+//! parameters and returns a value and, through a [`Slope`], tensors by parameter: for example the gradients of a
+//! compiled step. The vectors inside are in double precision; the points are those that the store can hold.
 //!
 //! | method | needs | suits |
 //! |---|---|---|

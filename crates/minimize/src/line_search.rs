@@ -2,8 +2,8 @@
 //! `φ(α) ≤ φ(0) + c₁·α·φ′(0)` and `|φ′(α)| ≤ c₂·|φ′(0)|`.
 //!
 //! As MINPACK-2's `dcsrch`: an interval that holds such a length is kept and shrunk by cubic and quadratic
-//! interpolation; until a length with enough decrease is known, the search works on `φ(α) − φ(0) − c₁·α·φ′(0)`.
-//! Where rounding is larger than a decrease, the second condition alone decides (the approximate conditions of Hager and
+//! interpolation; until a length with enough decrease is known, the search works on `φ(α) − φ(0) − c₁·α·φ′(0)`. Where
+//! rounding is larger than a decrease, the second condition alone decides (the approximate conditions of Hager and
 //! Zhang). A length at which value or slope is not finite is a wall: the search stays on this side of it.
 //!
 //! Moré, Thuente: Line search algorithms with guaranteed sufficient decrease, 1994.

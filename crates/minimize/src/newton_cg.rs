@@ -1,11 +1,4 @@
-//! Newton's method by conjugate gradients: each step minimises `gᵀp + ½pᵀHp` within a trust region, with the Hessian `H`
-//! in products alone. Where conjugate gradients meet a direction of curvature not above zero, the step follows it to the
-//! edge of the region. The inner loop stops at `min(0.01, √‖g‖)·‖g‖`, so that the method converges superlinearly.
-//!
-//! State: the radius of the region.
-//!
-//! Steihaug: The conjugate gradient method and trust regions in large scale optimization, 1983. Nocedal, Wright: Numerical
-//! optimization, 2nd edition, algorithm 7.2.
+//! The method `NewtonCg`.
 
 use gradus_graph::{Error, Params, Real};
 
@@ -14,6 +7,15 @@ use crate::slope::Slope;
 use crate::trust_region::{self, Model};
 
 /// Newton's method through Hessian-vector products: few steps even in curved and narrow valleys, and at saddles.
+///
+/// Each step minimises `gᵀp + ½pᵀHp` within a trust region, with the Hessian `H` in products alone. Where conjugate
+/// gradients meet a direction of curvature not above zero, the step follows it to the edge of the region. The inner
+/// loop stops at `min(0.01, √‖g‖)·‖g‖`, so that the method converges superlinearly.
+///
+/// State: the radius of the region.
+///
+/// Steihaug: The conjugate gradient method and trust regions in large scale optimization, 1983. Nocedal, Wright:
+/// Numerical optimization, 2nd edition, algorithm 7.2.
 ///
 /// # Example
 /// ```
@@ -59,8 +61,9 @@ impl NewtonCg {
         Self::default()
     }
 
-    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters whose
-    /// units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by itself.
+    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters
+    /// whose units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by
+    /// itself.
     #[must_use]
     pub fn scaled(mut self) -> Self {
         self.scaled = true;

@@ -18,10 +18,10 @@ pub struct Limits {
     /// Converged if the relative gradient is no larger: 1e-8.
     ///
     /// It is the root of the relative decrease that the method's quadratic model predicts; for
-    /// [`LevenbergMarquardt`](crate::LevenbergMarquardt), whose model is exact in that, the cosine of the angle between the
-    /// residuals and what their derivatives span, as MINPACK's `gtol`. [`ConjugateGradient`](crate::ConjugateGradient) has
-    /// no model: there it is `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)` as a part of the value. Where the least value is zero a
-    /// method goes on until rounding hides what is left.
+    /// [`LevenbergMarquardt`](crate::LevenbergMarquardt), whose model is exact in that, the cosine of the angle between
+    /// the residuals and what their derivatives span, as MINPACK's `gtol`.
+    /// [`ConjugateGradient`](crate::ConjugateGradient) has no model: there it is `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)` as a
+    /// part of the value. Where the least value is zero a method goes on until rounding hides what is left.
     pub gradient: f64,
     /// Stops if a step is not longer than this part of the parameters' norm: 0. That is no convergence.
     pub step: f64,
@@ -58,8 +58,8 @@ pub enum Reason {
     Value,
     /// The decrease that the method's model predicts is below the rounding of the value and of the parameters.
     Precision,
-    /// Steps gain nothing beyond rounding, though the model predicts more, or none is valid: a narrow valley, parameters
-    /// of very different units (see the method's `scaled`), or derivatives that are wrong.
+    /// Steps gain nothing beyond rounding, though the model predicts more, or none is valid: a narrow valley,
+    /// parameters of very different units (see the method's `scaled`), or derivatives that are wrong.
     Stalled,
     /// The evaluations were used up.
     Budget,

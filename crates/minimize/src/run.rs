@@ -132,12 +132,14 @@ impl<'a, T: Real> Run<'a, T> {
         promised.is_some_and(|promised| promised <= limit).then_some(Reason::Gradient)
     }
 
-    /// Whether the prediction of a model of part of the curvature is valid: the gradient alone predicts a small decrease.
+    /// Whether the prediction of a model of part of the curvature is valid: the gradient alone predicts a small
+    /// decrease.
     pub(crate) fn is_near(&self) -> bool {
         self.reach() <= NEAR * self.measure()
     }
 
-    /// What a change of the value is compared with: the value, or, where that is zero but for rounding, what was gained.
+    /// What a change of the value is compared with: the value, or, where that is zero but for rounding, what was
+    /// gained.
     fn measure(&self) -> f64 {
         let (value, fall) = (self.point.value.abs(), self.first.0 - self.point.value);
         if value <= T::EPS * fall { fall } else { value }

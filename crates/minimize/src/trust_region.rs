@@ -1,9 +1,9 @@
 //! The loop of the methods that minimise a quadratic model within a ball: `min gᵀp + ½pᵀBp`, `‖p‖ ≤ Δ`.
 //!
 //! The model is minimised by conjugate gradients, which ask for products with `B` alone and stop at the ball, along a
-//! direction of curvature not above zero, or where the residual is below `min(0.01, √‖g‖)·‖g‖`. The radius shrinks where the
-//! function does not follow the model, and doubles where it does and the step is as long as the radius. It starts at the
-//! norm of the parameters.
+//! direction of curvature not above zero, or where the residual is below `min(0.01, √‖g‖)·‖g‖`. The radius shrinks
+//! where the function does not follow the model, and doubles where it does and the step is as long as the radius. It
+//! starts at the norm of the parameters.
 //!
 //! Steihaug: The conjugate gradient method and trust regions in large scale optimization, 1983.
 //! Conn, Gould, Toint: Trust-region methods, 2000; section 17.4.2 for the ratio near rounding.
@@ -18,9 +18,9 @@ use crate::slope::Slope;
 
 /// A step is accepted if the value falls by at least this part of what the model says.
 const ACCEPTED: f64 = 1e-4;
-/// The residual of the model's minimiser at most, as a part of the gradient. With a half, the usual choice, the steps are
-/// too rough for scales as different as those of Meyer's problem; in sum over Moré, Garbow and Hillstrom's problems this
-/// saves a sixth of the evaluations at the same number of products.
+/// The residual of the model's minimiser at most, as a part of the gradient. With a half, the usual choice, the steps
+/// are too rough for scales as different as those of Meyer's problem; in sum over Moré, Garbow and Hillstrom's problems
+/// this saves a sixth of the evaluations at the same number of products.
 const TOLERANCE: f64 = 0.01;
 
 /// The function and its model, as a method sees them.

@@ -1,9 +1,4 @@
-//! Gradient accumulation: `Σ wᵢ·gᵢ / Σ wᵢ` over the parts of a batch, as one gradient.
-//!
-//! The weight of a part is the number of what its mean loss counts (samples, tokens), so that parts of any sizes give
-//! the gradient of the whole batch. Clipping then acts once a step. Sums are in the precision of the parameters.
-//!
-//! State: `sum` of each parameter that has a gradient, and `weight`.
+//! Accumulation of gradients over the parts of a batch.
 
 use gradus_graph::{POSITIVE, Param, Params, Real, Tensor, expect_setting};
 
@@ -13,6 +8,13 @@ use crate::optimizer::Optimizer;
 use crate::state::{RestoreError, Restoring, SavedState, Stateful};
 
 /// Sums the gradients of several parts of a batch for one step.
+///
+/// `Σ wᵢ·gᵢ / Σ wᵢ` over the parts of a batch, as one gradient.
+///
+/// The weight of a part is the number of what its mean loss counts (samples, tokens), so that parts of any sizes give
+/// the gradient of the whole batch. Clipping then acts once a step. Sums are in the precision of the parameters.
+///
+/// State: `sum` of each parameter that has a gradient, and `weight`.
 ///
 /// # Example
 /// ```
@@ -53,7 +55,8 @@ impl<T: Real> Accumulator<T> {
         self.weight
     }
 
-    /// Adds the gradients of a part of the batch, which counts as `weight`. A parameter without a gradient adds nothing.
+    /// Adds the gradients of a part of the batch, which counts as `weight`. A parameter without a gradient adds
+    /// nothing.
     ///
     /// # Errors
     /// If a parameter is unknown, frozen or given twice, or if a shape differs. Nothing has been added then. A gradient

@@ -32,8 +32,8 @@ pub struct Block<'a, T> {
 }
 
 impl<'a, T: Real> Block<'a, T> {
-    /// The block with an update that stands in `gradient`, or else in `update`. Goes through `transforms` transforms, and then,
-    /// with a `scale`, off the parameter.
+    /// The block with an update that stands in `gradient`, or else in `update`. Goes through `transforms` transforms,
+    /// and then, with a `scale`, off the parameter.
     pub(crate) fn new(
         parameter: &'a mut [T],
         start: usize,
@@ -97,9 +97,10 @@ impl<'a, T: Real> Block<'a, T> {
         (self.parameter, self.update, slots.each_mut().map(|slot| &mut **slot))
     }
 
-    /// Replaces each element of the update by `element(parameter, update, state)`, in vector code; ends the transform's work
-    /// on the block. The state is one number from each of the first `N` tensors that the transform named, to read and
-    /// write; `N` is at most four. After the last transform of a chain the same loop takes the update off the parameter.
+    /// Replaces each element of the update by `element(parameter, update, state)`, in vector code; ends the transform's
+    /// work on the block. The state is one number from each of the first `N` tensors that the transform named, to read
+    /// and write; `N` is at most four. After the last transform of a chain the same loop takes the update off the
+    /// parameter.
     ///
     /// # Panics
     /// If the transform named fewer than `N` tensors, or has called `each` before.

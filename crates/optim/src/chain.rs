@@ -205,7 +205,8 @@ impl<T: Real> Chain<T> {
         chain
     }
 
-    /// Adds a part to the end. A transform after the learning rate acts on the update that is subtracted from the parameter.
+    /// Adds a part to the end. A transform after the learning rate acts on the update that is subtracted from the
+    /// parameter.
     pub fn then(&mut self, part: impl Part) -> &mut Self {
         part.add_to(self);
         self

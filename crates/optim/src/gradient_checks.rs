@@ -5,8 +5,8 @@ use gradus_graph::{Param, Params, Real, Tensor};
 use crate::error::StepError;
 use crate::reductions::all_finite;
 
-/// Checks that the gradients fit the parameters: returns an error for a parameter that is unknown, frozen or given twice,
-/// and for a wrong shape.
+/// Checks that the gradients fit the parameters: returns an error for a parameter that is unknown, frozen or given
+/// twice, and for a wrong shape.
 pub(crate) fn check_fit<T: Real>(params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
     let mut given = vec![false; params.len()];
     for &(param, gradient) in gradients {

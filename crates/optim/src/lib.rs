@@ -1,16 +1,16 @@
 //! The update rules of Gradus.
 //!
-//! An update is a chain of small transforms (clip, decay, scale by moments) with a learning rate; a ready-made rule is such
-//! a chain under its usual name, and a tuple joins parts in the order in which they act. [`Optimizer`] runs a chain over
-//! the parameters in one pass over memory and keeps its state, by name. A new rule is mostly a new [`Transform`], written
-//! once for every precision; [`testing::assert_rule`] tests it in one line.
+//! An update is a chain of small transforms (clip, decay, scale by moments) with a learning rate; a ready-made rule is
+//! such a chain under its usual name, and a tuple joins parts in the order in which they act. [`Optimizer`] runs a
+//! chain over the parameters in one pass over memory and keeps its state, by name. A new rule is mostly a new
+//! [`Transform`], written once for every precision; [`testing::assert_rule`] tests it in one line.
 //!
 //! [`Group`] gives some parameters a rule of their own. Transforms before a rule act on the gradient ([`LossScale`],
 //! [`ClipGlobalNorm`], [`AddNoise`]), those after it on its steps ([`Lookahead`], [`Average`]). [`Accumulator`] and
 //! [`Sam`] work beside an optimizer. A learning rate is a number or a [`RateSchedule`].
 //!
-//! Rules consume tensors and know no graph. Formulas and defaults are PyTorch's; where others differ, the rule's file
-//! says so and offers their form.
+//! Rules consume tensors and know no graph. The documentation of each type has its formula, defaults, state, source and
+//! the one reference that it is compared with: PyTorch's where that has the rule, else Optax's or the authors'.
 //!
 //! # Example
 //! ```

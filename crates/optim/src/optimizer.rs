@@ -109,8 +109,8 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Multiplies all learning rates by the factor from the next step on, instead of an earlier factor: for what is no
-    /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state. A factor that makes a
-    /// rate NaN, negative or infinite is refused by the next step.
+    /// function of the step, as [`ReduceOnPlateau`](crate::ReduceOnPlateau). Saved with the state. A factor that makes
+    /// a rate NaN, negative or infinite is refused by the next step.
     pub fn scale_rate(&mut self, factor: f64) {
         self.rate_factor = factor;
     }
@@ -133,8 +133,8 @@ impl<T: Real> Optimizer<T> {
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
     ///
-    /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices. After its first step the
-    /// optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
+    /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices. After its
+    /// first step the optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
     ///
     /// # Errors
     /// If a parameter is unknown, frozen or given twice, if a shape differs, if a learning rate is NaN, negative or
@@ -176,11 +176,12 @@ impl<T: Real> Optimizer<T> {
         self.advance(params, gradients, threads)
     }
 
-    /// Passes observations beside the gradients to the transforms that average them: for [`Sophia`](crate::Sophia), an estimate of the
-    /// diagonal of the Hessian. Moves no parameter and is no step.
+    /// Passes observations beside the gradients to the transforms that average them: for [`Sophia`](crate::Sophia), an
+    /// estimate of the diagonal of the Hessian. Moves no parameter and is no step.
     ///
     /// # Errors
-    /// As [`step`](Self::step), by the name of gradients, and always if one is not finite; nothing has been changed then.
+    /// As [`step`](Self::step), by the name of gradients, and always if one is not finite; nothing has been changed
+    /// then.
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,

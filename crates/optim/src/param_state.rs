@@ -176,8 +176,8 @@ fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Calls `then` with the change that makes `before` and then all transforms of this range that are for the parameter; the
-/// state of the first of them begins at `slot`.
+/// Calls `then` with the change that makes `before` and then all transforms of this range that are for the parameter;
+/// the state of the first of them begins at `slot`.
 fn compose<T: Real>(
     chain: &Chain<T>,
     (first, last): (usize, usize),

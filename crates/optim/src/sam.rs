@@ -1,10 +1,4 @@
-//! Sharpness-aware minimisation: the gradient is taken at `p + ρ·g/(‖g‖ + 1e-12)`, and moves `p`.
-//!
-//! As the authors' code. The adaptive form (ASAM) measures `g` by the size of the parameter: `p + ρ·p²·g / ‖|p|·g‖`. The
-//! norm is that of all gradients together. Defaults: not adaptive. It has no state between steps.
-//!
-//! Foret, Kleiner, Mobahi, Neyshabur: Sharpness-aware minimization for efficiently improving generalization, 2021; Kwon,
-//! Kim, Park, Choi: ASAM, 2021.
+//! Sharpness-aware minimisation.
 
 use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
@@ -13,6 +7,14 @@ use crate::gradient_checks::{check_finite, check_fit};
 use crate::norm::{Factor, Length, Norm, Sum};
 
 /// Moves parameters uphill for the second gradient of a step, and back to the bit.
+///
+/// The gradient is taken at `p + ρ·g/(‖g‖ + 1e-12)`, and moves `p`.
+///
+/// As the authors' code. The adaptive form (ASAM) measures `g` by the size of the parameter: `p + ρ·p²·g / ‖|p|·g‖`.
+/// The norm is that of all gradients together. Defaults: not adaptive. It has no state between steps.
+///
+/// Foret, Kleiner, Mobahi, Neyshabur: Sharpness-aware minimization for efficiently improving generalization, 2021;
+/// Kwon, Kim, Park, Choi: ASAM, 2021.
 ///
 /// # Example
 /// ```

@@ -23,7 +23,8 @@ use gradus_graph::expect_setting;
 /// let _adam = Optimizer::<f32>::new(Adam::new(warm_up));
 /// ```
 pub trait RateSchedule: Send + Sync + 'static {
-    /// The learning rate of the step that follows `done` steps. A rule refuses the step if it is negative or not finite.
+    /// The learning rate of the step that follows `done` steps. A rule refuses the step if it is negative or not
+    /// finite.
     fn at(&self, done: u64) -> f64;
 
     /// The rate, if it is the same at all steps: what a rule refuses when it is made, and not at its first step.

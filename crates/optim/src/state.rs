@@ -29,8 +29,8 @@ pub trait Stateful<T: Real> {
     /// The state.
     fn state(&self) -> SavedState<T>;
 
-    /// Restores the state of another part of the same type, made with the same options. `params` are the parameters that
-    /// the run trains.
+    /// Restores the state of another part of the same type, made with the same options. `params` are the parameters
+    /// that the run trains.
     ///
     /// # Errors
     /// If anything is missing, unexpected or of the wrong shape: the error lists all of it, and nothing was changed.
@@ -251,7 +251,8 @@ impl<T: Real> Optimizer<T> {
     }
 }
 
-/// The names of all numbers, each with the index of its parameter, if it has one, and those of its transform and in its numbers.
+/// The names of all numbers, each with the index of its parameter, if it has one, and those of its transform and in its
+/// numbers.
 fn number_names<T: Real>(
     chain: &Chain<T>,
     param_state: &[Option<ParamState<T>>],

@@ -2,8 +2,8 @@
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
-/// A tensor of state that a [`Transform`](crate::Transform) keeps for each parameter, of the parameter's shape: its name
-/// and its first value.
+/// A tensor of state that a [`Transform`](crate::Transform) keeps for each parameter, of the parameter's shape: its
+/// name and its first value.
 ///
 /// # Example
 /// ```

@@ -11,9 +11,9 @@ use crate::block::{Block, Slots};
 use crate::reductions;
 use crate::transform::{AnyTransform, Change, StepInfo, Sums};
 
-/// The number of elements in a block of a chain of several transforms: their update stays in the nearest cache beside the
-/// rest, and the loops of two transforms overlap in the processor's window. Blocks of 1,024 made Adam with a loop of its own
-/// for the parameter a fifth slower.
+/// The number of elements in a block of a chain of several transforms: their update stays in the nearest cache beside
+/// the rest, and the loops of two transforms overlap in the processor's window. Blocks of 1,024 made Adam with a loop
+/// of its own for the parameter a fifth slower.
 const BLOCK: usize = 256;
 
 /// The number of elements in a block of a single transform, which leaves no update behind.

@@ -48,8 +48,8 @@ pub enum Over {
 ///
 /// Only [`prepare`](Self::prepare) is required. A transform with [`state`](Self::state) keeps tensors for each
 /// parameter. One that needs sums over whole tensors before it runs, such as a norm, [`measures`](Self::measures) them;
-/// what it derives from them, and other scalars that it keeps, are its [`numbers`](Self::numbers). A transform that needs
-/// whole tensors at once, such as a matrix, is a [`TensorTransform`].
+/// what it derives from them, and other scalars that it keeps, are its [`numbers`](Self::numbers). A transform that
+/// needs whole tensors at once, such as a matrix, is a [`TensorTransform`].
 ///
 /// # Example
 /// ```
@@ -97,8 +97,8 @@ pub trait Transform: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What [`measure`](Self::measure) is summed over before the transform runs; by default it is not called. A transform
-    /// that measures and is not the first of its chain costs a second pass over memory.
+    /// What [`measure`](Self::measure) is summed over before the transform runs; by default it is not called. A
+    /// transform that measures and is not the first of its chain costs a second pass over memory.
     fn measures(&self) -> Option<Over> {
         None
     }

@@ -12,8 +12,8 @@ pub struct WholeTensor<'a, T> {
     pub update: &'a mut [T],
     /// The tensors that the transform named, in order.
     pub state: &'a mut [Tensor<T>],
-    /// Stateful that all transforms share and whose contents no transform can rely on: a transform makes it as long as it needs, and it
-    /// stays so.
+    /// Memory that all transforms share and whose contents no transform can rely on: a transform makes it as long as it
+    /// needs, and it stays so.
     pub scratch: &'a mut Vec<T>,
 }
 

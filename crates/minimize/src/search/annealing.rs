@@ -1,14 +1,4 @@
-//! Simulated annealing: a step is taken if it goes down, and with probability `exp(−Δf / t)` if it goes up; the
-//! temperature `t` falls over the budget.
-//!
-//! Several chains run side by side. A step changes each element with probability `max(1/n, 0.2)` at first and 1/n at the
-//! end, and at least one, by a normal number times a width that adapts so that four of ten steps are taken. The first
-//! temperature is the spread of the values at the start; it falls geometrically by `fall` over the budget.
-//!
-//! Defaults: 8 chains, `fall` 1e-12. State: points, values, widths.
-//!
-//! Kirkpatrick, Gelatt, Vecchi: Optimization by simulated annealing, 1983. Corana and others: Minimizing multimodal
-//! functions of continuous variables with the simulated annealing algorithm, 1987.
+//! The search `Annealing`.
 
 use std::ops::Bound::Excluded;
 
@@ -21,6 +11,18 @@ use super::generation::{Ended, Generation, Strategy};
 const TAKEN: f64 = 0.4;
 
 /// Simulated annealing in parallel chains.
+///
+/// A step is taken if it goes down, and with probability `exp(−Δf / t)` if it goes up; the
+/// temperature `t` falls over the budget.
+///
+/// Several chains run side by side. A step changes each element with probability `max(1/n, 0.2)` at first and 1/n at
+/// the end, and at least one, by a normal number times a width that adapts so that four of ten steps are taken. The
+/// first temperature is the spread of the values at the start; it falls geometrically by `fall` over the budget.
+///
+/// Defaults: 8 chains, `fall` 1e-12. State: points, values, widths.
+///
+/// Kirkpatrick, Gelatt, Vecchi: Optimization by simulated annealing, 1983. Corana and others: Minimizing multimodal
+/// functions of continuous variables with the simulated annealing algorithm, 1987.
 ///
 /// # Example
 /// ```

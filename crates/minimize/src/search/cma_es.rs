@@ -1,20 +1,4 @@
-//! CMA-ES: candidates `x = m + σ·y` with `y` from the normal distribution of covariance `C`; the mean `m` goes to the
-//! weighted best half, `C` grows along the steps that were good, `σ` by how straight the path of the mean was.
-//!
-//! With `ȳ = Σ wᵢyᵢ` over the best μ of λ candidates:
-//! `m ← m + σȳ`,
-//! `p_σ ← (1 − c_σ)p_σ + √(c_σ(2 − c_σ)μ_eff)·C^(−½)ȳ`, `σ ← σ·exp((c_σ/d_σ)(‖p_σ‖/χₙ − 1))`,
-//! `p_c ← (1 − c_c)p_c + h·√(c_c(2 − c_c)μ_eff)·ȳ`,
-//! `C ← (1 − c₁ − c_μ + (1 − h)c₁c_c(2 − c_c))C + c₁p_cp_cᵀ + c_μ Σ wᵢyᵢyᵢᵀ`, with `h` 0 while `p_σ` is long, else 1.
-//!
-//! Constants as in the tutorial, with weights for the best half alone. Where a run has no variation left another starts
-//! elsewhere with twice the candidates (IPOP), until the search's target or budget is reached. A run ends with values that differ by less than 1e-12 over some
-//! generations, steps below 1e-12, or a condition of `C` above 1e14. Beyond its bounds a candidate is evaluated at its reflection.
-//!
-//! Defaults: λ = 4 + ⌊3·ln n⌋, σ 0.3 in units of the region, restarts. State: `m`, `σ`, `C`, `p_σ`, `p_c`.
-//!
-//! Hansen: The CMA evolution strategy, a tutorial, 2016. Auger, Hansen: A restart CMA evolution strategy with increasing
-//! population size, 2005.
+//! The search `CmaEs`.
 
 use std::collections::VecDeque;
 
@@ -29,6 +13,25 @@ const CONDITION: f64 = 1e14;
 
 /// The evolution strategy with covariance matrix adaptation: the strongest of the strategies up to about a hundred
 /// scalars; a generation takes the time of n³ operations.
+///
+/// Candidates `x = m + σ·y` with `y` from the normal distribution of covariance `C`; the mean `m` goes to the
+/// weighted best half, `C` grows along the steps that were good, `σ` by how straight the path of the mean was.
+///
+/// With `ȳ = Σ wᵢyᵢ` over the best μ of λ candidates:
+/// `m ← m + σȳ`,
+/// `p_σ ← (1 − c_σ)p_σ + √(c_σ(2 − c_σ)μ_eff)·C^(−½)ȳ`, `σ ← σ·exp((c_σ/d_σ)(‖p_σ‖/χₙ − 1))`,
+/// `p_c ← (1 − c_c)p_c + h·√(c_c(2 − c_c)μ_eff)·ȳ`,
+/// `C ← (1 − c₁ − c_μ + (1 − h)c₁c_c(2 − c_c))C + c₁p_cp_cᵀ + c_μ Σ wᵢyᵢyᵢᵀ`, with `h` 0 while `p_σ` is long, else 1.
+///
+/// Constants as in the tutorial, with weights for the best half alone. Where a run has no variation left another
+/// starts elsewhere with twice the candidates (IPOP), until the search's target or budget is reached. A run ends with
+/// values that differ by less than 1e-12 over some generations, steps below 1e-12, or a condition of `C` above 1e14.
+/// Beyond its bounds a candidate is evaluated at its reflection.
+///
+/// Defaults: λ = 4 + ⌊3·ln n⌋, σ 0.3 in units of the region, restarts. State: `m`, `σ`, `C`, `p_σ`, `p_c`.
+///
+/// Hansen: The CMA evolution strategy, a tutorial, 2016. Auger, Hansen: A restart CMA evolution strategy with
+/// increasing population size, 2005.
 ///
 /// # Example
 /// ```

@@ -1,21 +1,4 @@
-//! Differential evolution: each point `x` gets a rival, a mixture of `x` and a mutant, and is replaced by it if the
-//! rival is as good.
-//!
-//! | variant | mutant |
-//! |---|---|
-//! | rand/1 | `x_a + F·(x_b − x_c)` |
-//! | best/1 | `x_best + F·(x_a − x_b)` |
-//! | current-to-best/1 | `x + F·(x_best − x) + F·(x_a − x_b)` |
-//! | success-history | `x + F·(x_pbest − x) + F·(x_a − x̃_b)`, `F` and `CR` drawn around what succeeded |
-//!
-//! The mixture takes each element from the mutant with probability `CR`, and at least one (binomial). An element that
-//! leaves its bounds is put halfway between the bound and `x` (as in JADE). Success-history is SHADE: `pbest` one of the
-//! best tenth, `x̃_b` also from the points replaced last, six entries of history of the weighted Lehmer means of `F` and `CR`.
-//!
-//! Defaults: rand/1, 10·n points but at most 100, F 0.5, CR 0.9. State: the points, their values, SHADE's history.
-//!
-//! Storn, Price: Differential evolution, 1997. Zhang, Sanderson: JADE, 2009. Tanabe, Fukunaga: Success-history based
-//! parameter adaptation for differential evolution, 2013.
+//! The search `DifferentialEvolution`.
 
 use gradus_graph::expect_setting;
 
@@ -37,6 +20,26 @@ pub enum Variant {
 }
 
 /// Differential evolution.
+///
+/// Each point `x` gets a rival, a mixture of `x` and a mutant, and is replaced by it if the
+/// rival is as good.
+///
+/// | variant | mutant |
+/// |---|---|
+/// | rand/1 | `x_a + F·(x_b − x_c)` |
+/// | best/1 | `x_best + F·(x_a − x_b)` |
+/// | current-to-best/1 | `x + F·(x_best − x) + F·(x_a − x_b)` |
+/// | success-history | `x + F·(x_pbest − x) + F·(x_a − x̃_b)`, `F` and `CR` drawn around what succeeded |
+///
+/// The mixture takes each element from the mutant with probability `CR`, and at least one (binomial). An element that
+/// leaves its bounds is put halfway between the bound and `x` (as in JADE). Success-history is SHADE: `pbest` one of
+/// the best tenth, `x̃_b` also from the points replaced last, six entries of history of the weighted Lehmer means of
+/// `F` and `CR`.
+///
+/// Defaults: rand/1, 10·n points but at most 100, F 0.5, CR 0.9. State: the points, their values, SHADE's history.
+///
+/// Storn, Price: Differential evolution, 1997. Zhang, Sanderson: JADE, 2009. Tanabe, Fukunaga: Success-history based
+/// parameter adaptation for differential evolution, 2013.
 ///
 /// # Example
 /// ```

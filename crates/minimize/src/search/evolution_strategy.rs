@@ -1,12 +1,4 @@
-//! Evolution strategies `(μ/ρ + λ)` and `(μ/ρ, λ)` with widths that evolve: an offspring is the mean of `ρ` parents plus
-//! `σ′·z`, with `z` normal, `σ′ = σ·exp(τ·N)` and `τ = 1/√(2n)`; the best `μ` are the next parents.
-//!
-//! With a comma they are chosen from the offspring alone, with a plus from parents and offspring. The width σ of an
-//! offspring is the geometric mean of its parents', changed before it is used: good widths survive with what they made.
-//!
-//! Defaults: (10/10, 40), σ 0.3 in units of the region. State: the parents with their widths.
-//!
-//! Rechenberg: Evolutionsstrategie, 1973. Beyer, Schwefel: Evolution strategies, a comprehensive introduction, 2002.
+//! The search `EvolutionStrategy`.
 
 use super::generation::{Ended, Generation, Strategy, ranked};
 
@@ -20,6 +12,16 @@ pub enum Survival {
 }
 
 /// An evolution strategy with self-adaptation.
+///
+/// Evolution strategies `(μ/ρ + λ)` and `(μ/ρ, λ)` with widths that evolve: an offspring is the mean of `ρ` parents
+/// plus `σ′·z`, with `z` normal, `σ′ = σ·exp(τ·N)` and `τ = 1/√(2n)`; the best `μ` are the next parents.
+///
+/// With a comma they are chosen from the offspring alone, with a plus from parents and offspring. The width σ of an
+/// offspring is the geometric mean of its parents', changed before it is used: good widths survive with what they made.
+///
+/// Defaults: (10/10, 40), σ 0.3 in units of the region. State: the parents with their widths.
+///
+/// Rechenberg: Evolutionsstrategie, 1973. Beyer, Schwefel: Evolution strategies, a comprehensive introduction, 2002.
 ///
 /// # Example
 /// ```

@@ -1,13 +1,4 @@
-//! A genetic algorithm on real numbers: parents are selected by their values, crossed, and their children mutated; the
-//! best of parents and children survive, or, with an elite, the children and the best few of their parents.
-//!
-//! Defaults: 100 points, tournaments of two, simulated binary crossover (η 15) of nine of ten pairs, polynomial mutation
-//! (η 20) of one element in n, no elite: those of `GA` of pymoo, whose points that are equal to another are dropped as
-//! here. Differences: a child beyond its bounds is reflected, where pymoo's operators stay within. State: the points and
-//! their values.
-//!
-//! Holland: Adaptation in natural and artificial systems, 1975. Goldberg: Genetic algorithms in search, optimization and
-//! machine learning, 1989. Deb: Multi-objective optimization using evolutionary algorithms, 2001.
+//! The search `Genetic`.
 
 mod crossover;
 mod mutation;
@@ -22,6 +13,17 @@ use gradus_graph::expect_setting;
 use super::generation::{Ended, Generation, Strategy, ranked};
 
 /// A genetic algorithm with operators to choose.
+///
+/// Parents are selected by their values, crossed, and their children mutated; the
+/// best of parents and children survive, or, with an elite, the children and the best few of their parents.
+///
+/// Defaults: 100 points, tournaments of two, simulated binary crossover (η 15) of nine of ten pairs, polynomial
+/// mutation (η 20) of one element in n, no elite: those of `GA` of pymoo, whose points that are equal to another are
+/// dropped as here. Differences: a child beyond its bounds is reflected, where pymoo's operators stay within. State:
+/// the points and their values.
+///
+/// Holland: Adaptation in natural and artificial systems, 1975. Goldberg: Genetic algorithms in search, optimization
+/// and machine learning, 1989. Deb: Multi-objective optimization using evolutionary algorithms, 2001.
 ///
 /// # Example
 /// ```
@@ -122,8 +124,8 @@ impl Genetic {
         self
     }
 
-    /// The number of the best points that survive beside their children, which replace all others whatever their values.
-    /// By default the best of both generations survive.
+    /// The number of the best points that survive beside their children, which replace all others whatever their
+    /// values. By default the best of both generations survive.
     #[must_use]
     pub fn elite(mut self, count: usize) -> Self {
         self.elite = Some(count);

@@ -1,9 +1,9 @@
 //! Search without gradients, beside backpropagation: populations of stores that are varied and chosen from.
 //!
-//! A [`Search`] runs a [`Strategy`] on the trainable parameters of a store: it counts evaluations, keeps the best point,
-//! stops, and traces. Candidates are evaluated in parallel, each thread with an objective of its own; all random numbers
-//! are functions of the seed, the generation and the candidate, so the result is the same, to the bit, with any number
-//! of threads. A value that is not finite is worse than all others.
+//! A [`Search`] runs a [`Strategy`] on the trainable parameters of a store: it counts evaluations, keeps the best
+//! point, stops, and traces. Candidates are evaluated in parallel, each thread with an objective of its own; all random
+//! numbers are functions of the seed, the generation and the candidate, so the result is the same, to the bit, with any
+//! number of threads. A value that is not finite is worse than all others.
 //!
 //! | strategy | of | suits |
 //! |---|---|---|

@@ -1,13 +1,4 @@
-//! Evolution strategies of OpenAI: a gradient of the smoothed function, `1/(2kσ) · Σ (u(x + σz) − u(x − σz))·z` over `k`
-//! normal directions `z`, given to an update rule.
-//!
-//! Values are replaced by their ranks, moved to −½ … ½, so that neither scale nor outliers matter. The pairs `±z` are the
-//! antithetic sampling. The rule moves the mean of the candidates as it moves any parameter.
-//!
-//! Defaults: 25 pairs, σ 0.05 and Adam at 0.02, both in units of the region; both fall to a hundredth over the budget.
-//! State: the mean and that of the rule.
-//!
-//! Salimans, Ho, Chen, Sidor, Sutskever: Evolution strategies as a scalable alternative to reinforcement learning, 2017.
+//! The search `NaturalEvolution`.
 
 use gradus_graph::{POSITIVE, Param, Params, Tensor, expect_setting};
 use gradus_optim::{Adam, Optimizer};
@@ -18,6 +9,18 @@ use super::generation::{Ended, Generation, Strategy, ranked};
 const FALL: f64 = 0.01;
 
 /// The evolution strategy of OpenAI: for thousands of scalars, and for values with noise.
+///
+/// A gradient of the smoothed function, `1/(2kσ) · Σ (u(x + σz) − u(x − σz))·z` over `k`
+/// normal directions `z`, given to an update rule.
+///
+/// Values are replaced by their ranks, moved to −½ … ½, so that neither scale nor outliers matter. The pairs `±z` are
+/// the antithetic sampling. The rule moves the mean of the candidates as it moves any parameter.
+///
+/// Defaults: 25 pairs, σ 0.05 and Adam at 0.02, both in units of the region; both fall to a hundredth over the budget.
+/// State: the mean and that of the rule.
+///
+/// Salimans, Ho, Chen, Sidor, Sutskever: Evolution strategies as a scalable alternative to reinforcement learning,
+/// 2017.
 ///
 /// # Example
 /// ```

@@ -1,15 +1,4 @@
-//! Particle swarm: `v ← w·v + c₁·r₁·(p − x) + c₂·r₂·(g − x)`, `x ← x + v`, with `p` the particle's own best point, `g` the
-//! best of those of its neighbours, and `r₁`, `r₂` uniform in [0, 1) for each element.
-//!
-//! The constriction form is `v ← χ·(v + …)` with `χ = 2 / |2 − φ − √(φ² − 4φ)|`, `φ = c₁ + c₂ > 4`: the same with other
-//! weights. The neighbours of a particle are all others, or two on a ring. At a bound it stops and turns.
-//!
-//! Defaults: 40 particles, constriction with c₁ = c₂ = 2.05 (w 0.7298, c 1.4962), all. State: points, velocities and best
-//! points.
-//!
-//! Kennedy, Eberhart: Particle swarm optimization, 1995. Shi, Eberhart: A modified particle swarm optimizer, 1998. Clerc,
-//! Kennedy: The particle swarm: explosion, stability, and convergence, 2002. Bratton, Kennedy: Defining a standard for
-//! particle swarm optimization, 2007.
+//! The search `ParticleSwarm`.
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -43,6 +32,19 @@ pub enum Topology {
 }
 
 /// Particle swarm.
+///
+/// `v ← w·v + c₁·r₁·(p − x) + c₂·r₂·(g − x)`, `x ← x + v`, with `p` the particle's own best point, `g` the
+/// best of those of its neighbours, and `r₁`, `r₂` uniform in [0, 1) for each element.
+///
+/// The constriction form is `v ← χ·(v + …)` with `χ = 2 / |2 − φ − √(φ² − 4φ)|`, `φ = c₁ + c₂ > 4`: the same with other
+/// weights. The neighbours of a particle are all others, or two on a ring. At a bound it stops and turns.
+///
+/// Defaults: 40 particles, constriction with c₁ = c₂ = 2.05 (w 0.7298, c 1.4962), all. State: points, velocities and
+/// best points.
+///
+/// Kennedy, Eberhart: Particle swarm optimization, 1995. Shi, Eberhart: A modified particle swarm optimizer, 1998.
+/// Clerc, Kennedy: The particle swarm: explosion, stability, and convergence, 2002. Bratton, Kennedy: Defining a
+/// standard for particle swarm optimization, 2007.
 ///
 /// # Example
 /// ```

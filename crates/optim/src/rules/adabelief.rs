@@ -1,10 +1,4 @@
-//! AdaBelief: `m ← β₁m + (1−β₁)g`, `s ← β₂s + (1−β₂)(g−m)² + ε`, `p ← p − lr·m̂ / (√ŝ + ε)`.
-//!
-//! As `optax.adabelief` and the paper: ε is added to `s` itself at every step, and so grows in it.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-16. State: `first_moment`, `variance`, from zero.
-//!
-//! Zhuang et al.: AdaBelief optimizer: adapting stepsizes by the belief in observed gradients, 2020.
+//! The rule `AdaBelief`.
 
 use gradus_graph::Real;
 
@@ -12,6 +6,14 @@ use super::moments::Moments;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// AdaBelief: long steps where the gradient is near its running mean.
+///
+/// `m ← β₁m + (1−β₁)g`, `s ← β₂s + (1−β₂)(g−m)² + ε`, `p ← p − lr·m̂ / (√ŝ + ε)`.
+///
+/// As `optax.adabelief` and the paper: ε is added to `s` itself at every step, and so grows in it.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-16. State: `first_moment`, `variance`, from zero.
+///
+/// Zhuang et al.: AdaBelief optimizer: adapting stepsizes by the belief in observed gradients, 2020.
 ///
 /// # Example
 /// ```

@@ -1,16 +1,18 @@
-//! Adadelta: `s ← ρs + (1−ρ)g²`, `d = g·√(v + ε)/√(s + ε)`, `v ← ρv + (1−ρ)d²`, `p ← p − lr·d`.
-//!
-//! As `torch.optim.Adadelta` and `optax.adadelta`: both ε are inside the roots. The usual learning rate is 1.
-//!
-//! Defaults: ρ 0.9, ε 1e-6. State: `mean_square`, `mean_square_of_changes`, from zero.
-//!
-//! Zeiler: Adadelta: an adaptive learning rate method, 2012.
+//! The rule `Adadelta`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adadelta: steps in the units of the parameter, as large as the steps before.
+///
+/// `s ← ρs + (1−ρ)g²`, `d = g·√(v + ε)/√(s + ε)`, `v ← ρv + (1−ρ)d²`, `p ← p − lr·d`.
+///
+/// As `torch.optim.Adadelta` and `optax.adadelta`: both ε are inside the roots. The usual learning rate is 1.
+///
+/// Defaults: ρ 0.9, ε 1e-6. State: `mean_square`, `mean_square_of_changes`, from zero.
+///
+/// Zeiler: Adadelta: an adaptive learning rate method, 2012.
 ///
 /// # Example
 /// ```

@@ -1,14 +1,4 @@
-//! Adafactor: a second moment of one number for each row and each column of a matrix.
-//!
-//! `r ← r + t⁻ᶜ(mean of g² over columns − r)`, `c ← c + t⁻ᶜ(mean of g² over rows − c)`, `v = r·c/mean(r)`; for vectors
-//! `v ← v + t⁻ᶜ(g² − v)`; `u = g/√v`, `u ← u/max(1, rms(u)/d)`, `p ← p − max(ε₂, rms(p))·min(lr, 1/√t)·u − lr·decay·p`.
-//!
-//! As `torch.optim.Adafactor`: `mean(r)` is at least ε₁ and `v` at least ε₁². A tensor of more axes counts as many matrices. The usual learning rate is 1e-2.
-//!
-//! Defaults: c 0.8, ε₁ the precision's ε, ε₂ 1e-3, d 1, no decay. State: `row_moment`, `column_moment` or
-//! `second_moment`, from zero.
-//!
-//! Shazeer, Stern: Adafactor: adaptive learning rates with sublinear memory cost, 2018.
+//! The rule `Adafactor`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -21,6 +11,19 @@ use crate::{
 };
 
 /// Adafactor: almost no state for matrices, and steps in proportion to the parameter.
+///
+/// A second moment of one number for each row and each column of a matrix.
+///
+/// `r ← r + t⁻ᶜ(mean of g² over columns − r)`, `c ← c + t⁻ᶜ(mean of g² over rows − c)`, `v = r·c/mean(r)`; for vectors
+/// `v ← v + t⁻ᶜ(g² − v)`; `u = g/√v`, `u ← u/max(1, rms(u)/d)`, `p ← p − max(ε₂, rms(p))·min(lr, 1/√t)·u − lr·decay·p`.
+///
+/// As `torch.optim.Adafactor`: `mean(r)` is at least ε₁ and `v` at least ε₁². A tensor of more axes counts as many
+/// matrices. The usual learning rate is 1e-2.
+///
+/// Defaults: c 0.8, ε₁ the precision's ε, ε₂ 1e-3, d 1, no decay. State: `row_moment`, `column_moment` or
+/// `second_moment`, from zero.
+///
+/// Shazeer, Stern: Adafactor: adaptive learning rates with sublinear memory cost, 2018.
 ///
 /// # Example
 /// ```

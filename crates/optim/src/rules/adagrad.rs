@@ -1,16 +1,18 @@
-//! Adagrad: `s ← s + g²`, `p ← p − lr·g / (√s + ε)`, with `lr` divided by `1 + t·lr_decay` after `t` steps.
-//!
-//! As `torch.optim.Adagrad`: the sum starts at 0 and ε is 1e-10.
-//!
-//! Defaults: initial sum 0, ε 1e-10, no decay of the learning rate (PyTorch's own is 1e-2). State: `sum_of_squares`.
-//!
-//! Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
+//! The rule `Adagrad`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adagrad: divides each gradient by the root of the sum of all its squares so far.
+///
+/// `s ← s + g²`, `p ← p − lr·g / (√s + ε)`, with `lr` divided by `1 + t·lr_decay` after `t` steps.
+///
+/// As `torch.optim.Adagrad`: the sum starts at 0 and ε is 1e-10.
+///
+/// Defaults: initial sum 0, ε 1e-10, no decay of the learning rate (PyTorch's own is 1e-2). State: `sum_of_squares`.
+///
+/// Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
 ///
 /// # Example
 /// ```

@@ -1,10 +1,4 @@
-//! Adam: `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `p ← p − lr·m̂ / (√v̂ + ε)` with `m̂ = m/(1−β₁ᵗ)`, `v̂ = v/(1−β₂ᵗ)`.
-//!
-//! As `torch.optim.Adam` and the paper's Algorithm 1: ε is outside the root and the moments are corrected.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `second_moment`, from zero.
-//!
-//! Kingma, Ba: Adam: a method for stochastic optimization, 2015.
+//! The rule `Adam`.
 
 use gradus_graph::Real;
 
@@ -12,6 +6,14 @@ use super::moments::Moments;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adam: a step of about the learning rate for each element, whatever the scale of its gradient.
+///
+/// `m ← β₁m + (1−β₁)g`, `v ← β₂v + (1−β₂)g²`, `p ← p − lr·m̂ / (√v̂ + ε)` with `m̂ = m/(1−β₁ᵗ)`, `v̂ = v/(1−β₂ᵗ)`.
+///
+/// As `torch.optim.Adam` and the paper's Algorithm 1: ε is outside the root and the moments are corrected.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `second_moment`, from zero.
+///
+/// Kingma, Ba: Adam: a method for stochastic optimization, 2015.
 ///
 /// # Example
 /// ```

@@ -1,10 +1,4 @@
-//! Adamax: `m ← β₁m + (1−β₁)g`, `u ← max(β₂u, |g| + ε)`, `p ← p − lr·m̂/u` with `m̂ = m/(1−β₁ᵗ)`.
-//!
-//! As `torch.optim.Adamax`. The usual learning rate is 2e-3.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `largest`, from zero.
-//!
-//! Kingma, Ba: Adam: a method for stochastic optimization, 2015, section 7.
+//! The rule `Adamax`.
 
 use gradus_graph::Real;
 
@@ -12,6 +6,14 @@ use super::moments::Moments;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Adamax: Adam with a decaying maximum of the gradients instead of the root of the mean square.
+///
+/// `m ← β₁m + (1−β₁)g`, `u ← max(β₂u, |g| + ε)`, `p ← p − lr·m̂/u` with `m̂ = m/(1−β₁ᵗ)`.
+///
+/// As `torch.optim.Adamax`. The usual learning rate is 2e-3.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `largest`, from zero.
+///
+/// Kingma, Ba: Adam: a method for stochastic optimization, 2015, section 7.
 ///
 /// # Example
 /// ```

@@ -1,9 +1,4 @@
-//! AdamW: `p ← p − lr·decay·p`, then Adam's step: weight decay that the moments do not see.
-//!
-//! As `torch.optim.AdamW`: the decay is multiplied by the learning rate and takes the parameter from before the step.
-//! Defaults: decay 1e-2 (Optax: 1e-4), β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: as [`Adam`].
-//!
-//! Loshchilov, Hutter: Decoupled weight decay regularization, 2019.
+//! The rule `AdamW`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -12,6 +7,13 @@ use super::moments::Moments;
 use crate::{Chain, DecayWeights, Part, Rate, RateSchedule};
 
 /// [`Adam`](crate::Adam) with decoupled weight decay.
+///
+/// `p ← p − lr·decay·p`, then Adam's step: weight decay that the moments do not see.
+///
+/// As `torch.optim.AdamW`: the decay is multiplied by the learning rate and takes the parameter from before the step.
+/// Defaults: decay 1e-2 (Optax: 1e-4), β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: as [`Adam`](crate::Adam).
+///
+/// Loshchilov, Hutter: Decoupled weight decay regularization, 2019.
 ///
 /// # Example
 /// ```

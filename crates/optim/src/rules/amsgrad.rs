@@ -1,12 +1,4 @@
-//! AMSGrad: Adam with the largest second moment so far: `v̄ ← max(v̄, v)`, `p ← p − lr·m̂ / (√(v̄/(1−β₂ᵗ)) + ε)`.
-//!
-//! As `torch.optim.Adam(amsgrad=True)`: the maximum is taken before the correction (Optax takes it of the corrected
-//! moment).
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: `first_moment`, `second_moment`,
-//! `largest_second_moment`, from zero.
-//!
-//! Reddi, Kale, Kumar: On the convergence of Adam and beyond, 2018.
+//! The rule `AmsGrad`.
 
 use gradus_graph::Real;
 
@@ -14,6 +6,16 @@ use super::moments::Moments;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// AMSGrad: Adam whose denominator never falls.
+///
+/// Adam with the largest second moment so far: `v̄ ← max(v̄, v)`, `p ← p − lr·m̂ / (√(v̄/(1−β₂ᵗ)) + ε)`.
+///
+/// As `torch.optim.Adam(amsgrad=True)`: the maximum is taken before the correction (Optax takes it of the corrected
+/// moment).
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: `first_moment`, `second_moment`,
+/// `largest_second_moment`, from zero.
+///
+/// Reddi, Kale, Kumar: On the convergence of Adam and beyond, 2018.
 ///
 /// # Example
 /// ```

@@ -1,18 +1,20 @@
-//! ASGD: `p ← p − ηₜ(g + λp)` with `ηₜ = lr/(1 + λ·lr·(t−1))^α`, and the average of the points after step `t₀`.
-//!
-//! As `torch.optim.ASGD`. [`Optimizer::averaged`](crate::Optimizer::averaged) gives the average; until step `t₀` that is
-//! the parameter itself. The usual learning rate is 1e-2.
-//!
-//! Defaults: λ 1e-4, α 0.75, t₀ 1,000,000. State: `average`.
-//!
-//! Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Bottou: Large-scale machine learning
-//! with stochastic gradient descent, 2010.
+//! The rule `Asgd`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Average, Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// ASGD: descent with a falling rate, and the average of its path.
+///
+/// `p ← p − ηₜ(g + λp)` with `ηₜ = lr/(1 + λ·lr·(t−1))^α`, and the average of the points after step `t₀`.
+///
+/// As `torch.optim.ASGD`. [`Optimizer::averaged`](crate::Optimizer::averaged) gives the average; until step `t₀` that
+/// is the parameter itself. The usual learning rate is 1e-2.
+///
+/// Defaults: λ 1e-4, α 0.75, t₀ 1,000,000. State: `average`.
+///
+/// Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Bottou: Large-scale machine learning
+/// with stochastic gradient descent, 2010.
 ///
 /// # Example
 /// ```

@@ -1,17 +1,4 @@
-//! D-Adaptation for Adam: the learning rate is `d`, a lower estimate of the distance to the solution.
-//!
-//! With `λ = d·lr·√(1−β₂ᵗ)/(1−β₁ᵗ)` and `σ = √β₂`, over all parameters together:
-//! `r ← σr + (1−σ)λ⟨g, s/(√v + ε)⟩`, `s ← σs + (1−σ)λg`, `d ← max(d, r/((1−σ)‖s‖₁))`;
-//! `m ← β₁m + (1−β₁)λg`, `v ← β₂v + (1−β₂)g²`, `p ← p − (m/(√v + ε) + λ·decay·p)`.
-//!
-//! As `optax.contrib.dadapt_adamw`: λ takes the estimate from before the step, `r` the `v` from before it. The learning
-//! rate is 1, or falls from 1 to 0 at the end.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8, first estimate 1e-6, no decay. State: `first_moment`, `second_moment`,
-//! `weighted_gradients`, from zero; and for all parameters together the numbers `distance`, `previous_distance` and
-//! `numerator`.
-//!
-//! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
+//! The rule `DAdaptAdam`.
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
@@ -20,6 +7,21 @@ use crate::reductions::sum;
 use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Adam without a learning rate to choose.
+///
+/// The learning rate is `d`, a lower estimate of the distance to the solution.
+///
+/// With `λ = d·lr·√(1−β₂ᵗ)/(1−β₁ᵗ)` and `σ = √β₂`, over all parameters together:
+/// `r ← σr + (1−σ)λ⟨g, s/(√v + ε)⟩`, `s ← σs + (1−σ)λg`, `d ← max(d, r/((1−σ)‖s‖₁))`;
+/// `m ← β₁m + (1−β₁)λg`, `v ← β₂v + (1−β₂)g²`, `p ← p − (m/(√v + ε) + λ·decay·p)`.
+///
+/// As `optax.contrib.dadapt_adamw`: λ takes the estimate from before the step, `r` the `v` from before it. The learning
+/// rate is 1, or falls from 1 to 0 at the end.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8, first estimate 1e-6, no decay. State: `first_moment`, `second_moment`,
+/// `weighted_gradients`, from zero; and for all parameters together the numbers `distance`, `previous_distance` and
+/// `numerator`.
+///
+/// Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
 ///
 /// # Example
 /// ```

@@ -1,16 +1,4 @@
-//! D-Adaptation for gradient descent: the learning rate is `d/‖g₁‖`, with `d` a lower estimate of the distance to the
-//! solution.
-//!
-//! With `λ = d·lr/‖g₁‖`, over all parameters together: `r ← r + λ⟨g, s⟩`, `s ← s + λg`, `d ← max(d, 2r/‖s‖)`;
-//! `z = p₀ − s`, `p ← momentum·p + (1 − momentum)·z`.
-//!
-//! As `DAdaptSGD` of the authors' package `dadaptation`: λ takes the estimate from before the step. The learning rate
-//! is 1, or falls from 1 to 0 at the end. For L2 regularisation put [`DecayWeights`](crate::DecayWeights) first.
-//!
-//! Defaults: momentum 0, first estimate 1e-6, growth without limit. State: `weighted_gradients`, from zero; `start`,
-//! the first value; and for all parameters together the numbers `distance`, `rate`, `numerator` and `first_norm`.
-//!
-//! Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
+//! The rule `DAdaptSgd`.
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
@@ -18,6 +6,20 @@ use crate::reductions::{sum, sum_of_squares};
 use crate::{Block, Chain, Norm, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Gradient descent without a learning rate to choose.
+///
+/// The learning rate is `d/‖g₁‖`, with `d` a lower estimate of the distance to the
+/// solution.
+///
+/// With `λ = d·lr/‖g₁‖`, over all parameters together: `r ← r + λ⟨g, s⟩`, `s ← s + λg`, `d ← max(d, 2r/‖s‖)`;
+/// `z = p₀ − s`, `p ← momentum·p + (1 − momentum)·z`.
+///
+/// As `DAdaptSGD` of the authors' package `dadaptation`: λ takes the estimate from before the step. The learning rate
+/// is 1, or falls from 1 to 0 at the end. For L2 regularisation put [`DecayWeights`](crate::DecayWeights) first.
+///
+/// Defaults: momentum 0, first estimate 1e-6, growth without limit. State: `weighted_gradients`, from zero; `start`,
+/// the first value; and for all parameters together the numbers `distance`, `rate`, `numerator` and `first_norm`.
+///
+/// Defazio, Mishchenko: Learning-rate-free learning by D-Adaptation, 2023.
 ///
 /// # Example
 /// ```

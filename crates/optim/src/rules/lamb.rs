@@ -1,10 +1,4 @@
-//! LAMB: Adam's step and decoupled decay, `u = m̂/(√v̂ + ε) + decay·p`, then `p ← p − lr·u·‖p‖/‖u‖` for each tensor.
-//!
-//! As `optax.lamb`: the ratio is 1 if either norm is zero, and it is not clipped.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-6 outside the root, no decay. State: as [`Adam`](crate::Adam).
-//!
-//! You et al.: Large batch optimization for deep learning: training BERT in 76 minutes, 2020.
+//! The rule `Lamb`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -13,6 +7,14 @@ use super::moments::Moments;
 use crate::{Chain, DecayWeights, Part, Rate, RateSchedule, TrustRatio};
 
 /// LAMB: Adam with steps in proportion to the norm of each tensor.
+///
+/// Adam's step and decoupled decay, `u = m̂/(√v̂ + ε) + decay·p`, then `p ← p − lr·u·‖p‖/‖u‖` for each tensor.
+///
+/// As `optax.lamb`: the ratio is 1 if either norm is zero, and it is not clipped.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-6 outside the root, no decay. State: as [`Adam`](crate::Adam).
+///
+/// You et al.: Large batch optimization for deep learning: training BERT in 76 minutes, 2020.
 ///
 /// # Example
 /// ```

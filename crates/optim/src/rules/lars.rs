@@ -1,10 +1,4 @@
-//! LARS: `u = g + decay·p`, `m ← momentum·m + lr·trust·u·‖p‖/(‖u‖ + ε)` for each tensor, `p ← p − m`.
-//!
-//! As `optax.lars` and the paper: the learning rate is inside the momentum, and the ratio is 1 if either norm is zero.
-//!
-//! Defaults: momentum 0.9, trust 1e-3, ε 0, no decay, no Nesterov. State: `momentum`.
-//!
-//! You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
+//! The rule `Lars`.
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
@@ -12,6 +6,14 @@ use crate::transforms::expect_nesterov;
 use crate::{Chain, DecayWeights, Momentum, Part, Rate, RateSchedule, TrustRatio};
 
 /// LARS: momentum with steps in proportion to the norm of each tensor.
+///
+/// `u = g + decay·p`, `m ← momentum·m + lr·trust·u·‖p‖/(‖u‖ + ε)` for each tensor, `p ← p − m`.
+///
+/// As `optax.lars` and the paper: the learning rate is inside the momentum, and the ratio is 1 if either norm is zero.
+///
+/// Defaults: momentum 0.9, trust 1e-3, ε 0, no decay, no Nesterov. State: `momentum`.
+///
+/// You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
 ///
 /// # Example
 /// ```

@@ -1,10 +1,4 @@
-//! Lion: `p ← p − lr·(sign(β₁m + (1−β₁)g) + decay·p)`, then `m ← β₂m + (1−β₂)g`.
-//!
-//! As `optax.lion` and the paper. The usual learning rate is a tenth of Adam's, the usual decay ten times as large.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.99, decay 1e-3. State: `first_moment`, from zero.
-//!
-//! Chen et al.: Symbolic discovery of optimization algorithms, 2023.
+//! The rule `Lion`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -13,6 +7,14 @@ use crate::transforms::sign;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Lion: the sign of a momentum, and one tensor of state.
+///
+/// `p ← p − lr·(sign(β₁m + (1−β₁)g) + decay·p)`, then `m ← β₂m + (1−β₂)g`.
+///
+/// As `optax.lion` and the paper. The usual learning rate is a tenth of Adam's, the usual decay ten times as large.
+///
+/// Defaults: β₁ 0.9, β₂ 0.99, decay 1e-3. State: `first_moment`, from zero.
+///
+/// Chen et al.: Symbolic discovery of optimization algorithms, 2023.
 ///
 /// # Example
 /// ```

@@ -1,15 +1,4 @@
-//! Muon: `m ← momentum·m + g`, `p ← p − lr·(s·orthogonal(g + momentum·m) + decay·p)` for matrices; Adam for the rest.
-//!
-//! As `torch.optim.Muon`, and `torch.optim.AdamW` with the same learning rate and decay for what is no matrix, which that
-//! class refuses. The scale is `s = √max(1, rows/columns)`, for weights of the shape `[outputs, inputs]`; `scale` takes
-//! others. Difference: orthogonalised in the precision of the parameters, where PyTorch works in bfloat16: see
-//! [`Orthogonalize`](crate::Orthogonalize).
-//!
-//! Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` of
-//! matrices, `first_moment` and `second_moment` of the rest.
-//!
-//! Jordan et al.: Muon: an optimizer for hidden layers in neural networks, 2024; Liu et al.: Muon is scalable for LLM
-//! training, 2025.
+//! The rule `Muon`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -20,6 +9,19 @@ use crate::whole_tensor::is_matrix;
 use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RateSchedule};
 
 /// Muon: steps for matrices whose singular values are all about one.
+///
+/// `m ← momentum·m + g`, `p ← p − lr·(s·orthogonal(g + momentum·m) + decay·p)` for matrices; Adam for the rest.
+///
+/// As `torch.optim.Muon`, and `torch.optim.AdamW` with the same learning rate and decay for what is no matrix, which
+/// that class refuses. The scale is `s = √max(1, rows/columns)`, for weights of the shape `[outputs, inputs]`; `scale`
+/// takes others. Difference: orthogonalised in the precision of the parameters, where PyTorch works in bfloat16: see
+/// [`Orthogonalize`](crate::Orthogonalize).
+///
+/// Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` of
+/// matrices, `first_moment` and `second_moment` of the rest.
+///
+/// Jordan et al.: Muon: an optimizer for hidden layers in neural networks, 2024; Liu et al.: Muon is scalable for LLM
+/// training, 2025.
 ///
 /// # Example
 /// ```

@@ -1,12 +1,4 @@
-//! NAdam: Adam with Nesterov's look ahead: `p ← p − lr·(μₜ₊₁·m/(1−Πₜ₊₁) + (1−μₜ)·g/(1−Πₜ)) / (√v̂ + ε)`, where
-//! `μₜ = β₁(1 − ½·0.96^(tψ))` and `Πₜ = μ₁⋯μₜ`.
-//!
-//! As `torch.optim.NAdam`. The usual learning rate is 2e-3.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root, ψ 4e-3. State: `first_moment`, `second_moment`, from
-//! zero, and the number `product_of_momenta`, from one.
-//!
-//! Dozat: Incorporating Nesterov momentum into Adam, 2016.
+//! The rule `NAdam`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -14,6 +6,16 @@ use super::moments::Moments;
 use crate::{Block, Chain, Numbers, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// NAdam: Adam that looks ahead by one step of momentum.
+///
+/// Adam with Nesterov's look ahead: `p ← p − lr·(μₜ₊₁·m/(1−Πₜ₊₁) + (1−μₜ)·g/(1−Πₜ)) / (√v̂ + ε)`, where
+/// `μₜ = β₁(1 − ½·0.96^(tψ))` and `Πₜ = μ₁⋯μₜ`.
+///
+/// As `torch.optim.NAdam`. The usual learning rate is 2e-3.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root, ψ 4e-3. State: `first_moment`, `second_moment`, from
+/// zero, and the number `product_of_momenta`, from one.
+///
+/// Dozat: Incorporating Nesterov momentum into Adam, 2016.
 ///
 /// # Example
 /// ```

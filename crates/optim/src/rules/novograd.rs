@@ -1,11 +1,4 @@
-//! NovoGrad: `v ← β₂v + (1−β₂)‖g‖²` for each tensor (`v = ‖g‖²` at first), `m ← β₁m + g/(√v + ε) + decay·p`,
-//! `p ← p − lr·m`.
-//!
-//! As `optax.novograd`: the momentum is a sum, and nothing is corrected.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.25, ε 1e-6, no decay. State: `momentum`, from zero, and the number `mean_norm`, √v.
-//!
-//! Ginsburg et al.: Training deep networks with stochastic normalized gradient descent, 2019.
+//! The rule `NovoGrad`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -13,6 +6,15 @@ use crate::norm::{Factor, Length};
 use crate::{Block, Chain, DecayWeights, Momentum, Norm, Numbers, Over, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// NovoGrad: momentum over gradients of norm about one, and one number of second moment for each tensor.
+///
+/// `v ← β₂v + (1−β₂)‖g‖²` for each tensor (`v = ‖g‖²` at first), `m ← β₁m + g/(√v + ε) + decay·p`,
+/// `p ← p − lr·m`.
+///
+/// As `optax.novograd`: the momentum is a sum, and nothing is corrected.
+///
+/// Defaults: β₁ 0.9, β₂ 0.25, ε 1e-6, no decay. State: `momentum`, from zero, and the number `mean_norm`, √v.
+///
+/// Ginsburg et al.: Training deep networks with stochastic normalized gradient descent, 2019.
 ///
 /// # Example
 /// ```

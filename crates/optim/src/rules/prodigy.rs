@@ -1,17 +1,4 @@
-//! Prodigy: AdamW that finds its own learning rate, `d`, as a lower estimate of the distance to the solution.
-//!
-//! With `λ = d·lr·√(1−β₂ᵗ)/(1−β₁ᵗ)`, over all parameters together:
-//! `r ← β₃r + (d/d₀)λ⟨g, p₀ − p⟩`, `s ← β₃s + (d/d₀)λg`, `d ← max(d, c·r/‖s‖₁)`;
-//! `m ← β₁m + (1−β₁)dg`, `v ← β₂v + (1−β₂)d²g²`, `p ← p − λ·(m/(√v + dε) + decay·p)`.
-//!
-//! As `optax.contrib.prodigy`: λ and the moments take the estimate from before the step, ε the new one. The learning
-//! rate is 1, or falls from 1 to 0 at the end.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, β₃ √β₂, ε 1e-8, d₀ 1e-6, c 1, no decay. State: `first_moment`, `second_moment`,
-//! `weighted_gradients`, from zero; `start`, the first value; and for all parameters together the numbers `distance`,
-//! `previous_distance` and `numerator`.
-//!
-//! Mishchenko, Defazio: Prodigy: an expeditiously adaptive parameter-free learner, 2024.
+//! The rule `Prodigy`.
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
@@ -20,6 +7,21 @@ use crate::reductions::sum;
 use crate::{Block, Chain, Numbers, Over, Part, Rate, RateSchedule, StateTensor, StepInfo, Sum, Sums, Transform};
 
 /// Prodigy: Adam without a learning rate to choose.
+///
+/// AdamW that finds its own learning rate, `d`, as a lower estimate of the distance to the solution.
+///
+/// With `λ = d·lr·√(1−β₂ᵗ)/(1−β₁ᵗ)`, over all parameters together:
+/// `r ← β₃r + (d/d₀)λ⟨g, p₀ − p⟩`, `s ← β₃s + (d/d₀)λg`, `d ← max(d, c·r/‖s‖₁)`;
+/// `m ← β₁m + (1−β₁)dg`, `v ← β₂v + (1−β₂)d²g²`, `p ← p − λ·(m/(√v + dε) + decay·p)`.
+///
+/// As `optax.contrib.prodigy`: λ and the moments take the estimate from before the step, ε the new one. The learning
+/// rate is 1, or falls from 1 to 0 at the end.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, β₃ √β₂, ε 1e-8, d₀ 1e-6, c 1, no decay. State: `first_moment`, `second_moment`,
+/// `weighted_gradients`, from zero; `start`, the first value; and for all parameters together the numbers `distance`,
+/// `previous_distance` and `numerator`.
+///
+/// Mishchenko, Defazio: Prodigy: an expeditiously adaptive parameter-free learner, 2024.
 ///
 /// # Example
 /// ```

@@ -1,12 +1,4 @@
-//! RAdam: Adam that waits for its second moment: `p ← p − lr·m̂·r·√(1−β₂ᵗ)/(√v + ε)` once `ρ > 5`, and
-//! `p ← p − lr·m̂` before, with `ρ∞ = 2/(1−β₂) − 1`, `ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ)` and
-//! `r = √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ))`.
-//!
-//! As `torch.optim.RAdam`: ε is added to the uncorrected root.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `second_moment`, from zero.
-//!
-//! Liu, Jiang, He, Chen, Liu, Gao, Han: On the variance of the adaptive learning rate and beyond, 2020.
+//! The rule `RAdam`.
 
 use gradus_graph::Real;
 
@@ -14,6 +6,16 @@ use super::moments::Moments;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// RAdam: Adam with a warm-up of its own, as long as the second moment is a guess.
+///
+/// Adam that waits for its second moment: `p ← p − lr·m̂·r·√(1−β₂ᵗ)/(√v + ε)` once `ρ > 5`, and
+/// `p ← p − lr·m̂` before, with `ρ∞ = 2/(1−β₂) − 1`, `ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ)` and
+/// `r = √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ))`.
+///
+/// As `torch.optim.RAdam`: ε is added to the uncorrected root.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8. State: `first_moment`, `second_moment`, from zero.
+///
+/// Liu, Jiang, He, Chen, Liu, Gao, Han: On the variance of the adaptive learning rate and beyond, 2020.
 ///
 /// # Example
 /// ```

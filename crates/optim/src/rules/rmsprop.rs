@@ -1,18 +1,20 @@
-//! RMSprop: `v ← αv + (1−α)g²`, `p ← p − lr·g / (√v + ε)`; centred: `ḡ ← αḡ + (1−α)g` and `√(v − ḡ²)` for `√v`.
-//!
-//! As `torch.optim.RMSprop`: ε is outside the root, and the momentum sums `g / (√v + ε)` without the learning
-//! rate. Difference: a variance
-//! that rounding makes negative counts as zero, where PyTorch gets NaN.
-//!
-//! Defaults: α 0.99, ε 1e-8, not centred, no momentum. State: `mean_square`; `mean` if centred; `momentum` if any.
-//!
-//! Tieleman, Hinton: Lecture 6.5, 2012; centred: Graves, Generating sequences with recurrent neural networks, 2013.
+//! The rule `RmsProp`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, Chain, Momentum, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// RMSprop: divides the gradient by the root of its mean square.
+///
+/// `v ← αv + (1−α)g²`, `p ← p − lr·g / (√v + ε)`; centred: `ḡ ← αḡ + (1−α)g` and `√(v − ḡ²)` for `√v`.
+///
+/// As `torch.optim.RMSprop`: ε is outside the root, and the momentum sums `g / (√v + ε)` without the learning
+/// rate. Difference: a variance
+/// that rounding makes negative counts as zero, where PyTorch gets NaN.
+///
+/// Defaults: α 0.99, ε 1e-8, not centred, no momentum. State: `mean_square`; `mean` if centred; `momentum` if any.
+///
+/// Tieleman, Hinton: Lecture 6.5, 2012; centred: Graves, Generating sequences with recurrent neural networks, 2013.
 ///
 /// # Example
 /// ```

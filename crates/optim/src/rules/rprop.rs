@@ -1,15 +1,4 @@
-//! Rprop: each element has a step of its own, which grows by η⁺ where the gradient keeps its sign and shrinks by η⁻
-//! where it changes; `p ← p − sign(g)·step`, and no move where the sign has just changed.
-//!
-//! As `torch.optim.Rprop`: the variant without going back, iRprop⁻. (`optax.rprop` 0.2.8 makes every move one step
-//! late.) For full batches: the signs of noisy gradients mean little. The learning rate is the first step, and there is
-//! no schedule.
-//!
-//! Defaults: η⁻ 0.5, η⁺ 1.2, steps from 1e-6 to 50. State: `previous_gradient`, from zero; `step_size`, from the
-//! learning rate.
-//!
-//! Riedmiller, Braun: A direct adaptive method for faster backpropagation learning: the RPROP algorithm, 1993; Igel,
-//! Hüsken: Improving the Rprop learning algorithm, 2000.
+//! The rule `Rprop`.
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -19,6 +8,19 @@ use crate::transforms::sign;
 use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Rprop: full-batch descent by the signs of the gradient alone.
+///
+/// Each element has a step of its own, which grows by η⁺ where the gradient keeps its sign and shrinks by η⁻
+/// where it changes; `p ← p − sign(g)·step`, and no move where the sign has just changed.
+///
+/// As `torch.optim.Rprop`: the variant without going back, iRprop⁻. (`optax.rprop` 0.2.8 makes every move one step
+/// late.) For full batches: the signs of noisy gradients mean little. The learning rate is the first step, and there is
+/// no schedule.
+///
+/// Defaults: η⁻ 0.5, η⁺ 1.2, steps from 1e-6 to 50. State: `previous_gradient`, from zero; `step_size`, from the
+/// learning rate.
+///
+/// Riedmiller, Braun: A direct adaptive method for faster backpropagation learning: the RPROP algorithm, 1993; Igel,
+/// Hüsken: Improving the Rprop learning algorithm, 2000.
 ///
 /// # Example
 /// ```

@@ -1,19 +1,4 @@
-//! Schedule-free AdamW: `z ← z − lr·(g/(√v̂ + ε) + decay·y)` at the point `y` between `z` and its average; see
-//! [`ScheduleFree`](crate::ScheduleFree) for the rest of the formula.
-//!
-//! As `AdamWScheduleFree` of the authors' package `schedulefree`: no first moment, since the average takes its place.
-//! The learning rate is constant, or rises at first and then stays: their `warmup_steps` of k is
-//! `WarmUp::new(k - 1, lr).from(1.0 / k)`. Evaluate and keep [`Optimizer::averaged`](crate::Optimizer::averaged). The usual
-//! learning rate is 2.5e-3.
-//!
-//! Differences: their weights may grow with the step (`r`, 0 there by default), here not.
-//! `optax.contrib.schedule_free_adamw` is the same with a constant rate; while the rate rises it gives each step the
-//! weight of the next one's rate.
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root, no decay, power 2. State: `mean_square`, from zero;
-//! `moved_point`; the numbers `sum_of_weights` and `largest_rate`.
-//!
-//! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
+//! The rule `ScheduleFreeAdamW`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -24,6 +9,23 @@ use super::rmsprop::ScaleByRoot;
 use crate::{Chain, Part, Rate, RateSchedule, ScheduleFree};
 
 /// AdamW that averages instead of momentum and of a falling learning rate.
+///
+/// `z ← z − lr·(g/(√v̂ + ε) + decay·y)` at the point `y` between `z` and its average; see
+/// [`ScheduleFree`](crate::ScheduleFree) for the rest of the formula.
+///
+/// As `AdamWScheduleFree` of the authors' package `schedulefree`: no first moment, since the average takes its place.
+/// The learning rate is constant, or rises at first and then stays: their `warmup_steps` of k is `WarmUp::new(k - 1,
+/// lr).from(1.0 / k)`. Evaluate and keep [`Optimizer::averaged`](crate::Optimizer::averaged). The usual learning rate
+/// is 2.5e-3.
+///
+/// Differences: their weights may grow with the step (`r`, 0 there by default), here not.
+/// `optax.contrib.schedule_free_adamw` is the same with a constant rate; while the rate rises it gives each step the
+/// weight of the next one's rate.
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root, no decay, power 2. State: `mean_square`, from zero;
+/// `moved_point`; the numbers `sum_of_weights` and `largest_rate`.
+///
+/// Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
 ///
 /// # Example
 /// ```

@@ -1,14 +1,4 @@
-//! Schedule-free SGD: gradients are taken between the point that SGD moves and its average; see
-//! [`ScheduleFree`](crate::ScheduleFree) for the formula.
-//!
-//! As `SGDScheduleFree` of the authors' package `schedulefree`. The learning rate is constant, or rises at first and then
-//! stays: their `warmup_steps` of k is `WarmUp::new(k - 1, lr).from(1.0 / k)`. Evaluate and keep
-//! [`Optimizer::averaged`](crate::Optimizer::averaged). For decay put [`DecayWeights`](crate::DecayWeights) first.
-//! Differences: as in [`ScheduleFreeAdamW`](crate::ScheduleFreeAdamW).
-//!
-//! Defaults: β 0.9, power 2. State: `moved_point`, and the numbers `sum_of_weights` and `largest_rate`.
-//!
-//! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
+//! The rule `ScheduleFreeSgd`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -17,6 +7,18 @@ use gradus_graph::{Real, expect_setting};
 use crate::{Chain, Part, Rate, RateSchedule, ScheduleFree};
 
 /// Gradient descent that averages instead of a falling learning rate.
+///
+/// Gradients are taken between the point that SGD moves and its average; see
+/// [`ScheduleFree`](crate::ScheduleFree) for the formula.
+///
+/// As `SGDScheduleFree` of the authors' package `schedulefree`. The learning rate is constant, or rises at first and
+/// then stays: their `warmup_steps` of k is `WarmUp::new(k - 1, lr).from(1.0 / k)`. Evaluate and keep
+/// [`Optimizer::averaged`](crate::Optimizer::averaged). For decay put [`DecayWeights`](crate::DecayWeights) first.
+/// Differences: as in [`ScheduleFreeAdamW`](crate::ScheduleFreeAdamW).
+///
+/// Defaults: β 0.9, power 2. State: `moved_point`, and the numbers `sum_of_weights` and `largest_rate`.
+///
+/// Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
 ///
 /// # Example
 /// ```

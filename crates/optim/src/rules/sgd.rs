@@ -1,9 +1,4 @@
-//! Stochastic gradient descent: `p ← p − lr·g`, with momentum `m ← momentum·m + (1 − dampening)·g`, `p ← p − lr·m`.
-//!
-//! As `torch.optim.SGD`: the learning rate is outside the momentum, so that changing it acts at once. Defaults: no
-//! momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
-//!
-//! Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].
+//! The rule `Sgd`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -11,6 +6,13 @@ use crate::transforms::expect_nesterov;
 use crate::{Chain, Momentum, Part, Rate, RateSchedule};
 
 /// Stochastic gradient descent, with momentum if asked.
+///
+/// `p ← p − lr·g`, with momentum `m ← momentum·m + (1 − dampening)·g`, `p ← p − lr·m`.
+///
+/// As `torch.optim.SGD`: the learning rate is outside the momentum, so that changing it acts at once. Defaults: no
+/// momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
+///
+/// Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].
 ///
 /// # Example
 /// ```

@@ -1,12 +1,4 @@
-//! Shampoo: `L ← L + GGᵀ`, `R ← R + GᵀG`, `P ← P − lr·L^(−¼)·G·R^(−¼)` for matrices; Adagrad's diagonal for the rest.
-//!
-//! As the paper's Algorithm 1. The roots come from eigenvalues by Jacobi's method, in the precision of the parameters,
-//! at the first step and every n steps after. For momentum put [`RunningMean`](crate::RunningMean) first.
-//!
-//! Defaults: ε 1e-4, on the diagonal of L and R from the start and inside Adagrad's root; roots at every step. State of
-//! matrices: `left`, `right`, `left_root`, `right_root`; of the rest: `sum_of_squares`.
-//!
-//! Gupta, Koren, Singer: Shampoo: preconditioned stochastic tensor optimization, 2018.
+//! The rule `Shampoo`.
 
 use gradus_graph::{POSITIVE, Real, Tensor, expect_setting};
 use gradus_linalg::{Matrix, inverse_root, multiply, set_identity, workspace};
@@ -16,6 +8,16 @@ use crate::whole_tensor::{is_matrix, parts};
 use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Shampoo: Adagrad for rows and columns, with all of their correlations.
+///
+/// `L ← L + GGᵀ`, `R ← R + GᵀG`, `P ← P − lr·L^(−¼)·G·R^(−¼)` for matrices; Adagrad's diagonal for the rest.
+///
+/// As the paper's Algorithm 1. The roots come from eigenvalues by Jacobi's method, in the precision of the parameters,
+/// at the first step and every n steps after. For momentum put [`RunningMean`](crate::RunningMean) first.
+///
+/// Defaults: ε 1e-4, on the diagonal of L and R from the start and inside Adagrad's root; roots at every step. State of
+/// matrices: `left`, `right`, `left_root`, `right_root`; of the rest: `sum_of_squares`.
+///
+/// Gupta, Koren, Singer: Shampoo: preconditioned stochastic tensor optimization, 2018.
 ///
 /// # Example
 /// ```

@@ -1,15 +1,17 @@
-//! signSGD: `p ← p − lr·sign(g)`, with `sign(0) = 0`; with momentum (Signum) the sign of `m ← momentum·m + g`.
-//!
-//! As `optax.sign_sgd`. The momentum may be a sum or a mean: the sign is the same. Defaults: no momentum. State:
-//! `momentum`, if there is any.
-//!
-//! Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD: compressed optimisation for non-convex problems, 2018.
+//! The rule `SignSgd`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Chain, Momentum, Part, Rate, RateSchedule, Sign};
 
 /// signSGD: steps of the learning rate, down, in every element.
+///
+/// `p ← p − lr·sign(g)`, with `sign(0) = 0`; with momentum (Signum) the sign of `m ← momentum·m + g`.
+///
+/// As `optax.sign_sgd`. The momentum may be a sum or a mean: the sign is the same. Defaults: no momentum. State:
+/// `momentum`, if there is any.
+///
+/// Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD: compressed optimisation for non-convex problems, 2018.
 ///
 /// # Example
 /// ```

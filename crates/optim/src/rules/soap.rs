@@ -1,16 +1,4 @@
-//! SOAP: Adam in the eigenbasis of Shampoo's matrices, for matrices; Adam for the rest.
-//!
-//! `m ← β₁m + (1−β₁)G`, `v ← β₂v + (1−β₂)(QₗGQᵣᵀ)²`, `u = Qₗᵀ(√(1−β₂ᵗ)/(1−β₁ᵗ)·QₗmQᵣᵀ/(√v + ε))Qᵣ`,
-//! `P ← P − lr·(u + decay·P)`; then `L ← β₂L + (1−β₂)GGᵀ`, `R ← β₂R + (1−β₂)GᵀG`. The rows of Qₗ and Qᵣ are eigenvectors
-//! of L and R after the first step, and every n steps one power iteration more: `Q ← orthonormal(QL)`.
-//!
-//! As the authors' `soap.py`: the first step only makes the bases, so that no gradient is used in a basis of its own,
-//! and `t` counts those after. (There the decay takes the parameter after the step.)
-//!
-//! Defaults: β₁ 0.95, β₂ 0.95, ε 1e-8, new bases every 10 steps, decay 1e-2, no basis for sides above 10,000. State of
-//! matrices: `first_moment`, `second_moment` (in the basis), `left`, `right`, `left_basis`, `right_basis`, from zero.
-//!
-//! Vyas et al.: SOAP: improving and stabilizing Shampoo using Adam, 2025.
+//! The rule `Soap`.
 
 use gradus_graph::{Real, Tensor, expect_setting};
 use gradus_linalg::{Matrix, dot, eigenbasis, multiply, orthonormalize, workspace};
@@ -22,6 +10,20 @@ use crate::whole_tensor::{is_matrix, parts};
 use crate::{Chain, Part, Rate, RateSchedule, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// SOAP: Adam along the directions in which the gradients of a matrix vary independently.
+///
+/// Adam in the eigenbasis of Shampoo's matrices, for matrices; Adam for the rest.
+///
+/// `m ← β₁m + (1−β₁)G`, `v ← β₂v + (1−β₂)(QₗGQᵣᵀ)²`, `u = Qₗᵀ(√(1−β₂ᵗ)/(1−β₁ᵗ)·QₗmQᵣᵀ/(√v + ε))Qᵣ`, `P ← P − lr·(u +
+/// decay·P)`; then `L ← β₂L + (1−β₂)GGᵀ`, `R ← β₂R + (1−β₂)GᵀG`. The rows of Qₗ and Qᵣ are eigenvectors of L and R
+/// after the first step, and every n steps one power iteration more: `Q ← orthonormal(QL)`.
+///
+/// As the authors' `soap.py`: the first step only makes the bases, so that no gradient is used in a basis of its own,
+/// and `t` counts those after. (There the decay takes the parameter after the step.)
+///
+/// Defaults: β₁ 0.95, β₂ 0.95, ε 1e-8, new bases every 10 steps, decay 1e-2, no basis for sides above 10,000. State of
+/// matrices: `first_moment`, `second_moment` (in the basis), `left`, `right`, `left_basis`, `right_basis`, from zero.
+///
+/// Vyas et al.: SOAP: improving and stabilizing Shampoo using Adam, 2025.
 ///
 /// # Example
 /// ```

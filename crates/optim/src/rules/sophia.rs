@@ -1,14 +1,4 @@
-//! Sophia: `m ← β₁m + (1−β₁)g`, `p ← p − lr·(clip(m̂/max(γh, ε), 1) + decay·p)`, where `h` is a running mean of
-//! estimates of the diagonal of the Hessian, `h ← β₂h + (1−β₂)ĥ`.
-//!
-//! As `optax.contrib.sophia`. The estimates come from outside, every ten steps or so, by
-//! [`Optimizer::observe`](crate::Optimizer::observe): for Sophia-G, [`Sophia::gauss_newton_bartlett`] of a gradient at
-//! labels drawn from the model; for Sophia-H, `z ⊙ Hz` with random signs `z`. Until the first, `h` is zero and the step
-//! is that of the sign. (The authors' code does not correct the mean and adds ε where Optax takes the maximum.)
-//!
-//! Defaults: β₁ 0.965, β₂ 0.99, γ 0.01, ε 1e-8, limit 1, decay 1e-4. State: `first_moment`, `curvature`, from zero.
-//!
-//! Liu, Li, Hall, Liang, Ma: Sophia: a scalable stochastic second-order optimizer for language model pre-training, 2024.
+//! The rule `Sophia`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -18,6 +8,19 @@ use super::end;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Sophia: Newton's step along each coordinate where the curvature is known to be large, clipped elsewhere.
+///
+/// `m ← β₁m + (1−β₁)g`, `p ← p − lr·(clip(m̂/max(γh, ε), 1) + decay·p)`, where `h` is a running mean of
+/// estimates of the diagonal of the Hessian, `h ← β₂h + (1−β₂)ĥ`.
+///
+/// As `optax.contrib.sophia`. The estimates come from outside, every ten steps or so, by
+/// [`Optimizer::observe`](crate::Optimizer::observe): for Sophia-G, [`Sophia::gauss_newton_bartlett`] of a gradient at
+/// labels drawn from the model; for Sophia-H, `z ⊙ Hz` with random signs `z`. Until the first, `h` is zero and the step
+/// is that of the sign. (The authors' code does not correct the mean and adds ε where Optax takes the maximum.)
+///
+/// Defaults: β₁ 0.965, β₂ 0.99, γ 0.01, ε 1e-8, limit 1, decay 1e-4. State: `first_moment`, `curvature`, from zero.
+///
+/// Liu, Li, Hall, Liang, Ma: Sophia: a scalable stochastic second-order optimizer for language model pre-training,
+/// 2024.
 ///
 /// # Example
 /// ```

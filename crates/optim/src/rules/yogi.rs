@@ -1,12 +1,4 @@
-//! Yogi: `m ← β₁m + (1−β₁)g`, `v ← v − (1−β₂)·sign(v − g²)·g²`, `p ← p − lr·m̂ / (√v̂ + ε)`.
-//!
-//! As `optax.yogi`: both moments start at 1e-6 and are corrected all the same (in the paper the first
-//! starts at zero).
-//!
-//! Defaults: β₁ 0.9, β₂ 0.999, ε 1e-3 outside the root, initial 1e-6. State: `first_moment`,
-//! `second_moment`.
-//!
-//! Zaheer, Reddi, Sachan, Kale, Kumar: Adaptive methods for nonconvex optimization, 2018.
+//! The rule `Yogi`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -15,6 +7,16 @@ use crate::transforms::sign;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
 /// Yogi: Adam whose second moment changes by no more than the square of the gradient.
+///
+/// `m ← β₁m + (1−β₁)g`, `v ← v − (1−β₂)·sign(v − g²)·g²`, `p ← p − lr·m̂ / (√v̂ + ε)`.
+///
+/// As `optax.yogi`: both moments start at 1e-6 and are corrected all the same (in the paper the first
+/// starts at zero).
+///
+/// Defaults: β₁ 0.9, β₂ 0.999, ε 1e-3 outside the root, initial 1e-6. State: `first_moment`,
+/// `second_moment`.
+///
+/// Zaheer, Reddi, Sachan, Kale, Kumar: Adaptive methods for nonconvex optimization, 2018.
 ///
 /// # Example
 /// ```

@@ -1,9 +1,4 @@
-//! Cosine decay: `end + (lr − end)·(1 + cos(π·min(t, T)/T))/2`.
-//!
-//! As `optax.cosine_decay_schedule`, which stays at the end; `torch.optim.lr_scheduler.CosineAnnealingLR` has the same
-//! values up to T and climbs again after it. Defaults: end 0.
-//!
-//! Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
+//! The schedule `Cosine`.
 
 use gradus_graph::expect_setting;
 
@@ -11,6 +6,13 @@ use super::{half_wave, some_steps};
 use crate::RateSchedule;
 
 /// Goes from the rate to an end along half a wave of the cosine, and stays there.
+///
+/// `end + (lr − end)·(1 + cos(π·min(t, T)/T))/2`.
+///
+/// As `optax.cosine_decay_schedule`, which stays at the end; `torch.optim.lr_scheduler.CosineAnnealingLR` has the same
+/// values up to T and climbs again after it. Defaults: end 0.
+///
+/// Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
 ///
 /// # Example
 /// ```

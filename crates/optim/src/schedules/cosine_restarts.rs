@@ -1,9 +1,4 @@
-//! Cosine decay with warm restarts: `end + (lr − end)·(1 + cos(π·s/Tᵢ))/2`, `s` steps into period `i` of length
-//! `Tᵢ = T₀·multⁱ`.
-//!
-//! As `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. Defaults: end 0, mult 1.
-//!
-//! Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
+//! The schedule `CosineRestarts`.
 
 use gradus_graph::expect_setting;
 
@@ -11,6 +6,13 @@ use super::{half_wave, some_steps};
 use crate::RateSchedule;
 
 /// Goes down half a wave of the cosine again and again, in periods that may grow.
+///
+/// `end + (lr − end)·(1 + cos(π·s/Tᵢ))/2`, `s` steps into period `i` of length
+/// `Tᵢ = T₀·multⁱ`.
+///
+/// As `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`. Defaults: end 0, mult 1.
+///
+/// Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts, 2017.
 ///
 /// # Example
 /// ```

@@ -1,9 +1,4 @@
-//! A cyclical rate: `low + (high − low)·h·scale`, `h` rising from 0 to 1 in `up` steps and falling again in `down`.
-//!
-//! As `torch.optim.lr_scheduler.CyclicLR`: the scale is 1 (triangular), halves with each cycle (triangular2), or is `γ^t`
-//! (exp_range). Defaults: `down` as `up`, triangular.
-//!
-//! Smith: Cyclical learning rates for training neural networks, 2017.
+//! The schedule `Cyclic`.
 
 use gradus_graph::expect_setting;
 
@@ -11,6 +6,13 @@ use super::some_steps;
 use crate::RateSchedule;
 
 /// Goes up and down between two rates.
+///
+/// `low + (high − low)·h·scale`, `h` rising from 0 to 1 in `up` steps and falling again in `down`.
+///
+/// As `torch.optim.lr_scheduler.CyclicLR`: the scale is 1 (triangular), halves with each cycle (triangular2), or is
+/// `γ^t` (exp_range). Defaults: `down` as `up`, triangular.
+///
+/// Smith: Cyclical learning rates for training neural networks, 2017.
 ///
 /// # Example
 /// ```

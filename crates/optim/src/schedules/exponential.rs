@@ -1,6 +1,4 @@
-//! Exponential decay: `lr·γ^(t/every)`.
-//!
-//! As `optax.exponential_decay`, and with `every` 1 as `torch.optim.lr_scheduler.ExponentialLR`. Defaults: `every` 1.
+//! The schedule `Exponential`.
 
 use gradus_graph::expect_setting;
 
@@ -8,6 +6,10 @@ use super::some_steps;
 use crate::RateSchedule;
 
 /// Multiplies the rate by γ over each interval of steps, evenly.
+///
+/// `lr·γ^(t/every)`.
+///
+/// As `optax.exponential_decay`, and with `every` 1 as `torch.optim.lr_scheduler.ExponentialLR`. Defaults: `every` 1.
 ///
 /// # Example
 /// ```

@@ -1,8 +1,4 @@
-//! The inverse square root: `lr·√(k / max(t, k))`, constant for the first `k` steps.
-//!
-//! The decay of the Transformer's schedule; with a [`WarmUp`](crate::WarmUp) before it, it is that schedule.
-//!
-//! Vaswani and others: Attention is all you need, 2017.
+//! The schedule `InverseSqrt`.
 
 use gradus_graph::expect_setting;
 
@@ -10,6 +6,12 @@ use super::some_steps;
 use crate::RateSchedule;
 
 /// Is constant for a number of steps, and then decreases as one over the root of the step.
+///
+/// `lr·√(k / max(t, k))`, constant for the first `k` steps.
+///
+/// The decay of the Transformer's schedule; with a [`WarmUp`](crate::WarmUp) before it, it is that schedule.
+///
+/// Vaswani and others: Attention is all you need, 2017.
 ///
 /// # Example
 /// ```

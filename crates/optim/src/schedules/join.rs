@@ -1,10 +1,12 @@
-//! Schedules one after another, each counted from its own beginning.
-//!
-//! As `optax.join_schedules` and `torch.optim.lr_scheduler.SequentialLR`.
+//! The schedule `Join`.
 
 use crate::{Rate, RateSchedule};
 
 /// Follows one schedule after another.
+///
+/// Schedules one after another, each counted from its own beginning.
+///
+/// As `optax.join_schedules` and `torch.optim.lr_scheduler.SequentialLR`.
 ///
 /// # Example
 /// ```

@@ -1,12 +1,14 @@
-//! Multi-step decay: `lr·γ^n`, with `n` the number of milestones that are not after `t`.
-//!
-//! As `torch.optim.lr_scheduler.MultiStepLR`. Defaults: γ 0.1.
+//! The schedule `MultiStep`.
 
 use gradus_graph::expect_setting;
 
 use crate::RateSchedule;
 
 /// Multiplies the rate by γ at each milestone.
+///
+/// `lr·γ^n`, with `n` the number of milestones that are not after `t`.
+///
+/// As `torch.optim.lr_scheduler.MultiStepLR`. Defaults: γ 0.1.
 ///
 /// # Example
 /// ```

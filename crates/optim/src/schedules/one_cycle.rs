@@ -1,10 +1,4 @@
-//! One cycle: from `high/div` up to `high` in the share `rise` of all steps, then down to `high/(div·final_div)`.
-//!
-//! As `torch.optim.lr_scheduler.OneCycleLR`: the parts are half waves of the cosine, or straight lines; with three
-//! phases the rate goes down to `high/div` as slowly as it rose, and then on to the end. Defaults: rise 0.3, div 25,
-//! final_div 1e4, cosine, two phases. After the last step the rate stays.
-//!
-//! Smith, Topin: Super-convergence: very fast training of neural networks using large learning rates, 2018.
+//! The schedule `OneCycle`.
 
 use gradus_graph::{POSITIVE, expect_setting};
 
@@ -12,6 +6,14 @@ use super::half_wave;
 use crate::RateSchedule;
 
 /// Goes up once and down once, to far below where it began.
+///
+/// From `high/div` up to `high` in the share `rise` of all steps, then down to `high/(div·final_div)`.
+///
+/// As `torch.optim.lr_scheduler.OneCycleLR`: the parts are half waves of the cosine, or straight lines; with three
+/// phases the rate goes down to `high/div` as slowly as it rose, and then on to the end. Defaults: rise 0.3, div 25,
+/// final_div 1e4, cosine, two phases. After the last step the rate stays.
+///
+/// Smith, Topin: Super-convergence: very fast training of neural networks using large learning rates, 2018.
 ///
 /// # Example
 /// ```

@@ -1,7 +1,4 @@
-//! Polynomial decay: `end + (lr − end)·(1 − min(t, T)/T)^power`.
-//!
-//! As `optax.polynomial_schedule`, and with end 0 as `torch.optim.lr_scheduler.PolynomialLR`. Defaults: power 1 (a
-//! straight line), end 0.
+//! The schedule `Polynomial`.
 
 use gradus_graph::expect_setting;
 
@@ -9,6 +6,11 @@ use super::some_steps;
 use crate::RateSchedule;
 
 /// Goes from the rate to an end, in a straight line unless another power is given, and stays there.
+///
+/// `end + (lr − end)·(1 − min(t, T)/T)^power`.
+///
+/// As `optax.polynomial_schedule`, and with end 0 as `torch.optim.lr_scheduler.PolynomialLR`. Defaults: power 1 (a
+/// straight line), end 0.
 ///
 /// # Example
 /// ```

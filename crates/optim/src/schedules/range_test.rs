@@ -1,9 +1,4 @@
-//! The learning-rate range test: train with a rate that grows at each step, `low·(high/low)^(t/(T−1))`, and look where
-//! the loss falls fastest and where it grows again.
-//!
-//! Smith: Cyclical learning rates for training neural networks, 2017. The growth is exponential and the suggestion the
-//! rate of the steepest fall of the smoothed loss over the logarithm of the rate, as fastai does it (the paper grows the
-//! rate linearly and reads the plot by eye).
+//! The learning-rate range test.
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -19,8 +14,15 @@ const KEEP: f64 = 0.9;
 
 /// Finds a learning rate by trying all from a very small one to a very large one.
 ///
-/// It is itself the [`RateSchedule`] of the rates, for the optimizer of the test. The test moves the parameters: run it on
-/// a clone of them.
+/// It is itself the [`RateSchedule`] of the rates, for the optimizer of the test. The test moves the parameters: run it
+/// on a clone of them.
+///
+/// Train with a rate that grows at each step, `low·(high/low)^(t/(T−1))`, and look where
+/// the loss falls fastest and where it grows again.
+///
+/// Smith: Cyclical learning rates for training neural networks, 2017. The growth is exponential and the suggestion the
+/// rate of the steepest fall of the smoothed loss over the logarithm of the rate, as fastai does it (the paper grows
+/// the rate linearly and reads the plot by eye).
 ///
 /// # Example
 /// ```
@@ -68,8 +70,8 @@ impl RangeTest {
         Self { low, high, steps }
     }
 
-    /// Calls `step`, which makes one training step at the scheduled rate and returns the loss before it, until the rates
-    /// are used up, or the loss is not finite or four times as large as the least (both smoothed).
+    /// Calls `step`, which makes one training step at the scheduled rate and returns the loss before it, until the
+    /// rates are used up, or the loss is not finite or four times as large as the least (both smoothed).
     ///
     /// # Errors
     /// Those of `step`.

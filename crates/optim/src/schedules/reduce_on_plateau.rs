@@ -1,11 +1,4 @@
-//! Reduction on a plateau: the factor of the rate is multiplied by γ when a metric has not improved for a while.
-//!
-//! As `torch.optim.lr_scheduler.ReduceLROnPlateau`: a value counts as better if it is below `best·(1 − threshold)`; more
-//! than `patience` values in a row that are not better cut the rate; in the `cooldown` after a cut none is counted; a cut
-//! by no more than ε is not made. Differences: the bound and ε are of the factor, where PyTorch's `min_lr` and `eps` are
-//! of the rate (divide them by the first rate).
-//!
-//! Defaults: γ 0.1, patience 10, threshold 1e-4, cooldown 0, least factor 0, ε 1e-8. State: `factor`, `best`, `waited`, `cooling`.
+//! Reduction of the learning rate on a plateau.
 
 use gradus_graph::{Params, Real, expect_setting};
 
@@ -13,8 +6,19 @@ use crate::state::{RestoreError, Restoring, SavedState, Stateful};
 
 /// Reduces the factor of the learning rate when a metric that should decrease has stopped improving.
 ///
-/// It is not a [`RateSchedule`](crate::RateSchedule), since it depends on more than the step: the program reports the metric to
-/// it, and passes its factor to [`Optimizer::scale_rate`](crate::Optimizer::scale_rate). A value that is not a number is not better.
+/// It is not a [`RateSchedule`](crate::RateSchedule), since it depends on more than the step: the program reports the
+/// metric to it, and passes its factor to [`Optimizer::scale_rate`](crate::Optimizer::scale_rate). A value that is not
+/// a number is not better.
+///
+/// The factor of the rate is multiplied by γ when a metric has not improved for a while.
+///
+/// As `torch.optim.lr_scheduler.ReduceLROnPlateau`: a value counts as better if it is below `best·(1 − threshold)`;
+/// more than `patience` values in a row that are not better cut the rate; in the `cooldown` after a cut none is
+/// counted; a cut by no more than ε is not made. Differences: the bound and ε are of the factor, where PyTorch's
+/// `min_lr` and `eps` are of the rate (divide them by the first rate).
+///
+/// Defaults: γ 0.1, patience 10, threshold 1e-4, cooldown 0, least factor 0, ε 1e-8. State: `factor`, `best`,
+/// `waited`, `cooling`.
 ///
 /// # Example
 /// ```

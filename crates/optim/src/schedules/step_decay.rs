@@ -1,6 +1,4 @@
-//! StepInfo decay: `lr·γ^⌊t/every⌋`.
-//!
-//! As `torch.optim.lr_scheduler.StepLR`. Defaults: γ 0.1.
+//! The schedule `StepDecay`.
 
 use gradus_graph::expect_setting;
 
@@ -8,6 +6,10 @@ use super::some_steps;
 use crate::RateSchedule;
 
 /// Multiplies the rate by γ at regular intervals.
+///
+/// `lr·γ^⌊t/every⌋`.
+///
+/// As `torch.optim.lr_scheduler.StepLR`. Defaults: γ 0.1.
 ///
 /// # Example
 /// ```

@@ -1,7 +1,4 @@
-//! Linear warm-up: `lr(0)·(from + (1 − from)·t/k)` for the first `k` steps, and then `lr(t − k)`.
-//!
-//! As `optax.warmup_cosine_decay_schedule` for any schedule after it, and as PyTorch's `SequentialLR` of `LinearLR` and
-//! another. Defaults: from 0, so that the very first step moves nothing (PyTorch: from a third).
+//! The schedule `WarmUp`.
 
 use gradus_graph::expect_setting;
 
@@ -9,6 +6,11 @@ use super::some_steps;
 use crate::RateSchedule;
 
 /// Rises in a straight line to the first rate of a schedule, and then follows it.
+///
+/// `lr(0)·(from + (1 − from)·t/k)` for the first `k` steps, and then `lr(t − k)`.
+///
+/// As `optax.warmup_cosine_decay_schedule` for any schedule after it, and as PyTorch's `SequentialLR` of `LinearLR` and
+/// another. Defaults: from 0, so that the very first step moves nothing (PyTorch: from a third).
 ///
 /// # Example
 /// ```

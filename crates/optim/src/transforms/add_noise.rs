@@ -1,9 +1,4 @@
-//! Gradient noise: `u ← u + σₜ·n` with `n` normal and `σₜ² = η / (1 + t)^γ`, `t` the steps before this one.
-//!
-//! As `optax.add_noise`, with other random numbers: element `i` of a parameter at a step under a seed is a function of
-//! these, and of the parameter's name, alone. Defaults: γ 0.55. No state.
-//!
-//! Neelakantan and others: Adding gradient noise improves learning for very deep networks, 2015.
+//! The transform `AddNoise`.
 
 use gradus_graph::kernel::random::Stream;
 use gradus_graph::{Real, expect_setting};
@@ -11,6 +6,13 @@ use gradus_graph::{Real, expect_setting};
 use crate::{Block, StepInfo, Transform};
 
 /// Adds normal noise that fades.
+///
+/// `u ← u + σₜ·n` with `n` normal and `σₜ² = η / (1 + t)^γ`, `t` the steps before this one.
+///
+/// As `optax.add_noise`, with other random numbers: element `i` of a parameter at a step under a seed is a function of
+/// these, and of the parameter's name, alone. Defaults: γ 0.55. No state.
+///
+/// Neelakantan and others: Adding gradient noise improves learning for very deep networks, 2015.
 ///
 /// # Example
 /// ```

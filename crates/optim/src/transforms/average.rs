@@ -1,11 +1,4 @@
-//! An average of the weights beside the weights in training: `a ← decay·a + (1 − decay)·p`, or the mean of all `p`.
-//!
-//! As PyTorch's `AveragedModel` with `get_ema_avg_fn` (the first value is copied) or `get_swa_avg_fn`.
-//!
-//! State: `average`. A chain with an average is still one pass over memory.
-//!
-//! Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Izmailov and others: Averaging weights
-//! leads to wider optima and better generalization, 2018 (SWA).
+//! The transform `Average`.
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
@@ -13,6 +6,15 @@ use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Keeps an average of the parameters as the rule before it leaves them;
 /// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the parameters with it.
+///
+/// `a ← decay·a + (1 − decay)·p`, or the mean of all `p`.
+///
+/// As PyTorch's `AveragedModel` with `get_ema_avg_fn` (the first value is copied) or `get_swa_avg_fn`.
+///
+/// State: `average`. A chain with an average is still one pass over memory.
+///
+/// Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992; Izmailov and others: Averaging
+/// weights leads to wider optima and better generalization, 2018 (SWA).
 ///
 /// # Example
 /// ```

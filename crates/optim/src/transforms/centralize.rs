@@ -1,14 +1,17 @@
-//! Gradient centralisation: `uᵢ ← uᵢ − mean(uᵢ)` for each unit `i`, all that leads into one output.
-//!
-//! A unit is what one index of the first axis selects, as in the authors' code for PyTorch. A parameter of one axis or none passes unchanged. No state.
-//!
-//! Yong, Huang, Hua, Zhang: Gradient centralization: a new optimization technique for deep neural networks, 2020.
+//! The transform `Centralize`.
 
 use gradus_graph::Real;
 
 use crate::{Chain, Part, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Subtracts from the update of each unit its mean.
+///
+/// `uᵢ ← uᵢ − mean(uᵢ)` for each unit `i`, all that leads into one output.
+///
+/// A unit is what one index of the first axis selects, as in the authors' code for PyTorch. A parameter of one axis or
+/// none passes unchanged. No state.
+///
+/// Yong, Huang, Hua, Zhang: Gradient centralization: a new optimization technique for deep neural networks, 2020.
 ///
 /// # Example
 /// ```

@@ -1,12 +1,4 @@
-//! Adaptive clipping: `uᵢ ← uᵢ·min(1, λ·max(‖pᵢ‖, ε) / ‖uᵢ‖)` for each unit `i`, all that leads into one output.
-//!
-//! A unit is what one index of the first axis selects (a row of a dense weight `[outputs, inputs]`, a filter of a
-//! convolution); a parameter of one axis or none is one unit, as in the authors' code,
-//! whose layouts have the outputs last.
-//!
-//! Defaults: ε 1e-3. No state.
-//!
-//! Brock, De, Smith, Simonyan: High-performance large-scale image recognition without normalization, 2021.
+//! The transform `ClipAdaptive`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -16,6 +8,16 @@ use crate::norm::Factor;
 use crate::{Chain, Norm, Part, StepInfo, TensorTransform, Tensorwise, WholeTensor};
 
 /// Scales the update of each unit down to a share of the unit's own norm.
+///
+/// `uᵢ ← uᵢ·min(1, λ·max(‖pᵢ‖, ε) / ‖uᵢ‖)` for each unit `i`, all that leads into one output.
+///
+/// A unit is what one index of the first axis selects (a row of a dense weight `[outputs, inputs]`, a filter of a
+/// convolution); a parameter of one axis or none is one unit, as in the authors' code,
+/// whose layouts have the outputs last.
+///
+/// Defaults: ε 1e-3. No state.
+///
+/// Brock, De, Smith, Simonyan: High-performance large-scale image recognition without normalization, 2021.
 ///
 /// # Example
 /// ```

@@ -1,11 +1,4 @@
-//! Clipping by the norm of all gradients together: `u ← u·min(1, limit / (‖u‖ + 1e-6))`.
-//!
-//! As `torch.nn.utils.clip_grad_norm_`, with its 1e-6 (Optax has none) and its other norms ([`Norm`]). The norm runs over
-//! every gradient of the step, is summed in double precision, right for every finite gradient (PyTorch's sum of squares
-//! overflows in the precision of the gradients), and does not depend on the number of threads. Defaults: the Euclidean
-//! norm. No state.
-//!
-//! Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013.
+//! The transform `ClipGlobalNorm`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -14,6 +7,15 @@ use gradus_graph::{Real, expect_setting};
 use crate::{Block, Norm, Over, StepInfo, Sum, Sums, Transform};
 
 /// Scales the update of all parameters down to a norm of at most `limit` together.
+///
+/// `u ← u·min(1, limit / (‖u‖ + 1e-6))`.
+///
+/// As `torch.nn.utils.clip_grad_norm_`, with its 1e-6 (Optax has none) and its other norms ([`Norm`]). The norm runs
+/// over every gradient of the step, is summed in double precision, right for every finite gradient (PyTorch's sum of
+/// squares overflows in the precision of the gradients), and does not depend on the number of threads. Defaults: the
+/// Euclidean norm. No state.
+///
+/// Pascanu, Mikolov, Bengio: On the difficulty of training recurrent neural networks, 2013.
 ///
 /// # Example
 /// ```

@@ -1,8 +1,4 @@
-//! Clipping by the norm of each parameter's update by itself: `u ← u·min(1, limit / ‖u‖)`.
-//!
-//! As Keras' `clipnorm`; Optax's `clip_by_block_rms` is the same with a limit times the root of the number of elements.
-//! The norm is summed in double precision, right for every finite vector, and does not depend on the number of threads.
-//! Defaults: the Euclidean norm; [`Norm`] has the others. No state.
+//! The transform `ClipNorm`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -11,6 +7,12 @@ use gradus_graph::{Real, expect_setting};
 use crate::{Block, Norm, Over, StepInfo, Sum, Sums, Transform};
 
 /// Scales the update of each parameter down to a norm of at most `limit`.
+///
+/// `u ← u·min(1, limit / ‖u‖)`.
+///
+/// As Keras' `clipnorm`; Optax's `clip_by_block_rms` is the same with a limit times the root of the number of elements.
+/// The norm is summed in double precision, right for every finite vector, and does not depend on the number of threads.
+/// Defaults: the Euclidean norm; [`Norm`] has the others. No state.
 ///
 /// # Example
 /// ```

@@ -1,6 +1,4 @@
-//! Clipping each element: `u ← min(max(u, −limit), limit)`.
-//!
-//! As `torch.nn.utils.clip_grad_value_`. No state.
+//! The transform `ClipValue`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -9,6 +7,10 @@ use gradus_graph::{Real, expect_setting};
 use crate::{Block, StepInfo, Transform};
 
 /// Clips each element of the update to `−limit..=limit`.
+///
+/// `u ← min(max(u, −limit), limit)`.
+///
+/// As `torch.nn.utils.clip_grad_value_`. No state.
 ///
 /// # Example
 /// ```

@@ -1,15 +1,17 @@
-//! Weight decay: `u ← u + decay·p`.
-//!
-//! Before a rule this is L2 regularisation (the decay passes through momentum and moments, PyTorch's `weight_decay` of
-//! SGD and Adam). After a rule, whose steps have the learning rate in them, it is `u ← u + lr·decay·p`, the decoupled
-//! decay of `torch.optim.AdamW`: `(Adam::new(lr), DecayWeights::new(d))` is `AdamW::new(lr).decay(d)`. In Optax
-//! `add_decayed_weights` at that place is not multiplied by the learning rate. No state.
+//! The transform `DecayWeights`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, StepInfo, Transform};
 
 /// Adds a multiple of the parameter to the update.
+///
+/// `u ← u + decay·p`.
+///
+/// Before a rule this is L2 regularisation (the decay passes through momentum and moments, PyTorch's `weight_decay` of
+/// SGD and Adam). After a rule, whose steps have the learning rate in them, it is `u ← u + lr·decay·p`, the decoupled
+/// decay of `torch.optim.AdamW`: `(Adam::new(lr), DecayWeights::new(d))` is `AdamW::new(lr).decay(d)`. In Optax
+/// `add_decayed_weights` at that place is not multiplied by the learning rate. No state.
 ///
 /// # Example
 /// ```

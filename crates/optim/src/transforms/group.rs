@@ -12,8 +12,8 @@ pub(crate) type Matches = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 /// A rule for the parameters whose dotted name satisfies a predicate.
 ///
 /// Each parameter belongs to one group: a step returns an error if one belongs to two or to none, or if a group is
-/// empty. What precedes and follows the groups in a tuple is for all parameters. Parameters that shall not move are frozen with
-/// [`Params::set_trainable`](gradus_graph::Params::set_trainable).
+/// empty. What precedes and follows the groups in a tuple is for all parameters. Parameters that shall not move are
+/// frozen with [`Params::set_trainable`](gradus_graph::Params::set_trainable).
 ///
 /// # Example
 /// ```

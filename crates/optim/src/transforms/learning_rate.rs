@@ -1,10 +1,12 @@
-//! The learning rate: `u ← lr·u`, with `lr` a function of the step. No state.
+//! The part `LearningRate`.
 
 use gradus_graph::Real;
 
 use crate::{Block, Chain, Part, Rate, RateSchedule, StepInfo, Transform};
 
 /// The learning rate of a chain that holds no ready-made rule.
+///
+/// `u ← lr·u`, with `lr` a function of the step. No state.
 ///
 /// # Example
 /// ```

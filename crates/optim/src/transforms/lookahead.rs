@@ -1,10 +1,4 @@
-//! Lookahead: every `k` steps `slow ← slow + α·(p − slow)`, `p ← slow`; between them the rule before it runs as it is.
-//!
-//! As the paper's Algorithm 1 and `optax.lookahead` without reset: the state of the rule is kept.
-//!
-//! Defaults: k 5, α 0.5. State: `slow`, from the parameter.
-//!
-//! Zhang, Lucas, Hinton, Ba: Lookahead optimizer: k steps forward, 1 step back, 2019.
+//! The transform `Lookahead`.
 
 use gradus_graph::{Real, Tensor, expect_setting};
 
@@ -12,6 +6,14 @@ use crate::{Block, Chain, Part, StateTensor, StepInfo, Transform};
 
 /// Pulls the parameters back towards slow ones every few steps of the rule before it;
 /// [`Optimizer::averaged`](crate::Optimizer::averaged) gives the slow ones.
+///
+/// Every `k` steps `slow ← slow + α·(p − slow)`, `p ← slow`; between them the rule before it runs as it is.
+///
+/// As the paper's Algorithm 1 and `optax.lookahead` without reset: the state of the rule is kept.
+///
+/// Defaults: k 5, α 0.5. State: `slow`, from the parameter.
+///
+/// Zhang, Lucas, Hinton, Ba: Lookahead optimizer: k steps forward, 1 step back, 2019.
 ///
 /// # Example
 /// ```

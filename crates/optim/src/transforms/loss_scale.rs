@@ -1,11 +1,4 @@
-//! Loss scaling: the program multiplies the loss by a factor, and the update begins with `u ← u / factor`.
-//!
-//! As `torch.amp.GradScaler`: where a gradient is not finite the step is skipped and the factor halves; after n steps in
-//! a row without that it doubles. The division is in double precision, rounded to the number that is kept.
-//!
-//! Defaults: factor 2¹⁶, growth 2, backoff ½, interval 2000. Numbers: `loss_scale`, `clean_steps`, for all parameters.
-//!
-//! Micikevicius and others: Mixed precision training, 2018.
+//! The transform `LossScale`.
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -15,9 +8,18 @@ use crate::{Block, Chain, Numbers, Over, Part, StepInfo, Sums, Transform};
 
 /// Undoes a factor of the loss that keeps small gradients of a reduced precision from becoming zero.
 ///
-/// It is the first part of a tuple. The program multiplies the loss, or the gradient that the backward sweep starts from, by
-/// [`Optimizer::number`](crate::Optimizer::number) of `loss_scale`, read before the step. Gradients that
-/// are known to be finite ([`NonFinite::Trust`](crate::NonFinite::Trust)) are not looked at, so the factor only grows.
+/// It is the first part of a tuple. The program multiplies the loss, or the gradient that the backward sweep starts
+/// from, by [`Optimizer::number`](crate::Optimizer::number) of `loss_scale`, read before the step. Gradients that are
+/// known to be finite ([`NonFinite::Trust`](crate::NonFinite::Trust)) are not looked at, so the factor only grows.
+///
+/// The program multiplies the loss by a factor, and the update begins with `u ← u / factor`.
+///
+/// As `torch.amp.GradScaler`: where a gradient is not finite the step is skipped and the factor halves; after n steps
+/// in a row without that it doubles. The division is in double precision, rounded to the number that is kept.
+///
+/// Defaults: factor 2¹⁶, growth 2, backoff ½, interval 2000. Numbers: `loss_scale`, `clean_steps`, for all parameters.
+///
+/// Micikevicius and others: Mixed precision training, 2018.
 ///
 /// # Example
 /// ```

@@ -1,17 +1,19 @@
-//! Momentum as a running sum: `m ← momentum·m + (1 − dampening)·u`, `u ← m`; Nesterov: `u ← u + momentum·m`.
-//!
-//! As `torch.optim.SGD`: a sum, not a mean, and the first step sets `m = u` without dampening.
-//!
-//! Defaults: dampening 0, no Nesterov. State: `momentum`, from zero.
-//!
-//! Polyak: Some methods of speeding up the convergence of iteration methods, 1964; Sutskever, Martens, Dahl, Hinton:
-//! On the importance of initialization and momentum in deep learning, 2013.
+//! The transform `Momentum`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, StateTensor, StepInfo, Transform};
 
 /// Replaces the update by its running sum.
+///
+/// `m ← momentum·m + (1 − dampening)·u`, `u ← m`; Nesterov: `u ← u + momentum·m`.
+///
+/// As `torch.optim.SGD`: a sum, not a mean, and the first step sets `m = u` without dampening.
+///
+/// Defaults: dampening 0, no Nesterov. State: `momentum`, from zero.
+///
+/// Polyak: Some methods of speeding up the convergence of iteration methods, 1964; Sutskever, Martens, Dahl, Hinton:
+/// On the importance of initialization and momentum in deep learning, 2013.
 ///
 /// # Example
 /// ```

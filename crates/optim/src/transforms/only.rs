@@ -1,4 +1,5 @@
-//! A mask: transforms that leave some parameters out. State: the inner transforms', for the parameters that they apply to.
+//! A mask: transforms that leave some parameters out. State: the inner transforms', for the parameters that they apply
+//! to.
 
 use std::sync::Arc;
 
@@ -6,8 +7,8 @@ use gradus_graph::Real;
 
 use crate::{Chain, Part};
 
-/// Applies a transform, or a tuple of transforms, to the parameters whose dotted name satisfies a predicate; the others pass it
-/// by.
+/// Applies a transform, or a tuple of transforms, to the parameters whose dotted name satisfies a predicate; the others
+/// pass it by.
 ///
 /// # Example
 /// ```

@@ -1,13 +1,4 @@
-//! The nearest orthogonal matrix, about: five steps of Newton and Schulz.
-//!
-//! `X ← U/max(‖U‖, ε)`, then `A = XXᵀ`, `X ← aX + (bA + cA²)X` five times (with `XᵀX` on the other side where there are
-//! more rows than columns). The coefficients lift small singular values fastest and leave all of them between about
-//! 0.7 and 1.2, not at 1: as in `torch.optim.Muon`. Differences: in the precision of the parameters, where PyTorch works
-//! in bfloat16.
-//!
-//! Defaults: a 3.4445, b −4.7750, c 2.0315, 5 steps, ε 1e-7, no scale. For matrices only; no state.
-//!
-//! Bernstein, Newhouse: Old optimizer, new norm: an anthology, 2024; Jordan et al.: Muon, 2024.
+//! The transform `Orthogonalize`.
 
 use gradus_graph::{Real, expect_setting};
 use gradus_linalg::{Matrix, multiply, workspace};
@@ -40,6 +31,17 @@ impl MatrixScale {
 }
 
 /// Replaces a matrix by one near the nearest orthogonal matrix; leaves other tensors as they are.
+///
+/// Five steps of Newton and Schulz.
+///
+/// `X ← U/max(‖U‖, ε)`, then `A = XXᵀ`, `X ← aX + (bA + cA²)X` five times (with `XᵀX` on the other side where there
+/// are more rows than columns). The coefficients lift small singular values fastest and leave all of them between
+/// about 0.7 and 1.2, not at 1: as in `torch.optim.Muon`. Differences: in the precision of the parameters, where
+/// PyTorch works in bfloat16.
+///
+/// Defaults: a 3.4445, b −4.7750, c 2.0315, 5 steps, ε 1e-7, no scale. For matrices only; no state.
+///
+/// Bernstein, Newhouse: Old optimizer, new norm: an anthology, 2024; Jordan et al.: Muon, 2024.
 ///
 /// # Example
 /// ```

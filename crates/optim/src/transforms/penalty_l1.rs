@@ -1,8 +1,4 @@
-//! The L1 penalty: `u ← u + penalty·sign(p)`, with `sign(0) = 0`.
-//!
-//! The gradient of `penalty·Σ|p|`. It pulls parameters to zero and past it; for exact zeros see
-//! [`ProximalL1`](crate::ProximalL1). Its square counterpart, the L2 penalty, is [`DecayWeights`](crate::DecayWeights).
-//! After a rule, whose steps have the learning rate in them, it is `u ← u + lr·penalty·sign(p)`. No state.
+//! The transform `PenaltyL1`.
 
 use gradus_graph::{Real, expect_setting};
 
@@ -10,6 +6,12 @@ use super::sign::sign;
 use crate::{Block, StepInfo, Transform};
 
 /// Adds the gradient of an L1 penalty to the update.
+///
+/// `u ← u + penalty·sign(p)`, with `sign(0) = 0`.
+///
+/// The gradient of `penalty·Σ|p|`. It pulls parameters to zero and past it; for exact zeros see
+/// [`ProximalL1`](crate::ProximalL1). Its square counterpart, the L2 penalty, is [`DecayWeights`](crate::DecayWeights).
+/// After a rule, whose steps have the learning rate in them, it is `u ← u + lr·penalty·sign(p)`. No state.
 ///
 /// # Example
 /// ```

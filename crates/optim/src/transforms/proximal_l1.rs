@@ -1,16 +1,18 @@
-//! The proximal step of an L1 penalty: `p ← soft(p − u, lr·penalty)` with `soft(x, t) = sign(x)·max(|x| − t, 0)`.
-//!
-//! For the end of a chain, after the rule: `(Sgd::new(0.1), ProximalL1::new(0.01))` is the iteration of soft
-//! thresholding (ISTA). What the penalty holds at zero is exactly zero. No state.
-//!
-//! Daubechies, Defrise, De Mol: An iterative thresholding algorithm for linear inverse problems with a sparsity
-//! constraint, 2004; Parikh, Boyd: Proximal algorithms, 2014.
+//! The transform `ProximalL1`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, StepInfo, Transform};
 
 /// Shrinks the moved parameter towards zero, and sets it to zero where the step would cross it.
+///
+/// `p ← soft(p − u, lr·penalty)` with `soft(x, t) = sign(x)·max(|x| − t, 0)`.
+///
+/// For the end of a chain, after the rule: `(Sgd::new(0.1), ProximalL1::new(0.01))` is the iteration of soft
+/// thresholding (ISTA). What the penalty holds at zero is exactly zero. No state.
+///
+/// Daubechies, Defrise, De Mol: An iterative thresholding algorithm for linear inverse problems with a sparsity
+/// constraint, 2004; Parikh, Boyd: Proximal algorithms, 2014.
 ///
 /// # Example
 /// ```

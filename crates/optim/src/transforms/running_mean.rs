@@ -1,12 +1,14 @@
-//! A running mean: `m ← decay·m + (1 − decay)·u`, `u ← m`; corrected: `u ← m/(1 − decayᵗ)`.
-//!
-//! As `optax.ema`, corrected unless told not to. State: `mean`, from zero.
+//! The transform `RunningMean`.
 
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, StateTensor, StepInfo, Transform};
 
 /// Replaces the update by its running mean. (For a running sum see [`Momentum`](crate::Momentum).)
+///
+/// `m ← decay·m + (1 − decay)·u`, `u ← m`; corrected: `u ← m/(1 − decayᵗ)`.
+///
+/// As `optax.ema`, corrected unless told not to. State: `mean`, from zero.
 ///
 /// # Example
 /// ```

@@ -1,14 +1,4 @@
-//! Schedule-free averaging: gradients are taken at `y`, between the point `z` that the rule moves and its average `x`.
-//!
-//! `z ← z − u`, `x ← (1−c)x + cz`, `y ← (1−β)z + βx`, with `c = w/Σw`, `w = (largest lr so far)^power`. As the authors'
-//! package `schedulefree` in training mode: the parameters in the store are `y`, and `x = (y − (1−β)z)/β` is not stored.
-//! `optax.contrib.schedule_free` takes the weight from the rate of the next step, which is another while the rate rises.
-//! [`Optimizer::averaged`](crate::Optimizer::averaged) gives `x`, to evaluate and to keep.
-//!
-//! For the end of a chain, after a rule without momentum. Defaults: β 0.9, power 2. State: `moved_point`, from the
-//! parameter; the numbers `sum_of_weights` and `largest_rate`.
-//!
-//! Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
+//! The transform `ScheduleFree`.
 
 use std::ops::Bound::{Excluded, Included};
 
@@ -17,6 +7,18 @@ use gradus_graph::{Real, Tensor, expect_setting};
 use crate::{Block, Numbers, StateTensor, StepInfo, Transform};
 
 /// Moves a point of its own by the update, and the parameter to between that point and its average.
+///
+/// Gradients are taken at `y`, between the point `z` that the rule moves and its average `x`.
+///
+/// `z ← z − u`, `x ← (1−c)x + cz`, `y ← (1−β)z + βx`, with `c = w/Σw`, `w = (largest lr so far)^power`. As the
+/// authors' package `schedulefree` in training mode: the parameters in the store are `y`, and `x = (y − (1−β)z)/β` is
+/// not stored. `optax.contrib.schedule_free` takes the weight from the rate of the next step, which is another while
+/// the rate rises. [`Optimizer::averaged`](crate::Optimizer::averaged) gives `x`, to evaluate and to keep.
+///
+/// For the end of a chain, after a rule without momentum. Defaults: β 0.9, power 2. State: `moved_point`, from the
+/// parameter; the numbers `sum_of_weights` and `largest_rate`.
+///
+/// Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky: The road less scheduled, 2024.
 ///
 /// # Example
 /// ```

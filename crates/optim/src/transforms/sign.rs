@@ -1,10 +1,12 @@
-//! The sign: `u ← sign(u)`, with `sign(0) = 0`. No state.
+//! The transform `Sign`.
 
 use gradus_graph::Real;
 
 use crate::{Block, StepInfo, Transform};
 
 /// Replaces each element of the update by its sign.
+///
+/// `u ← sign(u)`, with `sign(0) = 0`. No state.
 ///
 /// # Example
 /// ```

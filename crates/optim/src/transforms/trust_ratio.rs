@@ -1,9 +1,4 @@
-//! The trust ratio: `u ← u·trust·‖p‖ / (‖u‖ + ε)` for each tensor, and `u` as it is if either norm is zero.
-//!
-//! As `optax.scale_by_trust_ratio`. The norms are those of one tensor, summed in double precision and right for every
-//! finite tensor. Defaults: trust 1, ε 0. No state.
-//!
-//! You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
+//! The transform `TrustRatio`.
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
@@ -11,6 +6,13 @@ use crate::norm::Factor;
 use crate::{Block, Norm, Over, StepInfo, Sum, Sums, Transform};
 
 /// Scales the update of each tensor to a multiple of the norm of the tensor.
+///
+/// `u ← u·trust·‖p‖ / (‖u‖ + ε)` for each tensor, and `u` as it is if either norm is zero.
+///
+/// As `optax.scale_by_trust_ratio`. The norms are those of one tensor, summed in double precision and right for every
+/// finite tensor. Defaults: trust 1, ε 0. No state.
+///
+/// You, Gitman, Ginsburg: Large batch training of convolutional networks, 2017.
 ///
 /// # Example
 /// ```
