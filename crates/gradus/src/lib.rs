@@ -27,7 +27,7 @@ pub mod guide;
 /// let layer = nn::Dense::new(&mut params, "layer", 2, 1);
 /// let mut step = Step::new(|_, [x, y]| loss::mse(layer.forward(x), y));
 /// let mut optimizer = Optimizer::new(optim::Adam::new(0.01));
-/// let (x, y): (Tensor, Tensor) = (Tensor::ones([4, 2]), Tensor::ones([4, 1]));
+/// let (x, y) = (Tensor::<f32>::ones([4, 2]), Tensor::<f32>::ones([4, 1]));
 /// let gradients = step.run(&mut params, (&x, &y))?;
 /// optimizer.step(&mut params, &gradients)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,6 +1,6 @@
 //! The method `ConjugateGradient`.
 
-use gradus_graph::{Error, Params, Real};
+use gradus_graph::{Error, Graph, Params, Real, Var};
 use gradus_linalg::{add_scaled, max_norm, norm};
 
 use crate::descent::{self, Direction, steepest};
@@ -9,6 +9,7 @@ use crate::outcome::{Limits, Minimization};
 use crate::run::Point;
 use crate::scaled::Scaled;
 use crate::slope::Slope;
+use crate::traced::{Traced, Wanted};
 
 /// The share of the last direction in the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +116,23 @@ impl ConjugateGradient {
         let search = LineSearch { decrease: 1e-4, curvature: 0.1 };
         let directions = Conjugate { beta: self.beta, last: None };
         descent::minimize(params, (self.limits, self.scaled), search, directions, function)
+    }
+
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: it is traced once, differentiated and compiled.
+    ///
+    /// # Errors
+    /// If the loss is not a scalar or an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    ///
+    /// # Panics
+    /// Where the closure does.
+    #[track_caller]
+    pub fn fit<T: Real>(
+        &self,
+        params: &mut Params<T>,
+        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+    ) -> Result<Minimization, Error> {
+        let mut traced = Traced::new(params, &loss, Wanted::Gradient)?;
+        self.minimize(params, |params, slope| traced.gradient(params, slope))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The method `GaussNewton`.
 
-use gradus_graph::{Error, Params, Real, Tensor};
+use gradus_graph::{Error, Graph, Params, Real, Tensor, Var};
 
 use crate::outcome::{Limits, Minimization};
 use crate::slope::Slope;
+use crate::traced::{Traced, Wanted};
 use crate::trust_region::{self, Model};
 
 /// Gauss–Newton through products with the Jacobian: for sums of squares with too many parameters for
@@ -95,6 +96,30 @@ impl GaussNewton {
     ) -> Result<Minimization, Error> {
         let squares = Squares { residuals, forward, backward, last: Tensor::zeros([0]) };
         trust_region::minimize(params, (self.limits, self.scaled), squares)
+    }
+
+    /// [`minimize`](Self::minimize) for residuals that a closure traces: it is traced once, differentiated and compiled.
+    ///
+    /// # Errors
+    /// If an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    ///
+    /// # Panics
+    /// Where the closure does.
+    #[track_caller]
+    pub fn fit<T: Real>(
+        &self,
+        params: &mut Params<T>,
+        residuals: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+    ) -> Result<Minimization, Error> {
+        let mut values = Traced::new(params, &residuals, Wanted::Value)?;
+        let mut forward = Traced::new(params, &residuals, Wanted::Forward)?;
+        let mut backward = Traced::new(params, &residuals, Wanted::Backward)?;
+        self.minimize(
+            params,
+            |params| values.value(params),
+            |params, direction| forward.forward(params, direction),
+            |params, cotangent, slope| backward.backward(params, cotangent, slope),
+        )
     }
 }
 

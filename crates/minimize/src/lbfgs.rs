@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gradus_graph::{Error, Params, Real};
+use gradus_graph::{Error, Graph, Params, Real, Var};
 use gradus_linalg::{add_scaled, dot, norm};
 
 use crate::descent::{self, Direction, steepest};
@@ -11,6 +11,7 @@ use crate::outcome::{Limits, Minimization};
 use crate::run::Point;
 use crate::scaled::Scaled;
 use crate::slope::Slope;
+use crate::traced::{Traced, Wanted};
 
 /// L-BFGS with a line search for the strong Wolfe conditions: the first choice for a smooth loss without noise.
 ///
@@ -103,6 +104,38 @@ impl Lbfgs {
         let pairs = Pairs { kept: VecDeque::new(), memory: self.memory };
         let search = LineSearch { decrease: 1e-4, curvature: 0.9 };
         descent::minimize(params, (self.limits, self.scaled), search, pairs, function)
+    }
+
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: it is traced once, differentiated and compiled.
+    ///
+    /// # Errors
+    /// If the loss is not a scalar or an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    ///
+    /// # Panics
+    /// Where the closure does.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_minimize::Lbfgs;
+    /// let mut params: Params<f64> = Params::new(0);
+    /// let [a, b] = [("a", -1.2), ("b", 1.0)].map(|(name, x)| params.add(name, Tensor::scalar(x)));
+    /// let outcome = Lbfgs::new().fit(&mut params, |graph| {
+    ///     let (a, b) = (graph.param(&a), graph.param(&b));
+    ///     (1.0 - a).square() + (b - a.square()).square() * 100.0
+    /// })?;
+    /// assert!(outcome.reason.is_converged(), "{outcome}");
+    /// assert!((params.get(&b).item() - 1.0).abs() < 1e-7);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fit<T: Real>(
+        &self,
+        params: &mut Params<T>,
+        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+    ) -> Result<Minimization, Error> {
+        let mut traced = Traced::new(params, &loss, Wanted::Gradient)?;
+        self.minimize(params, |params, slope| traced.gradient(params, slope))
     }
 }
 

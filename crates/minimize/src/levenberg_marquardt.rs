@@ -1,11 +1,12 @@
 //! The method `LevenbergMarquardt`.
 
-use gradus_graph::{Error, Params, Real, Tensor};
+use gradus_graph::{Error, Graph, Params, Real, Tensor, Var};
 use gradus_linalg::{PivotedQr, Triangle, dot, norm};
 
 use crate::jacobian::Jacobian;
 use crate::outcome::{Limits, Minimization, Reason};
 use crate::run::Run;
+use crate::traced::{Traced, Wanted};
 
 /// A step is accepted if the sum falls by at least this part of what the model says.
 const ACCEPTED: f64 = 1e-4;
@@ -93,6 +94,41 @@ impl LevenbergMarquardt {
         let mut run = Run::new(params, self.limits, false);
         let ended = descend(&mut run, residuals, jacobian);
         run.close(ended)
+    }
+
+    /// [`minimize`](Self::minimize) for residuals that a closure traces: it is traced once, differentiated and compiled.
+    ///
+    /// # Errors
+    /// If an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    ///
+    /// # Panics
+    /// Where the closure does.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_minimize::LevenbergMarquardt;
+    /// let mut params: Params<f64> = Params::new(0);
+    /// let [a, b] = [("a", 1.0), ("b", -0.1)].map(|(name, x)| params.add(name, Tensor::scalar(x)));
+    ///
+    /// // Fits a·exp(b·t) to three points.
+    /// let (t, y) = (Tensor::from([0.0, 1.0, 2.0]), Tensor::from([2.0, 1.0, 0.5]));
+    /// let outcome = LevenbergMarquardt::new().fit(&mut params, |graph| {
+    ///     graph.param(&a) * (graph.param(&b) * graph.constant(&t)).exp() - graph.constant(&y)
+    /// })?;
+    /// assert!(outcome.reason.is_converged() && outcome.value < 1e-20, "{outcome}");
+    /// assert!((params.get(&b).item() + 2.0_f64.ln()).abs() < 1e-10);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn fit<T: Real>(
+        &self,
+        params: &mut Params<T>,
+        residuals: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+    ) -> Result<Minimization, Error> {
+        let mut values = Traced::new(params, &residuals, Wanted::Value)?;
+        let mut jacobians = Traced::new(params, &residuals, Wanted::Jacobian)?;
+        self.minimize(params, |params| values.value(params), |params, jacobian| jacobians.jacobian(params, jacobian))
     }
 }
 

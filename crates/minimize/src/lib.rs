@@ -48,6 +48,7 @@ mod run;
 mod scaled;
 pub mod search;
 mod slope;
+mod traced;
 mod trust_region;
 
 pub use conjugate_gradient::{Beta, ConjugateGradient};

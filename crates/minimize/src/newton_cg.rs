@@ -1,9 +1,10 @@
 //! The method `NewtonCg`.
 
-use gradus_graph::{Error, Params, Real};
+use gradus_graph::{Error, Graph, Params, Real, Var};
 
 use crate::outcome::{Limits, Minimization};
 use crate::slope::Slope;
+use crate::traced::{Traced, Wanted};
 use crate::trust_region::{self, Model};
 
 /// Newton's method through Hessian-vector products: few steps even in curved and narrow valleys, and at saddles.
@@ -96,6 +97,28 @@ impl NewtonCg {
         hessian: impl FnMut(&Params<T>, &Params<T>, &mut Slope<'_>) -> Result<(), Error>,
     ) -> Result<Minimization, Error> {
         trust_region::minimize(params, (self.limits, self.scaled), Newton { function, hessian })
+    }
+
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: it is traced once, differentiated and compiled.
+    ///
+    /// # Errors
+    /// If the loss is not a scalar or an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    ///
+    /// # Panics
+    /// Where the closure does.
+    #[track_caller]
+    pub fn fit<T: Real>(
+        &self,
+        params: &mut Params<T>,
+        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+    ) -> Result<Minimization, Error> {
+        let mut traced = Traced::new(params, &loss, Wanted::Gradient)?;
+        let mut products = Traced::new(params, &loss, Wanted::HessianProduct)?;
+        self.minimize(
+            params,
+            |params, slope| traced.gradient(params, slope),
+            |params, direction, slope| products.hessian_product(params, direction, slope),
+        )
     }
 }
 
