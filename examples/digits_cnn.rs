@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         _ => None,
     };
     let Some(seed) = seed else {
-        eprintln!("digits_cnn takes a seed, a whole number, or nothing; not {arguments:?}");
+        eprintln!("digits_cnn takes a seed, an integer, or nothing; not {arguments:?}");
         return ExitCode::from(2);
     };
     match train(seed) {

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
             eprintln!(
                 "{problem}\n\nFashion-MNIST is four files: train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, \
                  t10k-images-idx3-ubyte.gz\nand t10k-labels-idx1-ubyte.gz, of https://github.com/zalandoresearch/fashion-mnist \
-                 (31 MB).\nOn Debian and its kin `apt install dataset-fashion-mnist` puts them into {DEBIAN}.\nWhere they are \
+                 (31 MB).\nOn Debian and related systems `apt install dataset-fashion-mnist` puts them into {DEBIAN}.\nWhere they are \
                  in another folder, name it: cargo run --release --example fashion_mnist -- FOLDER"
             );
             return ExitCode::FAILURE;

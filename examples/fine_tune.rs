@@ -41,7 +41,7 @@ impl Classifier {
         self.head.forward(self.body.forward(images))
     }
 
-    /// Moves the trainable parameters over so many epochs.
+    /// Moves the trainable parameters over n epochs.
     fn train(&self, params: &mut Params, data: &Dataset, rate: f64, epochs: usize) -> Outcome {
         let mut step = Step::new(|_, [images, classes]| loss::cross_entropy(self.forward(images), classes));
         let mut optimizer = Optimizer::new(AdamW::new(rate));

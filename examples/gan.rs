@@ -101,7 +101,7 @@ fn measure(points: &Tensor<f32>) -> Worth {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seed = match std::env::args().nth(1) {
         None => 1,
-        Some(text) => text.parse().map_err(|_| format!("the seed is a whole number, not `{text}`"))?,
+        Some(text) => text.parse().map_err(|_| format!("the seed is an integer, not `{text}`"))?,
     };
     let mut params = Params::new(seed);
     let (generator, discriminator) = (Generator::new(&mut params), Discriminator::new(&mut params));

@@ -10,7 +10,7 @@ fn patterns() -> Tensor<f64> {
     Tensor::from_fn([12, 8], |k| f64::from(u8::from((k / 8 % 6 + 1) * (k % 8 + 2) % 7 < 3)))
 }
 
-/// Runs so many steps; gives the first loss and the last.
+/// Runs n steps; gives the first loss and the last.
 fn train(
     params: &mut Params<f64>,
     rate: f64,

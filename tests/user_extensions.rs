@@ -212,7 +212,7 @@ fn an_op_that_is_only_a_definition() {
 enum Ruled {
     /// x·x with 2·x·g: a rule that agrees with the definition.
     Square,
-    /// The nearest whole number, with the derivative of the identity.
+    /// The nearest integer, with the derivative of the identity.
     StraightThrough,
     /// The identity, with a cotangent that is turned round.
     Reversal(Number),

@@ -20,3 +20,7 @@ pub mod architecture {}
 
 #[doc = include_str!("../docs/soundness.md")]
 pub mod soundness {}
+
+/// [architecture]: crate::guide::architecture
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}

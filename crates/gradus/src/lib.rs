@@ -3,6 +3,7 @@
 //! [layers]: crate::guide::layers
 //! [accuracy]: crate::guide::accuracy
 //! [architecture]: crate::guide::architecture
+//! [design]: crate::guide::design
 //! [`Op`]: crate::op::Op
 #![doc = include_str!("../README.md")]
 

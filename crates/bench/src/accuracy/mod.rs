@@ -14,7 +14,7 @@ use crate::table::Table;
 /// Lines of a function's name, an argument, the value and the slope there.
 const VALUES: &str = include_str!("values.txt");
 
-/// One of so many numbers of single precision is looked at: a prime, so that every exponent and every last bit occurs.
+/// Every n-th number of single precision is examined: a prime, so that every exponent and every last bit occurs.
 const EVERY: usize = 1009;
 
 type Formula = for<'g> fn(Var<'g>) -> Var<'g>;
@@ -225,7 +225,7 @@ fn in_double(name: &str, function: Formula) -> [f64; 2] {
     })
 }
 
-/// The distance of a number from the exact one, in units in the last place of a number of so many digits; 0 where the
+/// The distance of a number from the exact one, in units in the last place of a number of that many digits; 0 where the
 /// exact one is out of range or not a number.
 fn units(found: f64, exact: f64, digits: i32, least: i32, largest: f64) -> f64 {
     let out_of_range = !exact.is_finite() || exact.abs() > largest;

@@ -321,7 +321,7 @@ fn interleaved<const N: usize>(x: Var<'_>) -> [Var<'_>; N] {
     std::array::from_fn(|i| rows.slice(1, i as isize, i as isize + 1).squeeze(1))
 }
 
-/// The vector moved up by so many places, with zeros at the ends.
+/// The vector moved up by n indices, with zeros at the ends.
 fn shifted(x: Var<'_>, by: isize) -> Var<'_> {
     let (n, far) = (x.shape()[0] as isize, by.unsigned_abs());
     if by > 0 { x.slice(0, None, n - by).pad(0, far, 0) } else { x.slice(0, -by, None).pad(0, 0, far) }

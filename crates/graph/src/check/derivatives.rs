@@ -209,7 +209,7 @@ impl Examination<'_, '_> {
         Ok(())
     }
 
-    /// Notes which inputs of an op have a derivative by its own word, and which by these numbers.
+    /// Notes which inputs of an op have a declared derivative, and for which it is not zero here.
     fn exercise(&mut self, gradient: &[Tensor<f64>]) {
         let Some(sample) = self.target.op() else { return };
         let outputs: Vars<'_> = self.evaluator.outputs.iter().copied().collect();

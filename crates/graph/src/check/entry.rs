@@ -38,9 +38,9 @@ pub struct Entry {
     pub formula: &'static str,
     pub(crate) samples: BoxedStrategy<Sample>,
     pub(crate) stops: bool,
-    /// Where the inputs may lie, if the op's own word is not enough.
+    /// Where the inputs may lie, if what the op declares is not enough.
     pub domain: Option<&'static str>,
-    /// The kinks, if the op's own word is not enough.
+    /// The kinks, if what the op declares is not enough.
     pub kinks: Option<&'static str>,
 }
 

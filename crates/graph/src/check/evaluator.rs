@@ -1,4 +1,4 @@
-//! A function with its derivatives as one graph, compiled once and run at many places.
+//! A function with its derivatives as one graph, compiled once and run at many points.
 //!
 //! Level 0 is the function `y = f(x)`. A level `k` has a cotangent `cₖ` for each of its values, and level `k + 1` is the
 //! vector-Jacobian product of level `k` under `cₖ`, with respect to all variables before it: `x`, then `c₀`, and so on.

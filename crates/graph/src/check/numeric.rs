@@ -23,7 +23,7 @@ impl Estimate {
     }
 }
 
-/// What differences say of a function of one number at 0.
+/// What differences say of a scalar function at 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slope {
     pub(super) central: Estimate,
@@ -63,7 +63,7 @@ const FIRST: f64 = 1.0 / 32.0;
 const LEVELS: usize = 7;
 const ROUNDS: i32 = 3;
 
-/// The derivative at 0 of a function of one number.
+/// The derivative at 0 of a scalar function.
 pub(super) fn derivative(place: Place, mut f: impl FnMut(f64) -> Result<Sum, Error>) -> Result<Slope, Error> {
     let centre = f(0.0)?;
     let (mut best, mut size) = (Estimate::NONE, 0.0_f64);

@@ -111,7 +111,7 @@ pub struct Report {
     pub largest_error: f64,
     /// An error of more than this in a single derivative that was looked at would have been seen.
     pub detectable: f64,
-    /// Of an op, a bit for each real input: whether it has a derivative by the op's own word.
+    /// Of an op, a bit for each real input: whether the op declares a derivative.
     pub(super) derivable: u64,
     /// Whether that was other than zero.
     pub(super) exercised: u64,
