@@ -191,13 +191,13 @@ impl Op for Conv {
 
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
         let y = self.0.output(&inputs[0], &inputs[1]).expect("the shape rule accepted the inputs");
-        self.0.geometry(&inputs[0], &inputs[1], &y).values_room::<T>()
+        self.0.geometry(&inputs[0], &inputs[1], &y).forward_workspace::<T>()
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let geometry = self.0.geometry(&work.input_shapes[0], &work.input_shapes[1], &work.output_shapes[0]);
         let (x, w) = (work.inputs[0].real(), work.inputs[1].real());
-        geometry.values(x, w, work.outputs[0].real(), work.workspace);
+        geometry.forward(x, w, work.outputs[0].real(), work.workspace);
         Ok(())
     }
 
@@ -274,13 +274,13 @@ impl Op for ConvInput {
 
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
         let x = self.planes(&inputs[0], &inputs[1]).expect("the shape rule accepted the inputs");
-        self.convolution.geometry(&x, &inputs[1], &inputs[0]).input_room::<T>()
+        self.convolution.geometry(&x, &inputs[1], &inputs[0]).backward_input_workspace::<T>()
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let shapes = (&work.output_shapes[0], &work.input_shapes[1], &work.input_shapes[0]);
         let geometry = self.convolution.geometry(shapes.0, shapes.1, shapes.2);
-        geometry.input(work.inputs[0].real(), work.inputs[1].real(), work.outputs[0].real(), work.workspace);
+        geometry.backward_input(work.inputs[0].real(), work.inputs[1].real(), work.outputs[0].real(), work.workspace);
         Ok(())
     }
 
@@ -336,13 +336,13 @@ impl Op for ConvWeight {
 
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
         let w = self.filters(&inputs[0], &inputs[1]).expect("the shape rule accepted the inputs");
-        self.convolution.geometry(&inputs[0], &w, &inputs[1]).weight_room::<T>()
+        self.convolution.geometry(&inputs[0], &w, &inputs[1]).backward_weight_workspace::<T>()
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let shapes = (&work.input_shapes[0], &work.output_shapes[0], &work.input_shapes[1]);
         let geometry = self.convolution.geometry(shapes.0, shapes.1, shapes.2);
-        geometry.weight(work.inputs[0].real(), work.inputs[1].real(), work.outputs[0].real(), work.workspace);
+        geometry.backward_weight(work.inputs[0].real(), work.inputs[1].real(), work.outputs[0].real(), work.workspace);
         Ok(())
     }
 
