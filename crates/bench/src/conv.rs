@@ -3,6 +3,7 @@
 //!
 //! `peers/conv.py` times PyTorch on the same layers.
 
+use gradus_graph::check::CountingAllocator;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -10,7 +11,6 @@ use gradus_graph::kernel::gemm::{Gemm, Matrix};
 use gradus_graph::{Feed, Graph, Params, Plan, Tensor, Var};
 use gradus_nn::{Conv2d, Conv2dOptions, MaxPool2d, Padding};
 
-use crate::allocations;
 use crate::table::Table;
 
 /// Images, channels, rows and columns, filters, kernel, stride, groups, and whether gradients of the images are wanted.
@@ -118,10 +118,10 @@ pub(crate) fn time(
     };
     values();
     gradients();
-    let before = allocations::count();
+    let before = CountingAllocator::allocations_of_all_threads();
     values();
     gradients();
-    let allocated = allocations::count() - before;
+    let allocated = CountingAllocator::allocations_of_all_threads() - before;
     let mut least = [f64::INFINITY; 3];
     let repeat = [repeats(&mut values), repeats(&mut gradients), repeats(&mut product)];
     for _ in 0..ROUNDS {

@@ -18,7 +18,6 @@
 //! `check`, `mutants` and `soak` end with an error if a bar is missed.
 
 mod accuracy;
-mod allocations;
 mod check;
 mod conv;
 mod minima;
@@ -30,13 +29,14 @@ mod soak;
 mod steps;
 mod table;
 
+use gradus_graph::check::CountingAllocator;
 use std::error::Error;
 use std::process::ExitCode;
 
 use gradus_train::replace_file;
 
 #[global_allocator]
-static COUNTED: allocations::Counted = allocations::Counted;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]\n       \
                      gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]";

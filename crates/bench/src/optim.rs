@@ -4,6 +4,7 @@
 //! written, the gradient is read. A look at the gradients before the first write reads one array more, which is not
 //! counted; the share without it is that of an optimizer that trusts its gradients to be finite.
 
+use gradus_graph::check::CountingAllocator;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -11,7 +12,6 @@ use gradus_graph::kernel::simd::{Loop, vectorized};
 use gradus_graph::{Param, Params, Tensor};
 use gradus_optim::{Adam, AdamW, Lion, NonFinite, Optimizer, Part, Sgd};
 
-use crate::allocations;
 use crate::table::Table;
 
 const COUNT: usize = 10_000_000;
@@ -66,9 +66,9 @@ impl Case {
         };
         update(&mut optimizer);
         pass();
-        let before = allocations::count();
+        let before = CountingAllocator::allocations_of_all_threads();
         update(&mut optimizer);
-        let allocated = allocations::count() - before;
+        let allocated = CountingAllocator::allocations_of_all_threads() - before;
         // Four bytes a number: parameter and state read and written, the gradient read; the pass reads and writes one.
         let (moved, passed) = ((3 + 2 * state) as f64 * 4e-9 * COUNT as f64, 8e-9 * COUNT as f64);
         // The least times of rounds in turn: what else the machine does only adds to them.

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)] // The call of the other library's product.
 
+use gradus_graph::check::CountingAllocator;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -11,7 +12,6 @@ use gradus_nn::{Dense, loss};
 use gradus_optim::{Adam, NonFinite, Optimizer};
 use gradus_train::Step;
 
-use crate::allocations;
 use crate::table::Table;
 
 pub(crate) fn run() -> Table {
@@ -94,9 +94,9 @@ fn wide(table: &mut Table) {
         train();
         multiply();
     }
-    let before = allocations::count();
+    let before = CountingAllocator::allocations_of_all_threads();
     train();
-    let allocated = allocations::count() - before;
+    let allocated = CountingAllocator::allocations_of_all_threads() - before;
     let (own, bar) = paired(25, 4, train, &mut multiply);
     table.row("MLP 784-512-512-10, batch 128", &[own, bar, own / bar, 1.6, allocated as f64]);
 
@@ -151,9 +151,9 @@ fn small(table: &mut Table) {
     for _ in 0..100 {
         train();
     }
-    let before = allocations::count();
+    let before = CountingAllocator::allocations_of_all_threads();
     train();
-    let allocated = allocations::count() - before;
+    let allocated = CountingAllocator::allocations_of_all_threads() - before;
     let (own, _) = paired(25, 400, train, || {});
     table.row("MLP 4-32-32-1, batch 16", &[own, 15.0, own / 15.0, 1.0, allocated as f64]);
 }
@@ -177,9 +177,9 @@ fn pointwise(table: &mut Table) {
         evaluate();
         duplicate();
     }
-    let before = allocations::count();
+    let before = CountingAllocator::allocations_of_all_threads();
     evaluate();
-    let allocated = allocations::count() - before;
+    let allocated = CountingAllocator::allocations_of_all_threads() - before;
     let (own, bar) = paired(25, 4, evaluate, duplicate);
     table.row("sigmoid·tanh + exp, 10⁶ elements", &[own, bar, own / bar, 30.0, allocated as f64]);
 }
@@ -202,9 +202,9 @@ fn reductions(table: &mut Table) {
         let mut duplicate = || black_box(&mut copy).copy_from_slice(black_box(x.data()));
         evaluate();
         duplicate();
-        let before = allocations::count();
+        let before = CountingAllocator::allocations_of_all_threads();
         evaluate();
-        let allocated = allocations::count() - before;
+        let allocated = CountingAllocator::allocations_of_all_threads() - before;
         let (own, yardstick) = paired(9, 1, evaluate, duplicate);
         table.row(name, &[own, yardstick, own / yardstick, bar, allocated as f64]);
     }

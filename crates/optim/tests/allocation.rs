@@ -1,10 +1,6 @@
 //! After its first step an optimizer allocates nothing.
 
-#![allow(unsafe_code)] // An allocator that counts.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use gradus_graph::check::CountingAllocator;
 use gradus_graph::{Params, Tensor};
 use gradus_optim::{
     Adafactor, Adam, AddNoise, Average, Centralize, ClipAdaptive, ClipGlobalNorm, ClipNorm, Cosine, DAdaptSgd,
@@ -12,24 +8,8 @@ use gradus_optim::{
     RmsProp, ScheduleFreeAdamW, Sgd, Shampoo, Soap, WarmUp,
 };
 
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// The number of allocations in ten steps after the first. What other threads of the program allocate meanwhile, as they
 /// start, does not repeat itself: so the least of five times ten.
@@ -46,9 +26,9 @@ fn allocations(rule: impl Part, len: usize) -> usize {
     let mut step = || optimizer.step(&mut params, list.iter().zip(&gradients)).expect("the gradients are right");
     step();
     let mut ten_steps = || {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = CountingAllocator::allocations_of_all_threads();
         (0..10).for_each(|_| step());
-        ALLOCATIONS.load(Ordering::Relaxed) - before
+        CountingAllocator::allocations_of_all_threads() - before
     };
     (0..5).map(|_| ten_steps()).min().expect("five is more than none")
 }

@@ -1,5 +1,6 @@
 //! Damaged files for every reader: none panics, none takes memory without bound, none loads a part.
 
+use gradus_graph::check::CountingAllocator;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
@@ -14,7 +15,6 @@ use gradus_train::{Step, checkpoint, weights};
 
 use super::Folder;
 use super::mutation::{Numbers, mutate};
-use crate::allocations;
 use crate::table::Table;
 
 /// Bytes that a reader may allocate for a small file, and for each byte of a file.
@@ -46,7 +46,7 @@ pub(super) fn run(table: &mut Table, count: usize) -> bool {
             let place = numbers.below(reader.originals.len());
             let bytes = (reader.pack)(mutate(&mut numbers, &reader.originals[place], &others));
             let (outcome, most) =
-                allocations::peak_of(|| catch_unwind(AssertUnwindSafe(|| (reader.read)(&bytes, place))));
+                CountingAllocator::peak_of(|| catch_unwind(AssertUnwindSafe(|| (reader.read)(&bytes, place))));
             peak = peak.max(most);
             let fault = match outcome {
                 Err(panic) => Some(format!("panicked: {}", said(&*panic))),
@@ -318,7 +318,7 @@ fn bombs(table: &mut Table, path: &Path) -> bool {
     let (mut wrong, mut refused, mut peak) = (0, 0, 0);
     let count = cases.len();
     for (name, bytes) in cases {
-        let (outcome, most) = allocations::peak_of(|| match name.starts_with('a') {
+        let (outcome, most) = CountingAllocator::peak_of(|| match name.starts_with('a') {
             true => load(path, &bytes, |params| weights::load(path, params)),
             false => idx::decode(&bytes).map(|array| drop(format!("{array:?}"))).map_err(|problem| problem.to_string()),
         });
