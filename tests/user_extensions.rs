@@ -2,7 +2,7 @@
 //! built-in ones.
 
 use gradus::check::{assert_gradients, gradients};
-use gradus::op::{Call, Form, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work, expect_inputs, expect_real};
+use gradus::op::{Call, Derivative, Form, Meta, Metas, Number, Op, Pointwise, Vars, Work, expect_inputs, expect_real};
 use gradus::{ErrorKind, Feed, Graph, Params, Plan, Real, Tensor, Var};
 
 /// x / (1 + a·x²)
@@ -111,15 +111,11 @@ impl Op for Sums {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let x = call.x(0);
         let of_sum = call.cotangents[0].map(|g| g.unsqueeze(-1).broadcast_to(x.shape()));
         let of_squares = call.cotangents[1].map(|g| x * g.unsqueeze(-1) * 2.0);
-        match (of_sum, of_squares) {
-            (Some(a), Some(b)) => (a + b).into(),
-            (Some(one), None) | (None, Some(one)) => one.into(),
-            (None, None) => Vjp::Zero,
-        }
+        of_sum.into_iter().chain(of_squares).sum()
     }
 }
 
@@ -242,11 +238,15 @@ impl Op for Ruled {
         }]))
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Rule
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         match self {
-            Self::Square => (call.x(0) * call.g() * 2.0).into(),
-            Self::StraightThrough => call.g().into(),
-            Self::Reversal(strength) => (-call.g() * strength.0).into(),
+            Self::Square => call.x(0) * call.g() * 2.0,
+            Self::StraightThrough => call.g(),
+            Self::Reversal(strength) => -call.g() * strength.0,
         }
     }
 }
@@ -330,15 +330,14 @@ impl Op for Grade {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        match input {
-            0 => Vjp::Undefined,
-            _ => {
-                let graph = call.x(0).graph();
-                let count = Grade { thresholds: self.thresholds.clone() };
-                (call.g() * graph.call(count, &[call.x(0), graph.ones(call.x(0).shape())])).into()
-            }
-        }
+    fn derivative(&self, input: usize) -> Derivative {
+        if input == 0 { Derivative::Undefined } else { Derivative::Rule }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        let graph = call.x(0).graph();
+        let count = Grade { thresholds: self.thresholds.clone() };
+        call.g() * graph.call(count, &[call.x(0), graph.ones(call.x(0).shape())])
     }
 }
 

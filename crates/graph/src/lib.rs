@@ -49,7 +49,7 @@ pub use shape::{IntoShape, Layout, Shape, TargetShape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{
-    Array, ArrayMut, Call, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Vjp, Work,
+    Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Work,
     expect_index, expect_inputs, expect_real,
 };
 pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Scoped, Substituted, Var};

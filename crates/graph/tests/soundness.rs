@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gradus_graph::{
-    AnyTensor, Array, ArrayMut, Call, Convolution, Error, Feed, Form, Graph, Kind, Layout, Meta, Metas, Op, Params,
-    Plan, Pointwise, Real, Shape, Tensor, Var, Vars, Vjp, Work, smallvec,
+    AnyTensor, Array, ArrayMut, Call, Convolution, Derivative, Error, Feed, Form, Graph, Kind, Layout, Meta, Metas, Op,
+    Params, Plan, Pointwise, Real, Shape, Tensor, Var, Vars, Work, smallvec,
 };
 
 /// The message of the panic of a closure.
@@ -411,12 +411,12 @@ impl Op for Endless {
             _ => smallvec![inputs[0].exp()],
         })
     }
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _: usize) -> Vjp<'g> {
-        match self.way {
-            // A derivative that is written with the op itself.
-            3 => (call.g() * call.x(0).graph().call(Endless { way: 3 }, &[call.x(0)])).into(),
-            _ => Vjp::Expanded,
-        }
+    fn derivative(&self, _: usize) -> Derivative {
+        // A derivative that is written with the op itself.
+        if self.way == 3 { Derivative::Rule } else { Derivative::Expansion }
+    }
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _: usize) -> Var<'g> {
+        call.g() * call.x(0).graph().call(Endless { way: 3 }, &[call.x(0)])
     }
 }
 

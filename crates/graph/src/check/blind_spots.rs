@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::real::Real;
-use crate::tape::op::{Call, Domain, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Vjp};
+use crate::tape::op::{Call, Derivative, Domain, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars};
 
 /// Functions with a fault of one place or range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -242,10 +242,14 @@ impl Op for Cubes {
         Some(smallvec::smallvec![(inputs[0] * inputs[0] * inputs[0]).sum_axes(1)])
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Rule
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let x = call.x(0);
         let slope = x.equal(self.wrong_at.0).where_(1.0, x * x * 3.0);
-        (call.g().unsqueeze(1) * slope).into()
+        call.g().unsqueeze(1) * slope
     }
 }
 

@@ -16,7 +16,7 @@ use super::{Check, Entry, Sample, scan};
 use crate::plan::AnyTensor;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
-use crate::tape::op::{AnyOp, Call, Domain, Form, Kind, Kinks, Meta, Metas, Op, Vars, Vjp, Work};
+use crate::tape::op::{AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Op, Vars, Work};
 use crate::tape::{Graph, Var};
 use crate::tensor::Tensor;
 
@@ -227,10 +227,11 @@ impl Mutation {
 
 /// The right vjp as a value, also where the op leaves it to its expansion.
 fn derived<'g>(op: &dyn AnyOp, call: Call<'_, 'g>, input: usize) -> Option<Var<'g>> {
-    match op.vjp(call, input) {
-        Vjp::Value(right) => Some(right),
-        Vjp::Zero | Vjp::Undefined => None,
-        Vjp::Expanded => {
+    match op.derivative(input) {
+        Derivative::Rule => Some(op.vjp(call, input)),
+        Derivative::Identity { output } => call.cotangents[output],
+        Derivative::Zero | Derivative::Undefined => None,
+        Derivative::Expansion => {
             let inputs: Vars<'g> = call.inputs.iter().map(|x| x.stand_in()).collect();
             let outputs = op.expand(&inputs)?;
             let pairs = || outputs.iter().zip(call.cotangents).filter_map(|(y, g)| g.map(|g| (*y, g)));
@@ -328,9 +329,20 @@ impl Op for Mutant {
         T::op_workspace(&*self.op, inputs)
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        let mutated = (input == self.input).then(|| self.mutation.vjp(&*self.op, call, input)).flatten();
-        mutated.map_or_else(|| self.op.vjp(call, input), Vjp::Value)
+    fn derivative(&self, input: usize) -> Derivative {
+        let right = self.op.derivative(input);
+        let is_none = matches!(right, Derivative::Zero | Derivative::Undefined);
+        let is_mutated = input == self.input && is_none == (self.mutation == Mutation::Claimed);
+        if is_mutated { Derivative::Rule } else { right }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        if input != self.input {
+            return self.op.vjp(call, input);
+        }
+        // Where the mutation does not apply, the right one.
+        let mutated = self.mutation.vjp(&*self.op, call, input).or_else(|| derived(&*self.op, call, input));
+        mutated.unwrap_or_else(|| call.x(input).graph().zeros(call.x(input).shape()))
     }
 
     fn domain(&self, input: usize) -> Domain {

@@ -162,7 +162,7 @@ impl Report {
         let idle = first(self.derivable & !self.exercised).map(|input| {
             format!(
                 "no sample gives input {input} a derivative other than zero; let the strategy of its entry draw one that \
-                 does, or answer `Vjp::Zero` if there is none"
+                 does, or declare `Derivative::Zero` if there is none"
             )
         });
         let loose = || {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::real::Real;
-use crate::tape::op::{Call, Domain, Kinks, Number, Pointwise, Vjp};
+use crate::tape::op::{Call, Derivative, Domain, Kinks, Number, Pointwise};
 
 /// Counts for every check of this crate, so that each also verifies that a second run allocates nothing.
 #[global_allocator]
@@ -40,12 +40,12 @@ impl Pointwise for Cube {
         }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let slope = self.slope(call.inputs, call.y(), input);
         match self {
-            Self::CotangentIgnored => slope.into(),
-            Self::NotLinear => (call.g() * slope + 0.125).into(),
-            _ => (call.g() * slope).into(),
+            Self::CotangentIgnored => slope,
+            Self::NotLinear => call.g() * slope + 0.125,
+            _ => call.g() * slope,
         }
     }
 }
@@ -343,8 +343,8 @@ impl Pointwise for Grade {
         x[0]
     }
 
-    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        Vjp::Undefined
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Undefined
     }
 }
 
@@ -382,9 +382,9 @@ impl Pointwise for Spike {
         (x[0].abs() + 1.0).square().recip()
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let slope = self.slope(call.inputs, call.y(), input);
-        if self.linear { (call.g() * slope).into() } else { (call.g() * slope + 0.125).into() }
+        if self.linear { call.g() * slope } else { call.g() * slope + 0.125 }
     }
 
     fn is_surrogate(&self) -> bool {

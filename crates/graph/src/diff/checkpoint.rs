@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::reverse::{Cotangents, Walk};
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp};
+use crate::tape::op::{Derivative, Form, Meta, Metas, Op};
 use crate::tape::{Graph, Node, NodeId, Region, Source, Value};
 
 /// Which steps of a chain are checkpointed together.
@@ -245,9 +245,11 @@ impl Op for Again {
         Form::Alias { first: self.controls }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        let cotangent = input.checked_sub(self.controls).and_then(|output| call.cotangents[output]);
-        cotangent.map_or(Vjp::Zero, Vjp::Value)
+    fn derivative(&self, input: usize) -> Derivative {
+        match input.checked_sub(self.controls) {
+            Some(output) => Derivative::Identity { output },
+            None => Derivative::Zero,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::error::Error;
-use crate::tape::op::{AnyOp, Call, Kind, Vars, Vjp};
+use crate::tape::op::{AnyOp, Call, Derivative, Kind, Vars};
 use crate::tape::{Graph, MAX_EXPANSIONS, NodeId, Source, Tape, Value, Var};
 
 /// The cotangents that have arrived so far.
@@ -178,26 +178,37 @@ impl Graph {
     ) -> Result<(), Error> {
         let mut expanded: SmallVec<[usize; 4]> = SmallVec::new();
         for input in (0..call.inputs.len()).filter(|&input| needed(input)) {
-            match op.vjp(call, input) {
-                Vjp::Value(cotangent) => {
-                    self.expect_own(op.name(), &[cotangent], caller)?;
-                    let (found, wanted) = (cotangent.meta(), call.inputs[input].meta());
-                    if found != wanted {
-                        let problem = format!("gives {} for input {input} of {}", found.shape, wanted.shape);
-                        return Err(self.fault(caller, format!("the vjp of `{}` {problem}", op.name())));
+            let cotangent = match op.derivative(input) {
+                Derivative::Rule => Some(op.vjp(call, input)),
+                Derivative::Identity { output } => match call.cotangents.get(output) {
+                    Some(arrived) => *arrived,
+                    None => {
+                        let problem = format!("is that of output {output}, of {}", call.outputs.len());
+                        let input = format!("the derivative of `{}` with respect to input {input}", op.name());
+                        return Err(self.fault(caller, format!("{input} {problem}")));
                     }
-                    give(input, cotangent);
+                },
+                Derivative::Zero => None,
+                Derivative::Expansion => {
+                    expanded.push(input);
+                    None
                 }
-                Vjp::Zero => {}
-                Vjp::Expanded => expanded.push(input),
                 // What is stopped before it reaches a variable need not exist.
-                Vjp::Undefined if !reaches(input) => {}
-                Vjp::Undefined => {
+                Derivative::Undefined if !reaches(input) => None,
+                Derivative::Undefined => {
                     let line = self.tape().describe(call.y().node());
                     let problem = format!("{line} has no derivative with respect to input {input}");
                     return Err(self.fault(caller, problem));
                 }
+            };
+            let Some(cotangent) = cotangent else { continue };
+            self.expect_own(op.name(), &[cotangent], caller)?;
+            let (found, wanted) = (cotangent.meta(), call.inputs[input].meta());
+            if found != wanted {
+                let problem = format!("gives {} for input {input} of {}", found.shape, wanted.shape);
+                return Err(self.fault(caller, format!("the vjp of `{}` {problem}", op.name())));
             }
+            give(input, cotangent);
         }
         if expanded.is_empty() {
             return Ok(());
@@ -211,7 +222,7 @@ impl Graph {
         // Stand-ins for the inputs: an input may itself depend on another, or be passed twice.
         let inputs: Vars<'g> = call.inputs.iter().map(|input| input.stand_in()).collect();
         let Some(outputs) = op.expand(&inputs) else {
-            let problem = format!("`{}` has neither a vjp nor an expansion to differentiate", op.name());
+            let problem = format!("`{}` declares the derivative of its expansion, but has none", op.name());
             return Err(self.fault(caller, problem));
         };
         self.expect_own(op.name(), &outputs, caller)?;
@@ -258,33 +269,23 @@ impl Graph {
 
     /// Whether a cotangent of `value` would reach one of `wrt`: whether on some way there no op's derivative is zero.
     ///
-    /// Only asked before a derivative is refused. Ops answer with the outputs in the place of their cotangents; what
-    /// nodes that makes are dead.
-    fn reaches<'g>(&'g self, value: Value, wrt: &[Var<'g>], floor: usize) -> bool {
-        let var = |value| Var { graph: self, value };
+    /// Only asked before a derivative is refused.
+    fn reaches(&self, value: Value, wrt: &[Var<'_>], floor: usize) -> bool {
+        let tape = self.tape();
         let end = value.node.index() + 1;
         let mut reaches = vec![false; end - floor];
         for x in wrt.iter().filter(|x| (floor..end).contains(&x.value.node.index())) {
             reaches[x.value.node.index() - floor] = true;
         }
         for index in floor..end {
-            let node = NodeId(index as u32);
             if reaches[index - floor] {
                 continue;
             }
-            let Some(op) = self.tape().op(node).map(Arc::clone) else { continue };
-            let inputs: Vars<'g> = self.tape().nodes[index].inputs.iter().copied().map(var).collect();
-            let from = |input: &Var<'g>| self.may_pass(input.value, &reaches, floor);
-            if !inputs.iter().any(from) {
-                continue;
-            }
-            let outputs = self.tape().nodes[index].outputs.len() as u32;
-            let outputs: Vars<'g> = (0..outputs).map(|output| var(Value { node, output })).collect();
-            let cotangents: SmallVec<[Option<Var<'g>>; 2]> =
-                outputs.iter().map(|output| (output.kind() == Kind::Real).then_some(*output)).collect();
-            let call = Call { inputs: &inputs, outputs: &outputs, cotangents: &cotangents };
-            let passes = (0..inputs.len()).any(|i| from(&inputs[i]) && !matches!(op.vjp(call, i), Vjp::Zero));
-            reaches[index - floor] = passes;
+            let Some(op) = tape.op(NodeId(index as u32)) else { continue };
+            let passes = |(number, &input): (usize, &Value)| {
+                self.may_pass(input, &reaches, floor) && op.derivative(number) != Derivative::Zero
+            };
+            reaches[index - floor] = tape.nodes[index].inputs.iter().enumerate().any(passes);
         }
         reaches[end - 1 - floor]
     }

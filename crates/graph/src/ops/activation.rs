@@ -7,7 +7,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use super::unary::unary;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Kinks, Number, Pointwise, Vjp};
+use crate::tape::op::{Call, Kinks, Number, Pointwise};
 
 /// `√(2/π)`, of the tanh form of GELU.
 const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
@@ -33,9 +33,9 @@ impl Pointwise for Relu {
         x[0].greater(0.0)
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         // A choice and not a product: a unit that is off stays off under a cotangent that is infinite.
-        call.x(0).greater(0.0).where_(call.g(), 0.0).into()
+        call.x(0).greater(0.0).where_(call.g(), 0.0)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

@@ -9,7 +9,7 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 use super::integer::Integer;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::op::{Call, Domain, Form, Kind, Meta, Metas, Op, Pointwise, Vjp};
+use crate::tape::op::{Call, Derivative, Domain, Form, Kind, Meta, Metas, Op, Pointwise};
 use crate::tape::{Var, refuse};
 use crate::tensor::Tensor;
 
@@ -58,8 +58,8 @@ impl Pointwise for AddOp {
         x[0].graph().ones(x[0].shape())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.g().into()
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Identity { output: 0 }
     }
 }
 
@@ -76,8 +76,12 @@ impl Pointwise for SubOp {
         x[0].graph().full(x[0].shape(), if input == 0 { 1.0 } else { -1.0 })
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        if input == 0 { call.g().into() } else { (-call.g()).into() }
+    fn derivative(&self, input: usize) -> Derivative {
+        if input == 0 { Derivative::Identity { output: 0 } } else { Derivative::Rule }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        -call.g()
     }
 }
 
@@ -108,9 +112,9 @@ impl Pointwise for DivOp {
         if input == 0 { x[1].recip() } else { -y / x[1] }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let quotient = call.g().cotangent_over(call.x(1));
-        if input == 0 { quotient.into() } else { (-quotient.cotangent_times(call.y())).into() }
+        if input == 0 { quotient } else { -quotient.cotangent_times(call.y()) }
     }
 
     fn domain(&self, input: usize) -> Domain {
@@ -141,8 +145,8 @@ impl Op for CotangentProduct {
         });
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        call.g().cotangent_times(call.x(1 - input)).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        call.g().cotangent_times(call.x(1 - input))
     }
 }
 
@@ -164,9 +168,9 @@ impl Op for CotangentQuotient {
         vectorized(Cotangents { x: [x[0], x[1]], y, value: quotient, is_zero: |g: T, _| g == T::zero() });
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let quotient = call.g().cotangent_over(call.x(1));
-        if input == 0 { quotient.into() } else { (-quotient.cotangent_times(call.y())).into() }
+        if input == 0 { quotient } else { -quotient.cotangent_times(call.y()) }
     }
 
     fn domain(&self, input: usize) -> Domain {
@@ -217,8 +221,8 @@ impl Pointwise for NegOp {
         x[0].graph().full(x[0].shape(), -1.0)
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        (-call.g()).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        -call.g()
     }
 }
 

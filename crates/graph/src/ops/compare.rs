@@ -5,7 +5,7 @@
 use super::arithmetic::Operand;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Kinks, Pointwise, Vjp};
+use crate::tape::op::{Call, Derivative, Kinks, Pointwise};
 
 /// Defines an op that gives a mask from two inputs, and its method on `Var`.
 macro_rules! mask {
@@ -28,8 +28,8 @@ macro_rules! mask {
                 x[0].graph().zeros(x[0].shape())
             }
 
-            fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-                Vjp::Zero
+            fn derivative(&self, _input: usize) -> Derivative {
+                Derivative::Zero
             }
 
             fn kinks(&self, _input: usize) -> Kinks {
@@ -139,14 +139,14 @@ impl Pointwise for Where {
         }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn derivative(&self, input: usize) -> Derivative {
+        if input == 0 { Derivative::Zero } else { Derivative::Rule }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (mask, g) = (call.x(0), call.g());
         // A choice and not a product: what was not chosen gets zero, also from a cotangent that is infinite.
-        match input {
-            0 => Vjp::Zero,
-            1 => mask.where_(g, 0.0).into(),
-            _ => mask.where_(0.0, g).into(),
-        }
+        if input == 1 { mask.where_(g, 0.0) } else { mask.where_(0.0, g) }
     }
 
     fn kinks(&self, input: usize) -> Kinks {
@@ -155,9 +155,9 @@ impl Pointwise for Where {
 }
 
 /// The cotangent where the mask is true, half of it where the two inputs are equal, else zero.
-fn share<'g>(mask: Var<'g>, call: Call<'_, 'g>) -> Vjp<'g> {
+fn share<'g>(mask: Var<'g>, call: Call<'_, 'g>) -> Var<'g> {
     let half = call.x(0).equal(call.x(1)).where_(call.g() * 0.5, 0.0);
-    mask.where_(call.g(), half).into()
+    mask.where_(call.g(), half)
 }
 
 /// The larger of two.
@@ -177,7 +177,7 @@ impl Pointwise for Maximum {
         x[input].greater(x[1 - input]) + x[0].equal(x[1]) * 0.5
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         share(call.x(input).greater(call.x(1 - input)), call)
     }
 
@@ -203,7 +203,7 @@ impl Pointwise for Minimum {
         x[input].less(x[1 - input]) + x[0].equal(x[1]) * 0.5
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         share(call.x(input).less(call.x(1 - input)), call)
     }
 

@@ -6,7 +6,7 @@ use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
-use crate::tape::op::{Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work};
+use crate::tape::op::{Array, ArrayMut, Call, Form, Meta, Metas, Op, Work};
 use crate::tape::{Graph, Var, refuse};
 
 /// The inputs along `axis`.
@@ -76,9 +76,9 @@ impl Op for Concat {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (start, size) = (self.starts[input] as isize, call.x(input).shape()[self.axis] as isize);
-        call.g().slice(self.axis as isize, start, start + size).into()
+        call.g().slice(self.axis as isize, start, start + size)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::kernel::convolution::Geometry;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
 
 /// The steps of a convolution of planes: rows first, columns second.
 ///
@@ -201,11 +201,11 @@ impl Op for Conv {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (x, w, g) = (call.x(0), call.x(1), call.g());
         match input {
-            0 => self.0.input(g, w, &x.shape()).into(),
-            _ => self.0.weight(x, g, &w.shape()).into(),
+            0 => self.0.input(g, w, &x.shape()),
+            _ => self.0.weight(x, g, &w.shape()),
         }
     }
 
@@ -284,11 +284,11 @@ impl Op for ConvInput {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (g, w, c) = (call.x(0), call.x(1), call.g());
         match input {
-            0 => c.graph().call(Conv(self.convolution), &[c, w]).into(),
-            _ => self.convolution.weight(c, g, &w.shape()).into(),
+            0 => c.graph().call(Conv(self.convolution), &[c, w]),
+            _ => self.convolution.weight(c, g, &w.shape()),
         }
     }
 
@@ -346,11 +346,11 @@ impl Op for ConvWeight {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (x, g, c) = (call.x(0), call.x(1), call.g());
         match input {
-            0 => self.convolution.input(g, c, &x.shape()).into(),
-            _ => c.graph().call(Conv(self.convolution), &[x, c]).into(),
+            0 => self.convolution.input(g, c, &x.shape()),
+            _ => c.graph().call(Conv(self.convolution), &[x, c]),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_index, expect_inputs, expect_real};
+use crate::tape::op::{Call, Derivative, Form, Meta, Metas, Op, Vars, Work, expect_index, expect_inputs, expect_real};
 
 /// From logits and labels.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -73,8 +73,8 @@ impl Op for CrossEntropy {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.y().graph().call(CrossEntropyVjp, &[call.x(0), call.x(1), call.g()]).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.y().graph().call(CrossEntropyVjp, &[call.x(0), call.x(1), call.g()])
     }
 }
 
@@ -119,6 +119,10 @@ impl Op for CrossEntropyVjp {
         let (logits, labels, g) = (inputs[0], inputs[1], inputs[2]);
         let classes = *logits.shape().last().expect("a scalar was refused");
         Some(smallvec::smallvec![(logits.softmax(-1) - labels.one_hot(classes)) * g.unsqueeze(-1)])
+    }
+
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
     }
 
     fn form(&self) -> Form {
@@ -195,15 +199,15 @@ impl Op for CrossEntropyWith {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (logits, chances, g) = (call.x(0), call.x(1), call.g().unsqueeze(-1));
         match input {
             0 => {
                 // `softmax(x)·Σp − p` without loss of digits where a probability nears 1.
                 let logs = logits.log_softmax(-1);
-                ((logs.exp_m1() * chances + logs.exp() * (chances.sum_keep(-1) - chances)) * g).into()
+                (logs.exp_m1() * chances + logs.exp() * (chances.sum_keep(-1) - chances)) * g
             }
-            _ => (-(logits.log_softmax(-1) * g)).into(),
+            _ => -(logits.log_softmax(-1) * g),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::kernel::reduce::{Add, Fold};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
 
 /// Along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -40,9 +40,9 @@ impl Op for CumSum {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let axis = self.axis as isize;
-        call.g().flip(axis).cumsum(axis).flip(axis).into()
+        call.g().flip(axis).cumsum(axis).flip(axis)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::math::special::log_add_exp;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Form, Kinks, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
+use crate::tape::op::{Derivative, Form, Kinks, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
 
 /// `x₀·…·xᵢ` along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -88,6 +88,10 @@ impl Op for CumProd {
         Some(smallvec::smallvec![scan(inputs[0], self.axis, 1.0, |a, b| a * b)])
     }
 
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
+    }
+
     fn form(&self) -> Form {
         Form::Kernel
     }
@@ -111,6 +115,10 @@ impl Op for LogCumSumExp {
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
         Some(smallvec::smallvec![scan(inputs[0], self.axis, f64::NEG_INFINITY, |a, b| a.logaddexp(b))])
+    }
+
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
     }
 
     fn form(&self) -> Form {

@@ -11,7 +11,7 @@ use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
 
 /// The largest element over `axes`, which are counted from the first, in order, and absent from the output; or the
 /// smallest.
@@ -76,13 +76,13 @@ impl Op for Extreme {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let x = call.x(0);
         let kept = x.shape().with_ones(|axis| self.axes.contains(&axis));
         let axes: SmallVec<[isize; 4]> = self.axes.iter().map(|&axis| axis as isize).collect();
         let reached = x.equal(call.y().reshape(kept.clone()));
         // A choice and not a product: what was not reached gets zero, also from a cotangent that is infinite.
-        reached.where_(call.g().reshape(kept) / reached.sum_keep(&axes[..]), 0.0).into()
+        reached.where_(call.g().reshape(kept) / reached.sum_keep(&axes[..]), 0.0)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

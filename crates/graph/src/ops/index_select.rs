@@ -11,7 +11,7 @@ use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{
-    Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work, expect_index, expect_inputs, expect_real,
+    Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Work, expect_index, expect_inputs, expect_real,
 };
 
 /// From the input at the places on `axis` that the indices name.
@@ -63,9 +63,9 @@ impl Op for IndexSelect {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let zeros = call.g().graph().zeros(call.x(0).shape());
-        call.g().graph().call(IndexAdd { axis: self.axis }, &[zeros, call.x(1), call.g()]).into()
+        call.g().graph().call(IndexAdd { axis: self.axis }, &[zeros, call.x(1), call.g()])
     }
 }
 
@@ -151,11 +151,12 @@ impl Op for IndexAdd {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        match input {
-            0 => call.g().into(),
-            _ => call.g().graph().call(IndexSelect { axis: self.axis }, &[call.g(), call.x(1)]).into(),
-        }
+    fn derivative(&self, input: usize) -> Derivative {
+        if input == 0 { Derivative::Identity { output: 0 } } else { Derivative::Rule }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.g().graph().call(IndexSelect { axis: self.axis }, &[call.g(), call.x(1)])
     }
 }
 

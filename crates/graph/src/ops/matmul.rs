@@ -4,7 +4,7 @@
 //! Derivatives: `ḡ·bᵀ` and `aᵀ·ḡ`; the transposes are views, which the product reads through its strides.
 
 use crate::shape::Shape;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, expect_inputs, expect_real};
 use crate::tape::{Var, expect_shape, refuse};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -34,11 +34,11 @@ impl Op for MatMul {
         Form::Product
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let graph = call.x(0).graph();
         match input {
-            0 => graph.call(MatMul, &[call.g(), call.x(1).t()]).into(),
-            _ => graph.call(MatMul, &[call.x(0).t(), call.g()]).into(),
+            0 => graph.call(MatMul, &[call.g(), call.x(1).t()]),
+            _ => graph.call(MatMul, &[call.x(0).t(), call.g()]),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::kernel::parallel::{Pieces, in_parts};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
 
 /// Elements of an axis: `count` from `start`, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl Op for MaxPool {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let (shape, places, g) = (call.x(0).shape(), call.outputs[1], call.g());
         let flat = |shape: &Shape| -> Shape {
             let (lead, sizes) = shape.split_last_chunk::<2>().expect("the shape rule saw two axes");
@@ -91,7 +91,7 @@ impl Op for MaxPool {
         };
         let to = flat(&g.shape());
         let zeros = g.graph().zeros(flat(&shape));
-        zeros.scatter_few(-1, places.reshape(to.clone()), g.reshape(to)).reshape(shape).into()
+        zeros.scatter_few(-1, places.reshape(to.clone()), g.reshape(to)).reshape(shape)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

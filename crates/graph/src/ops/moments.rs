@@ -12,7 +12,7 @@ use crate::kernel::reduce::mean;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Work};
 
 /// The mean over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -54,10 +54,10 @@ impl Op for Mean {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let shape = call.x(0).shape();
         let each = call.g() / self.count(&shape) as f64;
-        each.reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape).into()
+        each.reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape)
     }
 }
 

@@ -10,7 +10,7 @@ use super::reduction::reduction;
 use crate::kernel::reduce::norm;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Vjp, Work};
+use crate::tape::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Work};
 
 /// The norm over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -40,10 +40,10 @@ impl Op for Norm {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let kept = call.x(0).shape().with_ones(|axis| self.axes.contains(&axis));
         let unit = call.x(0).pointwise(Quotient, call.y().reshape(kept.clone()));
-        (unit * call.g().reshape(kept)).into()
+        unit * call.g().reshape(kept)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
@@ -70,9 +70,9 @@ impl Pointwise for Quotient {
         if input == 0 { graph.ones(x[1].shape()).pointwise(Quotient, x[1]) } else { (-y).pointwise(Quotient, x[1]) }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let quotient = call.g().pointwise(Quotient, call.x(1));
-        if input == 0 { quotient.into() } else { (-(quotient * call.y())).into() }
+        if input == 0 { quotient } else { -(quotient * call.y()) }
     }
 
     fn domain(&self, input: usize) -> Domain {

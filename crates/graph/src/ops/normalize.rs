@@ -16,7 +16,9 @@ use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Domain, Form, Meta, Metas, Number, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{
+    Call, Derivative, Domain, Form, Meta, Metas, Number, Op, Vars, Work, expect_inputs, expect_real,
+};
 
 /// From `x`, `w` and `b`, over `axes`, which are counted from the first, in order, and have size 1 in all but `x`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +106,7 @@ impl Op for Normalize {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (x, mean, variance) = (call.x(0), call.outputs[1], call.outputs[2]);
         let (shape, count) = (x.shape(), self.count(&x.shape()));
         let of_y = call.cotangents[0].map(|g| {
@@ -115,7 +117,8 @@ impl Op for Normalize {
         let of_variance = call.cotangents[2].map(|g| (x - mean) * (g * (2.0 / count)));
         let others = if input == 0 { [of_mean, of_variance] } else { [None, None] };
         let all = of_y.into_iter().chain(others.into_iter().flatten());
-        all.reduce(|a, b| a + b).map_or(Vjp::Zero, Vjp::Value)
+        // Mean and variance know nothing of weight and bias.
+        all.reduce(|a, b| a + b).unwrap_or_else(|| x.graph().zeros(call.x(input).shape()))
     }
 }
 
@@ -240,6 +243,10 @@ impl Op for NormalizeVjp {
         let (of_weight, of_bias) = (self.0.sum(*g * normal), self.0.sum(*g));
         let of_x = (*g - of_bias / count - normal * (of_weight / count)) * (*weight * scale);
         Some([of_x, of_weight, of_bias].into_iter().collect())
+    }
+
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
     }
 
     fn form(&self) -> Form {

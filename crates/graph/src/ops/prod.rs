@@ -10,7 +10,7 @@ use super::reduction::reduction;
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Form, Meta, Metas, Op, Vars, Work};
+use crate::tape::op::{Derivative, Form, Meta, Metas, Op, Vars, Work};
 
 /// The product over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -62,6 +62,10 @@ impl Op for Prod {
         }
         let product = left_over.map_or(factors, |rest| factors * rest);
         Some(smallvec::smallvec![product.reshape(kept)])
+    }
+
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
     }
 
     fn form(&self) -> Form {

@@ -2,7 +2,7 @@
 
 use super::unary::{flat, unary};
 use crate::real::Real;
-use crate::tape::op::{Call, Kinks, Number, Pointwise, Vjp};
+use crate::tape::op::{Call, Kinks, Number, Pointwise};
 use crate::tape::{Var, refuse};
 
 unary! {
@@ -61,8 +61,8 @@ impl Pointwise for Clamp {
         x[0].greater_equal(self.low.0) * x[0].less_equal(self.high.0)
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        self.slope(call.inputs, call.y(), input).where_(call.g(), 0.0).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        self.slope(call.inputs, call.y(), input).where_(call.g(), 0.0)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {

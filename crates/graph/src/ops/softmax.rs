@@ -19,7 +19,7 @@ use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Derivative, Form, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
 
 /// Along the last axis.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -185,8 +185,8 @@ impl Op for Softmax {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.y().graph().call(SoftmaxVjp, &[call.y(), call.g()]).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.y().graph().call(SoftmaxVjp, &[call.y(), call.g()])
     }
 }
 
@@ -203,6 +203,10 @@ impl Op for SoftmaxVjp {
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
         let (y, g) = (inputs[0], inputs[1]);
         Some(smallvec::smallvec![y * (g * y.sum_keep(-1) - (y * g).sum_keep(-1))])
+    }
+
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
     }
 
     fn form(&self) -> Form {
@@ -275,9 +279,9 @@ impl Op for LogSoftmax {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let (y, g) = (call.y(), call.g());
-        (-(y.exp_m1() * g) - y.exp() * (g.sum_keep(-1) - g)).into()
+        -(y.exp_m1() * g) - y.exp() * (g.sum_keep(-1) - g)
     }
 }
 
@@ -306,8 +310,8 @@ impl Op for LogSumExp {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        (call.x(0).softmax(-1) * call.g().unsqueeze(-1)).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.x(0).softmax(-1) * call.g().unsqueeze(-1)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::axes::{expect_axes, resolve_axis};
 use crate::shape::Shape;
-use crate::tape::op::{Call, Meta, Metas, Op, Vars, Vjp, expect_inputs};
+use crate::tape::op::{Call, Derivative, Meta, Metas, Op, Vars, expect_inputs};
 use crate::tape::{Var, expect_shape, refuse};
 
 /// The parts of the given sizes along `axis`.
@@ -42,11 +42,15 @@ impl Op for Split {
         Some(self.sizes.iter().map(part).collect())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Rule
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let graph = call.x(0).graph();
         let parts = call.cotangents.iter().zip(call.outputs);
         let parts: Vec<Var<'g>> = parts.map(|(g, y)| g.unwrap_or_else(|| graph.zeros(y.shape()))).collect();
-        graph.concat(&parts, self.axis as isize).into()
+        graph.concat(&parts, self.axis as isize)
     }
 }
 

@@ -10,7 +10,7 @@ use super::axes::{Axes, reduced};
 use crate::kernel::reduce::{Add, reduce};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Work};
 
 /// The sum over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -36,9 +36,9 @@ impl Op for Sum {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let shape = call.x(0).shape();
-        call.g().reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape).into()
+        call.g().reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{
-    Array, ArrayMut, Call, Form, Meta, Metas, Op, Vjp, Work, expect_index, expect_inputs, expect_real,
+    Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Work, expect_index, expect_inputs, expect_real,
 };
 
 /// From the input at the places on `axis` that the indices name.
@@ -83,9 +83,9 @@ impl Op for TakeAlong {
         }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let zeros = call.g().graph().zeros(call.x(0).shape());
-        call.g().graph().call(ScatterAdd { axis: self.axis, few: false }, &[zeros, call.x(1), call.g()]).into()
+        call.g().graph().call(ScatterAdd { axis: self.axis, few: false }, &[zeros, call.x(1), call.g()])
     }
 }
 
@@ -136,11 +136,12 @@ impl Op for ScatterAdd {
         })
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        match input {
-            0 => call.g().into(),
-            _ => call.g().graph().call(TakeAlong { axis: self.axis }, &[call.g(), call.x(1)]).into(),
-        }
+    fn derivative(&self, input: usize) -> Derivative {
+        if input == 0 { Derivative::Identity { output: 0 } } else { Derivative::Rule }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.g().graph().call(TakeAlong { axis: self.axis }, &[call.g(), call.x(1)])
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
 
 /// The elements up to (lower) or from (upper) a diagonal of the last two axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +48,8 @@ impl Op for Triangle {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.g().graph().call(*self, &[call.g()]).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.g().graph().call(*self, &[call.g()])
     }
 }
 

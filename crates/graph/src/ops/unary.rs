@@ -87,8 +87,8 @@ macro_rules! flat {
                 x[0].graph().zeros(x[0].shape())
             }
 
-            fn vjp<'g>(&self, _call: crate::tape::op::Call<'_, 'g>, _input: usize) -> crate::tape::op::Vjp<'g> {
-                crate::tape::op::Vjp::Zero
+            fn derivative(&self, _input: usize) -> crate::tape::op::Derivative {
+                crate::tape::op::Derivative::Zero
             }
 
             fn kinks(&self, _input: usize) -> crate::tape::op::Kinks {

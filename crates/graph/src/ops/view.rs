@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 use super::axes::{Axes, resolve_axis};
 use crate::real::Real;
 use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape, part_of};
-use crate::tape::op::{Array, ArrayMut, Call, Form, Kind, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{
+    Array, ArrayMut, Call, Derivative, Form, Kind, Meta, Metas, Op, Work, expect_inputs, expect_real,
+};
 use crate::tape::{Var, expect_shape, refuse};
 
 /// The input repeated to `shape`.
@@ -39,12 +41,12 @@ impl Op for BroadcastTo {
         Some(input.broadcast(&self.shape))
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let shape = call.x(0).shape();
         let lead = self.shape.rank() - shape.rank();
         let repeated = |axis: usize| axis < lead || shape[axis - lead] != self.shape[axis];
         let axes: SmallVec<[isize; 4]> = (0..self.shape.rank()).filter(|&a| repeated(a)).map(|a| a as isize).collect();
-        call.g().sum_axes(&axes[..]).reshape(shape).into()
+        call.g().sum_axes(&axes[..]).reshape(shape)
     }
 }
 
@@ -76,8 +78,8 @@ impl Op for Reshape {
         input.reshaped(&self.shape)
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.g().reshape(call.x(0).shape()).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.g().reshape(call.x(0).shape())
     }
 }
 
@@ -112,12 +114,12 @@ impl Op for Permute {
         Some(input.permuted(&self.axes))
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let mut back: SmallVec<[isize; 4]> = SmallVec::from_elem(0, self.axes.len());
         for (to, &from) in self.axes.iter().enumerate() {
             back[from] = to as isize;
         }
-        call.g().permute(&back[..]).into()
+        call.g().permute(&back[..])
     }
 }
 
@@ -184,9 +186,9 @@ impl Op for Slice {
         Some(sliced(input, &self.ranges))
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let embed = Embed { shape: call.x(0).shape(), ranges: self.ranges.clone() };
-        call.x(0).graph().call(embed, &[call.g()]).into()
+        call.x(0).graph().call(embed, &[call.g()])
     }
 }
 
@@ -237,8 +239,8 @@ impl Op for Embed {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.x(0).graph().call(Slice { ranges: self.ranges.clone() }, &[call.g()]).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.x(0).graph().call(Slice { ranges: self.ranges.clone() }, &[call.g()])
     }
 }
 
@@ -274,8 +276,8 @@ impl Op for StopGradient {
         Some(input.clone())
     }
 
-    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        Vjp::Zero
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Zero
     }
 }
 
@@ -308,8 +310,8 @@ impl Op for ToReal {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        Vjp::Value(call.g())
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Identity { output: 0 }
     }
 }
 
@@ -594,8 +596,8 @@ impl Op for StandIn {
         Some(input.clone())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.g().into()
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Identity { output: 0 }
     }
 }
 

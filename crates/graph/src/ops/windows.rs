@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vjp, Work, expect_inputs, expect_real};
+use crate::tape::op::{Call, Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
 
 /// A window that slides along an axis: so many elements, `dilation` apart, moved by `stride` from one position to the
 /// next.
@@ -118,10 +118,10 @@ impl Op for Windows {
         Some(laid_out(input, &self.windows))
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let shape = call.x(0).shape();
         let sizes = SmallVec::from_slice(&shape[shape.rank() - self.windows.len()..]);
-        call.g().graph().call(Fold { sizes, windows: self.windows.clone() }, &[call.g()]).into()
+        call.g().graph().call(Fold { sizes, windows: self.windows.clone() }, &[call.g()])
     }
 }
 
@@ -165,8 +165,8 @@ impl Op for Fold {
         Ok(())
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        call.g().graph().call(Windows { windows: self.windows.clone() }, &[call.g()]).into()
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.g().graph().call(Windows { windows: self.windows.clone() }, &[call.g()])
     }
 }
 

@@ -8,9 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use super::op::{AnyOp, Call, Domain, Form, Kinks, Meta, Metas, Op, Vars, Vjp};
+use super::op::{AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Op, Vars};
 use super::{Graph, Restore, Scope, Source, Var, at};
 use crate::error::{Error, ErrorKind};
 
@@ -50,15 +48,18 @@ impl Op for WithRule {
         Form::Alias { first: self.arity }
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        if input >= self.arity {
-            return Vjp::Zero;
-        }
-        let own = Call { inputs: &call.inputs[..self.arity], ..call };
-        match self.op.vjp(own, input) {
-            Vjp::Expanded => Vjp::Undefined,
-            answer => answer,
-        }
+    /// For the inputs whose derivative is that of the expansion: it is recorded once more, and differentiated.
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        self.op.expand(&inputs[..self.arity])
+    }
+
+    fn derivative(&self, input: usize) -> Derivative {
+        // What the expansion gives is as if it was made of the op's inputs at once.
+        if input < self.arity { self.op.derivative(input) } else { Derivative::Zero }
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        self.op.vjp(Call { inputs: &call.inputs[..self.arity], ..call }, input)
     }
 
     fn domain(&self, input: usize) -> Domain {
@@ -113,7 +114,10 @@ impl Graph {
         if found != *outputs {
             return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));
         }
-        if inputs.is_empty() || !self.has_rule(id, &*op, inputs, &expansion) {
+        // The expansion has its derivatives already.
+        let is_rule =
+            |(input, var): (usize, &Var<'g>)| var.kind() == Kind::Real && op.derivative(input) != Derivative::Expansion;
+        if !inputs.iter().enumerate().any(is_rule) {
             return Ok(expansion);
         }
         let all = inputs.iter().chain(&expansion).map(|var| var.value).collect();
@@ -150,23 +154,118 @@ impl Graph {
         let mut tape = self.tape.borrow_mut();
         if tape.expanding.is_empty() { tape.endless.take() } else { None }
     }
-
-    /// Whether the op answers for a derivative itself for some input. The answer is found by asking for the vjp with the
-    /// outputs in the place of their cotangents; what nodes this makes are dead and cost nothing in a plan.
-    fn has_rule<'g>(&'g self, id: u32, op: &dyn AnyOp, inputs: &[Var<'g>], outputs: &Vars<'g>) -> bool {
-        if self.tape().asked.contains(&id) {
-            // A vjp that is written with the op itself is a rule.
-            return true;
-        }
-        self.tape.borrow_mut().asked.push(id);
-        let asked = Restore(|| _ = self.tape.borrow_mut().asked.pop());
-        let cotangents: SmallVec<[Option<Var<'g>>; 2]> = outputs.iter().copied().map(Some).collect();
-        let call = Call { inputs, outputs, cotangents: &cotangents };
-        let has_rule = (0..inputs.len()).any(|input| !matches!(op.vjp(call, input), Vjp::Expanded));
-        drop(asked);
-        has_rule
-    }
 }
 
 /// Expansions that may stand in each other: more than any op that ends has.
 pub(crate) const MAX_EXPANSIONS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+    use crate::check::Check;
+    use crate::tape::op::{expect_inputs, expect_real};
+
+    /// `√Σx²`, of which the derivative is a rule.
+    #[derive(Debug, PartialEq, Eq, Hash)]
+    struct Length;
+
+    impl Op for Length {
+        fn name(&self) -> &'static str {
+            "length"
+        }
+
+        fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+            expect_inputs(inputs, 1)?;
+            expect_real(&inputs[0])?;
+            Ok(smallvec::smallvec![Meta::real([])])
+        }
+
+        fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+            Some(smallvec::smallvec![inputs[0].square().sum().sqrt()])
+        }
+
+        fn derivative(&self, _input: usize) -> Derivative {
+            Derivative::Rule
+        }
+
+        fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+            call.x(0) * call.g() / call.y()
+        }
+    }
+
+    /// `x·y²`, of which the derivatives are what the test says.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    struct Mixed([Derivative; 2]);
+
+    impl Op for Mixed {
+        fn name(&self) -> &'static str {
+            "mixed"
+        }
+
+        fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+            expect_inputs(inputs, 2)?;
+            Ok(smallvec::smallvec![inputs[0].clone()])
+        }
+
+        fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+            Some(smallvec::smallvec![inputs[0] * inputs[1] * inputs[1]])
+        }
+
+        fn derivative(&self, input: usize) -> Derivative {
+            self.0[input]
+        }
+
+        fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+            let slope = if input == 0 { call.x(1).square() } else { call.x(0) * call.x(1) * 2.0 };
+            slope * call.g()
+        }
+    }
+
+    #[test]
+    fn nothing_is_recorded_to_find_out_what_a_derivative_is() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([3.0, 4.0]));
+        let y = graph.call(Length, &[x]);
+        // x, its square, the sum, the root, and the op itself.
+        assert_eq!(graph.len(), 5);
+        let slope = graph.grad(y, &[x]).unwrap()[0];
+        assert_eq!(graph.eval(slope).unwrap().data(), [0.6, 0.8]);
+
+        // Nor to refuse one: the 1 that a gradient begins with is there already.
+        let product = graph.call(Mixed([Derivative::Undefined; 2]), &[x.floor() + x, x]).sum();
+        let before = graph.len();
+        let error = graph.grad(product, &[x]).unwrap_err().to_string();
+        assert!(error.contains("`mixed`") && error.contains("no derivative with respect to input 0"), "{error}");
+        assert!(graph.len() <= before + 2, "{} nodes more", graph.len() - before);
+    }
+
+    #[test]
+    fn the_derivative_of_an_expansion_stands_beside_a_rule() {
+        use Derivative::{Expansion, Rule, Undefined, Zero};
+        let (a, b) = (Tensor::from([0.5, -2.0]), Tensor::from([3.0, -1.5]));
+        for op in [Mixed([Rule, Expansion]), Mixed([Expansion, Rule]), Mixed([Rule, Rule])] {
+            let report = Check::new().op(op, [a.clone().into(), b.clone().into()]);
+            assert!(report.is_ok(), "{op:?}: {report:?}");
+        }
+        let graph = Graph::new();
+        let [x, y] = [&a, &b].map(|value| graph.constant(value));
+        let gradient = |op: Mixed, wrt: &[Var<'_>]| -> Result<Vec<Vec<f64>>, Error> {
+            let found = graph.grad_or_zeros(graph.call(op, &[x, y]).sum(), wrt)?;
+            found.into_iter().map(|slope| Ok(graph.eval(slope)?.data().to_vec())).collect()
+        };
+        assert_eq!(gradient(Mixed([Undefined, Expansion]), &[y]).unwrap(), [[3.0, 6.0]]);
+        assert!(gradient(Mixed([Undefined, Expansion]), &[x]).is_err());
+        assert_eq!(gradient(Mixed([Zero, Expansion]), &[x, y]).unwrap(), [[0.0, 0.0], [3.0, 6.0]]);
+    }
+
+    #[test]
+    fn an_identity_names_an_output_that_there_is() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([0.5, -2.0]));
+        let y = |output| graph.call(Mixed([Derivative::Identity { output }, Derivative::Zero]), &[x, x]).sum();
+        assert_eq!(graph.eval(graph.grad(y(0), &[x]).unwrap()[0]).unwrap().data(), [1.0, 1.0]);
+        let error = graph.grad(y(3), &[x]).unwrap_err().to_string();
+        assert!(error.contains("derivative of `mixed` with respect to input 0 is that of output 3, of 1"), "{error}");
+    }
+}

@@ -150,8 +150,6 @@ pub(crate) struct Tape {
     guards: u64,
     /// The ops whose expansion or derivative is being recorded, the innermost last.
     pub(crate) expanding: Vec<u32>,
-    /// The ops that are being asked whether they state a derivative.
-    asked: Vec<u32>,
     /// The message for an op that expands into itself, until the outermost expansion ends.
     endless: Option<String>,
     /// Checkpointed parts, an inner one before the outer one: so their ends do not fall.

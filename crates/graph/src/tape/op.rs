@@ -179,23 +179,22 @@ impl Kinks {
     }
 }
 
-/// An op's answer to the question for the cotangent of one input.
-#[derive(Clone, Copy, Debug)]
-pub enum Vjp<'g> {
-    /// The cotangent of the input.
-    Value(Var<'g>),
-    /// The derivative is zero wherever it exists (as for `floor`), or is declared so (`stop_gradient`).
+/// What the derivative of an op with respect to one of its inputs is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Derivative {
+    /// A rule: [`Op::vjp`] gives the cotangent of the input.
+    Rule,
+    /// The input is one of the outputs, whose cotangent it gets as it is.
+    Identity {
+        /// The number of the output.
+        output: usize,
+    },
+    /// That of [`Op::expand`].
+    Expansion,
+    /// Zero wherever it exists (as for `floor`), or by intention (`stop_gradient`).
     Zero,
-    /// There is no derivative with respect to this input: a gradient that passes here is an error.
+    /// There is none: a gradient that passes here is an error.
     Undefined,
-    /// Differentiate [`Op::expand`] instead.
-    Expanded,
-}
-
-impl<'g> From<Var<'g>> for Vjp<'g> {
-    fn from(cotangent: Var<'g>) -> Self {
-        Self::Value(cotangent)
-    }
 }
 
 /// What a derivative may mention: the inputs and outputs of the op and the cotangents of its outputs.
@@ -302,6 +301,8 @@ pub struct Work<'a, 'b, T> {
 /// - a [`form`](Op::form) with its kernel, and a [`vjp`](Op::vjp). If `expand` is given too, it is the definition
 ///   that the kernel and the vjp are checked against.
 ///
+/// What the derivative with respect to an input is, the op declares: [`derivative`](Op::derivative).
+///
 /// A function of one number each (an activation, say) implements the smaller trait [`Pointwise`] instead. Ops are
 /// compared by type and attributes, so that equal work is found: derive `PartialEq`, `Eq` and `Hash`, and hold real
 /// attributes in [`Number`].
@@ -351,9 +352,19 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         0
     }
 
-    /// The cotangent of input number `input`, written in graph ops on what `call` offers.
-    fn vjp<'g>(&self, _call: Call<'_, 'g>, _input: usize) -> Vjp<'g> {
-        Vjp::Expanded
+    /// What the derivative with respect to a real input is; by default a rule, or that of the expansion for an op whose
+    /// form is [`Form::Expanded`]. Such an op must declare a rule if it has one.
+    fn derivative(&self, _input: usize) -> Derivative {
+        match self.form() {
+            Form::Expanded => Derivative::Expansion,
+            _ => Derivative::Rule,
+        }
+    }
+
+    /// For [`Derivative::Rule`]: the cotangent of input number `input`, written in graph ops on what `call` offers. It is
+    /// called only if an output has a cotangent.
+    fn vjp<'g>(&self, _call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        unreachable!("the derivative of `{}` with respect to input {input} is a rule, but it has no `vjp`", self.name())
     }
 
     /// Where the input may lie.
@@ -420,10 +431,15 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// The partial derivative with respect to input number `input`, from the inputs `x` and the output `y`.
     fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g>;
 
+    /// What the derivative with respect to an input is; by default a rule, which [`vjp`](Pointwise::vjp) gives.
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Rule
+    }
+
     /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope), where a
     /// cotangent of 0 gives 0 whatever the slope: [`Var::cotangent_times`].
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        Vjp::Value(call.g().cotangent_times(self.slope(call.inputs, call.y(), input)))
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        call.g().cotangent_times(self.slope(call.inputs, call.y(), input))
     }
 
     /// Where the input may lie.
@@ -497,7 +513,11 @@ impl<P: Pointwise> Op for P {
         vectorized(Block { op: self, x, y });
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn derivative(&self, input: usize) -> Derivative {
+        Pointwise::derivative(self, input)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         Pointwise::vjp(self, call, input)
     }
 
@@ -643,7 +663,9 @@ pub trait AnyOp: Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn view(&self, input: &Layout) -> Option<Layout>;
     #[doc(hidden)]
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g>;
+    fn derivative(&self, input: usize) -> Derivative;
+    #[doc(hidden)]
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g>;
     #[doc(hidden)]
     fn domain(&self, input: usize) -> Domain;
     #[doc(hidden)]
@@ -691,7 +713,11 @@ impl<O: Op> AnyOp for O {
         Op::view(self, input)
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
+    fn derivative(&self, input: usize) -> Derivative {
+        Op::derivative(self, input)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         Op::vjp(self, call, input)
     }
 

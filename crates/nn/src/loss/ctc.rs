@@ -11,8 +11,8 @@
 //! made of them by graph ops, and its own derivative follows from the lattices' definition in graph ops.
 
 use gradus_graph::{
-    Call, Form, Graph, Kind, Meta, Metas, Op, Real, Shape, Tensor, Var, Vars, Vjp, Work, expect_index, expect_inputs,
-    expect_real, smallvec,
+    Call, Derivative, Form, Graph, Kind, Meta, Metas, Op, Real, Shape, Tensor, Var, Vars, Work, expect_index,
+    expect_inputs, expect_real, smallvec,
 };
 
 /// Stands for the logarithm of 0 within sums, so that derivatives are numbers.
@@ -331,8 +331,8 @@ impl Op for Lattice {
         Ok(())
     }
 
-    fn vjp<'g>(&self, _call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        if input == 0 { Vjp::Expanded } else { Vjp::Undefined }
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Expansion
     }
 }
 
@@ -404,10 +404,11 @@ impl Op for CtcLoss {
         Some(smallvec![log_likelihood.less_equal(LIMIT).where_(f64::INFINITY, -log_likelihood)])
     }
 
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Vjp<'g> {
-        if input > 0 {
-            return Vjp::Undefined;
-        }
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Rule
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let (log_p, graph) = (call.x(0), call.x(0).graph());
         let time = log_p.shape()[0];
         let [alphas, to] = lattice(false, call.inputs);
@@ -420,7 +421,7 @@ impl Op for CtcLoss {
         // the rounding that `α + β` gathers over a long sequence alike at all places.
         let weights = passed.where_(passed.where_(alphas + betas, NOTHING).softmax(2), 0.0);
         let cotangent = -(weights * each(call.g()));
-        graph.zeros(log_p.shape()).scatter_add(2, everywhere(log_p, call.x(1)), cotangent).into()
+        graph.zeros(log_p.shape()).scatter_add(2, everywhere(log_p, call.x(1)), cotangent)
     }
 }
 
