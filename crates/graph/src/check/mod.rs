@@ -35,6 +35,8 @@ mod locate;
 mod mutants;
 mod numeric;
 mod paste;
+mod refusal;
+mod relations;
 mod report;
 mod sample;
 mod scan;
