@@ -89,7 +89,7 @@ impl<C: RecurrentCell> Writer<C> {
         let cell = &self.memory.cells()[0];
         let before = C::State::of(&state.split(&cell.state_sizes(), -1));
         let given = Given { state: Some(before), ..Given::default() };
-        let Sequence { outputs, state } = self.memory.sequence(text.one_hot(cell.inputs()), mode, given);
+        let Sequence { outputs, state } = self.memory.sequence(text.one_hot(cell.inputs()), given, mode);
         let after = text.graph().concat(&state.parts(), -1);
         (self.output.forward(self.dropout.forward_in(outputs, mode)), after)
     }

@@ -37,7 +37,7 @@ impl Forecaster {
 
     /// For each year of `[time, batch, 1]` the number of the year after it.
     fn forward<'g>(&self, years: Var<'g>) -> Var<'g> {
-        let Sequence { outputs, .. } = self.memory.sequence(years, Mode::Eval, Given::default());
+        let Sequence { outputs, .. } = self.memory.sequence(years, Given::default(), Mode::Eval);
         years + self.change.forward(outputs)
     }
 }

@@ -4,7 +4,7 @@ use gradus::nn::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool1dOptions, AvgPool2d,
     AvgPool2dOptions, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvTranspose1d, ConvTranspose1dOptions,
     ConvTranspose2d, ConvTranspose2dOptions, Flatten, GlobalAvgPool2d, GlobalMaxPool2d, Interpolation, MaxPool1d,
-    MaxPool1dOptions, MaxPool2d, MaxPool2dOptions, Padding, Resize, Steady, Upsample1d, Upsample2d,
+    MaxPool1dOptions, MaxPool2d, MaxPool2dOptions, OutputPadding, Padding, Resize, Steady, Upsample1d, Upsample2d,
 };
 
 use crate::case::{Case, forward};
@@ -79,8 +79,7 @@ fn transposed() -> Vec<Case> {
     let (line, plane) = (ConvTranspose1dOptions::default(), ConvTranspose2dOptions::default());
     let all1d = ConvTranspose1dOptions {
         stride: [3],
-        padding: [2],
-        output_padding: [1],
+        padding: OutputPadding { padding: [2], output_padding: [1] },
         dilation: [2],
         groups: 2,
         bias: None,
@@ -88,21 +87,22 @@ fn transposed() -> Vec<Case> {
     };
     let all2d = ConvTranspose2dOptions {
         stride: [3, 1],
-        padding: [0, 1],
-        output_padding: [2, 1],
+        padding: OutputPadding { padding: [0, 1], output_padding: [2, 1] },
         dilation: [1, 2],
         groups: 2,
         ..plane
     };
-    let steps =
-        ConvTranspose2dOptions { stride: [2, 2], padding: [1, 1], output_padding: [1, 1], ..Default::default() };
+    let padding = OutputPadding { padding: [1, 1], output_padding: [1, 1] };
+    let steps = ConvTranspose2dOptions { stride: [2, 2], padding, ..Default::default() };
+    let beyond = OutputPadding { output_padding: [2, 2], ..OutputPadding::default() };
+    let beyond = ConvTranspose2dOptions { stride: [3, 3], padding: beyond, ..plane };
     vec![
         up1d("up1d", 2, 3, 3, line),
         up1d("up1d_all", 4, 2, 3, all1d),
         up2d("up2d", 2, 3, [2, 3], plane),
         up2d("up2d_steps", 2, 2, [3, 3], steps),
         up2d("up2d_all", 4, 6, [2, 3], all2d),
-        up2d("up2d_beyond", 1, 2, [2, 2], ConvTranspose2dOptions { stride: [3, 3], output_padding: [2, 2], ..plane }),
+        up2d("up2d_beyond", 1, 2, [2, 2], beyond),
         up2d("up2d_depthwise", 2, 2, [3, 3], ConvTranspose2dOptions { stride: [2, 2], groups: 2, ..plane }),
     ]
 }

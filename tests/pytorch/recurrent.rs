@@ -52,7 +52,7 @@ fn sequence<'g, C: RecurrentCell>(
     let lengths = lengths.then(|| inputs.get("lengths"));
     let parts = 0..layer.cells()[0].state_sizes().len();
     let state = state.then(|| C::State::of(&parts.map(|k| inputs.get(&format!("state{k}"))).collect::<Vec<_>>()));
-    let sequence = layer.sequence(inputs.get("x"), Mode::Eval, Given { state, lengths });
+    let sequence = layer.sequence(inputs.get("x"), Given { state, lengths }, Mode::Eval);
     [vec![sequence.outputs], sequence.state.parts()].concat()
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -114,6 +114,33 @@ pub struct Params<T = f32> {
     seed: u64,
 }
 
+/// A store within a scope; see [`Params::enter`].
+struct Within<'a, T> {
+    params: &'a mut Params<T>,
+    /// The scope that is open again afterwards.
+    before: String,
+}
+
+impl<T> Deref for Within<'_, T> {
+    type Target = Params<T>;
+
+    fn deref(&self) -> &Params<T> {
+        self.params
+    }
+}
+
+impl<T> DerefMut for Within<'_, T> {
+    fn deref_mut(&mut self) -> &mut Params<T> {
+        self.params
+    }
+}
+
+impl<T> Drop for Within<'_, T> {
+    fn drop(&mut self) {
+        self.params.scope = std::mem::take(&mut self.before);
+    }
+}
+
 impl<T: Real> Params<T> {
     /// The empty store; `seed` decides the initial values that layers draw.
     pub fn new(seed: u64) -> Self {
@@ -169,29 +196,40 @@ impl<T: Real> Params<T> {
     /// If the name is empty or holds a dot.
     #[track_caller]
     pub fn scope<R>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> R) -> R {
-        expect_own_name("scope", name);
-        let inner = self.full_name(name);
-        self.within(inner, build)
+        build(&mut self.enter(name))
     }
 
-    /// Runs `build` in the scope of that full name; the scope of before is restored also if it panics.
-    fn within<R>(&mut self, scope: String, build: impl FnOnce(&mut Self) -> R) -> R {
-        struct Outer<'a, T>(&'a mut Params<T>, String);
-        impl<T> Drop for Outer<'_, T> {
-            fn drop(&mut self) {
-                self.0.scope = std::mem::take(&mut self.1);
-            }
-        }
+    /// Opens the scope `name` until the guard, which is the store, is dropped. As [`Params::scope`], for constructors
+    /// that pass on the line of their caller, which a closure loses.
+    ///
+    /// # Panics
+    /// If the name is empty or holds a dot.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let weight = params.enter("hidden").add("weight", Tensor::zeros([3, 2]));
+    /// assert_eq!(weight.name(), "hidden.weight");
+    /// ```
+    #[track_caller]
+    pub fn enter(&mut self, name: &str) -> impl DerefMut<Target = Self> + use<'_, T> {
+        expect_own_name("scope", name);
+        let inner = self.full_name(name);
+        self.within(inner)
+    }
+
+    /// The store in the scope of that full name until the guard is dropped, also by a panic.
+    fn within(&mut self, scope: String) -> Within<'_, T> {
         let before = std::mem::replace(&mut self.scope, scope);
-        let outer = Outer(self, before);
-        build(&mut *outer.0)
+        Within { params: self, before }
     }
 
     /// Runs `build` in the scope that holds `param`, wherever the store is at present; it is given the parameter's own
     /// name.
     pub fn beside<R>(&mut self, param: &Param, build: impl FnOnce(&mut Self, &str) -> R) -> R {
         let (scope, own) = param.name().rsplit_once('.').unwrap_or(("", param.name()));
-        self.within(scope.to_owned(), |params| build(params, own))
+        build(&mut self.within(scope.to_owned()), own)
     }
 
     /// Gives a parameter another name, under the current scope; its place, value and all else stay. Handles with the

@@ -2,7 +2,7 @@
 
 use gradus_graph::{Var, expect_setting};
 
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// Defines layers that are a method of [`Var`] without parameters.
 macro_rules! plain {
@@ -13,13 +13,15 @@ macro_rules! plain {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $name;
 
-        impl Layer for $name {
-            fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        impl $name {
+            #[doc = concat!("[`Var::", stringify!($method), "`]")]
+            #[track_caller]
+            pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
                 x.$method()
             }
         }
 
-        impl Steady for $name {}
+        layer!($name, forward);
     )*};
 }
 
@@ -72,14 +74,16 @@ macro_rules! with_parameter {
             }
         }
 
-        impl Layer for $name {
-            fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+        impl $name {
+            #[doc = concat!("[`Var::", stringify!($method), "`]")]
+            #[track_caller]
+            pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
                 $($check(concat!("`", stringify!($name), "`: ", stringify!($parameter)), self.$parameter, ..);)?
                 x.$method(self.$parameter)
             }
         }
 
-        impl Steady for $name {}
+        layer!($name, forward);
     )*};
 }
 
@@ -114,6 +118,7 @@ mod tests {
     use gradus_graph::{Graph, Tensor};
 
     use super::*;
+    use crate::layer::{Layer, Mode};
 
     /// Each layer at −1, and that it is the method of its name.
     #[test]

@@ -5,7 +5,7 @@
 use gradus_graph::Var;
 
 use crate::dropout::expect_probability;
-use crate::layer::{Layer, Mode};
+use crate::layer::{Mode, layer};
 
 /// Scale times α of SELU; PyTorch's constant.
 const LOWEST: f64 = 1.758_099_340_847_376_6;
@@ -59,11 +59,7 @@ impl AlphaDropout {
     }
 }
 
-impl Layer for AlphaDropout {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(AlphaDropout, forward_in);
 
 #[cfg(test)]
 mod tests {

@@ -3,12 +3,10 @@
 //! The weight has the shape `[outputs, left, right]`, as in PyTorch. Each output is one product of the left input with
 //! its matrix, and the sum of what comes out times the right input.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Var};
 
 use crate::dense::DenseOptions;
-use crate::init::Fans;
+use crate::init::{Fans, optional_param};
 
 /// `yₖ = aᵀ·Wₖ·b + cₖ` of two inputs `a` and `b`.
 ///
@@ -66,11 +64,11 @@ impl Bilinear {
         options: DenseOptions,
     ) -> Self {
         let fans = Fans { inputs: left, outputs };
-        params.scope(name, |params| {
-            let weight = options.weight.param(params, "weight", [outputs, left, right], fans);
-            let bias = options.bias.map(|init| init.param(params, "bias", [outputs], fans));
-            Self { name: name.to_owned(), weight, bias }
-        })
+        let mut scope = params.enter(name);
+        let params = &mut *scope;
+        let weight = options.weight.param(params, "weight", [outputs, left, right], fans);
+        let bias = optional_param(options.bias, params, "bias", [outputs], fans);
+        Self { name: name.to_owned(), weight, bias }
     }
 
     /// The weight, `[outputs, left, right]`.
@@ -89,7 +87,7 @@ impl Bilinear {
     /// If the last axes have not the sizes `left` and `right`, or the leading axes differ.
     #[track_caller]
     pub fn forward<'g>(&self, a: Var<'g>, b: Var<'g>) -> Var<'g> {
-        let (left, right, caller) = (a.shape(), b.shape(), Location::caller());
+        let (left, right) = (a.shape(), b.shape());
         let sizes = self.weight.shape();
         let fits = left.last() == Some(&sizes[1])
             && right.last() == Some(&sizes[2])
@@ -97,7 +95,7 @@ impl Bilinear {
         assert!(
             fits,
             "`Bilinear` of {left} and {right}: the last axes must have the sizes {} and {}, as `{}` is {sizes}, and the \
-             others be alike (at {caller})",
+             others be alike",
             sizes[1],
             sizes[2],
             self.weight.name(),
@@ -171,7 +169,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`Bilinear` of [5, 2] and [4, 3]: the last axes must have the sizes 2 and 3, as `pair.weight` is [1, 2, 3], \
-                    and the others be alike (at crates/nn/src/"
+                    and the others be alike"
     )]
     fn shapes_that_do_not_fit_are_named() {
         let mut params: Params = Params::new(0);

@@ -3,13 +3,11 @@
 //! The weight `W` has the shape `[outputs, inputs]`, as in PyTorch, so that weights carry over as they are; the
 //! transpose is a view and copies nothing.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Var};
 
 use crate::dropout::drop;
-use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, Steady};
+use crate::init::{Fans, Init, optional_param};
+use crate::layer::layer;
 
 /// `y = x·Wᵀ + b`: every output is a weighted sum of all inputs, and a bias.
 ///
@@ -91,11 +89,11 @@ impl Dense {
         options: DenseOptions,
     ) -> Self {
         let fans = Fans { inputs, outputs };
-        params.scope(name, |params| {
-            let weight = options.weight.param(params, "weight", [outputs, inputs], fans);
-            let bias = options.bias.map(|init| init.param(params, "bias", [outputs], fans));
-            Self { name: name.to_owned(), weight, bias }
-        })
+        let mut scope = params.enter(name);
+        let params = &mut *scope;
+        let weight = options.weight.param(params, "weight", [outputs, inputs], fans);
+        let bias = optional_param(options.bias, params, "bias", [outputs], fans);
+        Self { name: name.to_owned(), weight, bias }
     }
 
     /// The weight, `[outputs, inputs]`.
@@ -130,10 +128,10 @@ impl Dense {
     /// [`Dense::forward`] with weights dropped with that probability.
     #[track_caller]
     pub(crate) fn forward_dropping<'g>(&self, x: Var<'g>, probability: f64) -> Var<'g> {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         assert!(
             shape.last() == Some(&self.inputs()),
-            "`Dense` of {shape}: the last axis must have size {}, as `{}` is {} (at {caller})",
+            "`Dense` of {shape}: the last axis must have size {}, as `{}` is {}",
             self.inputs(),
             self.weight.name(),
             self.weight.shape()
@@ -149,13 +147,7 @@ impl Dense {
     }
 }
 
-impl Layer for Dense {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for Dense {}
+layer!(Dense, forward);
 
 #[cfg(test)]
 mod tests {
@@ -220,9 +212,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "`Dense` of [8, 5]: the last axis must have size 4, as `hidden.weight` is [2, 4] (at crates/nn/src/"
-    )]
+    #[should_panic(expected = "`Dense` of [8, 5]: the last axis must have size 4, as `hidden.weight` is [2, 4]")]
     fn a_shape_that_does_not_fit_is_named() {
         let mut params: Params = Params::new(0);
         let layer = Dense::new(&mut params, "hidden", 4, 2);

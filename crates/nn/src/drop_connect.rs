@@ -5,7 +5,7 @@ use gradus_graph::Var;
 
 use crate::dense::Dense;
 use crate::dropout::expect_probability;
-use crate::layer::{Layer, Mode};
+use crate::layer::{Mode, layer};
 
 /// A [`Dense`] layer whose connections are dropped at random while a model is trained.
 ///
@@ -65,11 +65,7 @@ impl DropConnect {
     }
 }
 
-impl Layer for DropConnect {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(DropConnect, forward_in);
 
 #[cfg(test)]
 mod tests {
@@ -125,9 +121,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "`Dense` of [2]: the last axis must have size 3, as `layer.weight` is [4, 3] (at crates/nn"
-    )]
+    #[should_panic(expected = "`Dense` of [2]: the last axis must have size 3, as `layer.weight` is [4, 3]")]
     fn a_shape_that_does_not_fit_is_named() {
         layer().1.forward_in(Graph::new().zeros([2]), Mode::Train);
     }

@@ -5,11 +5,9 @@
 //! mask is a random leaf of the graph: drawn anew at each step of a run, the same for the same seed and step, and the
 //! same in the derivative. It has one number for each element, for each channel, or for each feature at all times.
 
-use std::panic::Location;
-
 use gradus_graph::{Shape, Var, expect_setting};
 
-use crate::layer::{Layer, Mode};
+use crate::layer::{Mode, layer};
 
 /// Sets elements to 0 at random while a model is trained.
 ///
@@ -58,11 +56,7 @@ impl Dropout {
     }
 }
 
-impl Layer for Dropout {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(Dropout, forward_in);
 
 /// Sets whole channels to 0 at random while a model is trained: PyTorch's `Dropout1d`, `Dropout2d` and `Dropout3d`.
 ///
@@ -105,8 +99,8 @@ impl ChannelDropout {
     /// If there is no axis of channels.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        let (shape, caller) = (x.shape(), Location::caller());
-        assert!(shape.rank() >= 2, "`ChannelDropout` of {shape}: it takes channels, [n, channels, …] (at {caller})");
+        let shape = x.shape();
+        assert!(shape.rank() >= 2, "`ChannelDropout` of {shape}: it takes channels, [n, channels, …]");
         if mode == Mode::Eval {
             return x;
         }
@@ -115,11 +109,7 @@ impl ChannelDropout {
     }
 }
 
-impl Layer for ChannelDropout {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(ChannelDropout, forward_in);
 
 /// Sets features of sequences to 0 at random while a model is trained, the same ones at all times: in front of a
 /// recurrent layer, a sequence is then not blurred by noise that changes from step to step.
@@ -163,10 +153,10 @@ impl VariationalDropout {
     /// If there is no axis of time.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        let (shape, axis, caller) = (x.shape(), self.axis, Location::caller());
+        let (shape, axis) = (x.shape(), self.axis);
         let time = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
         let Some(time) = time.filter(|&time| time < shape.rank()) else {
-            panic!("`VariationalDropout` of {shape}: there is no axis {axis} of time (at {caller})");
+            panic!("`VariationalDropout` of {shape}: there is no axis {axis} of time");
         };
         if mode == Mode::Eval {
             return x;
@@ -176,11 +166,7 @@ impl VariationalDropout {
     }
 }
 
-impl Layer for VariationalDropout {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(VariationalDropout, forward_in);
 
 /// `x·m/(1 − p)` with a mask of the given shape, which broadcasts.
 #[track_caller]
@@ -202,6 +188,7 @@ mod tests {
     use gradus_graph::{Feed, Graph, Params, Tensor, check};
 
     use super::*;
+    use crate::layer::Layer;
 
     #[test]
     fn the_mean_stays_and_the_mask_changes_with_the_step() {
@@ -262,15 +249,13 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`VariationalDropout` of [3]: there is no axis 1 of time (at crates/nn/src/dropout.rs")]
+    #[should_panic(expected = "`VariationalDropout` of [3]: there is no axis 1 of time")]
     fn an_axis_that_is_not_there_is_named() {
         VariationalDropout::new(0.5, 1).forward_in(Graph::new().ones([3]), Mode::Eval);
     }
 
     #[test]
-    #[should_panic(
-        expected = "`ChannelDropout` of [3]: it takes channels, [n, channels, …] (at crates/nn/src/dropout.rs"
-    )]
+    #[should_panic(expected = "`ChannelDropout` of [3]: it takes channels, [n, channels, …]")]
     fn a_vector_has_no_channels() {
         ChannelDropout::new(0.5).forward_in(Graph::new().ones([3]), Mode::Eval);
     }

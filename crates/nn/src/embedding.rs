@@ -3,12 +3,10 @@
 //! The table `E` has the shape `[count, size]`, as in PyTorch. The derivative adds the cotangents of the rows that were
 //! taken to the rows of the table; a row that was not taken gets zero.
 
-use std::panic::Location;
-
 use gradus_graph::{Kind, Param, Params, Real, Shape, Var};
 
 use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// `y = E[index]`: a vector that is learned for each of `count` words, classes or positions.
 ///
@@ -94,13 +92,13 @@ impl Embedding {
         if let Some(row) = padding {
             assert!(row < count, "`Embedding` of {count} rows: the padding {row} is not one of them");
         }
-        params.scope(name, |params| {
-            let weight = options.weight.param(params, "weight", [count, size], Fans { inputs: count, outputs: size });
-            if let Some(row) = padding {
-                params.get_mut(&weight).data_mut()[row * size..][..size].fill(Real::of(0.0));
-            }
-            Self { name: name.to_owned(), weight, padding }
-        })
+        let mut scope = params.enter(name);
+        let params = &mut *scope;
+        let weight = options.weight.param(params, "weight", [count, size], Fans { inputs: count, outputs: size });
+        if let Some(row) = padding {
+            params.get_mut(&weight).data_mut()[row * size..][..size].fill(Real::of(0.0));
+        }
+        Self { name: name.to_owned(), weight, padding }
     }
 
     /// The table, `[count, size]`.
@@ -124,11 +122,8 @@ impl Embedding {
     /// If `indices` is real.
     #[track_caller]
     pub fn forward<'g>(&self, indices: Var<'g>) -> Var<'g> {
-        let (shape, caller) = (indices.shape(), Location::caller());
-        assert!(
-            indices.kind() == Kind::Index,
-            "`Embedding` of {shape}: expects indices where real numbers were given (at {caller})"
-        );
+        let shape = indices.shape();
+        assert!(indices.kind() == Kind::Index, "`Embedding` of {shape}: expects indices where real numbers were given");
         let graph = indices.graph();
         let _scope = graph.scope(&self.name);
         let flat = indices.reshape([shape.len()]);
@@ -172,10 +167,10 @@ impl Embedding {
     /// Press and Wolf, "Using the output embedding to improve language models" (2017).
     #[track_caller]
     pub fn logits<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         assert!(
             shape.last() == Some(&self.size()),
-            "`Embedding::logits` of {shape}: the last axis must have size {}, as `{}` is {} (at {caller})",
+            "`Embedding::logits` of {shape}: the last axis must have size {}, as `{}` is {}",
             self.size(),
             self.weight.name(),
             self.weight.shape()
@@ -186,13 +181,7 @@ impl Embedding {
     }
 }
 
-impl Layer for Embedding {
-    fn forward_in<'g>(&self, indices: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(indices)
-    }
-}
-
-impl Steady for Embedding {}
+layer!(Embedding, forward);
 
 #[cfg(test)]
 mod tests {
@@ -274,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`Embedding` of [2]: expects indices where real numbers were given (at crates/nn/src/")]
+    #[should_panic(expected = "`Embedding` of [2]: expects indices where real numbers were given")]
     fn real_numbers_are_refused() {
         padded(&mut Params::new(0), None).forward(Graph::new().zeros([2]));
     }

@@ -1,10 +1,8 @@
 //! Flattening: neighbouring axes become one. In a plan it costs nothing.
 
-use std::panic::Location;
-
 use gradus_graph::{Shape, Var};
 
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// Makes one axis of neighbouring ones: between convolutions and dense layers, of all but that of the batch.
 ///
@@ -49,15 +47,15 @@ impl Flatten {
     /// If `x` has no such axes, or the first stands behind the last.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         let place = |axis: isize| {
             let place = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
             place.filter(|&place| place < shape.rank())
         };
         let (Some(first), Some(last)) = (place(self.first), place(self.last)) else {
-            panic!("`Flatten` of {shape}: there must be axes {} to {} (at {caller})", self.first, self.last)
+            panic!("`Flatten` of {shape}: there must be axes {} to {}", self.first, self.last)
         };
-        assert!(first <= last, "`Flatten` of {shape}: axis {first} must not stand behind axis {last} (at {caller})");
+        assert!(first <= last, "`Flatten` of {shape}: axis {first} must not stand behind axis {last}");
         let one = shape[first..=last].iter().product();
         x.reshape(
             shape[..first].iter().copied().chain([one]).chain(shape[last + 1..].iter().copied()).collect::<Shape>(),
@@ -65,13 +63,7 @@ impl Flatten {
     }
 }
 
-impl Layer for Flatten {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for Flatten {}
+layer!(Flatten, forward);
 
 #[cfg(test)]
 mod tests {
@@ -92,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`Flatten` of [5]: there must be axes 1 to -1 (at crates/nn/src/flatten.rs")]
+    #[should_panic(expected = "`Flatten` of [5]: there must be axes 1 to -1")]
     fn missing_axes_are_named() {
         Flatten::new().forward(Graph::new().zeros([5]));
     }

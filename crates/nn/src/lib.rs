@@ -73,7 +73,8 @@ pub use attention::{
 pub use bilinear::Bilinear;
 pub use conv::{
     Conv, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvOptions, ConvTranspose, ConvTranspose1d,
-    ConvTranspose1dOptions, ConvTranspose2d, ConvTranspose2dOptions, ConvTransposeOptions, Padding, Sizes,
+    ConvTranspose1dOptions, ConvTranspose2d, ConvTranspose2dOptions, ConvTransposeOptions, OutputPadding, Padding,
+    Sizes,
 };
 pub use dense::{Dense, DenseOptions};
 pub use drop_connect::DropConnect;

@@ -4,7 +4,7 @@
 use gradus_graph::{Params, Real, Var};
 
 use crate::dense::{Dense, DenseOptions};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// Each output is the largest of `pieces` weighted sums of all inputs. Sums that are equal share the derivative.
 ///
@@ -81,13 +81,7 @@ impl Maxout {
     }
 }
 
-impl Layer for Maxout {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for Maxout {}
+layer!(Maxout, forward);
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`Dense` of [4]: the last axis must have size 3, as `layer.weight` is [8, 3] (at ")]
+    #[should_panic(expected = "`Dense` of [4]: the last axis must have size 3, as `layer.weight` is [8, 3]")]
     fn a_shape_that_does_not_fit_is_named() {
         layer().1.forward(Graph::new().zeros([4]));
     }

@@ -4,7 +4,7 @@
 use gradus_graph::{Var, expect_setting};
 
 use crate::dropout::expect_probability;
-use crate::layer::{Layer, Mode};
+use crate::layer::{Mode, layer};
 
 /// Adds normal noise while a model is trained: on inputs, a penalty on the steepness of the model; on what a denoising
 /// autoencoder sees, its task.
@@ -53,11 +53,7 @@ impl GaussianNoise {
     }
 }
 
-impl Layer for GaussianNoise {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(GaussianNoise, forward_in);
 
 /// Multiplies by normal noise around 1 while a model is trained, with the variance `p/(1 − p)` of dropout.
 ///
@@ -104,17 +100,14 @@ impl GaussianDropout {
     }
 }
 
-impl Layer for GaussianDropout {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(GaussianDropout, forward_in);
 
 #[cfg(test)]
 mod tests {
     use gradus_graph::{Feed, Graph, Params, Tensor, check};
 
     use super::*;
+    use crate::layer::Layer;
 
     #[test]
     fn the_mean_stays_and_the_noise_changes_with_the_step() {

@@ -1,11 +1,9 @@
 //! The rectifier with a learned slope: `x` above 0, `a·x` below, with one `a` for all or one a channel.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Var};
 
 use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// `x` above 0, `a·x` below; `a` is learned. At 0 the derivative is `a`, as in PyTorch.
 ///
@@ -52,7 +50,7 @@ impl PRelu {
     pub fn with(params: &mut Params<impl Real>, name: &str, slopes: usize, init: Init) -> Self {
         assert!(slopes > 0, "`PRelu` needs at least one slope");
         let fans = Fans { inputs: slopes, outputs: slopes };
-        let weight = params.scope(name, |params| init.param(params, "weight", [slopes], fans));
+        let weight = init.param(&mut params.enter(name), "weight", [slopes], fans);
         Self { name: name.to_owned(), weight }
     }
 
@@ -67,7 +65,7 @@ impl PRelu {
     /// If there are several slopes, and not as many channels: the second axis, or the only one.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, count, caller) = (x.shape(), self.weight.shape()[0], Location::caller());
+        let (shape, count) = (x.shape(), self.weight.shape()[0]);
         let graph = x.graph();
         let _scope = graph.scope(&self.name);
         let mut slopes = graph.param(&self.weight);
@@ -75,7 +73,7 @@ impl PRelu {
             let channels = if shape.rank() == 1 { 0 } else { 1 };
             assert!(
                 shape.get(channels) == Some(&count),
-                "`PRelu` of {shape}: there must be {count} channels on axis {channels}, as `{}` is [{count}] (at {caller})",
+                "`PRelu` of {shape}: there must be {count} channels on axis {channels}, as `{}` is [{count}]",
                 self.weight.name()
             );
             let mut sizes = vec![1; shape.rank()];
@@ -88,13 +86,7 @@ impl PRelu {
     }
 }
 
-impl Layer for PRelu {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for PRelu {}
+layer!(PRelu, forward);
 
 #[cfg(test)]
 mod tests {
@@ -130,9 +122,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "`PRelu` of [4, 3]: there must be 2 channels on axis 1, as `layer.weight` is [2] (at crates/nn/src/"
-    )]
+    #[should_panic(expected = "`PRelu` of [4, 3]: there must be 2 channels on axis 1, as `layer.weight` is [2]")]
     fn channels_that_do_not_fit_are_named() {
         let mut params: Params = Params::new(0);
         PRelu::new(&mut params, "layer", 2).forward(Graph::new().zeros([4, 3]));

@@ -5,12 +5,10 @@
 //! `s = i·(size − 1)/(output size − 1)`. Along each axis linear interpolation is a product with a constant matrix, two
 //! numbers a row, so that derivatives of all orders are products as well.
 
-use std::panic::Location;
-
 use gradus_graph::{Tensor, Var};
 
 use crate::conv::last;
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// What size upsampling makes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,7 +109,7 @@ impl<const AXES: usize> Upsample<AXES> {
     /// If there are fewer axes, or one of them has no elements before or after.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         let sizes = if shape.rank() >= AXES { last::<AXES>(&shape) } else { [0; AXES] };
         let mut y = x;
         // Columns first: that is one product over all rows.
@@ -123,7 +121,7 @@ impl<const AXES: usize> Upsample<AXES> {
             };
             assert!(
                 size > 0 && output > 0,
-                "`{}` of {shape}: axis −{} must have an element or more, before and after {:?} (at {caller})",
+                "`{}` of {shape}: axis −{} must have an element or more, before and after {:?}",
                 Self::NAME,
                 AXES - k,
                 self.resize
@@ -164,13 +162,7 @@ impl Axis {
     }
 }
 
-impl<const AXES: usize> Layer for Upsample<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for Upsample<AXES> {}
+layer!(Upsample<AXES>, forward, const AXES: usize);
 
 #[cfg(test)]
 mod tests {
@@ -237,8 +229,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`Upsample2d` of [3, 2]: axis −1 must have an element or more, before and after By([1.0, 0.25]) \
-                               (at crates/nn/src/upsample.rs"
+        expected = "`Upsample2d` of [3, 2]: axis −1 must have an element or more, before and after By([1.0, 0.25])"
     )]
     fn a_size_without_elements_is_named() {
         Upsample2d::new(Resize::By([1.0, 0.25]), Interpolation::Nearest).forward(Graph::new().zeros([3, 2]));

@@ -1,7 +1,7 @@
 //! Messages name the caller's line, never one inside of this crate: those of the layers, and those of the nodes that they
 //! record, which a run or a derivative may have to name later.
 
-use gradus_graph::{Graph, Params, Tensor, Var};
+use gradus_graph::{CheckpointSchedule, Graph, Params, Tensor, Var};
 use gradus_nn::loss::*;
 use gradus_nn::*;
 use petgraph::graph::NodeIndex;
@@ -35,6 +35,11 @@ fn traces() -> Vec<(&'static str, Trace)> {
         ("GaussianDropout", |_, _, x, _| _ = GaussianDropout::new(0.5).forward_in(x, Mode::Train)),
         ("activations", |_, _, x, _| _ = (Relu, Gelu, LeakyRelu::default(), Elu::default(), Softmax::default(), LogSoftmax::default()).forward(x)),
         ("stack", |_, p, x, _| _ = (Dense::new(p, "a", 6, 6), Tanh, vec![Dense::new(p, "b", 6, 6)], Box::new(Dense::new(p, "c", 6, 1))).forward(x)),
+        ("Sequential", |_, p, x, _| {
+            let mut stack: Sequential = vec![Box::new(Dense::new(p, "a", 6, 6)), Box::new(Tanh), Box::new(Dropout::new(0.5)), Box::new(Residual(Dense::new(p, "b", 6, 6)))];
+            stack.push(Box::new((LayerNorm::new(p, "n", 6), Glu::default(), Checkpointed(Dense::new(p, "c", 3, 3)))));
+            _ = stack.forward_in(x, Mode::Train);
+        }),
         ("Flatten", |_, _, x, _| _ = Flatten::default().forward(x)),
         ("Glu", |_, _, x, _| { _ = Glu::default().forward(x); _ = SwiGlu::default().forward(x); _ = GeGlu::default().forward(x); }),
         ("Highway", |_, p, x, _| _ = { let d = Dense::new(p, "d", 6, 6); Highway::new(p, "l", 6, d).forward_in(x, Mode::Train) }),
@@ -67,11 +72,18 @@ fn traces() -> Vec<(&'static str, Trace)> {
         ("encoder", |_, p, x, _| _ = TransformerEncoder::new(p, "t", 2, 6, 2).with_norm(p).forward_in(x.unsqueeze(1), Mask::default(), Mode::Train)),
         ("decoder", |_, p, x, _| { let x = x.unsqueeze(1); _ = TransformerDecoder::new(p, "t", 2, 6, 2).with_norm(p).forward_in(x, x, Mask::causal(), Mask::default(), Mode::Train); }),
         ("positions", |g, p, x, _| { _ = LearnedPositions::new(p, "l", 5, 6).forward(x); _ = sinusoidal_positions(g, 4, 6); }),
-        ("recurrent", |_, p, x, _| {
-            let x = x.unsqueeze(1);
-            _ = Rnn::new(p, "r", 6, 2).sequence(x, Mode::Train, Given::default());
-            _ = Gru::new(p, "g", 6, 2).sequence(x, Mode::Train, Given::default());
-            _ = Lstm::new(p, "l", 6, 2).sequence(x, Mode::Train, Given::default());
+        ("recurrent", |g, p, x, _| {
+            let (x, lengths) = (x.unsqueeze(1), Some(g.index_constant(&Tensor::from([3]))));
+            for (number, checkpoints) in [None, Some(CheckpointSchedule::SquareRoot)].into_iter().enumerate() {
+                let name = |name: &str| format!("{name}{number}");
+                _ = Rnn::with(p, &name("r"), 6, 2, RnnOptions { hidden_dropout: 0.5, checkpoints, ..Default::default() }).sequence(x, Given { lengths, ..Given::default() }, Mode::Train);
+                _ = Gru::with(p, &name("g"), 6, 2, GruOptions { bidirectional: true, checkpoints, ..Default::default() }).sequence(x, Given::default(), Mode::Train);
+                _ = Lstm::with(p, &name("l"), 6, 2, LstmOptions { layers: 2, checkpoints, ..Default::default() }).sequence(x, Given::default(), Mode::Train);
+            }
+            let (rnn, gru, lstm) = (RnnCell::new(p, "rc", 6, 2), GruCell::new(p, "gc", 6, 2), LstmCell::new(p, "lc", 6, 2));
+            _ = rnn.step(x, rnn.zero_state(g, &[4, 1]));
+            _ = gru.step(x, gru.zero_state(g, &[4, 1]));
+            _ = lstm.step(x, lstm.zero_state(g, &[4, 1]));
         }),
         ("losses", |g, _, x, i| {
             let (y, one) = (x * 0.5, g.ones([4, 6]));
@@ -94,15 +106,8 @@ fn traces() -> Vec<(&'static str, Trace)> {
     ]
 }
 
-/// Where nodes are recorded whose line is not the caller's: steps of a recurrence are closures, and what an op of this
-/// crate stands for is made by the op.
-const ELSEWHERE: &[&str] = &[
-    "nn/src/recurrent/rnn.rs",
-    "nn/src/recurrent/gru.rs",
-    "nn/src/recurrent/lstm.rs",
-    "nn/src/loss/ctc.rs",
-    "graph/src/ops/",
-];
+/// Where nodes are recorded whose line is not the caller's: an op of the graph makes what it stands for.
+const ELSEWHERE: &[&str] = &["graph/src/ops/"];
 
 #[test]
 fn nodes_have_the_line_of_the_caller() {
@@ -148,7 +153,7 @@ fn refusals_have_the_line_of_the_caller() {
         ("cross entropy", |_, _, x, _| _ = CrossEntropy { smoothing: 0.5, ..CrossEntropy::default() }.loss(x, x)),
         ("ctc", |_, _, x, i| _ = ctc(x, CtcTargets { labels: i, label_lengths: i, input_lengths: i })),
         ("embedding", |_, p, x, _| _ = Embedding::new(p, "e", 3, 2).forward(x)),
-        ("recurrent", |_, p, x, _| _ = Gru::new(p, "g", 6, 2).sequence(x, Mode::Eval, Given::default())),
+        ("recurrent", |_, p, x, _| _ = Gru::new(p, "g", 6, 2).sequence(x, Given::default(), Mode::Eval)),
         ("transformer", |_, p, _, _| _ = TransformerEncoder::new(p, "t", 1, 6, 4)),
         ("spectral axis", |_, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = SpectralNorm::with(p, d, |d| d.weight(), SpectralNormOptions { axis: 2, ..Default::default() }); }),
         ("weight axis", |_, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = WeightNorm::new(p, d, |d| d.weight(), 2); }),
@@ -156,6 +161,12 @@ fn refusals_have_the_line_of_the_caller() {
             let cell = LstmCellOptions { forget_bias: Some(1.0), biases: Biases::None, ..Default::default() };
             _ = Lstm::with(p, "r", 2, 2, LstmOptions { cell, ..Default::default() });
         }),
+        ("max pool", |_, _, x, _| _ = MaxPool2d::new(7).forward(x.reshape([1, 1, 4, 6]))),
+        ("average pool", |_, _, x, _| _ = AvgPool2d::new(7).forward(x.reshape([1, 1, 4, 6]))),
+        ("adaptive pool", |g, _, _, _| _ = AdaptiveMaxPool2d::new(2).forward(g.zeros([1, 1, 0, 6]))),
+        ("global pool", |_, _, x, _| _ = GlobalAvgPool2d::new().forward(x)),
+        ("sizes", |_, p, _, _| _ = LayerNorm::new(p, "n", [usize::MAX, 2])),
+        ("weight", |_, p, _, _| _ = Dense::new(p, "d", usize::MAX, 2)),
         ("padding", |_, p, _, _| _ = Embedding::with(p, "e", 3, 2, EmbeddingOptions { padding: Some(3), ..Default::default() })),
     ];
     let place = std::sync::Arc::new(std::sync::Mutex::new(String::new()));

@@ -1,8 +1,8 @@
-//! Every layer refuses a name that a parameter could not have, at the caller's line.
+//! Every layer refuses a name that a parameter could not have, or that is taken, at the caller's line.
 
 use std::sync::{Arc, Mutex};
 
-use gradus_graph::Params;
+use gradus_graph::{Params, Tensor};
 use gradus_nn::*;
 
 type Make = fn(&mut Params<f64>, &str);
@@ -40,22 +40,49 @@ fn layers() -> Vec<(&'static str, Make)> {
     ]
 }
 
-#[test]
-fn names_with_a_dot_or_without_a_letter_are_refused_at_the_line_of_the_caller() {
+/// The panic of a layer that is made with a name, with its line.
+fn refusal(make: Make, params: &mut Params<f64>, name: &str) -> Option<String> {
     let place = Arc::new(Mutex::new(String::new()));
+    let seen = Arc::clone(&place);
+    std::panic::set_hook(Box::new(move |info| *seen.lock().unwrap() = info.to_string()));
+    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| make(params, name)));
+    let _ = std::panic::take_hook();
+    let message = place.lock().unwrap().clone();
+    refused.is_err().then_some(message)
+}
+
+/// One test for both, since a hook for panics is of the whole process.
+#[test]
+fn names_that_no_parameter_can_have_or_that_are_taken_are_refused_at_the_line_of_the_caller() {
     let mut wrong = Vec::new();
     for (layer, make) in layers() {
-        make(&mut Params::new(0), "name");
         for name in ["a.b", ".a", "a.", ".", ""] {
-            let (seen, mut params) = (Arc::clone(&place), Params::new(0));
-            std::panic::set_hook(Box::new(move |info| *seen.lock().unwrap() = info.to_string()));
-            let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| make(&mut params, name)));
-            let _ = std::panic::take_hook();
-            let message = place.lock().unwrap().clone();
-            if refused.is_ok() || !message.contains("tests/names.rs") || !message.contains(&format!("{name:?}")) {
-                wrong.push(format!("{layer} of {name:?}: {}", if refused.is_ok() { "taken" } else { &message }));
+            let message = refusal(make, &mut Params::new(0), name).unwrap_or_default();
+            if !message.contains("tests/names.rs") || !message.contains(&format!("{name:?}")) {
+                wrong.push(format!("{layer} of {name:?}: {message}"));
+            }
+        }
+        let mut params = Params::new(0);
+        make(&mut params, "name");
+        // Each of the parameters may be the one whose name is taken.
+        let taken: Vec<String> = params.iter().map(|(param, _)| param.name().to_owned()).collect();
+        for taken in taken.iter().filter(|taken| taken.starts_with("name.")) {
+            let mut params = Params::new(0);
+            let (scopes, own) = taken.rsplit_once('.').expect("a parameter of a layer is in its scope");
+            add(&mut params, scopes, own);
+            let message = refusal(make, &mut params, "name").unwrap_or_default();
+            if !message.contains("tests/names.rs") || !message.contains(&format!("`{taken}` exists already")) {
+                wrong.push(format!("{layer} with `{taken}` taken: {message}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Adds a parameter within scopes.
+fn add(params: &mut Params<f64>, scopes: &str, own: &str) {
+    match scopes.split_once('.') {
+        Some((first, rest)) => add(&mut params.enter(first), rest, own),
+        None => _ = params.enter(scopes).add(own, Tensor::zeros([1])),
+    }
 }

@@ -15,7 +15,7 @@ fn wave(shape: impl Into<Vec<usize>>, phase: f64) -> Tensor<f64> {
 /// The outputs of an LSTM, and its state after them.
 fn read<'g>(lstm: &Lstm, x: Var<'g>, [hidden, cell]: [Var<'g>; 2]) -> (Var<'g>, [Var<'g>; 2]) {
     let given = Given { state: Some(LstmState { hidden, cell }), ..Given::default() };
-    let Sequence { outputs, state } = lstm.sequence(x, Mode::Train, given);
+    let Sequence { outputs, state } = lstm.sequence(x, given, Mode::Train);
     (outputs, [state.hidden, state.cell])
 }
 

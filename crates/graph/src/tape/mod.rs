@@ -156,6 +156,8 @@ pub(crate) struct Tape {
     pub(crate) regions: Vec<Region>,
     /// While a derivative is built: the line and scope of the node that is differentiated.
     origin: Option<(&'static Location<'static>, u32)>,
+    /// The line that nodes carry instead of the one that records them; see [`Graph::at_line`].
+    line: Option<&'static Location<'static>>,
 }
 
 impl Tape {
@@ -245,7 +247,7 @@ impl Tape {
         caller: &'static Location<'static>,
     ) -> Value {
         let node = NodeId(u32::try_from(self.nodes.len()).expect("a graph has fewer than 2^32 nodes"));
-        let (location, scope) = self.origin.unwrap_or((caller, self.scope_now()));
+        let (location, scope) = self.origin.unwrap_or((self.line.unwrap_or(caller), self.scope_now()));
         self.nodes.push(Node { source, inputs, outputs, location, scope });
         Value { node, output: 0 }
     }
@@ -656,6 +658,28 @@ impl Graph {
         Scoped { graph: self, scope }
     }
 
+    /// Until the guard is dropped, nodes carry the line `caller` instead of the line that records them: for layers that
+    /// are called through closures and trait objects, which lose the line of their caller. The outermost guard counts.
+    ///
+    /// # Example
+    /// ```
+    /// use std::panic::Location;
+    /// use gradus_graph::{Graph, Var};
+    /// #[track_caller]
+    /// fn both<'g>(x: Var<'g>) -> [Var<'g>; 2] {
+    ///     let _line = x.graph().at_line(Location::caller());
+    ///     [1.0, 2.0].map(|factor| x * factor)
+    /// }
+    /// let graph = Graph::new();
+    /// both(graph.ones([2]));
+    /// ```
+    #[must_use = "the line counts until the guard is dropped"]
+    pub fn at_line(&self, caller: &'static Location<'static>) -> impl Drop + '_ {
+        let outer = self.tape.borrow().line;
+        self.tape.borrow_mut().line = outer.or(Some(caller));
+        Restore(move || self.tape.borrow_mut().line = outer)
+    }
+
     /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
     pub(crate) fn on_behalf_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
         let Node { location, scope, .. } = self.tape().nodes[node.index()];
@@ -748,7 +772,10 @@ impl Graph {
         inputs: &[Var<'g>],
         caller: &'static Location<'static>,
     ) -> Result<Vars<'g>, Error> {
-        let op = Arc::clone(&self.tape().ops[id as usize]);
+        let (op, caller) = {
+            let tape = self.tape();
+            (Arc::clone(&tape.ops[id as usize]), tape.line.unwrap_or(caller))
+        };
         self.expect_own(op.name(), inputs, caller)?;
         let metas: SmallVec<[Meta; 3]> = {
             let tape = self.tape();

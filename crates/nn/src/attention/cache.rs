@@ -1,7 +1,5 @@
 //! Decoding: attention of new elements to the past of their sequence, whose keys and values are kept.
 
-use std::panic::Location;
-
 use gradus_graph::{Kind, Shape, Tensor, Var};
 
 use super::dot_product::attention_weights;
@@ -66,8 +64,8 @@ impl MultiHeadAttention {
     /// ```
     #[track_caller]
     pub fn decode<'g>(&self, x: Var<'g>, cache: KeyValueCache<'g>, position: Var<'g>) -> (Var<'g>, KeyValueCache<'g>) {
-        let (graph, caller) = (x.graph(), Location::caller());
-        self.expect([x; 3], caller);
+        let graph = x.graph();
+        self.expect([x; 3]);
         let _scope = graph.scope(self.name());
         let [q, k, v] = self.project([x; 3]);
         let (examples, length) = (q.shape()[0], q.shape()[2]);
@@ -76,13 +74,13 @@ impl MultiHeadAttention {
         assert!(
             keys == self.cache_shape(examples, capacity) && values == keys,
             "`MultiHeadAttention::decode` of {} with keys {keys} and values {values} in the cache: they must be {} for \
-             some capacity (at {caller})",
+             some capacity",
             x.shape(),
             self.cache_shape(examples, capacity)
         );
         assert!(
             first.kind == Kind::Index && (first.shape.rank() == 0 || *first.shape == [examples]),
-            "`MultiHeadAttention::decode` of {} at a position of {}: it must be an index, one or {examples} (at {caller})",
+            "`MultiHeadAttention::decode` of {} at a position of {}: it must be an index, one or {examples}",
             x.shape(),
             first.shape
         );
@@ -222,7 +220,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`MultiHeadAttention::decode` of [1, 8] with keys [2, 2, 4, 4] and values [2, 2, 4, 4] in the cache: \
-                    they must be [1, 2, 4, 4] for some capacity (at crates/nn/src/attention/cache.rs"
+                    they must be [1, 2, 4, 4] for some capacity"
     )]
     fn a_cache_of_another_shape_is_refused() {
         let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::default());

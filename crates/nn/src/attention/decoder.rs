@@ -1,16 +1,14 @@
 //! The decoder of a transformer: layers of attention of a sequence to itself, then to what an encoder made of another,
 //! and two dense layers, each with a way around it and a normalisation.
 
-use std::panic::Location;
-
 use gradus_graph::{Params, Real, Var};
 
-use super::encoder::expect_sequence;
+use super::block::Block;
 use super::mask::Mask;
 use super::multi_head::MultiHeadAttention;
-use super::transformer::{FeedForward, Residual, TransformerOptions};
+use super::options::TransformerOptions;
+use super::stack::Stack;
 use crate::layer::Mode;
-use crate::norm::LayerNorm;
 
 /// One layer of a decoder.
 ///
@@ -36,15 +34,11 @@ use crate::norm::LayerNorm;
 /// Vaswani et al., "Attention is all you need" (2017).
 #[derive(Clone, Debug)]
 pub struct TransformerDecoderLayer {
-    name: String,
-    attention: MultiHeadAttention,
-    to_memory: MultiHeadAttention,
-    dense: FeedForward,
-    parts: [Residual; 3],
+    block: Block,
 }
 
 impl TransformerDecoderLayer {
-    /// Adds a layer over vectors of `size` numbers with so many heads, with PyTorch's options.
+    /// Adds a layer over vectors of `size` elements with `heads` heads, with PyTorch's options.
     ///
     /// # Panics
     /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
@@ -65,23 +59,21 @@ impl TransformerDecoderLayer {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        options.expect("TransformerDecoderLayer", size, heads);
-        params.scope(name, |params| Self {
-            name: name.to_owned(),
-            attention: options.attention(params, "self_attn", size, heads, options.rotary),
-            to_memory: options.attention(params, "multihead_attn", size, heads, None),
-            dense: FeedForward::new(params, size, &options),
-            parts: ["norm1", "norm2", "norm3"].map(|name| Residual::new(params, name, size, &options)),
-        })
+        Self { block: Block::new(params, ["TransformerDecoderLayer", name], size, heads, &options, true) }
+    }
+
+    /// The attention of the sequence to itself.
+    pub fn attention(&self) -> &MultiHeadAttention {
+        &self.block.attention
     }
 
     /// The attention to the memory.
     pub fn to_memory(&self) -> &MultiHeadAttention {
-        &self.to_memory
+        self.block.to_memory().expect("a layer of a decoder attends to a memory")
     }
 
-    /// What the layer makes of a sequence and the memory. `mask` is for the attention of the sequence to itself and
-    /// nearly always causal, `memory_mask` for that to the memory.
+    /// The layer's output for a sequence and the memory. `mask` is for the attention of the sequence to itself and nearly
+    /// always causal, `memory_mask` for that to the memory.
     ///
     /// # Panics
     /// If the shapes do not fit.
@@ -94,14 +86,7 @@ impl TransformerDecoderLayer {
         memory_mask: Mask<'g>,
         mode: Mode,
     ) -> Var<'g> {
-        expect_sequence("TransformerDecoderLayer", &x.shape(), self.attention.size(), Location::caller());
-        let _scope = x.graph().scope(&self.name);
-        let [first, second, third] = &self.parts;
-        let h = first.before(x);
-        let x = first.after(x, self.attention.forward_in(h, h, h, mask, mode), mode);
-        let h = second.before(x);
-        let x = second.after(x, self.to_memory.forward_in(h, memory, memory, memory_mask, mode), mode);
-        third.after(x, self.dense.forward_in(third.before(x), mode), mode)
+        self.block.forward_in("TransformerDecoderLayer", x, Some((memory, memory_mask)), mask, mode)
     }
 }
 
@@ -126,11 +111,7 @@ impl TransformerDecoderLayer {
 /// ```
 #[derive(Clone, Debug)]
 pub struct TransformerDecoder {
-    name: String,
-    layers: Vec<TransformerDecoderLayer>,
-    norm: Option<LayerNorm>,
-    size: usize,
-    options: TransformerOptions,
+    stack: Stack<TransformerDecoderLayer>,
 }
 
 impl TransformerDecoder {
@@ -157,29 +138,29 @@ impl TransformerDecoder {
         options: TransformerOptions,
     ) -> Self {
         options.expect("TransformerDecoder", size, heads);
-        let layers = params.scope(name, |params| {
-            params.scope("layers", |params| {
-                let layer = |k: usize| TransformerDecoderLayer::with(params, &k.to_string(), size, heads, options);
-                (0..depth).map(layer).collect()
-            })
-        });
-        Self { name: name.to_owned(), layers, norm: None, size, options }
+        let mut layers = Vec::with_capacity(depth);
+        let mut scope = params.enter(name);
+        let mut params = scope.enter("layers");
+        for number in 0..depth {
+            layers.push(TransformerDecoderLayer::with(&mut params, &number.to_string(), size, heads, options));
+        }
+        Self { stack: Stack::new(name, layers, size, options) }
     }
 
     /// With a normalisation at the end, as layers with `norm_first` need it.
     #[must_use]
     #[track_caller]
     pub fn with_norm(mut self, params: &mut Params<impl Real>) -> Self {
-        self.norm = Some(params.scope(&self.name, |params| self.options.norm(params, "norm", self.size)));
+        self.stack.add_norm(params);
         self
     }
 
     /// The layers.
     pub fn layers(&self) -> &[TransformerDecoderLayer] {
-        &self.layers
+        &self.stack.layers
     }
 
-    /// What the layers make of a sequence and the memory, one after another; all attend to the same memory.
+    /// The output of the last layer for a sequence and the memory, one after another; all attend to the same memory.
     ///
     /// # Panics
     /// If the shapes do not fit.
@@ -192,16 +173,13 @@ impl TransformerDecoder {
         memory_mask: Mask<'g>,
         mode: Mode,
     ) -> Var<'g> {
-        expect_sequence("TransformerDecoder", &x.shape(), self.size, Location::caller());
-        let _scope = x.graph().scope(&self.name);
+        self.stack.expect_input("TransformerDecoder", x);
+        let _scope = x.graph().scope(&self.stack.name);
         let mut y = x;
-        for layer in &self.layers {
+        for layer in &self.stack.layers {
             y = layer.forward_in(y, memory, mask, memory_mask, mode);
         }
-        match &self.norm {
-            Some(norm) => norm.forward(y),
-            None => y,
-        }
+        self.stack.finish(y)
     }
 }
 
@@ -211,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::attention::TransformerActivation;
-    use crate::attention::transformer::formula::{dense, norm, wave};
+    use crate::attention::block::formula::{dense, norm, wave};
 
     fn options() -> TransformerOptions {
         TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
@@ -229,7 +207,7 @@ mod tests {
             let memory = graph.constant(&Tensor::from_fn([5, 2, 4], |k| wave(k + 3)));
             let lengths = Mask::lengths(graph.index_constant(&Tensor::from([5, 2])));
             let found = layer.forward_in(x, memory, Mask::causal(), lengths, Mode::Eval);
-            let attend = |x| layer.attention.forward_in(x, x, x, Mask::causal(), Mode::Eval);
+            let attend = |x| layer.attention().forward_in(x, x, x, Mask::causal(), Mode::Eval);
             let look = |x| layer.to_memory().forward_in(x, memory, memory, lengths, Mode::Eval);
             let expected = if norm_first {
                 let x = x + attend(norm(x));
@@ -285,7 +263,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`MultiHeadAttention` of queries [3, 2, 4], keys [3, 2, 5] and values [3, 2, 5]: the last axes must have \
-                    the sizes [4, 4, 4] (at crates/nn/src/attention/decoder.rs"
+                    the sizes [4, 4, 4]"
     )]
     fn a_memory_of_another_size_is_refused() {
         let layer = TransformerDecoderLayer::with(&mut Params::<f64>::new(3), "layer", 4, 2, options());

@@ -1,7 +1,5 @@
 //! Scaled dot-product attention: `softmax(q·kᵀ/√E)·v`.
 
-use std::panic::Location;
-
 use gradus_graph::Var;
 
 use super::mask::Mask;
@@ -35,11 +33,11 @@ use super::mask::Mask;
 /// Vaswani et al., "Attention is all you need" (2017).
 #[track_caller]
 pub fn scaled_dot_product_attention<'g>(q: Var<'g>, k: Var<'g>, v: Var<'g>, mask: Mask<'g>) -> Var<'g> {
-    let (keys, values, caller) = (k.shape(), v.shape(), Location::caller());
+    let (keys, values) = (k.shape(), v.shape());
     assert!(
         values.rank() >= 2 && keys.rank() >= 2 && keys[keys.rank() - 2] == values[values.rank() - 2],
         "attention with keys {keys} and values {values}: there must be a value for each key, on the axis before the \
-         last (at {caller})"
+         last"
     );
     attention_weights(q, k, mask).matmul(v)
 }
@@ -53,14 +51,14 @@ pub fn scaled_dot_product_attention<'g>(q: Var<'g>, k: Var<'g>, v: Var<'g>, mask
 /// If the shapes do not fit.
 #[track_caller]
 pub fn attention_weights<'g>(q: Var<'g>, k: Var<'g>, mask: Mask<'g>) -> Var<'g> {
-    let (queries, keys, caller) = (q.shape(), k.shape(), Location::caller());
+    let (queries, keys) = (q.shape(), k.shape());
     assert!(
         queries.rank() >= 2 && keys.rank() >= 2 && queries.last() == keys.last(),
-        "attention with queries {queries} and keys {keys}: the last axes must have the same size (at {caller})"
+        "attention with queries {queries} and keys {keys}: the last axes must have the same size"
     );
     let size = queries[queries.rank() - 1] as f64;
     let scores = (q * (1.0 / size.sqrt())).matmul(k.t());
-    mask.apply(scores, caller).softmax(-1)
+    mask.apply(scores).softmax(-1)
 }
 
 #[cfg(test)]
@@ -182,18 +180,14 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(
-        expected = "attention with queries [2, 3] and keys [2, 4]: the last axes must have the same size (at crates/nn/"
-    )]
+    #[should_panic(expected = "attention with queries [2, 3] and keys [2, 4]: the last axes must have the same size")]
     fn keys_of_another_size_are_refused() {
         let graph = Graph::new();
         attention_weights(graph.zeros([2, 3]), graph.zeros([2, 4]), Mask::none());
     }
 
     #[test]
-    #[should_panic(
-        expected = "`Mask` of [3, 3]: `allowed` must broadcast to the scores, which are [2, 2] (at crates/nn/src"
-    )]
+    #[should_panic(expected = "`Mask` of [3, 3]: `allowed` must broadcast to the scores, which are [2, 2]")]
     fn a_mask_of_another_shape_is_refused() {
         let graph = Graph::new();
         let x = graph.zeros([2, 3]);

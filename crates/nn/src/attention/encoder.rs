@@ -1,15 +1,14 @@
 //! The encoder of a transformer: layers of attention of a sequence to itself and two dense layers, each with a way
 //! around it and a normalisation.
 
-use std::panic::Location;
+use gradus_graph::{Params, Real, Var};
 
-use gradus_graph::{Params, Real, Shape, Var};
-
+use super::block::Block;
 use super::mask::Mask;
 use super::multi_head::MultiHeadAttention;
-use super::transformer::{FeedForward, Residual, TransformerOptions};
-use crate::layer::{Layer, Mode};
-use crate::norm::LayerNorm;
+use super::options::TransformerOptions;
+use super::stack::Stack;
+use crate::layer::{Layer, Mode, forward_for};
 
 /// One layer of an encoder.
 ///
@@ -36,14 +35,11 @@ use crate::norm::LayerNorm;
 /// transformer architecture" (2020).
 #[derive(Clone, Debug)]
 pub struct TransformerEncoderLayer {
-    name: String,
-    attention: MultiHeadAttention,
-    dense: FeedForward,
-    parts: [Residual; 2],
+    block: Block,
 }
 
 impl TransformerEncoderLayer {
-    /// Adds a layer over vectors of `size` numbers with so many heads, with PyTorch's options.
+    /// Adds a layer over vectors of `size` elements with `heads` heads, with PyTorch's options.
     ///
     /// # Panics
     /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
@@ -64,43 +60,22 @@ impl TransformerEncoderLayer {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        options.expect("TransformerEncoderLayer", size, heads);
-        params.scope(name, |params| Self {
-            name: name.to_owned(),
-            attention: options.attention(params, "self_attn", size, heads, options.rotary),
-            dense: FeedForward::new(params, size, &options),
-            parts: ["norm1", "norm2"].map(|name| Residual::new(params, name, size, &options)),
-        })
+        Self { block: Block::new(params, ["TransformerEncoderLayer", name], size, heads, &options, false) }
     }
 
     /// The attention of the sequence to itself.
     pub fn attention(&self) -> &MultiHeadAttention {
-        &self.attention
+        &self.block.attention
     }
 
-    /// What the layer makes of a sequence.
+    /// The layer's output for a sequence.
     ///
     /// # Panics
     /// If the shapes do not fit.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mask: Mask<'g>, mode: Mode) -> Var<'g> {
-        expect_sequence("TransformerEncoderLayer", &x.shape(), self.attention.size(), Location::caller());
-        let _scope = x.graph().scope(&self.name);
-        let [first, second] = &self.parts;
-        let h = first.before(x);
-        let x = first.after(x, self.attention.forward_in(h, h, h, mask, mode), mode);
-        second.after(x, self.dense.forward_in(second.before(x), mode), mode)
+        self.block.forward_in("TransformerEncoderLayer", x, None, mask, mode)
     }
-}
-
-/// Says so if a shape is not that of sequences of vectors of the given size.
-#[track_caller]
-pub(super) fn expect_sequence(layer: &str, shape: &Shape, size: usize, caller: &Location<'_>) {
-    assert!(
-        (shape.rank() == 2 || shape.rank() == 3) && shape.last() == Some(&size),
-        "`{layer}` of {shape}: there must be three axes, or two without examples, and the last of size {size} (at \
-         {caller})"
-    );
 }
 
 /// Layers of an encoder, one after another, and a normalisation at the end if there is one.
@@ -124,11 +99,7 @@ pub(super) fn expect_sequence(layer: &str, shape: &Shape, size: usize, caller: &
 /// ```
 #[derive(Clone, Debug)]
 pub struct TransformerEncoder {
-    name: String,
-    layers: Vec<TransformerEncoderLayer>,
-    norm: Option<LayerNorm>,
-    size: usize,
-    options: TransformerOptions,
+    stack: Stack<TransformerEncoderLayer>,
 }
 
 impl TransformerEncoder {
@@ -155,44 +126,41 @@ impl TransformerEncoder {
         options: TransformerOptions,
     ) -> Self {
         options.expect("TransformerEncoder", size, heads);
-        let layers = params.scope(name, |params| {
-            params.scope("layers", |params| {
-                let layer = |k: usize| TransformerEncoderLayer::with(params, &k.to_string(), size, heads, options);
-                (0..depth).map(layer).collect()
-            })
-        });
-        Self { name: name.to_owned(), layers, norm: None, size, options }
+        let mut layers = Vec::with_capacity(depth);
+        let mut scope = params.enter(name);
+        let mut params = scope.enter("layers");
+        for number in 0..depth {
+            layers.push(TransformerEncoderLayer::with(&mut params, &number.to_string(), size, heads, options));
+        }
+        Self { stack: Stack::new(name, layers, size, options) }
     }
 
     /// With a normalisation at the end, as layers with `norm_first` need it.
     #[must_use]
     #[track_caller]
     pub fn with_norm(mut self, params: &mut Params<impl Real>) -> Self {
-        self.norm = Some(params.scope(&self.name, |params| self.options.norm(params, "norm", self.size)));
+        self.stack.add_norm(params);
         self
     }
 
     /// The layers.
     pub fn layers(&self) -> &[TransformerEncoderLayer] {
-        &self.layers
+        &self.stack.layers
     }
 
-    /// What the layers make of a sequence, one after another.
+    /// The output of the last layer for a sequence, one after another.
     ///
     /// # Panics
     /// If the shapes do not fit.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mask: Mask<'g>, mode: Mode) -> Var<'g> {
-        expect_sequence("TransformerEncoder", &x.shape(), self.size, Location::caller());
-        let _scope = x.graph().scope(&self.name);
+        self.stack.expect_input("TransformerEncoder", x);
+        let _scope = x.graph().scope(&self.stack.name);
         let mut y = x;
-        for layer in &self.layers {
+        for layer in &self.stack.layers {
             y = layer.forward_in(y, mask, mode);
         }
-        match &self.norm {
-            Some(norm) => norm.forward(y),
-            None => y,
-        }
+        self.stack.finish(y)
     }
 }
 
@@ -201,6 +169,8 @@ impl Layer for TransformerEncoderLayer {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         Self::forward_in(self, x, Mask::none(), mode)
     }
+
+    forward_for!();
 }
 
 /// Without a mask.
@@ -208,6 +178,8 @@ impl Layer for TransformerEncoder {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         Self::forward_in(self, x, Mask::none(), mode)
     }
+
+    forward_for!();
 }
 
 #[cfg(test)]
@@ -216,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::attention::TransformerActivation;
-    use crate::attention::transformer::formula::{dense, norm, wave};
+    use crate::attention::block::formula::{dense, norm, wave};
 
     fn options() -> TransformerOptions {
         TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
@@ -289,7 +261,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`TransformerEncoderLayer` of [3, 2, 5]: there must be three axes, or two without examples, and the last \
-                    of size 4 (at crates/nn/src/attention/encoder.rs"
+                    of size 4"
     )]
     fn another_size_is_refused() {
         let layer = TransformerEncoderLayer::with(&mut Params::<f64>::new(3), "layer", 4, 2, options());

@@ -4,8 +4,6 @@
 //! keys is left gets weights of 0, and so a value and derivatives of 0 and not NaN, as `softmax` is 0 over nothing but
 //! −∞.
 
-use std::panic::Location;
-
 use gradus_graph::{Kind, Shape, Tensor, Var};
 
 /// Which keys a query may attend to: all that each of the parts allows.
@@ -66,14 +64,14 @@ impl<'g> Mask<'g> {
 
     /// The scores `[…, L, S]`, −∞ where they are masked.
     #[track_caller]
-    pub(super) fn apply(self, scores: Var<'g>, caller: &Location<'_>) -> Var<'g> {
+    pub(super) fn apply(self, scores: Var<'g>) -> Var<'g> {
         let (graph, shape) = (scores.graph(), scores.shape());
         let (queries, keys) = (shape[shape.rank() - 2], shape[shape.rank() - 1]);
         for (mask, name) in [(self.allowed, "allowed"), (self.added, "added")] {
             let Some(mask) = mask.map(Var::shape) else { continue };
             assert!(
                 mask.broadcast(&shape).as_ref() == Some(&shape),
-                "`Mask` of {mask}: `{name}` must broadcast to the scores, which are {shape} (at {caller})"
+                "`Mask` of {mask}: `{name}` must broadcast to the scores, which are {shape}"
             );
         }
         let scores = match self.added {
@@ -86,7 +84,7 @@ impl<'g> Mask<'g> {
             assert!(
                 found.kind == Kind::Index && found.shape.rank() == 1 && Some(&found.shape[0]) == shape.first(),
                 "`Mask` of {}: `lengths` must be indices of the size of the first axis of the scores, which are \
-                 {shape} (at {caller})",
+                 {shape}",
                 found.shape
             );
             let each: Shape = (0..shape.rank()).map(|axis| if axis == 0 { shape[0] } else { 1 }).collect();

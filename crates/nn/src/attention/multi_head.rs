@@ -5,8 +5,6 @@
 //! `in_proj_weight` `[3E, E]`, queries first. Where keys or values have another size they are apart: `q_proj_weight`,
 //! `k_proj_weight` and `v_proj_weight`. They start uniform on Glorot's bound, biases as zeros.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::dot_product::attention_weights;
@@ -14,7 +12,7 @@ use super::mask::Mask;
 use super::rotary::Rotary;
 use crate::dense::{Dense, DenseOptions};
 use crate::dropout::Dropout;
-use crate::init::{Fans, Init};
+use crate::init::{Fans, Init, optional_param};
 use crate::layer::Mode;
 
 /// Attention with several heads, of a sequence to itself or to another.
@@ -132,31 +130,31 @@ impl MultiHeadAttention {
         let sizes = [size, options.key_size.unwrap_or(size), options.value_size.unwrap_or(size)];
         expect_setting("`MultiHeadAttention`: dropout", options.dropout, 0.0..1.0);
         let dropout = Dropout::new(options.dropout);
-        params.scope(name, |params| {
-            let mut add = |name: &str, rows: usize, columns: usize| {
-                Init::xavier_uniform().param(params, name, [rows, columns], Fans::of([rows, columns]))
-            };
-            let projections = if sizes == [size; 3] {
-                Projections::Joint(add("in_proj_weight", size.saturating_mul(3), size))
-            } else {
-                let names = ["q_proj_weight", "k_proj_weight", "v_proj_weight"];
-                Projections::Apart([0, 1, 2].map(|input| add(names[input], size, sizes[input])))
-            };
-            let fans = Fans::of([size.saturating_mul(3)]);
-            let bias =
-                options.bias.then(|| Init::zeros().param(params, "in_proj_bias", [size.saturating_mul(3)], fans));
-            let output = DenseOptions { bias: options.bias.then(Init::zeros), ..DenseOptions::default() };
-            Self {
-                name: name.to_owned(),
-                heads,
-                projections,
-                bias,
-                output: Dense::with(params, "out_proj", size, size, output),
-                dropout,
-                batch_first: options.batch_first,
-                rotary: options.rotary,
-            }
-        })
+        let mut scope = params.enter(name);
+        let params = &mut *scope;
+        let (xavier, all) = (Init::xavier_uniform(), size.saturating_mul(3));
+        let projections = if sizes == [size; 3] {
+            Projections::Joint(xavier.param(params, "in_proj_weight", [all, size], Fans::of([all, size])))
+        } else {
+            let [q, k, v] = sizes.map(|columns| [size, columns]);
+            Projections::Apart([
+                xavier.param(params, "q_proj_weight", q, Fans::of(q)),
+                xavier.param(params, "k_proj_weight", k, Fans::of(k)),
+                xavier.param(params, "v_proj_weight", v, Fans::of(v)),
+            ])
+        };
+        let bias = optional_param(options.bias.then(Init::zeros), params, "in_proj_bias", [all], Fans::of([all]));
+        let output = DenseOptions { bias: options.bias.then(Init::zeros), ..DenseOptions::default() };
+        Self {
+            name: name.to_owned(),
+            heads,
+            projections,
+            bias,
+            output: Dense::with(params, "out_proj", size, size, output),
+            dropout,
+            batch_first: options.batch_first,
+            rotary: options.rotary,
+        }
     }
 
     /// The size of the queries and of what comes out.
@@ -196,7 +194,7 @@ impl MultiHeadAttention {
         mode: Mode,
     ) -> (Var<'g>, Var<'g>) {
         let graph = query.graph();
-        self.expect([query, key, value], Location::caller());
+        self.expect([query, key, value]);
         let _scope = graph.scope(&self.name);
         // From here on the axes are [N, L, E].
         let single = query.rank() == 2;
@@ -296,7 +294,7 @@ impl MultiHeadAttention {
 
     /// Says so if the shapes do not fit.
     #[track_caller]
-    pub(super) fn expect(&self, inputs: [Var<'_>; 3], caller: &Location<'_>) {
+    pub(super) fn expect(&self, inputs: [Var<'_>; 3]) {
         let shapes = inputs.map(|x| x.shape());
         let sizes = self.sizes();
         let what = || {
@@ -306,19 +304,19 @@ impl MultiHeadAttention {
         let rank = shapes[0].rank();
         assert!(
             (rank == 2 || rank == 3) && shapes.iter().all(|shape| shape.rank() == rank),
-            "{}: they must have three axes each, or two without examples (at {caller})",
+            "{}: they must have three axes each, or two without examples",
             what()
         );
         assert!(
             shapes.iter().zip(sizes).all(|(shape, size)| shape[rank - 1] == size),
-            "{}: the last axes must have the sizes {sizes:?} (at {caller})",
+            "{}: the last axes must have the sizes {sizes:?}",
             what()
         );
         let (example, position) = if self.batch_first || rank == 2 { (0, rank - 2) } else { (1, 0) };
         let alike = |axis: usize, of: &[Shape]| of.iter().all(|shape| shape[axis] == of[0][axis]);
         assert!(
             alike(position, &shapes[1..]) && (rank == 2 || alike(example, &shapes)),
-            "{}: there must be a value for each key, and equally many examples of each (at {caller})",
+            "{}: there must be a value for each key, and equally many examples of each",
             what()
         );
     }
@@ -482,7 +480,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`MultiHeadAttention` of queries [3, 2, 4], keys [3, 2, 5] and values [3, 2, 5]: the last axes must have \
-                    the sizes [4, 4, 4] (at crates/nn/src/attention/multi_head.rs"
+                    the sizes [4, 4, 4]"
     )]
     fn keys_of_another_size_are_refused() {
         let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::default());

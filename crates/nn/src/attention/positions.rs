@@ -2,13 +2,11 @@
 //!
 //! Waves: `p₂ᵢ = sin(position/10000^(2i/E))` and `p₂ᵢ₊₁ = cos` of the same.
 
-use std::panic::Location;
-
 use gradus_graph::kernel::math::Math;
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
 
 use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// Sines and cosines of falling frequency, a vector for each position, to be added to a sequence: `x +
 /// sinusoidal_positions(graph, length, size)`.
@@ -103,7 +101,7 @@ impl LearnedPositions {
         options: LearnedPositionsOptions,
     ) -> Self {
         let fans = Fans { inputs: count, outputs: size };
-        let weight = params.scope(name, |params| options.weight.param(params, "weight", [count, size], fans));
+        let weight = options.weight.param(&mut params.enter(name), "weight", [count, size], fans);
         Self { name: name.to_owned(), weight }
     }
 
@@ -118,11 +116,10 @@ impl LearnedPositions {
     /// If the last axis of `x` has another size, or the one before it is longer than the table.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, caller, table) = (x.shape(), Location::caller(), self.weight.shape());
+        let (shape, table) = (x.shape(), self.weight.shape());
         assert!(
             shape.rank() >= 2 && shape[shape.rank() - 2] <= table[0] && shape[shape.rank() - 1] == table[1],
-            "`LearnedPositions` of {shape}: the last axes must be up to {} positions and {} numbers, as `{}` is {table} \
-             (at {caller})",
+            "`LearnedPositions` of {shape}: the last axes must be up to {} positions and {} numbers, as `{}` is {table}",
             table[0],
             table[1],
             self.weight.name()
@@ -132,13 +129,7 @@ impl LearnedPositions {
     }
 }
 
-impl Layer for LearnedPositions {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for LearnedPositions {}
+layer!(LearnedPositions, forward);
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +155,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`LearnedPositions` of [4, 2]: the last axes must be up to 3 positions and 2 numbers, as `p.weight` is \
-                    [3, 2] (at crates/nn/src/attention/positions.rs"
+                    [3, 2]"
     )]
     fn a_sequence_that_is_too_long_is_refused() {
         let mut params: Params<f64> = Params::new(0);

@@ -5,8 +5,6 @@
 //! `y₂ᵢ = x₂ᵢ·cos − x₂ᵢ₊₁·sin` and `y₂ᵢ₊₁ = x₂ᵢ·sin + x₂ᵢ₊₁·cos`. The product of a turned query and a turned key depends
 //! on the difference of their positions alone.
 
-use std::panic::Location;
-
 use gradus_graph::kernel::math::Math;
 use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_setting};
 
@@ -79,11 +77,11 @@ impl Rotary {
     #[track_caller]
     pub fn turn_at<'g>(&self, x: Var<'g>, positions: Var<'g>, limit: usize) -> Var<'g> {
         let (shape, _scope) = self.begin(x);
-        let (pairs, found, caller) = (shape[shape.rank() - 1] / 2, positions.meta(), Location::caller());
+        let (pairs, found) = (shape[shape.rank() - 1] / 2, positions.meta());
         let lead = Shape::from(&shape[..shape.rank() - 1]);
         assert!(
             found.kind == Kind::Index && found.shape.broadcast(&lead).as_ref() == Some(&lead),
-            "`Rotary` of {shape} at positions of shape {}: they must be indices that broadcast to {lead} (at {caller})",
+            "`Rotary` of {shape} at positions of shape {}: they must be indices that broadcast to {lead}",
             found.shape
         );
         let mut tables = self.tables(x.graph(), limit, pairs);
@@ -97,11 +95,10 @@ impl Rotary {
     /// The shape of what can be turned, and the scope that is open meanwhile.
     #[track_caller]
     fn begin<'g>(&self, x: Var<'g>) -> (Shape, Scoped<'g>) {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         assert!(
             shape.rank() >= 2 && shape[shape.rank() - 1].is_multiple_of(2),
-            "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions \
-             (at {caller})"
+            "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions"
         );
         expect_setting("`Rotary`: base", self.base, POSITIVE);
         (shape, x.graph().scope("rotary"))
@@ -192,7 +189,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`Rotary` of [2, 4] at positions of shape [3]: they must be indices that broadcast to [2] (at"
+        expected = "`Rotary` of [2, 4] at positions of shape [3]: they must be indices that broadcast to [2]"
     )]
     fn positions_of_another_shape_are_refused() {
         let graph = Graph::new();

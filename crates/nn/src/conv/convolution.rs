@@ -1,17 +1,11 @@
-//! Convolution: `y[n, o, p] = b[o] + Σ w[o, c, i] · x[n, c, p·stride + i·dilation − padding]`, over the channels `c` of
-//! the group of `o` and the elements `i` of its filter, along one axis or two.
-//!
-//! The filters are not flipped, as everywhere in neural networks. The weight `[O, C/groups, k]` or `[O, C/groups, kh,
-//! kw]` is laid out as in PyTorch, so that weights carry over as they are. As many groups as channels make the
-//! convolution depthwise.
+//! Convolution along one axis or two.
 
-use std::panic::Location;
+use gradus_graph::{Convolution, Param, Params, Real, Var};
 
-use gradus_graph::{Convolution, Param, Params, Real, Shape, Var};
-
-use super::planes::{Sizes, filters, last, planes, rows_and_columns, unplaned};
-use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, Steady};
+use super::filters::{Filters, expect_options};
+use super::options::{ConvOptions, Padding};
+use super::planes::{Sizes, last, planes, rows_and_columns, unplaned};
+use crate::layer::layer;
 
 /// A convolution along one axis, for sequences and signals.
 ///
@@ -56,69 +50,16 @@ pub type Conv1d = Conv<1>;
 /// ```
 pub type Conv2d = Conv<2>;
 
-/// A convolution along so many axes: [`Conv1d`] or [`Conv2d`].
+/// A convolution along `AXES` axes: [`Conv1d`] or [`Conv2d`].
+///
+/// `y[n, o, p] = b[o] + Σ w[o, c, i] · x[n, c, p·stride + i·dilation − padding]`, over the channels `c` of the group of
+/// `o` and the elements `i` of its filter. The filters are not flipped, as everywhere in neural networks. The weight is
+/// laid out as in PyTorch, so that weights carry over as they are. As many groups as channels make the convolution
+/// depthwise.
 #[derive(Clone, Debug)]
 pub struct Conv<const AXES: usize> {
-    name: String,
-    weight: Param,
-    bias: Option<Param>,
+    filters: Filters<AXES>,
     convolution: Convolution,
-}
-
-/// How many zeros a convolution puts around what it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Padding<const AXES: usize> {
-    /// None: a position for each place where the filter fits.
-    Valid,
-    /// As many as keep the sizes, where the stride is 1; of an odd number the larger half comes behind.
-    Same,
-    /// So many before and behind, for each axis.
-    Zeros([usize; AXES]),
-}
-
-impl<const AXES: usize> From<usize> for Padding<AXES> {
-    fn from(zeros: usize) -> Self {
-        Self::Zeros([zeros; AXES])
-    }
-}
-
-/// What a convolution along one axis starts from.
-pub type Conv1dOptions = ConvOptions<1>;
-
-/// What a convolution along two axes starts from.
-pub type Conv2dOptions = ConvOptions<2>;
-
-/// What a convolution starts from: a number for each axis, rows before columns.
-///
-/// The default is PyTorch's: each position, no padding, one group, weight and bias uniform on `±1/√fan`, where `fan` is
-/// the number of elements of a filter. For deep stacks with `relu` take [`Init::he_normal`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ConvOptions<const AXES: usize> {
-    /// From one position of the filters to the next.
-    pub stride: [usize; AXES],
-    /// Zeros around what the layer is given.
-    pub padding: Padding<AXES>,
-    /// From one element that a filter sees to the next.
-    pub dilation: [usize; AXES],
-    /// Into so many groups channels and filters are divided; a filter sees the channels of its group only.
-    pub groups: usize,
-    /// The initial weight.
-    pub weight: Init,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
-}
-
-impl<const AXES: usize> Default for ConvOptions<AXES> {
-    fn default() -> Self {
-        Self {
-            stride: [1; AXES],
-            padding: Padding::Valid,
-            dilation: [1; AXES],
-            groups: 1,
-            weight: Init::default(),
-            bias: Some(Init::default()),
-        }
-    }
 }
 
 impl<const AXES: usize> Conv<AXES> {
@@ -154,17 +95,16 @@ impl<const AXES: usize> Conv<AXES> {
         options: ConvOptions<AXES>,
     ) -> Self {
         let (Sizes(kernel), what) = (kernel.into(), Self::NAME);
-        let ConvOptions { stride, padding, dilation, groups, weight, bias } = options;
-        expect_steps(what, name, &[("kernel", &kernel), ("stride", &stride), ("dilation", &dilation)]);
-        expect_groups(what, name, channels, filters, groups);
+        expect_options(what, name, [channels, filters], kernel, &options);
+        let ConvOptions { stride, padding, dilation, groups, .. } = options;
+        assert!(
+            padding != Padding::Same || stride == [1; AXES],
+            "`{what}` `{name}`: the padding `Same` needs a stride of 1, not {stride:?}; give the zeros in numbers"
+        );
         let around = |axis: usize| match padding {
             Padding::Valid => [0, 0],
             Padding::Zeros(zeros) => [zeros[axis]; 2],
             Padding::Same => {
-                assert!(
-                    stride == [1; AXES],
-                    "`{what}` `{name}`: the padding `Same` needs a stride of 1, not {stride:?}; give the zeros in numbers"
-                );
                 let missing = dilation[axis] * (kernel[axis] - 1);
                 [missing / 2, missing - missing / 2]
             }
@@ -175,23 +115,18 @@ impl<const AXES: usize> Conv<AXES> {
             dilation: rows_and_columns(dilation, 1),
             groups,
         };
-        let shape: Shape = [filters, channels / groups].into_iter().chain(kernel).collect();
-        let fans = Fans::of(shape.clone());
-        params.scope(name, |params| {
-            let weight = weight.param(params, "weight", shape, fans);
-            let bias = bias.map(|init| init.param(params, "bias", [filters], fans));
-            Self { name: name.to_owned(), weight, bias, convolution }
-        })
+        let filters = Filters::new(params, name, [filters, channels / groups], kernel, filters, &options);
+        Self { filters, convolution }
     }
 
     /// The weight, `[filters, channels/groups, kernel…]`.
     pub fn weight(&self) -> &Param {
-        &self.weight
+        &self.filters.weight
     }
 
     /// The bias, `[filters]`, if there is one.
     pub fn bias(&self) -> Option<&Param> {
-        self.bias.as_ref()
+        self.filters.bias.as_ref()
     }
 
     /// The convolution of `x` with the filters, and the bias.
@@ -200,92 +135,32 @@ impl<const AXES: usize> Conv<AXES> {
     /// If `x` has other channels, or a filter does not fit even once.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, weight, caller) = (x.shape(), self.weight.shape(), Location::caller());
-        let channels = weight[1] * self.convolution.groups;
-        expect_channels(Self::NAME, &self.weight, &shape, AXES, channels, self.convolution.groups, caller);
+        let (shape, weight) = (x.shape(), self.weight().shape());
+        let groups = self.convolution.groups;
+        self.filters.expect_channels(Self::NAME, &shape, weight[1] * groups, groups);
         let (sizes, kernel) = (last::<AXES>(&shape), last::<AXES>(weight));
         assert!(
             self.convolution.positions(rows_and_columns(sizes, 1), rows_and_columns(kernel, 1)).is_some(),
-            "`{}` of {shape}: the last axes must hold a filter of {kernel:?} with padding and dilation, as `{}` is {weight} \
-             (at {caller})",
+            "`{}` of {shape}: the last axes must hold a filter of {kernel:?} with padding and dilation, as `{}` is {weight}",
             Self::NAME,
-            self.weight.name()
+            self.weight().name()
         );
         let graph = x.graph();
-        let _scope = graph.scope(&self.name);
-        let y = planes::<AXES>(x).conv(filters::<AXES>(graph.param(&self.weight)), self.convolution);
-        with_bias(unplaned::<AXES>(y, &shape), self.bias.as_ref(), AXES)
+        let _scope = graph.scope(&self.filters.name);
+        let y = planes::<AXES>(x).conv(self.filters.of(graph), self.convolution);
+        self.filters.add_bias(unplaned::<AXES>(y, &shape))
     }
 }
 
-impl<const AXES: usize> Layer for Conv<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for Conv<AXES> {}
-
-/// Panics if one of the named numbers is 0.
-#[track_caller]
-pub(super) fn expect_steps(what: &str, name: &str, numbers: &[(&str, &[usize])]) {
-    for (number, along) in numbers {
-        assert!(
-            !along.contains(&0),
-            "`{what}` `{name}`: the {number} is {along:?}; it must be at least 1 on each axis"
-        );
-    }
-}
-
-/// Panics if the groups do not divide channels and filters.
-#[track_caller]
-pub(super) fn expect_groups(what: &str, name: &str, channels: usize, filters: usize, groups: usize) {
-    assert!(
-        groups > 0 && channels.is_multiple_of(groups) && filters.is_multiple_of(groups),
-        "`{what}` `{name}`: {groups} groups must divide {channels} channels and {filters} filters"
-    );
-}
-
-/// Panics at the caller's line if the axis of channels, before the last `axes`, has another size.
-#[track_caller]
-pub(super) fn expect_channels(
-    what: &str,
-    weight: &Param,
-    shape: &Shape,
-    axes: usize,
-    channels: usize,
-    groups: usize,
-    caller: &Location<'_>,
-) {
-    let found = shape.rank().checked_sub(axes + 1).map(|axis| shape[axis]);
-    assert!(
-        found == Some(channels),
-        "`{what}` of {shape}: axis −{} must have size {channels}, as `{}` is {} in {groups} group{} (at {caller})",
-        axes + 1,
-        weight.name(),
-        weight.shape(),
-        if groups == 1 { "" } else { "s" }
-    );
-}
-
-/// With the bias of each channel added.
-#[track_caller]
-pub(super) fn with_bias<'g>(y: Var<'g>, bias: Option<&Param>, axes: usize) -> Var<'g> {
-    match bias {
-        Some(bias) => {
-            let shape: Shape = [bias.shape()[0]].into_iter().chain(std::iter::repeat_n(1, axes)).collect();
-            y + y.graph().param(bias).reshape(shape)
-        }
-        None => y,
-    }
-}
+layer!(Conv<AXES>, forward, const AXES: usize);
 
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_model;
-    use gradus_graph::{Feed, Graph, Tensor};
+    use gradus_graph::{Feed, Graph, Shape, Tensor};
 
     use super::*;
+    use crate::conv::{Conv1dOptions, Conv2dOptions};
 
     fn numbers(shape: impl Into<Shape>) -> Tensor<f64> {
         Tensor::from_fn(shape.into(), |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
@@ -312,7 +187,7 @@ mod tests {
             let (graph, x) = (Graph::new(), numbers([2, channels, 5, 6]));
             let y = layer.forward(graph.constant(&x));
             let found = graph.eval_with(&[y], &params, &Feed::new()).unwrap().remove(0);
-            let (w, shape) = (params.get(&layer.weight).clone(), y.shape());
+            let (w, shape) = (params.get(layer.weight()).clone(), y.shape());
             let per_group = (channels / options.groups, filters / options.groups);
             let before = [0, 1].map(|axis| match options.padding {
                 Padding::Valid => 0,
@@ -363,7 +238,7 @@ mod tests {
             ..Default::default()
         };
         let planes = Conv2d::with(&mut params, "planes", 4, 2, [1, 3], options);
-        let weight = params.get(&layer.weight).clone();
+        let weight = params.get(layer.weight()).clone();
         params.set(planes.weight(), Tensor::new([2, 2, 1, 3], weight.data().to_vec()));
         let bias = params.get(layer.bias().unwrap()).clone();
         params.set(planes.bias().unwrap(), bias);
@@ -409,7 +284,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`Conv2d` of [2, 3, 8, 8]: axis −3 must have size 4, as `layer.weight` is [6, 2, 3, 3] in 2 \
-                               groups (at crates/nn/src/conv/"
+                               groups"
     )]
     fn channels_that_do_not_fit_are_named() {
         let mut params: Params = Params::new(0);
@@ -420,7 +295,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`Conv1d` of [1, 4, 2]: the last axes must hold a filter of [3] with padding and dilation, as \
-                               `layer.weight` is [6, 4, 3] (at "
+                               `layer.weight` is [6, 4, 3]"
     )]
     fn what_is_too_small_for_a_filter_is_named() {
         let mut params: Params = Params::new(0);

@@ -1,17 +1,11 @@
-//! Transposed convolution: each element of `x` adds its filters, times itself, to the output at its position:
-//! `y[n, o, p·stride + i·dilation − padding] += w[c, o, i] · x[n, c, p]`.
-//!
-//! It is the transpose of the convolution with the same numbers, not its inverse, and enlarges what that makes smaller.
-//! The weight `[C, O/groups, k]` or `[C, O/groups, kh, kw]` has the channels of `x` first, as in PyTorch.
+//! Transposed convolution along one axis or two.
 
-use std::panic::Location;
+use gradus_graph::{Convolution, Param, Params, Real, Var, Window};
 
-use gradus_graph::{Convolution, Param, Params, Real, Shape, Var, Window};
-
-use super::convolution::{expect_channels, expect_groups, expect_steps, with_bias};
-use super::planes::{Sizes, filters, last, planes, rows_and_columns, unplaned};
-use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, Steady};
+use super::filters::{Filters, expect_options};
+use super::options::{ConvTransposeOptions, OutputPadding};
+use super::planes::{Sizes, last, planes, rows_and_columns, unplaned};
+use crate::layer::layer;
 
 /// A transposed convolution along one axis.
 ///
@@ -40,9 +34,10 @@ pub type ConvTranspose1d = ConvTranspose<1>;
 /// # Example
 /// ```
 /// use gradus_graph::{Graph, Params};
-/// use gradus_nn::{ConvTranspose2d, ConvTranspose2dOptions};
+/// use gradus_nn::{ConvTranspose2d, ConvTranspose2dOptions, OutputPadding};
 /// let mut params: Params = Params::new(0);
-/// let doubles = ConvTranspose2dOptions { stride: [2, 2], padding: [1, 1], output_padding: [1, 1], ..Default::default() };
+/// let padding = OutputPadding { padding: [1, 1], output_padding: [1, 1] };
+/// let doubles = ConvTranspose2dOptions { stride: [2, 2], padding, ..Default::default() };
 /// let layer = ConvTranspose2d::with(&mut params, "layer", 16, 8, 3, doubles);
 /// assert_eq!(layer.forward(Graph::new().zeros([1, 16, 7, 7])).shape().sizes(), [1, 8, 14, 14]);
 /// ```
@@ -52,55 +47,16 @@ pub type ConvTranspose1d = ConvTranspose<1>;
 /// learning" (2016).
 pub type ConvTranspose2d = ConvTranspose<2>;
 
-/// A transposed convolution along so many axes: [`ConvTranspose1d`] or [`ConvTranspose2d`].
+/// A transposed convolution along `AXES` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`].
+///
+/// Each element of `x` adds its filters, times itself, to the output at its position:
+/// `y[n, o, p·stride + i·dilation − padding] += w[c, o, i] · x[n, c, p]`. It is the transpose of the convolution with the
+/// same options, not its inverse, and enlarges what that makes smaller. The weight has the channels of `x` first, as in
+/// PyTorch.
 #[derive(Clone, Debug)]
 pub struct ConvTranspose<const AXES: usize> {
-    name: String,
-    weight: Param,
-    bias: Option<Param>,
+    filters: Filters<AXES>,
     options: ConvTransposeOptions<AXES>,
-}
-
-/// What a transposed convolution along one axis starts from.
-pub type ConvTranspose1dOptions = ConvTransposeOptions<1>;
-
-/// What a transposed convolution along two axes starts from.
-pub type ConvTranspose2dOptions = ConvTransposeOptions<2>;
-
-/// What a transposed convolution starts from: a number for each axis, rows before columns.
-///
-/// The default is PyTorch's: weight and bias uniform on `±1/√fan`, where `fan` counts the filters of a group times the
-/// elements of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ConvTransposeOptions<const AXES: usize> {
-    /// How far apart neighbouring elements of `x` put their filters.
-    pub stride: [usize; AXES],
-    /// So many elements are cut off the output before and behind.
-    pub padding: [usize; AXES],
-    /// So many fewer are cut off behind; less than the stride or the dilation.
-    pub output_padding: [usize; AXES],
-    /// From one place that a filter reaches to the next.
-    pub dilation: [usize; AXES],
-    /// Into so many groups channels and filters are divided.
-    pub groups: usize,
-    /// The initial weight.
-    pub weight: Init,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
-}
-
-impl<const AXES: usize> Default for ConvTransposeOptions<AXES> {
-    fn default() -> Self {
-        Self {
-            stride: [1; AXES],
-            padding: [0; AXES],
-            output_padding: [0; AXES],
-            dilation: [1; AXES],
-            groups: 1,
-            weight: Init::default(),
-            bias: Some(Init::default()),
-        }
-    }
 }
 
 impl<const AXES: usize> ConvTranspose<AXES> {
@@ -137,34 +93,27 @@ impl<const AXES: usize> ConvTranspose<AXES> {
         options: ConvTransposeOptions<AXES>,
     ) -> Self {
         let (Sizes(kernel), what) = (kernel.into(), Self::NAME);
-        let numbers: [(&str, &[usize]); 3] =
-            [("kernel", &kernel), ("stride", &options.stride), ("dilation", &options.dilation)];
-        expect_steps(what, name, &numbers);
-        expect_groups(what, name, channels, filters, options.groups);
+        expect_options(what, name, [channels, filters], kernel, &options);
         for axis in 0..AXES {
-            let (more, stride, dilation) = (options.output_padding[axis], options.stride[axis], options.dilation[axis]);
+            let (more, stride, dilation) =
+                (options.padding.output_padding[axis], options.stride[axis], options.dilation[axis]);
             assert!(
                 more < stride.max(dilation),
                 "`{what}` `{name}`: the output padding {more} must be below the stride {stride} or the dilation {dilation}"
             );
         }
-        let shape: Shape = [channels, filters / options.groups].into_iter().chain(kernel).collect();
-        let fans = Fans::of(shape.clone());
-        params.scope(name, |params| {
-            let weight = options.weight.param(params, "weight", shape, fans);
-            let bias = options.bias.map(|init| init.param(params, "bias", [filters], fans));
-            Self { name: name.to_owned(), weight, bias, options }
-        })
+        let filters = Filters::new(params, name, [channels, filters / options.groups], kernel, filters, &options);
+        Self { filters, options }
     }
 
     /// The weight, `[channels, filters/groups, kernel…]`.
     pub fn weight(&self) -> &Param {
-        &self.weight
+        &self.filters.weight
     }
 
     /// The bias, `[filters]`, if there is one.
     pub fn bias(&self) -> Option<&Param> {
-        self.bias.as_ref()
+        self.filters.bias.as_ref()
     }
 
     /// The transposed convolution of `x` with the filters, and the bias.
@@ -173,9 +122,10 @@ impl<const AXES: usize> ConvTranspose<AXES> {
     /// If `x` has other channels, or the padding leaves nothing of the output.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, weight, caller) = (x.shape(), self.weight.shape(), Location::caller());
-        let ConvTransposeOptions { stride, padding, output_padding, dilation, groups, .. } = self.options;
-        expect_channels(Self::NAME, &self.weight, &shape, AXES, weight[0], groups, caller);
+        let (shape, weight) = (x.shape(), self.weight().shape());
+        let ConvTransposeOptions { stride, padding, dilation, groups, .. } = self.options;
+        let OutputPadding { padding, output_padding } = padding;
+        self.filters.expect_channels(Self::NAME, &shape, weight[0], groups);
         let (sizes, kernel) = (last::<AXES>(&shape), last::<AXES>(weight));
         // Behind, the output padding is cut off less; what is more than the padding lies beyond all filters.
         let (mut around, mut beyond, mut whole) = ([[0; 2]; AXES], [0; AXES], [0; AXES]);
@@ -192,7 +142,7 @@ impl<const AXES: usize> ConvTranspose<AXES> {
             assert!(
                 whole[axis] > 0,
                 "`{}` of {shape}: axis −{} must be long enough to leave something of the output without the padding \
-                 {padding:?} (at {caller})",
+                 {padding:?}",
                 Self::NAME,
                 AXES - axis
             );
@@ -204,52 +154,46 @@ impl<const AXES: usize> ConvTranspose<AXES> {
             groups,
         };
         let graph = x.graph();
-        let _scope = graph.scope(&self.name);
-        let filters = filters::<AXES>(graph.param(&self.weight));
+        let _scope = graph.scope(&self.filters.name);
+        let filters = self.filters.of(graph);
         let mut y = planes::<AXES>(x).conv_transposed(filters, convolution, rows_and_columns(whole, 1));
         for (axis, &zeros) in beyond.iter().enumerate().filter(|(_, zeros)| **zeros > 0) {
             y = y.pad((4 - AXES + axis) as isize, 0, zeros);
         }
-        with_bias(unplaned::<AXES>(y, &shape), self.bias.as_ref(), AXES)
+        self.filters.add_bias(unplaned::<AXES>(y, &shape))
     }
 }
 
-impl<const AXES: usize> Layer for ConvTranspose<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for ConvTranspose<AXES> {}
+layer!(ConvTranspose<AXES>, forward, const AXES: usize);
 
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_model;
-    use gradus_graph::{Feed, Graph, Tensor};
+    use gradus_graph::{Feed, Graph, Shape, Tensor};
 
     use super::*;
+    use crate::conv::{ConvTranspose1dOptions, ConvTranspose2dOptions};
 
     fn numbers(shape: impl Into<Shape>) -> Tensor<f64> {
         Tensor::from_fn(shape.into(), |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
+    }
+
+    fn padding<const AXES: usize>(padding: [usize; AXES], output_padding: [usize; AXES]) -> OutputPadding<AXES> {
+        OutputPadding { padding, output_padding }
     }
 
     fn options() -> Vec<(ConvTranspose2dOptions, usize, usize, [usize; 2])> {
         let plain = ConvTranspose2dOptions::default();
         vec![
             (plain, 2, 3, [2, 3]),
-            (ConvTranspose2dOptions { stride: [2, 3], output_padding: [1, 2], ..plain }, 1, 2, [3, 2]),
+            (ConvTranspose2dOptions { stride: [2, 3], padding: padding([0, 0], [1, 2]), ..plain }, 1, 2, [3, 2]),
             (
-                ConvTranspose2dOptions { stride: [2, 1], padding: [1, 1], output_padding: [1, 0], bias: None, ..plain },
+                ConvTranspose2dOptions { stride: [2, 1], padding: padding([1, 1], [1, 0]), bias: None, ..plain },
                 2,
                 1,
                 [3, 3],
             ),
-            (
-                ConvTranspose2dOptions { dilation: [3, 2], output_padding: [2, 1], padding: [1, 0], ..plain },
-                1,
-                1,
-                [2, 2],
-            ),
+            (ConvTranspose2dOptions { dilation: [3, 2], padding: padding([1, 0], [2, 1]), ..plain }, 1, 1, [2, 2]),
             (ConvTranspose2dOptions { groups: 2, stride: [1, 2], ..plain }, 2, 4, [1, 2]),
         ]
     }
@@ -266,13 +210,13 @@ mod tests {
                 (size[axis] - 1) * options.stride[axis]
                     + options.dilation[axis] * (kernel[axis] - 1)
                     + 1
-                    + options.output_padding[axis]
-                    - 2 * options.padding[axis]
+                    + options.padding.output_padding[axis]
+                    - 2 * options.padding.padding[axis]
             };
             let out = [formula(0), formula(1)];
             assert_eq!(y.shape().sizes(), [2, filters, out[0], out[1]]);
             let (w, per_group) =
-                (params.get(&layer.weight).clone(), (channels / options.groups, filters / options.groups));
+                (params.get(layer.weight()).clone(), (channels / options.groups, filters / options.groups));
             let mut expected = Tensor::zeros(y.shape());
             for k in 0..expected.len() {
                 let o = k / out[0] / out[1] % filters;
@@ -282,8 +226,9 @@ mod tests {
                 let (q, p, c, n) = (k % 4, k / 4 % 3, k / 12 % channels, k / 12 / channels);
                 for l in 0..per_group.1 * kernel[0] * kernel[1] {
                     let (j, i, o) = (l % kernel[1], l / kernel[1] % kernel[0], l / kernel[1] / kernel[0]);
-                    let row = (p * options.stride[0] + i * options.dilation[0]).checked_sub(options.padding[0]);
-                    let column = (q * options.stride[1] + j * options.dilation[1]).checked_sub(options.padding[1]);
+                    let row = (p * options.stride[0] + i * options.dilation[0]).checked_sub(options.padding.padding[0]);
+                    let column =
+                        (q * options.stride[1] + j * options.dilation[1]).checked_sub(options.padding.padding[1]);
                     let (Some(row), Some(column)) = (row, column) else { continue };
                     if row < out[0] && column < out[1] {
                         let filter = c / per_group.0 * per_group.1 + o;
@@ -305,7 +250,7 @@ mod tests {
             assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
         let mut params: Params<f64> = Params::new(1);
-        let options = ConvTranspose1dOptions { stride: [2], padding: [1], output_padding: [1], ..Default::default() };
+        let options = ConvTranspose1dOptions { stride: [2], padding: padding([1], [1]), ..Default::default() };
         let layer = ConvTranspose1d::with(&mut params, "layer", 2, 3, 3, options);
         let x = params.add("x", numbers([2, 4]));
         assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
@@ -339,7 +284,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`ConvTranspose2d` of [3, 8, 8]: axis −3 must have size 4, as `layer.weight` is [4, 6, 3, 3] in \
-                               1 group (at crates/nn/src/conv/"
+                               1 group"
     )]
     fn channels_that_do_not_fit_are_named() {
         let mut params: Params = Params::new(0);
@@ -349,10 +294,10 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`ConvTranspose1d` of [1, 1, 1]: axis −1 must be long enough to leave something of the output \
-                               without the padding [1] (at "
+                               without the padding [1]"
     )]
     fn padding_that_leaves_nothing_is_named() {
-        let options = ConvTranspose1dOptions { padding: [1], ..Default::default() };
+        let options = ConvTranspose1dOptions { padding: 1.into(), ..Default::default() };
         ConvTranspose1d::with(&mut Params::<f32>::new(0), "layer", 1, 1, 2, options)
             .forward(Graph::new().zeros([1, 1, 1]));
     }

@@ -1,6 +1,8 @@
 //! Fans: the sizes of a layer that scaled initial values go by.
 
-use gradus_graph::Shape;
+use gradus_graph::IntoShape;
+
+use super::expect_shape;
 
 /// Which of a layer's sizes scaled values go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +27,12 @@ pub struct Fans {
 impl Fans {
     /// The fans of a weight `[outputs, inputs, …]`, where further axes are those of a kernel, as PyTorch counts them.
     /// Of a vector both are its size.
-    pub fn of(shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
+    ///
+    /// # Panics
+    /// If the sizes make no shape.
+    #[track_caller]
+    pub fn of(shape: impl IntoShape) -> Self {
+        let shape = expect_shape("Fans::of", shape);
         let kernel: usize = shape.iter().skip(2).product();
         let size = |axis: usize| shape.get(axis).or(shape.first()).copied().unwrap_or(1);
         Self { inputs: size(1) * kernel, outputs: size(0) * kernel }

@@ -13,7 +13,7 @@ mod gain;
 mod orthogonal;
 
 use gradus_graph::kernel::random::Stream;
-use gradus_graph::{Param, Params, Real, Shape, Tensor, expect_setting};
+use gradus_graph::{IntoShape, Param, Params, Real, Shape, Tensor, expect_setting};
 
 pub use fan::{Fan, Fans};
 pub use gain::Gain;
@@ -188,16 +188,19 @@ impl Init {
     /// The values for a parameter of the given shape.
     ///
     /// # Panics
-    /// If an orthogonal matrix is asked for that has fewer than two axes.
+    /// If the sizes make no shape, or an orthogonal matrix is asked for that has fewer than two axes.
     #[track_caller]
-    pub fn tensor<T: Real>(self, shape: impl Into<Shape>, fans: Fans, seed: u64) -> Tensor<T> {
-        let shape = shape.into();
+    pub fn tensor<T: Real>(self, shape: impl IntoShape, fans: Fans, seed: u64) -> Tensor<T> {
+        let shape = expect_shape("Init::tensor", shape);
         let values = self.values(&shape, fans, Stream { seed, step: 0, stream: 0 });
         Tensor::new(shape, values.into_iter().map(|value| T::of(self.gain * value)).collect())
     }
 
     /// Adds a parameter with such values under the store's present scope: what layers are made with. The seed follows
     /// from the store's seed and the parameter's name.
+    ///
+    /// # Panics
+    /// If the name is taken, or as [`Init::tensor`].
     ///
     /// # Example
     /// ```
@@ -208,8 +211,8 @@ impl Init {
     /// assert_eq!(params.get(&scale).data(), [1.0; 4]);
     /// ```
     #[track_caller]
-    pub fn param(self, params: &mut Params<impl Real>, name: &str, shape: impl Into<Shape>, fans: Fans) -> Param {
-        let seed = params.seed(name);
+    pub fn param(self, params: &mut Params<impl Real>, name: &str, shape: impl IntoShape, fans: Fans) -> Param {
+        let (seed, shape) = (params.seed(name), expect_shape(name, shape));
         params.add(name, self.tensor(shape, fans, seed))
     }
 
@@ -245,6 +248,28 @@ impl Init {
             }
         }
         values
+    }
+}
+
+/// [`Init::param`] of a parameter that a layer may be without.
+#[track_caller]
+pub(crate) fn optional_param(
+    init: Option<Init>,
+    params: &mut Params<impl Real>,
+    name: &str,
+    shape: impl IntoShape,
+    fans: Fans,
+) -> Option<Param> {
+    let init = init?;
+    Some(init.param(params, name, shape, fans))
+}
+
+/// The shape that a layer or parameter is made with. Panics if the sizes make none.
+#[track_caller]
+pub(crate) fn expect_shape(what: &str, shape: impl IntoShape) -> Shape {
+    match shape.try_into_shape() {
+        Ok(shape) => shape,
+        Err(problem) => panic!("`{what}`: {problem}"),
     }
 }
 

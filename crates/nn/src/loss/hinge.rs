@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`margin_ranking` of [3] and [3, 1]: prediction and target must have one shape (at ")]
+    #[should_panic(expected = "`margin_ranking` of [3] and [3, 1]: prediction and target must have one shape")]
     fn shapes_do_not_broadcast() {
         let graph = Graph::new();
         margin_ranking(graph.zeros([3]), graph.zeros([3]), graph.zeros([3, 1]), 0.0);

@@ -28,8 +28,6 @@ mod likelihood;
 mod regression;
 mod triplet;
 
-use std::panic::Location;
-
 use gradus_graph::{Shape, Var};
 
 pub use binary::{
@@ -58,18 +56,15 @@ pub use triplet::{Triplet, distance};
 /// Panics at the caller's line if prediction and target have not one shape.
 #[track_caller]
 fn expect_alike(loss: &str, prediction: Var<'_>, target: Var<'_>) {
-    let (prediction, target, caller) = (prediction.shape(), target.shape(), Location::caller());
-    assert!(
-        prediction == target,
-        "`{loss}` of {prediction} and {target}: prediction and target must have one shape (at {caller})"
-    );
+    let (prediction, target) = (prediction.shape(), target.shape());
+    assert!(prediction == target, "`{loss}` of {prediction} and {target}: prediction and target must have one shape");
 }
 
 /// Panics at the caller's line if the classes of these scores may be the last axis and, as in PyTorch, the second: for
 /// `[2, 3, 3]` and labels of `[2, 3]`.
 #[track_caller]
-fn expect_clear(loss: &str, scores: Var<'_>, labels: Var<'_>) {
-    let (scores, labels, caller) = (scores.shape(), labels.shape(), Location::caller());
+fn expect_unambiguous(loss: &str, scores: Var<'_>, labels: Var<'_>) {
+    let (scores, labels) = (scores.shape(), labels.shape());
     let without = |axis: usize| {
         let mut sizes = scores.sizes().to_vec();
         sizes.remove(axis);
@@ -81,11 +76,10 @@ fn expect_clear(loss: &str, scores: Var<'_>, labels: Var<'_>) {
     let which = "say which with `CrossEntropy { axis: Some(-1), .. }` or `Some(1)`";
     assert!(
         !without(scores.rank() - 1),
-        "`{loss}` of {scores} with labels {labels}: the classes may be the last axis, or axis 1 as in PyTorch; {which} (at \
-         {caller})"
+        "`{loss}` of {scores} with labels {labels}: the classes may be the last axis, or axis 1 as in PyTorch; {which}"
     );
     panic!(
         "`{loss}` of {scores} with labels {labels}: the classes are looked for in the last axis, and seem to be axis 1 as in \
-         PyTorch; {which} (at {caller})"
+         PyTorch; {which}"
     );
 }

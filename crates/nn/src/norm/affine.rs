@@ -2,7 +2,7 @@
 
 use gradus_graph::{Param, Params, Real, Shape, Var};
 
-use crate::init::{Fans, Init};
+use crate::init::{Fans, Init, optional_param};
 
 /// A weight and a bias, each of which may be left out.
 #[derive(Clone, Debug)]
@@ -15,8 +15,10 @@ impl Affine {
     /// Adds `weight` and `bias` of the given shape under the store's present scope.
     #[track_caller]
     pub(super) fn new(params: &mut Params<impl Real>, shape: &Shape, weight: Option<Init>, bias: Option<Init>) -> Self {
-        let mut add = |name: &str, init: Init| init.param(params, name, shape.clone(), Fans::of(shape.clone()));
-        Self { weight: weight.map(|init| add("weight", init)), bias: bias.map(|init| add("bias", init)) }
+        let fans = Fans::of(shape);
+        let weight = optional_param(weight, params, "weight", shape, fans);
+        let bias = optional_param(bias, params, "bias", shape, fans);
+        Self { weight, bias }
     }
 
     /// `x·w + b`, the parameters seen under the given shape.

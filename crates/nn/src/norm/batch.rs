@@ -4,15 +4,13 @@
 //! the unbiased variance `Σ(x − mean)²/(n − 1)`, as in PyTorch. In evaluation they are the running statistics, so that
 //! what comes out for an example does not depend on the others.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use super::group::expect_channels;
 use super::running::Running;
 use crate::init::Init;
-use crate::layer::{Layer, Mode};
+use crate::layer::{Mode, layer};
 
 /// Brings each channel of a batch to mean 0 and variance 1, then scales and shifts it.
 ///
@@ -110,11 +108,11 @@ impl BatchNorm {
         if let Some(momentum) = momentum {
             expect_setting("`BatchNorm`: momentum", momentum, 0.0..=1.0);
         }
-        params.scope(name, |params| {
-            let affine = Affine::new(params, &Shape::from(channels), weight, bias);
-            let running = running.then(|| Running::new(params, channels));
-            Self { name: name.to_owned(), channels, eps, momentum, affine, running }
-        })
+        let mut scope = params.enter(name);
+        let params = &mut *scope;
+        let affine = Affine::new(params, &Shape::from(channels), weight, bias);
+        let running = if running { Some(Running::new(params, channels)) } else { None };
+        Self { name: name.to_owned(), channels, eps, momentum, affine, running }
     }
 
     /// The scale of each channel, if there is one.
@@ -141,8 +139,8 @@ impl BatchNorm {
     /// where it is to be normalised by the batch.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        let (graph, shape, caller) = (x.graph(), x.shape(), Location::caller());
-        expect_channels("BatchNorm", &shape, self.channels, caller);
+        let (graph, shape) = (x.graph(), x.shape());
+        expect_channels("BatchNorm", &shape, self.channels);
         let _scope = graph.scope(&self.name);
         match (&self.running, mode) {
             (Some(running), Mode::Eval) => self.affine.apply_to_channels(running.standardize(x, self.eps)),
@@ -150,8 +148,7 @@ impl BatchNorm {
                 let count = shape[0] * shape[2..].iter().product::<usize>();
                 assert!(
                     count != 1,
-                    "`BatchNorm` of {shape}: each channel must have more than one number to be normalised by its batch \
-                     (at {caller})"
+                    "`BatchNorm` of {shape}: each channel must have more than one number to be normalised by its batch"
                 );
                 let axes: Vec<isize> = (0..shape.rank() as isize).filter(|&axis| axis != 1).collect();
                 let [weight, bias] = self.affine.of_channels(x);
@@ -170,11 +167,7 @@ impl BatchNorm {
     }
 }
 
-impl Layer for BatchNorm {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(BatchNorm, forward_in);
 
 #[cfg(test)]
 mod tests {
@@ -298,8 +291,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`BatchNorm` of [1, 3]: each channel must have more than one number to be normalised by its batch (at \
-                    crates/nn/src/norm/batch.rs"
+        expected = "`BatchNorm` of [1, 3]: each channel must have more than one number to be normalised by its batch"
     )]
     fn one_number_is_no_batch() {
         BatchNorm::new(&mut Params::<f32>::new(0), "norm", 3).forward_in(Graph::new().zeros([1, 3]), Mode::Train);

@@ -4,13 +4,11 @@
 //! The variance is the biased one. With one group it is a layer normalisation over all axes but the first, with one
 //! weight a channel; with as many groups as channels it is an instance normalisation.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use crate::init::Init;
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// Brings each group of neighbouring channels of an example to mean 0 and variance 1, then scales and shifts each
 /// channel.
@@ -100,7 +98,7 @@ impl GroupNorm {
         );
         let GroupNormOptions { eps, weight, bias } = options;
         expect_setting("`GroupNorm`: eps", eps, 0.0..);
-        let affine = params.scope(name, |params| Affine::new(params, &Shape::from(channels), weight, bias));
+        let affine = Affine::new(&mut params.enter(name), &Shape::from(channels), weight, bias);
         Self { name: name.to_owned(), groups, channels, eps, affine }
     }
 
@@ -121,7 +119,7 @@ impl GroupNorm {
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (graph, shape) = (x.graph(), x.shape());
-        expect_channels("GroupNorm", &shape, self.channels, Location::caller());
+        expect_channels("GroupNorm", &shape, self.channels);
         let _scope = graph.scope(&self.name);
         let size = self.channels / self.groups * shape[2..].iter().product::<usize>();
         let (one, zero) = (graph.scalar(1.0), graph.scalar(0.0));
@@ -132,21 +130,14 @@ impl GroupNorm {
 
 /// Says so if the second axis is not that of the channels.
 #[track_caller]
-pub(super) fn expect_channels(layer: &str, shape: &Shape, channels: usize, caller: &Location<'_>) {
+pub(super) fn expect_channels(layer: &str, shape: &Shape, channels: usize) {
     assert!(
         shape.get(1) == Some(&channels),
-        "`{layer}` of {shape}: the second axis must have size {channels}, as the layer has so many channels (at \
-         {caller})"
+        "`{layer}` of {shape}: the second axis must have size {channels}, as the layer has so many channels"
     );
 }
 
-impl Layer for GroupNorm {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for GroupNorm {}
+layer!(GroupNorm, forward);
 
 #[cfg(test)]
 mod tests {
@@ -198,7 +189,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`GroupNorm` of [2, 3]: the second axis must have size 4, as the layer has so many channels (at crates/"
+        expected = "`GroupNorm` of [2, 3]: the second axis must have size 4, as the layer has so many channels"
     )]
     fn other_channels_are_refused() {
         GroupNorm::new(&mut Params::<f32>::new(0), "norm", 2, 4).forward(Graph::new().zeros([2, 3]));

@@ -3,15 +3,13 @@
 //! The variance is the biased one. With running statistics, these follow the batch's average of the means and of the
 //! unbiased variances, and evaluation normalises by them, as in PyTorch.
 
-use std::panic::Location;
-
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use super::group::expect_channels;
 use super::running::Running;
 use crate::init::Init;
-use crate::layer::{Layer, Mode};
+use crate::layer::{Mode, layer};
 
 /// Brings each channel of each example to mean 0 and variance 1, then scales and shifts it.
 ///
@@ -98,11 +96,11 @@ impl InstanceNorm {
         let InstanceNormOptions { eps, momentum, weight, bias, running } = options;
         expect_setting("`InstanceNorm`: eps", eps, 0.0..);
         expect_setting("`InstanceNorm`: momentum", momentum, 0.0..=1.0);
-        params.scope(name, |params| {
-            let affine = Affine::new(params, &Shape::from(channels), weight, bias);
-            let running = running.then(|| Running::new(params, channels));
-            Self { name: name.to_owned(), channels, eps, momentum, affine, running }
-        })
+        let mut scope = params.enter(name);
+        let params = &mut *scope;
+        let affine = Affine::new(params, &Shape::from(channels), weight, bias);
+        let running = if running { Some(Running::new(params, channels)) } else { None };
+        Self { name: name.to_owned(), channels, eps, momentum, affine, running }
     }
 
     /// The scale of each channel, if there is one.
@@ -129,8 +127,8 @@ impl InstanceNorm {
     /// number only, whose variance is none, where it is to be normalised by itself.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        let (graph, shape, caller) = (x.graph(), x.shape(), Location::caller());
-        expect_channels("InstanceNorm", &shape, self.channels, caller);
+        let (graph, shape) = (x.graph(), x.shape());
+        expect_channels("InstanceNorm", &shape, self.channels);
         let size: usize = shape[2..].iter().product();
         let _scope = graph.scope(&self.name);
         let y = match (&self.running, mode) {
@@ -139,7 +137,7 @@ impl InstanceNorm {
                 assert!(
                     shape.rank() > 2 && size != 1,
                     "`InstanceNorm` of {shape}: each channel of an example must have more than one number to be \
-                     normalised by itself (at {caller})"
+                     normalised by itself"
                 );
                 let (one, zero) = (graph.scalar(1.0), graph.scalar(0.0));
                 let rows = x.reshape([shape[0], self.channels, size]);
@@ -155,11 +153,7 @@ impl InstanceNorm {
     }
 }
 
-impl Layer for InstanceNorm {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        Self::forward_in(self, x, mode)
-    }
-}
+layer!(InstanceNorm, forward_in);
 
 #[cfg(test)]
 mod tests {
@@ -236,7 +230,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`InstanceNorm` of [2, 3, 1]: each channel of an example must have more than one number to be \
-                    normalised by itself (at crates/nn/src/norm/instance.rs"
+                    normalised by itself"
     )]
     fn one_number_cannot_be_normalised() {
         InstanceNorm::new(&mut Params::<f32>::new(0), "n", 3).forward_in(Graph::new().zeros([2, 3, 1]), Mode::Train);

@@ -2,13 +2,11 @@
 //!
 //! The variance is the biased one, `Σ(x − mean)²/n`. It does the same in training and in evaluation.
 
-use std::panic::Location;
-
-use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
+use gradus_graph::{IntoShape, Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
-use crate::init::Init;
-use crate::layer::{Layer, Mode, Steady};
+use crate::init::{Init, expect_shape};
+use crate::layer::layer;
 
 /// Brings the last axes to mean 0 and variance 1, then scales and shifts each of their elements.
 ///
@@ -71,9 +69,9 @@ impl LayerNorm {
     /// Adds a normalisation of the last axes, which have the given sizes, with PyTorch's initial values.
     ///
     /// # Panics
-    /// If there are no sizes, or the scope `name` has a `weight` or `bias` already.
+    /// If there are no sizes or they make no shape, or the scope `name` has a `weight` or `bias` already.
     #[track_caller]
-    pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl Into<Shape>) -> Self {
+    pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl IntoShape) -> Self {
         Self::with(params, name, sizes, LayerNormOptions::default())
     }
 
@@ -82,16 +80,11 @@ impl LayerNorm {
     /// # Panics
     /// As [`LayerNorm::new`], or if a number of the options has no meaning.
     #[track_caller]
-    pub fn with(
-        params: &mut Params<impl Real>,
-        name: &str,
-        sizes: impl Into<Shape>,
-        options: LayerNormOptions,
-    ) -> Self {
-        let (sizes, LayerNormOptions { eps, weight, bias }) = (sizes.into(), options);
+    pub fn with(params: &mut Params<impl Real>, name: &str, sizes: impl IntoShape, options: LayerNormOptions) -> Self {
+        let (sizes, LayerNormOptions { eps, weight, bias }) = (expect_shape("LayerNorm", sizes), options);
         assert!(sizes.rank() > 0, "`LayerNorm` needs the sizes of the axes that it normalises");
         expect_setting("`LayerNorm`: eps", eps, 0.0..);
-        let affine = params.scope(name, |params| Affine::new(params, &sizes, weight, bias));
+        let affine = Affine::new(&mut params.enter(name), &sizes, weight, bias);
         Self { name: name.to_owned(), sizes, eps, affine }
     }
 
@@ -112,7 +105,7 @@ impl LayerNorm {
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (graph, shape) = (x.graph(), x.shape());
-        expect_last("LayerNorm", &shape, &self.sizes, Location::caller());
+        expect_last("LayerNorm", &shape, &self.sizes);
         let _scope = graph.scope(&self.name);
         let rows = x.reshape(as_rows(&shape, &self.sizes));
         let (one, zero) = (graph.scalar(1.0), graph.scalar(0.0));
@@ -123,12 +116,12 @@ impl LayerNorm {
 
 /// Says so if the last axes have other sizes than a layer normalises.
 #[track_caller]
-pub(super) fn expect_last(layer: &str, shape: &Shape, sizes: &Shape, caller: &Location<'_>) {
+pub(super) fn expect_last(layer: &str, shape: &Shape, sizes: &Shape) {
     let (count, plural) = (sizes.rank(), if sizes.rank() == 1 { "axis" } else { "axes" });
     assert!(
         shape.ends_with(sizes),
         "`{layer}` of {shape}: the last {plural} must be {sizes}, as the layer normalises {count} {plural} of that \
-         shape (at {caller})"
+         shape"
     );
 }
 
@@ -137,13 +130,7 @@ pub(super) fn as_rows(shape: &Shape, sizes: &Shape) -> Shape {
     shape[..shape.rank() - sizes.rank()].iter().copied().chain([sizes.len()]).collect()
 }
 
-impl Layer for LayerNorm {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for LayerNorm {}
+layer!(LayerNorm, forward);
 
 #[cfg(test)]
 mod tests {
@@ -207,8 +194,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`LayerNorm` of [2, 3]: the last axes must be [3, 2], as the layer normalises 2 axes of that shape (at \
-                    crates/nn/src/norm/layer.rs"
+        expected = "`LayerNorm` of [2, 3]: the last axes must be [3, 2], as the layer normalises 2 axes of that shape"
     )]
     fn other_sizes_are_refused() {
         LayerNorm::new(&mut Params::<f32>::new(0), "norm", [3, 2]).forward(Graph::new().zeros([2, 3]));

@@ -2,14 +2,12 @@
 //!
 //! Layer normalisation without taking the mean off and without a bias.
 
-use std::panic::Location;
-
-use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
+use gradus_graph::{IntoShape, Param, Params, Real, Shape, Var, expect_setting};
 
 use super::affine::Affine;
 use super::layer::{as_rows, expect_last};
-use crate::init::Init;
-use crate::layer::{Layer, Mode, Steady};
+use crate::init::{Init, expect_shape};
+use crate::layer::layer;
 
 /// Brings the last axes to a mean square of 1, then scales each of their elements.
 ///
@@ -67,9 +65,9 @@ impl RmsNorm {
     /// Adds a normalisation of the last axes, which have the given sizes, with a weight of ones.
     ///
     /// # Panics
-    /// If there are no sizes, or the scope `name` has a `weight` already.
+    /// If there are no sizes or they make no shape, or the scope `name` has a `weight` already.
     #[track_caller]
-    pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl Into<Shape>) -> Self {
+    pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl IntoShape) -> Self {
         Self::with(params, name, sizes, RmsNormOptions::default())
     }
 
@@ -78,11 +76,11 @@ impl RmsNorm {
     /// # Panics
     /// As [`RmsNorm::new`], or if a number of the options has no meaning.
     #[track_caller]
-    pub fn with(params: &mut Params<impl Real>, name: &str, sizes: impl Into<Shape>, options: RmsNormOptions) -> Self {
-        let (sizes, RmsNormOptions { eps, weight }) = (sizes.into(), options);
+    pub fn with(params: &mut Params<impl Real>, name: &str, sizes: impl IntoShape, options: RmsNormOptions) -> Self {
+        let (sizes, RmsNormOptions { eps, weight }) = (expect_shape("RmsNorm", sizes), options);
         assert!(sizes.rank() > 0, "`RmsNorm` needs the sizes of the axes that it normalises");
         expect_setting("`RmsNorm`: eps", eps, 0.0..);
-        let affine = params.scope(name, |params| Affine::new(params, &sizes, weight, None));
+        let affine = Affine::new(&mut params.enter(name), &sizes, weight, None);
         Self { name: name.to_owned(), sizes, eps, affine }
     }
 
@@ -98,7 +96,7 @@ impl RmsNorm {
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let shape = x.shape();
-        expect_last("RmsNorm", &shape, &self.sizes, Location::caller());
+        expect_last("RmsNorm", &shape, &self.sizes);
         let _scope = x.graph().scope(&self.name);
         let rows = x.reshape(as_rows(&shape, &self.sizes));
         // √(mean x² + eps) without squares, which would leave the range of numbers before it does.
@@ -108,13 +106,7 @@ impl RmsNorm {
     }
 }
 
-impl Layer for RmsNorm {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl Steady for RmsNorm {}
+layer!(RmsNorm, forward);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var, expect_setting};
 
 use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode};
+use crate::layer::{Layer, Mode, forward_for};
 
 /// A layer whose weight is `w/σ(w)`, so that it stretches no vector (as a critic must not, for one).
 ///
@@ -208,6 +208,8 @@ impl<L: Layer> Layer for SpectralNorm<L> {
         let _weight = x.graph().substitute(&self.weight, self.weight(x.graph(), mode));
         self.layer.forward_in(x, mode)
     }
+
+    forward_for!();
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use gradus_graph::{Graph, Param, Params, Real, Shape, Tensor, Var};
 
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::{Layer, Mode, Steady, forward_for};
 
 /// A layer whose weight is `g·v/‖v‖`.
 ///
@@ -133,6 +133,8 @@ impl<L: Layer> Layer for WeightNorm<L> {
         let _weight = x.graph().substitute(&self.weight, self.weight(x.graph()));
         self.layer.forward_in(x, mode)
     }
+
+    forward_for!();
 }
 
 impl<L: Steady> Steady for WeightNorm<L> {}

@@ -3,13 +3,11 @@
 //! Part `i` of `n` of an axis of `size` elements goes from `⌊i·size/n⌋` to before `⌈(i + 1)·size/n⌉`, so that parts of
 //! unequal sizes overlap by an element, as in PyTorch. Means are products with constant matrices: `Y = R·X·Cᵀ`.
 
-use std::panic::Location;
-
 use gradus_graph::{Shape, Span, Tensor, Var};
 
 use super::max::ONE_ROW;
 use crate::conv::{Sizes, last, planes, rows_and_columns, unplaned};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// The mean of each of so many parts of a sequence.
 ///
@@ -100,8 +98,7 @@ fn divisible<const AXES: usize>(what: &str, shape: &Shape) -> [usize; AXES] {
     let sizes = if shape.rank() > AXES { last::<AXES>(shape) } else { [0; AXES] };
     assert!(
         !sizes.contains(&0),
-        "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more (at {})",
-        Location::caller()
+        "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more",
     );
     sizes
 }
@@ -161,21 +158,9 @@ impl<const AXES: usize> AdaptiveMaxPool<AXES> {
     }
 }
 
-impl<const AXES: usize> Layer for AdaptiveAvgPool<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
+layer!(AdaptiveAvgPool<AXES>, forward, const AXES: usize);
 
-impl<const AXES: usize> Layer for AdaptiveMaxPool<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for AdaptiveAvgPool<AXES> {}
-impl<const AXES: usize> Steady for AdaptiveMaxPool<AXES> {}
-
+layer!(AdaptiveMaxPool<AXES>, forward, const AXES: usize);
 #[cfg(test)]
 mod tests {
     use gradus_graph::Graph;
@@ -235,7 +220,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`AdaptiveAvgPool2d` of [2, 0, 3]: behind an axis of channels there must be 2 with an element or \
-                               more (at crates/nn/src/pool/"
+                               more"
     )]
     fn an_axis_without_elements_is_named() {
         AdaptiveAvgPool2d::new(2).forward(Graph::new().zeros([2, 0, 3]));

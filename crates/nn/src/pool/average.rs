@@ -3,13 +3,11 @@
 //! It is a convolution of each plane with one filter of ones, and a division. Zeros of the padding count as elements
 //! unless `count_include_pad` is off; what a last window has beyond the padding never counts. There are no parameters.
 
-use std::panic::Location;
-
 use gradus_graph::{Convolution, Tensor, Var};
 
 use super::positions::{Positions, expect_windows};
 use crate::conv::{Sizes, last, planes, rows_and_columns, unplaned};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// The mean of each window of a sequence.
 ///
@@ -106,28 +104,27 @@ impl<const AXES: usize> AvgPool<AXES> {
     /// If there is no axis of channels, or a window does not fit even once.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         let stride = self.options.stride.unwrap_or(self.kernel);
         let sizes = if shape.rank() > AXES { last::<AXES>(&shape) } else { [0; AXES] };
-        let along: [Positions; AXES] = std::array::from_fn(|axis| {
-            let positions = Positions {
-                size: sizes[axis],
-                kernel: self.kernel[axis],
-                stride: stride[axis],
-                padding: self.options.padding[axis],
-                dilation: 1,
-                ceil: self.options.ceil_mode,
-            };
+        let along: [Positions; AXES] = std::array::from_fn(|axis| Positions {
+            size: sizes[axis],
+            kernel: self.kernel[axis],
+            stride: stride[axis],
+            padding: self.options.padding[axis],
+            dilation: 1,
+            ceil: self.options.ceil_mode,
+        });
+        for (axis, positions) in along.iter().enumerate() {
             assert!(
                 positions.count() > 0 && positions.size > 0,
-                "`{}` of {shape}: behind an axis of channels, axis −{} must hold a window of {} with padding {} (at {caller})",
+                "`{}` of {shape}: behind an axis of channels, axis −{} must hold a window of {} with padding {}",
                 Self::NAME,
                 AXES - axis,
                 positions.kernel,
                 positions.padding
             );
-            positions
-        });
+        }
         let row = Positions { size: 1, kernel: 1, stride: 1, padding: 0, dilation: 1, ceil: false };
         let along = rows_and_columns(along, row);
         let convolution = Convolution {
@@ -170,13 +167,7 @@ impl<const AXES: usize> AvgPool<AXES> {
     }
 }
 
-impl<const AXES: usize> Layer for AvgPool<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for AvgPool<AXES> {}
+layer!(AvgPool<AXES>, forward, const AXES: usize);
 
 #[cfg(test)]
 mod tests {
@@ -255,8 +246,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`AvgPool1d` of [4]: behind an axis of channels, axis −1 must hold a window of 3 with padding 0 \
-                               (at crates/nn/src/pool/"
+        expected = "`AvgPool1d` of [4]: behind an axis of channels, axis −1 must hold a window of 3 with padding 0"
     )]
     fn an_axis_of_channels_is_needed() {
         AvgPool1d::new(3).forward(Graph::new().zeros([4]));

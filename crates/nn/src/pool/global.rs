@@ -2,11 +2,9 @@
 //!
 //! PyTorch has it as adaptive pooling to one part, which keeps axes of size 1.
 
-use std::panic::Location;
-
 use gradus_graph::{Shape, Var};
 
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// The mean of each channel of a sequence: `[…, C, L]` gives `[…, C]`.
 pub type GlobalAvgPool1d = GlobalAvgPool<1>;
@@ -46,11 +44,7 @@ pub struct GlobalMaxPool<const AXES: usize>;
 #[track_caller]
 fn pooled<const AXES: usize>(what: &str, shape: &Shape) -> [isize; AXES] {
     let fits = shape.rank() > AXES && !shape[shape.rank() - AXES..].contains(&0);
-    assert!(
-        fits,
-        "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more (at {})",
-        Location::caller()
-    );
+    assert!(fits, "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more",);
     std::array::from_fn(|axis| axis as isize - AXES as isize)
 }
 
@@ -88,21 +82,9 @@ impl<const AXES: usize> GlobalMaxPool<AXES> {
     }
 }
 
-impl<const AXES: usize> Layer for GlobalAvgPool<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
+layer!(GlobalAvgPool<AXES>, forward, const AXES: usize);
 
-impl<const AXES: usize> Layer for GlobalMaxPool<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for GlobalAvgPool<AXES> {}
-impl<const AXES: usize> Steady for GlobalMaxPool<AXES> {}
-
+layer!(GlobalMaxPool<AXES>, forward, const AXES: usize);
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_gradients;
@@ -130,8 +112,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`GlobalAvgPool2d` of [5, 3]: behind an axis of channels there must be 2 with an element or more \
-                               (at crates/nn/src/pool/"
+        expected = "`GlobalAvgPool2d` of [5, 3]: behind an axis of channels there must be 2 with an element or more"
     )]
     fn an_axis_of_channels_is_needed() {
         GlobalAvgPool2d::new().forward(Graph::new().zeros([5, 3]));

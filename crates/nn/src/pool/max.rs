@@ -3,13 +3,11 @@
 //! Padding never wins: it counts as −∞. Of equal elements the first of the window takes all of the derivative, as in
 //! PyTorch. There are no parameters.
 
-use std::panic::Location;
-
 use gradus_graph::{Span, Var};
 
 use super::positions::{Positions, expect_windows};
 use crate::conv::{Sizes, last, planes, rows_and_columns, unplaned};
-use crate::layer::{Layer, Mode, Steady};
+use crate::layer::layer;
 
 /// The largest element of each window of a sequence.
 ///
@@ -116,9 +114,10 @@ impl<const AXES: usize> MaxPool<AXES> {
     /// As [`MaxPool::forward`].
     #[track_caller]
     pub fn forward_with_places<'g>(&self, x: Var<'g>) -> (Var<'g>, Var<'g>) {
-        let (shape, caller) = (x.shape(), Location::caller());
+        let shape = x.shape();
         let sizes = if shape.rank() > AXES { last::<AXES>(&shape) } else { [0; AXES] };
-        let spans = |axis: usize| -> Vec<Span> {
+        let mut along: [Vec<Span>; AXES] = [const { Vec::new() }; AXES];
+        for (axis, spans) in along.iter_mut().enumerate() {
             let positions = Positions {
                 size: sizes[axis],
                 kernel: self.kernel[axis],
@@ -127,24 +126,21 @@ impl<const AXES: usize> MaxPool<AXES> {
                 dilation: self.options.dilation[axis],
                 ceil: self.options.ceil_mode,
             };
-            let span = |position| {
+            spans.extend((0..positions.count()).map(|position| {
                 let (start, count) = positions.elements(position);
                 Span { start, step: positions.dilation, count }
-            };
-            let spans: Vec<Span> = (0..positions.count()).map(span).collect();
+            }));
             assert!(
                 !spans.is_empty() && spans.iter().all(|span| span.count > 0),
                 "`{}` of {shape}: behind an axis of channels, axis −{} must hold a window of {} with padding {} and \
-                 dilation {} (at {caller})",
+                 dilation {}",
                 Self::NAME,
                 AXES - axis,
                 positions.kernel,
                 positions.padding,
                 positions.dilation
             );
-            spans
-        };
-        let along: [Vec<Span>; AXES] = std::array::from_fn(spans);
+        }
         let [rows, columns] = rows_and_columns(along.each_ref().map(Vec::as_slice), &ONE_ROW);
         let (y, places) = planes::<AXES>(x).max_pool(rows, columns);
         (unplaned::<AXES>(y, &shape), unplaned::<AXES>(places, &shape))
@@ -154,13 +150,7 @@ impl<const AXES: usize> MaxPool<AXES> {
 /// The one row of a sequence.
 pub(super) const ONE_ROW: [Span; 1] = [Span { start: 0, step: 1, count: 1 }];
 
-impl<const AXES: usize> Layer for MaxPool<AXES> {
-    fn forward_in<'g>(&self, x: Var<'g>, _mode: Mode) -> Var<'g> {
-        self.forward(x)
-    }
-}
-
-impl<const AXES: usize> Steady for MaxPool<AXES> {}
+layer!(MaxPool<AXES>, forward, const AXES: usize);
 
 #[cfg(test)]
 mod tests {
@@ -236,7 +226,7 @@ mod tests {
     #[test]
     #[should_panic(
         expected = "`MaxPool2d` of [3, 4, 2]: behind an axis of channels, axis −1 must hold a window of 3 with \
-                               padding 0 and dilation 1 (at crates/nn/src/pool/"
+                               padding 0 and dilation 1"
     )]
     fn what_is_too_small_for_a_window_is_named() {
         MaxPool2d::new(3).forward(Graph::new().zeros([3, 4, 2]));

@@ -5,11 +5,9 @@
 //! function from that part and a state to the next state. Layers, directions, lengths and dropout are not a cell's
 //! business: [`Recurrent`](super::Recurrent) has them for any cell, a user's own among them.
 
-use std::panic::Location;
-
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
 
-use crate::init::{Fans, Init};
+use crate::init::{Fans, Init, optional_param};
 
 /// What a recurrent cell carries from step to step: its hidden state alone ([`Var`]), or more
 /// ([`LstmState`](super::LstmState)).
@@ -88,7 +86,7 @@ impl<'g> State<'g> for Var<'g> {
 /// let options = RecurrentOptions { bidirectional: true, ..RecurrentOptions::default() };
 /// let layer = Recurrent::<Leaky>::with(&mut params, "leaky", 3, 4, options);
 /// let graph = Graph::new();
-/// let sequence = layer.sequence(graph.zeros([7, 2, 3]), Mode::Eval, Given::default());
+/// let sequence = layer.sequence(graph.zeros([7, 2, 3]), Given::default(), Mode::Eval);
 /// assert_eq!(sequence.outputs.shape().sizes(), [7, 2, 8]);
 /// ```
 pub trait RecurrentCell: Sized {
@@ -205,9 +203,9 @@ impl Gates {
                 params.add(&name, weight)
             }
         };
-        let mut bias = |name: &str| other.param(params, &format!("{name}{suffix}"), [rows], fans);
-        let bias_ih = (biases != Biases::None).then(|| bias("bias_ih"));
-        let bias_hh = (biases == Biases::Two).then(|| bias("bias_hh"));
+        let [ih, hh] = [biases != Biases::None, biases == Biases::Two].map(|has| has.then_some(other));
+        let bias_ih = optional_param(ih, params, &format!("bias_ih{suffix}"), [rows], fans);
+        let bias_hh = optional_param(hh, params, &format!("bias_hh{suffix}"), [rows], fans);
         Self { weight_ih, weight_hh, bias_ih, bias_hh }
     }
 
@@ -242,10 +240,10 @@ pub(super) fn step<'g, C: RecurrentCell>(
     x: Var<'g>,
     state: C::State<'g>,
 ) -> C::State<'g> {
-    let (shape, caller) = (x.shape(), Location::caller());
+    let shape = x.shape();
     assert!(
         shape.last() == Some(&cell.inputs()),
-        "`{kind}` of {shape}: the last axis must have size {}, as `{}` is {} (at {caller})",
+        "`{kind}` of {shape}: the last axis must have size {}, as `{}` is {}",
         cell.inputs(),
         weight_ih.name(),
         weight_ih.shape()
@@ -253,10 +251,7 @@ pub(super) fn step<'g, C: RecurrentCell>(
     for (part, size) in state.parts().into_iter().zip(cell.state_sizes()) {
         let before = &shape[..shape.rank() - 1];
         let (wanted, found): (Vec<usize>, _) = (before.iter().copied().chain([size]).collect(), part.shape());
-        assert!(
-            found.sizes() == wanted,
-            "`{kind}` of {shape}: the state must be {wanted:?}, not {found} (at {caller})"
-        );
+        assert!(found.sizes() == wanted, "`{kind}` of {shape}: the state must be {wanted:?}, not {found}");
     }
     let graph = x.graph();
     let _scope = graph.scope(scope);
@@ -272,3 +267,67 @@ pub(super) fn zero_state<'g, C: RecurrentCell>(cell: &C, graph: &'g Graph, befor
     }
     C::State::of(&parts)
 }
+
+/// The methods that all cells have.
+macro_rules! cell_methods {
+    ($cell:ident, $options:ident) => {
+        impl $cell {
+            /// Adds a cell to the store, with PyTorch's options and initial values.
+            ///
+            /// # Panics
+            /// If the scope `name` has such parameters already.
+            #[track_caller]
+            pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, hidden: usize) -> Self {
+                Self::with(params, name, inputs, hidden, $options::default())
+            }
+
+            /// Adds a cell to the store.
+            ///
+            /// # Panics
+            /// If the scope `name` has such parameters already, or the options contradict each other.
+            #[track_caller]
+            pub fn with(
+                params: &mut Params<impl Real>,
+                name: &str,
+                inputs: usize,
+                hidden: usize,
+                options: $options,
+            ) -> Self {
+                <Self as RecurrentCell>::expect(&options);
+                let cell = Self::add(&mut params.enter(name), "", inputs, hidden, &options);
+                Self { name: name.to_owned(), ..cell }
+            }
+
+            /// The recurrent weights, those of the gates one below another.
+            pub fn weight_hh(&self) -> &Param {
+                &self.gates.weight_hh
+            }
+
+            /// The weights of the input, those of the gates one below another.
+            pub fn weight_ih(&self) -> &Param {
+                &self.gates.weight_ih
+            }
+
+            /// The state of zeros; `batch` are the axes before the last of each part.
+            #[track_caller]
+            pub fn zero_state<'g>(&self, graph: &'g Graph, batch: &[usize]) -> <Self as RecurrentCell>::State<'g> {
+                $crate::recurrent::cell::zero_state(self, graph, batch)
+            }
+
+            /// The state after one step.
+            ///
+            /// # Panics
+            /// If input or state do not fit the cell.
+            #[track_caller]
+            pub fn step<'g>(
+                &self,
+                x: Var<'g>,
+                state: <Self as RecurrentCell>::State<'g>,
+            ) -> <Self as RecurrentCell>::State<'g> {
+                $crate::recurrent::cell::step(self, [stringify!($cell), &self.name], &self.gates.weight_ih, x, state)
+            }
+        }
+    };
+}
+
+pub(super) use cell_methods;

@@ -7,9 +7,11 @@
 //! weights are PyTorch's. ONNX orders z, r, h, and so does Keras, whose `reset_after` is the form of PyTorch; Cho et
 //! al. exchange `z` and `1 − z`.
 
+use std::panic::Location;
+
 use gradus_graph::{Graph, Param, Params, Real, Var};
 
-use super::cell::{self, Biases, GateSizes, Gates, RecurrentCell, RecurrentInit};
+use super::cell::{Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, cell_methods};
 use super::{Recurrent, RecurrentOptions};
 
 /// Where the reset gate of a GRU stands.
@@ -66,7 +68,7 @@ pub type Gru = Recurrent<GruCell>;
 /// What a [`Gru`] is made with.
 pub type GruOptions = RecurrentOptions<GruCellOptions>;
 
-super::cell_methods!(GruCell, GruCellOptions);
+cell_methods!(GruCell, GruCellOptions);
 
 impl RecurrentCell for GruCell {
     type Options = GruCellOptions;
@@ -120,7 +122,9 @@ impl RecurrentCell for GruCell {
             Some(bias) if after => Some(graph.param(bias).slice(0, 2 * hidden as isize, None)),
             _ => None,
         };
+        let caller = Location::caller();
         move |projected, state, seen| {
+            let _line = graph.at_line(caller);
             let [from_r, from_z, from_n] = projected.chunks(3, -1)[..] else { unreachable!("three gates") };
             let recurrent = seen.matmul(weights[0]).chunks(if after { 3 } else { 2 }, -1);
             let r = (from_r + recurrent[0]).sigmoid();

@@ -12,9 +12,11 @@
 //!   gates of a step together, the sum is `a_i⊙N(W_i·x) + b_i + a_h⊙N(W_h·h) + b_h`, and `h' = o⊙tanh(a_c⊙N(c') + b_c)`.
 //!   The paper's further bias is left out, since the shifts `b_i` and `b_h` are biases.
 
+use std::panic::Location;
+
 use gradus_graph::{Graph, Param, Params, Real, Var, expect_setting};
 
-use super::cell::{self, Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, State};
+use super::cell::{Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, State, cell_methods};
 use super::{Recurrent, RecurrentOptions};
 use crate::init::{Fans, Init};
 
@@ -112,7 +114,7 @@ pub type Lstm = Recurrent<LstmCell>;
 /// What an [`Lstm`] is made with.
 pub type LstmOptions = RecurrentOptions<LstmCellOptions>;
 
-super::cell_methods!(LstmCell, LstmCellOptions);
+cell_methods!(LstmCell, LstmCellOptions);
 
 /// `(z − mean)/√(variance + 10⁻⁵)` along the last axis.
 #[track_caller]
@@ -217,7 +219,9 @@ impl RecurrentCell for LstmCell {
             let Peepholes { input, forget, output } = peepholes;
             (graph.param(input), forget.as_ref().map(|forget| graph.param(forget)), graph.param(output))
         });
+        let caller = Location::caller();
         move |projected, LstmState { cell: c, .. }, seen| {
+            let _line = graph.at_line(caller);
             let product = seen.matmul(weight);
             let recurrent = norms.map_or(product, |[gain, _, _]| normalised(product) * gain);
             // Summed before they are cut: a fifth faster forward than to cut both and sum the parts.

@@ -2,9 +2,11 @@
 //!
 //! Names, shapes, initial values and defaults are those of PyTorch's `RNNCell` and `RNN`.
 
+use std::panic::Location;
+
 use gradus_graph::{Graph, Param, Params, Real, Var};
 
-use super::cell::{self, Biases, GateSizes, Gates, RecurrentCell, RecurrentInit};
+use super::cell::{Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, cell_methods};
 use super::{Recurrent, RecurrentOptions};
 
 /// What a plain cell does with the sum.
@@ -63,7 +65,7 @@ pub type Rnn = Recurrent<RnnCell>;
 /// What an [`Rnn`] is made with.
 pub type RnnOptions = RecurrentOptions<RnnCellOptions>;
 
-super::cell_methods!(RnnCell, RnnCellOptions);
+cell_methods!(RnnCell, RnnCellOptions);
 
 impl RecurrentCell for RnnCell {
     type Options = RnnCellOptions;
@@ -98,7 +100,9 @@ impl RecurrentCell for RnnCell {
     #[track_caller]
     fn recurrence<'g>(&self, graph: &'g Graph) -> impl Fn(Var<'g>, Var<'g>, Var<'g>) -> Var<'g> {
         let (weight, activation) = (graph.param(&self.gates.weight_hh).t(), self.activation);
+        let caller = Location::caller();
         move |projected, _state, seen| {
+            let _line = graph.at_line(caller);
             let sum = projected + seen.matmul(weight);
             match activation {
                 RnnActivation::Tanh => sum.tanh(),

@@ -3,10 +3,10 @@
 
 mod reference;
 
-use gradus_graph::{Feed, check};
+use gradus_graph::{Feed, Graph, Param, Params, Tensor, Var, check};
 
 use super::*;
-use gradus_graph::{Param, Tensor};
+use crate::layer::{Layer, Mode};
 use reference::{Kind as Family, Reference};
 
 /// Numbers without a pattern in −1..1.
@@ -47,10 +47,11 @@ fn agrees<C: RecurrentCell>(family: Family, options: RecurrentOptions<C::Options
     for lengths in [Some(lengths), None] {
         let state = Some(C::State::of(&vars));
         let var = lengths.map(|lengths| graph.index_constant(&Tensor::from(lengths)));
-        let Sequence { outputs, state } = layer.sequence(fed, Mode::Eval, Given { state, lengths: var });
+        let Sequence { outputs, state } = layer.sequence(fed, Given { state, lengths: var }, Mode::Eval);
         let outputs = if options.batch_first { outputs.transpose(0, 1) } else { outputs };
         let found = values(&graph, &params, &[vec![outputs], state.parts()].concat());
-        let reference = Reference { family, params: &params, layers: options.layers, directions: layer.directions };
+        let reference =
+            Reference { family, params: &params, layers: options.layers, directions: cells / options.layers };
         let expected = reference.run(&x, lengths.unwrap_or([time as i64; 3]), &parts);
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(&expected) {
@@ -126,7 +127,7 @@ fn gradients<C: RecurrentCell>(options: RecurrentOptions<C::Options>) {
         let parts: Vec<Var<'_>> = parts.iter().map(|part| graph.param(part)).collect();
         let lengths = Some(graph.index_constant(&Tensor::from([3, 2])));
         let given = Given { state: Some(C::State::of(&parts)), lengths };
-        let Sequence { outputs, state } = layer.sequence(graph.param(&x), Mode::Train, given);
+        let Sequence { outputs, state } = layer.sequence(graph.param(&x), given, Mode::Train);
         let weights = graph.constant(&noise(outputs.shape(), 7));
         state.parts().into_iter().fold((outputs * weights).sum(), |sum, part| sum + part.square().sum())
     });
@@ -177,7 +178,7 @@ where
     let graph = Graph::new();
     let x = graph.constant(x);
     let lengths = Some(graph.index_constant(&Tensor::from_slice(lengths)));
-    let Sequence { outputs, state } = layer.sequence(x, Mode::Train, Given { lengths, ..Given::default() });
+    let Sequence { outputs, state } = layer.sequence(x, Given { lengths, ..Given::default() }, Mode::Train);
     let time = outputs.shape()[0];
     let wanted = outputs.slice(0, 0, 3.min(time as isize));
     let loss = wanted.square().sum() + state.parts().into_iter().fold(graph.scalar(0.0), |sum, part| sum + part.sum());
@@ -221,7 +222,7 @@ fn padding_changes_no_bit_of_values_and_gradients() {
 fn a_sequence_in_a_batch_is_the_sequence_alone() {
     /// Outputs, the gradient of the input, and the final state.
     fn run<'g, C: RecurrentCell>(layer: &Recurrent<C>, x: Var<'g>, lengths: Option<Var<'g>>) -> Vec<Var<'g>> {
-        let sequence = layer.sequence(x, Mode::Eval, Given { lengths, ..Given::default() });
+        let sequence = layer.sequence(x, Given { lengths, ..Given::default() }, Mode::Eval);
         let slope = x.graph().grad(sequence.outputs.square().sum(), &[x]).unwrap()[0];
         [vec![sequence.outputs, slope], sequence.state.parts()].concat()
     }
@@ -259,14 +260,14 @@ fn a_sequence_may_be_cut_where_its_state_is_carried() {
     let graph = Graph::new();
     let x = graph.constant(&noise([6, 2, 3], 3));
     let weights: Vec<Var<'_>> = params.trainable().map(|param| graph.param(param)).collect();
-    let whole = layer.sequence(x, Mode::Train, Given::default());
+    let whole = layer.sequence(x, Given::default(), Mode::Train);
     // In parts of the given length, with or without a derivative that passes from part to part.
     let cut = |length: usize, truncated: bool| {
         let mut state = layer.zero_state(&graph, 2);
         let mut outputs = Vec::new();
         for start in (0..6).step_by(length) {
             let part = x.slice(0, start, start + length as isize);
-            let sequence = layer.sequence(part, Mode::Train, Given { state: Some(state), ..Given::default() });
+            let sequence = layer.sequence(part, Given { state: Some(state), ..Given::default() }, Mode::Train);
             outputs.push(sequence.outputs);
             state = if truncated { sequence.state.stop_gradient() } else { sequence.state };
         }
@@ -382,7 +383,7 @@ fn empty_batches_and_no_steps() {
         let graph = Graph::new();
         let lengths = graph.index_constant(&Tensor::full([shape[1]], shape[0] as i64));
         let x = graph.ones(shape);
-        let all = layer.sequence(x, Mode::Eval, Given { lengths: Some(lengths), ..Given::default() });
+        let all = layer.sequence(x, Given { lengths: Some(lengths), ..Given::default() }, Mode::Eval);
         assert_eq!(all.outputs.shape().sizes(), [shape[0], shape[1], 4]);
         assert_eq!(all.state.cell.shape().sizes(), [2, shape[1], 2]);
         let found = values(&graph, &params, &[all.outputs, all.state.cell]);
@@ -412,7 +413,7 @@ fn a_wrong_length_is_an_error_of_the_run() {
     for length in [4, -1] {
         let graph = Graph::new();
         let lengths = Some(graph.index_constant(&Tensor::from([1, length])));
-        let outputs = layer.sequence(graph.ones([3, 2, 3]), Mode::Eval, Given { lengths, ..Given::default() }).outputs;
+        let outputs = layer.sequence(graph.ones([3, 2, 3]), Given { lengths, ..Given::default() }, Mode::Eval).outputs;
         let error = graph.eval_with(&[outputs], &params, &Feed::new()).unwrap_err().to_string();
         assert!(error.contains(&format!("index {length} at position [1] is out of range for depth 4")), "{error}");
         assert!(error.contains("scope `layer`"), "{error}");
@@ -421,34 +422,33 @@ fn a_wrong_length_is_an_error_of_the_run() {
 
 #[test]
 #[should_panic(
-    expected = "recurrent layer `layer` of [4, 2, 5]: the input must be [time, batch, inputs] with inputs = 3 (at \
-                crates/nn/src/recurrent/tests.rs"
+    expected = "recurrent layer `layer` of [4, 2, 5]: the input must be [time, batch, inputs] with inputs = 3"
 )]
 fn an_input_that_does_not_fit_is_named() {
     made::<GruCell>(GruOptions::default()).1.forward_in(Graph::new().ones([4, 2, 5]), Mode::Eval);
 }
 
 #[test]
-#[should_panic(expected = "recurrent layer `layer` of [4, 2, 3]: the state must be [1, 2, 2], not [2, 2] (at ")]
+#[should_panic(expected = "recurrent layer `layer` of [4, 2, 3]: the state must be [1, 2, 2], not [2, 2]")]
 fn a_state_that_does_not_fit_is_named() {
     let graph = Graph::new();
     let given = Given { state: Some(graph.zeros([2, 2])), ..Given::default() };
-    made::<GruCell>(GruOptions::default()).1.sequence(graph.ones([4, 2, 3]), Mode::Eval, given);
+    made::<GruCell>(GruOptions::default()).1.sequence(graph.ones([4, 2, 3]), given, Mode::Eval);
 }
 
 #[test]
 #[should_panic(
     expected = "recurrent layer `layer` of [4, 2, 3]: the lengths must be indices of shape [2], not Real of \
-                           [2] (at "
+                           [2]"
 )]
 fn lengths_are_indices() {
     let graph = Graph::new();
     let given = Given { lengths: Some(graph.ones([2])), ..Given::default() };
-    made::<GruCell>(GruOptions::default()).1.sequence(graph.ones([4, 2, 3]), Mode::Eval, given);
+    made::<GruCell>(GruOptions::default()).1.sequence(graph.ones([4, 2, 3]), given, Mode::Eval);
 }
 
 #[test]
-#[should_panic(expected = "`LstmCell` of [7, 3]: the state must be [7, 2], not [7, 3] (at crates/nn/src/recurrent/")]
+#[should_panic(expected = "`LstmCell` of [7, 3]: the state must be [7, 2], not [7, 3]")]
 fn a_cell_names_a_state_that_does_not_fit() {
     let mut params: Params = Params::new(0);
     let options = LstmCellOptions { projection: Some(2), ..LstmCellOptions::default() };
@@ -458,7 +458,7 @@ fn a_cell_names_a_state_that_does_not_fit() {
 }
 
 #[test]
-#[should_panic(expected = "`RnnCell` of [7, 4]: the last axis must have size 3, as `cell.weight_ih` is [2, 3] (at ")]
+#[should_panic(expected = "`RnnCell` of [7, 4]: the last axis must have size 3, as `cell.weight_ih` is [2, 3]")]
 fn a_cell_names_an_input_that_does_not_fit() {
     let mut params: Params = Params::new(0);
     let cell = RnnCell::new(&mut params, "cell", 3, 2);
@@ -475,7 +475,7 @@ fn checkpoints_change_memory_and_not_the_gradients() {
         let graph = Graph::new();
         let x = graph.input("x", [64, 3, 3]);
         let lengths = lengths.then(|| graph.index_constant(&Tensor::from([64, 17, 0])));
-        let Sequence { outputs, state } = layer.sequence(x, Mode::Train, Given { lengths, ..Given::default() });
+        let Sequence { outputs, state } = layer.sequence(x, Given { lengths, ..Given::default() }, Mode::Train);
         let loss = outputs.square().mean() + state.cell.sum();
         let wrt: Vec<Var<'_>> = params.trainable().map(|param| graph.param(param)).collect();
         let gradients = graph.grad(loss, &wrt).unwrap();

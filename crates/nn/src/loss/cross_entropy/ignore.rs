@@ -1,0 +1,50 @@
+//! The op that tells ignored labels from others.
+
+use gradus_graph::{Form, Meta, Metas, Op, Real, Work, expect_index, expect_inputs, smallvec};
+
+/// Indices with 0 in place of one of them, and a mask of the places where it is not.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ignore {
+    pub(super) label: i64,
+}
+
+impl Op for Ignore {
+    fn name(&self) -> &'static str {
+        "ignore"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 1)?;
+        expect_index(&inputs[0])?;
+        Ok(smallvec![inputs[0].clone(), Meta::real(inputs[0].shape.clone())])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let labels = work.inputs[0].index();
+        let [kept, counted] = &mut work.outputs[..] else { unreachable!("the shape rule gives two outputs") };
+        for ((&label, kept), counted) in labels.iter().zip(kept.index()).zip(counted.real()) {
+            let counts = label != self.label;
+            (*kept, *counted) = if counts { (label, T::one()) } else { (0, T::zero()) };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::check::strategies::{indices, shape};
+    use gradus_graph::check::{Sample, assert_samples};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ignored_labels_are_told_from_others() {
+        let samples = shape(3).prop_flat_map(|shape| indices(shape, 4));
+        assert_samples(samples.prop_map(|labels| Sample::new(Ignore { label: 2 }, [labels.into()])));
+    }
+}

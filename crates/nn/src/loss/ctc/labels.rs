@@ -1,0 +1,71 @@
+//! The labels of a batch, extended by blanks.
+
+use gradus_graph::{Form, Meta, Metas, Op, Real, Shape, Work, expect_index, expect_inputs, smallvec};
+
+/// From labels and their numbers: the classes of the extended labels, whether a path may come to a place from two
+/// before it, and whether it may end there, each `[batch, 2·labels + 1]`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Extended {
+    pub(super) blank: usize,
+    pub(super) classes: usize,
+}
+
+impl Op for Extended {
+    fn name(&self) -> &'static str {
+        "ctc_labels"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        expect_inputs(inputs, 2)?;
+        expect_index(&inputs[0])?;
+        expect_index(&inputs[1])?;
+        let [batch, labels] = inputs[0].shape[..] else { return Err("labels must be [batch, labels]".into()) };
+        if inputs[1].shape[..] != [batch] {
+            return Err("there must be one number of labels a sequence".into());
+        }
+        if self.blank >= self.classes {
+            return Err(format!("the blank {} is none of {} classes", self.blank, self.classes));
+        }
+        // Twice the labels and one more; where that overflows, no shape.
+        let places = labels.saturating_mul(2).saturating_add(1);
+        let extended = Meta::index(Shape::try_new([batch, places])?);
+        Ok(smallvec![extended.clone(), extended.clone(), extended])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let (labels, lengths) = (work.inputs[0].index(), work.inputs[1].index());
+        let most = work.input_shapes[0][1];
+        let [extended, skips, ends] = work.outputs else { unreachable!("three outputs by the shape rule") };
+        let size = 2 * most + 1;
+        let (extended, skips, ends) = (extended.index(), skips.index(), ends.index());
+        extended.fill(self.blank as i64);
+        skips.fill(0);
+        ends.fill(0);
+        for (sequence, &length) in lengths.iter().enumerate() {
+            if length < 0 || length as usize > most {
+                return Err(format!("sequence {sequence} cannot have {length} of {most} labels"));
+            }
+            let row = sequence * size;
+            let labels = &labels[sequence * most..][..length as usize];
+            for (place, &label) in labels.iter().enumerate() {
+                if label < 0 || label as usize >= self.classes || label as usize == self.blank {
+                    let (classes, blank) = (self.classes, self.blank);
+                    let what = format!("label {label} at position [{sequence}, {place}]");
+                    return Err(format!("{what} is none of {classes} classes without the blank {blank}"));
+                }
+                extended[row + 2 * place + 1] = label;
+                skips[row + 2 * place + 1] = i64::from(place > 0 && labels[place - 1] != label);
+            }
+            let last = row + 2 * length as usize;
+            ends[last] = 1;
+            if length > 0 {
+                ends[last - 1] = 1;
+            }
+        }
+        Ok(())
+    }
+}
