@@ -109,7 +109,57 @@ fn the_crates_depend_downward() {
     }
 }
 
-/// An op outside of the ops' folder is checked by a line in its own file.
+/// The names of an index's `pub use` lines, as far as they are types or traits.
+fn public_types(index: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(index).expect("the index is there");
+    let uses = text.split("\npub use ").skip(1).filter_map(|line| line.split(';').next());
+    let names =
+        uses.flat_map(|list| list.split(['{', '}', ',', ' ', '\n']).filter_map(|path| path.rsplit("::").next()));
+    names.filter(|name| name.starts_with(char::is_uppercase)).map(str::to_owned).collect()
+}
+
+/// A type has one name, and a name one type, in all crates together.
+#[test]
+fn no_type_is_public_under_a_name_twice() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let mut seen = std::collections::BTreeMap::new();
+    for name in CRATES.iter().filter(|name| !["gradus", "bench"].contains(name)) {
+        let mut found = Vec::new();
+        sources(&root.join(name).join("src"), &mut found);
+        let is_index = |path: &PathBuf| path.ends_with("src/lib.rs") || path.ends_with("mod.rs");
+        let text = std::fs::read_to_string(root.join(name).join("src/lib.rs")).expect("a crate has a root");
+        for index in found.iter().filter(|path| is_index(path)) {
+            let folder = index.parent().and_then(|folder| folder.file_name()).expect("a file is in a folder");
+            let folder = folder.to_string_lossy().into_owned();
+            let public =
+                text.contains(&format!("pub mod {folder};")) || text.contains(&format!("pub use {folder}::*;"));
+            if folder == "src" || public {
+                for name in public_types(index) {
+                    let before = seen.insert(name.clone(), index.clone());
+                    assert!(
+                        before.is_none(),
+                        "`{name}` is public in {} and {}",
+                        index.display(),
+                        before.unwrap().display()
+                    );
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 200, "few types are found: {}", seen.len());
+}
+
+/// `gradus` has few names at its root; the others are in its modules.
+#[test]
+fn the_root_of_the_facade_has_at_most_twenty_names() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/gradus/src/lib.rs");
+    let text = std::fs::read_to_string(path).expect("the facade is there");
+    let list = text.split("pub use gradus_graph::{").nth(1).and_then(|rest| rest.split('}').next()).expect("a list");
+    let names: Vec<&str> = list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    assert!((10..=20).contains(&names.len()), "{names:?}");
+}
+
+/// An op outside of the ops' folder is checked by a line in its own file, or in one beside it.
 #[test]
 fn every_op_of_another_crate_is_checked_in_its_file() {
     for path in all_sources() {
@@ -125,6 +175,11 @@ fn every_op_of_another_crate_is_checked_in_its_file() {
             };
             let op = op.trim_end_matches([' ', '{']);
             let checked = ["assert_op(", "assert_op_at(", "assert_samples(", "assert_entry("];
+            let folder = path.parent().expect("a file is in a folder");
+            let mut beside = Vec::new();
+            sources(folder, &mut beside);
+            let texts = beside.iter().map(|path| std::fs::read_to_string(path).expect("a source file is UTF-8"));
+            let text: String = if folder.ends_with("src") { text.clone() } else { texts.collect() };
             let is_checked =
                 text.lines().any(|line| checked.iter().any(|check| line.contains(check)) && line.contains(op));
             assert!(
