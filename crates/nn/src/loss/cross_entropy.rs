@@ -8,9 +8,7 @@
 //! Logits and labels that fit both ways are refused unless the axis is stated.
 
 use super::expect_clear;
-use gradus_graph::{
-    Form, Meta, Metas, Op, Real, Tensor, Var, Work, expect_index, expect_inputs, expect_setting, smallvec,
-};
+use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Signature, Tensor, Var, Work, expect_setting, smallvec};
 
 /// The mean cross entropy of rows of logits with their labels.
 ///
@@ -274,13 +272,13 @@ struct Ignore {
 }
 
 impl Op for Ignore {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ignore"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_index(&inputs[0])?;
         Ok(smallvec![inputs[0].clone(), Meta::real(inputs[0].shape.clone())])
     }
 

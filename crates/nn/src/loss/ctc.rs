@@ -11,8 +11,8 @@
 //! made of them by graph ops, and its own derivative follows from the lattices' definition in graph ops.
 
 use gradus_graph::{
-    Call, Derivative, Form, Graph, Kind, Meta, Metas, Op, Real, Shape, Tensor, Var, Vars, Work, expect_index,
-    expect_inputs, expect_real, smallvec,
+    Accepts, Call, Derivative, Form, Graph, Kind, Meta, Metas, Op, Real, Shape, Signature, Tensor, Var, Vars, Work,
+    smallvec,
 };
 
 /// Stands for the logarithm of 0 within sums, so that derivatives are numbers.
@@ -137,14 +137,13 @@ struct Extended {
 }
 
 impl Op for Extended {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ctc_labels"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_index(&inputs[0])?;
-        expect_index(&inputs[1])?;
         let [batch, labels] = inputs[0].shape[..] else { return Err("labels must be [batch, labels]".into()) };
         if inputs[1].shape[..] != [batch] {
             return Err("there must be one number of labels a sequence".into());
@@ -214,14 +213,13 @@ fn ln_of_sum<T: Real>(a: T, b: T, c: T) -> T {
 }
 
 impl Op for Lattice {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ctc_lattice"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 4)?;
-        expect_real(&inputs[0])?;
-        inputs[1..].iter().try_for_each(expect_index)?;
         let [_, batch, places] = inputs[0].shape[..] else {
             return Err("log-probabilities must be [time, batch, places]".into());
         };
@@ -369,14 +367,14 @@ fn everywhere<'g>(log_p: Var<'g>, extended: Var<'g>) -> Var<'g> {
 }
 
 impl Op for CtcLoss {
+    const INPUTS: Signature =
+        Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Index, Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ctc"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 5)?;
-        expect_real(&inputs[0])?;
-        inputs[1..].iter().try_for_each(expect_index)?;
         let [_, batch, _] = inputs[0].shape[..] else {
             return Err("log-probabilities must be [time, batch, classes]".into());
         };
