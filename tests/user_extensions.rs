@@ -2,7 +2,7 @@
 //! built-in ones.
 
 use gradus::check::{assert_gradients, gradients};
-use gradus::op::{Call, Derivative, Form, Meta, Metas, Number, Op, Pointwise, Vars, Work, expect_inputs, expect_real};
+use gradus::op::{Accepts, Call, Derivative, Form, Meta, Metas, Number, Op, Pointwise, Signature, Vars, Work};
 use gradus::{ErrorKind, Feed, Graph, Params, Plan, Real, Tensor, Var};
 
 /// x / (1 + a·x²)
@@ -82,13 +82,13 @@ fn equal_ops_are_shared_and_others_are_not() {
 struct Sums;
 
 impl Op for Sums {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "sums"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         match inputs[0].shape.sizes() {
             [rows, _] => Ok([Meta::real([*rows]), Meta::real([*rows])].into_iter().collect()),
             _ => Err("the rows of a matrix are summed".into()),
@@ -159,13 +159,13 @@ struct Standardize {
 }
 
 impl Op for Standardize {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "standardize"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         if inputs[0].shape.rank() == 0 {
             Err("a scalar has no rows".into())
         } else {
@@ -215,6 +215,8 @@ enum Ruled {
 }
 
 impl Op for Ruled {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         match self {
             Self::Square => "ruled_square",
@@ -224,8 +226,6 @@ impl Op for Ruled {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         Ok(Metas::from_vec(inputs.to_vec()))
     }
 
@@ -304,13 +304,13 @@ impl Grade {
 }
 
 impl Op for Grade {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "grade"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        inputs.iter().try_for_each(expect_real)?;
         if inputs[0] == inputs[1] {
             Ok(Metas::from_vec(vec![inputs[0].clone()]))
         } else {

@@ -46,8 +46,8 @@ pub mod op {
     #[cfg(feature = "proptest")]
     pub use gradus_graph::registry;
     pub use gradus_graph::{
-        Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Layout, Meta, Metas, Number, Op, POSITIVE,
-        Pointwise, Vars, Work, expect_index, expect_inputs, expect_real, expect_setting, kernel, smallvec,
+        Accepts, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Layout, Meta, Metas, Number, Op,
+        POSITIVE, Pointwise, Signature, Vars, Work, expect_setting, kernel, smallvec,
     };
 }
 

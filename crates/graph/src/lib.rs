@@ -49,8 +49,8 @@ pub use shape::{IntoShape, Layout, Shape, TargetShape};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{
-    Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars, Work,
-    expect_index, expect_inputs, expect_real,
+    Accepts, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise,
+    Signature, Vars, Work,
 };
 pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Scoped, Substituted, Var};
 pub use tensor::Tensor;

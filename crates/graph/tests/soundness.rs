@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gradus_graph::{
-    AnyTensor, Array, ArrayMut, Call, Convolution, Derivative, Error, Feed, Form, Graph, Kind, Layout, Meta, Metas, Op,
-    Params, Plan, Pointwise, Real, Shape, Tensor, Var, Vars, Work, smallvec,
+    Accepts, AnyTensor, Array, ArrayMut, Call, Convolution, Derivative, Error, Feed, Form, Graph, Kind, Layout, Meta,
+    Metas, Op, Params, Plan, Pointwise, Real, Shape, Signature, Tensor, Var, Vars, Work, smallvec,
 };
 
 /// The message of the panic of a closure.
@@ -147,6 +147,7 @@ struct Look {
 }
 
 impl Op for Look {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
     fn name(&self) -> &'static str {
         "look"
     }
@@ -198,6 +199,7 @@ struct Declares {
 }
 
 impl Op for Declares {
+    const INPUTS: Signature = Signature::Variadic(Accepts::Any);
     fn name(&self) -> &'static str {
         "declares"
     }
@@ -224,6 +226,45 @@ impl Op for Declares {
     fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
         y.copy_from_slice(x[0]);
     }
+}
+
+/// Takes a real input and an index, and looks at both without asking.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Pair;
+
+impl Op for Pair {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index]);
+
+    fn name(&self) -> &'static str {
+        "pair"
+    }
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        assert!(inputs[0].kind == Kind::Real && inputs[1].kind == Kind::Index && inputs.len() == 2);
+        Ok(smallvec![inputs[0].clone()])
+    }
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        Some(smallvec![inputs[0].exp()])
+    }
+}
+
+#[test]
+fn inputs_are_checked_before_the_shape_rule() {
+    let graph = Graph::new();
+    let (x, i) = (graph.input("x", [2]), graph.index_input("i", [3]));
+    let cases: [(&[Var<'_>], &str); 5] = [
+        (&[], "`pair`: takes 2 inputs, not 0"),
+        (&[x], "`pair` of [2]: takes 2 inputs, not 1"),
+        (&[x, i, i], "`pair` of [2] and [3] and [3]: takes 2 inputs, not 3"),
+        (&[i, i], "`pair` of [3] and [3]: expects real numbers where an index was given (`to_real` converts)"),
+        (&[x, x], "`pair` of [2] and [2]: expects indices where real numbers were given"),
+    ];
+    for (inputs, expected) in cases {
+        let error = graph.apply(Pair, inputs).unwrap_err().to_string();
+        assert!(error.starts_with(expected) && error.contains(" (at crates/graph/tests/soundness.rs:"), "{error}");
+    }
+    assert!(graph.apply(Pair, &[x, i]).is_ok());
+    let none = graph.apply(Declares { form: 4, outputs: vec![(true, vec![])] }, &[]).unwrap_err().to_string();
+    assert!(none.starts_with("`declares`: takes at least 1 input, not 0 (at "), "{none}");
 }
 
 #[test]
@@ -385,6 +426,7 @@ struct Endless {
 }
 
 impl Op for Endless {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
     fn name(&self) -> &'static str {
         "endless"
     }
@@ -449,6 +491,7 @@ fn an_op_that_is_defined_by_itself_is_an_error_that_names_it() {
 struct Fragile;
 
 impl Op for Fragile {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
     fn name(&self) -> &'static str {
         "fragile"
     }

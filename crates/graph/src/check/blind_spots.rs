@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::real::Real;
-use crate::tape::op::{Call, Derivative, Domain, Kind, Kinks, Meta, Metas, Number, Op, Pointwise, Vars};
+use crate::tape::op::{Accepts, Call, Derivative, Domain, Kinks, Meta, Metas, Number, Op, Pointwise, Signature, Vars};
 
 /// Functions with a fault of one place or range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,14 +227,16 @@ struct Cubes {
 }
 
 impl Op for Cubes {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "cubes"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        match inputs {
-            [x] if x.kind == Kind::Real && x.shape.rank() == 2 => Ok(smallvec::smallvec![Meta::real([x.shape[0]])]),
-            _ => Err("one real matrix is expected".into()),
+        match inputs[0].shape[..] {
+            [rows, _] => Ok(smallvec::smallvec![Meta::real([rows])]),
+            _ => Err("a matrix has two axes".into()),
         }
     }
 

@@ -16,7 +16,9 @@ use super::{Check, Entry, Sample, scan};
 use crate::plan::AnyTensor;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
-use crate::tape::op::{AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Op, Vars, Work};
+use crate::tape::op::{
+    Accepts, AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Op, Signature, Vars, Work,
+};
 use crate::tape::{Graph, Var};
 use crate::tensor::Tensor;
 
@@ -293,11 +295,14 @@ impl Hash for Mutant {
 }
 
 impl Op for Mutant {
+    const INPUTS: Signature = Signature::Variadic(Accepts::Any);
+
     fn name(&self) -> &'static str {
         self.op.name()
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        self.op.inputs().check(inputs)?;
         self.op.infer(inputs)
     }
 

@@ -16,7 +16,10 @@ impl Examination<'_, '_> {
             })
             .collect();
         let answer = |metas: &[Meta]| {
-            let infer = || sample.op.infer(metas).map_err(|message| message.is_empty());
+            let infer = || {
+                let accepted = sample.op.inputs().check(metas).and_then(|()| sample.op.infer(metas));
+                accepted.map_err(|message| message.is_empty())
+            };
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(infer))
         };
         let mut outcome = Ok(Verdict::Agrees);

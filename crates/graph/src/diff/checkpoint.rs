@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::reverse::{Cotangents, Walk};
-use crate::tape::op::{Derivative, Form, Meta, Metas, Op};
+use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature};
 use crate::tape::{Graph, Node, NodeId, Region, Source, Value};
 
 /// Which steps of a chain are checkpointed together.
@@ -233,6 +233,8 @@ struct Again {
 }
 
 impl Op for Again {
+    const INPUTS: Signature = Signature::Variadic(Accepts::Any);
+
     fn name(&self) -> &'static str {
         "again"
     }

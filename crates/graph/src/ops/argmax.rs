@@ -6,7 +6,7 @@ use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Form, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Form, Kinks, Meta, Metas, Op, Signature, Work};
 
 /// The place of the largest element along `axis`, or of the smallest.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -16,13 +16,13 @@ struct ArgExtreme {
 }
 
 impl Op for ArgExtreme {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         if self.largest { "argmax" } else { "argmin" }
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         let shape = &inputs[0].shape;
         expect_axes(&[self.axis], shape)?;
         if shape[self.axis] == 0 {

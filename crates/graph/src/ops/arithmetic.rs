@@ -9,7 +9,7 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 use super::integer::Integer;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::op::{Call, Derivative, Domain, Form, Kind, Meta, Metas, Op, Pointwise};
+use crate::tape::op::{Call, Derivative, Domain, Form, Kind, Meta, Metas, Op, Pointwise, Signature};
 use crate::tape::{Var, refuse};
 use crate::tensor::Tensor;
 
@@ -123,6 +123,8 @@ impl Pointwise for DivOp {
 }
 
 impl Op for CotangentProduct {
+    const INPUTS: Signature = <MulOp as Op>::INPUTS;
+
     fn name(&self) -> &'static str {
         "cotangent_product"
     }
@@ -151,6 +153,8 @@ impl Op for CotangentProduct {
 }
 
 impl Op for CotangentQuotient {
+    const INPUTS: Signature = <DivOp as Op>::INPUTS;
+
     fn name(&self) -> &'static str {
         "cotangent_quotient"
     }

@@ -6,7 +6,7 @@ use super::axes::{expect_axes, resolve_axis};
 use super::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
-use crate::tape::op::{Array, ArrayMut, Call, Form, Meta, Metas, Op, Work};
+use crate::tape::op::{Accepts, Array, ArrayMut, Call, Form, Meta, Metas, Op, Signature, Work};
 use crate::tape::{Graph, Var, refuse};
 
 /// The inputs along `axis`.
@@ -32,12 +32,14 @@ impl Concat {
 }
 
 impl Op for Concat {
+    const INPUTS: Signature = Signature::Variadic(Accepts::Any);
+
     fn name(&self) -> &'static str {
         "concat"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        let Some(first) = inputs.first() else { return Err("there is nothing to join".into()) };
+        let first = &inputs[0];
         expect_axes(&[self.axis], &first.shape)?;
         let mut size = first.shape[self.axis];
         for other in &inputs[1..] {

@@ -12,7 +12,7 @@ use crate::kernel::convolution::Geometry;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// The steps of a convolution of planes: rows first, columns second.
 ///
@@ -150,16 +150,12 @@ struct ConvWeight {
     kernel: [usize; 2],
 }
 
-/// Says so if there are not two inputs of real numbers along four axes.
+/// Says so if an input has not four axes.
 fn expect_planes(inputs: &[Meta]) -> Result<(), String> {
-    expect_inputs(inputs, 2)?;
-    for input in inputs {
-        expect_real(input)?;
-        if input.shape.rank() != 4 {
-            return Err("both inputs must have four axes".into());
-        }
+    match inputs.iter().all(|input| input.shape.rank() == 4) {
+        true => Ok(()),
+        false => Err("both inputs must have four axes".into()),
     }
-    Ok(())
 }
 
 /// Elements of planes, for each of which all that filters of the given shape have in a channel is multiplied.
@@ -168,6 +164,8 @@ fn multiply_adds(values: &Shape, filters: &Shape) -> usize {
 }
 
 impl Op for Conv {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "conv"
     }
@@ -238,6 +236,8 @@ impl ConvInput {
 }
 
 impl Op for ConvInput {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "conv_input"
     }
@@ -312,6 +312,8 @@ impl ConvWeight {
 }
 
 impl Op for ConvWeight {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "conv_weight"
     }

@@ -10,8 +10,9 @@ use super::softmax::{ln_sum_of_exp, shift, softmax_row};
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Derivative, Form, Meta, Metas, Op, Vars, Work, expect_index, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// From logits and labels.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -27,13 +28,11 @@ struct CrossEntropyVjp;
 struct CrossEntropyWith;
 
 /// Says so if the inputs are not rows of logits and one label a row.
-fn expect_labels(logits: &Meta, labels: &Meta) -> Result<(), String> {
-    expect_real(logits)?;
-    expect_index(labels)?;
-    match logits.shape.split_last() {
+fn expect_labels(logits: &Shape, labels: &Shape) -> Result<(), String> {
+    match logits.split_last() {
         None => Err("a scalar has no axis of classes".into()),
-        Some((_, rows)) if labels.shape.sizes() != rows => {
-            Err(format!("there must be one label a row of logits, labels of shape {}", crate::Shape::from(rows)))
+        Some((_, rows)) if labels.sizes() != rows => {
+            Err(format!("there must be one label a row of logits, labels of shape {}", Shape::from(rows)))
         }
         Some(_) => Ok(()),
     }
@@ -46,13 +45,14 @@ fn check_labels<T: Real>(work: &Work<'_, '_, T>) -> Result<(), String> {
 }
 
 impl Op for CrossEntropy {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "cross_entropy"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_labels(&inputs[0], &inputs[1])?;
+        expect_labels(&inputs[0].shape, &inputs[1].shape)?;
         Ok(smallvec::smallvec![Meta::real(inputs[1].shape.clone())])
     }
 
@@ -101,14 +101,14 @@ impl<T: Real> Loop for Losses<'_, T> {
 }
 
 impl Op for CrossEntropyVjp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "cross_entropy_vjp"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 3)?;
-        expect_labels(&inputs[0], &inputs[1])?;
-        expect_real(&inputs[2])?;
+        expect_labels(&inputs[0].shape, &inputs[1].shape)?;
         if inputs[2].shape != inputs[1].shape {
             return Err("labels and cotangent have different shapes".into());
         }
@@ -166,14 +166,13 @@ impl<T: Real> Loop for LossSlopes<'_, T> {
 }
 
 impl Op for CrossEntropyWith {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "cross_entropy_with"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_real(&inputs[0])?;
-        expect_real(&inputs[1])?;
         let shape = &inputs[0].shape;
         if shape.rank() == 0 {
             return Err("a scalar has no axis of classes".into());

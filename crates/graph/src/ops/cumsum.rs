@@ -9,7 +9,7 @@ use crate::kernel::reduce::{Add, Fold};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
 /// Along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -18,13 +18,13 @@ struct CumSum {
 }
 
 impl Op for CumSum {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "cumsum"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }

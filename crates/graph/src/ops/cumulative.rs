@@ -10,7 +10,7 @@ use crate::kernel::math::special::log_add_exp;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Derivative, Form, Kinks, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Derivative, Form, Kinks, Meta, Metas, Op, Signature, Vars, Work};
 
 /// `x₀·…·xᵢ` along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,12 +28,6 @@ struct LogCumSumExp {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CumArgMax {
     axis: usize,
-}
-
-fn expect_line(axis: usize, inputs: &[Meta]) -> Result<(), String> {
-    expect_inputs(inputs, 1)?;
-    expect_real(&inputs[0])?;
-    expect_axes(&[axis], &inputs[0].shape)
 }
 
 /// Joins each element with all before it, in steps whose reach doubles; `start` is what changes nothing.
@@ -75,12 +69,14 @@ impl<T: Real, F: Fn(T, T) -> T> Loop for Running<'_, T, F> {
 }
 
 impl Op for CumProd {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "cumprod"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_line(self.axis, inputs)?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -104,12 +100,14 @@ impl Op for CumProd {
 }
 
 impl Op for LogCumSumExp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "log_cumsum_exp"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_line(self.axis, inputs)?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -133,12 +131,14 @@ impl Op for LogCumSumExp {
 }
 
 impl Op for CumArgMax {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "cum_argmax"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_line(self.axis, inputs)?;
+        expect_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![Meta::index(inputs[0].shape.clone())])
     }
 

@@ -11,7 +11,7 @@ use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Kinks, Meta, Metas, Op, Signature, Work};
 
 /// The largest element over `axes`, which are counted from the first, in order, and absent from the output; or the
 /// smallest.
@@ -50,13 +50,13 @@ impl Fold for Smallest {
 }
 
 impl Op for Extreme {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         if self.largest { "max" } else { "min" }
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         let shape = &inputs[0].shape;
         expect_axes(&self.axes, shape)?;
         let output: Shape = shape.without(|axis| self.axes.contains(&axis));

@@ -10,9 +10,7 @@ use crate::kernel::reduce::{Add, Fold};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{
-    Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Work, expect_index, expect_inputs, expect_real,
-};
+use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Signature, Work};
 
 /// From the input at the places on `axis` that the indices name.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -29,19 +27,19 @@ struct IndexAdd {
 /// Numbers that are added to one as they come. Of more, what rounding takes from the sum is kept beside it.
 pub(super) const FEW: usize = 32;
 
-fn expect_list(indices: &Meta) -> Result<(), String> {
-    expect_index(indices)?;
-    if indices.shape.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
+fn expect_list(indices: &Shape) -> Result<(), String> {
+    if indices.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
 }
 
 impl Op for IndexSelect {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "index_select"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_list(&inputs[1])?;
+        expect_list(&inputs[1].shape)?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
         let shape = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
@@ -80,15 +78,14 @@ fn select<T: Copy>(x: &[T], from: Runs, indices: &[i64], y: &mut [T]) {
 }
 
 impl Op for IndexAdd {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "index_add"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 3)?;
-        expect_real(&inputs[0])?;
-        expect_list(&inputs[1])?;
-        expect_real(&inputs[2])?;
+        expect_list(&inputs[1].shape)?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
         let source = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         if inputs[2].shape != source {

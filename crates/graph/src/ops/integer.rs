@@ -3,7 +3,7 @@
 use super::arithmetic::Operand;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Form, Meta, Metas, Op, Work, expect_index, expect_inputs};
+use crate::tape::op::{Accepts, Form, Meta, Metas, Op, Signature, Work};
 use crate::tensor::unravel;
 
 /// An operation on two indices.
@@ -42,6 +42,8 @@ impl Integer {
 }
 
 impl Op for Integer {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         match self {
             Self::Add => "integer_add",
@@ -53,9 +55,6 @@ impl Op for Integer {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_index(&inputs[0])?;
-        expect_index(&inputs[1])?;
         if inputs[0].shape != inputs[1].shape {
             return Err("the shapes differ (broadcast them first)".into());
         }

@@ -4,21 +4,20 @@
 //! Derivatives: `ḡ·bᵀ` and `aᵀ·ḡ`; the transposes are views, which the product reads through its strides.
 
 use crate::shape::Shape;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature};
 use crate::tape::{Var, expect_shape, refuse};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct MatMul;
 
 impl Op for MatMul {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "matmul"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_real(&inputs[0])?;
-        expect_real(&inputs[1])?;
         let (a, b) = (&inputs[0].shape, &inputs[1].shape);
         let rank = a.rank();
         if rank < 2 || b.rank() != rank || a[..rank - 2] != b[..rank - 2] {

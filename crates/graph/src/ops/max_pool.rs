@@ -10,7 +10,7 @@ use crate::kernel::parallel::{Pieces, in_parts};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Kinks, Meta, Metas, Op, Signature, Work};
 
 /// Elements of an axis: `count` from `start`, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,13 +31,13 @@ struct MaxPool {
 }
 
 impl Op for MaxPool {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "max_pool"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         let Some((lead, sizes)) = inputs[0].shape.split_last_chunk::<2>() else {
             return Err("there must be two axes, rows and columns".into());
         };

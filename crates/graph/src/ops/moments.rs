@@ -12,7 +12,7 @@ use crate::kernel::reduce::mean;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Vars, Work};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// The mean over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,8 @@ impl Mean {
 }
 
 impl Op for Mean {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "mean"
     }

@@ -10,7 +10,7 @@ use super::reduction::reduction;
 use crate::kernel::reduce::norm;
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Vars, Work};
+use crate::tape::op::{Accepts, Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Signature, Vars, Work};
 
 /// The norm over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ struct Norm {
 }
 
 impl Op for Norm {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "norm"
     }

@@ -16,9 +16,7 @@ use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{
-    Call, Derivative, Domain, Form, Meta, Metas, Number, Op, Vars, Work, expect_inputs, expect_real,
-};
+use crate::tape::op::{Accepts, Call, Derivative, Domain, Form, Meta, Metas, Number, Op, Signature, Vars, Work};
 
 /// From `x`, `w` and `b`, over `axes`, which are counted from the first, in order, and have size 1 in all but `x`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,13 +42,10 @@ impl Normalize {
 
     /// Says so if the inputs are not `x` and others of the shapes that fit it.
     fn expect(&self, inputs: &[Meta], names: &[&str]) -> Result<(), String> {
-        expect_inputs(inputs, names.len() + 1)?;
         let shape = &inputs[0].shape;
         expect_axes(&self.axes, shape)?;
-        expect_real(&inputs[0])?;
         let kept = self.kept(shape);
         for (input, name) in inputs[1..].iter().zip(names) {
-            expect_real(input)?;
             let expected = if *name == "cotangent" { shape } else { &kept };
             if input.shape != *expected {
                 return Err(format!("the {name} must have shape {expected}"));
@@ -65,6 +60,8 @@ impl Normalize {
 }
 
 impl Op for Normalize {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "normalize"
     }
@@ -227,6 +224,8 @@ fn overflown<T: Real>(
 }
 
 impl Op for NormalizeVjp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real; 5]);
+
     fn name(&self) -> &'static str {
         "normalize_vjp"
     }

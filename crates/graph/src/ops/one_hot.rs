@@ -4,7 +4,7 @@ use super::indices::expect_below;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{Form, Meta, Metas, Op, Work, expect_index, expect_inputs};
+use crate::tape::op::{Accepts, Form, Meta, Metas, Op, Signature, Work};
 
 /// One axis more than the indices, of size `depth`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -13,13 +13,13 @@ struct OneHot {
 }
 
 impl Op for OneHot {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "one_hot"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_index(&inputs[0])?;
         let shape = Shape::try_collect(inputs[0].shape.iter().copied().chain([self.depth]))?;
         Ok(smallvec::smallvec![Meta::real(shape)])
     }

@@ -10,7 +10,7 @@ use super::reduction::reduction;
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Derivative, Form, Meta, Metas, Op, Vars, Work};
+use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// The product over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,8 @@ impl Fold for Multiply {
 }
 
 impl Op for Prod {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "prod"
     }

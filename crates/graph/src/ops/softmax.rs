@@ -19,7 +19,7 @@ use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Derivative, Form, Meta, Metas, Op, Vars, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// Along the last axis.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -39,14 +39,10 @@ struct LogSoftmax;
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct LogSumExp;
 
-/// Says so if there are not `count` real inputs of one shape with a last axis.
-fn expect_rows(inputs: &[Meta], count: usize) -> Result<(), String> {
-    expect_inputs(inputs, count)?;
-    for input in inputs {
-        expect_real(input)?;
-        if input.shape != inputs[0].shape {
-            return Err("the shapes differ".into());
-        }
+/// Says so if the inputs are not of one shape with a last axis.
+fn expect_rows(inputs: &[Meta]) -> Result<(), String> {
+    if inputs.iter().any(|input| input.shape != inputs[0].shape) {
+        return Err("the shapes differ".into());
     }
     if inputs[0].shape.rank() == 0 { Err("a scalar has no axis".into()) } else { Ok(()) }
 }
@@ -162,12 +158,14 @@ fn by_rows<R: RowWise, T: Real>(work: &mut Work<'_, '_, T>, reduces: bool) {
 }
 
 impl Op for Softmax {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "softmax"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs, 1)?;
+        expect_rows(inputs)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -191,12 +189,14 @@ impl Op for Softmax {
 }
 
 impl Op for SoftmaxVjp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "softmax_vjp"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs, 2)?;
+        expect_rows(inputs)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -256,12 +256,14 @@ impl<T: Real> Loop for SoftmaxVjpRows<'_, T> {
 }
 
 impl Op for LogSoftmax {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "log_softmax"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs, 1)?;
+        expect_rows(inputs)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -286,12 +288,14 @@ impl Op for LogSoftmax {
 }
 
 impl Op for LogSumExp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "logsumexp"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs, 1)?;
+        expect_rows(inputs)?;
         let shape = &inputs[0].shape;
         Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
     }

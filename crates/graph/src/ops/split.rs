@@ -6,7 +6,7 @@
 
 use super::axes::{expect_axes, resolve_axis};
 use crate::shape::Shape;
-use crate::tape::op::{Call, Derivative, Meta, Metas, Op, Vars, expect_inputs};
+use crate::tape::op::{Accepts, Call, Derivative, Meta, Metas, Op, Signature, Vars};
 use crate::tape::{Var, expect_shape, refuse};
 
 /// The parts of the given sizes along `axis`.
@@ -17,12 +17,13 @@ struct Split {
 }
 
 impl Op for Split {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "split"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         expect_axes(&[self.axis], &inputs[0].shape)?;
         let (count, axis, size) = (self.sizes.len(), self.axis, inputs[0].shape[self.axis]);
         let total = total(&self.sizes);

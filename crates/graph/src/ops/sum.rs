@@ -10,7 +10,7 @@ use super::axes::{Axes, reduced};
 use crate::kernel::reduce::{Add, reduce};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Work};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
 /// The sum over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ struct Sum {
 }
 
 impl Op for Sum {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "sum"
     }

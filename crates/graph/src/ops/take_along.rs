@@ -11,9 +11,7 @@ use crate::kernel::reduce::{Add, Fold};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::{
-    Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Work, expect_index, expect_inputs, expect_real,
-};
+use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Signature, Work};
 
 /// From the input at the places on `axis` that the indices name.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -30,10 +28,9 @@ struct ScatterAdd {
 }
 
 /// Says so if the indices are not as many axes as `x`, of equal sizes but for `axis`.
-fn expect_lines(x: &Shape, indices: &Meta, axis: usize) -> Result<(), String> {
-    expect_index(indices)?;
+fn expect_lines(x: &Shape, indices: &Shape, axis: usize) -> Result<(), String> {
     expect_axes(&[axis], x)?;
-    let alike = x.rank() == indices.shape.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices.shape[a]);
+    let alike = x.rank() == indices.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices[a]);
     if alike { Ok(()) } else { Err(format!("the shapes differ on another axis than {axis}")) }
 }
 
@@ -59,13 +56,14 @@ fn each_place(
 }
 
 impl Op for TakeAlong {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "take_along"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_lines(&inputs[0].shape, &inputs[1], self.axis)?;
+        expect_lines(&inputs[0].shape, &inputs[1].shape, self.axis)?;
         Ok(smallvec::smallvec![Meta { kind: inputs[0].kind, shape: inputs[1].shape.clone() }])
     }
 
@@ -96,15 +94,14 @@ impl ScatterAdd {
 }
 
 impl Op for ScatterAdd {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "scatter_add"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 3)?;
-        expect_real(&inputs[0])?;
-        expect_real(&inputs[2])?;
-        expect_lines(&inputs[0].shape, &inputs[1], self.axis)?;
+        expect_lines(&inputs[0].shape, &inputs[1].shape, self.axis)?;
         if inputs[1].shape != inputs[2].shape {
             return Err("indices and source have different shapes".into());
         }

@@ -2,7 +2,7 @@
 
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Form, Kind, Kinks, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Form, Kind, Kinks, Meta, Metas, Op, Signature, Work};
 use crate::tensor::unravel;
 
 /// The integers that real numbers are cut to.
@@ -10,13 +10,13 @@ use crate::tensor::unravel;
 struct ToIndex;
 
 impl Op for ToIndex {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "to_index"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         Ok(smallvec::smallvec![Meta::index(inputs[0].shape.clone())])
     }
 

@@ -3,7 +3,7 @@
 
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
 /// The elements up to (lower) or from (upper) a diagonal of the last two axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,13 +13,13 @@ struct Triangle {
 }
 
 impl Op for Triangle {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         if self.upper { "triu" } else { "tril" }
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         if inputs[0].shape.rank() < 2 {
             return Err("a matrix has two axes".into());
         }

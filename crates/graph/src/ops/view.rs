@@ -9,9 +9,7 @@ use smallvec::SmallVec;
 use super::axes::{Axes, resolve_axis};
 use crate::real::Real;
 use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape, part_of};
-use crate::tape::op::{
-    Array, ArrayMut, Call, Derivative, Form, Kind, Meta, Metas, Op, Work, expect_inputs, expect_real,
-};
+use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Kind, Meta, Metas, Op, Signature, Work};
 use crate::tape::{Var, expect_shape, refuse};
 
 /// The input repeated to `shape`.
@@ -21,12 +19,13 @@ struct BroadcastTo {
 }
 
 impl Op for BroadcastTo {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "broadcast_to"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         if inputs[0].shape.broadcast(&self.shape).as_ref() != Some(&self.shape) {
             return Err(format!("cannot be repeated to {}", self.shape));
         }
@@ -57,12 +56,13 @@ struct Reshape {
 }
 
 impl Op for Reshape {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "reshape"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         let (found, wanted) = (inputs[0].shape.len(), self.shape.len());
         if found != wanted {
             return Err(format!("{found} elements do not fill {} ({wanted} elements)", self.shape));
@@ -90,12 +90,13 @@ struct Permute {
 }
 
 impl Op for Permute {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "permute"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         let shape = &inputs[0].shape;
         let mut seen: SmallVec<[usize; 4]> = self.axes.clone();
         seen.sort_unstable();
@@ -164,12 +165,13 @@ fn sliced(layout: &Layout, ranges: &[Range]) -> Layout {
 }
 
 impl Op for Slice {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "slice"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         let shape = &inputs[0].shape;
         if self.ranges.len() != shape.rank() || !self.ranges.iter().zip(shape.iter()).all(|(r, &size)| r.fits(size)) {
             return Err(format!("the ranges {:?} leave it", self.ranges));
@@ -200,13 +202,13 @@ struct Embed {
 }
 
 impl Op for Embed {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "embed"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         let fits = self.ranges.len() == self.shape.rank()
             && self.ranges.iter().zip(self.shape.iter()).all(|(range, &size)| range.fits(size))
             && self.ranges.iter().map(|range| range.count).eq(inputs[0].shape.iter().copied());
@@ -259,12 +261,13 @@ fn row_starts(layout: &Layout) -> Layout {
 struct StopGradient;
 
 impl Op for StopGradient {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "stop_gradient"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -286,12 +289,13 @@ impl Op for StopGradient {
 struct ToReal;
 
 impl Op for ToReal {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "to_real"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         Ok(smallvec::smallvec![Meta::real(inputs[0].shape.clone())])
     }
 
@@ -579,12 +583,13 @@ impl<'g> Var<'g> {
 struct StandIn;
 
 impl Op for StandIn {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "stand_in"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 use crate::tape::Var;
-use crate::tape::op::{Call, Form, Meta, Metas, Op, Work, expect_inputs, expect_real};
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
 /// A window that slides along an axis: so many elements, `dilation` apart, moved by `stride` from one position to the
 /// next.
@@ -100,12 +100,13 @@ fn laid_out(input: &Layout, windows: &[Window]) -> Layout {
 }
 
 impl Op for Windows {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
     fn name(&self) -> &'static str {
         "windows"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
         let shape = shape_of_windows(&inputs[0].shape, &self.windows)?;
         Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
     }
@@ -141,13 +142,13 @@ impl Fold {
 }
 
 impl Op for Fold {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
     fn name(&self) -> &'static str {
         "fold"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_real(&inputs[0])?;
         Ok(smallvec::smallvec![Meta::real(self.whole(&inputs[0].shape)?)])
     }
 

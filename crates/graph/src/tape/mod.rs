@@ -781,7 +781,8 @@ impl Graph {
             let tape = self.tape();
             inputs.iter().map(|input| tape.meta(input.value).clone()).collect()
         };
-        let inferred = op.infer(&metas).and_then(|outputs| form::expect(&*op, &metas, &outputs).map(|()| outputs));
+        let inferred = op.inputs().check(&metas).and_then(|()| op.infer(&metas));
+        let inferred = inferred.and_then(|outputs| form::expect(&*op, &metas, &outputs).map(|()| outputs));
         let outputs = inferred.map_err(|problem| {
             let shapes: SmallVec<[&Shape; 3]> = metas.iter().map(|meta| &meta.shape).collect();
             let line = self.tape().origin.map_or(caller, |(location, _)| location);

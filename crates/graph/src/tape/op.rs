@@ -68,6 +68,52 @@ pub type Metas = SmallVec<[Meta; 1]>;
 /// A list of variables, such as the outputs of an op.
 pub type Vars<'g> = SmallVec<[Var<'g>; 2]>;
 
+/// What an input of an op may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Real numbers.
+    Real,
+    /// Indices.
+    Index,
+    /// Real numbers or indices.
+    Any,
+}
+
+/// How many inputs an op takes, and of which kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// One input for each entry.
+    Fixed(&'static [Accepts]),
+    /// Any number of inputs, one at least.
+    Variadic(Accepts),
+}
+
+impl Signature {
+    /// What is wrong with the number of the inputs, or with their kinds.
+    pub(crate) fn check(self, inputs: &[Meta]) -> Result<(), String> {
+        let (count, fits) = match self {
+            Self::Fixed(kinds) => (kinds.len(), inputs.len() == kinds.len()),
+            Self::Variadic(_) => (1, !inputs.is_empty()),
+        };
+        if !fits {
+            let least = if matches!(self, Self::Fixed(_)) { "" } else { "at least " };
+            let plural = if count == 1 { "" } else { "s" };
+            return Err(format!("takes {least}{count} input{plural}, not {}", inputs.len()));
+        }
+        let accepts = |number: usize| match self {
+            Self::Fixed(kinds) => kinds[number],
+            Self::Variadic(all) => all,
+        };
+        inputs.iter().enumerate().try_for_each(|(number, input)| match (accepts(number), input.kind) {
+            (Accepts::Real, Kind::Index) => {
+                Err("expects real numbers where an index was given (`to_real` converts)".into())
+            }
+            (Accepts::Index, Kind::Real) => Err("expects indices where real numbers were given".into()),
+            _ => Ok(()),
+        })
+    }
+}
+
 /// The form of work that an op is; passes of the plan match on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -295,7 +341,7 @@ pub struct Work<'a, 'b, T> {
 
 /// A node's work and its derivative.
 ///
-/// Required are a name and a shape rule, and one of:
+/// Required are a name, the kinds of the inputs and a shape rule, and one of:
 ///
 /// - [`expand`](Op::expand): the definition in ordinary graph ops. With it alone the op runs and has every derivative.
 /// - a [`form`](Op::form) with its kernel, and a [`vjp`](Op::vjp). If `expand` is given too, it is the definition
@@ -307,10 +353,13 @@ pub struct Work<'a, 'b, T> {
 /// compared by type and attributes, so that equal work is found: derive `PartialEq`, `Eq` and `Hash`, and hold real
 /// attributes in [`Number`].
 pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
+    /// How many inputs it takes, and of which kinds: checked before the shape rule is asked.
+    const INPUTS: Signature;
+
     /// The name that messages and pictures use, such as `"matmul"`.
     fn name(&self) -> &'static str;
 
-    /// Kinds and shapes of the outputs, or what is wrong with the inputs. The message need not name the op, the shapes
+    /// Kinds and shapes of the outputs, or what is wrong with the shapes of the inputs. The message need not name the op, the shapes
     /// or the line: the graph adds them.
     ///
     /// # Errors
@@ -489,20 +538,18 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
 }
 
 impl<P: Pointwise> Op for P {
+    const INPUTS: Signature = Signature::Fixed([Accepts::Real; 4].split_at(P::ARITY).0);
+
     fn name(&self) -> &'static str {
         P::NAME
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         const { assert!(P::ARITY >= 1 && P::ARITY <= 4, "a pointwise op has 1 to 4 inputs") }
-        expect_inputs(inputs, P::ARITY)?;
-        for input in inputs {
-            expect_real(input)?;
-            if input.shape != inputs[0].shape {
-                return Err("the shapes differ (broadcast them first)".into());
-            }
+        match inputs.iter().all(|input| input.shape == inputs[0].shape) {
+            true => Ok(smallvec::smallvec![inputs[0].clone()]),
+            false => Err("the shapes differ (broadcast them first)".into()),
         }
-        Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
     fn form(&self) -> Form {
@@ -578,39 +625,6 @@ impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
     }
 }
 
-/// Says so if there are not `count` inputs.
-///
-/// # Errors
-/// If there are not.
-pub fn expect_inputs(inputs: &[Meta], count: usize) -> Result<(), String> {
-    match inputs.len() {
-        found if found == count => Ok(()),
-        found => Err(format!("takes {count} input{}, not {found}", if count == 1 { "" } else { "s" })),
-    }
-}
-
-/// Says so if the input is an index.
-///
-/// # Errors
-/// If it is.
-pub fn expect_real(input: &Meta) -> Result<(), String> {
-    match input.kind {
-        Kind::Real => Ok(()),
-        Kind::Index => Err("expects real numbers where an index was given (`to_real` converts)".into()),
-    }
-}
-
-/// Says so if the input is real.
-///
-/// # Errors
-/// If it is.
-pub fn expect_index(input: &Meta) -> Result<(), String> {
-    match input.kind {
-        Kind::Index => Ok(()),
-        Kind::Real => Err("expects indices where real numbers were given".into()),
-    }
-}
-
 /// A real attribute of an op: a number that can be compared and hashed, by its bits.
 #[derive(Clone, Copy)]
 pub struct Number(pub f64);
@@ -655,6 +669,8 @@ pub trait AnyOp: Debug + Send + Sync + 'static {
     #[doc(hidden)]
     fn name(&self) -> &'static str;
     #[doc(hidden)]
+    fn inputs(&self) -> Signature;
+    #[doc(hidden)]
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String>;
     #[doc(hidden)]
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>>;
@@ -695,6 +711,10 @@ pub trait AnyOp: Debug + Send + Sync + 'static {
 impl<O: Op> AnyOp for O {
     fn name(&self) -> &'static str {
         Op::name(self)
+    }
+
+    fn inputs(&self) -> Signature {
+        O::INPUTS
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {

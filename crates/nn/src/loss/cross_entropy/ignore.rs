@@ -1,6 +1,6 @@
 //! The op that tells ignored labels from others.
 
-use gradus_graph::{Form, Meta, Metas, Op, Real, Work, expect_index, expect_inputs, smallvec};
+use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Signature, Work, smallvec};
 
 /// Indices with 0 in place of one of them, and a mask of the places where it is not.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -9,13 +9,13 @@ pub(super) struct Ignore {
 }
 
 impl Op for Ignore {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ignore"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 1)?;
-        expect_index(&inputs[0])?;
         Ok(smallvec![inputs[0].clone(), Meta::real(inputs[0].shape.clone())])
     }
 

@@ -1,6 +1,6 @@
 //! The labels of a batch, extended by blanks.
 
-use gradus_graph::{Form, Meta, Metas, Op, Real, Shape, Work, expect_index, expect_inputs, smallvec};
+use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Shape, Signature, Work, smallvec};
 
 /// From labels and their numbers: the classes of the extended labels, whether a path may come to a place from two
 /// before it, and whether it may end there, each `[batch, 2·labels + 1]`.
@@ -11,14 +11,13 @@ pub(super) struct Extended {
 }
 
 impl Op for Extended {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ctc_labels"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 2)?;
-        expect_index(&inputs[0])?;
-        expect_index(&inputs[1])?;
         let [batch, labels] = inputs[0].shape[..] else { return Err("labels must be [batch, labels]".into()) };
         if inputs[1].shape[..] != [batch] {
             return Err("there must be one number of labels a sequence".into());

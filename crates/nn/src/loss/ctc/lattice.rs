@@ -1,8 +1,7 @@
 //! The forward and backward variables of all paths.
 
 use gradus_graph::{
-    Derivative, Form, Graph, Meta, Metas, Op, Real, Tensor, Var, Vars, Work, expect_index, expect_inputs, expect_real,
-    smallvec,
+    Accepts, Derivative, Form, Graph, Meta, Metas, Op, Real, Signature, Tensor, Var, Vars, Work, smallvec,
 };
 
 /// Stands for the logarithm of 0 within sums, so that derivatives are numbers.
@@ -28,14 +27,13 @@ fn ln_of_sum<T: Real>(a: T, b: T, c: T) -> T {
 }
 
 impl Op for Lattice {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ctc_lattice"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 4)?;
-        expect_real(&inputs[0])?;
-        inputs[1..].iter().try_for_each(expect_index)?;
         let [_, batch, places] = inputs[0].shape[..] else {
             return Err("log-probabilities must be [time, batch, places]".into());
         };

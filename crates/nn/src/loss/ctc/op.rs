@@ -1,8 +1,6 @@
 //! The loss as an op, whose derivative is made of both lattices.
 
-use gradus_graph::{
-    Call, Derivative, Kind, Meta, Metas, Op, Var, Vars, expect_index, expect_inputs, expect_real, smallvec,
-};
+use gradus_graph::{Accepts, Call, Derivative, Kind, Meta, Metas, Op, Signature, Var, Vars, smallvec};
 
 use super::lattice::{LIMIT, Lattice, NOTHING, running, start};
 
@@ -28,14 +26,14 @@ fn everywhere<'g>(log_p: Var<'g>, extended: Var<'g>) -> Var<'g> {
 }
 
 impl Op for CtcLoss {
+    const INPUTS: Signature =
+        Signature::Fixed(&[Accepts::Real, Accepts::Index, Accepts::Index, Accepts::Index, Accepts::Index]);
+
     fn name(&self) -> &'static str {
         "ctc"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_inputs(inputs, 5)?;
-        expect_real(&inputs[0])?;
-        inputs[1..].iter().try_for_each(expect_index)?;
         let [_, batch, _] = inputs[0].shape[..] else {
             return Err("log-probabilities must be [time, batch, classes]".into());
         };
