@@ -105,7 +105,7 @@ fn sort<'a>(
     arrays.iter().filter(move |((what, _), _)| what == sort).map(|((_, of), tensor)| (of.as_str(), tensor))
 }
 
-/// A buffer of whole numbers is one of reals with us.
+/// A buffer of integers is one of reals here.
 fn as_real(tensor: &AnyTensor<f64>) -> Tensor<f64> {
     match tensor {
         AnyTensor::Real(tensor) => tensor.clone(),
