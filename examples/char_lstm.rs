@@ -14,7 +14,7 @@ use gradus::nn::{
     Dense, Dropout, Given, GruCell, LstmCell, Mode, Recurrent, RecurrentCell, RecurrentOptions, Sequence, State, loss,
 };
 use gradus::op::kernel::random::Stream;
-use gradus::optim::{AdamW, ClipGlobalNorm, Optimizer};
+use gradus::optim::{AdamW, ClipGlobalNorm, Cosine, Optimizer};
 use gradus::train::{Function, Step, progress};
 use gradus::{Params, Tensor, Var};
 
@@ -142,8 +142,7 @@ fn run<C: RecurrentCell>(
     let length = (known.len() - 1) / STREAMS;
     let parts = length / PART;
     let part = |start: usize| Tensor::from_fn([PART, STREAMS], |k| known[k % STREAMS * length + start + k / STREAMS]);
-    let steps = (EPOCHS * parts) as f64;
-    let cosine = move |step: u64| 3e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let cosine = Cosine::new(6e-3, (EPOCHS * parts) as u64);
     let mut optimizer = Optimizer::new((ClipGlobalNorm::new(1.0), AdamW::new(cosine).decay(0.05)));
     let bar = progress(EPOCHS);
     let start = Instant::now();

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use gradus::data::{Split, digits};
 use gradus::nn::{Dense, Dropout, Layer, Mode, Relu, loss};
-use gradus::optim::{AdamW, Optimizer};
+use gradus::optim::{AdamW, Cosine, Optimizer};
 use gradus::train::{Confusion, Function, Step, plot, progress};
 use gradus::{Params, Var};
 
@@ -43,8 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut step =
         Step::new(|_, [images, digits]| loss::cross_entropy(model.forward(images, Mode::Train), digits)).seed(7);
     let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
-    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
-    let cosine = move |step: u64| 1.5e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let cosine = Cosine::new(3e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
 
     let mut losses = Vec::new();

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use gradus::data::{Split, digits};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2d, Mode, Padding, Relu, loss};
-use gradus::optim::{AdamW, Optimizer};
+use gradus::optim::{AdamW, Cosine, Optimizer};
 use gradus::train::{Confusion, Function, Step, plot, progress};
 use gradus::{Params, Tensor, Var};
 
@@ -84,8 +84,7 @@ fn train(seed: u64) -> Result<(), Box<dyn std::error::Error>> {
     let mut step =
         Step::new(|_, [images, digits]| loss::cross_entropy(model.forward(images, Mode::Train), digits)).seed(seed);
     let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
-    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
-    let cosine = move |step: u64| 1e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let cosine = Cosine::new(2e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
 
     let (mut losses, mut draw) = (Vec::new(), seed);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use gradus::data::{Dataset, Split, mnist};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2d, Mode, Padding, Relu, loss};
-use gradus::optim::{AdamW, Optimizer};
+use gradus::optim::{AdamW, Cosine, Optimizer};
 use gradus::train::{Confusion, Function, Step, plot, progress};
 use gradus::{Error, Params, Tensor, Var};
 
@@ -92,8 +92,7 @@ fn train(Split { train, test }: &Split) -> Result<(), Box<dyn std::error::Error>
 
     let mut step =
         Step::new(|_, [images, classes]| loss::cross_entropy(model.forward(images, Mode::Train), classes)).seed(7);
-    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
-    let cosine = move |step: u64| 1e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let cosine = Cosine::new(2e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.02));
 
     let mut losses = Vec::new();

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use gradus::data::{Dataset, sunspots};
 use gradus::nn::{Dense, Given, Gru, Mode, Sequence, loss};
-use gradus::optim::{AdamW, Optimizer};
+use gradus::optim::{AdamW, Cosine, Optimizer};
 use gradus::train::{Function, Step, plot, progress};
 use gradus::{Params, Tensor, Var};
 
@@ -56,8 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let [years, next] = batch.map(|rows| rows.t().unsqueeze(2));
         loss::mse(model.forward(years), next)
     });
-    let steps = (EPOCHS * stretches.len().div_ceil(BATCH)) as f64;
-    let cosine = move |step: u64| 2.5e-3 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos());
+    let cosine = Cosine::new(5e-3, (EPOCHS * stretches.len().div_ceil(BATCH)) as u64);
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.01));
     let bar = progress(EPOCHS);
     let start = Instant::now();

@@ -12,7 +12,7 @@ use gradus::nn::{
     Dense, Fans, Init, LearnedPositions, Mask, Mode, MultiHeadAttention, MultiHeadAttentionOptions, TransformerEncoder,
     TransformerOptions, loss,
 };
-use gradus::optim::{AdamW, Optimizer};
+use gradus::optim::{AdamW, Cosine, Optimizer, WarmUp};
 use gradus::train::{Confusion, Function, Step, progress};
 use gradus::{Param, Params, Tensor, Var};
 
@@ -74,12 +74,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })
     .seed(7);
     let mut classify = Function::new(|_, [images]| model.forward(images, Mode::Eval));
-    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as f64;
-    let warm_up = 0.05 * steps;
-    let rate = move |step: u64| {
-        let step = step as f64;
-        2e-3 * (step / warm_up).min(1.0) * 0.5 * (1.0 + (std::f64::consts::PI * step / steps).cos())
-    };
+    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as u64;
+    let rate = WarmUp::new(steps / 20, Cosine::new(2e-3, steps - steps / 20));
     let mut optimizer = Optimizer::new(AdamW::new(rate).decay(0.05));
 
     let bar = progress(EPOCHS);

@@ -3,9 +3,11 @@
 //! A message must let its reader find and mend the mistake: which op or layer, which shapes or values, which line of
 //! the program. Positions in this file are checked to lie within the test and then written `HERE`.
 
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use gradus::data::{idx, mnist};
 use gradus::nn::{Dense, Layer, Mode, Relu, loss};
@@ -32,13 +34,27 @@ fn told(message: impl std::fmt::Display, lines: RangeInclusive<u32>) -> String {
     text
 }
 
-/// What the closure panics with.
+thread_local! {
+    /// Where the last panic of this thread was.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What the closure panics with, and where, as Rust prints both.
 fn panic_of<R>(wrong: impl FnOnce() -> R) -> String {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PLACE.set(info.location().map(ToString::to_string).unwrap_or_default());
+            usual(info);
+        }));
+    });
     let Err(payload) = catch_unwind(AssertUnwindSafe(wrong)) else { panic!("nothing was refused") };
-    match payload.downcast::<String>() {
+    let message = match payload.downcast::<String>() {
         Ok(message) => *message,
         Err(payload) => (*payload.downcast::<&str>().expect("a panic has a text")).to_owned(),
-    }
+    };
+    if message.contains(" (at ") { message } else { format!("{message} (at {})", PLACE.take()) }
 }
 
 #[test]

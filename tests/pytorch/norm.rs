@@ -50,7 +50,7 @@ fn dense(params: &mut Params<f64>, bias: bool) -> Dense {
     Dense::with(params, "layer", 3, 4, options)
 }
 
-fn weight_norm(name: &'static str, bias: bool, axis: usize) -> Case {
+fn weight_norm(name: &'static str, bias: bool, axis: isize) -> Case {
     once(name, Mode::Train, move |params| {
         let dense = dense(params, bias);
         WeightNorm::new(params, dense, Dense::weight, axis)

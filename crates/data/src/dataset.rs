@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use gradus_graph::{Shape, Tensor};
+use gradus_graph::{IntoShape, Shape, Tensor};
 
 use crate::batches::{Batch, Batches};
 use crate::shuffle::permutation;
@@ -139,7 +139,7 @@ impl<X: Clone, Y: Clone> Dataset<X, Y> {
     /// The same rows with the inputs of each under another shape: `[64]` for a dense layer, `[1, 8, 8]` for a channel.
     ///
     /// # Panics
-    /// If `shape` has not as many elements as the inputs of one row.
+    /// If `shape` does not have as many elements as the inputs of one row.
     ///
     /// # Example
     /// ```
@@ -147,9 +147,19 @@ impl<X: Clone, Y: Clone> Dataset<X, Y> {
     /// assert_eq!(images.inputs().shape().sizes(), [1797, 1, 8, 8]);
     /// ```
     #[track_caller]
-    pub fn reshaped(&self, shape: impl Into<Shape>) -> Self {
-        let shape: Shape = std::iter::once(self.len()).chain(shape.into().iter().copied()).collect();
+    pub fn reshaped(&self, shape: impl IntoShape) -> Self {
+        let row = expect_shape("Dataset::reshaped", shape);
+        let shape: Shape = std::iter::once(self.len()).chain(row.iter().copied()).collect();
         Self { inputs: self.inputs.reshape(shape), targets: self.targets.clone() }
+    }
+}
+
+/// The shape of the inputs of one row. Panics if the sizes make none.
+#[track_caller]
+pub(crate) fn expect_shape(method: &str, shape: impl IntoShape) -> Shape {
+    match shape.try_into_shape() {
+        Ok(shape) => shape,
+        Err(problem) => panic!("`{method}`: {problem}"),
     }
 }
 
@@ -161,7 +171,7 @@ impl<X: Clone> Dataset<X, i64> {
 }
 
 impl<X: Clone, Y: Clone> fmt::Debug for Dataset<X, Y> {
-    /// The shapes; the elements are too many.
+    /// The shapes only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dataset").field("inputs", self.inputs.shape()).field("targets", self.targets.shape()).finish()
     }
@@ -212,6 +222,12 @@ mod tests {
     #[should_panic = "the shapes are [] and []"]
     fn scalars_are_refused() {
         Dataset::new(Tensor::scalar(1.0), Tensor::scalar(1.0));
+    }
+
+    #[test]
+    #[should_panic = "`Dataset::reshaped`: "]
+    fn sizes_that_make_no_shape_are_refused() {
+        numbered(3).reshaped([usize::MAX, 2]);
     }
 
     #[test]

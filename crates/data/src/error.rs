@@ -1,4 +1,4 @@
-//! What can be wrong with a data file: which file, what was found in it, and what was expected.
+//! Errors of data files: which file, what was found in it, and what was expected.
 
 use std::fmt;
 use std::io;
@@ -34,7 +34,7 @@ impl Error {
         &self.path
     }
 
-    /// What is wrong with it.
+    /// The problem.
     pub fn problem(&self) -> &Problem {
         &self.problem
     }
@@ -48,13 +48,13 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What is wrong with a data file.
+/// A problem of a data file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The operating system does not give the file.
+    /// The operating system reports an error.
     Io(io::Error),
-    /// The file begins as gzip does and goes on otherwise, or ends early.
+    /// The gzip data are damaged or incomplete.
     Gzip(io::Error),
     /// The header is cut short.
     Header {
@@ -74,7 +74,7 @@ pub enum Problem {
         /// The element type in the header.
         element: &'static str,
     },
-    /// There are fewer or more bytes of elements than the header tells.
+    /// There are fewer or more bytes of elements than the header promises.
     Length {
         /// The sizes in the header.
         shape: Shape,
@@ -85,7 +85,7 @@ pub enum Problem {
         /// The bytes after the header; of those beyond the expected ones, at most 1 MiB is counted.
         found: u64,
     },
-    /// The compressed file is too small for the elements that its header tells of.
+    /// The compressed file is too small for the elements that its header promises.
     Implausible {
         /// The sizes in the header.
         shape: Shape,
@@ -110,7 +110,7 @@ pub enum Problem {
         /// The element type in the header.
         element: &'static str,
     },
-    /// The file of labels has not one label for each image.
+    /// The numbers of labels and images differ.
     Unpaired {
         /// The number of labels.
         labels: usize,
@@ -142,7 +142,7 @@ impl fmt::Display for Problem {
                 "unknown element type {code:02x}; IDX has 08 (u8), 09 (i8), 0b (i16), 0c (i32), 0d (f32) and 0e (f64)"
             ),
             Self::TooLarge { sizes, element } => {
-                write!(f, "the header tells of {element} elements of shape {sizes:?}, more than memory can address")
+                write!(f, "the header promises {element} elements of shape {sizes:?}, more than memory can address")
             }
             Self::Length { shape, element, expected, found } => {
                 let verdict = if *found < *expected as u64 { "the file is cut short" } else { "something is appended" };

@@ -2,8 +2,8 @@
 //!
 //! Two zero bytes, a byte for the element type, a byte for the number of axes; the sizes of the axes, four bytes each;
 //! the elements in row-major order. All numbers are big-endian. A file compressed with gzip is known by its first two
-//! bytes, not by its name. No header is believed: memory is taken only for elements that were read, and of compressed
-//! data no more is decompressed than the header tells of, which must be plausible for the size of the file.
+//! bytes, not by its name. Headers are not trusted: memory is allocated only for elements that were read, and no more
+//! is decompressed than the header promises, which must be plausible for the size of the file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -81,7 +81,7 @@ impl Array {
 }
 
 impl fmt::Debug for Array {
-    /// Element type and shape; the elements are too many.
+    /// Element type and shape only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Array {} {}", self.element(), self.shape())
     }
@@ -134,7 +134,7 @@ pub fn decode(bytes: &[u8]) -> Result<Array, Problem> {
     }
 }
 
-/// What the elements come from.
+/// The source of the elements.
 #[derive(Clone, Copy)]
 struct File {
     /// In bytes.
@@ -163,7 +163,7 @@ fn decode_plain(mut source: impl Read, file: File) -> Result<Array, Problem> {
 /// Bytes of elements that compressed data of any size may hold.
 const PLAUSIBLE: usize = 64 << 20;
 /// Bytes of elements that a byte of compressed data stands for at most, beyond that. Images and labels are compressed
-/// two to thirty times; only data that say next to nothing are compressed more than a hundred times.
+/// two to thirty times; only nearly constant data are compressed more than a hundred times.
 const RATIO: usize = 100;
 /// Bytes that are converted at once, a multiple of the size of every element.
 const CHUNK: usize = 1 << 16;
@@ -195,14 +195,14 @@ fn elements<T: Clone, const N: usize>(
         }
         found += bytes.len();
         if values.capacity() - values.len() < bytes.len() / N {
-            // At first as much as the file itself takes, then doubled; never beyond what the header tells of.
+            // At first the size of the file, then doubled; never more than the header promises.
             let first = CHUNK.max(file.size).min(expected) / N;
             let capacity = (2 * values.capacity()).clamp(first, expected / N);
             values.reserve_exact(capacity - values.len());
         }
         values.extend(bytes.as_chunks().0.iter().map(|&bytes| from_bytes(bytes)));
     }
-    // What is appended is counted so far as to tell that it is there.
+    // Appended bytes are counted up to a limit.
     let appended = io::copy(&mut source.take(APPENDED), &mut io::sink()).map_err(Problem::Gzip)?;
     if found < expected || appended > 0 {
         return Err(Problem::Length { shape, element, expected, found: found as u64 + appended });

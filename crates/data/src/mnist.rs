@@ -16,7 +16,7 @@ use crate::split::Split;
 /// and `t10k-labels-idx1-ubyte`, each with the ending `.gz` or without; `.idx3-ubyte` and `.idx1-ubyte` are found too.
 ///
 /// # Errors
-/// If a file is missing, is not what its name says, or has not as many rows as its companion.
+/// If a file is missing, has the wrong content, or has a different number of rows than its companion.
 ///
 /// # Example
 /// ```no_run

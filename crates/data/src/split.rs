@@ -1,8 +1,9 @@
-//! The two parts of a data set: what a model learns from, and what it is judged by.
+//! The two parts of a data set: for training and for testing.
 
-use gradus_graph::Shape;
+use gradus_graph::IntoShape;
 
 use crate::Dataset;
+use crate::dataset::expect_shape;
 
 /// A data set in two parts that share no row.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,7 @@ impl<X: Clone, Y: Clone> Split<X, Y> {
     /// [`Dataset::reshaped`] of both parts.
     ///
     /// # Panics
-    /// If `shape` has not as many elements as the inputs of one row.
+    /// If `shape` does not have as many elements as the inputs of one row.
     ///
     /// # Example
     /// ```
@@ -25,8 +26,8 @@ impl<X: Clone, Y: Clone> Split<X, Y> {
     /// assert_eq!(split.train.inputs().shape().sizes(), [1437, 64]);
     /// ```
     #[track_caller]
-    pub fn reshaped(&self, shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
+    pub fn reshaped(&self, shape: impl IntoShape) -> Self {
+        let shape = expect_shape("Split::reshaped", shape);
         Self { train: self.train.reshaped(&shape), test: self.test.reshaped(&shape) }
     }
 }

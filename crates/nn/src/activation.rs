@@ -48,11 +48,11 @@ plain! {
     Softsign = softsign;
     /// `−ln(1 + e⁻ˣ)`
     LogSigmoid = log_sigmoid;
-    /// `x/6 + 1/2`, cut to 0 and 1.
+    /// `x/6 + 1/2`, clamped to 0 and 1.
     HardSigmoid = hard_sigmoid;
     /// `x` times [`HardSigmoid`].
     HardSwish = hard_swish;
-    /// `x`, cut to −1 and 1.
+    /// `x`, clamped to −1 and 1.
     HardTanh = hard_tanh;
 }
 
@@ -95,7 +95,7 @@ with_parameter! {
     } = leaky_relu, expect_setting;
     /// `x` above 0, `α·(eˣ − 1)` below.
     Elu {
-        /// What it tends to far below 0, negated; 1 by default.
+        /// The negated limit at −∞; 1 by default.
         alpha: f64 = 1.0
     } = elu, expect_setting;
     /// Positive numbers that sum to 1 along an axis.

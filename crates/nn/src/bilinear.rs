@@ -1,16 +1,14 @@
-//! The bilinear layer: `yₖ = aᵀ·Wₖ·b + cₖ`, a product of two inputs with a matrix for each output.
-//!
-//! The weight has the shape `[outputs, left, right]`, as in PyTorch. Each output is one product of the left input with
-//! its matrix, and the sum of what comes out times the right input.
+//! The bilinear layer.
 
 use gradus_graph::{Param, Params, Real, Var};
 
 use crate::dense::DenseOptions;
 use crate::init::{Fans, optional_param};
 
-/// `yₖ = aᵀ·Wₖ·b + cₖ` of two inputs `a` and `b`.
+/// `yₖ = aᵀ·Wₖ·b + cₖ` of two inputs `a` and `b`: a product of both with a matrix for each output.
 ///
-/// It has two inputs, so it is no [`Layer`](crate::Layer).
+/// The weight has the shape `[outputs, left, right]`, as in PyTorch. It has two inputs, so it is not a
+/// [`Layer`](crate::Layer).
 ///
 /// # Shapes
 /// `[…, left]` and `[…, right]` with the same leading axes give `[…, outputs]`. The parameters are `name.weight`
@@ -84,7 +82,7 @@ impl Bilinear {
     /// `aᵀ·Wₖ·b + cₖ`
     ///
     /// # Panics
-    /// If the last axes have not the sizes `left` and `right`, or the leading axes differ.
+    /// If the last axes do not have the sizes `left` and `right`, or the leading axes differ.
     #[track_caller]
     pub fn forward<'g>(&self, a: Var<'g>, b: Var<'g>) -> Var<'g> {
         let (left, right) = (a.shape(), b.shape());
@@ -133,8 +131,8 @@ mod tests {
         let y = layer.forward(graph.constant(&a), graph.constant(&b));
         let values = graph.eval_with(&[y], &params, &Feed::new()).unwrap()[0].real().clone();
         let (weight, bias) = (params.get(&layer.weight), params.get(layer.bias().unwrap()));
-        let expected = Tensor::from_fn([2, 5, 4], |place| {
-            let (row, k) = (place / 4, place % 4);
+        let expected = Tensor::from_fn([2, 5, 4], |index| {
+            let (row, k) = (index / 4, index % 4);
             let terms =
                 (0..6).map(|ij| a.data()[row * 2 + ij / 3] * weight.data()[k * 6 + ij] * b.data()[row * 3 + ij % 3]);
             terms.sum::<f64>() + bias.data()[k]

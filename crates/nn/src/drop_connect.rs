@@ -1,5 +1,4 @@
-//! DropConnect: a dense layer whose weights are set to 0 at random in training, `y = x·(W∘M)ᵀ/(1 − p) + b`, with a mask
-//! `M` that is 0 with probability `p`; in evaluation `y = x·Wᵀ + b`.
+//! DropConnect.
 
 use gradus_graph::Var;
 
@@ -7,7 +6,8 @@ use crate::dense::Dense;
 use crate::dropout::expect_probability;
 use crate::layer::{Mode, layer};
 
-/// A [`Dense`] layer whose connections are dropped at random while a model is trained.
+/// A [`Dense`] layer whose weights are set to 0 at random in training: `y = x·(W∘M)ᵀ/(1 − p) + b`, with a mask `M` that
+/// is 0 with probability `p`. In evaluation `y = x·Wᵀ + b`.
 ///
 /// The paper draws a mask for each row of a batch, and samples in evaluation too. Here, as is usual, the rows of a step
 /// share one mask, and the division by `1 − p` in training leaves evaluation with the mean weights.
@@ -57,7 +57,7 @@ impl DropConnect {
     /// `x·(W∘M)ᵀ/(1 − p) + b` in training, `x·Wᵀ + b` in evaluation.
     ///
     /// # Panics
-    /// If the last axis of `x` has not the size `inputs`.
+    /// If the last axis of `x` does not have the size `inputs`.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         let probability = if mode == Mode::Train { self.probability } else { 0.0 };

@@ -1,17 +1,15 @@
-//! Dropout: in training `y = x·m/(1 − p)` with a mask `m` that is 0 with probability `p` and else 1; in evaluation
-//! `y = x`.
-//!
-//! The division keeps the mean of `y` that of `x`, so that evaluation has nothing to scale ("inverted" dropout). The
-//! mask is a random leaf of the graph: drawn anew at each step of a run, the same for the same seed and step, and the
-//! same in the derivative. It has one number for each element, for each channel, or for each feature at all times.
+//! Dropout of elements, of channels, and of features at all time steps.
 
 use gradus_graph::{Shape, Var, expect_setting};
 
+use crate::axis::resolve;
 use crate::layer::{Mode, layer};
 
-/// Sets elements to 0 at random while a model is trained.
+/// Sets elements to 0 at random in training: `y = x·m/(1 − p)` with a mask `m` that is 0 with probability `p` and
+/// otherwise 1. In evaluation `y = x`.
 ///
-/// It has no `forward` without a [`Mode`]: neither can training forget to drop, nor evaluation to stop.
+/// The division keeps the mean, so that evaluation needs no scale ("inverted" dropout). The mask is a random leaf of the
+/// graph: drawn anew at each step of a run, the same for the same seed and step, and the same in the derivative. It has no `forward` without a [`Mode`]: neither can training forget to drop, nor evaluation to stop.
 ///
 /// # Shapes
 /// Any; kept.
@@ -58,9 +56,10 @@ impl Dropout {
 
 layer!(Dropout, forward_in);
 
-/// Sets whole channels to 0 at random while a model is trained: PyTorch's `Dropout1d`, `Dropout2d` and `Dropout3d`.
+/// Sets whole channels to 0 at random in training, as [`Dropout`] with one `m` for each channel: PyTorch's `Dropout1d`,
+/// `Dropout2d` and `Dropout3d`.
 ///
-/// Neighbouring places of a picture say nearly the same, so that a single one is hardly missed.
+/// For images, whose neighbouring elements are strongly correlated.
 ///
 /// # Shapes
 /// `[n, channels, …]`; kept. The batch axis is never left out, as PyTorch allows.
@@ -111,18 +110,18 @@ impl ChannelDropout {
 
 layer!(ChannelDropout, forward_in);
 
-/// Sets features of sequences to 0 at random while a model is trained, the same ones at all times: in front of a
-/// recurrent layer, a sequence is then not blurred by noise that changes from step to step.
+/// Sets features of sequences to 0 at random in training, as [`Dropout`] with one `m` for all time steps: for the input of
+/// a recurrent layer.
 ///
 /// # Shapes
-/// Any that has the axis of time; kept.
+/// Any with the axis of time; kept.
 ///
 /// # Example
 /// ```
 /// use gradus_graph::Graph;
 /// use gradus_nn::{Mode, VariationalDropout};
 /// let graph = Graph::new();
-/// // Five times, two sequences, four features.
+/// // Five time steps, two sequences, four features.
 /// let y = graph.eval(VariationalDropout::new(0.5, 0).forward_in(graph.ones([5, 2, 4]), Mode::Train))?;
 /// assert!(y.data().chunks(8).all(|time| time == &y.data()[..8]));
 /// # Ok::<(), gradus_graph::Error>(())
@@ -137,7 +136,7 @@ pub struct VariationalDropout {
 }
 
 impl VariationalDropout {
-    /// Drops each feature of each sequence with the given probability; `axis` is that of time.
+    /// Drops each feature of each sequence with the given probability; `axis` is the axis of time.
     ///
     /// # Panics
     /// If the probability is not in `0..1`.
@@ -154,8 +153,7 @@ impl VariationalDropout {
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         let (shape, axis) = (x.shape(), self.axis);
-        let time = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
-        let Some(time) = time.filter(|&time| time < shape.rank()) else {
+        let Some(time) = resolve(axis, shape.rank()) else {
             panic!("`VariationalDropout` of {shape}: there is no axis {axis} of time");
         };
         if mode == Mode::Eval {

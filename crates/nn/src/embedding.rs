@@ -1,14 +1,13 @@
-//! The embedding: `y = E[index]`, a row of a table for each index.
-//!
-//! The table `E` has the shape `[count, size]`, as in PyTorch. The derivative adds the cotangents of the rows that were
-//! taken to the rows of the table; a row that was not taken gets zero.
+//! The embedding: a row of a table for each index.
 
 use gradus_graph::{Kind, Param, Params, Real, Shape, Var};
 
 use crate::init::{Fans, Init};
 use crate::layer::layer;
 
-/// `y = E[index]`: a vector that is learned for each of `count` words, classes or positions.
+/// `y = E[index]`: a learned vector for each of `count` words, classes or positions.
+///
+/// The derivative adds the cotangents of the selected rows to the rows of the table; other rows get zero.
 ///
 /// An index that is not in `0..count` is an error of the run.
 ///
@@ -38,7 +37,7 @@ pub struct Embedding {
     padding: Option<usize>,
 }
 
-/// What an embedding starts from, and which of its indices stands for nothing.
+/// The initial values of an embedding, and its padding index.
 ///
 /// The default is that of PyTorch's `Embedding`: standard normal numbers, and no padding.
 ///
@@ -55,8 +54,8 @@ pub struct Embedding {
 pub struct EmbeddingOptions {
     /// The initial table.
     pub weight: Init,
-    /// The index that fills up short sequences: its row starts at zero and gets a gradient of zero, so that it stays
-    /// what it is. A tied output layer, [`Embedding::logits`], does move it, as in PyTorch.
+    /// The index that pads short sequences: its row starts at zero and gets a gradient of zero, so that it does not
+    /// change. A tied output layer, [`Embedding::logits`], does move it, as in PyTorch.
     pub padding: Option<usize>,
 }
 
@@ -67,7 +66,7 @@ impl Default for EmbeddingOptions {
 }
 
 impl Embedding {
-    /// Adds a table of `count` rows of `size` numbers to the store, with PyTorch's initial values.
+    /// Adds a table of `count` rows of `size` elements to the store, with PyTorch's initial values.
     ///
     /// # Panics
     /// If the scope `name` has a `weight` already.
@@ -141,7 +140,7 @@ impl Embedding {
     /// `[…, size]` gives `[…, count]`, a logit for each row of the table.
     ///
     /// # Panics
-    /// If the last axis of `x` has not the size `size`.
+    /// If the last axis of `x` does not have the size `size`.
     ///
     /// # Example
     /// ```

@@ -1,7 +1,8 @@
-//! Flattening: neighbouring axes become one. In a plan it costs nothing.
+//! Several axes as one.
 
 use gradus_graph::{Shape, Var};
 
+use crate::axis::resolve;
 use crate::layer::layer;
 
 /// Makes one axis of neighbouring ones: between convolutions and dense layers, of all but that of the batch.
@@ -41,21 +42,18 @@ impl Flatten {
         Self { first, last }
     }
 
-    /// `x` with one axis in the place of several.
+    /// `x` with several axes replaced by one.
     ///
     /// # Panics
-    /// If `x` has no such axes, or the first stands behind the last.
+    /// If `x` has no such axes, or the first comes after the last.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let shape = x.shape();
-        let place = |axis: isize| {
-            let place = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
-            place.filter(|&place| place < shape.rank())
-        };
-        let (Some(first), Some(last)) = (place(self.first), place(self.last)) else {
+        let [first, last] = [self.first, self.last].map(|axis| resolve(axis, shape.rank()));
+        let (Some(first), Some(last)) = (first, last) else {
             panic!("`Flatten` of {shape}: there must be axes {} to {}", self.first, self.last)
         };
-        assert!(first <= last, "`Flatten` of {shape}: axis {first} must not stand behind axis {last}");
+        assert!(first <= last, "`Flatten` of {shape}: axis {first} must not come after axis {last}");
         let one = shape[first..=last].iter().product();
         x.reshape(
             shape[..first].iter().copied().chain([one]).chain(shape[last + 1..].iter().copied()).collect::<Shape>(),

@@ -1,10 +1,8 @@
-//! Gated linear units: the first half of an axis times an activation of the second half, `a·φ(b)`.
-//!
-//! In a stack a [`Dense`](crate::Dense) layer of twice the size stands before them, so that one product makes both
-//! halves: `(Dense(d, 2h), SwiGlu, Dense(h, d))` is the feed-forward block of today's transformers.
+//! Gated linear units.
 
 use gradus_graph::Var;
 
+use crate::axis::resolve;
 use crate::layer::layer;
 
 /// Defines gated units by the method of the gate.
@@ -99,10 +97,8 @@ gated! {
 #[track_caller]
 fn halves<'g>(unit: &str, x: Var<'g>, axis: isize) -> (Var<'g>, Var<'g>) {
     let shape = x.shape();
-    let place = if axis < 0 { shape.rank().checked_add_signed(axis) } else { Some(axis as usize) };
-    let size = place.and_then(|place| shape.get(place));
     assert!(
-        size.is_some_and(|size| size % 2 == 0),
+        resolve(axis, shape.rank()).is_some_and(|axis| shape[axis].is_multiple_of(2)),
         "`{unit}` of {shape}: it halves axis {axis}, which must be there and have an even size"
     );
     let parts = x.chunks(2, axis);

@@ -2,7 +2,7 @@
 //!
 //! A few layers (dropout) do one thing in training and another in evaluation. Which of the two is an argument and not
 //! a switch that a model carries and a program forgets to turn: a stack that holds such a layer has no
-//! [`Layer::forward`], only [`Layer::forward_in`], and the compiler says so.
+//! [`Layer::forward`], only [`Layer::forward_in`], and the compiler reports it.
 
 use std::panic::Location;
 
@@ -144,7 +144,7 @@ pub(crate) use {forward_for, layer};
 /// ```
 pub type Sequential = Vec<Box<dyn Layer + Send + Sync>>;
 
-/// A function as a layer, for the places of a stack where something is reshaped or scaled.
+/// A function as a layer, for steps of a stack that reshape or scale.
 ///
 /// # Example
 /// ```

@@ -39,6 +39,7 @@
 mod activation;
 mod alpha_dropout;
 mod attention;
+mod axis;
 mod bilinear;
 mod conv;
 mod dense;

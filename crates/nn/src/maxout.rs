@@ -1,12 +1,12 @@
-//! Maxout: `yₖ = maxⱼ (wₖⱼ·x + bₖⱼ)`, each output the largest of several weighted sums: a convex function of pieces that
-//! is learned in place of a given activation.
+//! Maxout.
 
 use gradus_graph::{Params, Real, Var};
 
 use crate::dense::{Dense, DenseOptions};
 use crate::layer::layer;
 
-/// Each output is the largest of `pieces` weighted sums of all inputs. Sums that are equal share the derivative.
+/// `yₖ = maxⱼ (wₖⱼ·x + bₖⱼ)`: each output is the largest of `pieces` weighted sums of all inputs, a learned convex
+/// activation. Equal sums share the derivative.
 ///
 /// # Shapes
 /// `[…, inputs]` gives `[…, outputs]`. The parameters are those of a [`Dense`] layer with `outputs·pieces` outputs,
@@ -71,7 +71,7 @@ impl Maxout {
     /// `maxⱼ (wₖⱼ·x + bₖⱼ)`
     ///
     /// # Panics
-    /// If the last axis of `x` has not the size `inputs`.
+    /// If the last axis of `x` does not have the size `inputs`.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let sums = self.dense.forward(x);
@@ -104,10 +104,10 @@ mod tests {
         let y = layer.forward(graph.constant(&x));
         let values = graph.eval_with(&[y], &params, &Feed::new()).unwrap()[0].real().clone();
         let (weight, bias) = (params.get(layer.dense.weight()), params.get(layer.dense.bias().unwrap()));
-        let expected = Tensor::from_fn([5, 2], |place| {
+        let expected = Tensor::from_fn([5, 2], |index| {
             let sum = |piece: usize| {
-                let row = place % 2 * 4 + piece;
-                (0..3).map(|i| weight.at(&[row, i]) * x.at(&[place / 2, i])).sum::<f64>() + bias.data()[row]
+                let row = index % 2 * 4 + piece;
+                (0..3).map(|i| weight.at(&[row, i]) * x.at(&[index / 2, i])).sum::<f64>() + bias.data()[row]
             };
             (0..4).map(sum).fold(f64::NEG_INFINITY, f64::max)
         });

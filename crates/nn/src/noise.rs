@@ -1,13 +1,12 @@
-//! Normal noise in training: added, `y = x + σ·n`, or multiplied, `y = x·(1 + n·√(p/(1 − p)))`, which has the mean and the
-//! variance of dropout with probability `p`. In evaluation `y = x`.
+//! Normal noise in training, added or multiplied.
 
 use gradus_graph::{Var, expect_setting};
 
 use crate::dropout::expect_probability;
 use crate::layer::{Mode, layer};
 
-/// Adds normal noise while a model is trained: on inputs, a penalty on the steepness of the model; on what a denoising
-/// autoencoder sees, its task.
+/// `y = x + σ·n` with normal noise `n` in training, `y = x` in evaluation. On the inputs of a model it acts like a penalty
+/// on the gradient with respect to them; on those of a denoising autoencoder it defines the task.
 ///
 /// # Shapes
 /// Any; kept.
@@ -55,7 +54,8 @@ impl GaussianNoise {
 
 layer!(GaussianNoise, forward_in);
 
-/// Multiplies by normal noise around 1 while a model is trained, with the variance `p/(1 − p)` of dropout.
+/// `y = x·(1 + n·√(p/(1 − p)))` with normal noise `n` in training, `y = x` in evaluation: the mean and the variance are
+/// those of dropout with probability `p`.
 ///
 /// # Shapes
 /// Any; kept.

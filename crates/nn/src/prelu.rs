@@ -1,11 +1,11 @@
-//! The rectifier with a learned slope: `x` above 0, `a·x` below, with one `a` for all or one a channel.
+//! The rectifier with a learned slope.
 
 use gradus_graph::{Param, Params, Real, Var};
 
 use crate::init::{Fans, Init};
 use crate::layer::layer;
 
-/// `x` above 0, `a·x` below; `a` is learned. At 0 the derivative is `a`, as in PyTorch.
+/// `x` above 0, `a·x` below; `a` is learned, one for all elements or one for each channel. At 0 the derivative is `a`, as in PyTorch.
 ///
 /// # Shapes
 /// Any, if there is one slope; with more, `[n, channels, …]` or `[channels]`. Kept. The parameter is `name.weight`

@@ -1,5 +1,4 @@
-//! Connections around layers: residual, `y = x + f(x)`, and highway, `y = t·f(x) + (1 − t)·x` with the gate
-//! `t = σ(W·x + b)`. Both let signals and gradients pass a layer unchanged, so that deep stacks can be trained.
+//! Residual and highway connections around layers.
 
 use gradus_graph::{Params, Real, Var};
 
@@ -7,7 +6,8 @@ use crate::dense::{Dense, DenseOptions};
 use crate::init::Init;
 use crate::layer::{Layer, Mode, Steady, forward_for};
 
-/// `y = x + f(x)` around any layer that keeps the shape.
+/// `y = x + f(x)` around any layer that keeps the shape. Signals and gradients pass the layer unchanged, so that deep
+/// stacks can be trained.
 ///
 /// # Shapes
 /// Any; kept.
@@ -47,7 +47,7 @@ impl<L: Steady> Steady for Residual<L> {}
 ///
 /// # Shapes
 /// `[…, size]`; kept. The parameters are those of the gate, a [`Dense`] layer of the given name: `name.weight`
-/// `[size, size]` and `name.bias` `[size]`. Those of the layer around which it stands are the layer's own.
+/// `[size, size]` and `name.bias` `[size]`; the wrapped layer has its own.
 ///
 /// # Example
 /// ```
@@ -115,7 +115,7 @@ impl<L: Steady> Steady for Highway<L> {}
 #[track_caller]
 fn expect_kept(connection: &str, x: Var<'_>, y: Var<'_>) {
     let (x, y) = (x.shape(), y.shape());
-    assert!(x == y, "`{connection}` around a layer that makes {y} of {x}: the shape must be kept");
+    assert!(x == y, "`{connection}` around a layer from {x} to {y}: the layer must keep the shape");
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`Residual` around a layer that makes [4, 1] of [4, 2]: the shape must be kept")]
+    #[should_panic(expected = "`Residual` around a layer from [4, 2] to [4, 1]: the layer must keep the shape")]
     fn a_layer_that_changes_the_shape_is_refused() {
         let mut params: Params = Params::new(0);
         Residual(Dense::new(&mut params, "inner", 2, 1)).forward(Graph::new().zeros([4, 2]));

@@ -1,21 +1,16 @@
-//! Upsampling: sequences and planes at another size, by the nearest element or between elements by straight lines.
-//!
-//! Output element `i` looks at the place `s(i)` of the input. With `r = size/output size`, or 1/scale where a scale is
-//! given: nearest takes element `⌊r·i⌋`; linear takes `s = r·(i + 1/2) − 1/2`, not below 0, and with aligned corners
-//! `s = i·(size − 1)/(output size − 1)`. Along each axis linear interpolation is a product with a constant matrix, two
-//! numbers a row, so that derivatives of all orders are products as well.
+//! Upsampling of sequences and planes.
 
 use gradus_graph::{Tensor, Var};
 
 use crate::conv::last;
 use crate::layer::layer;
 
-/// What size upsampling makes.
+/// The output size of an upsampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Resize<const AXES: usize> {
-    /// So many elements along each axis.
+    /// The number of elements along each axis.
     To([usize; AXES]),
-    /// So many times as many along each axis, rounded down.
+    /// The factor along each axis; the size is rounded down.
     By([f64; AXES]),
 }
 
@@ -25,14 +20,14 @@ impl<const AXES: usize> From<usize> for Resize<AXES> {
     }
 }
 
-/// How elements between the given ones are made.
+/// How output elements are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
-    /// The nearest element, of two the one before.
+    /// The nearest element; of two the one before.
     Nearest,
     /// Along straight lines between neighbours: bilinear on planes.
     Linear {
-        /// Whether the first and last elements of input and output are at the same places; else their outer edges are.
+        /// Whether the first and last elements of input and output coincide; otherwise their outer edges do.
         align_corners: bool,
     },
 }
@@ -71,14 +66,18 @@ pub type Upsample1d = Upsample<1>;
 /// ```
 pub type Upsample2d = Upsample<2>;
 
-/// Upsampling along so many axes: [`Upsample1d`] or [`Upsample2d`]. There are no parameters.
+/// Upsampling along `AXES` axes: [`Upsample1d`] or [`Upsample2d`]. There are no parameters.
+///
+/// Output element `i` is at position `s(i)` of the input. With `r = size/output size`, or 1/scale where a scale is given:
+/// nearest takes element `⌊r·i⌋`; linear takes `s = r·(i + 1/2) − 1/2`, not below 0, and with aligned corners
+/// `s = i·(size − 1)/(output size − 1)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Upsample<const AXES: usize> {
     resize: Resize<AXES>,
     interpolation: Interpolation,
 }
 
-/// One axis: so many elements of `size`, and how far apart their places are.
+/// One axis: its size, the number of outputs, and the distance between their positions.
 #[derive(Clone, Copy)]
 struct Axis {
     size: usize,
@@ -89,7 +88,7 @@ struct Axis {
 impl<const AXES: usize> Upsample<AXES> {
     const NAME: &'static str = if AXES == 1 { "Upsample1d" } else { "Upsample2d" };
 
-    /// Makes the given size, or so many times the size.
+    /// Resizes to the given size, or by the given factor.
     ///
     /// # Panics
     /// If a scale is not a positive number.
@@ -126,10 +125,10 @@ impl<const AXES: usize> Upsample<AXES> {
                 AXES - k,
                 self.resize
             );
-            let (axis, place) = (Axis { size, output, step }, k as isize - AXES as isize);
+            let (axis, number) = (Axis { size, output, step }, k as isize - AXES as isize);
             y = match self.interpolation {
-                Interpolation::Nearest => axis.nearest(y, place),
-                Interpolation::Linear { align_corners } => axis.between(y, place, align_corners),
+                Interpolation::Nearest => axis.nearest(y, number),
+                Interpolation::Linear { align_corners } => axis.linear(y, number, align_corners),
             };
         }
         y
@@ -144,19 +143,20 @@ impl Axis {
     }
 
     #[track_caller]
-    fn between<'g>(self, x: Var<'g>, axis: isize, align_corners: bool) -> Var<'g> {
+    fn linear<'g>(self, x: Var<'g>, axis: isize, align_corners: bool) -> Var<'g> {
         let mut matrix: Tensor<f64> = Tensor::zeros([self.output, self.size]);
         for i in 0..self.output {
-            let place = match (align_corners, self.output) {
+            let position = match (align_corners, self.output) {
                 (true, 1) => 0.0,
                 (true, _) => i as f64 * (self.size - 1) as f64 / (self.output - 1) as f64,
                 (false, _) => ((i as f64 + 0.5) * self.step - 0.5).max(0.0),
             };
-            let before = (place as usize).min(self.size - 1);
-            let part = (place - before as f64).clamp(0.0, 1.0);
+            let before = (position as usize).min(self.size - 1);
+            let part = (position - before as f64).clamp(0.0, 1.0);
             matrix.data_mut()[i * self.size + before] += 1.0 - part;
             matrix.data_mut()[i * self.size + (before + 1).min(self.size - 1)] += part;
         }
+        // A product with a constant matrix, so that derivatives of all orders are products as well.
         let matrix = x.graph().constant(&matrix);
         if axis == -1 { x.matmul(matrix.t()) } else { matrix.matmul(x) }
     }

@@ -1,27 +1,16 @@
 //! What layers, initial values and losses refuse where it is given: a number without a meaning.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+
+#[path = "../../optim/tests/refusals/mod.rs"]
+mod refusals;
 
 use gradus_graph::{Graph, Params, Tensor, Var};
 use gradus_nn::loss::*;
 use gradus_nn::*;
+use refusals::*;
 
-/// What is tried as every setting.
-const TRIED: &[f64] = &[f64::NAN, f64::NEG_INFINITY, -1.0, 0.0, 0.5, 1.0, 2.0, f64::INFINITY];
-
-/// What of it is taken.
-const ANY: &[f64] = &[f64::NEG_INFINITY, -1.0, 0.0, 0.5, 1.0, 2.0, f64::INFINITY];
-const FINITE: &[f64] = &[-1.0, 0.0, 0.5, 1.0, 2.0];
-const NOT_NEGATIVE: &[f64] = &[0.0, 0.5, 1.0, 2.0];
-const POSITIVE: &[f64] = &[0.5, 1.0, 2.0];
-const SHARE: &[f64] = &[0.0, 0.5, 1.0];
-const BELOW_ONE: &[f64] = &[0.0, 0.5];
 const EXPONENT: &[f64] = &[1.0, 2.0, f64::INFINITY];
-
-/// A setting, what is taken for it, and how it is given.
-type Row = (&'static str, &'static [f64], fn(f64));
 
 /// An empty store, for layers that are made with the setting.
 fn store() -> Params<f64> {
@@ -101,39 +90,10 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The message and the file of a panic.
-fn refusal(work: impl FnOnce()) -> Option<(String, String)> {
-    let place = Arc::new(Mutex::new(String::new()));
-    let seen = Arc::clone(&place);
-    std::panic::set_hook(Box::new(move |info| {
-        *seen.lock().unwrap() = info.location().map(|at| at.file().to_owned()).unwrap_or_default();
-    }));
-    let result = catch_unwind(AssertUnwindSafe(work));
-    let _ = std::panic::take_hook();
-    let message = *result.err()?.downcast::<String>().expect("a formatted message");
-    let place = place.lock().unwrap().clone();
-    Some((message, place))
-}
-
 /// One test for all, since a hook for panics is of the whole process.
 #[test]
 fn settings_without_a_meaning_are_refused_where_they_are_given() {
-    let mut wrong = Vec::new();
-    for (name, taken, give) in table() {
-        for &value in TRIED {
-            let refused = refusal(|| give(value));
-            if taken.contains(&value) != refused.is_none() {
-                wrong.push(format!("{name} of {value}: {refused:?}"));
-                continue;
-            }
-            let Some((message, file)) = refused else { continue };
-            let (owner, setting) = name.split_once(": ").expect("a name of two parts");
-            let named = message.starts_with(&format!("`{owner}`: {setting} must be "));
-            if !named || !message.ends_with(&format!(", not {value}")) || !file.ends_with("settings.rs") {
-                wrong.push(format!("{name} of {value} in {file}: {message}"));
-            }
-        }
-    }
+    let wrong = faults(&table());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -17,7 +17,7 @@ use crate::replace::{check_file, replace_file};
 /// Named arrays, as a file holds them.
 #[derive(Debug, Default)]
 pub(crate) struct Archive {
-    /// What wrote the file, as its header says.
+    /// The format in its header.
     format: Option<String>,
     arrays: BTreeMap<String, Array>,
     /// The elements of all arrays, little-endian.
@@ -29,7 +29,7 @@ pub(crate) struct Archive {
 struct Array {
     dtype: Dtype,
     shape: Vec<usize>,
-    /// The place of its elements.
+    /// The byte range of its elements.
     bytes: Range<usize>,
 }
 
@@ -77,7 +77,7 @@ impl Archive {
         self.put_tensor(name, &Tensor::scalar(number));
     }
 
-    /// What wrote the file, as its header says.
+    /// The format in the header.
     pub(crate) fn format(&self) -> Option<&str> {
         self.format.as_deref()
     }
@@ -94,10 +94,10 @@ impl Archive {
     }
 
     /// The array of that name as a tensor. Numbers of a smaller type are widened, which is exact; of a larger one they
-    /// are refused. Whole numbers are taken where they are exact, as counts of batches are.
+    /// are refused. Integers are accepted where they are exact, as counts of batches are.
     ///
     /// # Errors
-    /// What is wrong, in one sentence.
+    /// The problem, in one sentence.
     pub(crate) fn tensor<T: Real>(&self, name: &str) -> Result<Tensor<T>, String> {
         let Viewed(Array { dtype, shape, .. }, bytes) = self.get(name)?;
         let values: Vec<T> = match dtype {
@@ -111,12 +111,12 @@ impl Archive {
                 bytes.as_chunks().0.iter().map(|&bytes| T::of(f64::from_le_bytes(bytes))).collect()
             }
             Dtype::I64 => {
-                let whole = |bytes: &[u8; 8]| {
+                let integer = |bytes: &[u8; 8]| {
                     let number = i64::from_le_bytes(*bytes);
                     let real = T::of(number as f64);
                     (real.as_f64() as i128 == i128::from(number)).then_some(real).ok_or(number)
                 };
-                let values: Result<Vec<T>, i64> = bytes.as_chunks().0.iter().map(whole).collect();
+                let values: Result<Vec<T>, i64> = bytes.as_chunks().0.iter().map(integer).collect();
                 values.map_err(|number| format!("`{name}` holds {number}, which does not fit into {}", T::NAME))?
             }
             _ => return Err(format!("`{name}` holds {dtype:?}, which does not fit into {}", T::NAME)),
@@ -141,7 +141,7 @@ impl Archive {
         if tensor.len() == 1 { Ok(tensor.item()) } else { Err(format!("`{name}` is not a number")) }
     }
 
-    /// Writes the file, complete or not at all. `format` says what it is in the header.
+    /// Writes the file, complete or not at all. `format` is the format in its header.
     pub(crate) fn write(&self, path: &Path, format: &str) -> Result<(), Error> {
         let notes = [("format".to_owned(), format.to_owned())].into_iter().collect();
         let arrays = self.arrays.iter().map(|(name, array)| (name, Viewed(array, &self.data[array.bytes.clone()])));
@@ -159,7 +159,7 @@ impl Archive {
         Self::decode(bytes).map_err(|problem| wrong(path, &problem))
     }
 
-    /// What the bytes of a file hold.
+    /// The content of a file.
     fn decode(data: Vec<u8>) -> Result<Self, String> {
         let strange = |problem: String| Err(format!("not a safetensors file: {problem}"));
         let incomplete = |problem: String| format!("not a complete safetensors file ({})", brief(problem));
@@ -190,7 +190,7 @@ const LENGTH: usize = size_of::<u64>();
 /// The longest header that is written or read.
 const LONGEST: u64 = 100_000_000;
 
-/// The header of a file; the places of the elements are counted from its end.
+/// The header of a file; the byte ranges of the elements are counted from its end.
 struct Header {
     format: Option<String>,
     arrays: BTreeMap<String, Array>,
@@ -221,7 +221,7 @@ impl<'de> Deserialize<'de> for Header {
                     let TensorInfo { dtype, mut shape, data_offsets: (start, end) } = map.next_value()?;
                     shape.shrink_to_fit();
                     match header.arrays.entry(name) {
-                        btree_map::Entry::Vacant(place) => place.insert(Array { dtype, shape, bytes: start..end }),
+                        btree_map::Entry::Vacant(entry) => entry.insert(Array { dtype, shape, bytes: start..end }),
                         taken => return Err(A::Error::custom(format!("`{}` occurs twice", taken.key()))),
                     };
                 }
@@ -232,7 +232,8 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// Says so if the arrays do not take as many bytes as their shapes say, one after the other, from 0 to `total`.
+/// Returns an error unless the arrays take the bytes from 0 to `total`, one after another and each as many as its shape
+/// needs.
 fn check_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), String> {
     let mut placed: Vec<(&String, &Array)> = arrays.iter().collect();
     placed.sort_unstable_by_key(|(_, array)| (array.bytes.start, array.bytes.end));
@@ -252,7 +253,7 @@ fn check_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), Str
     if next == total { Ok(()) } else { Err(format!("its elements take {next} bytes, of which {total} are there")) }
 }
 
-/// The error that a file does not hold what it should.
+/// The error for a file with the wrong content.
 pub(crate) fn wrong(path: &Path, problem: &str) -> Error {
     Error::new(ErrorKind::InvalidData, format!("{}: {problem}", path.display()))
 }

@@ -1,11 +1,11 @@
-//! A whole run in a file: the parameters, and all that the optimizer and others remember, so that the resumed run goes
-//! on bit for bit.
+//! A whole run in a file: the parameters and the state of the optimizer and other parts, so that the resumed run continues
+//! bit for bit.
 //!
-//! What belongs into it: the optimizer; the [`Step`](crate::Step), which knows where the random numbers of dropout and
-//! noise stand; and whatever else in the loop is a [`Stateful`]. The order of the data follows from the epoch
-//! (`Batches::shuffled` of `gradus-data`).
+//! It should contain the optimizer; the [`Step`](crate::Step), whose state is its position in the random streams; and
+//! every other [`Stateful`] of the loop. The order of the data follows from the epoch (`Batches::shuffled` of
+//! `gradus-data`).
 //!
-//! The file is a safetensors file: parameters are under `parameters/`, the memory of a part under the part's name and
+//! The file is a safetensors file: parameters are under `parameters/`, the state of a part under the part's name and
 //! `/tensors/`, `/counts/` or `/numbers/`.
 
 use std::io::Error;
@@ -18,12 +18,12 @@ use crate::archive::{Archive, wrong};
 use crate::faults::{Faults, brief};
 use crate::weights;
 
-/// What the names of the parameters begin with.
+/// The prefix of the names of the parameters.
 pub(crate) const PARAMETERS: &str = "parameters/";
-/// What the header says that the file is.
+/// The format in the header.
 pub(crate) const FORMAT: &str = "gradus checkpoint";
 
-/// Writes the parameters and the parts of the run that remember something, each under a name. The file is complete or
+/// Writes the parameters and the state of the parts of the run, each under a name. The file is complete or
 /// is not changed.
 ///
 /// # Errors
@@ -68,8 +68,8 @@ pub fn save<T: Real>(
     expect_names(parts.iter().map(|(name, _)| *name));
     let mut archive = Archive::default();
     weights::put(&mut archive, PARAMETERS, params);
-    for (part, memory) in parts {
-        let SavedState { tensors, counts, numbers } = memory.state();
+    for (part, stateful) in parts {
+        let SavedState { tensors, counts, numbers } = stateful.state();
         for (name, tensor) in &tensors {
             archive.put_tensor(format!("{part}/tensors/{name}"), tensor);
         }
@@ -83,7 +83,7 @@ pub fn save<T: Real>(
     archive.write(path.as_ref(), FORMAT)
 }
 
-/// Reads a run into parameters and parts that were made as those of the run that was saved.
+/// Reads a run into parameters and parts that were constructed as those of the run that was saved.
 ///
 /// # Errors
 /// If the file cannot be read, is malformed or no checkpoint, was saved in another precision, or if anything is missing,
@@ -121,13 +121,13 @@ pub fn load<T: Real>(
     let loaded = weights::take(&archive, PARAMETERS, params).map_err(refuse)?;
     let states: Vec<SavedState<T>> =
         parts.iter().map(|(part, _)| state(&archive, part)).collect::<Result<_, _>>().map_err(|p| refuse(brief(p)))?;
-    let before: Vec<SavedState<T>> = parts.iter().map(|(_, memory)| memory.state()).collect();
+    let before: Vec<SavedState<T>> = parts.iter().map(|(_, stateful)| stateful.state()).collect();
     for number in 0..parts.len() {
-        let (part, memory) = &mut parts[number];
-        if let Err(problem) = memory.restore(&loaded, &states[number]) {
+        let (part, stateful) = &mut parts[number];
+        if let Err(problem) = stateful.restore(&loaded, &states[number]) {
             let message = format!("{part}: {problem}");
-            for ((_, memory), before) in parts[..number].iter_mut().zip(&before) {
-                memory.restore(params, before).expect("a memory takes back its own state");
+            for ((_, stateful), before) in parts[..number].iter_mut().zip(&before) {
+                stateful.restore(params, before).expect("a part accepts its own state");
             }
             return Err(refuse(message));
         }
@@ -136,7 +136,7 @@ pub fn load<T: Real>(
     Ok(())
 }
 
-/// What the archive has of that part.
+/// The state of a part in the archive.
 fn state<T: Real>(archive: &Archive, part: &str) -> Result<SavedState<T>, String> {
     let mut state = SavedState::default();
     for name in archive.names(&format!("{part}/tensors/")) {
@@ -160,7 +160,7 @@ fn state<T: Real>(archive: &Archive, part: &str) -> Result<SavedState<T>, String
     }
 }
 
-/// Asserts that the names of the parts tell them apart in a file.
+/// Panics if the names of the parts do not distinguish them in a file.
 #[track_caller]
 fn expect_names<'a>(names: impl Iterator<Item = &'a str> + Clone) {
     for (number, name) in names.clone().enumerate() {

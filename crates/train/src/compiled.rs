@@ -1,5 +1,5 @@
-//! What a step and a function have in common: the traces of a closure, the memory in which they run, and the place in
-//! the random numbers.
+//! What a step and a function share: the traces of a closure, the memory in which they run, and the position in the random
+//! streams.
 
 use gradus_graph::{Arena, Error, Graph, Plan, Real, Summary, Var};
 

@@ -12,7 +12,7 @@ use crate::traces::{self, Declared, Traced};
 /// A loss and its auxiliary values as a function of a graph and its inputs.
 pub(crate) type Trace<'a> = &'a dyn for<'g> Fn(&'g Graph, &[Var<'g>]) -> (Var<'g>, Vec<Var<'g>>);
 
-/// What is computed beside the loss.
+/// The order of the derivatives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Order {
     /// Gradients.
@@ -24,7 +24,7 @@ pub(crate) enum Order {
 /// The derivatives of one closure.
 pub(crate) struct Derivatives<T> {
     pub(crate) compiled: Compiled<Derivative<T>, T>,
-    /// What the traces compute; they share the list.
+    /// The outputs of the traces, which share the list.
     outputs: Vec<AnyTensor<T>>,
     pub(crate) allow_unused: bool,
     /// The beginnings of the names of the parameters that the gradients are of; any if there are none.
@@ -79,7 +79,7 @@ impl<T: Real> Derivatives<T> {
             let derivative = self.compile(params, values, count, order, trace)?;
             self.compiled.traces.add(key, derivative);
         }
-        let Derivative { traced, layout, .. } = self.compiled.traces.take_up(key);
+        let Derivative { traced, layout, .. } = self.compiled.traces.recall(key);
         traced.run_into(params, values, self.compiled.random.next(), &mut self.outputs)?;
         Ok((layout, &self.outputs))
     }

@@ -2,37 +2,37 @@
 
 use std::fmt;
 
-/// Faults that are told in full; the others are counted.
-const TOLD: usize = 20;
-/// Characters of one fault that are told: a damaged file may hold a name of any length.
+/// The number of faults that are listed; the others are counted.
+const LISTED: usize = 20;
+/// Characters of one fault that are listed: a damaged file may hold a name of any length.
 const LENGTH: usize = 200;
 
-/// What is wrong with a file.
+/// The problems of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    told: Vec<String>,
+    listed: Vec<String>,
     more: usize,
 }
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: impl FnOnce() -> String) {
-        if self.told.len() < TOLD { self.told.push(brief(fault())) } else { self.more += 1 }
+        if self.listed.len() < LISTED { self.listed.push(brief(fault())) } else { self.more += 1 }
     }
 
-    /// What was made, if nothing is wrong with it.
+    /// The result, if there are no faults.
     pub(crate) fn or<R>(self, made: R) -> Result<R, String> {
-        if self.told.is_empty() { Ok(made) } else { Err(self.to_string()) }
+        if self.listed.is_empty() { Ok(made) } else { Err(self.to_string()) }
     }
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told.join("; "))?;
+        f.write_str(&self.listed.join("; "))?;
         if self.more > 0 { write!(f, "; … and {} more", self.more) } else { Ok(()) }
     }
 }
 
-/// The text, cut if it is long.
+/// The text, truncated if it is long.
 pub(crate) fn brief(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(LENGTH) {
         text.truncate(end);

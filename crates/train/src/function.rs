@@ -51,7 +51,7 @@ where
             let traced = compiled.compile(declared, &graph, &outputs)?;
             compiled.traces.add(key, traced);
         }
-        let outputs = compiled.traces.take_up(key).run(params, &inputs, compiled.random.next())?.all();
+        let outputs = compiled.traces.recall(key).run(params, &inputs, compiled.random.next())?.all();
         Ok(std::array::from_fn(|number| &outputs[number]))
     }
 }

@@ -1,4 +1,4 @@
-//! What a run of a step gives: the loss, its gradients, and auxiliary values.
+//! The outputs of a run of a step: the loss, its gradients, and auxiliary values.
 
 use std::iter::{Map, Zip};
 use std::slice::Iter;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gradus_graph::{AnyTensor, Param, Real, Tensor};
 
-/// What the outputs of a run are: the loss, then the derivatives with respect to parameters, those with respect to
+/// The order of the outputs of a run: the loss, then the derivatives with respect to parameters, those with respect to
 /// inputs, the auxiliary values and the new values of buffers.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -72,7 +72,7 @@ impl<'a, T: Real, const M: usize> Gradients<'a, T, M> {
     #[track_caller]
     pub fn input(&self, number: usize) -> &'a Tensor<T> {
         match self.layout.wrt_inputs.iter().position(|&input| input == number) {
-            Some(place) => self.outputs[1 + self.layout.wrt.len() + place].real(),
+            Some(position) => self.outputs[1 + self.layout.wrt.len() + position].real(),
             None => panic!("there is no gradient of input {number}: ask for it with `Step::wrt_inputs`"),
         }
     }

@@ -1,9 +1,9 @@
-//! What surrounds a training loop: the loop itself belongs to the program.
+//! Tools around a training loop, which itself belongs to the program.
 //!
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
-//! its [`Gradients`]; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] judge a classifier,
-//! [`progress`] shows how far a long run is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
-//! [`checkpoint`] a whole run, so that it goes on bit for bit; these and all other files are written by
+//! its [`Gradients`]; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] are metrics of classifiers,
+//! [`progress`] is a progress bar, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
+//! [`checkpoint`] a whole run, so that it continues bit for bit; these and all other files are written by
 //! [`replace_file`].
 
 mod archive;

@@ -2,7 +2,7 @@
 
 use gradus_graph::{Graph, Var};
 
-/// What a [`Step`](crate::Step) differentiates: a loss of `N` inputs, with `M` auxiliary values. Implemented for
+/// A function that a [`Step`](crate::Step) differentiates: a loss of `N` inputs, with `M` auxiliary values. Implemented for
 /// closures `Fn(&Graph, [Var; N]) -> Var`, and for [`WithAux`].
 pub trait Loss<const N: usize, const M: usize> {
     /// Records the loss and its auxiliary values on a graph.

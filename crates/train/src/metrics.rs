@@ -1,4 +1,4 @@
-//! How good a classifier is.
+//! Metrics of classifiers.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub fn accuracy<T: Real>(logits: &Tensor<T>, labels: &Tensor<i64>) -> f64 {
     Confusion::new(logits, labels).accuracy()
 }
 
-/// How often each class was taken for each other.
+/// The confusion matrix: how often each class was predicted for each label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -52,16 +52,16 @@ impl Confusion {
         Self { classes, counts }
     }
 
-    /// How often the class `label` was taken for the class `taken_for`.
+    /// How often the class `predicted` was predicted for the label `label`.
     ///
     /// # Panics
-    /// If there are not so many classes.
-    pub fn count(&self, label: usize, taken_for: usize) -> usize {
-        assert!(label < self.classes && taken_for < self.classes, "there are {} classes", self.classes);
-        self.counts[label * self.classes + taken_for]
+    /// If one of them is not a class.
+    pub fn count(&self, label: usize, predicted: usize) -> usize {
+        assert!(label < self.classes && predicted < self.classes, "there are {} classes", self.classes);
+        self.counts[label * self.classes + predicted]
     }
 
-    /// The share that was taken for what it is; 0 if nothing was counted.
+    /// The share of rows that were classified correctly; 0 if nothing was counted.
     pub fn accuracy(&self) -> f64 {
         let right: usize = (0..self.classes).map(|class| self.counts[class * self.classes + class]).sum();
         let all: usize = self.counts.iter().sum();
@@ -71,7 +71,7 @@ impl Confusion {
 
 /// The position of the first largest element.
 fn largest<T: Real>(row: &[T]) -> usize {
-    row.iter().enumerate().fold(0, |best, (place, value)| if *value > row[best] { place } else { best })
+    row.iter().enumerate().fold(0, |best, (index, value)| if *value > row[best] { index } else { best })
 }
 
 impl fmt::Display for Confusion {

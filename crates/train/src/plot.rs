@@ -39,14 +39,14 @@ pub fn points(path: &Path, title: &str, horizontal: &str, vertical: &str, clouds
     replace_file(path, picture.as_bytes())
 }
 
-/// Writes grey images `[n, height, width]` to an SVG file, row by row with so many in a row. A pixel of 0 is white and
-/// one of 1 black; what lies beyond is cut. The file is complete or is not changed.
+/// Writes grey images `[n, height, width]` to an SVG file, row by row with a given number in a row. A pixel of 0 is white and
+/// one of 1 black; values beyond are clamped. The file is complete or is not changed.
 ///
 /// # Errors
 /// If the file cannot be written.
 ///
 /// # Panics
-/// If the images have not three axes, or none is to stand in a row.
+/// If the images do not have three axes, or the number in a row is 0.
 #[track_caller]
 pub fn images<T: Real>(path: &Path, images: &Tensor<T>, columns: usize) -> Result<(), Error> {
     let shape = images.shape();
@@ -68,8 +68,8 @@ fn tiles<T: Real>(images: &Tensor<T>, columns: usize) -> String {
         "<svg width=\"{across}\" height=\"{down}\" xmlns=\"http://www.w3.org/2000/svg\" shape-rendering=\"crispEdges\">\n\
          <rect width=\"{across}\" height=\"{down}\" fill=\"#9db4c0\"/>\n"
     );
-    for (place, value) in images.data().iter().enumerate() {
-        let (image, row, column) = (place / (height * width), place / width % height, place % width);
+    for (index, value) in images.data().iter().enumerate() {
+        let (image, row, column) = (index / (height * width), index / width % height, index % width);
         let (x, y) = (extent(image % columns, width) + PIXEL * column, extent(image / columns, height) + PIXEL * row);
         let grey = 255 - (255.0 * value.as_f64().clamp(0.0, 1.0)).round() as u8;
         writeln!(

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over so many steps, with the time left and a message; silent when the standard error is not a terminal.
+/// A bar over `steps` steps, with the time left and a message; silent when the standard error is not a terminal.
 ///
 /// # Example
 /// ```

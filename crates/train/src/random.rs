@@ -1,4 +1,4 @@
-//! Where a run stands in its random numbers.
+//! The position of a run in its random streams.
 
 use gradus_graph::Real;
 use gradus_optim::{RestoreError, SavedState};

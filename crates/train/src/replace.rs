@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// The bytes go into a file beside the path, are forced to the disk, and take the path's name; then the folder is forced
 /// to the disk too. Of several writers the last one wins, and no reader sees anything but the whole content of one of
-/// them. Missing folders are made. A file that is replaced hands on its permissions, but not its owner or other names
-/// (hard links) that it has. If the path is a symbolic link, the link stays and the file that it leads to is replaced,
-/// or made. What a process that was killed left in the folder while it wrote to this path is removed.
+/// them. Missing folders are made. The permissions of a file that is replaced are kept, but not its owner or its other
+/// names (hard links). If the path is a symbolic link, the link stays and the file that it leads to is replaced,
+/// or made. Temporary files of killed processes that wrote to this path are removed.
 ///
 /// # Errors
 /// If the path is there and is no regular file but a folder, a device, a pipe or a socket, or if the file cannot be
@@ -79,7 +79,7 @@ fn followed(path: &Path) -> Result<PathBuf, Error> {
     Err(Error::new(ErrorKind::InvalidInput, "too many symbolic links, one leading to the other"))
 }
 
-/// Says so if it is anything but a regular file: what else there is cannot be read or replaced as a whole.
+/// Returns an error if it is not a regular file: anything else cannot be read or replaced as a whole.
 pub(crate) fn check_file(metadata: &Metadata) -> Result<(), Error> {
     if metadata.is_file() {
         return Ok(());
@@ -125,8 +125,8 @@ fn keep_private(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 fn keep_private(_: &mut OpenOptions) {}
 
-/// Removes the temporary files whose writers have ended: those that nobody holds a lock on. What goes wrong here is no
-/// reason not to write.
+/// Removes the temporary files whose writers have ended: those that nobody holds a lock on. Errors here do not
+/// prevent writing.
 fn remove_stale(folder: &Path, prefix: &str) {
     let Ok(entries) = read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -147,7 +147,7 @@ impl<F, T: Real, const N: usize, const M: usize> Step<F, N, T, M> {
     /// store without trainable parameters is no error.
     ///
     /// # Panics
-    /// If the closure does not take so many inputs.
+    /// If the closure has no input of that position.
     ///
     /// # Example
     /// ```
@@ -219,7 +219,7 @@ where
         Ok(Gradients::new(layout, outputs))
     }
 
-    /// The loss, and the products of its Hessian with a direction, each in the place of a parameter's gradient. The
+    /// The loss, and the products of its Hessian with a direction, each in place of a parameter's gradient. The
     /// direction is a clone of the store with other values. Buffers are not updated, auxiliary values and gradients with
     /// respect to inputs are not computed. The products have a trace of their own; a call allocates the list of
     /// directions.

@@ -1,15 +1,14 @@
-//! Traces of a closure, compiled: each for one list of input shapes, and only so many of them.
+//! Compiled traces of a closure, each for one list of input shapes, with a limit on their number.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use gradus_graph::{AnyTensor, Data, Error, Feed, Graph, Kind, Meta, Outputs, Params, Real, Session, Shape, Var};
 
-/// Traces that are kept if nothing else is said.
+/// The default number of traces that are kept.
 const KEPT: usize = 64;
 
-/// Compiled traces by what they were made for. If there are too many, the one goes that was not used for the longest
-/// time.
+/// Compiled traces by the key of their inputs. If there are too many, the least recently used is dropped.
 pub(crate) struct Traces<C> {
     kept: HashMap<u64, Kept<C>>,
     most: usize,
@@ -52,7 +51,7 @@ impl<C> Traces<C> {
         if self.kept.get(&key).is_some_and(|kept| fits(&kept.compiled)) {
             return true;
         }
-        // Should two share a key, which is a hash, the older one goes.
+        // If two share a key, which is a hash, the older one is dropped.
         self.kept.remove(&key);
         while self.kept.len() >= self.most {
             let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(&key, _)| key);
@@ -67,7 +66,7 @@ impl<C> Traces<C> {
     }
 
     /// The trace of that key, which is there.
-    pub(crate) fn take_up(&mut self, key: u64) -> &mut C {
+    pub(crate) fn recall(&mut self, key: u64) -> &mut C {
         self.uses += 1;
         let kept = self.kept.get_mut(&key).expect("the trace was found or added");
         kept.used = self.uses;
@@ -75,7 +74,7 @@ impl<C> Traces<C> {
     }
 }
 
-/// The key of a trace for such inputs; `more` is what it depends on besides. Takes no memory.
+/// The key of a trace for such inputs; `more` is hashed as well. Does not allocate.
 pub(crate) fn key<T: Real>(inputs: &[Data<'_, T>], more: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     more.hash(&mut hasher);
@@ -119,7 +118,7 @@ impl Declared {
     }
 }
 
-/// The variables as an array, for a closure that takes so many.
+/// The variables as an array, for a closure of `N` inputs.
 pub(crate) fn as_array<'g, const N: usize>(vars: &[Var<'g>]) -> [Var<'g>; N] {
     std::array::from_fn(|number| vars[number])
 }
@@ -182,7 +181,7 @@ mod tests {
             if !known {
                 traces.add(key, key);
             }
-            assert_eq!(*traces.take_up(key), key);
+            assert_eq!(*traces.recall(key), key);
             known
         };
         let visits = [1, 2, 3, 1, 4, 1, 3, 2, 3, 4];

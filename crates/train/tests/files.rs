@@ -79,7 +79,7 @@ fn no_prefix_and_no_flipped_byte_of_a_file_is_half_loaded() {
     }
 }
 
-/// A file of the format with this header and so many elements of zeros.
+/// A file of the format with this header and `elements` zeros.
 fn file(header: &str, elements: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; elements]].concat()
 }

@@ -1,4 +1,4 @@
-//! A file takes memory in proportion to its size, whatever its header tells of.
+//! A file takes memory in proportion to its size, whatever its header promises.
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! A run that is saved in the middle, and resumed in a new process, goes on bit for bit: for every rule.
+//! A run that is saved in the middle, and resumed in a new process, continues bit for bit: for every rule.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -180,7 +180,7 @@ fn a_batch_that_is_not_finite_does_not_enter_the_running_statistics() {
     step.run(&mut params, &good).expect("the next batch is right");
 }
 
-/// A store of so many parameters, and a step whose loss is a balanced tree of their sums.
+/// A store of `count` parameters, and a step whose loss is a balanced tree of their sums.
 fn crowd(count: usize) -> (Params, Vec<Param>) {
     let mut params: Params = Params::new(0);
     let list = (0..count).map(|k| params.add(&format!("p{k}"), Tensor::scalar(k as f32))).collect();

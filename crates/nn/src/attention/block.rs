@@ -35,7 +35,7 @@ impl Block {
         options: &TransformerOptions,
         has_memory: bool,
     ) -> Self {
-        options.expect(layer, size, heads);
+        options.expect_valid(layer, size, heads);
         let mut scope = params.enter(name);
         let params = &mut *scope;
         let attention = options.attention(params, "self_attn", size, heads, options.rotary);

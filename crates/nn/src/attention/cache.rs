@@ -10,8 +10,8 @@ use crate::layer::Mode;
 /// The keys and values of a sequence so far, as inputs and outputs of a step of decoding:
 /// [`MultiHeadAttention::decode`].
 ///
-/// What lies at places that no element has had yet must be finite and is else of no account, so a cache may begin as
-/// zeros, or as that of another sequence.
+/// Entries beyond the elements so far must be finite and have no effect, so a cache may begin as zeros, or as that of
+/// another sequence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyValueCache<'g> {
     /// The keys of each head, `[N, H, S, E/H]` for up to `S` elements.
@@ -26,8 +26,8 @@ impl MultiHeadAttention {
         Shape::from([examples, self.heads(), capacity, self.size() / self.heads()])
     }
 
-    /// One step of decoding: what new elements of a sequence take from it, each from itself and what is before it, and
-    /// the cache with their keys and values.
+    /// One step of decoding: the output for new elements of a sequence, each of which attends to itself and the elements
+    /// before it, and the cache with their keys and values.
     ///
     /// The rows are those of [`MultiHeadAttention::forward_in`] on the whole sequence under [`Mask::causal`], without
     /// dropout. The position of the first new element is an input: so one compiled graph does every step.
@@ -65,7 +65,7 @@ impl MultiHeadAttention {
     #[track_caller]
     pub fn decode<'g>(&self, x: Var<'g>, cache: KeyValueCache<'g>, position: Var<'g>) -> (Var<'g>, KeyValueCache<'g>) {
         let graph = x.graph();
-        self.expect([x; 3]);
+        self.expect_inputs([x; 3]);
         let _scope = graph.scope(self.name());
         let [q, k, v] = self.project([x; 3]);
         let (examples, length) = (q.shape()[0], q.shape()[2]);
@@ -93,13 +93,13 @@ impl MultiHeadAttention {
             }
             None => [q, k],
         };
-        // For each element its place, `[N, L, S]`; and whether there is one for each place.
-        let places = positions.one_hot(capacity);
-        let is_new = places.sum_axes(1).reshape([examples, 1, capacity, 1]);
+        // For each element its index as one-hot, `[N, L, S]`; and for each index whether there is a new element.
+        let indices = positions.one_hot(capacity);
+        let is_new = indices.sum_axes(1).reshape([examples, 1, capacity, 1]);
         let mut parts = [(cache.keys, k), (cache.values, v)];
         for (kept, new) in &mut parts {
-            // A single element broadcasts to its place; several are brought to theirs.
-            let placed = if length == 1 { *new } else { places.t().unsqueeze(1).matmul(*new) };
+            // A single element broadcasts to its index; several are moved to theirs.
+            let placed = if length == 1 { *new } else { indices.t().unsqueeze(1).matmul(*new) };
             *kept = is_new.where_(placed, *kept);
         }
         let [(keys, _), (values, _)] = parts;

@@ -1,5 +1,4 @@
-//! The decoder of a transformer: layers of attention of a sequence to itself, then to what an encoder made of another,
-//! and two dense layers, each with a way around it and a normalisation.
+//! The decoder of a transformer.
 
 use gradus_graph::{Params, Real, Var};
 
@@ -10,10 +9,11 @@ use super::options::TransformerOptions;
 use super::stack::Stack;
 use crate::layer::Mode;
 
-/// One layer of a decoder.
+/// One layer of a decoder: attention of a sequence to itself, attention to the output of an encoder (the memory), and two
+/// dense layers, `W₂·φ(W₁·x + b₁) + b₂`, each with a residual connection and a normalisation.
 ///
 /// # Shapes
-/// A sequence `[L, N, E]` keeps its shape; the memory, what the encoder made, is `[S, N, E]`. With `batch_first` `N`
+/// A sequence `[L, N, E]` keeps its shape; the memory, the output of the encoder, is `[S, N, E]`. With `batch_first` `N`
 /// comes first; without examples it is left out. The parameters are those of `self_attn`, `multihead_attn`, `linear1`,
 /// `linear2`, `norm1`, `norm2` and `norm3`, as in PyTorch.
 ///
@@ -137,7 +137,7 @@ impl TransformerDecoder {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        options.expect("TransformerDecoder", size, heads);
+        options.expect_valid("TransformerDecoder", size, heads);
         let mut layers = Vec::with_capacity(depth);
         let mut scope = params.enter(name);
         let mut params = scope.enter("layers");
@@ -195,7 +195,7 @@ mod tests {
         TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
     }
 
-    /// The layer's formula on the parts that it is made of, whose own tests say what they compute.
+    /// The layer's formula in terms of its parts, which have tests of their own.
     #[test]
     fn values_are_those_of_the_formula_before_and_after() {
         for norm_first in [false, true] {

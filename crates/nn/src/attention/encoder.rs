@@ -1,5 +1,4 @@
-//! The encoder of a transformer: layers of attention of a sequence to itself and two dense layers, each with a way
-//! around it and a normalisation.
+//! The encoder of a transformer.
 
 use gradus_graph::{Params, Real, Var};
 
@@ -10,7 +9,8 @@ use super::options::TransformerOptions;
 use super::stack::Stack;
 use crate::layer::{Layer, Mode, forward_for};
 
-/// One layer of an encoder.
+/// One layer of an encoder: attention of a sequence to itself and two dense layers, `W₂·φ(W₁·x + b₁) + b₂`, each with a
+/// residual connection and a normalisation.
 ///
 /// It has no `forward` without a [`Mode`]. With [`Mask::causal`] it is the layer of a language model.
 ///
@@ -125,7 +125,7 @@ impl TransformerEncoder {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        options.expect("TransformerEncoder", size, heads);
+        options.expect_valid("TransformerEncoder", size, heads);
         let mut layers = Vec::with_capacity(depth);
         let mut scope = params.enter(name);
         let mut params = scope.enter("layers");
@@ -194,7 +194,7 @@ mod tests {
         TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
     }
 
-    /// The layer's formula on the parts that it is made of, whose own tests say what they compute.
+    /// The layer's formula in terms of its parts, which have tests of their own.
     #[test]
     fn values_are_those_of_the_formula_before_and_after() {
         for norm_first in [false, true] {

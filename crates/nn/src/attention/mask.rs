@@ -1,15 +1,14 @@
-//! Masks: which keys a query may attend to.
-//!
-//! A score that is masked becomes −∞, so that its weight is exactly 0 and so are its derivatives. A query none of whose
-//! keys is left gets weights of 0, and so a value and derivatives of 0 and not NaN, as `softmax` is 0 over nothing but
-//! −∞.
+//! Masks of attention: which keys a query may attend to.
 
 use gradus_graph::{Kind, Shape, Tensor, Var};
 
-/// Which keys a query may attend to: all that each of the parts allows.
+/// Which keys a query may attend to: all that each of the fields allows.
+///
+/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0. A query whose keys are all masked has
+/// weights, value and derivatives of 0, not NaN.
 ///
 /// The default is all keys. Note that 1 stands for a key that may be attended to, as in PyTorch's
-/// `scaled_dot_product_attention` and unlike in its `MultiheadAttention`, where `True` shuts a key out.
+/// `scaled_dot_product_attention` and unlike in its `MultiheadAttention`, where `True` excludes a key.
 ///
 /// # Shapes
 /// Scores are `[…, L, S]`, for `L` queries and `S` keys; those of several heads are `[N, H, L, S]`. The parts broadcast
@@ -34,7 +33,7 @@ pub struct Mask<'g> {
     pub causal: bool,
     /// 1 where a query may attend to a key, 0 where it may not.
     pub allowed: Option<Var<'g>>,
-    /// What is added to the scores; −∞ shuts a key out.
+    /// Added to the scores; −∞ excludes a key.
     pub added: Option<Var<'g>>,
     /// How many keys of each example there are, the others being padding: indices `[N]`, for the first axis of the
     /// scores.
@@ -88,8 +87,8 @@ impl<'g> Mask<'g> {
                 found.shape
             );
             let each: Shape = (0..shape.rank()).map(|axis| if axis == 0 { shape[0] } else { 1 }).collect();
-            let places = graph.constant(&Tensor::<f64>::from_fn([keys], |key| key as f64));
-            let inside = places.less(lengths.to_real().reshape(each));
+            let indices = graph.constant(&Tensor::<f64>::from_fn([keys], |key| key as f64));
+            let inside = indices.less(lengths.to_real().reshape(each));
             allowed = Some(match allowed {
                 Some(allowed) => inside.logical_and(allowed),
                 None => inside,

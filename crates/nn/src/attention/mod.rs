@@ -1,5 +1,4 @@
-//! Attention: each query takes a weighted mean of values, the weights from how well the values' keys fit it; and the
-//! layers of transformers, which are made of it.
+//! Attention: for each query a mean of values, weighted by how well their keys fit it; and the layers of transformers.
 //!
 //! Sequences have their positions on the second axis from the right: `[…, L, E]`. Layers of several inputs take
 //! `[L, N, E]` as PyTorch's do, or `[N, L, E]` if their options say `batch_first`.

@@ -1,9 +1,4 @@
-//! Multi-head attention: `concat(head₁ … head_H)·Wᵒᵀ + bᵒ`, each head an attention of its own over projections of
-//! queries, keys and values to `E/H` numbers.
-//!
-//! The projections of all heads are one matrix each, and these three stand one below the other, as in PyTorch:
-//! `in_proj_weight` `[3E, E]`, queries first. Where keys or values have another size they are apart: `q_proj_weight`,
-//! `k_proj_weight` and `v_proj_weight`. They start uniform on Glorot's bound, biases as zeros.
+//! Multi-head attention.
 
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
@@ -15,7 +10,12 @@ use crate::dropout::Dropout;
 use crate::init::{Fans, Init, optional_param};
 use crate::layer::Mode;
 
-/// Attention with several heads, of a sequence to itself or to another.
+/// Attention with several heads, of a sequence to itself or to another: `concat(head₁ … head_H)·Wᵒᵀ + bᵒ`, each head an
+/// attention over projections of queries, keys and values to `E/H` elements.
+///
+/// The projections of all heads are one matrix each, and the three are concatenated, queries first, as in PyTorch:
+/// `in_proj_weight` `[3E, E]`. If keys or values have another size, there are `q_proj_weight`, `k_proj_weight` and
+/// `v_proj_weight`. They start uniform on Glorot's bound, biases as zeros.
 ///
 /// PyTorch's `add_bias_kv` and `add_zero_attn` are left out.
 ///
@@ -52,10 +52,10 @@ pub struct MultiHeadAttention {
     rotary: Option<Rotary>,
 }
 
-/// What queries, keys and values are multiplied with.
+/// The weights of queries, keys and values.
 #[derive(Clone, Debug)]
 enum Projections {
-    /// One below the other.
+    /// Concatenated along the first axis.
     Joint(Param),
     Apart([Param; 3]),
 }
@@ -85,7 +85,7 @@ pub struct MultiHeadAttentionOptions {
     pub dropout: f64,
     /// Whether the examples are on the first axis.
     pub batch_first: bool,
-    /// Turns the queries and keys of each head by their positions.
+    /// Rotary position encoding of the queries and keys of each head; none by default.
     pub rotary: Option<Rotary>,
 }
 
@@ -95,17 +95,17 @@ impl Default for MultiHeadAttentionOptions {
     }
 }
 
-/// Says so if vectors cannot be cut into heads.
+/// Panics if vectors cannot be divided into heads.
 #[track_caller]
 pub(super) fn expect_heads(layer: &str, size: usize, heads: usize) {
     assert!(
         heads > 0 && size.is_multiple_of(heads),
-        "`{layer}` of size {size}: it cannot be cut into {heads} equal heads"
+        "`{layer}` of size {size}: it cannot be divided into {heads} equal heads"
     );
 }
 
 impl MultiHeadAttention {
-    /// Adds an attention over vectors of `size` numbers with so many heads, as PyTorch's starts.
+    /// Adds an attention over vectors of `size` elements with `heads` heads, with PyTorch's options and initial values.
     ///
     /// # Panics
     /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
@@ -157,7 +157,7 @@ impl MultiHeadAttention {
         }
     }
 
-    /// The size of the queries and of what comes out.
+    /// The size of the queries and of the output.
     pub fn size(&self) -> usize {
         self.output.outputs()
     }
@@ -170,7 +170,7 @@ impl MultiHeadAttention {
         }
     }
 
-    /// What the queries take from the values. For an attention of a sequence to itself give the same variable three
+    /// The output for the queries. For an attention of a sequence to itself give the same variable three
     /// times: then the three projections are one product.
     ///
     /// # Panics
@@ -194,7 +194,7 @@ impl MultiHeadAttention {
         mode: Mode,
     ) -> (Var<'g>, Var<'g>) {
         let graph = query.graph();
-        self.expect([query, key, value]);
+        self.expect_inputs([query, key, value]);
         let _scope = graph.scope(&self.name);
         // From here on the axes are [N, L, E].
         let single = query.rank() == 2;
@@ -207,7 +207,7 @@ impl MultiHeadAttention {
         (self.gathered(weights, v, single, mode), weights)
     }
 
-    /// What the heads take from the values `[N, H, S, E/H]` under their weights, in the layout of the queries.
+    /// The output from the weights and the values `[N, H, S, E/H]` of the heads, in the layout of the queries.
     #[track_caller]
     pub(super) fn gathered<'g>(&self, weights: Var<'g>, v: Var<'g>, single: bool, mode: Mode) -> Var<'g> {
         let heads = self.dropout.forward_in(weights, mode).matmul(v).transpose(1, 2);
@@ -292,9 +292,9 @@ impl MultiHeadAttention {
         x.reshape([shape[0], shape[1], self.heads, self.size() / self.heads]).transpose(1, 2)
     }
 
-    /// Says so if the shapes do not fit.
+    /// Panics if the shapes do not fit.
     #[track_caller]
-    pub(super) fn expect(&self, inputs: [Var<'_>; 3]) {
+    pub(super) fn expect_inputs(&self, inputs: [Var<'_>; 3]) {
         let shapes = inputs.map(|x| x.shape());
         let sizes = self.sizes();
         let what = || {
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!((largest("a.in_proj_bias"), largest("a.out_proj.bias")), (0.0, 0.0));
     }
 
-    /// Each head by itself, with the matrices cut by hand.
+    /// Each head by itself, with the matrices sliced by hand.
     #[test]
     fn values_agree_with_heads_by_hand() {
         let mut params: Params<f64> = Params::new(3);
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`MultiHeadAttention` of size 4: it cannot be cut into 3 equal heads")]
+    #[should_panic(expected = "`MultiHeadAttention` of size 4: it cannot be divided into 3 equal heads")]
     fn heads_are_equal() {
         MultiHeadAttention::new(&mut Params::<f32>::new(0), "attention", 4, 3);
     }

@@ -34,9 +34,9 @@ pub struct TransformerOptions {
     pub hidden: usize,
     /// The activation between the two dense layers.
     pub activation: TransformerActivation,
-    /// The probability of dropping weights of the attention, hidden units, and what each part adds.
+    /// The probability of dropping weights of the attention, hidden units, and the output of each part.
     pub dropout: f64,
-    /// What the normalisations add to the variance.
+    /// The number that the normalisations add to the variance.
     pub eps: f64,
     /// Whether each part starts with its normalisation (`x + f(norm(x))`) or ends in it (`norm(x + f(x))`).
     pub norm_first: bool,
@@ -66,7 +66,7 @@ impl Default for TransformerOptions {
 impl TransformerOptions {
     /// Panics if the options of a layer have no meaning, with the name of the layer rather than that of its part.
     #[track_caller]
-    pub(super) fn expect(&self, layer: &str, size: usize, heads: usize) {
+    pub(super) fn expect_valid(&self, layer: &str, size: usize, heads: usize) {
         expect_heads(layer, size, heads);
         expect_setting(&format!("`{layer}`: dropout"), self.dropout, 0.0..1.0);
         expect_setting(&format!("`{layer}`: eps"), self.eps, 0.0..);

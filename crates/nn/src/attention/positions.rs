@@ -1,6 +1,4 @@
-//! Positions that are added to a sequence: waves of falling frequency, or a learned table.
-//!
-//! Waves: `p₂ᵢ = sin(position/10000^(2i/E))` and `p₂ᵢ₊₁ = cos` of the same.
+//! Position encodings that are added to a sequence: sinusoids of different frequencies, or a learned table.
 
 use gradus_graph::kernel::math::Math;
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
@@ -10,6 +8,8 @@ use crate::layer::layer;
 
 /// Sines and cosines of falling frequency, a vector for each position, to be added to a sequence: `x +
 /// sinusoidal_positions(graph, length, size)`.
+///
+/// `p₂ᵢ = sin(position/10000^(2i/E))` and `p₂ᵢ₊₁ = cos(position/10000^(2i/E))`.
 ///
 /// # Shapes
 /// `[length, size]`, a constant.
@@ -57,7 +57,7 @@ pub struct LearnedPositions {
     weight: Param,
 }
 
-/// What learned positions start from: by default normal numbers with standard deviation 0.02, as in GPT-2.
+/// The initial values of learned positions: by default normal numbers with standard deviation 0.02, as in GPT-2.
 ///
 /// # Example
 /// ```

@@ -1,14 +1,14 @@
-//! Rotary positions: pairs of numbers of a query or key are turned by an angle that grows with its position.
-//!
-//! Number `2i` and its neighbour `2i + 1` are a pair, as in the paper (other programs pair `i` with `i + E/2`; weights
-//! carry over after the columns of the projections are reordered). At position `p` pair `i` is turned by `p·base^(−2i/E)`:
-//! `y₂ᵢ = x₂ᵢ·cos − x₂ᵢ₊₁·sin` and `y₂ᵢ₊₁ = x₂ᵢ·sin + x₂ᵢ₊₁·cos`. The product of a turned query and a turned key depends
-//! on the difference of their positions alone.
+//! Rotary position encoding.
 
 use gradus_graph::kernel::math::Math;
 use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_setting};
 
-/// Rotary positions.
+/// Rotary position encoding: pairs of elements of a query or key are rotated by an angle that grows with its position.
+///
+/// Elements `2i` and `2i + 1` are a pair, as in the paper (other programs pair `i` with `i + E/2`; weights carry over after
+/// the columns of the projections are reordered). At position `p` pair `i` is rotated by `p·base^(−2i/E)`:
+/// `y₂ᵢ = x₂ᵢ·cos − x₂ᵢ₊₁·sin` and `y₂ᵢ₊₁ = x₂ᵢ·sin + x₂ᵢ₊₁·cos`. The product of a rotated query and a rotated key depends
+/// on the difference of their positions alone.
 ///
 /// # Example
 /// ```
@@ -25,7 +25,7 @@ use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_set
 /// Su et al., "RoFormer: enhanced transformer with rotary position embedding" (2021).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rotary {
-    /// What the angles of the pairs fall off with; 10,000 by default.
+    /// The base of the angles; 10,000 by default.
     pub base: f64,
     /// The position of the first element; 0 by default.
     pub first: usize,

@@ -1,11 +1,9 @@
-//! Axes that something slides along: one of a sequence, or rows and columns of planes.
-//!
-//! Ops work on planes `[N, C, H, W]`. A sequence is a plane of one row, and what stands before the channels counts as
-//! images; both are reshapes, which in a plan are views and cost nothing.
+//! Sequences and planes as `[N, C, H, W]`, which convolution and pooling take: a sequence is a plane of one row, and the
+//! axes before the channels are joined. Both are reshapes, which in a plan are views and cost nothing.
 
 use gradus_graph::{Shape, Var};
 
-/// One number for each axis that a layer slides along: `3` for all of them, or `[3, 5]`.
+/// One number for each axis of a convolution or pooling: `3` for all of them, or `[3, 5]`.
 ///
 /// # Example
 /// ```
@@ -55,7 +53,7 @@ pub(crate) fn planes<const AXES: usize>(x: Var<'_>) -> Var<'_> {
     x.reshape([shape[..lead].iter().product(), channels, height, width])
 }
 
-/// Planes `[N, C, H, W]` as `[…, channels, sizes]`, with what stands before the channels in `x`.
+/// Planes `[N, C, H, W]` as `[…, channels, sizes]`, with the axes before the channels in `x`.
 #[track_caller]
 pub(crate) fn unplaned<'g, const AXES: usize>(planes: Var<'g>, x: &Shape) -> Var<'g> {
     let shape = planes.shape();

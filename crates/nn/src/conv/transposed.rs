@@ -127,7 +127,7 @@ impl<const AXES: usize> ConvTranspose<AXES> {
         let OutputPadding { padding, output_padding } = padding;
         self.filters.expect_channels(Self::NAME, &shape, weight[0], groups);
         let (sizes, kernel) = (last::<AXES>(&shape), last::<AXES>(weight));
-        // Behind, the output padding is cut off less; what is more than the padding lies beyond all filters.
+        // After the output, the output padding is removed less; more than the padding lies beyond all filters.
         let (mut around, mut beyond, mut whole) = ([[0; 2]; AXES], [0; AXES], [0; AXES]);
         for axis in 0..AXES {
             let kept = output_padding[axis].min(padding[axis]);

@@ -1,15 +1,15 @@
-//! Fans: the sizes of a layer that scaled initial values go by.
+//! Fans: the sizes of a layer that scaled initial values depend on.
 
 use gradus_graph::IntoShape;
 
 use super::expect_shape;
 
-/// Which of a layer's sizes scaled values go by.
+/// Which of a layer's sizes scaled values depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
-    /// The inputs of a unit: keeps the variance of activations on the way forward.
+    /// The inputs of a unit: keeps the variance of activations in the forward pass.
     In,
-    /// The outputs that an input reaches: keeps the variance of gradients on the way back.
+    /// The outputs that an input reaches: keeps the variance of gradients in the backward pass.
     Out,
     /// The mean of both.
     Average,

@@ -1,4 +1,4 @@
-//! Gains: by how much initial values are enlarged to make up for what an activation takes from the variance.
+//! Gains: factors of initial values that compensate for the variance that an activation removes.
 
 /// The gain for the activation that follows a layer, as PyTorch's `calculate_gain` gives it.
 ///

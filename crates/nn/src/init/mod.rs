@@ -1,12 +1,4 @@
 //! Initial values: constants, uniform and normal numbers, numbers scaled to a layer's size, orthogonal matrices.
-//!
-//! Scaled ones have the standard deviation `σ = gain/√fan`: normal `N(0, σ²)`, or uniform on `±√3·σ`, which has the
-//! same variance. They differ in the fan and the usual gain:
-//!
-//! - LeCun et al., "Efficient BackProp" (1998): fan in, gain 1.
-//! - Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010), called
-//!   Xavier: the average of both fans, gain 1.
-//! - He et al., "Delving deep into rectifiers" (2015), called Kaiming: fan in, gain √2.
 
 mod fan;
 mod gain;
@@ -19,6 +11,14 @@ pub use fan::{Fan, Fans};
 pub use gain::Gain;
 
 /// How the initial value of a parameter is drawn.
+///
+/// Scaled values have the standard deviation `σ = gain/√fan`: normal `N(0, σ²)`, or uniform on `±√3·σ`, which has the
+/// same variance. They differ in the fan and the usual gain:
+///
+/// - LeCun et al., "Efficient BackProp" (1998): fan in, gain 1.
+/// - Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010), called
+///   Xavier: the average of both fans, gain 1.
+/// - He et al., "Delving deep into rectifiers" (2015), called Kaiming: fan in, gain √2.
 ///
 /// The numbers depend on the seed alone and are drawn in double precision: a store in `f32` holds the rounded numbers
 /// of one in `f64`. For values of another kind, set them after the layer was made: [`Params::set`].
@@ -105,8 +105,8 @@ impl Init {
 
     /// Normal numbers, those farther than `2·std` from the mean drawn again.
     ///
-    /// As in PyTorch, `std` is that of the normal distribution before the cut; what is left has 0.8796 of it. Unlike
-    /// in PyTorch, where the bounds are −2 and 2 unless given, the cut follows the mean and `std`.
+    /// As in PyTorch, `std` is that of the normal distribution before truncation; afterwards it is 0.8796 of it. Unlike
+    /// in PyTorch, where the bounds are −2 and 2 unless given, the bounds follow the mean and `std`.
     ///
     /// # Panics
     /// If a number is not finite, or the standard deviation is negative.
@@ -196,7 +196,7 @@ impl Init {
         Tensor::new(shape, values.into_iter().map(|value| T::of(self.gain * value)).collect())
     }
 
-    /// Adds a parameter with such values under the store's present scope: what layers are made with. The seed follows
+    /// Adds a parameter with such values under the store's present scope. The seed follows
     /// from the store's seed and the parameter's name.
     ///
     /// # Panics

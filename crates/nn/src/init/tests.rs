@@ -73,12 +73,12 @@ fn orthogonal_matrices_are_orthogonal() {
     for shape in [vec![5, 5], vec![7, 3], vec![3, 7], vec![4, 3, 2], vec![1, 1], vec![0, 3]] {
         let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
         let q = Init::orthogonal().gain(2.0).tensor::<f64>(shape.clone(), Fans::of(shape.clone()), 9).into_vec();
-        let line = |number: usize, place: usize| {
-            if rows <= columns { q[number * columns + place] } else { q[place * columns + number] }
+        let line = |number: usize, index: usize| {
+            if rows <= columns { q[number * columns + index] } else { q[index * columns + number] }
         };
         for i in 0..rows.min(columns) {
             for j in 0..rows.min(columns) {
-                let product: f64 = (0..rows.max(columns)).map(|place| line(i, place) * line(j, place)).sum();
+                let product: f64 = (0..rows.max(columns)).map(|index| line(i, index) * line(j, index)).sum();
                 let expected = if i == j { 4.0 } else { 0.0 };
                 assert!((product - expected).abs() < 1e-14, "{shape:?}: {product}");
             }

@@ -1,16 +1,10 @@
-//! Binary cross entropy, from logits and from probabilities, under PyTorch's names.
-//!
-//! From logits it is `−t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − x·t + ln(1 + e^{−|x|})`. It is one op, because the stable form has a kink at 0 in each of its parts although the whole has none; its
-//! derivatives are `σ(x) − t` and `−x`. With a weight `w` of the positive targets it is
-//! `(1 − t)·softplus(x) + w·t·softplus(−x)`.
-//!
-//! From probabilities it is `−t·ln p − (1 − t)·ln(1 − p)`, with bounds where a logarithm has none.
+//! Binary cross entropy, from logits and from probabilities.
 
 use gradus_graph::{Domain, Operand, Pointwise, Real, Var};
 
 use super::expect_alike;
 
-/// From logits and targets.
+/// From logits and targets: one op, because each part of the stable form has a kink at 0 although the whole has none.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct OfLogits;
 
@@ -69,7 +63,8 @@ impl Pointwise for OfProbabilities {
     }
 }
 
-/// The mean binary cross entropy of probabilities with targets between 0 and 1 (PyTorch's `BCELoss`).
+/// The mean binary cross entropy of probabilities with targets between 0 and 1, `−t·ln p − (1 − t)·ln(1 − p)`: PyTorch's
+/// `BCELoss`.
 ///
 /// A logarithm counts as at least −100, so that a probability of exactly 0 or 1 on the wrong side costs 100 and not ∞. A
 /// derivative divides by at least 10⁻¹² (PyTorch's by at least 10⁻¹² where it divides by `p·(1 − p)`: so at 0 and 1 on the
@@ -108,7 +103,10 @@ pub fn binary_cross_entropy_terms<'g>(probabilities: Var<'g>, targets: Var<'g>) 
     probabilities.graph().call(OfProbabilities, &[probabilities, targets])
 }
 
-/// The mean binary cross entropy of logits with targets between 0 and 1 (PyTorch's `BCEWithLogitsLoss`).
+/// The mean binary cross entropy of logits with targets between 0 and 1: PyTorch's `BCEWithLogitsLoss`.
+///
+/// `−t·ln σ(x) − (1 − t)·ln(1 − σ(x))`, computed as `max(x, 0) − x·t + ln(1 + e^{−|x|})`. The derivatives are `σ(x) − t` and
+/// `−x`.
 ///
 /// # Shapes
 /// Logits and targets alike; a scalar comes out.
@@ -144,7 +142,7 @@ pub fn binary_cross_entropy_with_logits_terms<'g>(logits: Var<'g>, targets: Var<
 }
 
 /// The mean binary cross entropy in which targets of 1 count `positive` times: PyTorch's
-/// `BCEWithLogitsLoss(pos_weight)`. With more negative than positive targets, their ratio balances both.
+/// `BCEWithLogitsLoss(pos_weight)`, `(1 − t)·softplus(x) + w·t·softplus(−x)` for a weight `w`. With more negative than positive targets, their ratio balances both.
 ///
 /// # Shapes
 /// Logits and targets alike; `positive` is a number, or a variable that broadcasts to their shape (one weight a class,

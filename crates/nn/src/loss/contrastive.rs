@@ -1,6 +1,4 @@
-//! Contrastive losses of embeddings, which pull together what belongs together and push the rest apart: Hadsell's of
-//! pairs, `½·d²` for pairs of one kind and `½·max(0, m − d)²` for others; and the cross entropy of finding the partner of
-//! a vector among many by the cosine, InfoNCE and NT-Xent: `−ln(exp(sᵢᵢ/τ)/Σⱼ exp(sᵢⱼ/τ))` with `sᵢⱼ = cos(aᵢ, bⱼ)`.
+//! Contrastive losses of embeddings.
 
 use gradus_graph::{POSITIVE, Tensor, Var, expect_setting};
 
@@ -47,7 +45,8 @@ pub fn contrastive_terms<'g>(distances: Var<'g>, same: Var<'g>, margin: f64) -> 
     (same * distances.square() + (1.0 - same) * (margin - distances).relu().square()) * 0.5
 }
 
-/// The mean InfoNCE loss: the key of each query must be found among the keys of all queries of the batch.
+/// The mean InfoNCE loss, `−ln(exp(sᵢᵢ/τ)/Σⱼ exp(sᵢⱼ/τ))` with `sᵢⱼ = cos(aᵢ, bⱼ)`: the cross entropy of finding the key of
+/// each query among the keys of all queries of the batch.
 ///
 /// Only queries look for keys; for the symmetric loss take the mean of both directions.
 ///
@@ -87,11 +86,11 @@ pub fn info_nce_terms<'g>(queries: Var<'g>, keys: Var<'g>, temperature: f64) -> 
     cross_entropy_terms(logits, queries.graph().index_constant(&Tensor::from_fn([count], |row| row as i64)))
 }
 
-/// The mean NT-Xent loss of SimCLR: of two views of each of `n` things, each view must find the other among the `2n − 1`
+/// The mean NT-Xent loss of SimCLR: of two views of each of `n` examples, each view must find the other among the `2n − 1`
 /// other views.
 ///
 /// # Shapes
-/// Both `[n, features]`, two views of a thing in one row; a scalar comes out.
+/// Both `[n, features]`, two views of an example in one row; a scalar comes out.
 ///
 /// # Panics
 /// If the shapes differ or have not two axes, or the temperature is not positive.

@@ -1,7 +1,4 @@
-//! The cosine of the angle between vectors along the last axis, `a·b/(‖a‖·‖b‖)`, the loss `1 − cos`, and the loss of
-//! pairs that belong together or not, `1 − cos` or `max(0, cos − margin)`.
-//!
-//! Norms count as at least 10⁻⁸, as in PyTorch, so that vectors of zeros have cosine 0 and no NaN in the derivative.
+//! Losses of the angle between vectors.
 
 use gradus_graph::{Var, expect_setting};
 
@@ -10,7 +7,9 @@ use super::expect_alike;
 /// The smallest norm.
 const SMALLEST: f64 = 1e-8;
 
-/// The cosine of the angle between each pair of vectors.
+/// The cosine of the angle between each pair of vectors along the last axis, `a·b/(‖a‖·‖b‖)`.
+///
+/// Norms count as at least 10⁻⁸, as in PyTorch, so that vectors of zeros have cosine 0 and no NaN in the derivative.
 ///
 /// # Shapes
 /// Both `[…, n]`; `[…]` comes out.

@@ -1,8 +1,4 @@
-//! The Kullback–Leibler divergence `Σᵢ pᵢ·(ln pᵢ − ln qᵢ)` along the last axis.
-//!
-//! Terms with `p = 0` are 0, whatever `q`: classes that are masked out on both sides do not make NaN. Derivatives:
-//! `−p` for `ln q`, `ln p + 1 − ln q` for `p`, and `p·(ln p + 1 − ln q)` for `ln p`. Where `p = 0` all of them are 0; that
-//! for `p` tends to −∞ there, and would make NaN of a target that is a softmax.
+//! The Kullback–Leibler divergence.
 
 use gradus_graph::{Domain, Pointwise, Real, Var};
 
@@ -58,7 +54,12 @@ impl Pointwise for DivergenceOfLogs {
     }
 }
 
-/// The mean over rows of the divergence of a predicted distribution `q`, given by its logarithm, from a target `p`.
+/// The mean over rows of the divergence of a predicted distribution `q`, given by its logarithm, from a target `p`:
+/// `Σᵢ pᵢ·(ln pᵢ − ln qᵢ)` along the last axis.
+///
+/// Terms with `p = 0` are 0, whatever `q`: classes that are masked on both sides do not make NaN. Derivatives are `−p` for
+/// `ln q` and `ln p + 1 − ln q` for `p`; where `p = 0` both are 0. (That for `p` has the limit −∞ there, which would make NaN
+/// of a target that is a softmax.)
 ///
 /// This is PyTorch's `kl_div(log_q, p, reduction="batchmean")` for matrices; PyTorch's default divides by the number of
 /// classes as well, which is not the divergence.
@@ -96,7 +97,7 @@ pub fn kl_divergence_terms<'g>(log_prediction: Var<'g>, target: Var<'g>) -> Var<
 
 /// [`kl_divergence`] from a target that is given by its logarithm too: PyTorch's `log_target=True`. It keeps the digits
 /// of probabilities that are too small for a number, and needs no exponential first where the target is a model's
-/// (distillation).
+/// (distillation). The derivative for `ln p` is `p·(ln p + 1 − ln q)`.
 ///
 /// # Shapes
 /// Both `[…, classes]`; a scalar comes out.

@@ -1,14 +1,14 @@
-//! The focal loss: the cross entropy of a target times `(1 − p)^γ`, where `p` is the probability that the model gives to
-//! the target. What is right already counts for little, so that many easy examples do not drown the few hard ones.
-//!
-//! `1 − p` is never a difference from 1: with logits `x` and targets `t` of two classes it is
-//! `(1 − t)·σ(x) + t·σ(−x)`, and with the cross entropy `c` of more classes `−expm1(−c)`.
+//! The focal loss.
 
 use gradus_graph::{Var, expect_setting};
 
 use super::{binary_cross_entropy_with_logits_terms, cross_entropy_terms};
 
-/// The mean focal loss of logits with targets 0 and 1, each class by itself.
+/// The mean focal loss of logits with targets 0 and 1, each class by itself: the binary cross entropy times `(1 − p)^γ`,
+/// where `p` is the probability that the model gives to the target. Examples that are classified correctly count for
+/// little, so that many easy ones do not dominate the few hard ones.
+///
+/// `1 − p` is computed as `(1 − t)·σ(x) + t·σ(−x)` from logits `x` and targets `t`, without a difference from 1.
 ///
 /// With `alpha` the terms of targets 1 are multiplied by it and those of targets 0 by `1 − alpha`. The paper has
 /// `alpha` 0.25 and `gamma` 2; with `None` and 0 it is [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits).
@@ -53,7 +53,8 @@ pub fn binary_focal_terms<'g>(logits: Var<'g>, targets: Var<'g>, alpha: Option<f
     terms * (targets * alpha + (1.0 - targets) * (1.0 - alpha))
 }
 
-/// The mean focal loss of rows of logits with their labels, by their softmax. With a `gamma` of 0 it is
+/// The mean focal loss of rows of logits with their labels: the cross entropy `c` times `(1 − p)^γ`, where `1 − p` is
+/// computed as `−expm1(−c)`. With a `gamma` of 0 it is
 /// [`cross_entropy`](super::cross_entropy).
 ///
 /// # Shapes

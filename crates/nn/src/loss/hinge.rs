@@ -1,12 +1,10 @@
-//! Losses with a margin, flat where it is kept: the hinge loss `max(0, 1 − t·s)` of a score `s` and a target `t` of −1
-//! or 1, its smooth form `ln(1 + e^{−t·s})`, that of two scores which should be in an order, `max(0, m − t·(a − b))`,
-//! and that of rows of scores, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are not the label.
+//! Losses with a margin.
 
 use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
-/// The mean hinge loss. The derivative at the hinge itself is that of the flat side, 0.
+/// The mean hinge loss `max(0, 1 − t·s)` of scores `s` with targets `t`. The derivative at the hinge itself is that of the flat side, 0.
 ///
 /// # Shapes
 /// Scores and targets alike; a scalar comes out. Targets are −1 or 1.
@@ -109,8 +107,8 @@ pub fn margin_ranking_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin
     (margin - targets * (a - b)).relu()
 }
 
-/// The mean hinge loss of rows of scores with their labels: each score of another class that comes nearer to that of
-/// the label than the margin costs what is missing. PyTorch's `MultiMarginLoss`, whose margin is 1 unless given.
+/// The mean hinge loss of rows of scores with their labels, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are not
+/// the label. PyTorch's `MultiMarginLoss`, whose margin is 1 unless given.
 ///
 /// # Shapes
 /// Scores of `[…, classes]` and index labels of `[…]`; a scalar comes out.

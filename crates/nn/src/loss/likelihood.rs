@@ -1,10 +1,4 @@
-//! Negative log-likelihoods of targets `t` under distributions whose parameters a model predicts, each element by itself.
-//!
-//! - Normal with mean `μ` and variance `v`: `½·(ln v + (t − μ)²/v)`, in full with `½·ln 2π`.
-//! - Poisson with rate `λ`: `λ − t·ln λ`, in full with Stirling's formula for `ln t!`, `t·ln t − t + ½·ln(2π·t)` where
-//!   `t > 1`. From `x = ln λ` it is `eˣ − t·x`.
-//!
-//! What is missing unless in full does not depend on what is predicted. Formulas and bounds are PyTorch's.
+//! Negative log-likelihoods of targets under distributions whose parameters a model predicts, element by element.
 
 use std::f64::consts::PI;
 
@@ -16,13 +10,14 @@ use super::expect_alike;
 const SMALLEST_VARIANCE: f64 = 1e-6;
 const SMALLEST_RATE: f64 = 1e-8;
 
-/// The mean negative log-likelihood of targets under normal distributions: PyTorch's `GaussianNLLLoss`.
+/// The mean negative log-likelihood of targets `t` under normal distributions with mean `μ` and variance `v`,
+/// `½·(ln v + (t − μ)²/v)`: PyTorch's `GaussianNLLLoss`. In full `½·ln 2π`, which does not depend on the prediction, is added.
 ///
 /// A variance below 10⁻⁶ counts as 10⁻⁶. There the derivative with respect to it is the one at 10⁻⁶, so that a variance
 /// that fell too low is driven up again; the value has none.
 ///
 /// # Shapes
-/// Means, targets and variances alike, in PyTorch's order; a scalar comes out. `variances.broadcast_to(..)` makes one for all out of few.
+/// Means, targets and variances alike, in PyTorch's order; a scalar comes out. `variances.broadcast_to(..)` makes one variance count for all.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -60,8 +55,10 @@ pub fn gaussian_nll_terms<'g>(means: Var<'g>, targets: Var<'g>, variances: Var<'
     if full { terms + 0.5 * (2.0 * PI).ln() } else { terms }
 }
 
-/// The mean negative log-likelihood of counts under Poisson distributions, from their rates: PyTorch's
-/// `PoissonNLLLoss(log_input=False)`, where 10⁻⁸ is added to a rate before its logarithm is taken.
+/// The mean negative log-likelihood of counts `t` under Poisson distributions, from their rates `λ`, `λ − t·ln λ`:
+/// PyTorch's `PoissonNLLLoss(log_input=False)`, where 10⁻⁸ is added to a rate before its logarithm is taken.
+///
+/// In full Stirling's formula for `ln t!`, `t·ln t − t + ½·ln(2π·t)` where `t > 1`, is added, as in PyTorch.
 ///
 /// # Shapes
 /// Rates and counts alike; a scalar comes out.
@@ -95,8 +92,8 @@ pub fn poisson_nll_terms<'g>(rates: Var<'g>, counts: Var<'g>, full: bool) -> Var
     if full { terms + log_factorial(counts) } else { terms }
 }
 
-/// The mean negative log-likelihood of counts under Poisson distributions, from the logarithms of their rates:
-/// PyTorch's `PoissonNLLLoss`.
+/// The mean negative log-likelihood of counts `t` under Poisson distributions, from the logarithms `x` of their rates,
+/// `eˣ − t·x`: PyTorch's `PoissonNLLLoss`. In full as [`poisson_nll`].
 ///
 /// # Shapes
 /// Logarithms and counts alike; a scalar comes out.

@@ -53,14 +53,14 @@ pub use likelihood::{
 pub use regression::{huber, huber_terms, mae, mae_terms, mse, mse_terms};
 pub use triplet::{Triplet, distance};
 
-/// Panics at the caller's line if prediction and target have not one shape.
+/// Panics if prediction and target differ in shape.
 #[track_caller]
 fn expect_alike(loss: &str, prediction: Var<'_>, target: Var<'_>) {
     let (prediction, target) = (prediction.shape(), target.shape());
     assert!(prediction == target, "`{loss}` of {prediction} and {target}: prediction and target must have one shape");
 }
 
-/// Panics at the caller's line if the classes of these scores may be the last axis and, as in PyTorch, the second: for
+/// Panics if the classes of these scores may be the last axis and, as in PyTorch, the second: for
 /// `[2, 3, 3]` and labels of `[2, 3]`.
 #[track_caller]
 fn expect_unambiguous(loss: &str, scores: Var<'_>, labels: Var<'_>) {
@@ -79,7 +79,7 @@ fn expect_unambiguous(loss: &str, scores: Var<'_>, labels: Var<'_>) {
         "`{loss}` of {scores} with labels {labels}: the classes may be the last axis, or axis 1 as in PyTorch; {which}"
     );
     panic!(
-        "`{loss}` of {scores} with labels {labels}: the classes are looked for in the last axis, and seem to be axis 1 as in \
+        "`{loss}` of {scores} with labels {labels}: the classes are expected in the last axis, and seem to be axis 1 as in \
          PyTorch; {which}"
     );
 }

@@ -1,7 +1,4 @@
-//! Losses of a difference `d = prediction − target`: `d²`, `|d|`, and Huber's, which is `d²/2` up to `δ` and a straight
-//! line beyond.
-//!
-//! With `c = d` cut to `±δ`, Huber's is `c·(d − c/2)`: one formula for both branches, whose derivative is `c`.
+//! Losses of a difference `d = prediction − target`: squared, absolute, and Huber's.
 
 use gradus_graph::{POSITIVE, Var, expect_setting};
 

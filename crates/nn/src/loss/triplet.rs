@@ -7,7 +7,7 @@ use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
-/// What is added to each difference.
+/// The number that is added to each difference.
 const EPS: f64 = 1e-6;
 
 /// The distance `(Σ|x − y + 10⁻⁶|ᵖ)^(1/p)` of each pair of vectors; PyTorch's `PairwiseDistance`, where `p` is 2 unless

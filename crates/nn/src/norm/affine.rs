@@ -34,7 +34,7 @@ impl Affine {
         y
     }
 
-    /// Weight and bias of an input `[N, C, …]`, in whose place 1 and 0 stand if they are left out.
+    /// Weight and bias of an input `[N, C, …]`, or 1 and 0 if the layer has none.
     #[track_caller]
     pub(super) fn of_channels<'g>(&self, x: Var<'g>) -> [Var<'g>; 2] {
         let (graph, shape) = (x.graph(), channels(&x.shape()));

@@ -1,8 +1,4 @@
-//! Batch normalisation: `y = (x − mean)/√(variance + eps)·w + b`, mean and variance of each channel over the batch.
-//!
-//! In training they are those of the batch, the variance biased, and the running statistics follow them: the mean, and
-//! the unbiased variance `Σ(x − mean)²/(n − 1)`, as in PyTorch. In evaluation they are the running statistics, so that
-//! what comes out for an example does not depend on the others.
+//! Batch normalisation.
 
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
@@ -12,7 +8,12 @@ use super::running::Running;
 use crate::init::Init;
 use crate::layer::{Mode, layer};
 
-/// Brings each channel of a batch to mean 0 and variance 1, then scales and shifts it.
+/// `y = (x − mean)/√(variance + eps)·w + b`, with mean and variance of each channel over the batch.
+///
+/// In training they are those of the batch, the variance biased, and the running statistics are updated:
+/// `running = (1 − m)·running + m·batch` with the momentum `m`, of the mean and of the unbiased variance
+/// `Σ(x − mean)²/(n − 1)`, as in PyTorch. In evaluation they are the running statistics, so that the output for an example
+/// does not depend on the others.
 ///
 /// PyTorch's `BatchNorm1d`, `2d` and `3d` in one. It has no `forward` without a [`Mode`].
 ///
@@ -33,7 +34,7 @@ use crate::layer::{Mode, layer};
 /// let (mean, after) = &graph.updates()[1];
 /// let value = graph.eval_with(&[y, *after], &params, &gradus_graph::Feed::new())?;
 /// value[0].real().assert_close(&Tensor::from_rows([[-1.0], [1.0]]), 1e-5, 0.0);
-/// // What a training run leaves: a tenth of the way from 0 to the mean of the batch.
+/// // The running mean after a training run: a tenth of the mean of the batch.
 /// assert_eq!(mean.name(), "norm.running_mean");
 /// value[1].real().assert_close(&Tensor::from([0.2]), 1e-12, 0.0);
 /// # Ok::<(), gradus_graph::Error>(())
@@ -52,7 +53,7 @@ pub struct BatchNorm {
     running: Option<Running>,
 }
 
-/// What a batch normalisation adds to the variance, how its running statistics follow, and what it starts from.
+/// The options of a batch normalisation.
 ///
 /// The default is that of PyTorch's `BatchNorm2d`: `eps` 1e-5, momentum 0.1, a weight of ones, a bias of zeros, and
 /// running statistics.
@@ -68,7 +69,7 @@ pub struct BatchNorm {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormOptions {
-    /// What is added to the variance before the root.
+    /// The number that is added to the variance.
     pub eps: f64,
     /// The share of a batch in the running statistics; `None` makes them the average of all batches.
     pub momentum: Option<f64>,
@@ -88,7 +89,7 @@ impl Default for BatchNormOptions {
 }
 
 impl BatchNorm {
-    /// Adds a normalisation of so many channels, with PyTorch's initial values.
+    /// Adds a normalisation of `channels` channels, with PyTorch's initial values.
     ///
     /// # Panics
     /// If the scope `name` has a parameter or buffer of the layer already.
@@ -130,13 +131,13 @@ impl BatchNorm {
         self.running.as_ref().map(|running| (&running.mean, &running.variance))
     }
 
-    /// `(x − mean)/√(variance + eps)·w + b`; in training also records how the running statistics follow.
+    /// `(x − mean)/√(variance + eps)·w + b`; in training also records the update of the running statistics.
     ///
     /// An empty batch leaves the running statistics as they are.
     ///
     /// # Panics
-    /// If the second axis of `x` is not that of the channels, or a channel has one number only, whose variance is none,
-    /// where it is to be normalised by the batch.
+    /// If the second axis of `x` is not that of the channels, or a channel is normalised by the batch and has a single
+    /// element.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         let (graph, shape) = (x.graph(), x.shape());
@@ -148,7 +149,7 @@ impl BatchNorm {
                 let count = shape[0] * shape[2..].iter().product::<usize>();
                 assert!(
                     count != 1,
-                    "`BatchNorm` of {shape}: each channel must have more than one number to be normalised by its batch"
+                    "`BatchNorm` of {shape}: each channel must have more than one element to be normalised by its batch"
                 );
                 let axes: Vec<isize> = (0..shape.rank() as isize).filter(|&axis| axis != 1).collect();
                 let [weight, bias] = self.affine.of_channels(x);
@@ -174,7 +175,7 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::by_hand::{by_hand, moments, moved, wave};
+    use crate::norm::plain_loops::{by_hand, moments, moved, wave};
 
     const SHAPES: [&[usize]; 4] = [&[5, 3], &[2, 3, 4], &[2, 3, 2, 2], &[1, 3, 1, 2, 2]];
 
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`BatchNorm` of [1, 3]: each channel must have more than one number to be normalised by its batch"
+        expected = "`BatchNorm` of [1, 3]: each channel must have more than one element to be normalised by its batch"
     )]
     fn one_number_is_no_batch() {
         BatchNorm::new(&mut Params::<f32>::new(0), "norm", 3).forward_in(Graph::new().zeros([1, 3]), Mode::Train);
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`BatchNorm` of [5]: the second axis must have size 3, as the layer has so many channels"
+        expected = "`BatchNorm` of [5]: the second axis must have size 3, the number of channels of the layer"
     )]
     fn other_channels_are_refused() {
         BatchNorm::new(&mut Params::<f32>::new(0), "norm", 3).forward_in(Graph::new().zeros([5]), Mode::Eval);

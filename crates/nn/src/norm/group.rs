@@ -1,8 +1,4 @@
-//! Group normalisation: `y = (x − mean)/√(variance + eps)·w + b`, mean and variance over a group of channels of one
-//! example.
-//!
-//! The variance is the biased one. With one group it is a layer normalisation over all axes but the first, with one
-//! weight a channel; with as many groups as channels it is an instance normalisation.
+//! Group normalisation.
 
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
@@ -10,8 +6,11 @@ use super::affine::Affine;
 use crate::init::Init;
 use crate::layer::layer;
 
-/// Brings each group of neighbouring channels of an example to mean 0 and variance 1, then scales and shifts each
-/// channel.
+/// `y = (x − mean)/√(variance + eps)·w + b`, with mean and biased variance over a group of neighbouring channels of one
+/// example.
+///
+/// With one group it is a layer normalisation over all axes but the first, with one weight a channel; with as many groups
+/// as channels it is an instance normalisation.
 ///
 /// # Shapes
 /// `[N, C, …]` keeps its shape, with any number of axes after the channels. The parameters are `name.weight` and
@@ -41,7 +40,7 @@ pub struct GroupNorm {
     affine: Affine,
 }
 
-/// What a group normalisation adds to the variance, and the scale and shift that it starts from.
+/// The options of a group normalisation.
 ///
 /// The default is that of PyTorch's `GroupNorm`: `eps` is 1e-5, the weight ones, the bias zeros.
 ///
@@ -56,7 +55,7 @@ pub struct GroupNorm {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNormOptions {
-    /// What is added to the variance before the root.
+    /// The number that is added to the variance.
     pub eps: f64,
     /// The initial weight; `None` for a layer without.
     pub weight: Option<Init>,
@@ -71,10 +70,10 @@ impl Default for GroupNormOptions {
 }
 
 impl GroupNorm {
-    /// Adds a normalisation of so many groups of channels, with PyTorch's initial values.
+    /// Adds a normalisation of `groups` groups of channels, with PyTorch's initial values.
     ///
     /// # Panics
-    /// If the channels cannot be cut into so many equal groups, or the scope `name` has a `weight` or `bias` already.
+    /// If the channels cannot be divided into `groups` equal groups, or the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, groups: usize, channels: usize) -> Self {
         Self::with(params, name, groups, channels, GroupNormOptions::default())
@@ -94,7 +93,7 @@ impl GroupNorm {
     ) -> Self {
         assert!(
             groups > 0 && channels.is_multiple_of(groups),
-            "`GroupNorm` of {channels} channels: they cannot be cut into {groups} equal groups"
+            "`GroupNorm` of {channels} channels: they cannot be divided into {groups} equal groups"
         );
         let GroupNormOptions { eps, weight, bias } = options;
         expect_setting("`GroupNorm`: eps", eps, 0.0..);
@@ -128,12 +127,12 @@ impl GroupNorm {
     }
 }
 
-/// Says so if the second axis is not that of the channels.
+/// Panics if the second axis is not that of the channels.
 #[track_caller]
 pub(super) fn expect_channels(layer: &str, shape: &Shape, channels: usize) {
     assert!(
         shape.get(1) == Some(&channels),
-        "`{layer}` of {shape}: the second axis must have size {channels}, as the layer has so many channels"
+        "`{layer}` of {shape}: the second axis must have size {channels}, the number of channels of the layer"
     );
 }
 
@@ -144,7 +143,7 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::by_hand::{by_hand, moved, wave};
+    use crate::norm::plain_loops::{by_hand, moved, wave};
 
     #[test]
     fn values_agree_with_plain_loops() {
@@ -189,14 +188,14 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`GroupNorm` of [2, 3]: the second axis must have size 4, as the layer has so many channels"
+        expected = "`GroupNorm` of [2, 3]: the second axis must have size 4, the number of channels of the layer"
     )]
     fn other_channels_are_refused() {
         GroupNorm::new(&mut Params::<f32>::new(0), "norm", 2, 4).forward(Graph::new().zeros([2, 3]));
     }
 
     #[test]
-    #[should_panic(expected = "`GroupNorm` of 4 channels: they cannot be cut into 3 equal groups")]
+    #[should_panic(expected = "`GroupNorm` of 4 channels: they cannot be divided into 3 equal groups")]
     fn groups_are_equal() {
         GroupNorm::new(&mut Params::<f32>::new(0), "norm", 3, 4);
     }

@@ -1,7 +1,4 @@
-//! Instance normalisation: `y = (x − mean)/√(variance + eps)·w + b`, mean and variance of each channel of one example.
-//!
-//! The variance is the biased one. With running statistics, these follow the batch's average of the means and of the
-//! unbiased variances, and evaluation normalises by them, as in PyTorch.
+//! Instance normalisation.
 
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
@@ -11,7 +8,10 @@ use super::running::Running;
 use crate::init::Init;
 use crate::layer::{Mode, layer};
 
-/// Brings each channel of each example to mean 0 and variance 1, then scales and shifts it.
+/// `y = (x − mean)/√(variance + eps)·w + b`, with mean and biased variance of each channel of each example.
+///
+/// With running statistics, evaluation normalises by them, and training updates them by the batch's average of the means
+/// and of the unbiased variances, as in PyTorch.
 ///
 /// PyTorch's `InstanceNorm1d`, `2d` and `3d` in one. It has no `forward` without a [`Mode`], as running statistics make
 /// a difference of it; without them, which is the default, both modes do the same.
@@ -46,7 +46,7 @@ pub struct InstanceNorm {
     running: Option<Running>,
 }
 
-/// What an instance normalisation adds to the variance, and what else it has.
+/// The options of an instance normalisation.
 ///
 /// The default is that of PyTorch's `InstanceNorm2d`: `eps` 1e-5, no weight, no bias, no running statistics.
 ///
@@ -62,7 +62,7 @@ pub struct InstanceNorm {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InstanceNormOptions {
-    /// What is added to the variance before the root.
+    /// The number that is added to the variance.
     pub eps: f64,
     /// The share of a batch in the running statistics, if there are.
     pub momentum: f64,
@@ -81,7 +81,7 @@ impl Default for InstanceNormOptions {
 }
 
 impl InstanceNorm {
-    /// Adds a normalisation of so many channels, without parameters.
+    /// Adds a normalisation of `channels` channels, without parameters.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, channels: usize) -> Self {
         Self::with(params, name, channels, InstanceNormOptions::default())
@@ -118,13 +118,13 @@ impl InstanceNorm {
         self.running.as_ref().map(|running| (&running.mean, &running.variance))
     }
 
-    /// `(x − mean)/√(variance + eps)·w + b`; in training also records how the running statistics follow, if there are.
+    /// `(x − mean)/√(variance + eps)·w + b`; in training also records the update of the running statistics, if there are any.
     ///
     /// An empty batch leaves the running statistics as they are.
     ///
     /// # Panics
-    /// If the second axis of `x` is not that of the channels, no axis follows it, or a channel of an example has one
-    /// number only, whose variance is none, where it is to be normalised by itself.
+    /// If the second axis of `x` is not that of the channels, no axis follows it, or a channel of an example is
+    /// normalised by itself and has a single element.
     #[track_caller]
     pub fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         let (graph, shape) = (x.graph(), x.shape());
@@ -136,7 +136,7 @@ impl InstanceNorm {
             (running, _) => {
                 assert!(
                     shape.rank() > 2 && size != 1,
-                    "`InstanceNorm` of {shape}: each channel of an example must have more than one number to be \
+                    "`InstanceNorm` of {shape}: each channel of an example must have more than one element to be \
                      normalised by itself"
                 );
                 let (one, zero) = (graph.scalar(1.0), graph.scalar(0.0));
@@ -160,7 +160,7 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::by_hand::{by_hand, moments, moved, wave};
+    use crate::norm::plain_loops::{by_hand, moments, moved, wave};
 
     fn options(eps: f64, running: bool) -> InstanceNormOptions {
         let (weight, bias) = (Some(Init::ones()), Some(Init::zeros()));
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`InstanceNorm` of [2, 3, 1]: each channel of an example must have more than one number to be \
+        expected = "`InstanceNorm` of [2, 3, 1]: each channel of an example must have more than one element to be \
                     normalised by itself"
     )]
     fn one_number_cannot_be_normalised() {

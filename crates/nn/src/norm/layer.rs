@@ -1,6 +1,4 @@
-//! Layer normalisation: `y = (x − mean)/√(variance + eps)·w + b` over the last axes of each example.
-//!
-//! The variance is the biased one, `Σ(x − mean)²/n`. It does the same in training and in evaluation.
+//! Layer normalisation.
 
 use gradus_graph::{IntoShape, Param, Params, Real, Shape, Var, expect_setting};
 
@@ -8,7 +6,8 @@ use super::affine::Affine;
 use crate::init::{Init, expect_shape};
 use crate::layer::layer;
 
-/// Brings the last axes to mean 0 and variance 1, then scales and shifts each of their elements.
+/// `y = (x − mean)/√(variance + eps)·w + b`, with mean and biased variance `Σ(x − mean)²/n` over the last axes of each
+/// example.
 ///
 /// # Shapes
 /// `[…, sizes]` keeps its shape. The parameters are `name.weight` and `name.bias`, both of the shape `sizes`.
@@ -36,7 +35,7 @@ pub struct LayerNorm {
     affine: Affine,
 }
 
-/// What a layer normalisation adds to the variance, and the scale and shift that it starts from.
+/// The options of a layer normalisation.
 ///
 /// The default is that of PyTorch's `LayerNorm`: `eps` is 1e-5, the weight ones, the bias zeros.
 ///
@@ -51,7 +50,7 @@ pub struct LayerNorm {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerNormOptions {
-    /// What is added to the variance before the root.
+    /// The number that is added to the variance.
     pub eps: f64,
     /// The initial weight; `None` for a layer without.
     pub weight: Option<Init>,
@@ -114,7 +113,7 @@ impl LayerNorm {
     }
 }
 
-/// Says so if the last axes have other sizes than a layer normalises.
+/// Panics if the last axes have other sizes than a layer normalises.
 #[track_caller]
 pub(super) fn expect_last(layer: &str, shape: &Shape, sizes: &Shape) {
     let (count, plural) = (sizes.rank(), if sizes.rank() == 1 { "axis" } else { "axes" });
@@ -137,7 +136,7 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::by_hand::{by_hand, moved, wave};
+    use crate::norm::plain_loops::{by_hand, moved, wave};
 
     #[test]
     fn values_agree_with_plain_loops() {

@@ -14,11 +14,11 @@
 
 mod affine;
 mod batch;
-#[cfg(test)]
-mod by_hand;
 mod group;
 mod instance;
 mod layer;
+#[cfg(test)]
+mod plain_loops;
 mod rms;
 mod running;
 mod spectral;

@@ -1,6 +1,4 @@
-//! Normalisation by the root mean square: `y = x/√(mean x² + eps)·w` over the last axes of each example.
-//!
-//! Layer normalisation without taking the mean off and without a bias.
+//! Normalisation by the root mean square.
 
 use gradus_graph::{IntoShape, Param, Params, Real, Shape, Var, expect_setting};
 
@@ -9,7 +7,7 @@ use super::layer::{as_rows, expect_last};
 use crate::init::{Init, expect_shape};
 use crate::layer::layer;
 
-/// Brings the last axes to a mean square of 1, then scales each of their elements.
+/// `y = x/√(mean x² + eps)·w` over the last axes of each example: layer normalisation without the mean and the bias.
 ///
 /// # Shapes
 /// `[…, sizes]` keeps its shape. The parameter is `name.weight` of the shape `sizes`.
@@ -37,7 +35,7 @@ pub struct RmsNorm {
     affine: Affine,
 }
 
-/// What a normalisation by the root mean square adds to the mean square, and the scale that it starts from.
+/// The options of a normalisation by the root mean square.
 ///
 /// As in PyTorch, `eps` stands under the root and is the distance from 1 to the next number unless given. There it is
 /// that of the precision of the input; a graph has no precision, so that the default is that of `f32`, 2⁻²³, always.
@@ -49,7 +47,7 @@ pub struct RmsNorm {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsNormOptions {
-    /// What is added to the mean square before the root.
+    /// The number that is added to the mean square.
     pub eps: f64,
     /// The initial weight; `None` for a layer without.
     pub weight: Option<Init>,
@@ -113,7 +111,7 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::by_hand::{moved, wave};
+    use crate::norm::plain_loops::{moved, wave};
 
     #[test]
     fn rows_of_any_size_keep_their_digits() {

@@ -1,16 +1,17 @@
-//! Spectral normalisation: a layer's weight is `w/σ(w)`, with the largest singular value `σ` of the weight as a matrix.
-//!
-//! `σ = uᵀ·w·v`, with unit vectors `u` and `v` that a power iteration, `u = w·v/‖w·v‖` and `v = wᵀ·u/‖wᵀ·u‖`, brings
-//! near the first singular vectors. They are buffers: each run of training goes on from where the last one stopped, and
-//! evaluation takes them as they are. The derivative holds them fixed, as in PyTorch, which is exact where they are the
-//! singular vectors.
+//! Spectral normalisation.
 
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var, expect_setting};
 
+use crate::axis::resolve;
 use crate::init::{Fans, Init};
 use crate::layer::{Layer, Mode, forward_for};
 
-/// A layer whose weight is `w/σ(w)`, so that it stretches no vector (as a critic must not, for one).
+/// A layer whose weight is `w/σ(w)`, with the largest singular value `σ` of the weight as a matrix, so that it stretches no
+/// vector.
+///
+/// `σ = uᵀ·w·v`, where a power iteration, `u = w·v/‖w·v‖` and `v = wᵀ·u/‖wᵀ·u‖`, approximates the first singular vectors
+/// `u` and `v`. They are buffers: each training run continues from the last, and evaluation does not change them. The
+/// derivative holds them fixed, as in PyTorch, which is exact where they are the singular vectors.
 ///
 /// The wrapped layer's own weight is no parameter any more: `…weight` becomes `…parametrizations.weight.original`, and
 /// `u` and `v` are the buffers `…parametrizations.weight.0._u` and `…0._v`, as in `torch.nn.utils.parametrizations`.
@@ -57,7 +58,7 @@ pub struct SpectralNorm<L> {
 pub struct SpectralNormOptions {
     /// The axis along which slices of the weight are the rows of the matrix; 0, that of the outputs. PyTorch takes 1
     /// for transposed convolutions.
-    pub axis: usize,
+    pub axis: isize,
     /// Steps of the iteration for each run of training.
     pub iterations: usize,
     /// Lengths below this count as this.
@@ -95,12 +96,14 @@ impl<L> SpectralNorm<L> {
         options: SpectralNormOptions,
     ) -> Self {
         let weight = weight(&layer).clone();
-        let (shape, axis) = (weight.shape(), options.axis);
-        assert!(
-            shape.rank() >= 2 && axis < shape.rank(),
-            "`SpectralNorm` of `{}` of {shape}: a matrix must have two axes, and one of them is {axis}",
-            weight.name()
-        );
+        let shape = weight.shape();
+        let Some(axis) = resolve(options.axis, shape.rank()).filter(|_| shape.rank() >= 2) else {
+            panic!(
+                "`SpectralNorm` of `{}` of {shape}: a matrix must have two axes, and one of them is {}",
+                weight.name(),
+                options.axis
+            );
+        };
         expect_setting("`SpectralNorm`: eps", options.eps, 0.0..);
         let (original, u, v) = params.beside(&weight, |params, own| {
             params.scope("parametrizations", |params| {
@@ -129,6 +132,7 @@ impl<L> SpectralNorm<L> {
                 })
             })
         });
+        let options = SpectralNormOptions { axis: axis as isize, ..options };
         Self { layer, weight, original, u, v, options }
     }
 
@@ -148,10 +152,8 @@ impl<L> SpectralNorm<L> {
     pub fn weight<'g>(&self, graph: &'g Graph, mode: Mode) -> Var<'g> {
         let SpectralNormOptions { axis, iterations, eps } = self.options;
         let weight = graph.param(&self.original);
-        let order: Vec<isize> = std::iter::once(axis)
-            .chain((0..weight.rank()).filter(|&other| other != axis))
-            .map(|axis| axis as isize)
-            .collect();
+        let order: Vec<isize> =
+            std::iter::once(axis).chain((0..weight.rank() as isize).filter(|&other| other != axis)).collect();
         let matrix = weight.permute(&order[..]).reshape([self.u.shape().len(), self.v.shape().len()]);
         let (mut u, mut v) = (graph.updated(&self.u), graph.updated(&self.v));
         if mode == Mode::Train {
@@ -166,8 +168,7 @@ impl<L> SpectralNorm<L> {
         weight / (u.stop_gradient() * matrix.matmul(v.stop_gradient())).sum()
     }
 
-    /// What `trace` makes of the wrapped layer while its weight is `w/σ(w)`; for layers that take more than one
-    /// variable. A layer of one is called with [`Layer::forward_in`].
+    /// Calls `trace` on the wrapped layer while its weight is `w/σ(w)`; for layers that take more than one variable. A layer of one is called with [`Layer::forward_in`].
     #[track_caller]
     pub fn trace<R>(&self, graph: &Graph, mode: Mode, trace: impl FnOnce(&L) -> R) -> R {
         let _weight = graph.substitute(&self.weight, self.weight(graph, mode));
@@ -218,7 +219,7 @@ mod tests {
 
     use super::*;
     use crate::Dense;
-    use crate::norm::by_hand::wave;
+    use crate::norm::plain_loops::wave;
 
     /// A dense layer `[3, 4]` whose weight has the singular values 2, 1 and ½.
     fn wrapped(params: &mut Params<f64>, options: SpectralNormOptions) -> SpectralNorm<Dense> {
@@ -233,7 +234,8 @@ mod tests {
     fn the_largest_singular_value_becomes_one() {
         for axis in 0..2 {
             let mut params: Params<f64> = Params::new(1);
-            let norm = wrapped(&mut params, SpectralNormOptions { axis, ..SpectralNormOptions::default() });
+            let norm =
+                wrapped(&mut params, SpectralNormOptions { axis: axis as isize, ..SpectralNormOptions::default() });
             let graph = Graph::new();
             let found = graph.eval_with(&[norm.weight(&graph, Mode::Eval)], &params, &Feed::new()).unwrap();
             let expected = params.get(norm.original()).map(|w| w / 2.0);
@@ -277,7 +279,8 @@ mod tests {
         for axis in 0..2 {
             let mut params: Params<f64> = Params::new(1);
             let x = params.add("x", Tensor::from_fn([2, 4], wave));
-            let norm = wrapped(&mut params, SpectralNormOptions { axis, ..SpectralNormOptions::default() });
+            let norm =
+                wrapped(&mut params, SpectralNormOptions { axis: axis as isize, ..SpectralNormOptions::default() });
             check::assert_model(&params, (), |graph, []| loss(&norm, graph.param(&x), Mode::Eval));
             // In training the same, with the vectors after the iteration: these are the singular ones here.
             let graph = Graph::new();

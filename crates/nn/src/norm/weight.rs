@@ -1,14 +1,14 @@
-//! Weight normalisation: a layer's weight is `w = g·v/‖v‖`, a length `g` and a direction `v` for each of its outputs.
-//!
-//! The norm is over all axes but one, so that each slice along that axis has a length of its own. The layer that is
-//! wrapped reads its weight from the graph as ever; while it is traced, [`Graph::substitute`] puts `g·v/‖v‖` in its
-//! place. So any parameter of any layer can be made in this way, and no layer knows of it.
+//! Weight normalisation.
 
 use gradus_graph::{Graph, Param, Params, Real, Shape, Tensor, Var};
 
+use crate::axis::resolve;
 use crate::layer::{Layer, Mode, Steady, forward_for};
 
-/// A layer whose weight is `g·v/‖v‖`.
+/// A layer whose weight is `w = g·v/‖v‖`: a length `g` and a direction `v` for each slice along an axis.
+///
+/// Any parameter of any layer can be wrapped: the layer reads its weight from the graph as before, and
+/// [`Graph::substitute`] replaces it while the layer is traced.
 ///
 /// The wrapped layer's own weight is no parameter any more: `…weight` becomes `…parametrizations.weight.original1`, the
 /// direction `v`, and `…parametrizations.weight.original0` holds the lengths `g`, which start as `‖v‖`, so that the
@@ -49,15 +49,17 @@ pub struct WeightNorm<L> {
 
 impl<L> WeightNorm<L> {
     /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along
-    /// `axis` has a length of its own. PyTorch's default is axis 0, which is that of the outputs.
+    /// `axis`, which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, which is that of the outputs.
     ///
     /// # Panics
     /// If the weight has no such axis.
     #[track_caller]
-    pub fn new<T: Real>(params: &mut Params<T>, layer: L, weight: impl FnOnce(&L) -> &Param, axis: usize) -> Self {
+    pub fn new<T: Real>(params: &mut Params<T>, layer: L, weight: impl FnOnce(&L) -> &Param, axis: isize) -> Self {
         let weight = weight(&layer).clone();
         let shape = weight.shape();
-        assert!(axis < shape.rank(), "`WeightNorm` of `{}` of {shape}: it has no axis {axis}", weight.name());
+        let Some(axis) = resolve(axis, shape.rank()) else {
+            panic!("`WeightNorm` of `{}` of {shape}: it has no axis {axis}", weight.name());
+        };
         let lengths = lengths(params.get(&weight), axis);
         let (length, direction) = params.beside(&weight, |params, own| {
             params.scope("parametrizations", |params| {
@@ -94,8 +96,7 @@ impl<L> WeightNorm<L> {
         v * (graph.param(&self.length) / norm)
     }
 
-    /// What `trace` makes of the wrapped layer while its weight is `g·v/‖v‖`; for layers that take more than one
-    /// variable. A layer of one is called with [`Layer::forward_in`].
+    /// Calls `trace` on the wrapped layer while its weight is `g·v/‖v‖`; for layers that take more than one variable. A layer of one is called with [`Layer::forward_in`].
     ///
     /// # Example
     /// ```
@@ -144,7 +145,7 @@ mod tests {
     use gradus_graph::{Feed, check};
 
     use super::*;
-    use crate::norm::by_hand::{moved, wave};
+    use crate::norm::plain_loops::{moved, wave};
     use crate::{Dense, DenseOptions};
 
     fn dense(params: &mut Params<f64>) -> Dense {
@@ -159,7 +160,7 @@ mod tests {
             let graph = Graph::new();
             let x = graph.constant(&Tensor::from_fn([4, 2], wave));
             let before = graph.eval_with(&[dense.forward(x)], &params, &Feed::new()).unwrap();
-            let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis);
+            let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis as isize);
             let graph = Graph::new();
             let x = graph.constant(&Tensor::from_fn([4, 2], wave));
             let after = graph.eval_with(&[norm.forward(x)], &params, &Feed::new()).unwrap();
@@ -182,7 +183,7 @@ mod tests {
             let mut params: Params<f64> = Params::new(1);
             let x = params.add("x", Tensor::from_fn([4, 2], wave));
             let dense = dense(&mut params);
-            let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis);
+            let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis as isize);
             moved(&mut params);
             check::assert_model(&params, (), |graph, []| norm.forward(graph.param(&x)).tanh().square().mean());
         }

@@ -1,7 +1,4 @@
-//! Adaptive pooling: the mean or the largest element of so many parts of each axis, whatever its size.
-//!
-//! Part `i` of `n` of an axis of `size` elements goes from `⌊i·size/n⌋` to before `⌈(i + 1)·size/n⌉`, so that parts of
-//! unequal sizes overlap by an element, as in PyTorch. Means are products with constant matrices: `Y = R·X·Cᵀ`.
+//! Adaptive pooling: the mean or the largest element of equal parts of each axis.
 
 use gradus_graph::{Shape, Span, Tensor, Var};
 
@@ -9,7 +6,7 @@ use super::max::ONE_ROW;
 use crate::conv::{Sizes, last, planes, rows_and_columns, unplaned};
 use crate::layer::layer;
 
-/// The mean of each of so many parts of a sequence.
+/// The mean of each of a number of parts of a sequence.
 ///
 /// # Shapes
 /// `[…, C, L]` gives `[…, C, parts]`.
@@ -25,7 +22,7 @@ use crate::layer::layer;
 /// ```
 pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 
-/// The mean of each of so many parts of a plane.
+/// The mean of each of a number of parts of a plane.
 ///
 /// # Shapes
 /// `[…, C, H, W]` gives `[…, C, rows, columns]`.
@@ -40,7 +37,7 @@ pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 /// ```
 pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
 
-/// The largest element of each of so many parts of a sequence.
+/// The largest element of each of a number of parts of a sequence.
 ///
 /// # Shapes
 /// `[…, C, L]` gives `[…, C, parts]`.
@@ -56,7 +53,7 @@ pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
 /// ```
 pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 
-/// The largest element of each of so many parts of a plane.
+/// The largest element of each of a number of parts of a plane.
 ///
 /// # Shapes
 /// `[…, C, H, W]` gives `[…, C, rows, columns]`.
@@ -71,13 +68,17 @@ pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 /// ```
 pub type AdaptiveMaxPool2d = AdaptiveMaxPool<2>;
 
-/// Means of parts along so many axes: [`AdaptiveAvgPool1d`] or [`AdaptiveAvgPool2d`].
+/// Means of parts along `AXES` axes: [`AdaptiveAvgPool1d`] or [`AdaptiveAvgPool2d`].
+///
+/// Part `i` of `n` of an axis of `size` elements goes from `⌊i·size/n⌋` to before `⌈(i + 1)·size/n⌉`, so that parts of
+/// unequal sizes overlap by an element, as in PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveAvgPool<const AXES: usize> {
     parts: [usize; AXES],
 }
 
-/// Largest elements of parts along so many axes: [`AdaptiveMaxPool1d`] or [`AdaptiveMaxPool2d`].
+/// Largest elements of parts along `AXES` axes: [`AdaptiveMaxPool1d`] or [`AdaptiveMaxPool2d`]. The parts are those of
+/// [`AdaptiveAvgPool`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveMaxPool<const AXES: usize> {
     parts: [usize; AXES],
@@ -94,11 +95,11 @@ fn spans(size: usize, parts: usize) -> Vec<Span> {
 
 /// The sizes of the last axes of a shape that can be divided into parts.
 #[track_caller]
-fn divisible<const AXES: usize>(what: &str, shape: &Shape) -> [usize; AXES] {
+fn expect_divisible<const AXES: usize>(what: &str, shape: &Shape) -> [usize; AXES] {
     let sizes = if shape.rank() > AXES { last::<AXES>(shape) } else { [0; AXES] };
     assert!(
         !sizes.contains(&0),
-        "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more",
+        "`{what}` of {shape}: after an axis of channels there must be {AXES} with an element or more",
     );
     sizes
 }
@@ -115,7 +116,7 @@ fn means(size: usize, parts: usize) -> Tensor<f64> {
 impl<const AXES: usize> AdaptiveAvgPool<AXES> {
     const NAME: &'static str = if AXES == 1 { "AdaptiveAvgPool1d" } else { "AdaptiveAvgPool2d" };
 
-    /// Divides each axis into so many parts.
+    /// Divides each axis into `parts` parts.
     pub fn new(parts: impl Into<Sizes<AXES>>) -> Self {
         Self { parts: parts.into().0 }
     }
@@ -126,8 +127,8 @@ impl<const AXES: usize> AdaptiveAvgPool<AXES> {
     /// If there is no axis of channels, or an axis has no elements.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        let (graph, sizes) = (x.graph(), divisible::<AXES>(Self::NAME, &x.shape()));
-        // Columns first: that is one product, and leaves less for the others.
+        let (graph, sizes) = (x.graph(), expect_divisible::<AXES>(Self::NAME, &x.shape()));
+        // Products with constant matrices. Columns first: that is one product, and leaves less for the others.
         let mut y = x.matmul(graph.constant(&means(sizes[AXES - 1], self.parts[AXES - 1])).t());
         if AXES == 2 {
             y = graph.constant(&means(sizes[0], self.parts[0])).matmul(y);
@@ -139,7 +140,7 @@ impl<const AXES: usize> AdaptiveAvgPool<AXES> {
 impl<const AXES: usize> AdaptiveMaxPool<AXES> {
     const NAME: &'static str = if AXES == 1 { "AdaptiveMaxPool1d" } else { "AdaptiveMaxPool2d" };
 
-    /// Divides each axis into so many parts.
+    /// Divides each axis into `parts` parts.
     pub fn new(parts: impl Into<Sizes<AXES>>) -> Self {
         Self { parts: parts.into().0 }
     }
@@ -151,7 +152,7 @@ impl<const AXES: usize> AdaptiveMaxPool<AXES> {
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let shape = x.shape();
-        let sizes = divisible::<AXES>(Self::NAME, &shape);
+        let sizes = expect_divisible::<AXES>(Self::NAME, &shape);
         let along: [Vec<Span>; AXES] = std::array::from_fn(|axis| spans(sizes[axis], self.parts[axis]));
         let [rows, columns] = rows_and_columns(along.each_ref().map(Vec::as_slice), &ONE_ROW);
         unplaned::<AXES>(planes::<AXES>(x).max_pool(rows, columns).0, &shape)
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`AdaptiveAvgPool2d` of [2, 0, 3]: behind an axis of channels there must be 2 with an element or \
+        expected = "`AdaptiveAvgPool2d` of [2, 0, 3]: after an axis of channels there must be 2 with an element or \
                                more"
     )]
     fn an_axis_without_elements_is_named() {

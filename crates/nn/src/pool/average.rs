@@ -1,7 +1,4 @@
-//! Average pooling: the mean of each window, along one axis or two.
-//!
-//! It is a convolution of each plane with one filter of ones, and a division. Zeros of the padding count as elements
-//! unless `count_include_pad` is off; what a last window has beyond the padding never counts. There are no parameters.
+//! Average pooling.
 
 use gradus_graph::{Convolution, Tensor, Var};
 
@@ -40,7 +37,9 @@ pub type AvgPool1d = AvgPool<1>;
 /// ```
 pub type AvgPool2d = AvgPool<2>;
 
-/// Average pooling along so many axes: [`AvgPool1d`] or [`AvgPool2d`].
+/// Average pooling along `AXES` axes, the mean of each window: [`AvgPool1d`] or [`AvgPool2d`]. There are no parameters.
+///
+/// Zeros of the padding count as elements unless `count_include_pad` is off; positions beyond the padding never count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AvgPool<const AXES: usize> {
     kernel: [usize; AXES],
@@ -58,13 +57,13 @@ pub type AvgPool2dOptions = AvgPoolOptions<2>;
 pub struct AvgPoolOptions<const AXES: usize> {
     /// From one window to the next; `None` for the size of the window.
     pub stride: Option<[usize; AXES]>,
-    /// Zeros before and behind; at most half of the window.
+    /// Zeros before and after; at most half of the window.
     pub padding: [usize; AXES],
-    /// Whether a last window that begins within and ends beyond counts.
+    /// Whether a last window that begins within the input and ends beyond it counts.
     pub ceil_mode: bool,
     /// Whether the zeros of the padding count as elements.
     pub count_include_pad: bool,
-    /// What the sum of a window is divided by instead of the number of its elements.
+    /// The divisor of the sum of a window, if not the number of its elements.
     pub divisor: Option<usize>,
 }
 
@@ -118,7 +117,7 @@ impl<const AXES: usize> AvgPool<AXES> {
         for (axis, positions) in along.iter().enumerate() {
             assert!(
                 positions.count() > 0 && positions.size > 0,
-                "`{}` of {shape}: behind an axis of channels, axis −{} must hold a window of {} with padding {}",
+                "`{}` of {shape}: after an axis of channels, axis −{} must hold a window of {} with padding {}",
                 Self::NAME,
                 AXES - axis,
                 positions.kernel,
@@ -147,7 +146,7 @@ impl<const AXES: usize> AvgPool<AXES> {
         unplaned::<AXES>(means, &shape)
     }
 
-    /// What the sum at each position is multiplied by: a number, or `[rows, columns]`.
+    /// The factors of the sums: a number, or `[rows, columns]`.
     #[track_caller]
     fn factors<'g>(&self, graph: &'g gradus_graph::Graph, along: [Positions; 2]) -> Var<'g> {
         let counted = |axis: Positions, position| match self.options.count_include_pad {
@@ -246,7 +245,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`AvgPool1d` of [4]: behind an axis of channels, axis −1 must hold a window of 3 with padding 0"
+        expected = "`AvgPool1d` of [4]: after an axis of channels, axis −1 must hold a window of 3 with padding 0"
     )]
     fn an_axis_of_channels_is_needed() {
         AvgPool1d::new(3).forward(Graph::new().zeros([4]));

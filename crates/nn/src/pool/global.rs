@@ -40,11 +40,11 @@ pub struct GlobalAvgPool<const AXES: usize>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GlobalMaxPool<const AXES: usize>;
 
-/// The last axes, which must have elements and stand behind one of channels.
+/// The last axes, which must have elements and come after one of channels.
 #[track_caller]
-fn pooled<const AXES: usize>(what: &str, shape: &Shape) -> [isize; AXES] {
+fn expect_pooled<const AXES: usize>(what: &str, shape: &Shape) -> [isize; AXES] {
     let fits = shape.rank() > AXES && !shape[shape.rank() - AXES..].contains(&0);
-    assert!(fits, "`{what}` of {shape}: behind an axis of channels there must be {AXES} with an element or more",);
+    assert!(fits, "`{what}` of {shape}: after an axis of channels there must be {AXES} with an element or more",);
     std::array::from_fn(|axis| axis as isize - AXES as isize)
 }
 
@@ -61,7 +61,7 @@ impl<const AXES: usize> GlobalAvgPool<AXES> {
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let what = if AXES == 1 { "GlobalAvgPool1d" } else { "GlobalAvgPool2d" };
-        x.mean_axes(pooled::<AXES>(what, &x.shape()))
+        x.mean_axes(expect_pooled::<AXES>(what, &x.shape()))
     }
 }
 
@@ -78,7 +78,7 @@ impl<const AXES: usize> GlobalMaxPool<AXES> {
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let what = if AXES == 1 { "GlobalMaxPool1d" } else { "GlobalMaxPool2d" };
-        x.max_axes(pooled::<AXES>(what, &x.shape()))
+        x.max_axes(expect_pooled::<AXES>(what, &x.shape()))
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`GlobalAvgPool2d` of [5, 3]: behind an axis of channels there must be 2 with an element or more"
+        expected = "`GlobalAvgPool2d` of [5, 3]: after an axis of channels there must be 2 with an element or more"
     )]
     fn an_axis_of_channels_is_needed() {
         GlobalAvgPool2d::new().forward(Graph::new().zeros([5, 3]));

@@ -1,7 +1,4 @@
-//! Max pooling: the largest element of each window, along one axis or two.
-//!
-//! Padding never wins: it counts as −∞. Of equal elements the first of the window takes all of the derivative, as in
-//! PyTorch. There are no parameters.
+//! Max pooling.
 
 use gradus_graph::{Span, Var};
 
@@ -41,7 +38,10 @@ pub type MaxPool1d = MaxPool<1>;
 /// ```
 pub type MaxPool2d = MaxPool<2>;
 
-/// Max pooling along so many axes: [`MaxPool1d`] or [`MaxPool2d`].
+/// Max pooling along `AXES` axes, the largest element of each window: [`MaxPool1d`] or [`MaxPool2d`]. There are no
+/// parameters.
+///
+/// Padding counts as −∞. Of equal elements the first of the window takes all of the derivative, as in PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxPool<const AXES: usize> {
     kernel: [usize; AXES],
@@ -59,11 +59,11 @@ pub type MaxPool2dOptions = MaxPoolOptions<2>;
 pub struct MaxPoolOptions<const AXES: usize> {
     /// From one window to the next; `None` for the size of the window.
     pub stride: Option<[usize; AXES]>,
-    /// What counts as −∞ before and behind; at most half of the window.
+    /// Elements of −∞ before and after; at most half of the window.
     pub padding: [usize; AXES],
     /// From one element of a window to the next.
     pub dilation: [usize; AXES],
-    /// Whether a last window that begins within and ends beyond counts.
+    /// Whether a last window that begins within the input and ends beyond it counts.
     pub ceil_mode: bool,
 }
 
@@ -104,16 +104,16 @@ impl<const AXES: usize> MaxPool<AXES> {
     /// If there is no axis of channels, a window does not fit even once, or one lies in the padding with all elements.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-        self.forward_with_places(x).0
+        self.forward_with_indices(x).0
     }
 
-    /// The largest element of each window, and its place within the plane or the sequence, row times columns plus
-    /// column, as an index.
+    /// The largest element of each window, and its index within the plane or the sequence: row times columns plus
+    /// column. PyTorch's `return_indices`.
     ///
     /// # Panics
     /// As [`MaxPool::forward`].
     #[track_caller]
-    pub fn forward_with_places<'g>(&self, x: Var<'g>) -> (Var<'g>, Var<'g>) {
+    pub fn forward_with_indices<'g>(&self, x: Var<'g>) -> (Var<'g>, Var<'g>) {
         let shape = x.shape();
         let sizes = if shape.rank() > AXES { last::<AXES>(&shape) } else { [0; AXES] };
         let mut along: [Vec<Span>; AXES] = [const { Vec::new() }; AXES];
@@ -132,7 +132,7 @@ impl<const AXES: usize> MaxPool<AXES> {
             }));
             assert!(
                 !spans.is_empty() && spans.iter().all(|span| span.count > 0),
-                "`{}` of {shape}: behind an axis of channels, axis −{} must hold a window of {} with padding {} and \
+                "`{}` of {shape}: after an axis of channels, axis −{} must hold a window of {} with padding {} and \
                  dilation {}",
                 Self::NAME,
                 AXES - axis,
@@ -142,8 +142,8 @@ impl<const AXES: usize> MaxPool<AXES> {
             );
         }
         let [rows, columns] = rows_and_columns(along.each_ref().map(Vec::as_slice), &ONE_ROW);
-        let (y, places) = planes::<AXES>(x).max_pool(rows, columns);
-        (unplaned::<AXES>(y, &shape), unplaned::<AXES>(places, &shape))
+        let (y, indices) = planes::<AXES>(x).max_pool(rows, columns);
+        (unplaned::<AXES>(y, &shape), unplaned::<AXES>(indices, &shape))
     }
 }
 
@@ -211,8 +211,8 @@ mod tests {
     fn places_are_within_the_plane() {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::new([1, 1, 2, 4], vec![0.0, 3.0, 1.0, 2.0, 5.0, 4.0, 6.0, 7.0]));
-        let (_, places) = MaxPool2d::new(2).forward_with_places(x);
-        assert_eq!(graph.eval(places.to_real()).unwrap().data(), [4.0, 7.0]);
+        let (_, indices) = MaxPool2d::new(2).forward_with_indices(x);
+        assert_eq!(graph.eval(indices.to_real()).unwrap().data(), [4.0, 7.0]);
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     #[should_panic(
-        expected = "`MaxPool2d` of [3, 4, 2]: behind an axis of channels, axis −1 must hold a window of 3 with \
+        expected = "`MaxPool2d` of [3, 4, 2]: after an axis of channels, axis −1 must hold a window of 3 with \
                                padding 0 and dilation 1"
     )]
     fn what_is_too_small_for_a_window_is_named() {

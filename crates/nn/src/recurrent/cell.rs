@@ -1,15 +1,10 @@
-//! What a recurrent cell is: one step in time, and the state that it carries.
-//!
-//! A cell is written as two functions. [`RecurrentCell::project`] is the part of a step that needs the input alone,
-//! `W_ih·x + b`: a sequence computes it for all its steps as one product. [`RecurrentCell::recurrence`] is the rest, a
-//! function from that part and a state to the next state. Layers, directions, lengths and dropout are not a cell's
-//! business: [`Recurrent`](super::Recurrent) has them for any cell, a user's own among them.
+//! Recurrent cells: one step in time, and the state that is carried from step to step.
 
 use gradus_graph::{Graph, Param, Params, Real, Tensor, Var};
 
 use crate::init::{Fans, Init, optional_param};
 
-/// What a recurrent cell carries from step to step: its hidden state alone ([`Var`]), or more
+/// The state of a recurrent cell between steps: its hidden state alone ([`Var`]), or more
 /// ([`LstmState`](super::LstmState)).
 pub trait State<'g>: Copy {
     /// The variables that it consists of, the hidden state first.
@@ -42,6 +37,11 @@ impl<'g> State<'g> for Var<'g> {
 }
 
 /// One step of a recurrent layer.
+///
+/// A cell is two functions. [`RecurrentCell::project`] is the part of a step that needs the input alone, `W_ih·x + b`: a
+/// sequence computes it for all its steps as one product. [`RecurrentCell::recurrence`] is the rest, a function from that
+/// part and a state to the next state. [`Recurrent`](super::Recurrent) adds layers, directions, lengths and dropout to any
+/// cell, also to one of the user.
 ///
 /// # Example
 /// A cell of one's own is a layer with directions and lengths by [`Recurrent`](super::Recurrent). This one keeps a
@@ -90,21 +90,21 @@ impl<'g> State<'g> for Var<'g> {
 /// assert_eq!(sequence.outputs.shape().sizes(), [7, 2, 8]);
 /// ```
 pub trait RecurrentCell: Sized {
-    /// What the cell is made with beside its sizes.
+    /// The options of the cell beside its sizes.
     type Options: Clone + Default;
-    /// What it carries.
+    /// The state between steps.
     type State<'g>: State<'g>;
 
     /// Panics if the options have no meaning or contradict each other; called before parameters are added.
     #[track_caller]
     fn expect(_options: &Self::Options) {}
 
-    /// Adds a cell to the store under the present scope; `suffix` ends the names of its parameters.
+    /// Adds a cell to the store under the current scope; `suffix` ends the names of its parameters.
     #[track_caller]
     fn add(params: &mut Params<impl Real>, suffix: &str, inputs: usize, hidden: usize, options: &Self::Options)
     -> Self;
 
-    /// The size of the last axis of what a step takes.
+    /// The size of the last axis of the input.
     fn inputs(&self) -> usize;
 
     /// The sizes of the last axes of the state's parts; the first is that of the outputs.
@@ -114,10 +114,10 @@ pub trait RecurrentCell: Sized {
     #[track_caller]
     fn project<'g>(&self, x: Var<'g>) -> Var<'g>;
 
-    /// The rest of a step, from what [`project`](Self::project) gave for the input, the state, and the hidden state as
+    /// The rest of a step, from the output of [`project`](Self::project), the state, and the hidden state as
     /// the recurrent weights see it (with dropout; without, it is the state's).
     ///
-    /// It is made once for a sequence, so that what all steps share is one node.
+    /// It is called once for a sequence, so that all steps share its nodes.
     #[track_caller]
     fn recurrence<'g>(&self, graph: &'g Graph) -> impl Fn(Var<'g>, Self::State<'g>, Var<'g>) -> Self::State<'g>;
 }
@@ -135,7 +135,7 @@ pub enum Biases {
     None,
 }
 
-/// What the weights of a recurrent cell start from.
+/// The initial values of a recurrent cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RecurrentInit {
     /// All parameters uniform on `±1/√hidden`, biases among them, as in PyTorch.
@@ -155,7 +155,7 @@ pub(super) struct Gates {
     pub(super) bias_hh: Option<Param>,
 }
 
-/// What gates are made with.
+/// The sizes of gates.
 pub(super) struct GateSizes {
     pub(super) gates: usize,
     pub(super) inputs: usize,
@@ -165,7 +165,7 @@ pub(super) struct GateSizes {
 }
 
 impl RecurrentInit {
-    /// What a parameter that is no weight matrix starts from.
+    /// The initial value of a parameter that is not a weight matrix.
     pub(super) fn other(self, hidden: usize) -> Init {
         let bound = 1.0 / (hidden.max(1) as f64).sqrt();
         match self {

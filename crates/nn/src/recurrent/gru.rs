@@ -1,11 +1,4 @@
-//! The gated recurrent unit (Cho et al. 2014):
-//! `r = σ(W_ir·x + b_ir + W_hr·h + b_hr)`, `z = σ(W_iz·x + b_iz + W_hz·h + b_hz)`,
-//! `n = tanh(W_in·x + b_in + r⊙(W_hn·h + b_hn))`, `h' = (1 − z)⊙n + z⊙h`.
-//!
-//! That is PyTorch's form, with the reset gate after the recurrent product. The paper has it before:
-//! `n = tanh(W_in·x + b_in + W_hn·(r⊙h) + b_hn)`. Names, shapes and the gate order r, z, n along the first axis of the
-//! weights are PyTorch's. ONNX orders z, r, h, and so does Keras, whose `reset_after` is the form of PyTorch; Cho et
-//! al. exchange `z` and `1 − z`.
+//! The gated recurrent unit.
 
 use std::panic::Location;
 
@@ -14,7 +7,7 @@ use gradus_graph::{Graph, Param, Params, Real, Var};
 use super::cell::{Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, cell_methods};
 use super::{Recurrent, RecurrentOptions};
 
-/// Where the reset gate of a GRU stands.
+/// Where the reset gate of a GRU is applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reset {
     /// It multiplies the recurrent product, as in PyTorch: one product a step.
@@ -24,10 +17,10 @@ pub enum Reset {
     Before,
 }
 
-/// What a GRU cell is made with.
+/// The options of a GRU cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GruCellOptions {
-    /// Where the reset gate stands.
+    /// Where the reset gate is applied.
     pub reset: Reset,
     /// The number of biases.
     pub biases: Biases,
@@ -35,7 +28,13 @@ pub struct GruCellOptions {
     pub init: RecurrentInit,
 }
 
-/// The gated recurrent unit.
+/// The gated recurrent unit: `r = σ(W_ir·x + b_ir + W_hr·h + b_hr)`, `z = σ(W_iz·x + b_iz + W_hz·h + b_hz)`,
+/// `n = tanh(W_in·x + b_in + r⊙(W_hn·h + b_hn))`, `h' = (1 − z)⊙n + z⊙h`.
+///
+/// That is PyTorch's form, with the reset gate after the recurrent product. The paper has it before:
+/// `n = tanh(W_in·x + b_in + W_hn·(r⊙h) + b_hn)`, see [`Reset`]. Names, shapes and the gate order r, z, n along the first
+/// axis of the weights are PyTorch's. ONNX orders z, r, h, and so does Keras, whose `reset_after` is the form of PyTorch;
+/// Cho et al. exchange `z` and `1 − z`.
 ///
 /// # Shapes
 /// An input `[…, inputs]` and a state `[…, hidden]` give a state `[…, hidden]`. The parameters are `weight_ih`
@@ -65,7 +64,7 @@ pub struct GruCell {
 /// Layers of [`GruCell`]s, as PyTorch's `GRU`. See [`Recurrent`].
 pub type Gru = Recurrent<GruCell>;
 
-/// What a [`Gru`] is made with.
+/// The options of a [`Gru`].
 pub type GruOptions = RecurrentOptions<GruCellOptions>;
 
 cell_methods!(GruCell, GruCellOptions);

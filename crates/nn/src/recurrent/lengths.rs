@@ -15,7 +15,7 @@ pub(super) struct Running<'g> {
 impl<'g> Running<'g> {
     #[track_caller]
     pub(super) fn new(lengths: Var<'g>, time: usize) -> Self {
-        // A row is 1 from its length on: the one place that `one_hot` marks, which also refuses a wrong length.
+        // A row is 1 from its length on: the one index that `one_hot` marks, which also refuses a wrong length.
         let ended = lengths.one_hot(time + 1).cumsum(1).slice(1, 0, time as isize);
         let all = ended.logical_not().t().unsqueeze(2);
         Self { steps: all.unstack(0), all }

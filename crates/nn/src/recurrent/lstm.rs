@@ -1,16 +1,4 @@
-//! The long short-term memory (Hochreiter and Schmidhuber 1997; with forget gates, Gers et al. 2000):
-//! `i, f, o = σ(W_i·x + b_i + W_h·h + b_h)`, `g = tanh(…)`, `c' = f⊙c + i⊙g`, `h' = o⊙tanh(c')`.
-//!
-//! Names, shapes and the gate order i, f, g, o along the first axis of the weights are PyTorch's. ONNX orders i, o, f,
-//! c; Keras i, f, c, o. Variants, each an option:
-//!
-//! - projection (Sak et al. 2014): `h' = W_hr·(o⊙tanh(c'))`, as PyTorch's `proj_size`;
-//! - peepholes (Gers et al. 2002), as ONNX and Graves have them: `p_i⊙c` is added to the sum of `i`, `p_f⊙c` to that of
-//!   `f`, and `p_o⊙c'`, of the new cell state, to that of `o`;
-//! - coupled gates (Greff et al. 2017), ONNX's `input_forget`: `f = 1 − i`, three gates in the order i, g, o;
-//! - layer normalisation (Ba et al. 2016, equations 20 to 22): with `N(z) = (z − mean)/√(variance + 10⁻⁵)` over all
-//!   gates of a step together, the sum is `a_i⊙N(W_i·x) + b_i + a_h⊙N(W_h·h) + b_h`, and `h' = o⊙tanh(a_c⊙N(c') + b_c)`.
-//!   The paper's further bias is left out, since the shifts `b_i` and `b_h` are biases.
+//! The long short-term memory.
 
 use std::panic::Location;
 
@@ -20,7 +8,7 @@ use super::cell::{Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, State,
 use super::{Recurrent, RecurrentOptions};
 use crate::init::{Fans, Init};
 
-/// What an LSTM carries from step to step.
+/// The state of an LSTM between steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LstmState<'g> {
     /// The hidden state `h`, which is also the output.
@@ -39,27 +27,39 @@ impl<'g> State<'g> for LstmState<'g> {
     }
 }
 
-/// What an LSTM cell is made with.
+/// The options of an LSTM cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LstmCellOptions {
     /// The number of biases.
     pub biases: Biases,
     /// The initial values.
     pub init: RecurrentInit,
-    /// What the forget gate's bias starts from, the sum of both if there are two: 1 keeps memories at the start
+    /// The initial bias of the forget gate, the sum of both if there are two: 1 keeps the cell state at the start
     /// (Jozefowicz et al. 2015). `None` leaves it to `init`, as PyTorch does.
     pub forget_bias: Option<f64>,
-    /// The size of the hidden state, if it is a projection of what the cell gives.
+    /// The size of the hidden state, if it is a projection of the output.
     pub projection: Option<usize>,
     /// Whether the gates see the cell state.
     pub peepholes: bool,
-    /// Whether the forget gate is what the input gate leaves, `f = 1 − i`.
+    /// Whether the forget gate is coupled to the input gate, `f = 1 − i`.
     pub coupled: bool,
-    /// Whether sums and cell state are normalised.
+    /// Whether sums and cell state are normalised (layer normalisation).
     pub layer_norm: bool,
 }
 
-/// The long short-term memory cell.
+/// The long short-term memory cell, with forget gates: `i, f, o = σ(W_i·x + b_i + W_h·h + b_h)`, `g = tanh(…)`,
+/// `c' = f⊙c + i⊙g`, `h' = o⊙tanh(c')`.
+///
+/// Names, shapes and the gate order i, f, g, o along the first axis of the weights are PyTorch's. ONNX orders i, o, f, c;
+/// Keras i, f, c, o. Variants are options:
+///
+/// - projection (Sak et al. 2014): `h' = W_hr·(o⊙tanh(c'))`, as PyTorch's `proj_size`;
+/// - peepholes (Gers et al. 2002), as ONNX and Graves have them: `p_i⊙c` is added to the sum of `i`, `p_f⊙c` to that of
+///   `f`, and `p_o⊙c'`, of the new cell state, to that of `o`;
+/// - coupled gates (Greff et al. 2017), ONNX's `input_forget`: `f = 1 − i`, three gates in the order i, g, o;
+/// - layer normalisation (Ba et al. 2016, equations 20 to 22): with `N(z) = (z − mean)/√(variance + 10⁻⁵)` over all
+///   gates of a step together, the sum is `a_i⊙N(W_i·x) + b_i + a_h⊙N(W_h·h) + b_h`, and `h' = o⊙tanh(a_c⊙N(c') + b_c)`.
+///   The paper's further bias is left out, since the shifts `b_i` and `b_h` are biases.
 ///
 /// # Shapes
 /// An input `[…, inputs]` and a state of `hidden` `[…, outputs]` and `cell` `[…, hidden]` give such a state; `outputs`
@@ -111,7 +111,7 @@ struct Norms {
 /// Layers of [`LstmCell`]s, as PyTorch's `LSTM`. See [`Recurrent`].
 pub type Lstm = Recurrent<LstmCell>;
 
-/// What an [`Lstm`] is made with.
+/// The options of an [`Lstm`].
 pub type LstmOptions = RecurrentOptions<LstmCellOptions>;
 
 cell_methods!(LstmCell, LstmCellOptions);

@@ -2,7 +2,7 @@
 
 use gradus_graph::CheckpointSchedule;
 
-/// What a recurrent layer is made with: the options of its cells, and how they are put together.
+/// The options of a recurrent layer: those of its cells, and how they are combined.
 ///
 /// # Example
 /// ```
@@ -18,21 +18,20 @@ use gradus_graph::CheckpointSchedule;
 pub struct RecurrentOptions<O> {
     /// The options of each cell.
     pub cell: O,
-    /// The number of layers; each takes what the one before it gives.
+    /// The number of layers; each takes the outputs of the one before it.
     pub layers: usize,
     /// Whether each layer also has cells that read from the end; what both give is joined.
     pub bidirectional: bool,
     /// Whether inputs and outputs are `[batch, time, size]` and not `[time, batch, size]`. States are not affected.
     pub batch_first: bool,
-    /// The probability with which a number of what a layer gives is dropped on its way to the next; each step draws
-    /// anew.
+    /// The probability with which an output of a layer is dropped before the next layer; each step draws anew.
     pub dropout: f64,
-    /// The probability with which a place of a layer's input is dropped for a whole sequence.
+    /// The probability with which a feature of a layer's input is dropped for a whole sequence.
     pub input_dropout: f64,
-    /// The probability with which a place of the hidden state is dropped for a whole sequence, as the recurrent weights
-    /// see it. With `input_dropout` this is the variational dropout of Gal and Ghahramani (2016).
+    /// The probability with which a feature of the hidden state is dropped for a whole sequence, before the recurrent
+    /// weights. With `input_dropout` this is the variational dropout of Gal and Ghahramani (2016).
     pub hidden_dropout: f64,
-    /// Which steps the backward pass computes again instead of keeping what they made, for long sequences; none by
+    /// Which steps the backward pass computes again instead of keeping their values, for long sequences; none by
     /// default. The outputs of all steps are kept in any case: where even these are too many, unroll a cell with
     /// [`Graph::checkpoint_steps`].
     pub checkpoints: Option<CheckpointSchedule>,

@@ -1,6 +1,4 @@
-//! The plain recurrent cell (Elman 1990): `h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh)`, or `relu` in the place of `tanh`.
-//!
-//! Names, shapes, initial values and defaults are those of PyTorch's `RNNCell` and `RNN`.
+//! The plain recurrent cell.
 
 use std::panic::Location;
 
@@ -9,7 +7,7 @@ use gradus_graph::{Graph, Param, Params, Real, Var};
 use super::cell::{Biases, GateSizes, Gates, RecurrentCell, RecurrentInit, cell_methods};
 use super::{Recurrent, RecurrentOptions};
 
-/// What a plain cell does with the sum.
+/// The activation of a plain cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RnnActivation {
     /// `tanh`
@@ -19,10 +17,10 @@ pub enum RnnActivation {
     Relu,
 }
 
-/// What a plain recurrent cell is made with.
+/// The options of a plain recurrent cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RnnCellOptions {
-    /// What is done with the sum.
+    /// The activation of the sum.
     pub activation: RnnActivation,
     /// The number of biases.
     pub biases: Biases,
@@ -30,7 +28,9 @@ pub struct RnnCellOptions {
     pub init: RecurrentInit,
 }
 
-/// The plain recurrent cell, `h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh)`.
+/// The plain recurrent cell, `h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh)`, or `relu` instead of `tanh`.
+///
+/// Names, shapes, initial values and defaults are those of PyTorch's `RNNCell` and `RNN`.
 ///
 /// # Shapes
 /// An input `[…, inputs]` and a state `[…, hidden]` give a state `[…, hidden]`. The parameters are `weight_ih`
@@ -62,7 +62,7 @@ pub struct RnnCell {
 /// Layers of [`RnnCell`]s, as PyTorch's `RNN`. See [`Recurrent`].
 pub type Rnn = Recurrent<RnnCell>;
 
-/// What an [`Rnn`] is made with.
+/// The options of an [`Rnn`].
 pub type RnnOptions = RecurrentOptions<RnnCellOptions>;
 
 cell_methods!(RnnCell, RnnCellOptions);

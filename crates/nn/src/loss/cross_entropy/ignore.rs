@@ -2,7 +2,7 @@
 
 use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Signature, Work, smallvec};
 
-/// Indices with 0 in place of one of them, and a mask of the places where it is not.
+/// Indices with the ignored one replaced by 0, and a mask of the others.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ignore {
     pub(super) label: i64,

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ignored_row_has_no_gradient_whatever_stands_in_it() {
+    fn an_ignored_row_has_no_gradient_whatever_its_logits() {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from_rows([[f64::NEG_INFINITY, 0.0, 1.0], [0.0, 1.0, 2.0]]));
         let labels = graph.index_constant(&Tensor::from([-100, 1]));
@@ -269,8 +269,7 @@ mod tests {
         }
         let found = message(&|| _ = cross_entropy(second, labels));
         assert!(
-            found
-                .starts_with("`cross_entropy` of [2, 5, 3] with labels [2, 3]: the classes are looked for in the last")
+            found.starts_with("`cross_entropy` of [2, 5, 3] with labels [2, 3]: the classes are expected in the last")
         );
         for axis in [1, -1] {
             let stated = CrossEntropy { axis: Some(axis), ..CrossEntropy::default() };

@@ -3,6 +3,7 @@
 use gradus_graph::{Tensor, Var, expect_setting};
 
 use super::ignore::Ignore;
+use crate::axis::resolve;
 #[cfg(doc)]
 use crate::loss::cross_entropy;
 use crate::loss::expect_unambiguous;
@@ -36,7 +37,7 @@ use crate::loss::expect_unambiguous;
 pub struct CrossEntropy {
     /// A factor for each class; none counts for more than another by default.
     pub weights: Option<Vec<f64>>,
-    /// A label whose rows have a loss of 0 and no gradient, whatever stands in them; it need not be a class. Padding
+    /// A label whose rows have a loss of 0 and no gradient, whatever their logits; it need not be a class. Padding
     /// has such a label; PyTorch's is −100, here there is none by default.
     pub ignored: Option<i64>,
     /// The share of each target that is spread evenly over all classes; 0 by default.
@@ -56,8 +57,8 @@ impl CrossEntropy {
     /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; a scalar comes out.
     ///
     /// # Panics
-    /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, there is not one weight a class, or the smoothing is not within 0
-    /// and 1.
+    /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, there is not one weight a class,
+    /// or the smoothing is not within 0 and 1.
     #[track_caller]
     pub fn loss<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
         let logits = self.classes_last(logits, Some(labels));
@@ -141,19 +142,21 @@ impl CrossEntropy {
     /// The view with the classes in the last axis.
     #[track_caller]
     fn classes_last<'g>(&self, logits: Var<'g>, labels: Option<Var<'g>>) -> Var<'g> {
-        let (rank, shape) = (logits.rank() as isize, logits.shape());
+        let (rank, shape) = (logits.rank(), logits.shape());
         let Some(axis) = self.axis else {
             if let Some(labels) = labels {
                 expect_unambiguous("CrossEntropy", logits, labels);
             }
             return logits;
         };
-        assert!((-rank..rank).contains(&axis), "`CrossEntropy` of logits {shape}: there is no axis {axis}");
-        let axis = if axis < 0 { axis + rank } else { axis };
+        let Some(axis) = resolve(axis, rank) else {
+            panic!("`CrossEntropy` of logits {shape}: there is no axis {axis}");
+        };
         if axis == rank - 1 {
             return logits;
         }
-        logits.permute((0..rank).filter(|&other| other != axis).chain([axis]).collect::<Vec<_>>())
+        let others = (0..rank).filter(|&other| other != axis);
+        logits.permute(others.chain([axis]).map(|axis| axis as isize).collect::<Vec<_>>())
     }
 
     #[track_caller]

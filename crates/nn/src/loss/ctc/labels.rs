@@ -2,7 +2,7 @@
 
 use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Shape, Signature, Work, smallvec};
 
-/// From labels and their numbers: the classes of the extended labels, whether a path may come to a place from two
+/// From labels and their numbers: the classes of the extended labels, whether a path may come to a state from two
 /// before it, and whether it may end there, each `[batch, 2·labels + 1]`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Extended {
@@ -26,8 +26,8 @@ impl Op for Extended {
             return Err(format!("the blank {} is none of {} classes", self.blank, self.classes));
         }
         // Twice the labels and one more; where that overflows, no shape.
-        let places = labels.saturating_mul(2).saturating_add(1);
-        let extended = Meta::index(Shape::try_new([batch, places])?);
+        let states = labels.saturating_mul(2).saturating_add(1);
+        let extended = Meta::index(Shape::try_new([batch, states])?);
         Ok(smallvec![extended.clone(), extended.clone(), extended])
     }
 
@@ -50,14 +50,14 @@ impl Op for Extended {
             }
             let row = sequence * size;
             let labels = &labels[sequence * most..][..length as usize];
-            for (place, &label) in labels.iter().enumerate() {
+            for (position, &label) in labels.iter().enumerate() {
                 if label < 0 || label as usize >= self.classes || label as usize == self.blank {
                     let (classes, blank) = (self.classes, self.blank);
-                    let what = format!("label {label} at position [{sequence}, {place}]");
+                    let what = format!("label {label} at position [{sequence}, {position}]");
                     return Err(format!("{what} is none of {classes} classes without the blank {blank}"));
                 }
-                extended[row + 2 * place + 1] = label;
-                skips[row + 2 * place + 1] = i64::from(place > 0 && labels[place - 1] != label);
+                extended[row + 2 * position + 1] = label;
+                skips[row + 2 * position + 1] = i64::from(position > 0 && labels[position - 1] != label);
             }
             let last = row + 2 * length as usize;
             ends[last] = 1;

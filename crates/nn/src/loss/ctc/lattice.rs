@@ -6,11 +6,11 @@ use gradus_graph::{
 
 /// Stands for the logarithm of 0 within sums, so that derivatives are numbers.
 pub(super) const NOTHING: f64 = -1e30;
-/// What is not above this has the probability 0.
+/// Values up to this stand for the probability 0.
 pub(super) const LIMIT: f64 = -1e29;
 
-/// From the log-probabilities `[time, batch, places]` of the extended labels, their skips and ends, and the numbers of
-/// steps: `α`, or `β`, and whether a path comes to the place, both `[time, batch, places]`. Where none comes, `α` is 0.
+/// From the log-probabilities `[time, batch, states]` of the extended labels, their skips and ends, and the numbers of
+/// steps: `α`, or `β`, and whether a path reaches the state, both `[time, batch, states]`. Where none does, `α` is 0.
 /// After a sequence's last step both stay what they were.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Lattice {
@@ -34,12 +34,12 @@ impl Op for Lattice {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        let [_, batch, places] = inputs[0].shape[..] else {
-            return Err("log-probabilities must be [time, batch, places]".into());
+        let [_, batch, states] = inputs[0].shape[..] else {
+            return Err("log-probabilities must be [time, batch, states]".into());
         };
-        let fit = inputs[1].shape[..] == [batch, places] && inputs[2].shape == inputs[1].shape;
+        let fit = inputs[1].shape[..] == [batch, states] && inputs[2].shape == inputs[1].shape;
         if !fit || inputs[3].shape[..] != [batch] {
-            return Err("skips and ends must be [batch, places], and lengths [batch]".into());
+            return Err("skips and ends must be [batch, states], and lengths [batch]".into());
         }
         Ok(smallvec![inputs[0].clone(), inputs[0].clone()])
     }
@@ -51,14 +51,14 @@ impl Op for Lattice {
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
         let [log_p, skips, ends, lengths] = inputs[..] else { return None };
         let graph = log_p.graph();
-        let [time, batch, places] = log_p.shape()[..] else { return None };
+        let [time, batch, states] = log_p.shape()[..] else { return None };
         let (steps, running) = (log_p.maximum(NOTHING).unstack(0), running(lengths, time).unstack(0));
         let skips = skips.to_real();
-        // A row by so many places further on, or back.
-        let shift = |row: Var<'g>, by: usize| match (by.min(places), self.from_the_end) {
+        // A row shifted by `by` states forward, or back.
+        let shift = |row: Var<'g>, by: usize| match (by.min(states), self.from_the_end) {
             (by, true) => graph.concat(&[row.slice(1, by as isize, None), graph.full([batch, by], NOTHING)], 1),
             (by, false) => {
-                let kept = row.slice(1, 0, (places - by) as isize);
+                let kept = row.slice(1, 0, (states - by) as isize);
                 graph.concat(&[graph.full([batch, by], NOTHING), kept], 1)
             }
         };
@@ -71,14 +71,14 @@ impl Op for Lattice {
         };
         let mut rows = Vec::new();
         if self.from_the_end {
-            let mut row = ends.to_real().where_(graph.zeros([batch, places]), NOTHING);
+            let mut row = ends.to_real().where_(graph.zeros([batch, states]), NOTHING);
             for step in (0..time).rev() {
                 rows.push(row);
                 row = running[step].where_(ways(row + steps[step]), row);
             }
             rows.reverse();
         } else {
-            let mut row = start(graph, batch, places);
+            let mut row = start(graph, batch, states);
             for step in 0..time {
                 row = running[step].where_(steps[step] + ways(row), row);
                 rows.push(row);
@@ -90,7 +90,7 @@ impl Op for Lattice {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let [time, batch, places] = work.input_shapes[0][..] else { unreachable!("three axes by the shape rule") };
+        let [time, batch, states] = work.input_shapes[0][..] else { unreachable!("three axes by the shape rule") };
         let log_p = work.inputs[0].real();
         let [skips, ends, lengths] = [1, 2, 3].map(|input| work.inputs[input].index());
         let [values, reached] = work.outputs else { unreachable!("two outputs by the shape rule") };
@@ -101,42 +101,42 @@ impl Op for Lattice {
                 return Err(format!("sequence {sequence} cannot have {length} of {time} steps"));
             }
             let length = length as usize;
-            let row = |step: usize| (step * batch + sequence) * places;
-            let skip = |place: usize| skips[sequence * places + place] != 0;
+            let row = |step: usize| (step * batch + sequence) * states;
+            let skip = |state: usize| skips[sequence * states + state] != 0;
             for step in 0..time {
                 let step = if self.from_the_end { time - 1 - step } else { step };
-                for place in 0..places {
-                    // What the row before this one in the direction of the walk has at a place.
+                for state in 0..states {
+                    // The value of a state in the row before this one, in the direction of the recursion.
                     let value = if self.from_the_end {
-                        let at = |place: usize| match place < places && reached[row(step + 1) + place] != T::zero() {
-                            true => values[row(step + 1) + place] + log_p[row(step + 1) + place],
+                        let at = |state: usize| match state < states && reached[row(step + 1) + state] != T::zero() {
+                            true => values[row(step + 1) + state] + log_p[row(step + 1) + state],
                             false => nothing,
                         };
                         if step + 1 >= length {
-                            if ends[sequence * places + place] != 0 { T::zero() } else { nothing }
+                            if ends[sequence * states + state] != 0 { T::zero() } else { nothing }
                         } else {
-                            let two = place + 2 < places && skip(place + 2);
-                            ln_of_sum(at(place), at(place + 1), if two { at(place + 2) } else { nothing })
+                            let two = state + 2 < states && skip(state + 2);
+                            ln_of_sum(at(state), at(state + 1), if two { at(state + 2) } else { nothing })
                         }
                     } else {
-                        let at = |place: Option<usize>| match (place, step) {
+                        let at = |state: Option<usize>| match (state, step) {
                             (Some(0), 0) => T::zero(),
-                            (Some(place), 1..) if reached[row(step - 1) + place] != T::zero() => {
-                                values[row(step - 1) + place]
+                            (Some(state), 1..) if reached[row(step - 1) + state] != T::zero() => {
+                                values[row(step - 1) + state]
                             }
                             _ => nothing,
                         };
                         if step >= length {
-                            at(Some(place))
+                            at(Some(state))
                         } else {
-                            let two = if skip(place) { at(place.checked_sub(2)) } else { nothing };
-                            log_p[row(step) + place] + ln_of_sum(at(Some(place)), at(place.checked_sub(1)), two)
+                            let two = if skip(state) { at(state.checked_sub(2)) } else { nothing };
+                            log_p[row(step) + state] + ln_of_sum(at(Some(state)), at(state.checked_sub(1)), two)
                         }
                     };
                     // A NaN is no number that is small, and so is shown.
                     let missed = value <= T::of(LIMIT);
-                    values[row(step) + place] = if missed { T::zero() } else { value };
-                    reached[row(step) + place] = if missed { T::zero() } else { T::one() };
+                    values[row(step) + state] = if missed { T::zero() } else { value };
+                    reached[row(step) + state] = if missed { T::zero() } else { T::one() };
                 }
             }
         }
@@ -148,9 +148,9 @@ impl Op for Lattice {
     }
 }
 
-/// Where a path is before the first step: at the first place.
-pub(super) fn start(graph: &Graph, batch: usize, places: usize) -> Var<'_> {
-    graph.constant(&Tensor::from_fn([batch, places], |k| if k % places == 0 { 0.0 } else { NOTHING }))
+/// Where a path is before the first step: in the first state.
+pub(super) fn start(graph: &Graph, batch: usize, states: usize) -> Var<'_> {
+    graph.constant(&Tensor::from_fn([batch, states], |k| if k % states == 0 { 0.0 } else { NOTHING }))
 }
 
 /// Whether a sequence is still running, `[time, batch, 1]`.

@@ -14,7 +14,7 @@ use op::CtcLoss;
 /// The labels of a batch, and how much of it counts.
 #[derive(Clone, Copy, Debug)]
 pub struct CtcTargets<'g> {
-    /// Classes `[batch, most labels]`; what stands beyond a sequence's own number of labels is not looked at.
+    /// Classes `[batch, most labels]`; entries beyond a sequence's own number of labels are ignored.
     pub labels: Var<'g>,
     /// The number of labels of each sequence, indices `[batch]`.
     pub label_lengths: Var<'g>,
@@ -155,7 +155,7 @@ mod tests {
 
         fn targets<'g>(&self, graph: &'g Graph) -> CtcTargets<'g> {
             let most = self.labels.iter().map(Vec::len).max().unwrap_or(0);
-            // What stands beyond the labels is no class.
+            // Entries beyond the labels are not classes.
             let label = |k: usize| self.labels[k / most].get(k % most).copied().unwrap_or(-9);
             let lengths: Vec<i64> = self.labels.iter().map(|labels| labels.len() as i64).collect();
             CtcTargets {
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// A class of probability 0, and what lies beyond the last step, may be infinite.
+    /// A class of probability 0, and entries beyond the last step, may be infinite.
     #[test]
     fn infinite_log_probabilities_leave_derivatives_finite() {
         let mut batch = Batch::new(4, 3, 0, &[(&[1], 3)]);
@@ -265,7 +265,7 @@ mod tests {
         assert!(slope.first_non_finite().is_none() && slope.data()[9..] == [0.0; 3], "{slope:?}");
     }
 
-    /// Sums of logarithms round at each step; the weights of the places of a step do so alike.
+    /// Sums of logarithms round at each step; the weights of the states of a step do so alike.
     #[test]
     fn a_long_sequence_in_single_precision() {
         let labels: Vec<i64> = (0..60).map(|k| 1 + k % 4).collect();

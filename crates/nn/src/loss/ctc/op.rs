@@ -21,8 +21,8 @@ fn lattice<'g>(from_the_end: bool, inputs: &[Var<'g>]) -> [Var<'g>; 2] {
 
 /// The extended labels for each step.
 fn everywhere<'g>(log_p: Var<'g>, extended: Var<'g>) -> Var<'g> {
-    let [batch, places] = extended.shape()[..] else { unreachable!("two axes by the shape rule") };
-    extended.broadcast_to([log_p.shape()[0], batch, places])
+    let [batch, states] = extended.shape()[..] else { unreachable!("two axes by the shape rule") };
+    extended.broadcast_to([log_p.shape()[0], batch, states])
 }
 
 impl Op for CtcLoss {
@@ -71,11 +71,11 @@ impl Op for CtcLoss {
         let [alphas, to] = lattice(false, call.inputs);
         let [betas, from] = lattice(true, call.inputs);
         let each = |x: Var<'g>| x.unsqueeze(1).unsqueeze(0);
-        // What no path passes, or comes after the end, has the weight 0, and so has all of an impossible sequence.
+        // States that no path passes or that come after the end have the weight 0, as do all of an impossible sequence.
         let possible = each(call.y().equal(f64::INFINITY).logical_not());
         let passed = to.logical_and(from).logical_and(running(call.x(4), time)).logical_and(possible);
-        // At each step the paths through all places are all paths: their weights sum to 1, and a softmax has no part in
-        // the rounding that `α + β` gathers over a long sequence alike at all places.
+        // At each step the paths through all states are all paths: their weights sum to 1, and a softmax has no part in
+        // the rounding that `α + β` gathers over a long sequence alike at all states.
         let weights = passed.where_(passed.where_(alphas + betas, NOTHING).softmax(2), 0.0);
         let cotangent = -(weights * each(call.g()));
         graph.zeros(log_p.shape()).scatter_add(2, everywhere(log_p, call.x(1)), cotangent)
@@ -102,8 +102,8 @@ mod tests {
         let extended = index(3, vec![0, 1, 0, 2, 0, 0, 1, 0, 1, 0, 0, 2, 0, 0, 0]);
         let skips = index(3, vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         let ends = index(3, vec![0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0]);
-        let numbers = |places: usize| -> AnyTensor<f64> {
-            AnyTensor::Real(Tensor::from_fn([4, 3, places], |k| ((k * k + 3 * k + 1) as f64).sin() - 1.0))
+        let numbers = |states: usize| -> AnyTensor<f64> {
+            AnyTensor::Real(Tensor::from_fn([4, 3, states], |k| ((k * k + 3 * k + 1) as f64).sin() - 1.0))
         };
         let (log_p, steps) = (numbers(5), list(&[4, 3, 2]));
         let inputs = || [log_p.clone(), skips.clone(), ends.clone(), steps.clone()];
