@@ -19,12 +19,12 @@ pub(crate) const APPENDED: u64 = 1 << 20;
 /// assert!(matches!(error.problem(), Problem::Io(_)));
 /// ```
 #[derive(Debug)]
-pub struct Error {
+pub struct DataError {
     path: PathBuf,
     problem: Box<Problem>,
 }
 
-impl Error {
+impl DataError {
     pub(crate) fn new(path: &Path, problem: Problem) -> Self {
         Self { path: path.to_owned(), problem: Box::new(problem) }
     }
@@ -40,13 +40,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path.display(), self.problem)
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for DataError {}
 
 /// A problem of a data file.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use gradus_graph::{Shape, Tensor};
 
-use crate::error::{APPENDED, Error, Problem};
+use crate::error::{APPENDED, DataError, Problem};
 
 /// The content of an IDX file, in the element type of the file.
 #[derive(Clone, PartialEq)]
@@ -104,15 +104,15 @@ impl fmt::Debug for Array {
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(path: impl AsRef<Path>) -> Result<Array, Error> {
+pub fn read(path: impl AsRef<Path>) -> Result<Array, DataError> {
     let path = path.as_ref();
     let read = || match path.metadata()? {
         metadata if metadata.is_file() => std::fs::read(path),
         metadata if metadata.is_dir() => Err(io::Error::other("it is a folder, not a regular file")),
         _ => Err(io::Error::other("it is a device, a pipe or a socket, not a regular file")),
     };
-    let bytes = read().map_err(|error| Error::new(path, Problem::Io(error)))?;
-    decode(&bytes).map_err(|problem| Error::new(path, problem))
+    let bytes = read().map_err(|error| DataError::new(path, Problem::Io(error)))?;
+    decode(&bytes).map_err(|problem| DataError::new(path, problem))
 }
 
 /// The content of an IDX file that is in memory already.

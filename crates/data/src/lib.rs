@@ -30,5 +30,5 @@ pub mod sunspots;
 
 pub use batches::{Batch, Batches};
 pub use dataset::Dataset;
-pub use error::{Error, Problem};
+pub use error::{DataError, Problem};
 pub use split::Split;

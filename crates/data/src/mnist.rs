@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use gradus_graph::Tensor;
 
 use crate::dataset::Dataset;
-use crate::error::{Error, Problem};
+use crate::error::{DataError, Problem};
 use crate::idx;
 use crate::split::Split;
 
@@ -24,11 +24,11 @@ use crate::split::Split;
 /// let Split { train, test } = mnist::load("data/mnist")?;
 /// assert_eq!(train.inputs().shape().sizes(), [60_000, 28, 28]);
 /// assert_eq!(test.len(), 10_000);
-/// # Ok::<(), gradus_data::Error>(())
+/// # Ok::<(), gradus_data::DataError>(())
 /// ```
-pub fn load(folder: impl AsRef<Path>) -> Result<Split, Error> {
+pub fn load(folder: impl AsRef<Path>) -> Result<Split, DataError> {
     let folder = folder.as_ref();
-    std::fs::read_dir(folder).map_err(|error| Error::new(folder, Problem::Io(error)))?;
+    std::fs::read_dir(folder).map_err(|error| DataError::new(folder, Problem::Io(error)))?;
     let pair = |images, labels| read(find(folder, images)?, find(folder, labels)?);
     Ok(Split {
         train: pair("train-images-idx3-ubyte", "train-labels-idx1-ubyte")?,
@@ -36,11 +36,11 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Split, Error> {
     })
 }
 
-fn find(folder: &Path, name: &'static str) -> Result<PathBuf, Error> {
+fn find(folder: &Path, name: &'static str) -> Result<PathBuf, DataError> {
     let dotted = name.replace("-idx", ".idx");
     let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
     let mut paths = names.into_iter().map(|name| folder.join(name));
-    paths.find(|path| path.is_file()).ok_or_else(|| Error::new(folder, Problem::Missing { name }))
+    paths.find(|path| path.is_file()).ok_or_else(|| DataError::new(folder, Problem::Missing { name }))
 }
 
 /// The images of one file with the labels of another.
@@ -63,13 +63,13 @@ fn find(folder: &Path, name: &'static str) -> Result<PathBuf, Error> {
 /// # std::fs::remove_file(&labels)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset, Error> {
+pub fn read(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset, DataError> {
     let (images_path, labels_path) = (images.as_ref(), labels.as_ref());
     let (images, labels) = (read_images(images_path)?, read_labels(labels_path)?);
     let counts = (images.shape()[0], labels.shape()[0]);
     if counts.0 != counts.1 {
         let images_path = images_path.to_owned();
-        return Err(Error::new(labels_path, Problem::Unpaired { labels: counts.1, images: counts.0, images_path }));
+        return Err(DataError::new(labels_path, Problem::Unpaired { labels: counts.1, images: counts.0, images_path }));
     }
     Ok(Dataset::new(images, labels))
 }
@@ -87,13 +87,13 @@ pub fn read(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Datase
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read_images(path: impl AsRef<Path>) -> Result<Tensor<f32>, Error> {
+pub fn read_images(path: impl AsRef<Path>) -> Result<Tensor<f32>, DataError> {
     let path = path.as_ref();
     match idx::read(path)? {
         idx::Array::U8(pixels) if pixels.shape().rank() >= 3 => Ok(pixels.map(|&pixel| f32::from(pixel) / 255.0)),
         other => {
             let problem = Problem::NotImages { shape: other.shape().clone(), element: other.element() };
-            Err(Error::new(path, problem))
+            Err(DataError::new(path, problem))
         }
     }
 }
@@ -111,14 +111,14 @@ pub fn read_images(path: impl AsRef<Path>) -> Result<Tensor<f32>, Error> {
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read_labels(path: impl AsRef<Path>) -> Result<Tensor<i64>, Error> {
+pub fn read_labels(path: impl AsRef<Path>) -> Result<Tensor<i64>, DataError> {
     let path = path.as_ref();
     let array = idx::read(path)?;
     match array.to_i64() {
         Some(labels) if labels.shape().rank() == 1 => Ok(labels),
         _ => {
             let problem = Problem::NotLabels { shape: array.shape().clone(), element: array.element() };
-            Err(Error::new(path, problem))
+            Err(DataError::new(path, problem))
         }
     }
 }
