@@ -37,7 +37,8 @@ pub struct Sequence<'g, S> {
     pub state: S,
 }
 
-/// Layers of recurrent cells over sequences: [`Rnn`], [`Gru`], [`Lstm`], or of a user's cell.
+/// Layers of recurrent cells over sequences: [`Rnn`](crate::Rnn), [`Gru`](crate::Gru), [`Lstm`](crate::Lstm), or of a user's
+/// cell.
 ///
 /// As a [`Layer`] it returns the outputs of a sequence that begins with a state of zeros; [`Recurrent::sequence`] takes an
 /// initial state and lengths, and also returns the final state.

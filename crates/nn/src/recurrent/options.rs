@@ -33,7 +33,7 @@ pub struct RecurrentOptions<O> {
     pub hidden_dropout: f64,
     /// Which steps the backward pass computes again instead of keeping their values, for long sequences; none by
     /// default. The outputs of all steps are kept in any case: where even these are too many, unroll a cell with
-    /// [`Graph::checkpoint_steps`].
+    /// [`Graph::checkpoint_steps`](gradus_graph::Graph::checkpoint_steps).
     pub checkpoints: Option<Schedule>,
 }
 
