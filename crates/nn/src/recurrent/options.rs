@@ -2,6 +2,9 @@
 
 use gradus_graph::Schedule;
 
+#[cfg(doc)]
+use gradus_graph::Graph;
+
 /// The options of a recurrent layer: those of its cells, and how they are combined.
 ///
 /// # Example
@@ -33,7 +36,7 @@ pub struct RecurrentOptions<O> {
     pub hidden_dropout: f64,
     /// Which steps the backward pass computes again instead of keeping their values, for long sequences; none by
     /// default. The outputs of all steps are kept in any case: where even these are too many, unroll a cell with
-    /// [`Graph::checkpoint_steps`](gradus_graph::Graph::checkpoint_steps).
+    /// [`Graph::checkpoint_steps`].
     pub checkpoints: Option<Schedule>,
 }
 
