@@ -48,8 +48,9 @@ pub struct WeightNorm<L> {
 }
 
 impl<L> WeightNorm<L> {
-    /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along
-    /// `axis`, which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, which is that of the outputs.
+    /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along `axis`,
+    /// which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, that of the
+    /// outputs.
     ///
     /// # Panics
     /// If the weight has no such axis.
