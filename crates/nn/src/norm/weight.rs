@@ -3,7 +3,7 @@
 use gradus_graph::{Graph, Param, Params, Real, Shape, Tensor, Var};
 
 use crate::axis::resolve;
-use crate::layer::{Layer, Mode, Steady, forward_for};
+use crate::layer::{Layer, Mode, Steady};
 
 /// A layer whose weight is `w = g·v/‖v‖`: a length `g` and a direction `v` for each slice along an axis.
 ///
@@ -135,8 +135,6 @@ impl<L: Layer> Layer for WeightNorm<L> {
         let _weight = x.graph().substitute(&self.weight, self.weight(x.graph()));
         self.layer.forward_in(x, mode)
     }
-
-    forward_for!();
 }
 
 impl<L: Steady> Steady for WeightNorm<L> {}
