@@ -59,14 +59,6 @@ pub trait Layer {
     {
         self.forward_in(x, Mode::Eval)
     }
-
-    /// [`Layer::forward_in`] for a caller whose line a trait object loses: the layers of this crate record that line,
-    /// others the lines of their own code.
-    #[doc(hidden)]
-    #[track_caller]
-    fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, _caller: &'static Location<'static>) -> Var<'g> {
-        self.forward_in(x, mode)
-    }
 }
 
 /// A layer that does the same in training and in evaluation, so that [`Layer::forward`] needs no mode.
@@ -88,8 +80,6 @@ macro_rules! layer {
             ) -> gradus_graph::Var<'g> {
                 self.forward(x)
             }
-
-            $crate::layer::forward_for!();
         }
 
         impl<$($($generics)+)?> $crate::layer::Steady for $layer {}
@@ -103,28 +93,11 @@ macro_rules! layer {
             ) -> gradus_graph::Var<'g> {
                 self.forward_in(x, mode)
             }
-
-            $crate::layer::forward_for!();
         }
     };
 }
 
-/// [`Layer::forward_for`] of a layer of this crate.
-macro_rules! forward_for {
-    () => {
-        fn forward_for<'g>(
-            &self,
-            x: gradus_graph::Var<'g>,
-            mode: $crate::layer::Mode,
-            caller: &'static std::panic::Location<'static>,
-        ) -> gradus_graph::Var<'g> {
-            let _line = x.graph().at_line(caller);
-            $crate::layer::Layer::forward_in(self, x, mode)
-        }
-    };
-}
-
-pub(crate) use {forward_for, layer};
+pub(crate) use layer;
 
 /// A stack whose layers are chosen at run time.
 ///
@@ -193,42 +166,31 @@ pub struct Checkpointed<L>(
 impl<L: Layer> Layer for Checkpointed<L> {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         let caller = Location::caller();
-        x.graph().checkpoint(|| self.0.forward_for(x, mode, caller))
+        x.graph().checkpoint(|| {
+            let _line = x.graph().at_line(caller);
+            self.0.forward_in(x, mode)
+        })
     }
-
-    forward_for!();
 }
 
 impl<L: Steady> Steady for Checkpointed<L> {}
 
 impl<L: Layer + ?Sized> Layer for &L {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        (**self).forward_for(x, mode, Location::caller())
-    }
-
-    fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
-        (**self).forward_for(x, mode, caller)
+        (**self).forward_in(x, mode)
     }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        (**self).forward_for(x, mode, Location::caller())
-    }
-
-    fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
-        (**self).forward_for(x, mode, caller)
+        (**self).forward_in(x, mode)
     }
 }
 
 impl<L: Layer> Layer for Vec<L> {
-    fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
-        self.forward_for(x, mode, Location::caller())
-    }
-
-    fn forward_for<'g>(&self, mut x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
+    fn forward_in<'g>(&self, mut x: Var<'g>, mode: Mode) -> Var<'g> {
         for layer in self {
-            x = layer.forward_for(x, mode, caller);
+            x = layer.forward_in(x, mode);
         }
         x
     }
@@ -244,12 +206,6 @@ macro_rules! tuple {
             #[track_caller]
             fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
                 $(let x = self.$number.forward_in(x, mode);)+
-                x
-            }
-
-            #[track_caller]
-            fn forward_for<'g>(&self, x: Var<'g>, mode: Mode, caller: &'static Location<'static>) -> Var<'g> {
-                $(let x = self.$number.forward_for(x, mode, caller);)+
                 x
             }
         }

@@ -4,7 +4,7 @@ use gradus_graph::{Params, Real, Var};
 
 use crate::dense::{Dense, DenseOptions};
 use crate::init::Init;
-use crate::layer::{Layer, Mode, Steady, forward_for};
+use crate::layer::{Layer, Mode, Steady};
 
 /// `y = x + f(x)` around any layer that keeps the shape. Signals and gradients pass the layer unchanged, so that deep
 /// stacks can be trained.
@@ -37,8 +37,6 @@ impl<L: Layer> Layer for Residual<L> {
         expect_kept("Residual", x, y);
         x + y
     }
-
-    forward_for!();
 }
 
 impl<L: Steady> Steady for Residual<L> {}
@@ -106,8 +104,6 @@ impl<L: Layer> Layer for Highway<L> {
         expect_kept("Highway", x, y);
         x + gate * (y - x)
     }
-
-    forward_for!();
 }
 
 impl<L: Steady> Steady for Highway<L> {}

@@ -140,6 +140,7 @@ fn refusals_have_the_line_of_the_caller() {
         ("lengths of a mask", |g, p, x, _| { let x = x.unsqueeze(1); _ = MultiHeadAttention::new(p, "a", 6, 2).forward_in(x, x, x, Mask::lengths(g.ones([3])), Mode::Eval); }),
         ("memory", |g, p, x, _| { let x = x.unsqueeze(1); _ = TransformerDecoder::new(p, "t", 1, 6, 2).forward_in(x, g.ones([4, 1, 5]), Mask::default(), Mask::default(), Mode::Eval); }),
         ("stack", |_, p, x, _| _ = (Dense::new(p, "a", 6, 3), Tanh, vec![Dense::new(p, "b", 6, 6)]).forward(x)),
+        ("sequential", |_, p, x, _| { let stack: Sequential = vec![Box::new(Tanh), Box::new(Dense::new(p, "b", 5, 5))]; _ = stack.forward_in(x, Mode::Eval); }),
         ("weight norm", |g, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = WeightNorm::new(p, d, |d| d.weight(), 0).forward(g.ones([3, 5])); }),
         ("spectral norm", |g, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = SpectralNorm::new(p, d, |d| d.weight()).forward_in(g.ones([3, 5]), Mode::Train); }),
         ("highway", |g, p, _, _| { let d = Dense::new(p, "d", 5, 6); _ = Highway::new(p, "l", 6, d).forward_in(g.ones([3, 6]), Mode::Train); }),

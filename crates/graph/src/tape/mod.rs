@@ -658,8 +658,8 @@ impl Graph {
         Scoped { graph: self, scope }
     }
 
-    /// Until the guard is dropped, nodes carry the line `caller` instead of the line that records them: for layers that
-    /// are called through closures and trait objects, which lose the line of their caller. The outermost guard counts.
+    /// Until the guard is dropped, nodes carry the line `caller` instead of the line that records them: for layers
+    /// that record nodes in closures, which lose the line of their caller. The outermost guard counts.
     ///
     /// # Example
     /// ```

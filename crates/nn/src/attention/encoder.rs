@@ -7,7 +7,7 @@ use super::mask::Mask;
 use super::multi_head::MultiHeadAttention;
 use super::options::TransformerOptions;
 use super::stack::Stack;
-use crate::layer::{Layer, Mode, forward_for};
+use crate::layer::{Layer, Mode};
 
 /// One layer of an encoder: attention of a sequence to itself and two dense layers, `W₂·φ(W₁·x + b₁) + b₂`, each with a
 /// residual connection and a normalisation.
@@ -169,8 +169,6 @@ impl Layer for TransformerEncoderLayer {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         Self::forward_in(self, x, Mask::none(), mode)
     }
-
-    forward_for!();
 }
 
 /// Without a mask.
@@ -178,8 +176,6 @@ impl Layer for TransformerEncoder {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         Self::forward_in(self, x, Mask::none(), mode)
     }
-
-    forward_for!();
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use gradus_graph::{Graph, Param, Params, Real, Tensor, Var, expect_setting};
 
 use crate::axis::resolve;
 use crate::init::{Fans, Init};
-use crate::layer::{Layer, Mode, forward_for};
+use crate::layer::{Layer, Mode};
 
 /// A layer whose weight is `w/σ(w)`, with the largest singular value `σ` of the weight as a matrix, so that it stretches no
 /// vector.
@@ -209,8 +209,6 @@ impl<L: Layer> Layer for SpectralNorm<L> {
         let _weight = x.graph().substitute(&self.weight, self.weight(x.graph(), mode));
         self.layer.forward_in(x, mode)
     }
-
-    forward_for!();
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use gradus_graph::{Graph, Param, Params, Real, Shape, Tensor, Var};
 
 use crate::axis::resolve;
-use crate::layer::{Layer, Mode, Steady, forward_for};
+use crate::layer::{Layer, Mode, Steady};
 
 /// A layer whose weight is `w = g·v/‖v‖`: a length `g` and a direction `v` for each slice along an axis.
 ///
@@ -48,8 +48,9 @@ pub struct WeightNorm<L> {
 }
 
 impl<L> WeightNorm<L> {
-    /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along
-    /// `axis`, which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, which is that of the outputs.
+    /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along `axis`,
+    /// which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, that of the
+    /// outputs.
     ///
     /// # Panics
     /// If the weight has no such axis.
@@ -134,8 +135,6 @@ impl<L: Layer> Layer for WeightNorm<L> {
         let _weight = x.graph().substitute(&self.weight, self.weight(x.graph()));
         self.layer.forward_in(x, mode)
     }
-
-    forward_for!();
 }
 
 impl<L: Steady> Steady for WeightNorm<L> {}

@@ -8,7 +8,7 @@ use super::cell::{RecurrentCell, State, zero_state};
 use super::lengths::Running;
 use super::options::RecurrentOptions;
 use crate::dropout::Dropout;
-use crate::layer::{Layer, Mode, forward_for};
+use crate::layer::{Layer, Mode};
 
 /// The initial state and the lengths of sequences; by default a state of zeros, and all of one length.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,8 @@ pub struct Sequence<'g, S> {
     pub state: S,
 }
 
-/// Layers of recurrent cells over sequences: [`Rnn`], [`Gru`], [`Lstm`], or of a user's cell.
+/// Layers of recurrent cells over sequences: [`Rnn`](crate::Rnn), [`Gru`](crate::Gru), [`Lstm`](crate::Lstm), or of a user's
+/// cell.
 ///
 /// As a [`Layer`] it returns the outputs of a sequence that begins with a state of zeros; [`Recurrent::sequence`] takes an
 /// initial state and lengths, and also returns the final state.
@@ -326,8 +327,6 @@ impl<C: RecurrentCell> Layer for Recurrent<C> {
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g> {
         self.sequence(x, Given::default(), mode).outputs
     }
-
-    forward_for!();
 }
 
 /// The factor that dropout is for all steps: one without the axis of time.

@@ -2,6 +2,9 @@
 
 use gradus_graph::CheckpointSchedule;
 
+#[cfg(doc)]
+use gradus_graph::Graph;
+
 /// The options of a recurrent layer: those of its cells, and how they are combined.
 ///
 /// # Example

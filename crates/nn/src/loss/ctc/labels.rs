@@ -68,3 +68,17 @@ impl Op for Extended {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{AnyTensor, Tensor, check};
+
+    use super::*;
+
+    #[test]
+    fn the_op_keeps_its_contract() {
+        let labels = AnyTensor::<f64>::Index(Tensor::from_rows([[1, 2], [1, 1], [2, 0]]));
+        let lengths = AnyTensor::Index(Tensor::from([2, 2, 1]));
+        check::assert_op_at(Extended { blank: 0, classes: 3 }, [labels, lengths]);
+    }
+}

@@ -158,3 +158,21 @@ pub(super) fn running(lengths: Var<'_>, time: usize) -> Var<'_> {
     let ended = lengths.one_hot(time + 1).cumsum(1).slice(1, 0, time as isize);
     ended.logical_not().t().unsqueeze(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::{AnyTensor, check};
+
+    use super::*;
+
+    #[test]
+    fn kernel_and_expansion_agree() {
+        let index = |values: Tensor<i64>| AnyTensor::<f64>::Index(values);
+        let log_p = AnyTensor::Real(Tensor::from_fn([4, 3, 5], |k| ((k * k + 3 * k + 1) as f64).sin() - 1.0));
+        let skips = index(Tensor::from_rows([[0, 0, 0, 1, 0], [0; 5], [0; 5]]));
+        let ends = index(Tensor::from_rows([[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [0, 1, 1, 0, 0]]));
+        let inputs = || [log_p.clone(), skips.clone(), ends.clone(), index(Tensor::from([4, 3, 2]))];
+        check::assert_op_at(Lattice { from_the_end: false }, inputs());
+        check::assert_op_at(Lattice { from_the_end: true }, inputs());
+    }
+}
