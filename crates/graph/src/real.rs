@@ -11,7 +11,6 @@ use num_traits::{NumAssign, ToPrimitive};
 
 use crate::kernel::gemm::Gemm;
 use crate::kernel::math::Math;
-use crate::tape::op::Dispatch;
 
 /// A floating-point number that kernels can be instantiated with: `f32` or `f64`.
 ///
@@ -26,9 +25,7 @@ use crate::tape::op::Dispatch;
 /// }
 /// assert!((swish(1.0_f64) - 0.731_058_578_630_004_9).abs() < 1e-15);
 /// ```
-pub trait Real:
-    Dispatch + FloatCore + NumAssign + Math + Gemm + Debug + Display + Default + Send + Sync + 'static
-{
+pub trait Real: FloatCore + NumAssign + Math + Gemm + Debug + Display + Default + Send + Sync + 'static {
     /// `"f32"` or `"f64"`, as messages say it.
     const NAME: &'static str;
     /// The distance from 1 to the next larger number.
@@ -41,34 +38,59 @@ pub trait Real:
     fn as_f64(self) -> f64 {
         ToPrimitive::to_f64(&self).unwrap_or(f64::NAN)
     }
+
+    /// The member for this precision.
+    #[doc(hidden)]
+    fn pick<F: Family>(each: Each<F>) -> F::Of<Self>;
 }
 
-impl Real for f32 {
-    const NAME: &'static str = "f32";
-    const EPS: f64 = f32::EPSILON as f64;
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value as f32
-    }
-
-    #[inline(always)]
-    fn as_f64(self) -> f64 {
-        f64::from(self)
-    }
+/// A type for each precision.
+#[doc(hidden)]
+pub trait Family {
+    type Of<T: Real>;
 }
 
-impl Real for f64 {
-    const NAME: &'static str = "f64";
-    const EPS: f64 = f64::EPSILON;
-
-    #[inline(always)]
-    fn of(value: f64) -> Self {
-        value
-    }
-
-    #[inline(always)]
-    fn as_f64(self) -> f64 {
-        self
-    }
+/// Makes the member of a family for any precision.
+pub(crate) trait Member<F: Family> {
+    fn member<T: Real>(self) -> F::Of<T>;
 }
+
+/// The numbers that are a [`Real`]; each has its functions in [`crate::kernel::math`] and its products in
+/// [`crate::kernel::gemm`].
+macro_rules! precisions {
+    ($($number:ident),+) => {
+        /// A member of a family for each precision.
+        #[doc(hidden)]
+        pub struct Each<F: Family> {
+            $($number: F::Of<$number>),+
+        }
+
+        impl<F: Family> Each<F> {
+            pub(crate) fn new(make: impl Member<F> + Copy) -> Self {
+                Self { $($number: make.member()),+ }
+            }
+        }
+
+        $(impl Real for $number {
+            const NAME: &'static str = stringify!($number);
+            const EPS: f64 = <$number>::EPSILON as f64;
+
+            #[inline(always)]
+            fn of(value: f64) -> Self {
+                value as $number
+            }
+
+            #[inline(always)]
+            fn as_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
+            fn pick<F: Family>(each: Each<F>) -> F::Of<Self> {
+                each.$number
+            }
+        })+
+    };
+}
+
+precisions!(f32, f64);

@@ -320,18 +320,18 @@ impl Op for Mutant {
     }
 
     fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
-        T::op_block(&*self.op, x, y);
+        self.op.work::<T>().block(x, y);
         for (y, &x) in y.iter_mut().zip(x[self.input]) {
             *y = self.mutation.value(x, *y);
         }
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        T::op_run(&*self.op, work)
+        self.op.work::<T>().run(work)
     }
 
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
-        T::op_workspace(&*self.op, inputs)
+        self.op.work::<T>().workspace(inputs)
     }
 
     fn derivative(&self, input: usize) -> Derivative {

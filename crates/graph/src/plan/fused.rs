@@ -67,7 +67,7 @@ fn run_block<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart
     for step in &fused.steps {
         let args = &fused.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
         let (blocks, target) = part.step(from, count, args, step.target);
-        T::op_block(&*ops[step.op as usize], &blocks[..args.len()], target);
+        ops[step.op as usize].work::<T>().block(&blocks[..args.len()], target);
     }
     for &(load, write) in &fused.copies {
         let arg = match fused.loads[load as usize].access {

@@ -285,7 +285,7 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
         Form::Pointwise => {
             let arrays: SmallVec<[&[T]; 4]> = inputs.iter().map(|input| input.real().data()).collect();
             let mut output = Tensor::filled(&node.outputs[0].shape, T::zero()).map_err(no_memory)?;
-            T::op_block(op, &arrays, output.data_mut());
+            op.work::<T>().block(&arrays, output.data_mut());
             Ok(smallvec::smallvec![AnyTensor::Real(output)])
         }
         Form::Product => {
@@ -301,7 +301,7 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
             let input_shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| input.shape().clone()).collect();
             let output_shapes: SmallVec<[Shape; 1]> = node.outputs.iter().map(|meta| meta.shape.clone()).collect();
             let mut memory: SmallVec<[ArrayMut<'_, T>; 1]> = outputs.iter_mut().map(AnyTensor::array_mut).collect();
-            let mut workspace = vec![T::zero(); T::op_workspace(op, &input_shapes)];
+            let mut workspace = vec![T::zero(); op.work::<T>().workspace(&input_shapes)];
             let mut work = Work {
                 inputs: &arrays,
                 input_shapes: &input_shapes,
@@ -309,7 +309,7 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
                 output_shapes: &output_shapes,
                 workspace: &mut workspace,
             };
-            T::op_run(op, &mut work)?;
+            op.work::<T>().run(&mut work)?;
             drop(memory);
             Ok(outputs)
         }

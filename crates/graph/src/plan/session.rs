@@ -154,7 +154,7 @@ impl Plan {
                 let [m, k, n] = sizes(factors);
                 product_workspace::<T>(m, k, n)
             }
-            Unit::Kernel { op, input_shapes, .. } => T::op_workspace(&*inner.ops[*op as usize], input_shapes),
+            Unit::Kernel { op, input_shapes, .. } => inner.ops[*op as usize].work::<T>().workspace(input_shapes),
             _ => 0,
         });
         let is_divided = units().any(|unit| match unit {
@@ -397,7 +397,7 @@ impl<T: Real> Run<'_, T> {
                     output_shapes,
                     workspace: self.workspace,
                 };
-                let result = T::op_run(&*self.inner.ops[*op as usize], &mut work);
+                let result = self.inner.ops[*op as usize].work::<T>().run(&mut work);
                 *self.lists = Lists { inputs: recycled(arrays), outputs: recycled(results) };
                 result?;
             }

@@ -7,12 +7,13 @@ use std::any::{Any, TypeId};
 use std::f64::consts::FRAC_PI_2;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
 
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
 use crate::kernel::simd::{Loop, vectorized};
-use crate::real::Real;
+use crate::real::{Each, Family, Member, Real};
 use crate::shape::{IntoShape, Layout, Shape};
 use crate::tape::Var;
 
@@ -665,46 +666,21 @@ impl From<f64> for Number {
 }
 
 /// An op of any type, as nodes and plans hold it.
-pub trait AnyOp: Debug + Send + Sync + 'static {
-    #[doc(hidden)]
+pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
-    #[doc(hidden)]
     fn inputs(&self) -> Signature;
-    #[doc(hidden)]
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String>;
-    #[doc(hidden)]
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>>;
-    #[doc(hidden)]
     fn form(&self) -> Form;
-    #[doc(hidden)]
     fn view(&self, input: &Layout) -> Option<Layout>;
-    #[doc(hidden)]
     fn derivative(&self, input: usize) -> Derivative;
-    #[doc(hidden)]
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g>;
-    #[doc(hidden)]
     fn domain(&self, input: usize) -> Domain;
-    #[doc(hidden)]
     fn kinks(&self, input: usize) -> Kinks;
-    #[doc(hidden)]
     fn is_surrogate(&self) -> bool;
-    #[doc(hidden)]
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
-    #[doc(hidden)]
-    fn block_f32(&self, x: &[&[f32]], y: &mut [f32]);
-    #[doc(hidden)]
-    fn block_f64(&self, x: &[&[f64]], y: &mut [f64]);
-    #[doc(hidden)]
-    fn run_f32(&self, work: &mut Work<'_, '_, f32>) -> Result<(), String>;
-    #[doc(hidden)]
-    fn run_f64(&self, work: &mut Work<'_, '_, f64>) -> Result<(), String>;
-    #[doc(hidden)]
-    fn workspace_f32(&self, inputs: &[Shape]) -> usize;
-    #[doc(hidden)]
-    fn workspace_f64(&self, inputs: &[Shape]) -> usize;
-    #[doc(hidden)]
+    fn kernels(&self) -> Each<KernelsOf<'_>>;
     fn as_any(&self) -> &dyn Any;
-    #[doc(hidden)]
     fn type_name(&self) -> &'static str;
 }
 
@@ -757,28 +733,8 @@ impl<O: Op> AnyOp for O {
         Op::multiply_adds(self, inputs)
     }
 
-    fn block_f32(&self, x: &[&[f32]], y: &mut [f32]) {
-        self.block(x, y);
-    }
-
-    fn block_f64(&self, x: &[&[f64]], y: &mut [f64]) {
-        self.block(x, y);
-    }
-
-    fn run_f32(&self, work: &mut Work<'_, '_, f32>) -> Result<(), String> {
-        self.run(work)
-    }
-
-    fn run_f64(&self, work: &mut Work<'_, '_, f64>) -> Result<(), String> {
-        self.run(work)
-    }
-
-    fn workspace_f32(&self, inputs: &[Shape]) -> usize {
-        self.workspace::<f32>(inputs)
-    }
-
-    fn workspace_f64(&self, inputs: &[Shape]) -> usize {
-        self.workspace::<f64>(inputs)
+    fn kernels(&self) -> Each<KernelsOf<'_>> {
+        Each::new(self)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -790,39 +746,45 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-/// Picks the kernel of an op for one precision.
-#[doc(hidden)]
-pub trait Dispatch: Sized {
-    fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]);
-    fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String>;
-    fn op_workspace(op: &dyn AnyOp, inputs: &[Shape]) -> usize;
+/// The work of an op in one precision.
+pub(crate) trait Kernels<T> {
+    fn block(&self, x: &[&[T]], y: &mut [T]);
+    fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String>;
+    fn workspace(&self, inputs: &[Shape]) -> usize;
 }
 
-impl Dispatch for f32 {
-    fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
-        op.block_f32(x, y);
+impl<O: Op, T: Real> Kernels<T> for O {
+    fn block(&self, x: &[&[T]], y: &mut [T]) {
+        Op::block(self, x, y);
     }
 
-    fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
-        op.run_f32(work)
+    fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        Op::run(self, work)
     }
 
-    fn op_workspace(op: &dyn AnyOp, inputs: &[Shape]) -> usize {
-        op.workspace_f32(inputs)
+    fn workspace(&self, inputs: &[Shape]) -> usize {
+        Op::workspace::<T>(self, inputs)
     }
 }
 
-impl Dispatch for f64 {
-    fn op_block(op: &dyn AnyOp, x: &[&[Self]], y: &mut [Self]) {
-        op.block_f64(x, y);
-    }
+/// The work of an op that lives for `'a`, in each precision.
+pub(crate) struct KernelsOf<'a>(PhantomData<&'a ()>);
 
-    fn op_run(op: &dyn AnyOp, work: &mut Work<'_, '_, Self>) -> Result<(), String> {
-        op.run_f64(work)
-    }
+impl<'a> Family for KernelsOf<'a> {
+    type Of<T: Real> = &'a dyn Kernels<T>;
+}
 
-    fn op_workspace(op: &dyn AnyOp, inputs: &[Shape]) -> usize {
-        op.workspace_f64(inputs)
+impl<'a, O: Op> Member<KernelsOf<'a>> for &'a O {
+    #[inline(always)]
+    fn member<T: Real>(self) -> &'a dyn Kernels<T> {
+        self
+    }
+}
+
+impl dyn AnyOp {
+    /// The work in the precision of a run.
+    pub(crate) fn work<T: Real>(&self) -> &dyn Kernels<T> {
+        T::pick(self.kernels())
     }
 }
 
