@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use flate2::{Compression, write::GzEncoder};
-use gradus_data::{Error, Problem, Split, idx, mnist};
+use gradus_data::{DataError, Problem, Split, idx, mnist};
 
 /// A fresh folder for one test.
 fn folder(name: &str) -> PathBuf {
@@ -182,7 +182,7 @@ fn the_wrong_file() {
     let (images_path, labels_path) = (folder.join("images"), folder.join("labels"));
     fs::write(&images_path, images(3)).unwrap();
     fs::write(&labels_path, labels(2)).unwrap();
-    let told = |error: Error| error.to_string();
+    let told = |error: DataError| error.to_string();
     assert_eq!(
         told(mnist::read_images(&labels_path).unwrap_err()),
         format!(
@@ -248,6 +248,6 @@ fn a_whole_folder_is_read_whatever_the_files_are_called() {
 #[test]
 fn an_error_travels() {
     fn travels<E: std::error::Error + Send + Sync + 'static>() {}
-    travels::<Error>();
+    travels::<DataError>();
     travels::<Problem>();
 }

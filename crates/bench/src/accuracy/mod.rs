@@ -112,7 +112,7 @@ pub(crate) fn run() -> Table {
         let [single, double] = [pair_in_single(function), pair_in_double(name, function)];
         for (argument, label) in [(1, "first"), (2, "second")] {
             let figures = [single[0], single[argument], double[0], double[argument]];
-            table.row(&format!("{name}, {label}"), &figures);
+            table.row(format!("{name}, {label}"), &figures);
         }
     }
     table.note(format!(
