@@ -3,7 +3,7 @@
 //! Each records the op on a graph of its own and evaluates it, in the precision of the tensor: so the shape rules, the
 //! kernels and their accuracy are those of [`Var`], at the price of about a microsecond a call.
 
-use crate::ops::Axes;
+use crate::axes::Axes;
 use crate::params::Params;
 use crate::plan::{AnyTensor, Data, Feed};
 use crate::real::Real;

@@ -15,6 +15,7 @@
 //! # Ok::<(), gradus_graph::Error>(())
 //! ```
 
+mod axes;
 pub mod check;
 mod closure;
 mod diff;
@@ -33,13 +34,14 @@ mod shape;
 mod tape;
 mod tensor;
 
+pub use axes::Axes;
 pub use closure::{loss_fn, loss_with_aux_fn, model_fn};
 pub use diff::CheckpointSchedule;
 pub use error::{Error, ErrorKind};
 pub use grad::{grad, value_and_grad};
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
-pub use ops::{Axes, Convolution, Operand, Span, Window};
+pub use ops::{Convolution, Operand, Span, Window};
 pub use params::{Param, Params, ValueMut};
 pub use plan::{AnyTensor, Arena, Data, Feed, Inputs, Outputs, Plan, Session, Summary};
 pub use random::Random;

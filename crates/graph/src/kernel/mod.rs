@@ -5,8 +5,10 @@
 
 pub(crate) mod convolution;
 pub mod gemm;
+pub(crate) mod indices;
 pub mod math;
 pub mod parallel;
 pub mod random;
 pub mod reduce;
+pub(crate) mod runs;
 pub mod simd;

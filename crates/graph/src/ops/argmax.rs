@@ -2,8 +2,8 @@
 //!
 //! NaN counts as larger than every number, so that a maximum that is NaN is found.
 
-use super::axes::{expect_axes, resolve_axis};
-use super::runs::Runs;
+use crate::axes::{expect_axes, resolve_axis};
+use crate::kernel::runs::Runs;
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Form, Kinks, Meta, Metas, Op, Signature, Work};

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{expect_axes, resolve_axis};
-use super::runs::Runs;
+use crate::axes::{expect_axes, resolve_axis};
+use crate::kernel::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Form, Meta, Metas, Op, Signature, Work};

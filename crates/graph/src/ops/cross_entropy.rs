@@ -5,8 +5,8 @@
 //! `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
 //! nothing, also where its logit is −∞.
 
-use super::indices::expect_below;
 use super::softmax::{ln_sum_of_exp, shift, softmax_row};
+use crate::kernel::indices::expect_below;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;

@@ -3,9 +3,9 @@
 //! What rounding takes from a sum is kept beside it: the error is within two roundings of the sum and, to second order,
 //! of `Σ|x|`, however long the axis is.
 
-use super::axes::{expect_axes, resolve_axis};
-use super::runs::Runs;
+use crate::axes::{expect_axes, resolve_axis};
 use crate::kernel::reduce::{Add, Fold};
+use crate::kernel::runs::Runs;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;

@@ -4,9 +4,9 @@
 //! their derivatives from it: a product has the right ones where elements are 0, a logarithm never leaves the range.
 //! Running maxima take elements by their places, to which their derivatives go.
 
-use super::axes::{expect_axes, resolve_axis};
-use super::runs::Runs;
+use crate::axes::{expect_axes, resolve_axis};
 use crate::kernel::math::special::log_add_exp;
+use crate::kernel::runs::Runs;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;

@@ -5,8 +5,8 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, expect_axes};
 use super::reduction::reduction;
+use crate::axes::{Axes, expect_axes};
 use crate::kernel::reduce::{Fold, reduce};
 use crate::real::Real;
 use crate::shape::Shape;

@@ -3,10 +3,10 @@
 //! The derivative adds the parts of the cotangent at those places (`index_add`), whose derivative selects them again.
 //! Additions to one place are made in the order of the indices.
 
-use super::axes::{expect_axes, resolve_axis};
-use super::indices::expect_within;
-use super::runs::Runs;
+use crate::axes::{expect_axes, resolve_axis};
+use crate::kernel::indices::expect_within;
 use crate::kernel::reduce::{Add, Fold};
+use crate::kernel::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;

@@ -6,8 +6,8 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, reduced};
 use super::reduction::reduction;
+use crate::axes::{Axes, reduced};
 use crate::kernel::reduce::mean;
 use crate::real::Real;
 use crate::shape::Shape;

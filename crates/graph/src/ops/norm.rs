@@ -5,8 +5,8 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, reduced};
 use super::reduction::reduction;
+use crate::axes::{Axes, reduced};
 use crate::kernel::reduce::norm;
 use crate::real::Real;
 use crate::tape::Var;

@@ -10,7 +10,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, expect_axes};
+use crate::axes::{Axes, expect_axes};
 use crate::kernel::reduce::{Add, Fold, Place, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;

@@ -1,6 +1,6 @@
 //! Rows of zeros with a 1 at the place that an index names.
 
-use super::indices::expect_below;
+use crate::kernel::indices::expect_below;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;

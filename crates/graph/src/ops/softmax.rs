@@ -12,9 +12,9 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, resolve_axis};
 use super::extremes::Largest;
 use super::reduction::reduction;
+use crate::axes::{Axes, resolve_axis};
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;

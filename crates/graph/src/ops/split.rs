@@ -4,7 +4,7 @@
 //! own derivatives would write, for each part, zeros of the size of the whole: for a sequence that is cut into its
 //! steps, time and memory that grow with the square of its length.
 
-use super::axes::{expect_axes, resolve_axis};
+use crate::axes::{expect_axes, resolve_axis};
 use crate::shape::Shape;
 use crate::tape::op::{Accepts, Call, Derivative, Meta, Metas, Op, Signature, Vars};
 use crate::tape::{Var, expect_shape, refuse};

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, reduced};
+use crate::axes::{Axes, reduced};
 use crate::kernel::reduce::{Add, reduce};
 use crate::real::Real;
 use crate::tape::Var;

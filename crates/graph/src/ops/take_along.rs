@@ -3,11 +3,11 @@
 //! The derivative adds the cotangent at the places that were taken (`scatter_add`), whose derivative takes it from
 //! there again. Additions to one place are made in the order of the indices.
 
-use super::axes::{expect_axes, resolve_axis};
 use super::index_select::FEW;
-use super::indices::expect_within;
-use super::runs::Runs;
+use crate::axes::{expect_axes, resolve_axis};
+use crate::kernel::indices::expect_within;
 use crate::kernel::reduce::{Add, Fold};
+use crate::kernel::runs::Runs;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;

@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use super::axes::{Axes, resolve_axis};
+use crate::axes::{Axes, resolve_axis};
 use crate::real::Real;
 use crate::shape::{IntoShape, Layout, OPEN, Shape, TargetShape, part_of};
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Kind, Meta, Metas, Op, Signature, Work};

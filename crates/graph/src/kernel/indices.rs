@@ -8,7 +8,7 @@ use crate::tensor::unravel;
 ///
 /// # Errors
 /// Names the first index that is out of range, and its position.
-pub(super) fn expect_within(indices: &[i64], shape: &Shape, axis: usize, size: usize) -> Result<(), String> {
+pub(crate) fn expect_within(indices: &[i64], shape: &Shape, axis: usize, size: usize) -> Result<(), String> {
     expect_below(indices, shape, size, "index", || format!("axis {axis} of size {size}"))
 }
 
@@ -16,7 +16,7 @@ pub(super) fn expect_within(indices: &[i64], shape: &Shape, axis: usize, size: u
 ///
 /// # Errors
 /// Names the first index that is out of range, and its position.
-pub(super) fn expect_below(
+pub(crate) fn expect_below(
     indices: &[i64],
     shape: &Shape,
     count: usize,

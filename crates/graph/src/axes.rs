@@ -63,7 +63,7 @@ impl Axes {
 }
 
 /// Says so if an op of these axes cannot work on that shape.
-pub(super) fn expect_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
+pub(crate) fn expect_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
     match axes.iter().find(|&&axis| axis >= shape.rank()) {
         Some(axis) => Err(format!("axis {axis} is out of range for {} axes", shape.rank())),
         None => Ok(()),
@@ -71,7 +71,7 @@ pub(super) fn expect_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
 }
 
 /// The shape rule of a reduction of one real input: the axes disappear.
-pub(super) fn reduced(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> {
+pub(crate) fn reduced(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> {
     expect_axes(axes, &inputs[0].shape)?;
     Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| axes.contains(&axis)))])
 }

@@ -1,0 +1,144 @@
+//! Ops whose type is not known, as nodes and plans hold them, and their work in each precision.
+
+use std::any::{Any, TypeId};
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+
+use rustc_hash::FxHasher;
+
+use super::{Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature, Vars, Work};
+use crate::real::{Each, Family, Member, Real};
+use crate::shape::{Layout, Shape};
+use crate::tape::Var;
+
+/// An op of any type, as nodes and plans hold it.
+pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
+    fn name(&self) -> &'static str;
+    fn inputs(&self) -> Signature;
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String>;
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>>;
+    fn form(&self) -> Form;
+    fn view(&self, input: &Layout) -> Option<Layout>;
+    fn derivative(&self, input: usize) -> Derivative;
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g>;
+    fn domain(&self, input: usize) -> Domain;
+    fn kinks(&self, input: usize) -> Kinks;
+    fn is_surrogate(&self) -> bool;
+    fn multiply_adds(&self, inputs: &[Meta]) -> usize;
+    fn kernels(&self) -> Each<KernelsOf<'_>>;
+    fn as_any(&self) -> &dyn Any;
+    fn type_name(&self) -> &'static str;
+}
+
+impl<O: Op> AnyOp for O {
+    fn name(&self) -> &'static str {
+        Op::name(self)
+    }
+
+    fn inputs(&self) -> Signature {
+        O::INPUTS
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Op::infer(self, inputs)
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        Op::expand(self, inputs)
+    }
+
+    fn form(&self) -> Form {
+        Op::form(self)
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Op::view(self, input)
+    }
+
+    fn derivative(&self, input: usize) -> Derivative {
+        Op::derivative(self, input)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        Op::vjp(self, call, input)
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        Op::domain(self, input)
+    }
+
+    fn kinks(&self, input: usize) -> Kinks {
+        Op::kinks(self, input)
+    }
+
+    fn is_surrogate(&self) -> bool {
+        Op::is_surrogate(self)
+    }
+
+    fn multiply_adds(&self, inputs: &[Meta]) -> usize {
+        Op::multiply_adds(self, inputs)
+    }
+
+    fn kernels(&self) -> Each<KernelsOf<'_>> {
+        Each::new(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<O>()
+    }
+}
+
+/// The work of an op in one precision.
+pub(crate) trait Kernels<T> {
+    fn block(&self, x: &[&[T]], y: &mut [T]);
+    fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String>;
+    fn workspace(&self, inputs: &[Shape]) -> usize;
+}
+
+impl<O: Op, T: Real> Kernels<T> for O {
+    fn block(&self, x: &[&[T]], y: &mut [T]) {
+        Op::block(self, x, y);
+    }
+
+    fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        Op::run(self, work)
+    }
+
+    fn workspace(&self, inputs: &[Shape]) -> usize {
+        Op::workspace::<T>(self, inputs)
+    }
+}
+
+/// The work of an op that lives for `'a`, in each precision.
+pub(crate) struct KernelsOf<'a>(PhantomData<&'a ()>);
+
+impl<'a> Family for KernelsOf<'a> {
+    type Of<T: Real> = &'a dyn Kernels<T>;
+}
+
+impl<'a, O: Op> Member<KernelsOf<'a>> for &'a O {
+    #[inline(always)]
+    fn member<T: Real>(self) -> &'a dyn Kernels<T> {
+        self
+    }
+}
+
+impl dyn AnyOp {
+    /// The work in the precision of a run.
+    pub(crate) fn work<T: Real>(&self) -> &dyn Kernels<T> {
+        T::pick(self.kernels())
+    }
+}
+
+/// The hash by type and attributes under which a graph finds an op that it holds already.
+pub(crate) fn op_hash<O: Op>(op: &O) -> u64 {
+    let mut hasher = FxHasher::default();
+    TypeId::of::<O>().hash(&mut hasher);
+    op.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,94 @@
+//! Where an op is defined, and where it has no derivative although it is.
+
+use std::f64::consts::FRAC_PI_2;
+
+/// Where an input of an op may lie: the open interval in which the op is defined and differentiable, but for its kinks.
+/// Checks keep to it, and verify that the op is no good at its ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Domain {
+    /// The lower end, not included.
+    pub low: f64,
+    /// The upper end, not included.
+    pub high: f64,
+    /// A number within that does not belong to it.
+    pub without: Option<f64>,
+}
+
+impl Domain {
+    /// All real numbers.
+    pub const REAL: Self = Self::between(f64::NEG_INFINITY, f64::INFINITY);
+    /// The numbers above 0.
+    pub const POSITIVE: Self = Self::between(0.0, f64::INFINITY);
+    /// All numbers but 0.
+    pub const NONZERO: Self = Self { without: Some(0.0), ..Self::REAL };
+
+    /// The numbers between two.
+    pub const fn between(low: f64, high: f64) -> Self {
+        Self { low, high, without: None }
+    }
+
+    /// Whether a number belongs to it.
+    pub fn contains(&self, x: f64) -> bool {
+        x > self.low && x < self.high && self.without != Some(x)
+    }
+
+    /// The condition on a number of that name, as `x > 0`; `None` for all numbers.
+    pub(crate) fn condition(&self, x: &str) -> Option<String> {
+        let Self { low, high, without } = *self;
+        let within = match (low.is_finite(), high.is_finite()) {
+            (false, false) => None,
+            (true, false) => Some(format!("{x} > {}", number(low))),
+            (false, true) => Some(format!("{x} < {}", number(high))),
+            (true, true) => Some(format!("{} < {x} < {}", number(low), number(high))),
+        };
+        let hole = without.map(|hole| format!("{x} ≠ {}", number(hole)));
+        let parts: Vec<String> = within.into_iter().chain(hole).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// The finite numbers at which it ends.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = f64> {
+        [self.low, self.high].into_iter().filter(|end| end.is_finite()).chain(self.without)
+    }
+}
+
+/// A number as pages and messages show it: up to four decimals, and `π/2` by its name.
+pub(crate) fn number(x: f64) -> String {
+    let digits = format!("{:.4}", x.abs());
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    let sign = if x < 0.0 { "−" } else { "" };
+    if x.abs() == FRAC_PI_2 { format!("{sign}π/2") } else { format!("{sign}{digits}") }
+}
+
+/// Where an op has no derivative although it is defined, and what it takes for one there. Checks keep away from kinks,
+/// look for others, and verify that the derivative at a kink is the one that is stated, and lies between the sides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kinks {
+    /// Nowhere.
+    None,
+    /// At these values of the input, each with the subgradient that is taken there.
+    At(Vec<(f64, f64)>),
+    /// At `first + k·step` for every whole `k`; the derivative is taken as 0.
+    Every {
+        /// One of them.
+        first: f64,
+        /// The distance between neighbours.
+        step: f64,
+    },
+    /// Where elements that are compared with each other are equal; these share the derivative equally.
+    Ties,
+    /// At places that several inputs make together, as the cut of `atan2`: no list states them, and checks keep to the
+    /// samples that they are given.
+    Joint,
+}
+
+impl Kinks {
+    /// The kink that is nearest to `x`, with its subgradient.
+    pub(crate) fn nearest(&self, x: f64) -> Option<(f64, f64)> {
+        match self {
+            Self::None | Self::Ties | Self::Joint => None,
+            Self::At(places) => places.iter().copied().min_by(|(a, _), (b, _)| (a - x).abs().total_cmp(&(b - x).abs())),
+            Self::Every { first, step } => Some((first + step * ((x - first) / step).round(), 0.0)),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Ops that compute one number from the numbers at the same place of their inputs.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use super::{Accepts, Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature};
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::tape::Var;
+
+/// An op that computes each number of its output from the numbers at the same place of its inputs, all of one shape.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Pointwise, Real, Tensor, Var};
+///
+/// /// x / (1 + |x|)
+/// #[derive(Debug, PartialEq, Eq, Hash)]
+/// struct Squash;
+///
+/// impl Pointwise for Squash {
+///     const NAME: &'static str = "squash";
+///     fn value<T: Real>(&self, x: &[T]) -> T {
+///         x[0] / (T::one() + x[0].abs())
+///     }
+///     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+///         (x[0].abs() + 1.0).square().recip()
+///     }
+/// }
+///
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from([1.0, -3.0]));
+/// let y = graph.call(Squash, &[x]);
+/// assert_eq!(graph.eval(y)?.data(), [0.5, -0.75]);
+/// let slope = graph.grad(y.sum(), &[x])?[0];
+/// assert_eq!(graph.eval(slope)?.data(), [0.25, 0.0625]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
+pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
+    /// The name that messages and pictures use.
+    const NAME: &'static str;
+    /// The number of inputs: 1, 2, 3 or 4.
+    const ARITY: usize = 1;
+
+    /// The value at `x`, one number for each input. Mark it `#[inline(always)]` if it is to be vectorised with all that
+    /// it calls.
+    fn value<T: Real>(&self, x: &[T]) -> T;
+
+    /// The partial derivative with respect to input number `input`, from the inputs `x` and the output `y`.
+    fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g>;
+
+    /// What the derivative with respect to an input is; by default a rule, which [`vjp`](Pointwise::vjp) gives.
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Rule
+    }
+
+    /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope), where a
+    /// cotangent of 0 gives 0 whatever the slope: [`Var::cotangent_times`].
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        call.g().cotangent_times(self.slope(call.inputs, call.y(), input))
+    }
+
+    /// Where the input may lie.
+    fn domain(&self, _input: usize) -> Domain {
+        Domain::REAL
+    }
+
+    /// Where the op has no derivative with respect to the input.
+    fn kinks(&self, _input: usize) -> Kinks {
+        Kinks::None
+    }
+
+    /// Whether the slope is on purpose not the derivative of the value: [`Op::is_surrogate`].
+    ///
+    /// # Example
+    /// A neuron that fires above a threshold, with the slope of a smooth function (Zenke and Ganguli, "SuperSpike",
+    /// 2018):
+    /// ```
+    /// use gradus_graph::{Graph, Pointwise, Real, Tensor, Var};
+    ///
+    /// #[derive(Debug, PartialEq, Eq, Hash)]
+    /// struct Spike;
+    ///
+    /// impl Pointwise for Spike {
+    ///     const NAME: &'static str = "spike";
+    ///     fn value<T: Real>(&self, x: &[T]) -> T {
+    ///         if x[0] > T::zero() { T::one() } else { T::zero() }
+    ///     }
+    ///     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {
+    ///         (x[0].abs() + 1).pow(-2)
+    ///     }
+    ///     fn is_surrogate(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    ///
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([-1.0, 3.0]));
+    /// let y = graph.call(Spike, &[x]);
+    /// let slope = graph.grad(y.sum(), &[x])?[0];
+    /// assert_eq!((graph.eval(y)?.data(), graph.eval(slope)?.data()), (&[0.0, 1.0][..], &[0.25, 0.0625][..]));
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    fn is_surrogate(&self) -> bool {
+        false
+    }
+}
+
+impl<P: Pointwise> Op for P {
+    const INPUTS: Signature = Signature::Fixed([Accepts::Real; 4].split_at(P::ARITY).0);
+
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        const { assert!(P::ARITY >= 1 && P::ARITY <= 4, "a pointwise op has 1 to 4 inputs") }
+        match inputs.iter().all(|input| input.shape == inputs[0].shape) {
+            true => Ok(smallvec::smallvec![inputs[0].clone()]),
+            false => Err("the shapes differ (broadcast them first)".into()),
+        }
+    }
+
+    fn form(&self) -> Form {
+        Form::Pointwise
+    }
+
+    fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
+        vectorized(Block { op: self, x, y });
+    }
+
+    fn derivative(&self, input: usize) -> Derivative {
+        Pointwise::derivative(self, input)
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        Pointwise::vjp(self, call, input)
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        Pointwise::domain(self, input)
+    }
+
+    fn kinks(&self, input: usize) -> Kinks {
+        Pointwise::kinks(self, input)
+    }
+
+    fn is_surrogate(&self) -> bool {
+        Pointwise::is_surrogate(self)
+    }
+}
+
+struct Block<'a, P, T> {
+    op: &'a P,
+    x: &'a [&'a [T]],
+    y: &'a mut [T],
+}
+
+impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { op, x, y } = self;
+        let n = y.len();
+        // Slices of one length, so that the loops below need no bounds checks and become vector code.
+        match P::ARITY {
+            1 => {
+                let a = &x[0][..n];
+                for i in 0..n {
+                    y[i] = op.value(&[a[i]]);
+                }
+            }
+            2 => {
+                let (a, b) = (&x[0][..n], &x[1][..n]);
+                for i in 0..n {
+                    y[i] = op.value(&[a[i], b[i]]);
+                }
+            }
+            3 => {
+                let (a, b, c) = (&x[0][..n], &x[1][..n], &x[2][..n]);
+                for i in 0..n {
+                    y[i] = op.value(&[a[i], b[i], c[i]]);
+                }
+            }
+            4 => {
+                let (a, b, c, d) = (&x[0][..n], &x[1][..n], &x[2][..n], &x[3][..n]);
+                for i in 0..n {
+                    y[i] = op.value(&[a[i], b[i], c[i], d[i]]);
+                }
+            }
+            arity => unreachable!("a pointwise op has 1 to 4 inputs, not {arity}"),
+        }
+    }
+}
