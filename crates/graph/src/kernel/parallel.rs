@@ -60,6 +60,7 @@ impl<'a, T> Pieces<'a, T> {
     ///
     /// # Panics
     /// If they leave the slice.
+    #[inline]
     pub fn start(&self, from: usize, count: usize) -> *mut T {
         assert!(
             from <= self.len && count <= self.len - from,
@@ -77,6 +78,7 @@ impl<'a, T> Pieces<'a, T> {
     /// # Safety
     /// While the piece is alive there is no other with one of its elements.
     #[allow(clippy::mut_from_ref)]
+    #[inline]
     pub unsafe fn piece(&self, from: usize, count: usize) -> &mut [T] {
         // SAFETY: within the slice, which is borrowed for as long as `self`; not aliased by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start(from, count), count) }

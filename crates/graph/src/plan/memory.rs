@@ -151,6 +151,7 @@ unsafe impl<T: Sync> Sync for Start<T> {}
 /// # Safety
 /// `starts` are those of a [`Bound`] of the map that has the part, its memory is borrowed for `'b`, and nothing writes
 /// these elements during `'b`.
+#[inline]
 unsafe fn read<'b, T>(starts: &[Start<T>], part: Part) -> &'b [T] {
     // A part without elements may be in a slot that is nowhere.
     if part.len == 0 {
@@ -165,6 +166,7 @@ unsafe fn read<'b, T>(starts: &[Start<T>], part: Part) -> &'b [T] {
 ///
 /// # Safety
 /// As for [`read`]; also, the part is one that its unit writes, and nothing else refers to these elements during `'b`.
+#[inline]
 unsafe fn write<'b, T>(starts: &[Start<T>], part: Part) -> &'b mut [T] {
     if part.len == 0 {
         return &mut [];
@@ -371,6 +373,7 @@ impl<'a, T> LoopPart<'a, T> {
     /// # Panics
     /// If these elements are not this part's, `count` is longer than a block, there are too many arguments, or one is
     /// what the step writes.
+    #[inline]
     pub(super) fn step(
         &mut self,
         from: usize,
