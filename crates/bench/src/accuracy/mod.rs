@@ -266,8 +266,10 @@ mod tests {
             assert!(slope.is_finite(), "{name}: {slope}");
         }
         for (name, function) in PAIRS {
-            let errors = pair_in_double(name, function);
-            assert!(errors.iter().all(|error| *error < 64.0), "{name}: {errors:?}");
+            let [value, first, second] = pair_in_double(name, function);
+            // `y·x^(y − 1)` has an exponent that was rounded: |ln x| roundings, and ln x is 691 at most.
+            let bound = if name == "pow" { 691.0 } else { 64.0 };
+            assert!(value <= 2.0 && first < bound && second < 64.0, "{name}: {value} {first} {second}");
         }
     }
 }
