@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 /// A sequence of random numbers: a function of the seed alone, on every machine and for every number of threads.
 ///
 /// It counts the numbers that it has drawn, and each is a function of the seed and its count (Philox4x32-10, as that of
-/// the random leaves of a graph). [`Random::stream`] gives further sequences of the same seed, which have no numbers in
+/// the random leaves of a graph, which have other numbers for the same seed). [`Random::stream`] gives further sequences of the same seed, which have no numbers in
 /// common: one an epoch, say, or one a thread. The numbers of an `f32` are those of the `f64`, cut or rounded.
 ///
 /// # Example
@@ -44,7 +44,8 @@ impl Random {
     /// assert!(orders[0] != orders[1] && orders[1] != orders[2]);
     /// ```
     pub fn stream(seed: u64, number: u64) -> Self {
-        Self { stream: Stream { seed, step: number, stream: 0 }, next: 0 }
+        // The random leaves of a graph count their streams from 0: those of the same seed are others.
+        Self { stream: Stream { seed, step: number, stream: u32::MAX }, next: 0 }
     }
 
     /// Moves on by that many numbers; the count before.
@@ -166,6 +167,15 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_graph_of_the_same_seed_draws_other_numbers() {
+        let graph = crate::Graph::new();
+        let leaf = graph.uniform([8]);
+        let feed = crate::Feed::new().random(7, 0);
+        let drawn = graph.eval_with::<f64>(&[leaf], &crate::Params::new(0), &feed).expect("it runs");
+        assert_ne!(*drawn[0].real(), Random::new(7).uniform::<f64>([8]));
+    }
 
     #[test]
     fn no_number_is_drawn_twice_and_a_sequence_is_a_function_of_its_seed() {

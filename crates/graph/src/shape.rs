@@ -35,7 +35,7 @@ impl Shape {
     /// The shape of the given sizes.
     ///
     /// # Errors
-    /// If so many elements cannot be addressed: the message names the sizes.
+    /// If the number of elements cannot be addressed: the message names the sizes.
     ///
     /// # Example
     /// ```
@@ -142,7 +142,7 @@ impl Shape {
     /// The shape with another size at one axis.
     ///
     /// # Errors
-    /// If so many elements cannot be addressed.
+    /// If the number of elements cannot be addressed.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -173,7 +173,7 @@ impl Deref for Shape {
 
 impl FromIterator<usize> for Shape {
     /// # Panics
-    /// If so many elements cannot be addressed.
+    /// If the number of elements cannot be addressed.
     #[track_caller]
     fn from_iter<I: IntoIterator<Item = usize>>(sizes: I) -> Self {
         Self::expect(sizes.into_iter().collect())
@@ -188,7 +188,7 @@ pub trait IntoShape {
     /// The shape.
     ///
     /// # Errors
-    /// If so many elements cannot be addressed.
+    /// If the number of elements cannot be addressed.
     fn try_into_shape(self) -> Result<Shape, String>
     where
         Self: Sized,
@@ -233,7 +233,7 @@ macro_rules! from_sizes {
 
         impl<$($generic)*> From<$list> for Shape {
             /// # Panics
-            /// If so many elements cannot be addressed.
+            /// If the number of elements cannot be addressed.
             #[track_caller]
             fn from(sizes: $list) -> Self {
                 Self::expect(sizes.into_sizes())

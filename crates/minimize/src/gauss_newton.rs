@@ -2,6 +2,7 @@
 
 use gradus_graph::{Error, Graph, Params, Real, Tensor, Var};
 
+use crate::options;
 use crate::outcome::{Limits, Minimization};
 use crate::slope::Slope;
 use crate::traced::{Traced, Wanted};
@@ -53,31 +54,12 @@ pub struct GaussNewton {
     scaled: bool,
 }
 
+options::limits_and_scale!(GaussNewton);
+
 impl GaussNewton {
     /// The method with the default limits.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters
-    /// whose units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by
-    /// itself.
-    #[must_use]
-    pub fn scaled(mut self) -> Self {
-        self.scaled = true;
-        self
-    }
-
-    /// When to stop.
-    ///
-    /// # Panics
-    /// If a limit is negative or NaN.
-    #[must_use]
-    #[track_caller]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        limits.check();
-        self.limits = limits;
-        self
     }
 
     /// Moves the trainable parameters to a minimum of the sum of the squared residuals.
@@ -98,10 +80,11 @@ impl GaussNewton {
         trust_region::minimize(params, (self.limits, self.scaled), squares)
     }
 
-    /// [`minimize`](Self::minimize) for residuals that a closure traces: it is traced once, differentiated and compiled.
+    /// [`minimize`](Self::minimize) for residuals that a closure traces: at the start, for what the method needs, and not at each point.
     ///
     /// # Errors
-    /// If an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    /// If an op has no derivative, and as
+    /// [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
     ///
     /// # Panics
     /// Where the closure does.

@@ -7,6 +7,7 @@ use gradus_linalg::{add_scaled, dot, norm};
 
 use crate::descent::{self, Direction, steepest};
 use crate::line_search::LineSearch;
+use crate::options;
 use crate::outcome::{Limits, Minimization};
 use crate::run::Point;
 use crate::scaled::Scaled;
@@ -53,6 +54,8 @@ impl Default for Lbfgs {
     }
 }
 
+options::limits_and_scale!(Lbfgs);
+
 impl Lbfgs {
     /// L-BFGS with ten pairs.
     pub fn new() -> Self {
@@ -71,27 +74,6 @@ impl Lbfgs {
         self
     }
 
-    /// Measures each parameter in units of its magnitude at the start, or of one where that is zero: for parameters
-    /// whose units differ by orders of magnitude. [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds such units by
-    /// itself.
-    #[must_use]
-    pub fn scaled(mut self) -> Self {
-        self.scaled = true;
-        self
-    }
-
-    /// When to stop.
-    ///
-    /// # Panics
-    /// If a limit is negative or NaN.
-    #[must_use]
-    #[track_caller]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        limits.check();
-        self.limits = limits;
-        self
-    }
-
     /// Moves the trainable parameters to a minimum of the function, which gives its value and sets its gradient.
     ///
     /// # Errors
@@ -106,10 +88,11 @@ impl Lbfgs {
         descent::minimize(params, (self.limits, self.scaled), search, pairs, function)
     }
 
-    /// [`minimize`](Self::minimize) for a loss that a closure traces: it is traced once, differentiated and compiled.
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: at the start, for what the method needs, and not at each point.
     ///
     /// # Errors
-    /// If the loss is not a scalar or an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    /// If the loss is not a scalar or an op has no derivative, and as
+    /// [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
     ///
     /// # Panics
     /// Where the closure does.

@@ -4,6 +4,7 @@ use gradus_graph::{Error, Graph, Params, Real, Tensor, Var};
 use gradus_linalg::{PivotedQr, Triangle, dot, norm};
 
 use crate::jacobian::Jacobian;
+use crate::options;
 use crate::outcome::{Limits, Minimization, Reason};
 use crate::run::Run;
 use crate::traced::{Traced, Wanted};
@@ -62,22 +63,12 @@ pub struct LevenbergMarquardt {
     limits: Limits,
 }
 
+options::limits!(LevenbergMarquardt);
+
 impl LevenbergMarquardt {
     /// The method with the default limits.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// When to stop.
-    ///
-    /// # Panics
-    /// If a limit is negative or NaN.
-    #[must_use]
-    #[track_caller]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        limits.check();
-        self.limits = limits;
-        self
     }
 
     /// Moves the trainable parameters to a minimum of the sum of the squared residuals. The second closure sets the
@@ -96,10 +87,11 @@ impl LevenbergMarquardt {
         run.close(ended)
     }
 
-    /// [`minimize`](Self::minimize) for residuals that a closure traces: it is traced once, differentiated and compiled.
+    /// [`minimize`](Self::minimize) for residuals that a closure traces: at the start, for what the method needs, and not at each point.
     ///
     /// # Errors
-    /// If an op has no derivative, and as [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
+    /// If an op has no derivative, and as
+    /// [`Plan::new`](gradus_graph::Plan::new) and [`Session::run`](gradus_graph::Session::run).
     ///
     /// # Panics
     /// Where the closure does.

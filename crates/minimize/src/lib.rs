@@ -42,6 +42,7 @@ mod lbfgs;
 mod levenberg_marquardt;
 mod line_search;
 mod newton_cg;
+mod options;
 mod outcome;
 mod parameter_vector;
 mod run;

@@ -186,7 +186,7 @@ fn searches_stay_in_their_bounds_and_pass_over_nan() -> Result<(), Error> {
 }
 
 /// A small version of the table of the benchmark program: seeds that come within 1e-6 in 4,000 evaluations, and
-/// in 20,000 with the restarts of CMA-ES, whose first runs are too small for so many minima.
+/// in 20,000 with the restarts of CMA-ES, whose first runs are too small for that number of minima.
 #[test]
 fn searches_find_the_best_of_many_minima() -> Result<(), Error> {
     let wave = |x: &f64| (x - 1.1).powi(2) + 10.0 - 10.0 * (std::f64::consts::TAU * (x - 1.1)).cos();

@@ -1,8 +1,9 @@
 //! Faults that random numbers near 0 do not show: each must be a failure of its own.
 
+use super::tests::Root;
 use super::*;
 use crate::real::Real;
-use crate::tape::op::{Accepts, Call, Derivative, Domain, Kinks, Meta, Metas, Number, Op, Pointwise, Signature, Vars};
+use crate::tape::op::{Accepts, Call, Derivative, Kinks, Meta, Metas, Number, Op, Pointwise, Signature, Vars};
 
 /// Functions with a fault of one place or range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,35 +149,15 @@ fn an_input_outside_the_domain_blames_no_rule() {
         assert!(text.starts_with("an input is outside the domain\n") && failure.op.is_none(), "{text}");
         assert!(failure.reproducer.is_none_or(|test| test.contains(written)), "{text}");
     }
-    let op = Check::new().op(Root, [Tensor::from([4.0, -1.0]).into()]).expect_err("it is outside");
+    let op =
+        Check::new().op(Root { from: Number(0.0) }, [Tensor::from([4.0, -1.0]).into()]).expect_err("it is outside");
     let text = op.to_string();
     assert!(
         text.starts_with("an input of `root` is outside the domain\n") && text.contains("at [1]; the domain is x > 0")
     );
-    assert!(
-        op.reproducer
-            .is_some_and(|test| test.contains("check::assert_op_at(Root, [Tensor::from([4.0, -1.0]).into()]);"))
-    );
-}
-
-/// `√x`
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Root;
-
-impl Pointwise for Root {
-    const NAME: &'static str = "root";
-
-    fn value<T: Real>(&self, x: &[T]) -> T {
-        x[0].sqrt()
-    }
-
-    fn slope<'g>(&self, _x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
-        0.5 / y
-    }
-
-    fn domain(&self, _input: usize) -> Domain {
-        Domain::POSITIVE
-    }
+    assert!(op.reproducer.is_some_and(|test| {
+        test.contains("check::assert_op_at(Root { from: Number(0.0) }, [Tensor::from([4.0, -1.0]).into()]);")
+    }));
 }
 
 /// A number outside a domain that a mask takes away is no fault.

@@ -38,9 +38,12 @@ const HUGE: f64 = 1e100;
 
 /// Scans the domains of an elementwise op; nothing for another. The finding has the point at which it was made.
 pub(super) fn scan(check: &Check, sample: &Sample) -> Result<Result<(), Finding>, Error> {
+    if !can_be_scanned(check, sample) {
+        return Ok(Ok(()));
+    }
     for setting in settings(sample) {
         for input in 0..sample.inputs.len() {
-            let Some(mut line) = Line::new(check, sample, input, &setting)? else { return Ok(Ok(())) };
+            let mut line = Line::new(check, sample, input, &setting);
             let all = [Line::numbers, Line::differences, Line::kinks];
             let looks = if sample.op.is_surrogate() { &all[..1] } else { &all[..] };
             for look in looks {
@@ -58,9 +61,12 @@ pub(super) fn scan(check: &Check, sample: &Sample) -> Result<Result<(), Finding>
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn profile(check: &Check, sample: &Sample) -> Result<Vec<f64>, Error> {
     let mut profile = Vec::new();
+    if !can_be_scanned(check, sample) {
+        return Ok(profile);
+    }
     for setting in settings(sample) {
         for input in 0..sample.inputs.len() {
-            let Some(mut line) = Line::new(check, sample, input, &setting)? else { return Ok(profile) };
+            let mut line = Line::new(check, sample, input, &setting);
             for numbers in [points(line.domain, check.seed), grid(line.domain)] {
                 let found = line.evaluate(&numbers)?;
                 profile.extend(found.value.into_iter().chain(found.slope));
@@ -70,11 +76,21 @@ pub(super) fn profile(check: &Check, sample: &Sample) -> Result<Vec<f64>, Error>
     Ok(profile)
 }
 
+/// Whether an op is elementwise, from real numbers to one, and has derivatives.
+fn can_be_scanned(check: &Check, sample: &Sample) -> bool {
+    let real = |input: &AnyTensor<f64>| matches!(input, AnyTensor::Real(_));
+    let alike = sample.op.form() == Form::Pointwise && sample.inputs.iter().all(real);
+    let graph = Graph::new();
+    alike
+        && !check.stopped
+        && check.evaluator(&graph, sample).is_ok_and(|evaluator| evaluator.outputs[0].kind() == Kind::Real)
+}
+
 /// Two choices of the inputs that are not scanned; one, if there is only the one that is.
 fn settings(sample: &Sample) -> Vec<Vec<f64>> {
     let value = |input: usize, choice: usize| {
         let domain = sample.op.domain(input);
-        // No two inputs are equal: that would be a tie.
+        // No two are equal where the domain is all numbers: that would be a tie.
         let mut fitting = OTHERS.iter().cycle().skip(2 * choice + input).take(OTHERS.len());
         let middle =
             if domain.low.is_finite() { domain.low + 0.8125 * (domain.high - domain.low).min(1.0) } else { 0.5 };
@@ -128,18 +144,9 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line; `None` if the op is not elementwise or has no derivative with respect to the input.
-    fn new(check: &'a Check, sample: &'a Sample, input: usize, setting: &'a [f64]) -> Result<Option<Self>, Error> {
-        let real = sample.inputs.iter().all(|input| matches!(input, AnyTensor::Real(_)));
-        if sample.op.form() != Form::Pointwise || !real || check.stopped {
-            return Ok(None);
-        }
+    fn new(check: &'a Check, sample: &'a Sample, input: usize, setting: &'a [f64]) -> Self {
         let (domain, kinks) = (sample.op.domain(input), sample.op.kinks(input));
-        let line = Self { check, sample, input, setting, domain, kinks };
-        let graph = Graph::new();
-        let evaluator = line.evaluator(&graph, &[setting[input]]);
-        let real = evaluator.is_ok_and(|evaluator| evaluator.outputs.iter().all(|y| y.kind() == Kind::Real));
-        Ok(real.then_some(line))
+        Self { check, sample, input, setting, domain, kinks }
     }
 
     /// The op at the given numbers of the scanned input.
@@ -190,11 +197,11 @@ impl<'a> Line<'a> {
         self.ties().map(|place| (place - x).abs()).fold(self.room(x), f64::min)
     }
 
-    fn domain_text(&self) -> String {
-        match self.domain.condition("x") {
-            Some(condition) => format!("the domain is {condition}"),
-            None => "the domain is all numbers".to_owned(),
-        }
+    /// The finding that a value or a derivative is NaN.
+    fn nan(&self, x: f64, what: &'static str, precision: &str) -> Finding {
+        let domain = self.domain.condition("x").unwrap_or_else(|| "all numbers".to_owned());
+        let note = format!("at {x:?}{precision} it is NaN, and the domain is {domain}");
+        self.finding(x, Finding { note: Some(note), ..Finding::new(Method::Domain, what, [f64::NAN; 3]) })
     }
 
     fn finding(&self, x: f64, finding: Finding) -> Finding {
@@ -216,11 +223,7 @@ impl<'a> Line<'a> {
         let single = evaluator.with(|params, feed| graph.eval_with::<f32>(&wanted, params, feed))?;
         let beside = self.evaluate(&numbers.iter().flat_map(|x| [x - 1e-3, x + 1e-3]).collect::<Vec<_>>())?;
         for (place, &x) in numbers.iter().enumerate() {
-            let nan = |what: &'static str, precision: &str| {
-                let note = format!("at {x:?}{precision} it is NaN, and {}", self.domain_text());
-                let finding = Finding { note: Some(note), ..Finding::new(Method::Domain, what, [f64::NAN; 3]) };
-                Ok(Err(self.finding(x, finding)))
-            };
+            let nan = |what, precision| Ok(Err(self.nan(x, what, precision)));
             let (value, slope) = (found.value[place], found.slope[place]);
             if value.is_nan() {
                 return nan("the value", "");
@@ -343,16 +346,14 @@ impl<'a> Line<'a> {
             for [low, high] in ends {
                 let (a, b) = (low.1, high.1);
                 let size = a.abs() + b.abs();
-                // A number is known to so many digits only, and with it the place of the interval.
+                // A number has a limited number of digits, and so has the place of the interval.
                 if (b - a).abs() <= 1e-6 * size + 1e-9 * (1.0 + 0.01 * low.0.abs()) || size > HUGE {
                     continue;
                 }
                 let x = shortest(low.0, high.0);
-                if (a.is_nan() || b.is_nan()) && !(a.is_nan() && b.is_nan() && self.free_room(x) == 0.0) {
+                if a.is_nan() || b.is_nan() {
                     let what = if of_value { "the value" } else { "the derivative" };
-                    let note = format!("at {x:?} it is NaN, and {}", self.domain_text());
-                    let finding = Finding { note: Some(note), ..Finding::new(Method::Domain, what, [f64::NAN; 3]) };
-                    return Ok(Err(self.finding(x, finding)));
+                    return Ok(Err(self.nan(x, what, "")));
                 }
                 // If the derivative is wrong on a side of it, that is the fault.
                 let beside = 1e-3 * x.abs().max(1.0);

@@ -149,8 +149,8 @@ fn kinks_must_be_stated_and_their_subgradients_true() {
 
 /// `√x`, with a domain of the test's choice.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Root {
-    from: Number,
+pub(super) struct Root {
+    pub(super) from: Number,
 }
 
 impl Pointwise for Root {

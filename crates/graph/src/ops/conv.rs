@@ -31,7 +31,7 @@ pub struct Convolution {
     pub padding: [[usize; 2]; 2],
     /// From one element that a filter sees to the next.
     pub dilation: [usize; 2],
-    /// Into so many groups channels and filters are divided; a filter sees the channels of its group.
+    /// The number of groups into which channels and filters are divided; a filter sees the channels of its group.
     pub groups: usize,
 }
 

@@ -277,7 +277,7 @@ mod tests {
 # The built-in ops
 
 Each op of `crates/graph/src/ops`, as its own entry in the suite states it: this page is written by a test.
-An op is defined and differentiable in the domain, which is all numbers where none is given, except at its kinks; at these its derivative is the one that stands behind the colon, and at ties the elements share it equally.
+An op is defined and differentiable in the domain, which is all numbers where none is given, except at its kinks; at these its derivative is the one after the colon, and at ties the elements share it equally.
 Derivatives are checked to the order that is given; a dash stands for ops of or to indices, and for the one that stops derivatives.
 ";
 
@@ -292,7 +292,7 @@ Derivatives are checked to the order that is given; a dash stands for ops of or 
                     op.domain(i).condition(name(i)).map(|condition| format!("`{condition}`"))
                 });
                 let kinks = told(&entry, entry.kinks, &samples, |op, i| kinks(name(i), op.kinks(i)));
-                // What stands behind a semicolon is for the method's page, and in a table a bar is a border.
+                // What follows a semicolon is for the method's page, and in a table a bar is a border.
                 let formula = entry.formula.split("; ").next().expect("a split has a first part").trim();
                 let filled =
                     |cell: &str| if cell.is_empty() { " ".into() } else { format!(" {} ", cell.replace('|', "\\|")) };

@@ -21,7 +21,7 @@ unary! {
     Square, square: |x| x * x, slope |x, _y| x * 2.0,
 }
 
-/// `xⁿ` for a whole number n.
+/// `xⁿ` for an integer n.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct PowI {
     exponent: i32,
@@ -108,7 +108,7 @@ impl Pointwise for Pow {
 }
 
 impl<'g> Var<'g> {
-    /// `xⁿ` for a whole number n
+    /// `xⁿ` for an integer n
     #[track_caller]
     pub fn powi(self, exponent: i32) -> Var<'g> {
         self.graph().call(PowI { exponent }, &[self])
@@ -160,7 +160,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Sqrt::entry(),
         Rsqrt::entry(),
         Square::entry(),
-        Entry::new("powi", "`xⁿ` for a whole number n", powi).domain("`x ≠ 0` if `n < 0`"),
+        Entry::new("powi", "`xⁿ` for an integer n", powi).domain("`x ≠ 0` if `n < 0`"),
         Entry::new("powf", "`xᵖ` for a constant p", powf).domain("`x > 0`; if p is whole as `powi`"),
         Entry::new("pow", "`xʸ`", pointwise_within(Pow, vec![-4.0..4.0, -3.0..3.0])),
     ]

@@ -11,7 +11,7 @@ use crate::shape::{Layout, Shape};
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
-/// A window that slides along an axis: so many elements, `dilation` apart, moved by `stride` from one position to the
+/// A window that slides along an axis: `size` elements, `dilation` apart, moved by `stride` from one position to the
 /// next.
 ///
 /// # Example
@@ -36,7 +36,7 @@ impl Window {
         self.dilation.saturating_mul(self.size.saturating_sub(1)).saturating_add(1)
     }
 
-    /// The positions on an axis of so many elements.
+    /// The positions on an axis of `elements`.
     pub fn count(&self, elements: usize) -> usize {
         elements.checked_sub(self.reach()).map_or(0, |room| room / self.stride.max(1) + 1)
     }

@@ -31,7 +31,7 @@ struct Arena {
 }
 
 impl Arena {
-    /// A piece of at least so many elements.
+    /// A piece of at least that many elements.
     ///
     /// # Panics
     /// If the arena would have more elements than can be counted; with the sizes that shapes have, thousands of values

@@ -126,7 +126,7 @@ struct Builder<'a> {
     others: FxHashMap<Value, View>,
     buffers: Vec<Buffer>,
     units: Vec<Drafted>,
-    /// The latest loop over so many elements, apart for constants.
+    /// The latest loop for each number of elements, apart for constants.
     open: FxHashMap<(usize, bool), u32>,
     /// Loads by loop and buffer.
     loads: FxHashMap<(u32, u32), SmallVec<[u32; 2]>>,
@@ -366,7 +366,7 @@ impl Builder<'_> {
     }
 
     /// The loop that a pointwise node joins: the last unit that it reads from, if that is a fitting loop; else the
-    /// latest fitting loop, if that stands behind all that the node reads; else a new one.
+    /// latest fitting loop, if that comes after all that the node reads; else a new one.
     fn choose_loop(&mut self, id: NodeId, len: usize, constant: bool, views: &[View]) -> u32 {
         // What follows from constants alone is there before the first unit runs.
         let unit_of = |view: &View| match self.buffers[view.buffer as usize] {

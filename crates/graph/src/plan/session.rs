@@ -76,7 +76,7 @@ impl<T> Default for Arena<T> {
 ///
 /// After its first run it asks for no memory, on any number of threads, but for a fresh tensor in the place of an output
 /// of which the caller kept a clone, for what an op outside of this library does, and for layouts of more than eight axes. Called from a thread outside of
-/// the pool, with work that is worth more than one thread, it enters the pool once; the pool's own queue of such calls
+/// the pool, with enough work for more than one thread, it enters the pool once; the pool's own queue of such calls
 /// takes a block of memory every sixty-third time.
 pub struct Session<T> {
     plan: Plan,
@@ -88,7 +88,7 @@ pub struct Session<T> {
     scratch: usize,
     workspace: usize,
     threads: usize,
-    /// Whether some unit is worth more than one thread.
+    /// Whether some unit has enough work for more than one thread.
     is_divided: bool,
     lists: Lists,
     prologue_done: bool,
@@ -115,7 +115,7 @@ impl<'a, T: Real> Outputs<'a, T> {
     /// Real output number `i`.
     ///
     /// # Panics
-    /// If there are not so many outputs, or this one is an index.
+    /// If there is no such output, or this one is an index.
     #[track_caller]
     pub fn real(&self, i: usize) -> &'a Tensor<T> {
         self.0[i].real()
@@ -124,7 +124,7 @@ impl<'a, T: Real> Outputs<'a, T> {
     /// Index output number `i`.
     ///
     /// # Panics
-    /// If there are not so many outputs, or this one is real.
+    /// If there is no such output, or this one is real.
     #[track_caller]
     pub fn indices(&self, i: usize) -> &'a Tensor<i64> {
         self.0[i].index()

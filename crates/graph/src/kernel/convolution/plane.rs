@@ -48,7 +48,7 @@ impl Geometry {
         }
     }
 
-    /// Calls `work` for each of the planes that a result consists of, on several threads where that is worth it.
+    /// Calls `work` for each of the planes that a result consists of, on several threads if there is enough work.
     pub(super) fn depthwise<T: Real>(
         &self,
         result: &mut [T],
@@ -136,7 +136,7 @@ impl<T: Real> Loop for PlaneForward<'_, T> {
 }
 
 impl Geometry {
-    /// The values of one plane with zeros around it. `next` gives the elements that so many neighbouring positions meet.
+    /// The values of one plane with zeros around it. `next` gives the elements that [`SUMS`] neighbouring positions meet.
     #[inline(always)]
     fn correlate<T: Real>(&self, w: &[T], y: &mut [T], framed: &[T], next: impl Fn(&[T]) -> [T; SUMS]) {
         let ([_, pitch], [height, width]) = (self.framed(), self.kernel);

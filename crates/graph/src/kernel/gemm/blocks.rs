@@ -179,7 +179,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     }
 }
 
-/// The panels that so many columns are cut into: the first column of each, its registers, and its columns.
+/// The panels that the columns are cut into: the first column of each, its registers, and its columns.
 struct Panels<L> {
     next: usize,
     columns: usize,

@@ -1,7 +1,7 @@
 //! The vector registers that a product is computed in, one implementation per instruction set and precision.
 //!
 //! [`Lanes`] is the vocabulary that the tile kernel and the packing are written in: load, splat, multiply and add,
-//! store, and the transposition of a square of numbers on its way from memory to a packed panel. Its methods are
+//! store, and the transposition of a square of numbers between memory and a packed panel. Its methods are
 //! inlined into functions that carry the `#[target_feature]`, which are [`Lanes::tile`] and [`Lanes::pack`].
 //! `HEIGHT` and `vectors` say how large a tile may be before its sums no longer fit into the registers.
 //!
@@ -30,7 +30,7 @@ pub(super) trait Lanes: Copy {
     /// Whether a mask is kept in a register that sums could use.
     const MASK_TAKES_A_REGISTER: bool;
 
-    /// The most registers side by side in a tile of so many rows; a power of two that never grows with `height`.
+    /// The most registers side by side in a tile of `height` rows; a power of two that never grows with `height`.
     fn vectors(height: usize) -> usize;
     /// The kernel of a tile of `height` rows and `vectors` registers.
     fn kernel(height: usize, vectors: usize) -> Kernel<Self::Scalar>;

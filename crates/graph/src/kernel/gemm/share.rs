@@ -13,7 +13,7 @@ const WORTH: usize = 1 << 19;
 /// Columns of blocks come in multiples of this, so that only the last ones end inside a register or a cache line.
 const COLUMNS: usize = 32;
 
-/// How c is cut: so many blocks below and beside each other, of so many rows and columns (the last ones of fewer).
+/// How c is cut: blocks below and beside each other, and the rows and columns of each (the last ones of fewer).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Grid {
     pub(super) below: usize,
@@ -22,7 +22,7 @@ pub(super) struct Grid {
     pub(super) columns: usize,
 }
 
-/// The grid of at most so many blocks that finishes first.
+/// The grid of at most that many blocks that finishes first.
 pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
     let work = m.saturating_mul(k).saturating_mul(n);
     let threads = threads.min(work / WORTH).max(1);
@@ -59,7 +59,7 @@ pub fn product_workspace<T: Gemm>(m: usize, k: usize, n: usize) -> usize {
     grid.below * grid.beside * T::workspace(grid.rows, k, grid.columns)
 }
 
-/// [`Gemm::gemm`], divided among the threads of the current pool where that is worth it; the same bits.
+/// [`Gemm::gemm`], divided among the threads of the current pool where there is enough work; the same bits.
 ///
 /// # Panics
 /// As [`Gemm::gemm`] does.

@@ -5,11 +5,11 @@
 
 use super::{Math, at_least, at_most, ln_border, power_border};
 
-/// Adding 1.5·2²³ rounds to a whole number and leaves it in the low bits.
+/// Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
 const SHIFT: f32 = 12_582_912.0;
 /// The same in double precision: 1.5·2⁵².
 const DOUBLE_SHIFT: f64 = 6_755_399_441_055_744.0;
-/// ln 2 in two parts. The upper has 15 bits, so that a whole number of 8 bits times it is exact.
+/// ln 2 in two parts. The upper has 15 bits, so that an integer of 8 bits times it is exact.
 const LN_2_HIGH: f32 = 0.693_145_75;
 const LN_2_LOW: f32 = 1.428_606_8e-6;
 

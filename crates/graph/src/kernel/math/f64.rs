@@ -5,9 +5,9 @@
 
 use super::{Math, at_least, at_most, ln_border, power_border};
 
-/// Adding 1.5·2⁵² rounds to a whole number and leaves it in the low bits.
+/// Adding 1.5·2⁵² rounds to an integer and leaves it in the low bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
-/// ln 2 in two parts. The upper has 42 bits, so that a whole number of 11 bits times it is exact.
+/// ln 2 in two parts. The upper has 42 bits, so that an integer of 11 bits times it is exact.
 const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
 const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
 
@@ -83,7 +83,7 @@ fn split(x: f64) -> (u64, f64) {
     (bits >> 52, f64::from_bits((bits & MANTISSA).wrapping_add(SQRT_HALF)) - 1.0)
 }
 
-/// A whole number below 2⁵² as a float, less `bias`; older machines have no instruction for it.
+/// An integer below 2⁵² as a float, less `bias`; older machines have no instruction for it.
 #[inline(always)]
 fn whole(bits: u64, bias: f64) -> f64 {
     const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
@@ -131,7 +131,7 @@ const NEAR: f64 = 1e-8;
 /// `x = n·π/2 + r + low` with `|r| ≤ π/4`: the bits of `n + SHIFT`, `r` and `low`; `|x| ≤ FAR`.
 #[inline(always)]
 fn quarters(x: f64) -> (u64, f64, f64) {
-    // π/2 in parts, the first two of 42 bits, so that a whole number of 11 bits times one of them is exact.
+    // π/2 in parts, the first two of 42 bits, so that an integer of 11 bits times one of them is exact.
     const FIRST: f64 = 1.570_796_326_794_607;
     const SECOND: f64 = 2.896_073_971_621_817_5e-13;
     const REST: f64 = 1.644_625_693_632_425_8e-26;

@@ -145,7 +145,7 @@ pub trait Math: Sized {
     /// `x` to the power of `exponent`; NaN for a negative `x` unless the exponent is whole, otherwise by the rules of C.
     fn powf(self, exponent: Self) -> Self;
 
-    /// The nearest whole number, the even one of two that are as near.
+    /// The nearest integer, the even one of two that are as near.
     fn round_even(self) -> Self;
 }
 

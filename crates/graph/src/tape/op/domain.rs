@@ -3,7 +3,7 @@
 use std::f64::consts::FRAC_PI_2;
 
 /// Where an input of an op may lie: the open interval in which the op is defined and differentiable, but for its kinks.
-/// Checks keep to it, and verify that the op is no good at its ends.
+/// Checks keep to it, and verify that values or derivatives are not finite at its ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Domain {
     /// The lower end, not included.
