@@ -1,64 +1,31 @@
 //! Named arrays in a file of the safetensors format: an eight-byte length, a JSON header, the elements.
 
-use std::collections::{BTreeMap, btree_map};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::path::Path;
 
-use gradus_graph::{Real, Shape, Tensor};
-use safetensors::tensor::{Dtype, TensorInfo, View, serialize};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-
 use crate::faults::brief;
+use crate::header::{Array, Dtype, Header};
 use crate::replace::{check_file, replace_file};
+use gradus_graph::{Real, Shape, Tensor};
 
 /// Named arrays, as a file holds them.
 #[derive(Debug, Default)]
 pub(crate) struct Archive {
-    /// The format in its header.
-    format: Option<String>,
-    arrays: BTreeMap<String, Array>,
+    header: Header,
     /// The elements of all arrays, little-endian.
     data: Vec<u8>,
-}
-
-/// An array of numbers of some type.
-#[derive(Debug)]
-struct Array {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// The byte range of its elements.
-    bytes: Range<usize>,
 }
 
 /// An array with its elements.
 struct Viewed<'a>(&'a Array, &'a [u8]);
 
-impl View for Viewed<'_> {
-    fn dtype(&self) -> Dtype {
-        self.0.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.0.shape
-    }
-
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.1.into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.1.len()
-    }
-}
-
 impl Archive {
     fn put(&mut self, name: String, dtype: Dtype, shape: &[usize], bytes: impl Iterator<Item = u8>) {
         let start = self.data.len();
         self.data.extend(bytes);
-        self.arrays.insert(name, Array { dtype, shape: shape.to_vec(), bytes: start..self.data.len() });
+        self.header.arrays.insert(name, Array { dtype, shape: shape.to_vec(), bytes: start..self.data.len() });
     }
 
     pub(crate) fn put_tensor<T: Real>(&mut self, name: String, tensor: &Tensor<T>) {
@@ -79,17 +46,17 @@ impl Archive {
 
     /// The format in the header.
     pub(crate) fn format(&self) -> Option<&str> {
-        self.format.as_deref()
+        self.header.notes.get(FORMAT).map(String::as_str)
     }
 
     /// The names that begin with the prefix, without it.
     pub(crate) fn names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
         let from = (Bound::Included(prefix), Bound::Unbounded);
-        self.arrays.range::<str, _>(from).map_while(move |(name, _)| name.strip_prefix(prefix))
+        self.header.arrays.range::<str, _>(from).map_while(move |(name, _)| name.strip_prefix(prefix))
     }
 
     fn get(&self, name: &str) -> Result<Viewed<'_>, String> {
-        let array = self.arrays.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
+        let array = self.header.arrays.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
         Ok(Viewed(array, &self.data[array.bytes.clone()]))
     }
 
@@ -127,7 +94,7 @@ impl Archive {
     /// The type of the numbers of that name, as the file has it.
     pub(crate) fn is<T: Real>(&self, name: &str) -> bool {
         let dtype = if T::NAME == "f32" { Dtype::F32 } else { Dtype::F64 };
-        self.arrays.get(name).is_some_and(|array| array.dtype == dtype)
+        self.header.arrays.get(name).is_some_and(|array| array.dtype == dtype)
     }
 
     pub(crate) fn count(&self, name: &str) -> Result<u64, String> {
@@ -143,10 +110,23 @@ impl Archive {
 
     /// Writes the file, complete or not at all. `format` is the format in its header.
     pub(crate) fn write(&self, path: &Path, format: &str) -> Result<(), Error> {
-        let notes = [("format".to_owned(), format.to_owned())].into_iter().collect();
-        let arrays = self.arrays.iter().map(|(name, array)| (name, Viewed(array, &self.data[array.bytes.clone()])));
-        let bytes = serialize(arrays, Some(notes)).map_err(|problem| wrong(path, &problem.to_string()))?;
-        replace_file(path, &bytes)
+        let notes = BTreeMap::from([(FORMAT.to_owned(), format.to_owned())]);
+        // As the format asks: wider types first, so that every array is aligned.
+        let mut order: Vec<(&String, &Array)> = self.header.arrays.iter().collect();
+        order.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype.bits()));
+        let mut arrays = BTreeMap::new();
+        let mut elements = Vec::with_capacity(self.data.len());
+        for (name, array) in order {
+            let start = elements.len();
+            elements.extend_from_slice(&self.data[array.bytes.clone()]);
+            arrays.insert(name.clone(), Array { bytes: start..elements.len(), ..array.clone() });
+        }
+        let mut header = Header { notes, arrays }.to_string();
+        while header.len() % LENGTH != 0 {
+            header.push(' ');
+        }
+        let length = (header.len() as u64).to_le_bytes();
+        replace_file(path, &[&length, header.as_bytes(), &elements].concat())
     }
 
     /// Reads a file; every array lies within it. The memory that it takes is a small multiple of the file's size.
@@ -174,14 +154,13 @@ impl Archive {
         let Some((header, elements)) = rest.split_at_checked(length as usize) else {
             return Err(incomplete(format!("its header has {length} bytes, of which {} are there", rest.len())));
         };
-        let Header { format, mut arrays } =
-            serde_json::from_slice(header).map_err(|problem| incomplete(problem.to_string()))?;
-        check_tiles(&arrays, elements.len()).map_err(incomplete)?;
         let start = LENGTH + header.len();
-        for Array { bytes, .. } in arrays.values_mut() {
+        let mut header: Header = serde_json::from_slice(header).map_err(|problem| incomplete(problem.to_string()))?;
+        check_tiles(&header.arrays, elements.len()).map_err(incomplete)?;
+        for Array { bytes, .. } in header.arrays.values_mut() {
             *bytes = bytes.start + start..bytes.end + start;
         }
-        Ok(Self { format, arrays, data })
+        Ok(Self { header, data })
     }
 }
 
@@ -190,47 +169,8 @@ const LENGTH: usize = size_of::<u64>();
 /// The longest header that is written or read.
 const LONGEST: u64 = 100_000_000;
 
-/// The header of a file; the byte ranges of the elements are counted from its end.
-struct Header {
-    format: Option<String>,
-    arrays: BTreeMap<String, Array>,
-}
-
-impl<'de> Deserialize<'de> for Header {
-    /// Takes one array after the other, as a header of a million of them may be all that a file has.
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Notes {
-            format: Option<String>,
-        }
-        struct Arrays;
-        impl<'de> Visitor<'de> for Arrays {
-            type Value = Header;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("named arrays")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut header = Header { format: None, arrays: BTreeMap::new() };
-                while let Some(name) = map.next_key::<String>()? {
-                    if name == "__metadata__" {
-                        header.format = map.next_value::<Notes>()?.format;
-                        continue;
-                    }
-                    let TensorInfo { dtype, mut shape, data_offsets: (start, end) } = map.next_value()?;
-                    shape.shrink_to_fit();
-                    match header.arrays.entry(name) {
-                        btree_map::Entry::Vacant(entry) => entry.insert(Array { dtype, shape, bytes: start..end }),
-                        taken => return Err(A::Error::custom(format!("`{}` occurs twice", taken.key()))),
-                    };
-                }
-                Ok(header)
-            }
-        }
-        source.deserialize_map(Arrays)
-    }
-}
+/// The name of the format among the notes of a header.
+const FORMAT: &str = "format";
 
 /// Returns an error unless the arrays take the bytes from 0 to `total`, one after another and each as many as its shape
 /// needs.
@@ -240,7 +180,7 @@ fn check_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), Str
     let mut next = 0;
     for (name, Array { dtype, shape, bytes }) in placed {
         // A size of 0 counts as 1, so that the other sizes multiply without overflow too, whoever multiplies them later.
-        let sizes = shape.iter().try_fold(dtype.bitsize(), |bits, &size| bits.checked_mul(size.max(1)));
+        let sizes = shape.iter().try_fold(dtype.bits(), |bits, &size| bits.checked_mul(size.max(1)));
         let bits = if shape.contains(&0) { sizes.map(|_| 0) } else { sizes };
         if bits.is_none_or(|bits| bits % 8 != 0 || bytes.start.checked_add(bits / 8) != Some(bytes.end)) {
             return Err(format!("`{name}` of {dtype:?} and shape {shape:?} lies at {bytes:?}"));
@@ -301,10 +241,10 @@ mod tests {
         archive.write(&path, "test").expect("the file can be written");
         let read = Archive::read(&path).expect("the file can be read");
         assert_eq!(read.format(), Some("test"));
-        assert!(read.arrays.keys().eq(archive.arrays.keys()));
-        for name in archive.arrays.keys() {
+        assert!(read.header.arrays.keys().eq(archive.header.arrays.keys()));
+        for name in archive.header.arrays.keys() {
             let (was, is) = (archive.get(name).expect("it is there"), read.get(name).expect("it is there"));
-            assert_eq!((is.dtype(), is.shape(), is.1), (was.dtype(), was.shape(), was.1), "{name}");
+            assert_eq!((is.0.dtype, &is.0.shape, is.1), (was.0.dtype, &was.0.shape, was.1), "{name}");
         }
         let bits = |tensor: &Tensor<f64>| tensor.data().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&read.tensor("a.strange").expect("it is there")), bits(&strange));

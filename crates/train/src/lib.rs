@@ -13,6 +13,7 @@ mod derivatives;
 mod faults;
 mod function;
 mod gradients;
+mod header;
 mod loss;
 mod metrics;
 pub mod plot;

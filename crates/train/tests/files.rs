@@ -126,7 +126,7 @@ fn a_header_that_lies_is_refused() {
         ),
         (format!("{{{},{}}}", a("[3]", 0, 12), a("[0]", 12, 12)), 12, "`a` occurs twice"),
         (format!("{{{},", a("[3]", 0, 12)), 12, "EOF while parsing"),
-        (r#"{"a":{"dtype":"F99","shape":[],"data_offsets":[0,4]}}"#.to_owned(), 4, "unknown variant `F99`"),
+        (r#"{"a":{"dtype":"F99","shape":[],"data_offsets":[0,4]}}"#.to_owned(), 4, "an array has the unknown type `F99`"),
         (r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#.to_owned(), 4, "invalid value: integer `-1`"),
         (long, 8, "`xxxx"),
         (deep, 0, "EOF while parsing a list"),
@@ -284,4 +284,32 @@ fn a_checkpoint_is_loaded_whole_or_not_at_all() {
     checkpoint::load(&path, &mut loaded, &mut [("optimizer", &mut optimizer), ("plateau", &mut watch)])
         .expect("it fits");
     assert_eq!((values(&loaded), optimizer.state()), (values(&params), adam.state()));
+}
+
+/// The library of the format reads what is written here: names, types, shapes, elements, and every array aligned.
+#[test]
+fn the_library_of_the_format_reads_a_checkpoint() {
+    let folder = Folder::new("safetensors-library");
+    let path = folder.0.join("run.safetensors");
+    let mut params: Params<f64> = Params::new(0);
+    params.add("a \"quoted\" name\n", Tensor::from([f64::NEG_INFINITY, -0.0, 0.1]));
+    params.add("empty", Tensor::zeros([0, 3]));
+    let plateau = gradus_optim::ReduceOnPlateau::new();
+    checkpoint::save(&path, &params, &[("plateau", &plateau)]).expect("it is written");
+    let bytes = std::fs::read(&path).expect("it is there");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("the library reads it");
+    for (param, value) in params.iter() {
+        let read = file.tensor(&format!("parameters/{}", param.name())).expect("the array is there");
+        assert_eq!((read.dtype(), read.shape()), (safetensors::Dtype::F64, value.shape().sizes()));
+        assert!(value.data().iter().flat_map(|x| x.to_le_bytes()).eq(read.data().iter().copied()));
+    }
+    for (name, array) in file.tensors() {
+        let offset = array.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        assert_eq!(offset * 8 % array.dtype().bitsize(), 0, "{name}");
+    }
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("the library reads it");
+    assert_eq!(
+        header.metadata().as_ref().and_then(|notes| notes.get("format")).map(String::as_str),
+        Some("gradus checkpoint")
+    );
 }
