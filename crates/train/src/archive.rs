@@ -122,7 +122,7 @@ impl Archive {
             arrays.insert(name.clone(), Array { bytes: start..elements.len(), ..array.clone() });
         }
         let mut header = Header { notes, arrays }.to_string();
-        while header.len() % LENGTH != 0 {
+        while !header.len().is_multiple_of(LENGTH) {
             header.push(' ');
         }
         let length = (header.len() as u64).to_le_bytes();
