@@ -83,6 +83,11 @@ impl<'a, T: Real, const M: usize> Gradients<'a, T, M> {
         std::array::from_fn(|number| &self.outputs[first + number])
     }
 
+    /// The loss and the gradients alone.
+    pub(crate) fn without_aux(&self) -> Gradients<'a, T> {
+        Gradients { layout: self.layout, outputs: &self.outputs[..self.before_aux()] }
+    }
+
     /// The buffers that the trace updates, with their new values.
     pub(crate) fn updates(&self) -> Pairs<'a, T> {
         pairs(&self.layout.buffers, &self.outputs[self.before_aux() + M..])

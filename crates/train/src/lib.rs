@@ -15,13 +15,14 @@ mod function;
 mod gradients;
 mod header;
 mod loss;
-mod metrics;
+pub mod metrics;
 pub mod plot;
 mod progress;
 mod random;
 mod replace;
 mod step;
 mod traces;
+mod trainer;
 pub mod weights;
 
 pub use function::Function;
@@ -31,3 +32,6 @@ pub use metrics::{Confusion, accuracy};
 pub use progress::progress;
 pub use replace::replace_file;
 pub use step::Step;
+pub use trainer::{
+    BatchInputs, Checkpoints, EarlyStopping, Ending, Evaluation, Event, History, Scores, TrainError, Trainer,
+};

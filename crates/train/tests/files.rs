@@ -126,7 +126,11 @@ fn a_header_that_lies_is_refused() {
         ),
         (format!("{{{},{}}}", a("[3]", 0, 12), a("[0]", 12, 12)), 12, "`a` occurs twice"),
         (format!("{{{},", a("[3]", 0, 12)), 12, "EOF while parsing"),
-        (r#"{"a":{"dtype":"F99","shape":[],"data_offsets":[0,4]}}"#.to_owned(), 4, "an array has the unknown type `F99`"),
+        (
+            r#"{"a":{"dtype":"F99","shape":[],"data_offsets":[0,4]}}"#.to_owned(),
+            4,
+            "an array has the unknown type `F99`",
+        ),
         (r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#.to_owned(), 4, "invalid value: integer `-1`"),
         (long, 8, "`xxxx"),
         (deep, 0, "EOF while parsing a list"),

@@ -1,0 +1,510 @@
+//! The training loop.
+
+use std::ops::ControlFlow;
+
+use gradus_graph::{Graph, Params, Real, Var};
+use gradus_optim::{Accumulator, Optimizer, Part, ReduceOnPlateau, Stateful};
+
+use super::batch::{BatchInputs, rows};
+use super::checkpoints::Checkpoints;
+use super::early_stopping::EarlyStopping;
+use super::error::TrainError;
+use super::evaluation::{Evaluation, LOSS, Scores};
+use super::event::Event;
+use super::history::{Ending, History};
+use super::state::Position;
+use crate::loss::Loss;
+use crate::step::Step;
+use crate::{checkpoint, weights};
+
+/// Trains a model: epochs of batches, each a [`Step`] and a step of the optimizer, with what programs put around them.
+///
+/// It does what a loop in a program would do, no more: the rule has the schedule of the learning rate and the clipping of
+/// gradients, the iterator the order of the data, and the closure the mode of the layers. Two runs of one program are
+/// equal, bit for bit; so is one that was killed at any moment and [resumed](Self::resume).
+///
+/// # Example
+/// ```
+/// use gradus_data::{Split, digits};
+/// use gradus_graph::Params;
+/// use gradus_nn::{Dense, Dropout, Layer, Mode, Relu, loss};
+/// use gradus_optim::AdamW;
+/// use gradus_train::{EarlyStopping, Evaluation, Trainer, metrics::Accuracy};
+/// let Split { train, test } = digits::load().reshaped([64]);
+/// let mut params: Params = Params::new(0);
+/// let model = (
+///     Dense::new(&mut params, "hidden", 64, 32),
+///     Relu,
+///     Dropout::new(0.1),
+///     Dense::new(&mut params, "output", 32, 10),
+/// );
+/// let evaluation = Evaluation::new(|_, [images, digits]| {
+///     let logits = model.forward_in(images, Mode::Eval);
+///     [loss::cross_entropy(logits, digits), logits]
+/// });
+/// let mut trainer = Trainer::new(AdamW::new(5e-3), |_, [images, digits]| {
+///     loss::cross_entropy(model.forward_in(images, Mode::Train), digits)
+/// })
+/// .epochs(5)
+/// .validation(evaluation.metric(Accuracy::new()), || test.batches(360))
+/// .early_stopping(EarlyStopping::new("validation loss", 3));
+/// let history = trainer.fit(&mut params, |epoch| train.batches(32).shuffled(1, epoch))?;
+/// assert!(history.last("validation accuracy") > 0.9, "{history}");
+/// # Ok::<(), gradus_train::TrainError>(())
+/// ```
+#[must_use]
+pub struct Trainer<'a, F, const N: usize, T: Real = f32, const M: usize = 0> {
+    step: Step<F, N, T, M>,
+    optimizer: Optimizer<T>,
+    epochs: u64,
+    batches_per_epoch: Option<usize>,
+    accumulate: u64,
+    accumulator: Accumulator<T>,
+    validation: Option<Validation<'a, T>>,
+    plateau: Option<(String, ReduceOnPlateau)>,
+    early_stopping: Option<EarlyStopping>,
+    checkpoints: Option<Checkpoints>,
+    callbacks: Vec<Callback<'a, T>>,
+    stop_when: Vec<Box<dyn Fn() -> bool + 'a>>,
+    position: Position<T>,
+}
+
+type Callback<'a, T> = Box<dyn FnMut(&Event<'_, T>) -> ControlFlow<()> + 'a>;
+
+struct Validation<'a, T: Real> {
+    /// The names of the scores, and whether larger ones are better.
+    scores: Vec<(String, bool)>,
+    run: Box<dyn FnMut(&Params<T>) -> Result<Scores, TrainError> + 'a>,
+}
+
+/// What stands before the names of the scores of the validation.
+const VALIDATION: &str = "validation ";
+const LEARNING_RATE: &str = "learning rate";
+
+impl<'a, F, T: Real, const N: usize> Trainer<'a, F, N, T>
+where
+    F: for<'g> Fn(&'g Graph, [Var<'g>; N]) -> Var<'g>,
+{
+    /// Trains by a rule the loss that the closure builds, as [`Step::new`] takes it. One epoch, unless
+    /// [`epochs`](Self::epochs) sets another number.
+    ///
+    /// # Panics
+    /// As [`Optimizer::new`].
+    #[track_caller]
+    pub fn new(rule: impl Part, loss: F) -> Self {
+        Self::with(Optimizer::new(rule), Step::new(loss))
+    }
+}
+
+impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
+    /// Trains with an optimizer and a step that were made with options of their own.
+    pub fn with(optimizer: Optimizer<T>, step: Step<F, N, T, M>) -> Self {
+        Self {
+            step,
+            optimizer,
+            epochs: 1,
+            batches_per_epoch: None,
+            accumulate: 1,
+            accumulator: Accumulator::new(),
+            validation: None,
+            plateau: None,
+            early_stopping: None,
+            checkpoints: None,
+            callbacks: Vec::new(),
+            stop_when: Vec::new(),
+            position: Position::default(),
+        }
+    }
+
+    /// The number of epochs; 1 by default.
+    pub fn epochs(self, epochs: u64) -> Self {
+        Self { epochs, ..self }
+    }
+
+    /// Sets the seed of the random leaves, such as dropout; 0 by default.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { step: self.step.seed(seed), ..self }
+    }
+
+    /// The number of batches after which an epoch ends, for iterators that do not end by themselves.
+    ///
+    /// # Panics
+    /// If the number is 0.
+    #[track_caller]
+    pub fn batches_per_epoch(self, n: usize) -> Self {
+        assert!(n > 0, "`Trainer::batches_per_epoch`: an epoch has at least one batch, not 0");
+        Self { batches_per_epoch: Some(n), ..self }
+    }
+
+    /// The number of batches whose gradients make one step of the optimizer, weighted by their rows: as one batch with
+    /// all of these rows, in the memory of one. An epoch ends with a step. 1 by default.
+    ///
+    /// # Panics
+    /// If the number is 0.
+    #[track_caller]
+    pub fn accumulate(self, n: u64) -> Self {
+        assert!(n > 0, "`Trainer::accumulate`: a step takes the gradients of at least one batch, not 0");
+        Self { accumulate: n, ..self }
+    }
+
+    /// Evaluates the model after each epoch, on the batches that the closure gives. The history has its scores as
+    /// `validation loss` and so on. Where the rule averages parameters, the averages are evaluated.
+    pub fn validation<E, B, I, const K: usize>(
+        mut self,
+        mut evaluation: Evaluation<E, K, T>,
+        batches: impl Fn() -> I + 'a,
+    ) -> Self
+    where
+        E: for<'g> Fn(&'g Graph, [Var<'g>; K]) -> [Var<'g>; 2] + 'a,
+        B: BatchInputs<T, K>,
+        I: IntoIterator<Item = B>,
+    {
+        let scores = evaluation.scores();
+        let run = Box::new(move |params: &Params<T>| evaluation.run(params, batches()));
+        self.validation = Some(Validation { scores, run });
+        self
+    }
+
+    /// Reports a column of the history, such as `validation loss`, to a rule that reduces the learning rate.
+    pub fn reduce_on_plateau(self, column: impl Into<String>, plateau: ReduceOnPlateau) -> Self {
+        Self { plateau: Some((column.into(), plateau)), ..self }
+    }
+
+    /// Ends the run when a column of the history has stopped improving.
+    pub fn early_stopping(self, early_stopping: EarlyStopping) -> Self {
+        Self { early_stopping: Some(early_stopping), ..self }
+    }
+
+    /// Writes checkpoints into a folder. [`resume`](Self::resume) reads them.
+    pub fn checkpoints(self, checkpoints: Checkpoints) -> Self {
+        Self { checkpoints: Some(checkpoints), ..self }
+    }
+
+    /// Calls a closure for each event, in the order in which the callbacks were given. If one breaks, the batch in
+    /// progress is finished, a checkpoint is written, and the run ends.
+    pub fn on_event(mut self, callback: impl FnMut(&Event<'_, T>) -> ControlFlow<()> + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Asks a closure after each batch whether to end the run, as a callback that breaks does: for a flag that a handler
+    /// of signals sets, or a limit of time.
+    pub fn stop_when(mut self, stop: impl Fn() -> bool + 'a) -> Self {
+        self.stop_when.push(Box::new(stop));
+        self
+    }
+
+    /// The optimizer.
+    pub fn optimizer(&self) -> &Optimizer<T> {
+        &self.optimizer
+    }
+
+    /// The values of the epochs so far.
+    pub fn history(&self) -> &History {
+        &self.position.history
+    }
+
+    /// The columns that the history will have, and whether larger values are better.
+    fn columns(&self) -> Vec<(String, bool)> {
+        let scores = self.validation.iter().flat_map(|validation| &validation.scores);
+        let scores = scores.map(|(name, higher)| (format!("{VALIDATION}{name}"), *higher));
+        [(LOSS.to_owned(), false), (LEARNING_RATE.to_owned(), false)].into_iter().chain(scores).collect()
+    }
+
+    /// Returns an error if a column that is watched will not be there.
+    fn check_columns(&self) -> Result<(), TrainError> {
+        let columns = self.columns();
+        let watched = self.plateau.iter().map(|(column, _)| ("reduce_on_plateau", column));
+        let stopping = self.early_stopping.iter().map(|stopping| ("early_stopping", &stopping.column));
+        for (setting, column) in watched.chain(stopping) {
+            if !columns.iter().any(|(known, _)| known == column) {
+                let known: Vec<String> = columns.iter().map(|(name, _)| format!("`{name}`")).collect();
+                let problem = format!(
+                    "`Trainer::{setting}` watches `{column}`, which the history does not have; it has {}",
+                    known.join(", ")
+                );
+                return Err(TrainError::before(problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M>
+where
+    F: Loss<N, M>,
+{
+    /// Continues the run of the latest checkpoint in the folder of [`checkpoints`](Self::checkpoints), if there is one:
+    /// reads parameters, optimizer, random position, history and position in the data. Returns the number of batches that
+    /// are done, `None` if there is no checkpoint. The trainer, the data and the store must be made as they were then.
+    ///
+    /// # Errors
+    /// If no folder was given, or the checkpoint cannot be read or does not fit; nothing was changed then.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_optim::Sgd;
+    /// use gradus_train::{Checkpoints, Trainer};
+    /// let folder = std::env::temp_dir().join(format!("gradus-resume-{}", std::process::id()));
+    /// for epochs in [2, 3] {
+    ///     let mut params: Params = Params::new(0);
+    ///     let w = params.add("w", Tensor::scalar(1.0));
+    ///     let mut trainer = Trainer::new(Sgd::new(0.25), |graph, [x]| (graph.param(&w) * x).square().sum())
+    ///         .epochs(epochs)
+    ///         .checkpoints(Checkpoints::new(&folder));
+    ///     let resumed = trainer.resume(&mut params)?; // the line
+    ///     assert_eq!(resumed, if epochs == 2 { None } else { Some(2) });
+    ///     trainer.fit(&mut params, |_| [Tensor::scalar(1.0)])?;
+    ///     assert_eq!(params.get(&w).item(), 0.5_f32.powi(epochs as i32));
+    /// }
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), gradus_train::TrainError>(())
+    /// ```
+    pub fn resume(&mut self, params: &mut Params<T>) -> Result<Option<u64>, TrainError> {
+        let Some(checkpoints) = &self.checkpoints else {
+            return Err(TrainError::before("`Trainer::resume` needs the folder that `Trainer::checkpoints` takes"));
+        };
+        let Some(path) = checkpoints.latest().map_err(TrainError::before)? else { return Ok(None) };
+        let mut parts: Vec<(&str, &mut dyn Stateful<T>)> = vec![
+            (STEP, &mut self.step),
+            (OPTIMIZER, &mut self.optimizer),
+            (ACCUMULATOR, &mut self.accumulator),
+            (TRAINER, &mut self.position),
+        ];
+        parts.extend(self.plateau.as_mut().map(|(_, plateau)| (PLATEAU, plateau as &mut dyn Stateful<T>)));
+        checkpoint::load(path, params, &mut parts).map_err(TrainError::before)?;
+        Ok(Some(self.position.step))
+    }
+
+    /// Trains until all epochs are done or the run is ended, on the batches that the closure gives for each epoch.
+    ///
+    /// The closure must give the same batches for the same epoch, as `|epoch| train.batches(32).shuffled(7, epoch)` does;
+    /// then a resumed run reads what the undisturbed one would have read. It skips what is done by
+    /// [`Iterator::nth`]. A later call continues; once all epochs are done it does nothing.
+    ///
+    /// # Errors
+    /// If an epoch has no batch, if the iterator gives an error in place of one, if a step, the validation or the
+    /// optimizer fails (a gradient is NaN, say), if a checkpoint cannot be written, or if a column is watched that the
+    /// history does not have.
+    ///
+    /// # Panics
+    /// Where the closures do, if the shapes do not fit.
+    #[track_caller]
+    pub fn fit<B, I>(
+        &mut self,
+        params: &mut Params<T>,
+        mut batches: impl FnMut(u64) -> I,
+    ) -> Result<&History, TrainError>
+    where
+        B: BatchInputs<T, N>,
+        I: IntoIterator<Item = B>,
+    {
+        self.check_columns()?;
+        self.position.history.end(None);
+        let mut ending = Ending::Finished;
+        while self.position.epoch < self.epochs && !self.position.stopped {
+            let batches = batches(self.position.epoch).into_iter();
+            if self.run_epoch(params, batches)?.is_break() || self.end_epoch(params)?.is_break() {
+                ending = Ending::Interrupted;
+                break;
+            }
+        }
+        if self.position.stopped {
+            ending = Ending::Stopped;
+        }
+        if ending == Ending::Interrupted {
+            self.say_how_to_resume();
+        } else if let (Some(best), true) =
+            (&self.position.best_params, self.early_stopping.as_ref().is_some_and(|stopping| stopping.restore_best))
+        {
+            *params = best.clone();
+        }
+        self.position.history.end(Some(ending));
+        let event = Event::End { ending, history: &self.position.history, params };
+        // The run ends whatever a callback answers.
+        let _ = notify(&mut self.callbacks, &event);
+        Ok(&self.position.history)
+    }
+
+    /// Runs the batches of the epoch that are left.
+    #[track_caller]
+    fn run_epoch<B: BatchInputs<T, N>>(
+        &mut self,
+        params: &mut Params<T>,
+        mut batches: impl Iterator<Item = B>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let (epoch, done) = (self.position.epoch, self.position.batch);
+        let known = batches.size_hint().1.filter(|&most| batches.size_hint().0 == most);
+        let limit = self.batches_per_epoch.unwrap_or(usize::MAX);
+        let total = known.or(self.batches_per_epoch).map(|known| known.min(limit) as u64);
+        let mut flow = notify(&mut self.callbacks, &Event::EpochStart { epoch, batch: done, batches: total });
+        if let Some(last) = done.checked_sub(1) {
+            batches.nth(last as usize);
+        }
+        while self.position.batch < limit as u64 {
+            if flow.is_break() {
+                self.save(params)?;
+                return Ok(flow);
+            }
+            let Some(batch) = batches.next() else { break };
+            flow = self.run_batch(params, &batch)?;
+            if self.stop_when.iter().any(|stop| stop()) {
+                flow = ControlFlow::Break(());
+            }
+        }
+        if self.position.batch == 0 {
+            return Err(TrainError::at(epoch, 0, "the iterator gave no batch"));
+        }
+        if flow.is_break() {
+            self.save(params)?;
+        }
+        Ok(flow)
+    }
+
+    /// One batch: gradients, and a step of the optimizer if it is due.
+    #[track_caller]
+    fn run_batch(
+        &mut self,
+        params: &mut Params<T>,
+        batch: &impl BatchInputs<T, N>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let Position { epoch, batch: number, .. } = self.position;
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| TrainError::at(epoch, number, cause);
+        let inputs = batch.inputs().map_err(|problem| failed(problem.into()))?;
+        let n = rows(&inputs);
+        let gradients = self.step.run(params, inputs).map_err(|problem| failed(problem.into()))?;
+        let loss = gradients.loss().as_f64();
+        let mut flow = ControlFlow::Continue(());
+        if !self.callbacks.is_empty() {
+            let event = Event::Gradients { epoch, batch: number, gradients: gradients.without_aux(), params };
+            flow = notify(&mut self.callbacks, &event);
+        }
+        if self.accumulate == 1 {
+            self.optimizer.step(params, &gradients).map_err(|problem| failed(problem.into()))?;
+        } else {
+            self.accumulator.add(params, &gradients, n as f64).map_err(|problem| failed(problem.into()))?;
+            if (number + 1).is_multiple_of(self.accumulate) {
+                self.step_accumulated(params)?;
+            }
+        }
+        let position = &mut self.position;
+        position.loss += loss * n as f64;
+        position.rows += n as u64;
+        position.batch += 1;
+        position.step += 1;
+        let (step, learning_rate) = (position.step, self.optimizer.learning_rate());
+        let event = Event::Step { epoch, batch: number, step, loss, learning_rate, params };
+        if notify(&mut self.callbacks, &event).is_break() {
+            flow = ControlFlow::Break(());
+        }
+        if self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.is_due_after_step(step)) {
+            self.save(params)?;
+        }
+        Ok(flow)
+    }
+
+    fn step_accumulated(&mut self, params: &mut Params<T>) -> Result<(), TrainError> {
+        let Position { epoch, batch, .. } = self.position;
+        self.accumulator.step(&mut self.optimizer, params).map_err(|problem| TrainError::at(epoch, batch, problem))
+    }
+
+    /// Validation, the row of the history, and what follows from it.
+    #[track_caller]
+    fn end_epoch(&mut self, params: &mut Params<T>) -> Result<ControlFlow<()>, TrainError> {
+        if self.accumulator.weight() > 0.0 {
+            self.step_accumulated(params)?;
+        }
+        let (epoch, step) = (self.position.epoch, self.position.step);
+        let mut row = vec![
+            (LOSS.to_owned(), self.position.loss / self.position.rows as f64),
+            (LEARNING_RATE.to_owned(), self.optimizer.learning_rate()),
+        ];
+        let averaged = self.optimizer.averaged(params);
+        if let Some(validation) = &mut self.validation {
+            let scores = (validation.run)(&averaged)
+                .map_err(|problem| TrainError::at(epoch, self.position.batch, format!("validation: {problem}")))?;
+            row.extend(scores.iter().map(|(name, value)| (format!("{VALIDATION}{name}"), value)));
+        }
+        let columns = self.columns();
+        let position = &mut self.position;
+        position.history.push(row);
+        (position.epoch, position.batch, position.loss, position.rows) = (epoch + 1, 0, 0.0, 0);
+        if let Some((column, plateau)) = &mut self.plateau {
+            self.optimizer.scale_rate(plateau.report(position.history.last(column)));
+        }
+        let mut improved = false;
+        if let Some(stopping) = &self.early_stopping {
+            let value = position.history.last(&stopping.column);
+            let higher = columns.iter().any(|(name, higher)| *name == stopping.column && *higher);
+            improved = stopping.is_better(value, position.best, higher);
+            if improved {
+                (position.best, position.waited) = (Some(value), 0);
+                position.best_params = Some(averaged.clone());
+            } else {
+                position.waited += 1;
+                position.stopped = position.waited > stopping.patience;
+            }
+        }
+        let event = Event::EpochEnd { epoch, step, history: &position.history, params: &averaged };
+        let flow = notify(&mut self.callbacks, &event);
+        if let Some(checkpoints) = &self.checkpoints {
+            if improved {
+                weights::save(checkpoints.best(), &averaged).map_err(TrainError::before)?;
+            }
+            let is_last = self.position.epoch >= self.epochs || self.position.stopped;
+            if is_last || flow.is_break() || checkpoints.is_due_after_epoch(epoch) {
+                self.save(params)?;
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Writes a checkpoint, if there is a folder for it.
+    fn save(&mut self, params: &Params<T>) -> Result<(), TrainError> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        let step = self.position.step;
+        let path = checkpoints.path(step);
+        let mut parts: Vec<(&str, &dyn Stateful<T>)> = vec![
+            (STEP, &self.step),
+            (OPTIMIZER, &self.optimizer),
+            (ACCUMULATOR, &self.accumulator),
+            (TRAINER, &self.position),
+        ];
+        parts.extend(self.plateau.as_ref().map(|(_, plateau)| (PLATEAU, plateau as &dyn Stateful<T>)));
+        checkpoint::save(&path, params, &parts).map_err(TrainError::before)?;
+        checkpoints.prune().map_err(TrainError::before)?;
+        // A checkpoint between two batches asks nobody whether to go on.
+        let _ = notify(&mut self.callbacks, &Event::Checkpoint { step, path: &path });
+        Ok(())
+    }
+
+    fn say_how_to_resume(&self) {
+        let Position { epoch, batch, step, .. } = self.position;
+        let place = format!("after {step} batches, in epoch {}, {batch} batches of which are done", epoch + 1);
+        match &self.checkpoints {
+            Some(checkpoints) => eprintln!(
+                "training was interrupted {place}; the checkpoint is {}, from which `Trainer::resume` continues",
+                checkpoints.path(step).display()
+            ),
+            None => eprintln!("training was interrupted {place}; no checkpoint was written, as no folder was given"),
+        }
+    }
+}
+
+const STEP: &str = "step";
+const OPTIMIZER: &str = "optimizer";
+const ACCUMULATOR: &str = "accumulator";
+const TRAINER: &str = "trainer";
+const PLATEAU: &str = "plateau";
+
+/// Tells all callbacks; whether one of them ends the run.
+fn notify<T: Real>(callbacks: &mut [Callback<'_, T>], event: &Event<'_, T>) -> ControlFlow<()> {
+    let mut flow = ControlFlow::Continue(());
+    for callback in callbacks {
+        if callback(event).is_break() {
+            flow = ControlFlow::Break(());
+        }
+    }
+    flow
+}

@@ -1,0 +1,170 @@
+//! The values of a training run, one row for each epoch.
+
+use std::fmt;
+use std::fmt::Write;
+use std::io::Error;
+use std::path::Path;
+
+use crate::replace::replace_file;
+
+/// Why a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// The watched value has not improved for too long: [`EarlyStopping`](crate::EarlyStopping).
+    Stopped,
+    /// A callback or [`Trainer::stop_when`](crate::Trainer::stop_when) ended it.
+    Interrupted,
+}
+
+/// Named values of each epoch: `loss`, `learning rate`, and what the validation gives.
+///
+/// It prints as a table. It holds no times, so that two runs of one program have equal histories.
+///
+/// # Example
+/// ```
+/// use gradus_train::History;
+/// let mut history = History::default();
+/// history.push([("loss", 0.75), ("validation accuracy", 0.5)]);
+/// history.push([("loss", 0.25), ("validation accuracy", 0.875)]);
+/// assert_eq!(history.column("loss"), [0.75, 0.25]);
+/// assert_eq!(history.to_csv(), "epoch,loss,validation accuracy\n1,0.75,0.5\n2,0.25,0.875\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    names: Vec<String>,
+    /// One for each name; NaN where an epoch has no value of it.
+    columns: Vec<Vec<f64>>,
+    epochs: usize,
+    ending: Option<Ending>,
+}
+
+impl History {
+    /// Adds the values of an epoch.
+    pub fn push<S: Into<String>>(&mut self, row: impl IntoIterator<Item = (S, f64)>) {
+        self.epochs += 1;
+        for (name, value) in row {
+            let name = name.into();
+            let number = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                self.names.push(name);
+                self.columns.push(Vec::new());
+                self.columns.len() - 1
+            });
+            self.columns[number].resize(self.epochs - 1, f64::NAN);
+            self.columns[number].push(value);
+        }
+        for column in &mut self.columns {
+            column.resize(self.epochs, f64::NAN);
+        }
+    }
+
+    /// The number of epochs.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The values of one name, an epoch each; NaN where an epoch has none. Empty if there is no such name.
+    pub fn column(&self, name: &str) -> &[f64] {
+        self.names.iter().position(|known| known == name).map_or(&[], |number| &self.columns[number])
+    }
+
+    /// The latest value of a name; NaN if there is none.
+    pub fn last(&self, name: &str) -> f64 {
+        self.column(name).last().copied().unwrap_or(f64::NAN)
+    }
+
+    /// The points `(epoch, value)` of a column, epochs counted from 1, to draw them.
+    pub fn points(&self, name: &str) -> Vec<(f64, f64)> {
+        self.column(name).iter().enumerate().map(|(epoch, &value)| (epoch as f64 + 1.0, value)).collect()
+    }
+
+    /// Why the run has ended; `None` while it has not.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    pub(super) fn end(&mut self, ending: Option<Ending>) {
+        self.ending = ending;
+    }
+
+    /// The table as comma-separated values, epochs counted from 1. Numbers are written so that they are read back
+    /// exactly.
+    pub fn to_csv(&self) -> String {
+        let mut text = "epoch".to_owned();
+        for name in &self.names {
+            let quoted = name.contains([',', '"', '\n', '\r']);
+            match quoted {
+                true => write!(text, ",\"{}\"", name.replace('"', "\"\"")),
+                false => write!(text, ",{name}"),
+            }
+            .expect("a string takes what is written");
+        }
+        text.push('\n');
+        for epoch in 0..self.epochs {
+            text += &(epoch + 1).to_string();
+            for column in &self.columns {
+                write!(text, ",{}", column[epoch]).expect("a string takes what is written");
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Writes [`to_csv`](Self::to_csv) to a file, which is complete or not changed.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        replace_file(path, self.to_csv().as_bytes())
+    }
+}
+
+impl fmt::Display for History {
+    /// A table with a line for each epoch.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cell = |value: f64| match value {
+            value if value.is_nan() => "-".to_owned(),
+            value if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) => format!("{value:.3e}"),
+            value => format!("{value:.4}"),
+        };
+        f.write_str("epoch")?;
+        for name in &self.names {
+            write!(f, "  {name:>9}")?;
+        }
+        for epoch in 0..self.epochs {
+            write!(f, "\n{:>5}", epoch + 1)?;
+            for (name, column) in self.names.iter().zip(&self.columns) {
+                write!(f, "  {:>1$}", cell(column[epoch]), name.chars().count().max(9))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_comes_late_has_its_rows() {
+        let mut history = History::default();
+        history.push([("loss", 0.5)]);
+        history.push([("loss", 0.25), ("a, \"b\"", 3e-7)]);
+        history.push::<&str>([]);
+        assert_eq!(history.column("loss")[..2], [0.5, 0.25]);
+        assert!(history.column("loss")[2].is_nan() && history.column("a, \"b\"")[0].is_nan());
+        assert_eq!(history.points("loss")[1], (2.0, 0.25));
+        assert!(history.last("none").is_nan());
+        assert_eq!(history.to_csv(), "epoch,loss,\"a, \"\"b\"\"\"\n1,0.5,NaN\n2,0.25,0.0000003\n3,NaN,NaN\n");
+        assert_eq!(
+            history.to_string(),
+            "epoch       loss     a, \"b\"\n    1     0.5000          -\n    2     0.2500   3.000e-7\n    3          -          -"
+        );
+    }
+}

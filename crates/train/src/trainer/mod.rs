@@ -1,0 +1,20 @@
+//! The loop over epochs and batches, with validation, early stopping and checkpoints around it.
+
+mod batch;
+mod checkpoints;
+mod early_stopping;
+mod error;
+mod evaluation;
+mod event;
+mod fit;
+mod history;
+mod state;
+
+pub use batch::BatchInputs;
+pub use checkpoints::Checkpoints;
+pub use early_stopping::EarlyStopping;
+pub use error::TrainError;
+pub use evaluation::{Evaluation, Scores};
+pub use event::Event;
+pub use fit::Trainer;
+pub use history::{Ending, History};
