@@ -220,7 +220,7 @@ impl Graph {
         let entered = self.enter(id);
         let floor = self.len() as u32;
         // Stand-ins for the inputs: an input may itself depend on another, or be passed twice.
-        let inputs: Vars<'g> = call.inputs.iter().map(|input| input.stand_in()).collect();
+        let inputs: Vars<'g> = call.inputs.iter().map(|input| input.as_new_node()).collect();
         let Some(outputs) = op.expand(&inputs) else {
             let problem = format!("`{}` declares the derivative of its expansion, but has none", op.name());
             return Err(self.fault(caller, problem));

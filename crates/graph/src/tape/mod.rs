@@ -5,9 +5,11 @@
 
 pub(crate) mod form;
 mod guards;
+mod iter;
 mod leaves;
 mod lowered;
 pub(crate) mod op;
+mod operand;
 mod updates;
 mod var;
 mod visit;
@@ -23,14 +25,14 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind};
 use crate::params::Param;
-use crate::plan::AnyTensor;
 use crate::shape::{IntoShape, Shape};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 use guards::Restore;
 pub use guards::{Scoped, Substituted};
 pub(crate) use lowered::MAX_EXPANSIONS;
 use lowered::WithRule;
 use op::{AnyOp, Form, Kind, Meta, Metas, Op, Vars, op_hash};
+pub use operand::Operand;
 pub use var::Var;
 pub use visit::{Edge, Edges, GraphView, Nodes};
 

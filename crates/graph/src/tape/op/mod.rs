@@ -5,9 +5,11 @@
 
 mod any;
 mod domain;
+pub(crate) mod elementwise;
 mod meta;
 mod number;
 mod pointwise;
+pub(crate) mod reduction;
 mod work;
 
 use std::fmt::Debug;
