@@ -14,7 +14,7 @@ mod updates;
 mod var;
 mod visit;
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::ops::Range;
 use std::panic::Location;
@@ -307,6 +307,8 @@ pub struct Graph {
     tape: RefCell<Tape>,
     /// What [`Graph::eval`] has found: for each node its outputs, none if it was not evaluated.
     pub(crate) evaluated: RefCell<Vec<SmallVec<[AnyTensor<f64>; 1]>>>,
+    /// Set by the default of [`Op::vjp`], which has no rule to record.
+    pub(crate) missing_vjp: Cell<bool>,
 }
 
 impl Default for Graph {
@@ -320,7 +322,7 @@ impl Graph {
     pub fn new() -> Self {
         let top = Scope { parent: 0, name: String::new() };
         let tape = RefCell::new(Tape { scopes: vec![top], ..Tape::default() });
-        Self { tape, evaluated: RefCell::default() }
+        Self { tape, evaluated: RefCell::default(), missing_vjp: Cell::default() }
     }
 
     pub(crate) fn tape(&self) -> Ref<'_, Tape> {
