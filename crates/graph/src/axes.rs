@@ -3,7 +3,6 @@
 use smallvec::SmallVec;
 
 use crate::shape::Shape;
-use crate::tape::op::{Meta, Metas};
 use crate::tape::refuse;
 
 /// One or several axes of a value; −1 is the last.
@@ -62,18 +61,12 @@ impl Axes {
     }
 }
 
-/// Says so if an op of these axes cannot work on that shape.
-pub(crate) fn expect_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
+/// Checks that axes are in range for a shape.
+pub(crate) fn check_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
     match axes.iter().find(|&&axis| axis >= shape.rank()) {
         Some(axis) => Err(format!("axis {axis} is out of range for {} axes", shape.rank())),
         None => Ok(()),
     }
-}
-
-/// The shape rule of a reduction of one real input: the axes disappear.
-pub(crate) fn reduced(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> {
-    expect_axes(axes, &inputs[0].shape)?;
-    Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| axes.contains(&axis)))])
 }
 
 /// An axis counted from the first.

@@ -5,10 +5,10 @@
 
 use crate::axes::Axes;
 use crate::params::Params;
-use crate::plan::{AnyTensor, Data, Feed};
+use crate::plan::Feed;
 use crate::real::Real;
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// The value of an expression of tensors as variables; a macro, so that a refusal names the line of the caller.
 macro_rules! eager {

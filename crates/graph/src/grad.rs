@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::{Data, Feed};
+use crate::plan::Feed;
 use crate::real::Real;
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{Data, Tensor};
 
 /// The value of a function of tensors at a point, and its gradient there: for each argument a tensor of its shape, zeros
 /// if the function does not depend on it. The precision is that of the tensors.

@@ -39,20 +39,21 @@ pub use closure::{loss_fn, loss_with_aux_fn, model_fn};
 pub use diff::CheckpointSchedule;
 pub use error::{Error, ErrorKind};
 pub use grad::{grad, value_and_grad};
+pub use kernel::convolution::Convolution;
+pub use ops::Span;
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
-pub use ops::{Convolution, Operand, Span, Window};
 pub use params::{Param, Params, ValueMut};
-pub use plan::{AnyTensor, Arena, Data, Feed, Inputs, Outputs, Plan, Session, Summary};
+pub use plan::{Arena, Feed, Inputs, Outputs, Plan, Session, Summary};
 pub use random::Random;
 pub use real::Real;
 pub use setting::{POSITIVE, expect_setting};
-pub use shape::{IntoShape, Layout, Shape, TargetShape};
+pub use shape::{IntoShape, Layout, Shape, TargetShape, Window};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{
     Accepts, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise,
     Signature, Vars, Work,
 };
-pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Scoped, Substituted, Var};
-pub use tensor::Tensor;
+pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Operand, Scoped, Substituted, Var};
+pub use tensor::{AnyTensor, Data, Tensor};

@@ -6,9 +6,8 @@ use super::report::{Method, Report, Verdict};
 use super::target::Target;
 use super::{Check, Effort};
 use crate::error::Error;
-use crate::plan::AnyTensor;
 use crate::tape::op::{Derivative, Domain, Kinks};
-use crate::tensor::{Tensor, unravel};
+use crate::tensor::{AnyTensor, Tensor, unravel};
 
 /// What a method found to be wrong.
 #[derive(Clone, Debug)]

@@ -11,11 +11,11 @@ use super::target::Target;
 use crate::error::Error;
 use crate::kernel::random::Stream;
 use crate::params::{Param, Params};
-use crate::plan::{AnyTensor, Data, Feed, Plan, Session};
+use crate::plan::{Feed, Plan, Session};
 use crate::real::Real;
 use crate::tape::op::Kind;
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// What can be moved: an input, a parameter, or a cotangent.
 pub(super) struct Variable<'g> {

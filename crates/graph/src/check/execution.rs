@@ -7,11 +7,11 @@ use super::evaluator::{signed, weighted};
 use super::report::{Method, Verdict};
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::{AnyTensor, Feed, Plan};
+use crate::plan::{Feed, Plan};
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Form, Kind};
-use crate::tensor::{Tensor, unravel};
+use crate::tensor::{AnyTensor, Tensor, unravel};
 
 impl Examination<'_, '_> {
     /// Examines the execution by all methods.

@@ -15,11 +15,10 @@ use proptest::strategy::Union;
 use super::evaluator::signed;
 use super::strategies::{GAP, away, shape, tensor};
 use super::{Entry, Sample};
-use crate::plan::AnyTensor;
 use crate::shape::Shape;
 use crate::tape::op::{Domain, Kind, Kinks};
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 
 /// How a random graph is built: the tensors that are its inputs, and one op after another.
 #[derive(Clone)]

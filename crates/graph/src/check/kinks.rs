@@ -8,9 +8,8 @@ use super::derivatives::{Examination, Finding, real_input, worse};
 use super::evaluator::Evaluator;
 use super::report::{ENDS, Method, Verdict};
 use crate::error::Error;
-use crate::plan::AnyTensor;
 use crate::tape::op::{Form, Kinks};
-use crate::tensor::unravel;
+use crate::tensor::{AnyTensor, unravel};
 
 /// Where an op that is not elementwise is examined beside its samples.
 const ROUND: [f64; 7] = [0.0, 1.0, -1.0, 0.5, 2.0, 16.0, -16.0];

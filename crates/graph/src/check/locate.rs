@@ -11,11 +11,10 @@ use super::report::{FailingOp, Failure, Method};
 use super::sample::Sample;
 use super::{Check, Effort, paste};
 use crate::error::Error;
-use crate::plan::AnyTensor;
 use crate::shape::Shape;
 use crate::tape::op::{AnyOp, Kinks};
 use crate::tape::{Graph, NodeId, Tape, Value, Var, at};
-use crate::tensor::unravel;
+use crate::tensor::{AnyTensor, unravel};
 
 /// The first op that fails by itself, with its failure.
 ///

@@ -51,11 +51,11 @@ use std::panic::Location;
 
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::{AnyTensor, Inputs};
+use crate::plan::Inputs;
 use crate::real::Real;
 use crate::tape::op::{Form, Kind, Op};
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 pub use allocations::CountingAllocator;
 use derivatives::{Examination, Finding};
 pub use descent::{Descent, assert_descent, descent};

@@ -13,14 +13,13 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::evaluator::Evaluator;
 use super::{Check, Entry, Sample, scan};
-use crate::plan::AnyTensor;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 use crate::tape::op::{
     Accepts, AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Op, Signature, Vars, Work,
 };
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 
 /// The place of kinks and jumps that are not stated.
 const PLACE: f64 = 0.7031;
@@ -234,7 +233,7 @@ fn derived<'g>(op: &dyn AnyOp, call: Call<'_, 'g>, input: usize) -> Option<Var<'
         Derivative::Identity { output } => call.cotangents[output],
         Derivative::Zero | Derivative::Undefined => None,
         Derivative::Expansion => {
-            let inputs: Vars<'g> = call.inputs.iter().map(|x| x.stand_in()).collect();
+            let inputs: Vars<'g> = call.inputs.iter().map(|x| x.as_new_node()).collect();
             let outputs = op.expand(&inputs)?;
             let pairs = || outputs.iter().zip(call.cotangents).filter_map(|(y, g)| g.map(|g| (*y, g)));
             let (values, cotangents): (Vec<_>, Vec<_>) = pairs().unzip();

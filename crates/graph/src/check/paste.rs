@@ -4,8 +4,8 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 use super::report::FailingOp;
-use crate::plan::AnyTensor;
 use crate::tape::op::AnyOp;
+use crate::tensor::AnyTensor;
 
 /// Elements of all inputs up to which a test is written out.
 const MOST: usize = 64;

@@ -2,8 +2,8 @@
 
 use super::derivatives::{Examination, Finding, worse};
 use super::report::{Method, Verdict};
-use crate::plan::AnyTensor;
 use crate::tape::op::{Kind, Meta};
+use crate::tensor::AnyTensor;
 
 impl Examination<'_, '_> {
     /// Inputs that do not fit are refused with a sentence, and no inputs make a shape rule panic.

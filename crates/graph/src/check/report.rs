@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::derivatives::{Finding, INPUT};
-use crate::plan::AnyTensor;
+use crate::tensor::AnyTensor;
 
 /// A method by which a derivative, or the execution that computes it, is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

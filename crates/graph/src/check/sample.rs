@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::plan::AnyTensor;
 use crate::tape::op::{AnyOp, Op};
+use crate::tensor::AnyTensor;
 
 /// An op with tensors to apply it to.
 #[derive(Clone)]

@@ -20,10 +20,9 @@ use super::report::{Method, Report};
 use super::{Check, Sample};
 use crate::error::Error;
 use crate::kernel::random::Stream;
-use crate::plan::AnyTensor;
 use crate::tape::Graph;
 use crate::tape::op::{Domain, Form, Kind, Kinks};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 
 /// Numbers at which formulas fail, of either sign.
 const SPECIAL: [f64; 13] = [0.0, 0.5, 1.0, 2.0, 1e-300, 1e-30, 1e-8, 16.0, 88.0, 710.0, 1e3, 1e6, 1e10];

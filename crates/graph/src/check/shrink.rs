@@ -3,9 +3,8 @@
 use super::Check;
 use super::report::Failure;
 use super::target::Target;
-use crate::plan::AnyTensor;
 use crate::tape::op::Form;
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 
 /// How many cases are tried.
 const TRIES: usize = 200;

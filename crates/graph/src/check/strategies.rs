@@ -9,10 +9,9 @@ use proptest::prelude::*;
 
 use super::Sample;
 pub use super::graphs::graph;
-use crate::plan::AnyTensor;
 use crate::shape::Shape;
 use crate::tape::op::{AnyOp, Domain, Kinks, Pointwise};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 
 /// How far numbers keep from the ends of a domain and from kinks.
 pub const GAP: f64 = 0.125;

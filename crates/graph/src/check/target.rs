@@ -3,11 +3,10 @@
 use super::sample::Sample;
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::{AnyTensor, Data};
 use crate::real::Real;
 use crate::tape::op::Vars;
 use crate::tape::{Graph, Var};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// A differentiable function at a point.
 pub(super) trait Target {

@@ -241,3 +241,101 @@ impl Graph {
         Error::new(ErrorKind::Derivative, format!("{problem} (at {})", at(caller)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::Real;
+    use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
+    use crate::tensor::Tensor;
+
+    /// `x²` by a kernel, without a vjp.
+    #[derive(Debug, PartialEq, Eq, Hash)]
+    struct Kernel;
+
+    impl Op for Kernel {
+        const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
+        fn name(&self) -> &'static str {
+            "kernel"
+        }
+
+        fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+            Ok(smallvec::smallvec![inputs[0].clone()])
+        }
+
+        fn form(&self) -> Form {
+            Form::Kernel
+        }
+
+        fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+            let x = work.inputs[0].real();
+            work.outputs[0].real().iter_mut().zip(x).for_each(|(y, &x)| *y = x * x);
+            Ok(())
+        }
+    }
+
+    /// `x²` by its expansion, whose derivative is declared as a rule that is not there.
+    #[derive(Debug, PartialEq, Eq, Hash)]
+    struct Expanded;
+
+    impl Op for Expanded {
+        const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
+        fn name(&self) -> &'static str {
+            "expanded"
+        }
+
+        fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+            Ok(smallvec::smallvec![inputs[0].clone()])
+        }
+
+        fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+            Some(smallvec::smallvec![inputs[0].square()])
+        }
+
+        fn derivative(&self, _input: usize) -> Derivative {
+            Derivative::Rule
+        }
+    }
+
+    /// From every method that differentiates, with the op, its line, and that of the caller; and the graph is of use
+    /// afterwards.
+    #[test]
+    fn an_op_without_a_vjp_is_an_error() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([0.5, -2.0]));
+        let line = line!() + 1;
+        let ops = [("kernel", graph.call(Kernel, &[x])), ("expanded", graph.call(Expanded, &[x]))];
+        for (name, y) in ops {
+            assert_eq!(graph.eval(y).unwrap().data(), [0.25, 4.0]);
+            let (loss, one) = (y.sum(), graph.ones([2]));
+            let called = line!() + 2;
+            let errors = [
+                graph.grad(loss, &[x]).err(),
+                graph.grad_or_zeros(loss, &[x]).err(),
+                graph.value_and_grad(loss, &[x]).err(),
+                graph.vjp(&[y], &[one], &[x]).err(),
+                graph.jvp(&[y], &[x], &[one]).err(),
+                graph.hvp(loss, &[x], &[one]).err(),
+                graph.jacobian(y, x).err(),
+                graph.hessian(loss, x).err(),
+            ];
+            for (number, error) in (0..).zip(errors) {
+                let error = error.expect("there is no derivative");
+                assert_eq!(error.kind(), ErrorKind::Derivative);
+                let message = error.to_string();
+                let start = format!("`{name}` at crates/graph/src/diff/mod.rs:{line}:");
+                assert!(message.starts_with(&start), "{message}");
+                let problem = "has no derivative with respect to input 0; its derivative is declared as a rule, but the \
+                               op implements no `vjp` (at crates/graph/src/diff/mod.rs:";
+                assert!(message.contains(problem), "{message}");
+                assert!(
+                    message.contains(&format!("(at crates/graph/src/diff/mod.rs:{}:", called + number)),
+                    "{message}"
+                );
+            }
+        }
+        assert_eq!(graph.eval(graph.grad(x.square().sum(), &[x]).unwrap()[0]).unwrap().data(), [1.0, -4.0]);
+    }
+}

@@ -179,7 +179,15 @@ impl Graph {
         let mut expanded: SmallVec<[usize; 4]> = SmallVec::new();
         for input in (0..call.inputs.len()).filter(|&input| needed(input)) {
             let cotangent = match op.derivative(input) {
-                Derivative::Rule => Some(op.vjp(call, input)),
+                Derivative::Rule => {
+                    self.missing_vjp.set(false);
+                    let cotangent = op.vjp(call, input);
+                    if self.missing_vjp.take() {
+                        let problem = "its derivative is declared as a rule, but the op implements no `vjp`";
+                        return Err(self.no_derivative(call, input, &format!("; {problem}"), caller));
+                    }
+                    Some(cotangent)
+                }
                 Derivative::Identity { output } => match call.cotangents.get(output) {
                     Some(arrived) => *arrived,
                     None => {
@@ -195,11 +203,7 @@ impl Graph {
                 }
                 // What is stopped before it reaches a variable need not exist.
                 Derivative::Undefined if !reaches(input) => None,
-                Derivative::Undefined => {
-                    let line = self.tape().describe(call.y().node());
-                    let problem = format!("{line} has no derivative with respect to input {input}");
-                    return Err(self.fault(caller, problem));
-                }
+                Derivative::Undefined => return Err(self.no_derivative(call, input, "", caller)),
             };
             let Some(cotangent) = cotangent else { continue };
             self.expect_own(op.name(), &[cotangent], caller)?;
@@ -220,7 +224,7 @@ impl Graph {
         let entered = self.enter(id);
         let floor = self.len() as u32;
         // Stand-ins for the inputs: an input may itself depend on another, or be passed twice.
-        let inputs: Vars<'g> = call.inputs.iter().map(|input| input.stand_in()).collect();
+        let inputs: Vars<'g> = call.inputs.iter().map(|input| input.as_new_node()).collect();
         let Some(outputs) = op.expand(&inputs) else {
             let problem = format!("`{}` declares the derivative of its expansion, but has none", op.name());
             return Err(self.fault(caller, problem));
@@ -243,6 +247,12 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// The error for an op that has no derivative with respect to an input.
+    fn no_derivative(&self, call: Call<'_, '_>, input: usize, why: &str, caller: &Location<'_>) -> Error {
+        let line = self.tape().describe(call.y().node());
+        self.fault(caller, format!("{line} has no derivative with respect to input {input}{why}"))
     }
 
     /// For each node from `floor` to `end`, whether a derivative may pass from it to one of `wrt`.

@@ -3,6 +3,7 @@
 //! All code here is generic over the precision and written so that the compiler turns its loops into vector code;
 //! [`simd`] picks the widest instruction set that the machine has, at run time.
 
+pub(crate) mod along_axis;
 pub(crate) mod convolution;
 pub mod gemm;
 pub(crate) mod indices;
@@ -10,5 +11,5 @@ pub mod math;
 pub mod parallel;
 pub mod random;
 pub mod reduce;
-pub(crate) mod runs;
 pub mod simd;
+pub(crate) mod softmax;

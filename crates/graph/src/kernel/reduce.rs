@@ -62,6 +62,51 @@ impl Fold for Add {
     }
 }
 
+/// The product, from 1.
+pub(crate) struct Multiply;
+
+impl Fold for Multiply {
+    fn start<T: Real>() -> T {
+        T::one()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        a * b
+    }
+}
+
+/// The larger of two, from −∞.
+pub(crate) struct Largest;
+
+impl Fold for Largest {
+    fn start<T: Real>() -> T {
+        T::neg_infinity()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        if a > b || a.is_nan() { a } else { b }
+    }
+}
+
+/// The smaller of two, from ∞.
+pub(crate) struct Smallest;
+
+impl Fold for Smallest {
+    fn start<T: Real>() -> T {
+        T::infinity()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        if a < b || a.is_nan() { a } else { b }
+    }
+}
+
+/// The most numbers that scattered sums add without compensation; of more, what rounding takes from the sum is kept.
+pub(crate) const UNCOMPENSATED: usize = 32;
+
 /// Partial results kept side by side, so that the loop over a row becomes vector code.
 const LANES: usize = 32;
 /// Elements folded into one set of lanes before it is joined to the rest.

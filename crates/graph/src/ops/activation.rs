@@ -4,9 +4,9 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::unary::unary;
 use crate::real::Real;
 use crate::tape::Var;
+use crate::tape::op::elementwise::unary;
 use crate::tape::op::{Call, Kinks, Number, Pointwise};
 
 /// `√(2/π)`, of the tanh form of GELU.

@@ -2,8 +2,8 @@
 //!
 //! NaN counts as larger than every number, so that a maximum that is NaN is found.
 
-use crate::axes::{expect_axes, resolve_axis};
-use crate::kernel::runs::Runs;
+use crate::axes::{check_axes, resolve_axis};
+use crate::kernel::along_axis::AlongAxis;
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Form, Kinks, Meta, Metas, Op, Signature, Work};
@@ -24,7 +24,7 @@ impl Op for ArgExtreme {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         let shape = &inputs[0].shape;
-        expect_axes(&[self.axis], shape)?;
+        check_axes(&[self.axis], shape)?;
         if shape[self.axis] == 0 {
             return Err(format!("axis {} has size 0: no element is there to be found", self.axis));
         }
@@ -37,12 +37,12 @@ impl Op for ArgExtreme {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let x = work.inputs[0].real();
-        let runs = Runs::around(self.axis, &work.input_shapes[0]);
+        let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
         let places = work.outputs[0].index();
         if self.largest {
-            first_place(x, runs, places, |a, b| a > b || (a.is_nan() && !b.is_nan()));
+            first_place(x, along, places, |a, b| a > b || (a.is_nan() && !b.is_nan()));
         } else {
-            first_place(x, runs, places, |a, b| a < b || (a.is_nan() && !b.is_nan()));
+            first_place(x, along, places, |a, b| a < b || (a.is_nan() && !b.is_nan()));
         }
         Ok(())
     }
@@ -54,13 +54,13 @@ impl Op for ArgExtreme {
 
 /// The place of the first element of each line that no other is `ahead` of.
 #[inline(always)]
-fn first_place<T: Real>(x: &[T], runs: Runs, places: &mut [i64], ahead: impl Fn(T, T) -> bool) {
+fn first_place<T: Real>(x: &[T], along: AlongAxis, places: &mut [i64], ahead: impl Fn(T, T) -> bool) {
     places.fill(0);
-    for block in 0..runs.outer {
-        let best = &mut places[block * runs.inner..(block + 1) * runs.inner];
-        for place in 1..runs.size {
+    for block in 0..along.outer {
+        let best = &mut places[block * along.inner..(block + 1) * along.inner];
+        for place in 1..along.size {
             for (inner, best) in best.iter_mut().enumerate() {
-                if ahead(x[runs.start(block, place) + inner], x[runs.start(block, *best as usize) + inner]) {
+                if ahead(x[along.start(block, place) + inner], x[along.start(block, *best as usize) + inner]) {
                     *best = place as i64;
                 }
             }

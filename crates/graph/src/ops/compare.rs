@@ -2,10 +2,10 @@
 //!
 //! A mask holds the real numbers 1 (true) and 0 (false); any number but 0 is taken for true. Masks have no derivative.
 
-use super::arithmetic::Operand;
 use crate::real::Real;
-use crate::tape::Var;
+use crate::tape::op::elementwise::piecewise_constant;
 use crate::tape::op::{Call, Derivative, Kinks, Pointwise};
+use crate::tape::{Operand, Var};
 
 /// Defines an op that gives a mask from two inputs, and its method on `Var`.
 macro_rules! mask {
@@ -103,17 +103,17 @@ mask! {
     Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
-super::unary::flat! {
+piecewise_constant! {
     /// `¬x` as a mask: whether it is false
     Not, logical_not: |x| if x == T::zero() { T::one() } else { T::zero() }, kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
-super::unary::flat! {
+piecewise_constant! {
     /// Where `x` is neither NaN nor infinite, as a mask
     IsFinite, is_finite: |x| if x.is_finite() { T::one() } else { T::zero() }, kinks Kinks::None,
 }
 
-super::unary::flat! {
+piecewise_constant! {
     /// Where `x` is NaN, as a mask
     IsNan, is_nan: |x| if x.is_nan() { T::one() } else { T::zero() }, kinks Kinks::None,
 }

@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-use crate::axes::{expect_axes, resolve_axis};
-use crate::kernel::runs::Runs;
+use crate::axes::{check_axes, resolve_axis};
+use crate::kernel::along_axis::AlongAxis;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Form, Meta, Metas, Op, Signature, Work};
@@ -40,7 +40,7 @@ impl Op for Concat {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         let first = &inputs[0];
-        expect_axes(&[self.axis], &first.shape)?;
+        check_axes(&[self.axis], &first.shape)?;
         let mut size = first.shape[self.axis];
         for other in &inputs[1..] {
             if other.kind != first.kind {
@@ -64,7 +64,7 @@ impl Op for Concat {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let to = Runs::around(self.axis, &work.output_shapes[0]);
+        let to = AlongAxis::new(self.axis, &work.output_shapes[0]);
         let mut place = 0;
         for (x, shape) in work.inputs.iter().zip(work.input_shapes) {
             let run = shape[self.axis] * to.inner;
@@ -85,7 +85,7 @@ impl Op for Concat {
 }
 
 /// Copies `x`, in blocks of `run` elements, to the given place of each block of `y`.
-fn copy_blocks<T: Copy>(x: &[T], run: usize, y: &mut [T], to: Runs, place: usize) {
+fn copy_blocks<T: Copy>(x: &[T], run: usize, y: &mut [T], to: AlongAxis, place: usize) {
     for block in 0..to.outer {
         let start = to.start(block, place);
         y[start..start + run].copy_from_slice(&x[block * run..(block + 1) * run]);
@@ -165,7 +165,7 @@ impl Graph {
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, shape_and_axis, size, tensor};
     use crate::check::{Entry, Sample};
-    use crate::plan::AnyTensor;
+    use crate::tensor::AnyTensor;
     use proptest::prelude::*;
 
     let samples = (shape_and_axis(5), prop::collection::vec(size(), 0..4)).prop_flat_map(|((shape, axis), others)| {

@@ -7,151 +7,20 @@
 //! of `x` (also called transposed convolution), and `conv_weight` that takes it to one of `w`. The derivatives of each
 //! are the other two. Sums are over blocks of sizes that the shapes give, the same at any number of threads.
 
-use super::windows::Window;
-use crate::kernel::convolution::Geometry;
+use super::conv_input::ConvInput;
+use super::conv_weight::ConvWeight;
+use crate::kernel::convolution::Convolution;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
-/// The steps of a convolution of planes: rows first, columns second.
-///
-/// # Example
-/// ```
-/// use gradus_graph::Convolution;
-/// let halved = Convolution { stride: [2, 2], padding: [[1, 1], [1, 1]], ..Convolution::default() };
-/// assert_eq!(halved.positions([28, 28], [3, 3]), Some([14, 14]));
-/// assert_eq!(Convolution::default().positions([2, 2], [3, 3]), None);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Convolution {
-    /// From one position of the filters to the next.
-    pub stride: [usize; 2],
-    /// Zeros before the first and behind the last element of each axis.
-    pub padding: [[usize; 2]; 2],
-    /// From one element that a filter sees to the next.
-    pub dilation: [usize; 2],
-    /// The number of groups into which channels and filters are divided; a filter sees the channels of its group.
-    pub groups: usize,
-}
-
-impl Default for Convolution {
-    /// Every position once, nothing around, nothing left out, one group.
-    fn default() -> Self {
-        Self { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1 }
-    }
-}
-
-impl Convolution {
-    fn windows(&self, kernel: [usize; 2]) -> [Window; 2] {
-        [0, 1].map(|axis| Window { size: kernel[axis], stride: self.stride[axis], dilation: self.dilation[axis] })
-    }
-
-    /// The sizes with their padding, unless they overflow.
-    fn padded(&self, size: [usize; 2]) -> Option<[usize; 2]> {
-        let padded = |axis: usize| size[axis].checked_add(self.padding[axis][0])?.checked_add(self.padding[axis][1]);
-        Some([padded(0)?, padded(1)?])
-    }
-
-    /// The rows and columns of the output for planes and filters of the given rows and columns; nothing if a filter
-    /// does not fit even once.
-    pub fn positions(&self, size: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
-        let (windows, padded) = (self.windows(kernel), self.padded(size)?);
-        let counts = [0, 1].map(|axis| windows[axis].count(padded[axis]));
-        (!counts.contains(&0)).then_some(counts)
-    }
-
-    /// The shape of the output, or what does not fit.
-    fn output(&self, x: &Shape, w: &Shape) -> Result<Shape, String> {
-        let (&[images, channels, height, width], &[filters, inner, rows, columns]) = (&x[..], &w[..]) else {
-            return Err(
-                "planes are [images, channels, rows, columns] and filters [filters, channels, rows, columns]".into()
-            );
-        };
-        if self.groups == 0 {
-            return Err("there are no groups; one is the least".into());
-        }
-        let windows = self.windows([rows, columns]);
-        windows.iter().try_for_each(Window::expect_steps)?;
-        let needed = inner.saturating_mul(self.groups);
-        if channels != needed {
-            return Err(format!("filters of {inner} channels in {} groups need {needed} channels", self.groups));
-        }
-        if filters % self.groups != 0 {
-            return Err(format!("{filters} filters cannot be divided into {} groups", self.groups));
-        }
-        // The planes with their padding are a shape as well, so that no place in them overflows.
-        let padded = self.padded([height, width]).unwrap_or([usize::MAX; 2]);
-        Shape::try_new([images, channels, padded[0], padded[1]])?;
-        match self.positions([height, width], [rows, columns]) {
-            Some([down, along]) => Shape::try_new([images, filters, down, along]),
-            None => {
-                let reach = windows.map(|window| window.reach());
-                Err(format!("filters that reach over {reach:?} elements have no place on {padded:?}, padding included"))
-            }
-        }
-    }
-
-    /// The geometry of inputs that the shape rules accepted.
-    fn geometry(&self, x: &[usize], w: &[usize], y: &[usize]) -> Geometry {
-        Geometry {
-            images: x[0],
-            groups: self.groups,
-            channels: w[1],
-            filters: w[0] / self.groups,
-            size: [x[2], x[3]],
-            kernel: [w[2], w[3]],
-            positions: [y[2], y[3]],
-            stride: self.stride,
-            dilation: self.dilation,
-            before: self.padding.map(|padding| padding[0]),
-            is_turned: false,
-        }
-    }
-
-    /// The matrices `[N, groups, C/groups·kh·kw, P·Q]` of what the filters see of `x`.
-    fn columns<'g>(&self, x: Var<'g>, kernel: [usize; 2]) -> Var<'g> {
-        let mut padded = x;
-        for (axis, [before, after]) in [-2, -1].into_iter().zip(self.padding) {
-            if before + after > 0 {
-                padded = padded.pad(axis, before, after);
-            }
-        }
-        let windows = padded.windows(&self.windows(kernel));
-        let shape = windows.shape();
-        let rows = shape[1] / self.groups * kernel[0] * kernel[1];
-        windows.permute([0, 1, 4, 5, 2, 3]).reshape([shape[0], self.groups, rows, shape[2] * shape[3]])
-    }
-
-    /// Filters, or planes by channel, as matrices with a row for each filter: `[…, groups, rows, …]`.
-    fn matrices<'g>(&self, value: Var<'g>, axis: usize) -> Var<'g> {
-        let shape = value.shape();
-        let rest = shape[axis + 1..].iter().product();
-        let lead = shape[..axis].iter().copied();
-        value.reshape(lead.chain([self.groups, shape[axis] / self.groups, rest]).collect::<Shape>())
-    }
-}
-
 /// The values of a convolution.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Conv(Convolution);
+pub(super) struct Conv(pub(super) Convolution);
 
-/// From a cotangent of the values and the filters, that of planes of `size`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ConvInput {
-    convolution: Convolution,
-    size: [usize; 2],
-}
-
-/// From the planes and a cotangent of the values, that of filters of `kernel`.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct ConvWeight {
-    convolution: Convolution,
-    kernel: [usize; 2],
-}
-
-/// Says so if an input has not four axes.
-fn expect_planes(inputs: &[Meta]) -> Result<(), String> {
+/// Checks that both inputs have four axes.
+pub(super) fn check_planes(inputs: &[Meta]) -> Result<(), String> {
     match inputs.iter().all(|input| input.shape.rank() == 4) {
         true => Ok(()),
         false => Err("both inputs must have four axes".into()),
@@ -159,7 +28,7 @@ fn expect_planes(inputs: &[Meta]) -> Result<(), String> {
 }
 
 /// Elements of planes, for each of which all that filters of the given shape have in a channel is multiplied.
-fn multiply_adds(values: &Shape, filters: &Shape) -> usize {
+pub(super) fn multiply_adds(values: &Shape, filters: &Shape) -> usize {
     values.len().saturating_mul(filters[1..].iter().product::<usize>())
 }
 
@@ -171,7 +40,7 @@ impl Op for Conv {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_planes(inputs)?;
+        check_planes(inputs)?;
         Ok(smallvec::smallvec![Meta::real(self.0.output(&inputs[0].shape, &inputs[1].shape)?)])
     }
 
@@ -213,152 +82,36 @@ impl Op for Conv {
 }
 
 impl Convolution {
-    fn input<'g>(&self, g: Var<'g>, w: Var<'g>, x: &Shape) -> Var<'g> {
+    /// The cotangent of planes of shape `x`.
+    pub(super) fn input<'g>(&self, g: Var<'g>, w: Var<'g>, x: &Shape) -> Var<'g> {
         g.graph().call(ConvInput { convolution: *self, size: [x[2], x[3]] }, &[g, w])
     }
 
-    fn weight<'g>(&self, x: Var<'g>, g: Var<'g>, w: &Shape) -> Var<'g> {
+    /// The cotangent of filters of shape `w`.
+    pub(super) fn weight<'g>(&self, x: Var<'g>, g: Var<'g>, w: &Shape) -> Var<'g> {
         g.graph().call(ConvWeight { convolution: *self, kernel: [w[2], w[3]] }, &[x, g])
     }
-}
 
-impl ConvInput {
-    /// The shape of the planes whose convolution has a cotangent of shape `g`.
-    fn planes(&self, g: &Shape, w: &Shape) -> Result<Shape, String> {
-        let channels = w[1].saturating_mul(self.convolution.groups);
-        let x = Shape::try_new([g[0], channels, self.size[0], self.size[1]])?;
-        let values = self.convolution.output(&x, w)?;
-        if values != *g {
-            return Err(format!("the convolution of {x} with such filters is {values}"));
+    /// The matrices `[N, groups, C/groups·kh·kw, P·Q]` of what the filters see of `x`.
+    pub(super) fn columns<'g>(&self, x: Var<'g>, kernel: [usize; 2]) -> Var<'g> {
+        let mut padded = x;
+        for (axis, [before, after]) in [-2, -1].into_iter().zip(self.padding) {
+            if before + after > 0 {
+                padded = padded.pad(axis, before, after);
+            }
         }
-        Ok(x)
-    }
-}
-
-impl Op for ConvInput {
-    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
-
-    fn name(&self) -> &'static str {
-        "conv_input"
+        let windows = padded.windows(&self.windows(kernel));
+        let shape = windows.shape();
+        let rows = shape[1] / self.groups * kernel[0] * kernel[1];
+        windows.permute([0, 1, 4, 5, 2, 3]).reshape([shape[0], self.groups, rows, shape[2] * shape[3]])
     }
 
-    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_planes(inputs)?;
-        Ok(smallvec::smallvec![Meta::real(self.planes(&inputs[0].shape, &inputs[1].shape)?)])
-    }
-
-    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let (g, w, convolution) = (inputs[0], inputs[1], &self.convolution);
-        let (shape, filters) = (g.shape(), w.shape());
-        let planes = self.planes(&shape, &filters).ok()?;
-        let columns = convolution.matrices(w, 0).t().matmul(convolution.matrices(g, 1).reshape([
-            shape[0],
-            convolution.groups,
-            shape[1] / convolution.groups,
-            shape[2] * shape[3],
-        ]));
-        let kernel = [filters[2], filters[3]];
-        let windows = columns.reshape([shape[0], planes[1], kernel[0], kernel[1], shape[2], shape[3]]);
-        let padded = convolution.padded(self.size)?;
-        let mut x = windows.permute([0, 1, 4, 5, 2, 3]).fold(&padded, &convolution.windows(kernel));
-        for axis in 0..2 {
-            let before = convolution.padding[axis][0];
-            x = x.slice(axis as isize + 2, before as isize, (before + self.size[axis]) as isize);
-        }
-        Some(smallvec::smallvec![x])
-    }
-
-    fn form(&self) -> Form {
-        Form::Kernel
-    }
-
-    fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
-        let x = self.planes(&inputs[0], &inputs[1]).expect("the shape rule accepted the inputs");
-        self.convolution.geometry(&x, &inputs[1], &inputs[0]).backward_input_workspace::<T>()
-    }
-
-    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let shapes = (&work.output_shapes[0], &work.input_shapes[1], &work.input_shapes[0]);
-        let geometry = self.convolution.geometry(shapes.0, shapes.1, shapes.2);
-        geometry.backward_input(work.inputs[0].real(), work.inputs[1].real(), work.outputs[0].real(), work.workspace);
-        Ok(())
-    }
-
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
-        let (g, w, c) = (call.x(0), call.x(1), call.g());
-        match input {
-            0 => c.graph().call(Conv(self.convolution), &[c, w]),
-            _ => self.convolution.weight(c, g, &w.shape()),
-        }
-    }
-
-    fn multiply_adds(&self, inputs: &[Meta]) -> usize {
-        multiply_adds(&inputs[0].shape, &inputs[1].shape)
-    }
-}
-
-impl ConvWeight {
-    /// The shape of the filters with which the convolution of planes of shape `x` has a cotangent of shape `g`.
-    fn filters(&self, x: &Shape, g: &Shape) -> Result<Shape, String> {
-        let groups = self.convolution.groups;
-        let inner = x[1].checked_div(groups).unwrap_or(0);
-        let w = Shape::try_new([g[1], inner, self.kernel[0], self.kernel[1]])?;
-        let values = self.convolution.output(x, &w)?;
-        if values != *g {
-            return Err(format!("the convolution with filters of shape {w} is {values}"));
-        }
-        Ok(w)
-    }
-}
-
-impl Op for ConvWeight {
-    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
-
-    fn name(&self) -> &'static str {
-        "conv_weight"
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_planes(inputs)?;
-        Ok(smallvec::smallvec![Meta::real(self.filters(&inputs[0].shape, &inputs[1].shape)?)])
-    }
-
-    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let (x, g, convolution) = (inputs[0], inputs[1], &self.convolution);
-        let filters = self.filters(&x.shape(), &g.shape()).ok()?;
-        let shape = g.shape();
-        let sizes = [shape[0], convolution.groups, shape[1] / convolution.groups, shape[2] * shape[3]];
-        let products = g.reshape(sizes).matmul(convolution.columns(x, self.kernel).t());
-        Some(smallvec::smallvec![products.sum_axes(0).reshape(filters)])
-    }
-
-    fn form(&self) -> Form {
-        Form::Kernel
-    }
-
-    fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
-        let w = self.filters(&inputs[0], &inputs[1]).expect("the shape rule accepted the inputs");
-        self.convolution.geometry(&inputs[0], &w, &inputs[1]).backward_weight_workspace::<T>()
-    }
-
-    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let shapes = (&work.input_shapes[0], &work.output_shapes[0], &work.input_shapes[1]);
-        let geometry = self.convolution.geometry(shapes.0, shapes.1, shapes.2);
-        geometry.backward_weight(work.inputs[0].real(), work.inputs[1].real(), work.outputs[0].real(), work.workspace);
-        Ok(())
-    }
-
-    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
-        let (x, g, c) = (call.x(0), call.x(1), call.g());
-        match input {
-            0 => self.convolution.input(g, c, &x.shape()),
-            _ => c.graph().call(Conv(self.convolution), &[x, c]),
-        }
-    }
-
-    fn multiply_adds(&self, inputs: &[Meta]) -> usize {
-        let inner = inputs[0].shape[1] / self.convolution.groups.max(1);
-        [inner, self.kernel[0], self.kernel[1]].iter().fold(inputs[1].shape.len(), |all, &n| all.saturating_mul(n))
+    /// Filters, or planes by channel, as matrices with a row for each filter: `[…, groups, rows, …]`.
+    pub(super) fn matrices<'g>(&self, value: Var<'g>, axis: usize) -> Var<'g> {
+        let shape = value.shape();
+        let rest = shape[axis + 1..].iter().product();
+        let lead = shape[..axis].iter().copied();
+        value.reshape(lead.chain([self.groups, shape[axis] / self.groups, rest]).collect::<Shape>())
     }
 }
 
@@ -384,40 +137,31 @@ impl<'g> Var<'g> {
     pub fn conv(self, filters: Var<'g>, convolution: Convolution) -> Var<'g> {
         self.graph().call(Conv(convolution), &[self, filters])
     }
-
-    /// The transposed convolution: the linear map that takes a cotangent of [`Var::conv`] to one of planes of the given
-    /// rows and columns.
-    ///
-    /// # Shapes
-    /// `[N, O, P, Q]` and filters of `[O, C/groups, kh, kw]` give `[N, C, H, W]` with `size = [H, W]`.
-    ///
-    /// # Panics
-    /// If the convolution of such planes would have another shape than `self`.
-    ///
-    /// # Example
-    /// ```
-    /// use gradus_graph::{Convolution, Graph, Tensor};
-    /// let graph = Graph::new();
-    /// let g = graph.constant(&Tensor::new([1, 1, 1, 3], vec![3.0, 5.0, 7.0]));
-    /// let w = graph.constant(&Tensor::new([1, 1, 1, 2], vec![-1.0, 1.0]));
-    /// let x = g.conv_transposed(w, Convolution::default(), [1, 4]);
-    /// assert_eq!(graph.eval(x)?.data(), [-3.0, -2.0, -2.0, 7.0]);
-    /// # Ok::<(), gradus_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn conv_transposed(self, filters: Var<'g>, convolution: Convolution, size: [usize; 2]) -> Var<'g> {
-        self.graph().call(ConvInput { convolution, size }, &[self, filters])
-    }
 }
 
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
-    use crate::check::strategies::{size, tensor};
+    use self::samples::cases;
+    use crate::check::strategies::tensor;
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
+    let conv = cases().prop_flat_map(|(convolution, x, w)| {
+        (tensor(x, -2.0..2.0), tensor(w, -2.0..2.0))
+            .prop_map(move |(x, w)| Sample::new(Conv(convolution), [x.into(), w.into()]))
+    });
+    vec![Entry::new("conv", "`Σ w[c, i, j]·x[c, p + i, q + j]`: the convolution of planes with filters", conv)]
+}
+
+/// The samples of a convolution and of its derivatives.
+#[cfg(any(test, feature = "proptest"))]
+pub(super) mod samples {
+    use super::*;
+    use crate::check::strategies::size;
+    use proptest::prelude::*;
+
     /// A convolution with the shapes of planes and filters.
-    fn cases() -> impl Strategy<Value = (Convolution, Shape, Shape)> {
+    pub(in crate::ops) fn cases() -> impl Strategy<Value = (Convolution, Shape, Shape)> {
         // Kernel, stride, dilation, padding before and behind, and elements more than one position needs.
         let axis = || (1..4_usize, 1..3_usize, 1..3_usize, 0..3_usize, 0..2_usize, 0..3_usize);
         let counts = (size(), 1..3_usize, prop_oneof![9 => Just(1), 3 => Just(2), 1 => Just(0_usize)], 1..3_usize);
@@ -442,32 +186,9 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
             (convolution, Shape::from([images.min(2), channels * groups, size[0], size[1]]), w)
         })
     }
-    fn fits(convolution: Convolution, x: &Shape, w: &Shape) -> Shape {
+    pub(in crate::ops) fn fits(convolution: Convolution, x: &Shape, w: &Shape) -> Shape {
         convolution.output(x, w).expect("the filters have a place")
     }
-    let conv = cases().prop_flat_map(|(convolution, x, w)| {
-        (tensor(x, -2.0..2.0), tensor(w, -2.0..2.0))
-            .prop_map(move |(x, w)| Sample::new(Conv(convolution), [x.into(), w.into()]))
-    });
-    let conv_input = cases().prop_flat_map(|(convolution, x, w)| {
-        let size = [x[2], x[3]];
-        (tensor(fits(convolution, &x, &w), -2.0..2.0), tensor(w, -2.0..2.0))
-            .prop_map(move |(g, w)| Sample::new(ConvInput { convolution, size }, [g.into(), w.into()]))
-    });
-    let conv_weight = cases().prop_flat_map(|(convolution, x, w)| {
-        let kernel = [w[2], w[3]];
-        (tensor(x.clone(), -2.0..2.0), tensor(fits(convolution, &x, &w), -2.0..2.0))
-            .prop_map(move |(x, g)| Sample::new(ConvWeight { convolution, kernel }, [x.into(), g.into()]))
-    });
-    vec![
-        Entry::new("conv", "`Σ w[c, i, j]·x[c, p + i, q + j]`: the convolution of planes with filters", conv),
-        Entry::new(
-            "conv_input",
-            "the derivative of `conv` with respect to the planes: transposed convolution",
-            conv_input,
-        ),
-        Entry::new("conv_weight", "the derivative of `conv` with respect to the filters", conv_weight),
-    ]
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 //! `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
 //! nothing, also where its logit is −∞.
 
-use super::softmax::{ln_sum_of_exp, shift, softmax_row};
 use crate::kernel::indices::expect_below;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
+use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;

@@ -3,9 +3,9 @@
 //! What rounding takes from a sum is kept beside it: the error is within two roundings of the sum and, to second order,
 //! of `Σ|x|`, however long the axis is.
 
-use crate::axes::{expect_axes, resolve_axis};
+use crate::axes::{check_axes, resolve_axis};
+use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::reduce::{Add, Fold};
-use crate::kernel::runs::Runs;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -25,7 +25,7 @@ impl Op for CumSum {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -34,9 +34,9 @@ impl Op for CumSum {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let runs = Runs::around(self.axis, &work.input_shapes[0]);
+        let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
         let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
-        vectorized(Running { x, y, runs });
+        vectorized(Running { x, y, along });
         Ok(())
     }
 
@@ -49,7 +49,7 @@ impl Op for CumSum {
 struct Running<'a, T> {
     x: &'a [T],
     y: &'a mut [T],
-    runs: Runs,
+    along: AlongAxis,
 }
 
 /// Lines that are summed side by side.
@@ -60,13 +60,13 @@ impl<T: Real> Loop for Running<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, y, runs } = self;
-        for block in 0..runs.outer {
-            for from in (0..runs.inner).step_by(LINES) {
+        let Self { x, y, along } = self;
+        for block in 0..along.outer {
+            for from in (0..along.inner).step_by(LINES) {
                 let (mut totals, mut lost) = ([T::zero(); LINES], [T::zero(); LINES]);
-                let len = LINES.min(runs.inner - from);
-                for place in 0..runs.size {
-                    let start = runs.start(block, place) + from;
+                let len = LINES.min(along.inner - from);
+                for place in 0..along.size {
+                    let start = along.start(block, place) + from;
                     let lines = x[start..start + len].iter().zip(&mut y[start..start + len]);
                     for ((&x, y), (total, lost)) in lines.zip(totals.iter_mut().zip(&mut lost)) {
                         Add::gather(total, lost, x);

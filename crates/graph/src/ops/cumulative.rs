@@ -4,9 +4,9 @@
 //! their derivatives from it: a product has the right ones where elements are 0, a logarithm never leaves the range.
 //! Running maxima take elements by their places, to which their derivatives go.
 
-use crate::axes::{expect_axes, resolve_axis};
+use crate::axes::{check_axes, resolve_axis};
+use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::math::special::log_add_exp;
-use crate::kernel::runs::Runs;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -47,7 +47,7 @@ fn scan<'g>(x: Var<'g>, axis: usize, start: f64, join: fn(Var<'g>, Var<'g>) -> V
 struct Running<'a, T, F> {
     x: &'a [T],
     y: &'a mut [T],
-    runs: Runs,
+    along: AlongAxis,
     join: F,
 }
 
@@ -56,10 +56,10 @@ impl<T: Real, F: Fn(T, T) -> T> Loop for Running<'_, T, F> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, y, runs, join } = self;
-        for block in 0..runs.outer {
-            let (first, inner) = (runs.start(block, 0), runs.inner);
-            let Some(len) = (runs.size * inner).checked_sub(inner) else { continue };
+        let Self { x, y, along, join } = self;
+        for block in 0..along.outer {
+            let (first, inner) = (along.start(block, 0), along.inner);
+            let Some(len) = (along.size * inner).checked_sub(inner) else { continue };
             y[first..first + inner].copy_from_slice(&x[first..first + inner]);
             for k in first + inner..first + inner + len {
                 y[k] = join(y[k - inner], x[k]);
@@ -76,7 +76,7 @@ impl Op for CumProd {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -93,8 +93,8 @@ impl Op for CumProd {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let runs = Runs::around(self.axis, &work.input_shapes[0]);
-        vectorized(Running { x: work.inputs[0].real(), y: work.outputs[0].real(), runs, join: |a, b| a * b });
+        let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
+        vectorized(Running { x: work.inputs[0].real(), y: work.outputs[0].real(), along, join: |a, b| a * b });
         Ok(())
     }
 }
@@ -107,7 +107,7 @@ impl Op for LogCumSumExp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -124,8 +124,8 @@ impl Op for LogCumSumExp {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let runs = Runs::around(self.axis, &work.input_shapes[0]);
-        vectorized(Running { x: work.inputs[0].real(), y: work.outputs[0].real(), runs, join: log_add_exp::<T> });
+        let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
+        vectorized(Running { x: work.inputs[0].real(), y: work.outputs[0].real(), along, join: log_add_exp::<T> });
         Ok(())
     }
 }
@@ -138,7 +138,7 @@ impl Op for CumArgMax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         Ok(smallvec::smallvec![Meta::index(inputs[0].shape.clone())])
     }
 
@@ -147,16 +147,16 @@ impl Op for CumArgMax {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let runs = Runs::around(self.axis, &work.input_shapes[0]);
+        let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
         let (x, places) = (work.inputs[0].real(), work.outputs[0].index());
-        for (block, inner) in (0..runs.outer).flat_map(|block| (0..runs.inner).map(move |inner| (block, inner))) {
+        for (block, inner) in (0..along.outer).flat_map(|block| (0..along.inner).map(move |inner| (block, inner))) {
             let mut best = 0;
-            for place in 0..runs.size {
-                let [value, largest] = [place, best].map(|place| x[runs.start(block, place) + inner]);
+            for place in 0..along.size {
+                let [value, largest] = [place, best].map(|place| x[along.start(block, place) + inner]);
                 if !largest.is_nan() && (value >= largest || value.is_nan()) {
                     best = place;
                 }
-                places[runs.start(block, place) + inner] = best as i64;
+                places[along.start(block, place) + inner] = best as i64;
             }
         }
         Ok(())

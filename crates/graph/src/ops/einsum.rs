@@ -5,7 +5,7 @@
 //! pair by one matrix product, over a batch if they share indices that are kept; an index that occurs once and is not
 //! in the output is summed first.
 
-use super::einsum_spec::{Index, Spec};
+use crate::shape::subscripts::{Index, Subscripts};
 use crate::tape::{Graph, Var};
 
 /// A variable with one index for each axis, no two equal.
@@ -112,9 +112,9 @@ impl<'g> Indexed<'g> {
 }
 
 /// Says so if two operands disagree on the size of an index.
-fn expect_sizes(spec: &Spec, vars: &[Var<'_>]) -> Result<(), String> {
+fn check_sizes(subscripts: &Subscripts, vars: &[Var<'_>]) -> Result<(), String> {
     let mut seen: Vec<(Index, usize, usize)> = Vec::new();
-    for (number, (indices, var)) in spec.operands.iter().zip(vars).enumerate() {
+    for (number, (indices, var)) in subscripts.operands.iter().zip(vars).enumerate() {
         for (&index, &size) in indices.iter().zip(var.shape().iter()) {
             if matches!(index, Index::Ellipsis(_)) && size == 1 {
                 continue;
@@ -159,8 +159,9 @@ impl Graph {
     #[track_caller]
     pub fn einsum<'g>(&'g self, spec: &str, operands: &[Var<'g>]) -> Var<'g> {
         let shapes: Vec<_> = operands.iter().map(|var| var.shape()).collect();
-        let parsed = Spec::parse(spec, &shapes).and_then(|parsed| expect_sizes(&parsed, operands).map(|()| parsed));
-        let Spec { operands: indices, output } = match parsed {
+        let parsed =
+            Subscripts::parse(spec, &shapes).and_then(|parsed| check_sizes(&parsed, operands).map(|()| parsed));
+        let Subscripts { operands: indices, output } = match parsed {
             Ok(parsed) => parsed,
             Err(problem) => panic!("`einsum` of \"{spec}\": {problem}"),
         };

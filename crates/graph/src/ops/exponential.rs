@@ -1,7 +1,7 @@
 //! The exponential, logarithms and the error function.
 
-use super::unary::unary;
 use crate::tape::op::Domain;
+use crate::tape::op::elementwise::unary;
 
 unary! {
     /// `eˣ`

@@ -5,12 +5,12 @@
 
 use smallvec::SmallVec;
 
-use super::reduction::reduction;
-use crate::axes::{Axes, expect_axes};
-use crate::kernel::reduce::{Fold, reduce};
+use crate::axes::{Axes, check_axes};
+use crate::kernel::reduce::{Largest, Smallest, reduce};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
+use crate::tape::op::reduction::reduction;
 use crate::tape::op::{Accepts, Call, Form, Kinks, Meta, Metas, Op, Signature, Work};
 
 /// The largest element over `axes`, which are counted from the first, in order, and absent from the output; or the
@@ -19,34 +19,6 @@ use crate::tape::op::{Accepts, Call, Form, Kinks, Meta, Metas, Op, Signature, Wo
 struct Extreme {
     axes: SmallVec<[usize; 4]>,
     largest: bool,
-}
-
-/// The larger of two, from −∞.
-pub(super) struct Largest;
-
-impl Fold for Largest {
-    fn start<T: Real>() -> T {
-        T::neg_infinity()
-    }
-
-    #[inline(always)]
-    fn join<T: Real>(a: T, b: T) -> T {
-        if a > b || a.is_nan() { a } else { b }
-    }
-}
-
-/// The smaller of two, from ∞.
-struct Smallest;
-
-impl Fold for Smallest {
-    fn start<T: Real>() -> T {
-        T::infinity()
-    }
-
-    #[inline(always)]
-    fn join<T: Real>(a: T, b: T) -> T {
-        if a < b || a.is_nan() { a } else { b }
-    }
 }
 
 impl Op for Extreme {
@@ -58,7 +30,7 @@ impl Op for Extreme {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         let shape = &inputs[0].shape;
-        expect_axes(&self.axes, shape)?;
+        check_axes(&self.axes, shape)?;
         let output: Shape = shape.without(|axis| self.axes.contains(&axis));
         if let Some(axis) = self.axes.iter().find(|&&axis| shape[axis] == 0) {
             return Err(format!("axis {axis} has size 0: no element is there to be found"));

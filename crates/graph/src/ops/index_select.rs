@@ -3,10 +3,10 @@
 //! The derivative adds the parts of the cotangent at those places (`index_add`), whose derivative selects them again.
 //! Additions to one place are made in the order of the indices.
 
-use crate::axes::{expect_axes, resolve_axis};
+use crate::axes::{check_axes, resolve_axis};
+use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::indices::expect_within;
-use crate::kernel::reduce::{Add, Fold};
-use crate::kernel::runs::Runs;
+use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -24,9 +24,6 @@ struct IndexAdd {
     axis: usize,
 }
 
-/// Numbers that are added to one as they come. Of more, what rounding takes from the sum is kept beside it.
-pub(super) const FEW: usize = 32;
-
 fn expect_list(indices: &Shape) -> Result<(), String> {
     if indices.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
 }
@@ -40,7 +37,7 @@ impl Op for IndexSelect {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_list(&inputs[1].shape)?;
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         let shape = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
     }
@@ -51,7 +48,7 @@ impl Op for IndexSelect {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let indices = work.inputs[1].index();
-        let from = Runs::around(self.axis, &work.input_shapes[0]);
+        let from = AlongAxis::new(self.axis, &work.input_shapes[0]);
         expect_within(indices, &work.input_shapes[1], self.axis, from.size)?;
         match (work.inputs[0], &mut work.outputs[0]) {
             (Array::Real(x), ArrayMut::Real(y)) => select(x, from, indices, y),
@@ -67,8 +64,8 @@ impl Op for IndexSelect {
     }
 }
 
-fn select<T: Copy>(x: &[T], from: Runs, indices: &[i64], y: &mut [T]) {
-    let to = Runs { size: indices.len(), ..from };
+fn select<T: Copy>(x: &[T], from: AlongAxis, indices: &[i64], y: &mut [T]) {
+    let to = AlongAxis { size: indices.len(), ..from };
     for block in 0..from.outer {
         for (place, &index) in indices.iter().enumerate() {
             let (start, source) = (to.start(block, place), from.start(block, index as usize));
@@ -86,7 +83,7 @@ impl Op for IndexAdd {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         expect_list(&inputs[1].shape)?;
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         let source = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         if inputs[2].shape != source {
             return Err(format!("the source must have shape {source}"));
@@ -100,13 +97,13 @@ impl Op for IndexAdd {
 
     /// How often each place is named, and what rounding takes from the sums.
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
-        if inputs[1].len() <= FEW { 0 } else { inputs[0].len() + inputs[0][self.axis] }
+        if inputs[1].len() <= UNCOMPENSATED { 0 } else { inputs[0].len() + inputs[0][self.axis] }
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let (indices, source) = (work.inputs[1].index(), work.inputs[2].real());
-        let to = Runs::around(self.axis, &work.input_shapes[0]);
-        let from = Runs { size: indices.len(), ..to };
+        let to = AlongAxis::new(self.axis, &work.input_shapes[0]);
+        let from = AlongAxis { size: indices.len(), ..to };
         expect_within(indices, &work.input_shapes[1], self.axis, to.size)?;
         let y = work.outputs[0].real();
         y.copy_from_slice(work.inputs[0].real());
@@ -115,7 +112,7 @@ impl Op for IndexAdd {
             start..start + to.inner
         };
         // How often each place is named; `f32` counts far enough to tell few from many.
-        let (counts, lost) = match indices.len() <= FEW {
+        let (counts, lost) = match indices.len() <= UNCOMPENSATED {
             true => work.workspace.split_at_mut(0),
             false => work.workspace.split_at_mut(to.size),
         };
@@ -123,7 +120,7 @@ impl Op for IndexAdd {
         if !counts.is_empty() {
             indices.iter().for_each(|&index| counts[index as usize] += T::one());
         }
-        let many = |index: i64| counts.get(index as usize).is_some_and(|&count| count > T::of(FEW as f64));
+        let many = |index: i64| counts.get(index as usize).is_some_and(|&count| count > T::of(UNCOMPENSATED as f64));
         for block in 0..to.outer {
             for &index in indices.iter().filter(|&&index| many(index)) {
                 lost[run(block, index)].fill(T::zero());

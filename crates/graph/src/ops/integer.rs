@@ -1,9 +1,8 @@
 //! Arithmetic of indices: exact, and without derivatives. What is no 64-bit integer is an error of the run.
 
-use super::arithmetic::Operand;
 use crate::real::Real;
-use crate::tape::Var;
 use crate::tape::op::{Accepts, Form, Meta, Metas, Op, Signature, Work};
+use crate::tape::{Operand, Var};
 use crate::tensor::unravel;
 
 /// An operation on two indices.

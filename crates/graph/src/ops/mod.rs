@@ -3,16 +3,20 @@
 mod activation;
 mod argmax;
 mod arithmetic;
+mod broadcast_to;
 mod compare;
 mod concat;
 mod conv;
+mod conv_input;
+mod conv_weight;
+mod cotangent;
 mod cross_entropy;
 mod cumsum;
 mod cumulative;
 mod einsum;
-mod einsum_spec;
 mod exponential;
 mod extremes;
+mod identity;
 mod index_select;
 mod integer;
 mod matmul;
@@ -22,26 +26,25 @@ mod norm;
 mod normalize;
 mod one_hot;
 mod outer;
+mod permute;
 mod power;
 mod prod;
-mod reduction;
+mod reshape;
 mod rounding;
+mod slice;
 mod softmax;
 mod special;
 mod split;
+mod stop_gradient;
 mod sum;
 mod take_along;
 mod to_index;
+mod to_real;
 mod triangle;
 mod trigonometric;
-mod unary;
-mod view;
 mod windows;
 
-pub use arithmetic::Operand;
-pub use conv::Convolution;
 pub use max_pool::Span;
-pub use windows::Window;
 
 /// Every built-in op with its samples, as the suite checks them and the table of ops lists them.
 #[cfg(any(test, feature = "proptest"))]
@@ -56,14 +59,19 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("activation", activation::entries()),
         ("argmax", argmax::entries()),
         ("arithmetic", arithmetic::entries()),
+        ("broadcast_to", broadcast_to::entries()),
         ("compare", compare::entries()),
         ("concat", concat::entries()),
         ("conv", conv::entries()),
+        ("conv_input", conv_input::entries()),
+        ("conv_weight", conv_weight::entries()),
+        ("cotangent", cotangent::entries()),
         ("cross_entropy", cross_entropy::entries()),
         ("cumsum", cumsum::entries()),
         ("cumulative", cumulative::entries()),
         ("exponential", exponential::entries()),
         ("extremes", extremes::entries()),
+        ("identity", identity::entries()),
         ("index_select", index_select::entries()),
         ("integer", integer::entries()),
         ("matmul", matmul::entries()),
@@ -72,18 +80,22 @@ fn by_file() -> Vec<(&'static str, Vec<crate::check::Entry>)> {
         ("norm", norm::entries()),
         ("normalize", normalize::entries()),
         ("one_hot", one_hot::entries()),
+        ("permute", permute::entries()),
         ("power", power::entries()),
         ("prod", prod::entries()),
+        ("reshape", reshape::entries()),
         ("rounding", rounding::entries()),
+        ("slice", slice::entries()),
         ("softmax", softmax::entries()),
         ("special", special::entries()),
         ("split", split::entries()),
+        ("stop_gradient", stop_gradient::entries()),
         ("sum", sum::entries()),
         ("take_along", take_along::entries()),
         ("to_index", to_index::entries()),
+        ("to_real", to_real::entries()),
         ("triangle", triangle::entries()),
         ("trigonometric", trigonometric::entries()),
-        ("view", view::entries()),
         ("windows", windows::entries()),
     ]
 }
@@ -97,10 +109,10 @@ mod tests {
     use proptest::test_runner::TestRunner;
 
     use crate::check::{Entry, Sample};
-    use crate::plan::AnyTensor;
     use crate::shape::Shape;
     use crate::tape::Graph;
     use crate::tape::op::{AnyOp, Kind, Kinks, Meta, number};
+    use crate::tensor::AnyTensor;
 
     fn drawn(entry: &Entry, count: usize) -> Vec<Sample> {
         let mut runner = TestRunner::deterministic();
@@ -172,7 +184,9 @@ mod tests {
             .skip(1)
             .flat_map(|rest| quoted(rest.split("\n    }\n").next().expect("a split has a first part")));
         // `Exp, exp: |x| …` is the first line of a macro's body that is no doc comment.
-        let macros = ["unary! {\n", "flat! {\n", "mask! {\n"].into_iter().flat_map(|name| source.split(name).skip(1));
+        let macros = ["unary! {\n", "piecewise_constant! {\n", "mask! {\n"]
+            .into_iter()
+            .flat_map(|name| source.split(name).skip(1));
         let of_macros = macros.filter_map(|body| {
             let line = body.lines().find(|line| !line.trim_start().starts_with("///"))?;
             let (_, rest) = line.split_once(", ")?;

@@ -6,12 +6,12 @@
 
 use smallvec::SmallVec;
 
-use super::reduction::reduction;
-use crate::axes::{Axes, reduced};
+use crate::axes::Axes;
 use crate::kernel::reduce::mean;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
+use crate::tape::op::reduction::{reduced_shape, reduction};
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// The mean over `axes`, which are counted from the first, in order, and absent from the output.
@@ -35,7 +35,7 @@ impl Op for Mean {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        reduced(inputs, &self.axes)
+        reduced_shape(inputs, &self.axes)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

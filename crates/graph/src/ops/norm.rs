@@ -5,11 +5,11 @@
 
 use smallvec::SmallVec;
 
-use super::reduction::reduction;
-use crate::axes::{Axes, reduced};
+use crate::axes::Axes;
 use crate::kernel::reduce::norm;
 use crate::real::Real;
 use crate::tape::Var;
+use crate::tape::op::reduction::{reduced_shape, reduction};
 use crate::tape::op::{Accepts, Call, Domain, Form, Kinks, Meta, Metas, Op, Pointwise, Signature, Vars, Work};
 
 /// The norm over `axes`, which are counted from the first, in order, and absent from the output.
@@ -26,7 +26,7 @@ impl Op for Norm {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        reduced(inputs, &self.axes)
+        reduced_shape(inputs, &self.axes)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

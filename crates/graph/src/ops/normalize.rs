@@ -10,7 +10,7 @@
 
 use smallvec::SmallVec;
 
-use crate::axes::{Axes, expect_axes};
+use crate::axes::{Axes, check_axes};
 use crate::kernel::reduce::{Add, Fold, Place, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
@@ -43,7 +43,7 @@ impl Normalize {
     /// Says so if the inputs are not `x` and others of the shapes that fit it.
     fn expect(&self, inputs: &[Meta], names: &[&str]) -> Result<(), String> {
         let shape = &inputs[0].shape;
-        expect_axes(&self.axes, shape)?;
+        check_axes(&self.axes, shape)?;
         let kept = self.kept(shape);
         for (input, name) in inputs[1..].iter().zip(names) {
             let expected = if *name == "cotangent" { shape } else { &kept };

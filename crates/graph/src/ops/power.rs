@@ -1,10 +1,9 @@
 //! Squares, square roots and powers.
 
-use super::arithmetic::Operand;
-use super::unary::unary;
 use crate::real::Real;
-use crate::tape::Var;
+use crate::tape::op::elementwise::unary;
 use crate::tape::op::{Domain, Number, Pointwise};
+use crate::tape::{Operand, Var};
 
 unary! {
     /// `√x`; the derivative at 0 is infinite
@@ -142,7 +141,7 @@ impl<'g> Var<'g> {
 
     /// `xʸ` of two variables.
     #[track_caller]
-    pub(super) fn pow_var(self, exponent: Var<'g>) -> Var<'g> {
+    pub(crate) fn pow_var(self, exponent: Var<'g>) -> Var<'g> {
         self.pointwise(Pow, exponent)
     }
 }

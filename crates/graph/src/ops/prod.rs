@@ -5,31 +5,17 @@
 
 use smallvec::SmallVec;
 
-use super::reduction::reduction;
-use crate::axes::{Axes, reduced};
-use crate::kernel::reduce::{Fold, reduce};
+use crate::axes::Axes;
+use crate::kernel::reduce::{Multiply, reduce};
 use crate::real::Real;
 use crate::tape::Var;
+use crate::tape::op::reduction::{reduced_shape, reduction};
 use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// The product over `axes`, which are counted from the first, in order, and absent from the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Prod {
     axes: SmallVec<[usize; 4]>,
-}
-
-/// Multiplication, from 1.
-struct Multiply;
-
-impl Fold for Multiply {
-    fn start<T: Real>() -> T {
-        T::one()
-    }
-
-    #[inline(always)]
-    fn join<T: Real>(a: T, b: T) -> T {
-        a * b
-    }
 }
 
 impl Op for Prod {
@@ -40,13 +26,13 @@ impl Op for Prod {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        reduced(inputs, &self.axes)
+        reduced_shape(inputs, &self.axes)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let mut factors = inputs[0].folded_last(&self.axes);
+        let mut factors = inputs[0].reduced_axes_last(&self.axes);
         let shape = factors.shape();
-        let (&count, kept) = shape.split_last().expect("the folded axis is there");
+        let (&count, kept) = shape.split_last().expect("the reduced axis is there");
         if count == 0 {
             return Some(smallvec::smallvec![inputs[0].graph().ones(kept)]);
         }

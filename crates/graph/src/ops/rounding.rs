@@ -1,7 +1,7 @@
 //! Absolute value, sign, rounding and clamping.
 
-use super::unary::{flat, unary};
 use crate::real::Real;
+use crate::tape::op::elementwise::{piecewise_constant, unary};
 use crate::tape::op::{Call, Kinks, Number, Pointwise};
 use crate::tape::{Var, refuse};
 
@@ -10,7 +10,7 @@ unary! {
     Abs, abs: |x| x.abs(), slope |x, _y| x.sign(), kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
-flat! {
+piecewise_constant! {
     /// `sign x`: −1, 0 or 1; the derivative is zero
     Sign, sign: |x| if x > T::zero() {
         T::one()
@@ -22,17 +22,17 @@ flat! {
     kinks Kinks::At(vec![(0.0, 0.0)]),
 }
 
-flat! {
+piecewise_constant! {
     /// `⌊x⌋`, the largest integer that is not above `x`; the derivative is zero
     Floor, floor: |x| x.floor(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
-flat! {
+piecewise_constant! {
     /// `⌈x⌉`, the smallest integer that is not below `x`; the derivative is zero
     Ceil, ceil: |x| x.ceil(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
-flat! {
+piecewise_constant! {
     /// `x` rounded to the nearest integer, of two to the even one; the derivative is zero
     Round, round: |x| x.round_even(), kinks Kinks::Every { first: 0.5, step: 1.0 },
 }

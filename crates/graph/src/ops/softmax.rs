@@ -12,13 +12,13 @@
 
 use smallvec::SmallVec;
 
-use super::extremes::Largest;
-use super::reduction::reduction;
 use crate::axes::{Axes, resolve_axis};
-use crate::kernel::reduce::{Add, fold_row, sum_of};
+use crate::kernel::reduce::{Add, fold_row};
 use crate::kernel::simd::{Loop, vectorized};
+use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
 use crate::real::Real;
 use crate::tape::Var;
+use crate::tape::op::reduction::reduction;
 use crate::tape::op::{Accepts, Call, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// Along the last axis.
@@ -51,45 +51,6 @@ fn expect_rows(inputs: &[Meta]) -> Result<(), String> {
 fn shifted(x: Var<'_>) -> Option<Var<'_>> {
     let some = x.shape().last().is_some_and(|&size| size > 0);
     some.then(|| x - x.max_keep(-1).stop_gradient())
-}
-
-/// What is to be subtracted from a row before `exp`: its largest element, or 0 if that is infinite.
-#[inline(always)]
-pub(super) fn shift<T: Real>(row: &[T]) -> T {
-    let largest = fold_row::<T, Largest>(row);
-    if largest.is_infinite() { T::zero() } else { largest }
-}
-
-/// `ln Σ exp(xᵢ − shift)`, without memory for the terms, where the shift is one of the elements or 0.
-///
-/// The term of the first element that is the shift is 1 and is not added: `ln_1p` of the others is exact also where they
-/// are small.
-#[inline(always)]
-pub(super) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
-    let largest = row.iter().position(|&x| x == shift);
-    let others = sum_of(row.len(), |from, terms| {
-        for (term, &x) in terms.iter_mut().zip(&row[from..]) {
-            *term = (x - shift).exp();
-        }
-        if let Some(term) = largest.and_then(|place| terms.get_mut(place.wrapping_sub(from))) {
-            *term = T::zero();
-        }
-    });
-    if largest.is_some() { others.ln_1p() } else { others.ln() }
-}
-
-/// Fills `y` with the softmax of a row.
-#[inline(always)]
-pub(super) fn softmax_row<T: Real>(row: &[T], y: &mut [T]) {
-    let shift = shift(row);
-    for (y, &x) in y.iter_mut().zip(row) {
-        *y = (x - shift).exp();
-    }
-    let total = fold_row::<T, Add>(y);
-    let scale = if total == T::zero() { T::zero() } else { T::one() / total };
-    for y in y {
-        *y *= scale;
-    }
 }
 
 /// Work on one row, which makes another row or one number.
@@ -355,7 +316,7 @@ impl<'g> Var<'g> {
 
     #[track_caller]
     fn logsumexp_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
-        self.graph().call(LogSumExp, &[self.folded_last(&axes)])
+        self.graph().call(LogSumExp, &[self.reduced_axes_last(&axes)])
     }
 }
 

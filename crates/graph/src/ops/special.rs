@@ -6,13 +6,12 @@
 
 use std::f64::consts::{FRAC_2_SQRT_PI, LN_2, LOG10_E};
 
-use super::arithmetic::Operand;
 use super::norm::Quotient;
-use super::unary::unary;
 use crate::kernel::math::special;
 use crate::real::Real;
-use crate::tape::Var;
+use crate::tape::op::elementwise::unary;
 use crate::tape::op::{Domain, Kinks, Pointwise};
+use crate::tape::{Operand, Var};
 
 unary! {
     /// `log₁₀ x`, the logarithm to base 10

@@ -4,7 +4,7 @@
 //! own derivatives would write, for each part, zeros of the size of the whole: for a sequence that is cut into its
 //! steps, time and memory that grow with the square of its length.
 
-use crate::axes::{expect_axes, resolve_axis};
+use crate::axes::{check_axes, resolve_axis};
 use crate::shape::Shape;
 use crate::tape::op::{Accepts, Call, Derivative, Meta, Metas, Op, Signature, Vars};
 use crate::tape::{Var, expect_shape, refuse};
@@ -24,7 +24,7 @@ impl Op for Split {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_axes(&[self.axis], &inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[0].shape)?;
         let (count, axis, size) = (self.sizes.len(), self.axis, inputs[0].shape[self.axis]);
         let total = total(&self.sizes);
         if count == 0 || total != size {

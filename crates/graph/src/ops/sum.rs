@@ -6,10 +6,11 @@
 
 use smallvec::SmallVec;
 
-use crate::axes::{Axes, reduced};
+use crate::axes::Axes;
 use crate::kernel::reduce::{Add, reduce};
 use crate::real::Real;
 use crate::tape::Var;
+use crate::tape::op::reduction::reduced_shape;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
 /// The sum over `axes`, which are counted from the first, in order, and absent from the output.
@@ -26,7 +27,7 @@ impl Op for Sum {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        reduced(inputs, &self.axes)
+        reduced_shape(inputs, &self.axes)
     }
 
     fn form(&self) -> Form {

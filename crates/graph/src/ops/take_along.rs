@@ -3,11 +3,10 @@
 //! The derivative adds the cotangent at the places that were taken (`scatter_add`), whose derivative takes it from
 //! there again. Additions to one place are made in the order of the indices.
 
-use super::index_select::FEW;
-use crate::axes::{expect_axes, resolve_axis};
+use crate::axes::{check_axes, resolve_axis};
+use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::indices::expect_within;
-use crate::kernel::reduce::{Add, Fold};
-use crate::kernel::runs::Runs;
+use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -29,7 +28,7 @@ struct ScatterAdd {
 
 /// Says so if the indices are not as many axes as `x`, of equal sizes but for `axis`.
 fn expect_lines(x: &Shape, indices: &Shape, axis: usize) -> Result<(), String> {
-    expect_axes(&[axis], x)?;
+    check_axes(&[axis], x)?;
     let alike = x.rank() == indices.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices[a]);
     if alike { Ok(()) } else { Err(format!("the shapes differ on another axis than {axis}")) }
 }
@@ -43,7 +42,7 @@ fn each_place(
     mut visit: impl FnMut(usize, usize),
 ) -> Result<(), String> {
     expect_within(indices, shape, axis, size[axis])?;
-    let (from, to) = (Runs::around(axis, shape), Runs::around(axis, size));
+    let (from, to) = (AlongAxis::new(axis, shape), AlongAxis::new(axis, size));
     for block in 0..from.outer {
         for place in 0..from.size {
             let start = from.start(block, place);
@@ -89,7 +88,7 @@ impl Op for TakeAlong {
 
 impl ScatterAdd {
     fn adds_few(&self, indices: &Shape) -> bool {
-        self.few || indices[self.axis] <= FEW
+        self.few || indices[self.axis] <= UNCOMPENSATED
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use super::arithmetic::Operand;
 use super::norm::Quotient;
-use super::unary::unary;
 use crate::real::Real;
-use crate::tape::Var;
+use crate::tape::op::elementwise::unary;
 use crate::tape::op::{Domain, Kinks, Pointwise};
+use crate::tape::{Operand, Var};
 
 const OPEN_UNIT: Domain = Domain::between(-1.0, 1.0);
 

@@ -7,50 +7,9 @@
 use smallvec::SmallVec;
 
 use crate::real::Real;
-use crate::shape::{Layout, Shape};
+use crate::shape::{Layout, Shape, Window, windowed_shape};
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
-
-/// A window that slides along an axis: `size` elements, `dilation` apart, moved by `stride` from one position to the
-/// next.
-///
-/// # Example
-/// ```
-/// use gradus_graph::Window;
-/// let window = Window { size: 3, stride: 2, dilation: 1 };
-/// assert_eq!([window.count(2), window.count(3), window.count(7)], [0, 1, 3]);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Window {
-    /// The elements of the window; at least one.
-    pub size: usize,
-    /// From one position to the next; at least 1.
-    pub stride: usize,
-    /// From one element of the window to the next; at least 1.
-    pub dilation: usize,
-}
-
-impl Window {
-    /// The distance from the first element to behind the last.
-    pub fn reach(&self) -> usize {
-        self.dilation.saturating_mul(self.size.saturating_sub(1)).saturating_add(1)
-    }
-
-    /// The positions on an axis of `elements`.
-    pub fn count(&self, elements: usize) -> usize {
-        elements.checked_sub(self.reach()).map_or(0, |room| room / self.stride.max(1) + 1)
-    }
-
-    /// Says so if the window has no elements, or a step is 0.
-    pub(super) fn expect_steps(&self) -> Result<(), String> {
-        match (self.size, self.stride, self.dilation) {
-            (0, ..) => Err("a window has no elements; it needs one".into()),
-            (_, 0, _) => Err("the stride is 0; it must be at least 1".into()),
-            (_, _, 0) => Err("the dilation is 0; it must be at least 1".into()),
-            _ => Ok(()),
-        }
-    }
-}
 
 type List = SmallVec<[Window; 2]>;
 
@@ -67,38 +26,6 @@ struct Fold {
     windows: List,
 }
 
-/// The shape of the windows over a value of the given shape.
-fn shape_of_windows(shape: &Shape, windows: &[Window]) -> Result<Shape, String> {
-    let Some(lead) = shape.rank().checked_sub(windows.len()) else {
-        return Err(format!("there are {} windows for {} axes", windows.len(), shape.rank()));
-    };
-    for (window, &size) in windows.iter().zip(&shape[lead..]) {
-        window.expect_steps()?;
-        if window.reach() > size {
-            return Err(format!("a window that reaches over {} elements has no place on {size}", window.reach()));
-        }
-    }
-    let positions = windows.iter().zip(&shape[lead..]).map(|(window, &size)| window.count(size));
-    let sizes = shape[..lead].iter().copied().chain(positions).chain(windows.iter().map(|window| window.size));
-    Shape::try_collect(sizes)
-}
-
-/// The layout of windows over a buffer with the given layout.
-fn laid_out(input: &Layout, windows: &[Window]) -> Layout {
-    let lead = input.shape.rank() - windows.len();
-    let mut strides = input.strides.clone();
-    for (axis, window) in windows.iter().enumerate() {
-        // Where there is one element or one position there is no step, which may then be of any size.
-        let stride = input.strides[lead + axis];
-        strides.push(if window.size > 1 { stride * window.dilation as isize } else { stride });
-        if window.count(input.shape[lead + axis]) > 1 {
-            strides[lead + axis] *= window.stride as isize;
-        }
-    }
-    let shape = shape_of_windows(&input.shape, windows).expect("the shape rule accepted the windows");
-    Layout { shape, strides, offset: input.offset }
-}
-
 impl Op for Windows {
     const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
 
@@ -107,7 +34,7 @@ impl Op for Windows {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        let shape = shape_of_windows(&inputs[0].shape, &self.windows)?;
+        let shape = windowed_shape(&inputs[0].shape, &self.windows)?;
         Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
     }
 
@@ -116,7 +43,7 @@ impl Op for Windows {
     }
 
     fn view(&self, input: &Layout) -> Option<Layout> {
-        Some(laid_out(input, &self.windows))
+        Some(input.windowed(&self.windows))
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
@@ -133,7 +60,7 @@ impl Fold {
             return Err(format!("{} axes are too few for {} windows", input.rank(), self.windows.len()));
         };
         let whole = Shape::try_collect(input[..lead].iter().chain(&self.sizes).copied())?;
-        let windows = shape_of_windows(&whole, &self.windows)?;
+        let windows = windowed_shape(&whole, &self.windows)?;
         if windows != *input {
             return Err(format!("the windows over {whole} have the shape {windows}"));
         }
@@ -159,7 +86,7 @@ impl Op for Fold {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
         y.fill(T::zero());
-        let target = laid_out(&Layout::contiguous(work.output_shapes[0].clone()), &self.windows);
+        let target = Layout::contiguous(work.output_shapes[0].clone()).windowed(&self.windows);
         for (&x, position) in x.iter().zip(target.positions()) {
             y[position] += x;
         }
@@ -242,7 +169,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     let fold = cases().prop_flat_map(move |(lead, windows)| {
         let sizes: SmallVec<[usize; 2]> = windows.iter().map(|(_, size)| *size).collect();
         let list: List = windows.iter().map(|(window, _)| *window).collect();
-        let shape = shape_of_windows(&whole(&lead, &windows), &list).expect("the windows have places");
+        let shape = windowed_shape(&whole(&lead, &windows), &list).expect("the windows have places");
         tensor(shape, -4.0..4.0)
             .prop_map(move |x| Sample::new(Fold { sizes: sizes.clone(), windows: list.clone() }, [x.into()]))
     });

@@ -1,101 +1,27 @@
-//! From drafts to units: memory for every value that needs it, registers within loops.
+//! From drafts to units: a slot for every value that needs memory, and what each unit reads and writes.
 //!
-//! The arena is assigned in the order of the run: a value takes the smallest free piece that holds it when it is
-//! produced, and gives it back after its last use.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! The arena is assigned in the order of the run: a value is allocated when it is produced, and freed after its last use.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::build::{Buffer, Draft, DraftArg, DraftLoop, Drafts, Origin, View};
+use super::draft::{Buffer, Draft, DraftLoop, Drafts, Origin, View};
+use super::free_list::{ALIGN, FreeList};
 use super::memory::{Footprint, Map, Part};
-use super::unit::{Access, Arg, Factor, Fused, Load, Place, Slot, SlotId, Step, Target, Unit};
+use super::unit::{Factor, Place, Slot, SlotId, Unit};
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{NodeId, Tape};
-
-/// Elements to which pieces of memory are rounded: a cache line of `f32`.
-const ALIGN: usize = 16;
 
 /// Elements, and multiply-adds, from which on a kernel may divide its work over threads.
 const LARGE: usize = 1 << 17;
 const LARGE_PRODUCTS: usize = 1 << 20;
 
-/// Memory whose pieces are given out and taken back.
-#[derive(Default)]
-struct Arena {
-    size: usize,
-    by_offset: BTreeMap<usize, usize>,
-    by_size: BTreeSet<(usize, usize)>,
-}
-
-impl Arena {
-    /// A piece of at least that many elements.
-    ///
-    /// # Panics
-    /// If the arena would have more elements than can be counted; with the sizes that shapes have, thousands of values
-    /// would have to be alive that no memory holds.
-    fn take(&mut self, len: usize) -> usize {
-        let len = len.next_multiple_of(ALIGN);
-        if len == 0 {
-            return 0;
-        }
-        if let Some(&(size, offset)) = self.by_size.range((len, 0)..).next() {
-            self.remove(offset, size);
-            if size > len {
-                self.insert(offset + len, size - len);
-            }
-            return offset;
-        }
-        // Grow, from the last free piece if it ends where the arena does.
-        let last = self.by_offset.last_key_value().map(|(&offset, &size)| (offset, size));
-        let start = match last {
-            Some((offset, size)) if offset + size == self.size => {
-                self.remove(offset, size);
-                offset
-            }
-            _ => self.size,
-        };
-        self.size = start.checked_add(len).expect("the elements of a plan can be counted");
-        start
-    }
-
-    fn give(&mut self, mut offset: usize, len: usize) {
-        let mut len = len.next_multiple_of(ALIGN);
-        if len == 0 {
-            return;
-        }
-        if let Some((&before, &size)) = self.by_offset.range(..offset).next_back()
-            && before + size == offset
-        {
-            self.remove(before, size);
-            offset = before;
-            len += size;
-        }
-        if let Some(&size) = self.by_offset.get(&(offset + len)) {
-            self.remove(offset + len, size);
-            len += size;
-        }
-        self.insert(offset, len);
-    }
-
-    fn insert(&mut self, offset: usize, size: usize) {
-        self.by_offset.insert(offset, size);
-        self.by_size.insert((size, offset));
-    }
-
-    fn remove(&mut self, offset: usize, size: usize) {
-        self.by_offset.remove(&offset);
-        self.by_size.remove(&(size, offset));
-    }
-}
-
 /// The memory of one kind of value.
 #[derive(Default)]
 struct Space {
     slots: Vec<Slot>,
-    arena: Arena,
+    arena: FreeList,
     kept: usize,
     /// Of the units of the prologue, then of those of the body.
     footprints: [Vec<Footprint>; 2],
@@ -103,7 +29,7 @@ struct Space {
 
 impl Space {
     fn map(self, outputs: usize) -> Map {
-        Map::new(self.slots, self.footprints.concat(), self.arena.size, self.kept, outputs)
+        Map::new(self.slots, self.footprints.concat(), self.arena.size(), self.kept, outputs)
     }
 }
 
@@ -146,9 +72,9 @@ impl Leaves {
     }
 }
 
-struct Assigner<'a> {
+pub(super) struct Assigner<'a> {
     tape: &'a Tape,
-    buffers: Vec<Buffer>,
+    pub(super) buffers: Vec<Buffer>,
     slots: Vec<SlotId>,
     last_use: Vec<u32>,
     units: [Vec<(Unit, NodeId)>; 2],
@@ -159,7 +85,7 @@ struct Assigner<'a> {
 }
 
 const NO_SLOT: SlotId = SlotId::MAX;
-const NEVER: u32 = u32::MAX;
+pub(super) const NEVER: u32 = u32::MAX;
 
 pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
     let direct = claim_outputs(&mut drafts);
@@ -197,7 +123,7 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
             let space = assigner.space(kind);
             let Slot { place, len } = space.slots[slot as usize];
             if let Place::Arena(offset) = place {
-                space.arena.give(offset, len);
+                space.arena.free(offset, len);
             }
         }
     }
@@ -319,7 +245,7 @@ impl Assigner<'_> {
             if constant {
                 self.keep(buffer);
             } else {
-                let offset = self.space(kind).arena.take(len);
+                let offset = self.space(kind).arena.allocate(len);
                 self.put(buffer, Place::Arena(offset));
             }
         });
@@ -343,7 +269,7 @@ impl Assigner<'_> {
     }
 
     /// All of a buffer, or the elements that a contiguous view of `len` sees of it.
-    fn part(&self, view: &View, len: Option<usize>) -> Part {
+    pub(super) fn part(&self, view: &View, len: Option<usize>) -> Part {
         let whole = self.buffers[view.buffer as usize].len;
         let from = view.layout.as_ref().map_or(0, |layout| layout.offset);
         // A view without elements may begin anywhere, also beyond a value that has none.
@@ -356,7 +282,7 @@ impl Assigner<'_> {
     }
 
     /// All of a buffer that a unit produces.
-    fn whole(&self, buffer: u32) -> Part {
+    pub(super) fn whole(&self, buffer: u32) -> Part {
         Part { slot: self.slot(buffer), from: 0, len: self.buffers[buffer as usize].len }
     }
 
@@ -412,92 +338,6 @@ impl Assigner<'_> {
         self.index.footprints[list].push(index);
         self.units[list].push((unit, node));
     }
-
-    /// Registers for the blocks of a loop: a linear scan, in which a step never writes a register that it reads.
-    fn fused(&self, draft: DraftLoop, footprint: &mut Footprint) -> Fused {
-        let mut registers = 0;
-        let mut free: Vec<u32> = Vec::new();
-        let loads: Vec<Load> = draft
-            .loads
-            .iter()
-            .map(|view| {
-                let access = access(view, draft.len);
-                let len = match access {
-                    Access::Slice => Some(draft.len),
-                    Access::Fill => Some(1),
-                    Access::Gather(_) => None,
-                };
-                footprint.reads.push(self.part(view, len));
-                let register = registers;
-                registers += u32::from(!matches!(access, Access::Slice));
-                Load { access, register }
-            })
-            .collect();
-        let mut last = vec![NEVER; draft.steps.len()];
-        for (number, step) in draft.steps.iter().enumerate() {
-            for arg in &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize] {
-                if let DraftArg::Step(other) = arg {
-                    last[*other as usize] = number as u32;
-                }
-            }
-        }
-        let mut targets: Vec<Target> = Vec::with_capacity(draft.steps.len());
-        let mut args = Vec::with_capacity(draft.args.len());
-        let mut steps = Vec::with_capacity(draft.steps.len());
-        for (number, step) in draft.steps.iter().enumerate() {
-            let target = if self.buffers[step.buffer as usize].stored {
-                footprint.writes.push(self.whole(step.buffer));
-                Target::Slot(footprint.writes.len() as u32 - 1)
-            } else {
-                Target::Register(free.pop().unwrap_or_else(|| {
-                    registers += 1;
-                    registers - 1
-                }))
-            };
-            let own = &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
-            for (place, arg) in own.iter().enumerate() {
-                args.push(match *arg {
-                    DraftArg::Load(load) => match loads[load as usize].access {
-                        Access::Slice => Arg::Slice(load),
-                        Access::Fill | Access::Gather(_) => Arg::Register(loads[load as usize].register),
-                    },
-                    DraftArg::Step(other) => match targets[other as usize] {
-                        Target::Register(register) => {
-                            let again = own[..place].iter().any(|a| matches!(a, DraftArg::Step(o) if *o == other));
-                            if last[other as usize] == number as u32 && !again {
-                                free.push(register);
-                            }
-                            Arg::Register(register)
-                        }
-                        Target::Slot(slot) => Arg::Stored(slot),
-                    },
-                });
-            }
-            if let (Target::Register(register), NEVER) = (target, last[number]) {
-                free.push(register);
-            }
-            targets.push(target);
-            steps.push(Step { op: step.op, first_arg: step.first_arg, args: step.args, target });
-        }
-        let mut copies = Vec::with_capacity(draft.copies.len());
-        for &(load, out) in &draft.copies {
-            copies.push((load, footprint.writes.len() as u32));
-            footprint.writes.push(self.whole(out));
-        }
-        Fused { len: draft.len, loads, args, steps, copies, registers }
-    }
-}
-
-fn access(view: &View, len: usize) -> Access {
-    match &view.layout {
-        None => Access::Slice,
-        Some(layout) if layout.is_contiguous() => Access::Slice,
-        Some(layout) if layout.strides.iter().zip(layout.shape.iter()).all(|(s, n)| *s == 0 || *n == 1) => Access::Fill,
-        Some(layout) => {
-            debug_assert_eq!(layout.shape.len(), len);
-            Access::Gather(merged(layout))
-        }
-    }
 }
 
 /// A side of a product, whose layout has the batch first, then rows and columns.
@@ -509,26 +349,4 @@ fn factor(view: View, shape: Shape) -> Factor {
         strides: [strides[lead], strides[lead + 1]],
         batch: Layout { shape: shape[..lead].into(), strides: SmallVec::from_slice(&strides[..lead]), offset },
     }
-}
-
-/// The same positions with as few axes as strides allow.
-fn merged(layout: &Layout) -> Layout {
-    let mut shape: Vec<usize> = Vec::new();
-    let mut strides: smallvec::SmallVec<[isize; _]> = smallvec::SmallVec::new();
-    for (&size, &stride) in layout.shape.iter().zip(&layout.strides) {
-        if size == 1 {
-            continue;
-        }
-        match (shape.last_mut(), strides.last_mut()) {
-            (Some(last), Some(step)) if *step == stride * size as isize => {
-                *last *= size;
-                *step = stride;
-            }
-            _ => {
-                shape.push(size);
-                strides.push(stride);
-            }
-        }
-    }
-    Layout { shape: shape.into(), strides, offset: layout.offset }
 }

@@ -8,110 +8,12 @@
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::draft::{Buffer, Draft, DraftArg, DraftLoop, DraftStep, Drafted, Drafts, Origin, View};
 use super::order::{Order, order};
 use crate::error::{Error, ErrorKind};
-use crate::shape::{Layout, Shape};
+use crate::shape::Layout;
 use crate::tape::op::{Form, Kind};
-use crate::tape::{Distribution, NodeId, Source, Tape, Value};
-
-/// A value before memory is assigned: a leaf, or what a unit produces.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Buffer {
-    pub(super) kind: Kind,
-    pub(super) len: usize,
-    pub(super) origin: Origin,
-    /// For the result of a step of a loop: the number of the step.
-    step: u32,
-    /// Whether something outside its loop reads it, so that it needs memory.
-    pub(super) stored: bool,
-    /// Whether it follows from constants alone.
-    pub(super) constant: bool,
-}
-
-/// Where a buffer comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Origin {
-    Input(u32),
-    Param(u32),
-    Constant(u32),
-    Unit(u32),
-}
-
-/// A buffer and how a reader sees it; no layout means all of it, in row-major order.
-#[derive(Clone, Debug)]
-pub(super) struct View {
-    pub(super) buffer: u32,
-    pub(super) layout: Option<Box<Layout>>,
-}
-
-/// An argument of a step of a loop under construction.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum DraftArg {
-    Load(u32),
-    Step(u32),
-}
-
-/// A step of a loop under construction.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DraftStep {
-    pub(super) op: u32,
-    pub(super) first_arg: u32,
-    pub(super) args: u32,
-    pub(super) buffer: u32,
-}
-
-/// A loop under construction.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DraftLoop {
-    pub(super) len: usize,
-    pub(super) loads: Vec<View>,
-    pub(super) args: Vec<DraftArg>,
-    pub(super) steps: Vec<DraftStep>,
-    /// Loads that are stored as they are, and the buffers they make.
-    pub(super) copies: Vec<(u32, u32)>,
-}
-
-/// A unit before memory is assigned.
-#[derive(Clone, Debug)]
-pub(super) enum Draft {
-    Loop(DraftLoop),
-    Product { a: View, b: View, shapes: [Shape; 2], out: u32 },
-    Kernel { op: u32, inputs: Vec<View>, outputs: Vec<u32>, node: NodeId },
-    Random { distribution: Distribution, stream: u32, out: u32 },
-    IndexCopy { from: View, out: u32 },
-}
-
-/// A draft with the first node that it stands for, and whether it follows from constants alone.
-pub(super) struct Drafted {
-    pub(super) draft: Draft,
-    pub(super) node: NodeId,
-    pub(super) constant: bool,
-}
-
-/// All units of a plan before memory is assigned.
-pub(super) struct Drafts {
-    pub(super) units: Vec<Drafted>,
-    pub(super) buffers: Vec<Buffer>,
-    /// For each output of the plan, its view.
-    pub(super) outputs: Vec<View>,
-    /// Elements of all values that a run without reuse would keep.
-    pub(super) activations: usize,
-    pub(super) multiply_adds: usize,
-    pub(super) nodes: usize,
-}
-
-impl Drafts {
-    /// Adds the buffer that the unit number `unit` is about to produce.
-    pub(super) fn add_produced(&mut self, kind: Kind, len: usize, unit: u32) -> u32 {
-        let origin = Origin::Unit(unit);
-        self.buffers.push(Buffer { kind, len, origin, step: 0, stored: true, constant: false });
-        self.buffers.len() as u32 - 1
-    }
-
-    pub(super) fn push_unit(&mut self, draft: Draft, node: NodeId) {
-        self.units.push(Drafted { draft, node, constant: false });
-    }
-}
+use crate::tape::{NodeId, Source, Tape, Value};
 
 /// Steps of a loop over many elements: more would push its blocks out of the first-level cache.
 const MAX_STEPS: usize = 64;

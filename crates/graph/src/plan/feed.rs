@@ -3,59 +3,10 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::reference::AnyTensor;
 use crate::error::{Error, ErrorKind};
 use crate::real::Real;
 use crate::tape::op::{Kind, Meta};
-use crate::tensor::Tensor;
-
-/// The value of one input.
-#[derive(Clone, Copy, Debug)]
-pub enum Data<'a, T> {
-    /// Real numbers.
-    Real(&'a Tensor<T>),
-    /// Indices.
-    Index(&'a Tensor<i64>),
-}
-
-impl<'a, T: Real> From<&'a Tensor<i64>> for Data<'a, T> {
-    fn from(tensor: &'a Tensor<i64>) -> Self {
-        Self::Index(tensor)
-    }
-}
-
-impl<'a, T: Real> From<&'a Tensor<T>> for Data<'a, T> {
-    fn from(tensor: &'a Tensor<T>) -> Self {
-        Self::Real(tensor)
-    }
-}
-
-impl<'a, T: Real> From<&'a AnyTensor<T>> for Data<'a, T> {
-    fn from(tensor: &'a AnyTensor<T>) -> Self {
-        match tensor {
-            AnyTensor::Real(tensor) => Self::Real(tensor),
-            AnyTensor::Index(tensor) => Self::Index(tensor),
-        }
-    }
-}
-
-impl<T: Real> Data<'_, T> {
-    /// Whether kind and shape are these; without a copy of the shape, which for many axes is an allocation.
-    fn fits(&self, meta: &Meta) -> bool {
-        match self {
-            Self::Real(tensor) => meta.kind == Kind::Real && *tensor.shape() == meta.shape,
-            Self::Index(tensor) => meta.kind == Kind::Index && *tensor.shape() == meta.shape,
-        }
-    }
-
-    /// Kind and shape.
-    pub fn meta(&self) -> Meta {
-        match self {
-            Self::Real(tensor) => Meta::real(tensor.shape()),
-            Self::Index(tensor) => Meta::index(tensor.shape()),
-        }
-    }
-}
+use crate::tensor::Data;
 
 /// Values for the inputs of a graph by name, and seed and step for its random leaves (0 and 0 if not given).
 ///
@@ -197,6 +148,7 @@ mod tests {
     use crate::params::Params;
     use crate::plan::Plan;
     use crate::tape::Graph;
+    use crate::tensor::Tensor;
 
     /// By a plan and without one, also of an input that no output needs.
     #[test]

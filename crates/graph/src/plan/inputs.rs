@@ -1,9 +1,7 @@
 //! The inputs of a compiled closure, as many as the closure takes.
 
-use super::feed::Data;
-use super::reference::AnyTensor;
 use crate::real::Real;
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// The values of `N` inputs, real or index, of a closure that takes `[Var; N]`: nothing, one reference to a tensor, a
 /// tuple of two to eight, or an array.

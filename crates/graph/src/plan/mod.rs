@@ -4,14 +4,19 @@
 //! into loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between threads; a
 //! [`Session`] holds the memory of its runs.
 
+mod arena;
 mod assign;
 mod build;
+mod draft;
 mod feed;
+mod free_list;
 mod fused;
 mod inputs;
 mod memory;
 mod order;
 mod reference;
+mod registers;
+mod run;
 mod session;
 mod unit;
 
@@ -33,10 +38,10 @@ use feed::InputSpec;
 use memory::Map;
 use unit::{SlotId, Unit};
 
-pub use feed::{Data, Feed};
+pub use arena::Arena;
+pub use feed::Feed;
 pub use inputs::Inputs;
-pub use reference::AnyTensor;
-pub use session::{Arena, Outputs, Session};
+pub use session::{Outputs, Session};
 
 /// A compiled graph: the work for chosen outputs, in order, with memory assigned. It has no precision: sessions in `f32`
 /// and `f64` may run one plan. Cheap to clone.

@@ -5,116 +5,20 @@ use std::panic::Location;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use super::feed::{Data, Feed, InputSpec};
+use super::feed::{Feed, InputSpec};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::Matrix;
 use crate::kernel::random::Stream;
 use crate::params::Params;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
-use crate::tape::op::{AnyOp, Array, ArrayMut, Form, Kind, Meta, Work};
+use crate::tape::op::{AnyOp, Array, ArrayMut, Form, Kind, Work};
 use crate::tape::{Constant, Distribution, Graph, Node, NodeId, Source, Tape, Value, Var, at};
-use crate::tensor::Tensor;
-
-/// A value that a run has computed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AnyTensor<T> {
-    /// Real numbers.
-    Real(Tensor<T>),
-    /// Indices.
-    Index(Tensor<i64>),
-}
-
-impl<T: Real> From<Tensor<T>> for AnyTensor<T> {
-    fn from(tensor: Tensor<T>) -> Self {
-        Self::Real(tensor)
-    }
-}
-
-impl<T: Real> From<Tensor<i64>> for AnyTensor<T> {
-    fn from(tensor: Tensor<i64>) -> Self {
-        Self::Index(tensor)
-    }
-}
-
-impl<T: Real> AnyTensor<T> {
-    /// The real numbers.
-    ///
-    /// # Panics
-    /// If these are indices.
-    #[track_caller]
-    pub fn real(&self) -> &Tensor<T> {
-        match self {
-            Self::Real(tensor) => tensor,
-            Self::Index(_) => panic!("these are indices; `index` gives them"),
-        }
-    }
-
-    /// The indices.
-    ///
-    /// # Panics
-    /// If these are real numbers.
-    #[track_caller]
-    pub fn index(&self) -> &Tensor<i64> {
-        match self {
-            Self::Index(tensor) => tensor,
-            Self::Real(_) => panic!("these are real numbers; `real` gives them"),
-        }
-    }
-
-    fn array(&self) -> Array<'_, T> {
-        match self {
-            Self::Real(tensor) => Array::Real(tensor.data()),
-            Self::Index(tensor) => Array::Index(tensor.data()),
-        }
-    }
-
-    fn array_mut(&mut self) -> ArrayMut<'_, T> {
-        match self {
-            Self::Real(tensor) => ArrayMut::Real(tensor.data_mut()),
-            Self::Index(tensor) => ArrayMut::Index(tensor.data_mut()),
-        }
-    }
-
-    /// The sizes of the axes.
-    pub fn shape(&self) -> &Shape {
-        match self {
-            Self::Real(tensor) => tensor.shape(),
-            Self::Index(tensor) => tensor.shape(),
-        }
-    }
-
-    fn laid_out(&self, layout: &Layout) -> Result<Self, String> {
-        Ok(match self {
-            Self::Real(tensor) => Self::Real(gather(tensor, layout)?),
-            Self::Index(tensor) => Self::Index(gather(tensor, layout)?),
-        })
-    }
-
-    /// Zeros of a kind and shape.
-    fn fresh(meta: &Meta) -> Result<Self, String> {
-        let found = match meta.kind {
-            Kind::Real => Tensor::filled(&meta.shape, T::zero()).map(Self::Real),
-            Kind::Index => Tensor::filled(&meta.shape, 0).map(Self::Index),
-        };
-        found.map_err(no_memory)
-    }
-}
+use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// The message for a number of bytes that could not be allocated.
 pub(super) fn no_memory(bytes: usize) -> String {
     format!("a run needs {bytes} bytes at once, which could not be allocated")
-}
-
-fn gather<T: Copy>(tensor: &Tensor<T>, layout: &Layout) -> Result<Tensor<T>, String> {
-    let len = layout.shape.len();
-    if layout.offset == 0 && len == tensor.len() && layout.is_contiguous() {
-        return Ok(tensor.reshape(&layout.shape));
-    }
-    let mut data = Vec::new();
-    data.try_reserve_exact(len).map_err(|_| no_memory(len.saturating_mul(size_of::<T>())))?;
-    data.extend(layout.positions().map(|position| tensor.data()[position]));
-    Ok(Tensor::new(layout.shape.clone(), data))
 }
 
 impl Graph {
@@ -244,8 +148,8 @@ fn evaluate<T: Real>(
             one(AnyTensor::Real(value.map_err(|problem| Error::new(ErrorKind::Feed, problem))?.clone()))
         }
         Source::Random(random) => {
-            let fresh = AnyTensor::fresh(&node.outputs[0]);
-            let mut value = fresh.map_err(|problem| Error::new(ErrorKind::Run, problem))?;
+            let zeros = AnyTensor::zeros(&node.outputs[0]);
+            let mut value = zeros.map_err(|bytes| Error::new(ErrorKind::Run, no_memory(bytes)))?;
             let stream = Stream { seed: feed.seed, step: feed.step, stream: random };
             draw(&tape.randoms[random as usize], stream, value.array_mut());
             one(value)
@@ -279,7 +183,8 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
         Form::Expanded => unreachable!("{} was recorded as its expansion", op.name()),
         Form::View => {
             let layout = op.view(&Layout::contiguous(inputs[0].shape().clone()));
-            Ok(smallvec::smallvec![inputs[0].laid_out(&layout.expect("a contiguous input can be viewed"))?])
+            let layout = layout.expect("a contiguous input can be viewed");
+            Ok(smallvec::smallvec![inputs[0].laid_out(&layout).map_err(no_memory)?])
         }
         Form::Alias { first } => Ok(inputs[first..].iter().cloned().collect()),
         Form::Pointwise => {
@@ -294,9 +199,9 @@ fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Resul
             Ok(smallvec::smallvec![AnyTensor::Real(output)])
         }
         Form::Kernel => {
-            let outputs: Result<SmallVec<[AnyTensor<T>; 1]>, String> =
-                node.outputs.iter().map(AnyTensor::fresh).collect();
-            let mut outputs = outputs?;
+            let outputs: Result<SmallVec<[AnyTensor<T>; 1]>, usize> =
+                node.outputs.iter().map(AnyTensor::zeros).collect();
+            let mut outputs = outputs.map_err(no_memory)?;
             let arrays: SmallVec<[Array<'_, T>; 4]> = inputs.iter().map(AnyTensor::array).collect();
             let input_shapes: SmallVec<[Shape; 4]> = inputs.iter().map(|input| input.shape().clone()).collect();
             let output_shapes: SmallVec<[Shape; 1]> = node.outputs.iter().map(|meta| meta.shape.clone()).collect();

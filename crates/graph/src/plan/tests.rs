@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::params::Params;
 use crate::real::Real;
+use crate::tensor::Data;
 
 /// A random program over a stack of matrices: views, pointwise chains, sums and products in any order.
 fn program<'g>(x: Var<'g>, y: Var<'g>, steps: &[(u8, u8)]) -> Vec<Var<'g>> {

@@ -5,14 +5,16 @@
 
 pub(crate) mod form;
 mod guards;
+mod iter;
 mod leaves;
 mod lowered;
 pub(crate) mod op;
+mod operand;
 mod updates;
 mod var;
 mod visit;
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::ops::Range;
 use std::panic::Location;
@@ -23,14 +25,14 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind};
 use crate::params::Param;
-use crate::plan::AnyTensor;
 use crate::shape::{IntoShape, Shape};
-use crate::tensor::Tensor;
+use crate::tensor::{AnyTensor, Tensor};
 use guards::Restore;
 pub use guards::{Scoped, Substituted};
 pub(crate) use lowered::MAX_EXPANSIONS;
 use lowered::WithRule;
 use op::{AnyOp, Form, Kind, Meta, Metas, Op, Vars, op_hash};
+pub use operand::Operand;
 pub use var::Var;
 pub use visit::{Edge, Edges, GraphView, Nodes};
 
@@ -305,6 +307,8 @@ pub struct Graph {
     tape: RefCell<Tape>,
     /// What [`Graph::eval`] has found: for each node its outputs, none if it was not evaluated.
     pub(crate) evaluated: RefCell<Vec<SmallVec<[AnyTensor<f64>; 1]>>>,
+    /// Set by the default of [`Op::vjp`], which has no rule to record.
+    pub(crate) missing_vjp: Cell<bool>,
 }
 
 impl Default for Graph {
@@ -318,7 +322,7 @@ impl Graph {
     pub fn new() -> Self {
         let top = Scope { parent: 0, name: String::new() };
         let tape = RefCell::new(Tape { scopes: vec![top], ..Tape::default() });
-        Self { tape, evaluated: RefCell::default() }
+        Self { tape, evaluated: RefCell::default(), missing_vjp: Cell::default() }
     }
 
     pub(crate) fn tape(&self) -> Ref<'_, Tape> {

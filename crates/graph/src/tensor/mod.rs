@@ -4,15 +4,17 @@
 //! any kind; what an op of the graph has a kernel for (reductions, products) calls that, in [`crate::eager`]. `ndarray`
 //! has all of it too and is a feature only, as it would be most of the code that a small model compiles.
 
+mod any;
 mod arithmetic;
+mod creation;
 mod print;
-mod ranges;
 mod views;
 
 use std::sync::Arc;
 
 use crate::real::Real;
 use crate::shape::{IntoShape, Shape, TargetShape};
+pub use any::{AnyTensor, Data};
 
 /// A dense row-major array. Cloning shares the elements; writing to a shared tensor copies them first.
 ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::Tensor;
-use crate::shape::{Layout, Shape, part_of};
+use crate::shape::{Layout, Shape, slice_of_axis};
 
 impl<T: Clone> Tensor<T> {
     /// The axes in another order: axis `k` of the result is axis `axes[k]`. Elements are copied.
@@ -75,7 +75,7 @@ impl<T: Clone> Tensor<T> {
     #[track_caller]
     pub fn slice(&self, axis: isize, start: impl Into<Option<isize>>, end: impl Into<Option<isize>>) -> Self {
         let axis = self.axis("slice", axis);
-        let (start, count) = match part_of(self.shape[axis], start.into(), end.into(), 1) {
+        let (start, count) = match slice_of_axis(self.shape[axis], start.into(), end.into(), 1) {
             Ok(part) => part,
             Err(problem) => panic!("`Tensor::slice` of {}: on axis {axis} {problem}", self.shape),
         };

@@ -21,9 +21,11 @@ mod backward_weight;
 mod forward;
 mod geometry;
 mod im2col;
+mod options;
 mod plane;
 #[cfg(test)]
 mod tests;
 mod threads;
 
 pub(crate) use geometry::Geometry;
+pub use options::Convolution;

@@ -5,9 +5,11 @@
 
 mod any;
 mod domain;
+pub(crate) mod elementwise;
 mod meta;
 mod number;
 mod pointwise;
+pub(crate) mod reduction;
 mod work;
 
 use std::fmt::Debug;
@@ -169,8 +171,14 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
 
     /// For [`Derivative::Rule`]: the cotangent of input number `input`, written in graph ops on what `call` offers. It is
     /// called only if an output has a cotangent.
-    fn vjp<'g>(&self, _call: Call<'_, 'g>, input: usize) -> Var<'g> {
-        unreachable!("the derivative of `{}` with respect to input {input} is a rule, but it has no `vjp`", self.name())
+    ///
+    /// An op that declares a rule must implement it: otherwise [`Graph::grad`](crate::Graph::grad) and related methods
+    /// return an error that names the op.
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        let x = call.x(input);
+        x.graph().missing_vjp.set(true);
+        // Of the right kind and shape; the sweep returns an error before it uses it.
+        x
     }
 
     /// Where the input may lie.

@@ -1,20 +1,20 @@
-//! The spec of an `einsum`: which index runs along which axis of each operand and of the output.
+//! The subscripts of an `einsum`: which index labels which axis of each operand and of the output.
 
-use crate::shape::Shape;
+use super::Shape;
 
-/// What an axis is indexed by: a letter of the spec, or one of the axes that an ellipsis stands for, counted from the
+/// What an axis is indexed by: a letter, or one of the axes that an ellipsis stands for, counted from the
 /// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Index {
+pub(crate) enum Index {
     Letter(char),
     Ellipsis(usize),
 }
 
-/// The indices of a spec, one for each axis.
+/// The indices of subscripts, one for each axis.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Spec {
-    pub(super) operands: Vec<Vec<Index>>,
-    pub(super) output: Vec<Index>,
+pub(crate) struct Subscripts {
+    pub(crate) operands: Vec<Vec<Index>>,
+    pub(crate) output: Vec<Index>,
 }
 
 /// One operand or the output as it is written: letters before and after an ellipsis, if there is one.
@@ -23,12 +23,12 @@ struct Term {
     after: Option<Vec<char>>,
 }
 
-impl Spec {
-    /// The spec for operands of the given shapes.
+impl Subscripts {
+    /// The subscripts for operands of the given shapes.
     ///
     /// # Errors
-    /// If the spec is malformed or does not fit the shapes.
-    pub(super) fn parse(text: &str, shapes: &[Shape]) -> Result<Self, String> {
+    /// If the subscripts are malformed or do not fit the shapes.
+    pub(crate) fn parse(text: &str, shapes: &[Shape]) -> Result<Self, String> {
         let text: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
         let (inputs, output) = match text.split_once("->") {
             Some((inputs, output)) => (inputs, Some(output)),
@@ -135,15 +135,15 @@ mod tests {
     #[track_caller]
     fn refuses(text: &str, shapes: &[&[usize]], problem: &str) {
         let shapes: Vec<Shape> = shapes.iter().map(|&sizes| Shape::from(sizes)).collect();
-        assert_eq!(Spec::parse(text, &shapes).unwrap_err(), problem);
+        assert_eq!(Subscripts::parse(text, &shapes).unwrap_err(), problem);
     }
 
     #[test]
     fn an_implicit_output_has_what_occurs_once_in_order() {
-        let spec = Spec::parse(" b...a, ...cb ", &[Shape::from([2, 7, 3]), Shape::from([4, 2])]).unwrap();
-        assert_eq!(spec.output, [Index::Ellipsis(0), Index::Letter('a'), Index::Letter('c')]);
-        assert_eq!(spec.operands[0], [Index::Letter('b'), Index::Ellipsis(0), Index::Letter('a')]);
-        assert_eq!(Spec::parse("ii", &[Shape::from([2, 2])]).unwrap().output, []);
+        let subscripts = Subscripts::parse(" b...a, ...cb ", &[Shape::from([2, 7, 3]), Shape::from([4, 2])]).unwrap();
+        assert_eq!(subscripts.output, [Index::Ellipsis(0), Index::Letter('a'), Index::Letter('c')]);
+        assert_eq!(subscripts.operands[0], [Index::Letter('b'), Index::Ellipsis(0), Index::Letter('a')]);
+        assert_eq!(Subscripts::parse("ii", &[Shape::from([2, 2])]).unwrap().output, []);
     }
 
     #[test]

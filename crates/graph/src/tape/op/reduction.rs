@@ -1,5 +1,5 @@
-//! The three methods that every reduction has, written once: over all elements, over axes that disappear, over axes
-//! that stay with size 1.
+//! What all reductions have in common: the shape rule, and three methods, over all elements, over axes that disappear,
+//! and over axes that stay with size 1.
 
 /// Methods of a reduction from its work, a function of `self` and the axes counted from the first, in order.
 macro_rules! reduction {
@@ -40,21 +40,29 @@ macro_rules! reduction {
     };
 }
 
-pub(super) use reduction;
+pub(crate) use reduction;
 
 use smallvec::SmallVec;
 
+use super::{Meta, Metas};
+use crate::axes::check_axes;
 use crate::tape::Var;
 
+/// The shape rule of a reduction of one real input: the axes disappear.
+pub(crate) fn reduced_shape(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> {
+    check_axes(axes, &inputs[0].shape)?;
+    Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| axes.contains(&axis)))])
+}
+
 impl<'g> Var<'g> {
-    /// The axes that are not named, in order, and then the named ones as one axis. Reductions that work along the last
-    /// axis only are brought to it in this way.
+    /// The variable with the axes to reduce merged into one, which comes last: for reductions whose kernel works along the
+    /// last axis.
     #[track_caller]
-    pub(super) fn folded_last(self, axes: &[usize]) -> Var<'g> {
+    pub(crate) fn reduced_axes_last(self, axes: &[usize]) -> Var<'g> {
         let shape = self.shape();
-        let (kept, folded): (Vec<usize>, Vec<usize>) = (0..shape.rank()).partition(|axis| !axes.contains(axis));
-        let order: SmallVec<[isize; 4]> = kept.iter().chain(&folded).map(|&axis| axis as isize).collect();
-        let count: usize = folded.iter().map(|&axis| shape[axis]).product();
+        let (kept, reduced): (Vec<usize>, Vec<usize>) = (0..shape.rank()).partition(|axis| !axes.contains(axis));
+        let order: SmallVec<[isize; 4]> = kept.iter().chain(&reduced).map(|&axis| axis as isize).collect();
+        let count: usize = reduced.iter().map(|&axis| shape[axis]).product();
         let sizes: Vec<usize> = kept.iter().map(|&axis| shape[axis]).chain([count]).collect();
         self.permute(&order[..]).reshape(sizes)
     }

@@ -1,4 +1,4 @@
-//! How an op of one number is written: its name, its value and its slope.
+//! Macros that define an elementwise function: its op from a name, a value and a slope, and its method on `Var`.
 
 /// Defines a pointwise op of one input and its method on `Var`.
 macro_rules! unary {
@@ -60,7 +60,7 @@ macro_rules! unary {
 }
 
 /// Defines a pointwise op whose derivative is zero wherever it exists, and its method on `Var`.
-macro_rules! flat {
+macro_rules! piecewise_constant {
     (
         $(#[doc = $doc:literal])+
         $op:ident, $method:ident: |$x:ident| $value:expr, kinks $kinks:expr $(,)?
@@ -114,4 +114,4 @@ macro_rules! flat {
     };
 }
 
-pub(super) use {flat, unary};
+pub(crate) use {piecewise_constant, unary};

@@ -1,0 +1,159 @@
+//! Products and quotients of cotangents, in which an exact 0 wins against an infinite slope.
+
+use super::arithmetic::{DivOp, MulOp};
+use crate::kernel::simd::{Loop, vectorized};
+use crate::real::Real;
+use crate::tape::op::{Call, Domain, Form, Meta, Metas, Op, Signature};
+use crate::tape::{Operand, Var};
+
+/// The product of a cotangent `x` and a slope `y`; see [`Var::cotangent_times`].
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CotangentProduct;
+
+/// `x / y` for a cotangent `x`, and 0 where that is 0.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CotangentQuotient;
+
+impl Op for CotangentProduct {
+    const INPUTS: Signature = <MulOp as Op>::INPUTS;
+
+    fn name(&self) -> &'static str {
+        "cotangent_product"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Op::infer(&MulOp, inputs)
+    }
+
+    fn form(&self) -> Form {
+        Form::Pointwise
+    }
+
+    fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
+        let product = |g: T, slope: T| g * slope;
+        vectorized(Cotangents {
+            x: [x[0], x[1]],
+            y,
+            value: product,
+            is_zero: |g: T, slope: T| (g == T::zero()) | ((slope == T::zero()) & !g.is_nan()),
+        });
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        call.g().cotangent_times(call.x(1 - input))
+    }
+}
+
+impl Op for CotangentQuotient {
+    const INPUTS: Signature = <DivOp as Op>::INPUTS;
+
+    fn name(&self) -> &'static str {
+        "cotangent_quotient"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Op::infer(&DivOp, inputs)
+    }
+
+    fn form(&self) -> Form {
+        Form::Pointwise
+    }
+
+    fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
+        let quotient = |g: T, by: T| g / by;
+        vectorized(Cotangents { x: [x[0], x[1]], y, value: quotient, is_zero: |g: T, _| g == T::zero() });
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
+        let quotient = call.g().cotangent_over(call.x(1));
+        if input == 0 { quotient } else { -quotient.cotangent_times(call.y()) }
+    }
+
+    fn domain(&self, input: usize) -> Domain {
+        if input == 1 { Domain::NONZERO } else { Domain::REAL }
+    }
+}
+
+/// Values of two numbers, and 0 in the place of a NaN where `is_zero` says so. NaN is rare: the values are computed
+/// first, and gone through again only if there is one.
+struct Cotangents<'a, T, V, Z> {
+    x: [&'a [T]; 2],
+    y: &'a mut [T],
+    value: V,
+    is_zero: Z,
+}
+
+impl<T: Real, V: Fn(T, T) -> T, Z: Fn(T, T) -> bool> Loop for Cotangents<'_, T, V, Z> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x: [a, b], y, value, is_zero } = self;
+        let (a, b) = (&a[..y.len()], &b[..y.len()]);
+        let mut nan = false;
+        for i in 0..y.len() {
+            y[i] = value(a[i], b[i]);
+            nan |= y[i].is_nan();
+        }
+        if nan {
+            for i in 0..y.len() {
+                if y[i].is_nan() && is_zero(a[i], b[i]) {
+                    y[i] = T::zero();
+                }
+            }
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// This cotangent times a slope, as a [vjp](crate::Op::vjp) forms it: what is exactly 0 wins against what is
+    /// infinite. Where the cotangent is 0 the product is 0, whatever the slope, NaN as well; where the slope is 0 it is
+    /// 0 for every cotangent but NaN.
+    ///
+    /// So no NaN comes of a branch that was not taken: of the root of a number below 0 behind a
+    /// [`where_`](Var::where_), of an overflow behind a [`clamp`](Var::clamp), of `√(c·x)` where `c` is 0. The default
+    /// vjp of a [`Pointwise`](crate::Pointwise) op uses it. Values are not touched: a NaN among them stays.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([-1.0, 4.0]));
+    /// let y = x.greater(0.0).where_(x.sqrt(), x);
+    /// let slope = graph.grad(y.sum(), &[x])?[0];
+    /// assert_eq!(graph.eval(slope)?.data(), [1.0, 0.25]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cotangent_times(self, slope: impl Operand<'g>) -> Var<'g> {
+        let (g, slope) = self.broadcast_with("cotangent_product", slope.beside(self));
+        self.graph().call(CotangentProduct, &[g, slope])
+    }
+
+    /// This cotangent by a number, and 0 where it is 0.
+    #[track_caller]
+    pub(super) fn cotangent_over(self, by: Var<'g>) -> Var<'g> {
+        let (g, by) = self.broadcast_with("cotangent_quotient", by);
+        self.graph().call(CotangentQuotient, &[g, by])
+    }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{away_from, shape, tensor};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let pairs = |over: &'static [f64]| {
+        shape(5).prop_flat_map(move |shape| (tensor(shape.clone(), -4.0..4.0), away_from(shape, -4.0..4.0, over)))
+    };
+    let products = pairs(&[]).prop_map(|(x, y)| Sample::new(CotangentProduct, [x.into(), y.into()]));
+    let quotients = pairs(&[0.0]).prop_map(|(x, y)| Sample::new(CotangentQuotient, [x.into(), y.into()]));
+    vec![
+        Entry::new("cotangent_product", "`x · y`, and 0 where `x` is 0, or `y` is 0 and `x` a number", products),
+        Entry::new("cotangent_quotient", "`x / y`, and 0 where `x` is 0", quotients),
+    ]
+}

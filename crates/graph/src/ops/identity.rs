@@ -1,0 +1,51 @@
+//! The same value as a node of its own: expansions are recorded on it where they are differentiated, so that their
+//! derivatives are not mixed with those of other uses of the value.
+
+use crate::shape::Layout;
+use crate::tape::Var;
+use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature};
+
+/// `x`
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Identity;
+
+impl Op for Identity {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Any]);
+
+    fn name(&self) -> &'static str {
+        "identity"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn form(&self) -> Form {
+        Form::View
+    }
+
+    fn view(&self, input: &Layout) -> Option<Layout> {
+        Some(input.clone())
+    }
+
+    fn derivative(&self, _input: usize) -> Derivative {
+        Derivative::Identity { output: 0 }
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The same value as a new node, so that a derivative can tell it from other uses of the value.
+    pub(crate) fn as_new_node(self) -> Var<'g> {
+        self.graph().call(Identity, &[self])
+    }
+}
+
+#[cfg(any(test, feature = "proptest"))]
+pub(super) fn entries() -> Vec<crate::check::Entry> {
+    use crate::check::strategies::{any_tensor, shape};
+    use crate::check::{Entry, Sample};
+    use proptest::prelude::*;
+
+    let samples = shape(5).prop_flat_map(any_tensor).prop_map(|x| Sample::new(Identity, [x]));
+    vec![Entry::new("identity", "`x` as a node of its own", samples)]
+}

@@ -1,0 +1,117 @@
+//! Registers for the values of a loop that need no memory.
+
+use super::assign::{Assigner, NEVER};
+use super::draft::{DraftArg, DraftLoop, View};
+use super::memory::Footprint;
+use super::unit::{Access, Arg, Fused, Load, Step, Target};
+use crate::shape::Layout;
+
+impl Assigner<'_> {
+    /// Registers for the blocks of a loop: a linear scan, in which a step never writes a register that it reads.
+    pub(super) fn fused(&self, draft: DraftLoop, footprint: &mut Footprint) -> Fused {
+        let mut registers = 0;
+        let mut free: Vec<u32> = Vec::new();
+        let loads: Vec<Load> = draft
+            .loads
+            .iter()
+            .map(|view| {
+                let access = access(view, draft.len);
+                let len = match access {
+                    Access::Slice => Some(draft.len),
+                    Access::Fill => Some(1),
+                    Access::Gather(_) => None,
+                };
+                footprint.reads.push(self.part(view, len));
+                let register = registers;
+                registers += u32::from(!matches!(access, Access::Slice));
+                Load { access, register }
+            })
+            .collect();
+        let mut last = vec![NEVER; draft.steps.len()];
+        for (number, step) in draft.steps.iter().enumerate() {
+            for arg in &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize] {
+                if let DraftArg::Step(other) = arg {
+                    last[*other as usize] = number as u32;
+                }
+            }
+        }
+        let mut targets: Vec<Target> = Vec::with_capacity(draft.steps.len());
+        let mut args = Vec::with_capacity(draft.args.len());
+        let mut steps = Vec::with_capacity(draft.steps.len());
+        for (number, step) in draft.steps.iter().enumerate() {
+            let target = if self.buffers[step.buffer as usize].stored {
+                footprint.writes.push(self.whole(step.buffer));
+                Target::Slot(footprint.writes.len() as u32 - 1)
+            } else {
+                Target::Register(free.pop().unwrap_or_else(|| {
+                    registers += 1;
+                    registers - 1
+                }))
+            };
+            let own = &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
+            for (place, arg) in own.iter().enumerate() {
+                args.push(match *arg {
+                    DraftArg::Load(load) => match loads[load as usize].access {
+                        Access::Slice => Arg::Slice(load),
+                        Access::Fill | Access::Gather(_) => Arg::Register(loads[load as usize].register),
+                    },
+                    DraftArg::Step(other) => match targets[other as usize] {
+                        Target::Register(register) => {
+                            let again = own[..place].iter().any(|a| matches!(a, DraftArg::Step(o) if *o == other));
+                            if last[other as usize] == number as u32 && !again {
+                                free.push(register);
+                            }
+                            Arg::Register(register)
+                        }
+                        Target::Slot(slot) => Arg::Stored(slot),
+                    },
+                });
+            }
+            if let (Target::Register(register), NEVER) = (target, last[number]) {
+                free.push(register);
+            }
+            targets.push(target);
+            steps.push(Step { op: step.op, first_arg: step.first_arg, args: step.args, target });
+        }
+        let mut copies = Vec::with_capacity(draft.copies.len());
+        for &(load, out) in &draft.copies {
+            copies.push((load, footprint.writes.len() as u32));
+            footprint.writes.push(self.whole(out));
+        }
+        Fused { len: draft.len, loads, args, steps, copies, registers }
+    }
+}
+
+fn access(view: &View, len: usize) -> Access {
+    match &view.layout {
+        None => Access::Slice,
+        Some(layout) if layout.is_contiguous() => Access::Slice,
+        Some(layout) if layout.strides.iter().zip(layout.shape.iter()).all(|(s, n)| *s == 0 || *n == 1) => Access::Fill,
+        Some(layout) => {
+            debug_assert_eq!(layout.shape.len(), len);
+            Access::Gather(merged(layout))
+        }
+    }
+}
+
+/// The same positions with as few axes as strides allow.
+fn merged(layout: &Layout) -> Layout {
+    let mut shape: Vec<usize> = Vec::new();
+    let mut strides: smallvec::SmallVec<[isize; _]> = smallvec::SmallVec::new();
+    for (&size, &stride) in layout.shape.iter().zip(&layout.strides) {
+        if size == 1 {
+            continue;
+        }
+        match (shape.last_mut(), strides.last_mut()) {
+            (Some(last), Some(step)) if *step == stride * size as isize => {
+                *last *= size;
+                *step = stride;
+            }
+            _ => {
+                shape.push(size);
+                strides.push(stride);
+            }
+        }
+    }
+    Layout { shape: shape.into(), strides, offset: layout.offset }
+}

@@ -1,0 +1,200 @@
+//! One run of a plan: its units in order, on memory that is bound for the run, and the checks of anomaly mode.
+
+use super::Inner;
+use super::feed::Feed;
+use super::fused::{self, gather};
+use super::memory::Bound;
+use super::reference::draw;
+use super::unit::{Factor, Target, Unit};
+use crate::error::{Error, ErrorKind};
+use crate::kernel::gemm::{Matrix, product};
+use crate::kernel::random::Stream;
+use crate::params::Params;
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tape::op::{Array, ArrayMut, Kind, Work};
+use crate::tensor::{Data, Tensor, unravel};
+
+/// The lists of a kernel's inputs and outputs, empty between units, kept for their allocations: slices of any numbers
+/// take the same space.
+#[derive(Default)]
+pub(super) struct Lists {
+    inputs: Vec<Array<'static, f64>>,
+    outputs: Vec<ArrayMut<'static, f64>>,
+}
+
+/// A list without entries, in the allocation of another if the entries of that one had the same layout.
+fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
+}
+
+/// Rows, inner size and columns of a product.
+pub(super) fn product_sizes([a, b]: &[Factor; 2]) -> [usize; 3] {
+    [a.size[0], a.size[1], b.size[1]]
+}
+
+/// One run of a plan.
+pub(super) struct Run<'a, T: Real> {
+    pub(super) inner: &'a Inner,
+    pub(super) stream: Stream,
+    pub(super) real: Bound<'a, T>,
+    pub(super) index: Bound<'a, i64>,
+    pub(super) scratch: &'a mut [T],
+    pub(super) workspace: &'a mut [T],
+    pub(super) threads: usize,
+    pub(super) lists: &'a mut Lists,
+}
+
+impl<T: Real> Run<'_, T> {
+    pub(super) fn load_constants(&mut self) {
+        for (slot, value) in &self.inner.real_constants {
+            let target = self.real.kept_mut(*slot);
+            target.iter_mut().zip(value.data()).for_each(|(to, from)| *to = T::of(*from));
+        }
+        for (slot, value) in &self.inner.index_constants {
+            self.index.kept_mut(*slot).copy_from_slice(value.data());
+        }
+    }
+
+    /// Runs the units from a number on, counted from the first of the prologue.
+    pub(super) fn units(&mut self, first: usize) -> Result<(), Error> {
+        let inner = self.inner;
+        let fault = |problem: String| Error::new(ErrorKind::Run, problem);
+        for (number, unit) in inner.prologue.iter().enumerate().skip(first) {
+            self.unit(number, unit).map_err(fault)?;
+        }
+        let before = inner.prologue.len();
+        for (number, (unit, _)) in inner.body.iter().enumerate() {
+            let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));
+            self.unit(before + number, unit).map_err(named)?;
+            if inner.anomaly {
+                self.check_finite(before + number, unit, &inner.lines[number], &inner.shapes[number])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unit(&mut self, number: usize, unit: &Unit) -> Result<(), String> {
+        match unit {
+            Unit::Fused(fused) => {
+                fused::run(fused, &self.inner.ops, &mut self.real, number, self.scratch, self.threads);
+            }
+            Unit::Product(factors) => {
+                let [m, k, n] = product_sizes(factors);
+                let (mut reads, mut writes) = self.real.lend(number);
+                let (Some(left), Some(right), Some(c)) = (reads.next(), reads.next(), writes.next()) else {
+                    unreachable!("a product has two factors and a result")
+                };
+                let [a, b] = &**factors;
+                let matrix =
+                    |data, offset, strides: [isize; 2]| Matrix { data, offset, row: strides[0], col: strides[1] };
+                for (number, (from_a, from_b)) in a.batch.positions().zip(b.batch.positions()).enumerate() {
+                    let (a, b) = (matrix(left, from_a, a.strides), matrix(right, from_b, b.strides));
+                    product(m, k, n, a, b, false, &mut c[number * m * n..(number + 1) * m * n], self.workspace);
+                }
+            }
+            Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes, .. } => {
+                let (mut real, mut written) = self.real.lend(number);
+                let (mut index, mut written_index) = self.index.lend(number);
+                const COUNTED: &str = "a footprint has the inputs and outputs of its kernel";
+                let Lists { inputs: input_list, outputs: output_list } = &mut *self.lists;
+                let mut arrays: Vec<Array<'_, T>> = recycled(std::mem::take(input_list));
+                arrays.extend(inputs.iter().map(|kind| match kind {
+                    Kind::Real => Array::Real(real.next().expect(COUNTED)),
+                    Kind::Index => Array::Index(index.next().expect(COUNTED)),
+                }));
+                let mut results: Vec<ArrayMut<'_, T>> = recycled(std::mem::take(output_list));
+                results.extend(outputs.iter().map(|kind| match kind {
+                    Kind::Real => ArrayMut::Real(written.next().expect(COUNTED)),
+                    Kind::Index => ArrayMut::Index(written_index.next().expect(COUNTED)),
+                }));
+                let mut work = Work {
+                    inputs: &arrays,
+                    input_shapes,
+                    outputs: &mut results,
+                    output_shapes,
+                    workspace: self.workspace,
+                };
+                let result = self.inner.ops[*op as usize].work::<T>().run(&mut work);
+                *self.lists = Lists { inputs: recycled(arrays), outputs: recycled(results) };
+                result?;
+            }
+            Unit::Random { distribution, stream } => {
+                const WRITTEN: &str = "random numbers are written somewhere";
+                let out = match distribution.kind() {
+                    Kind::Real => ArrayMut::Real(self.real.lend(number).1.next().expect(WRITTEN)),
+                    Kind::Index => ArrayMut::Index(self.index.lend(number).1.next().expect(WRITTEN)),
+                };
+                draw(distribution, Stream { stream: *stream, ..self.stream }, out);
+            }
+            Unit::IndexCopy(layout) => {
+                let (mut reads, mut writes) = self.index.lend(number);
+                let (Some(from), Some(to)) = (reads.next(), writes.next()) else {
+                    unreachable!("a copy goes from somewhere to somewhere")
+                };
+                gather(from, layout, 0, to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Anomaly mode: whether all that the unit has produced is finite.
+    fn check_finite(&self, number: usize, unit: &Unit, line: &str, shapes: &[Shape]) -> Result<(), Error> {
+        // For what the unit writes of real numbers, the numbers of its outputs.
+        let outputs: Vec<usize> = match unit {
+            Unit::Kernel { outputs, .. } => (0..outputs.len()).filter(|&k| outputs[k] == Kind::Real).collect(),
+            Unit::Random { .. } | Unit::IndexCopy(_) => return Ok(()),
+            // Without fusion a loop has one step; what it copies has been looked at.
+            Unit::Fused(fused) => {
+                fused.steps.iter().filter(|s| matches!(s.target, Target::Slot(_))).map(|_| 0).collect()
+            }
+            Unit::Product(_) => vec![0],
+        };
+        let (read, produced) = self.real.look(number);
+        for (number, values) in outputs.into_iter().zip(produced) {
+            if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+                let ranges: Vec<String> = read.map(range).collect();
+                let element = match shapes.get(number) {
+                    Some(shape) if shape.len() == values.len() => unravel(position, shape),
+                    _ => vec![position],
+                };
+                let message = format!(
+                    "{line} gave {} at element {element:?}; its inputs range over {}",
+                    values[position],
+                    ranges.join(" and ")
+                );
+                return Err(Error::new(ErrorKind::Anomaly, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// "[−1, 2.5]", the least and the greatest of the values.
+fn range<T: Real>(values: &[T]) -> String {
+    let least = values.iter().copied().fold(T::infinity(), |a, b| if b < a { b } else { a });
+    let greatest = values.iter().copied().fold(T::neg_infinity(), |a, b| if b > a { b } else { a });
+    format!("[{least}, {greatest}]")
+}
+
+/// Anomaly mode: whether all that is fed is finite.
+pub(super) fn check_leaves<T: Real>(inner: &Inner, params: &Params<T>, feed: &Feed<'_, T>) -> Result<(), Error> {
+    let fault = |what: String, tensor: &Tensor<T>| match tensor.data().iter().position(|value| !value.is_finite()) {
+        Some(position) => {
+            let value = tensor.data()[position];
+            let element = unravel(position, tensor.shape());
+            Err(Error::new(ErrorKind::Anomaly, format!("{what} holds {value} at element {element:?}")))
+        }
+        None => Ok(()),
+    };
+    for input in &inner.inputs {
+        if let Data::Real(tensor) = feed.get(input)? {
+            fault(format!("input `{}`, declared at {},", input.name, input.line), tensor)?;
+        }
+    }
+    for param in &inner.params {
+        fault(format!("parameter `{}`", param.name()), params.get(param))?;
+    }
+    Ok(())
+}
