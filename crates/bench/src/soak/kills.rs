@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use gradus_graph::{Params, Tensor};
+use gradus_data::{Dataset, Split, digits};
+use gradus_graph::Params;
 use gradus_nn::{BatchNorm, Dense, Dropout, GaussianNoise, Layer, Mode, Relu, loss};
-use gradus_optim::{Adam, Average, CosineRestarts, Optimizer, ReduceOnPlateau, Stateful, WarmUp};
-use gradus_train::{Step, checkpoint, weights};
+use gradus_optim::{Adam, Average, CosineRestarts, ReduceOnPlateau, WarmUp};
+use gradus_train::{Checkpoints, EarlyStopping, Evaluation, Trainer, weights};
 
 use super::Folder;
 use super::mutation::Numbers;
@@ -18,42 +19,39 @@ use crate::table::Table;
 /// The command of a process that trains, with the folder of its files.
 pub(crate) const RESUME: &str = "soak-resume";
 
-const STEPS: u64 = 40;
-const RUN: &str = "run.safetensors";
+const EPOCHS: u64 = 14;
 const FINAL: &str = "final.safetensors";
 
-/// What a process does: goes on from the checkpoint in the folder, if there is one, saves after each step, and puts the
-/// averaged weights beside the checkpoint at the end.
+/// What a process does: continues from the latest checkpoint in the folder, if there is one, saves after each batch, and
+/// puts the weights beside the checkpoints at the end.
 pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
-    let path = folder.join(RUN);
+    let Split { train, test } = digits::load().reshaped([64]);
+    let few = |data: &Dataset, rows: usize| data.select(&(0..rows).collect::<Vec<_>>());
+    let (train, test) = (few(&train, 96), few(&test, 48));
     let mut params: Params = Params::new(1);
     let model = (
         GaussianNoise::new(0.1),
-        Dense::new(&mut params, "hidden", 16, 256),
-        BatchNorm::new(&mut params, "norm", 256),
+        Dense::new(&mut params, "hidden", 64, 128),
+        BatchNorm::new(&mut params, "norm", 128),
         Relu,
         Dropout::new(0.3),
-        Dense::new(&mut params, "output", 256, 10),
+        Dense::new(&mut params, "output", 128, 10),
     );
-    let mut step = Step::new(|_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y)).seed(1);
     let rule = (Adam::new(WarmUp::new(5, CosineRestarts::new(0.01, 10))), Average::ema(0.9));
-    let (mut optimizer, mut plateau) = (Optimizer::new(rule), ReduceOnPlateau::new().patience(2));
-    if path.exists() {
-        let parts: &mut [(&str, &mut dyn Stateful<f32>)] =
-            &mut [("step", &mut step), ("optimizer", &mut optimizer), ("plateau", &mut plateau)];
-        checkpoint::load(&path, &mut params, parts)?;
-    }
-    for number in step.position()..STEPS {
-        let x = Tensor::from_fn([32, 16], |k| (0.37 * k as f32 + number as f32).sin());
-        let classes = Tensor::from_fn([32], |k| ((k as u64 * 7 + number) % 10) as i64);
-        let gradients = step.run(&mut params, (&x, &classes))?;
-        let loss = gradients.loss();
-        optimizer.step(&mut params, &gradients)?;
-        optimizer.scale_rate(plateau.report(loss.into()));
-        let parts: &[(&str, &dyn Stateful<f32>)] = &[("step", &step), ("optimizer", &optimizer), ("plateau", &plateau)];
-        checkpoint::save(&path, &params, parts)?;
-    }
-    weights::save(folder.join(FINAL), &optimizer.averaged(&params))?;
+    let evaluation = Evaluation::new(|_, [x, y]| {
+        let logits = model.forward_in(x, Mode::Eval);
+        [loss::cross_entropy(logits, y), logits]
+    });
+    let mut trainer = Trainer::new(rule, |_, [x, y]| loss::cross_entropy(model.forward_in(x, Mode::Train), y))
+        .seed(1)
+        .epochs(EPOCHS)
+        .validation(evaluation, || test.batches(48))
+        .reduce_on_plateau("validation loss", ReduceOnPlateau::new().patience(2))
+        .early_stopping(EarlyStopping::new("validation loss", 3))
+        .checkpoints(Checkpoints::new(folder).every_steps(1).keep(2));
+    trainer.resume(&mut params)?;
+    trainer.fit(&mut params, |epoch| train.batches(32).shuffled(7, epoch))?;
+    weights::save(folder.join(FINAL), &params)?;
     Ok(())
 }
 
@@ -77,7 +75,8 @@ pub(super) fn run(table: &mut Table, runs: usize) -> bool {
     let alone = Instant::now();
     assert!(start(&whole).wait().expect("the process ends").success(), "the undisturbed run fails");
     let (alone, whole) = (alone.elapsed(), left(&whole));
-    assert_eq!(whole.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), [FINAL, RUN]);
+    assert_eq!(whole.len(), 4, "two checkpoints, the best weights and the last ones");
+    assert!(whole.iter().any(|(name, _)| name == FINAL));
     let mut numbers = Numbers::new(clock.elapsed().as_nanos() as u64);
     let (mut wrong, mut kills, mut saving) = (0, 0, 0);
     for number in 0..runs {

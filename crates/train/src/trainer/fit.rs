@@ -74,8 +74,10 @@ type Callback<'a, T> = Box<dyn FnMut(&Event<'_, T>) -> ControlFlow<()> + 'a>;
 struct Validation<'a, T: Real> {
     /// The names of the scores, and whether larger ones are better.
     scores: Vec<(String, bool)>,
-    run: Box<dyn FnMut(&Params<T>) -> Result<Scores, TrainError> + 'a>,
+    run: Evaluate<'a, T>,
 }
+
+type Evaluate<'a, T> = Box<dyn FnMut(&Params<T>) -> Result<Scores, TrainError> + 'a>;
 
 /// What stands before the names of the scores of the validation.
 const VALIDATION: &str = "validation ";
@@ -192,6 +194,20 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
     pub fn stop_when(mut self, stop: impl Fn() -> bool + 'a) -> Self {
         self.stop_when.push(Box::new(stop));
         self
+    }
+
+    /// Ends the run at Ctrl-C: the batch in progress is finished, a checkpoint is written, and a line says how to resume.
+    /// A second Ctrl-C ends the process at once. The handler is that of the process, for all trainers in it, and stays.
+    ///
+    /// # Panics
+    /// If the process has another handler that was set through the crate `ctrlc`.
+    #[cfg(feature = "ctrlc")]
+    #[track_caller]
+    pub fn stop_on_ctrl_c(self) -> Self {
+        match super::interrupt::pressed() {
+            Ok(pressed) => self.stop_when(pressed),
+            Err(problem) => panic!("`Trainer::stop_on_ctrl_c`: {problem}"),
+        }
     }
 
     /// The optimizer.

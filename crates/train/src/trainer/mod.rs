@@ -8,6 +8,8 @@ mod evaluation;
 mod event;
 mod fit;
 mod history;
+#[cfg(feature = "ctrlc")]
+mod interrupt;
 mod state;
 
 pub use batch::BatchInputs;
