@@ -23,7 +23,7 @@ macro_rules! eager {
 fn value_of<T: Real>(var: Var<'_>, data: &[Data<'_, T>]) -> AnyTensor<T> {
     match var.graph().eval_with(&[var], &Params::new(0), &Feed::in_order(data)) {
         Ok(mut values) => values.remove(0),
-        Err(error) => panic!("{error}"),
+        Err(error) => error.panic(),
     }
 }
 
@@ -111,6 +111,7 @@ impl<T: Real> Tensor<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::testing::panic_of;
 
     #[test]
     fn reductions_in_both_precisions() {
@@ -131,10 +132,8 @@ mod tests {
     fn a_refusal_names_the_line_of_the_caller() {
         let x = Tensor::<f32>::zeros([2, 3]);
         let line = line!() + 1;
-        let run = || x.matmul(&x);
-        let panic = std::panic::catch_unwind(run).expect_err("the shapes do not fit");
-        let message = panic.downcast_ref::<String>().expect("a formatted message");
-        assert!(message.starts_with("`matmul` of [2, 3] and [2, 3]: "), "{message}");
-        assert!(message.contains(&format!("(at crates/graph/src/eager.rs:{line}:")), "{message}");
+        let (message, place) = panic_of(|| drop(x.matmul(&x)));
+        assert_eq!(message, "`matmul` of [2, 3] and [2, 3]: the inner sizes 3 and 2 differ");
+        assert_eq!(place, (file!().to_owned(), line));
     }
 }

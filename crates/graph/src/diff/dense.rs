@@ -30,7 +30,7 @@ impl Graph {
     #[track_caller]
     pub fn jacobian<'g>(&'g self, of: Var<'g>, wrt: Var<'g>) -> Result<Var<'g>, Error> {
         for var in [of, wrt] {
-            self.expect_own("jacobian", &[var], Location::caller())?;
+            self.check_own("jacobian", &[var], Location::caller())?;
         }
         let (rows, columns) = (of.shape(), wrt.shape());
         let sizes: Vec<usize> = rows.iter().chain(columns.iter()).copied().collect();

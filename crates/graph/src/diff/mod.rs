@@ -11,7 +11,7 @@ use std::panic::Location;
 
 use crate::error::{Error, ErrorKind};
 use crate::tape::op::Kind;
-use crate::tape::{Graph, NodeId, Value, Var, at};
+use crate::tape::{Graph, NodeId, Value, Var};
 
 pub use checkpoint::CheckpointSchedule;
 
@@ -113,7 +113,7 @@ impl Graph {
     ) -> Result<Vec<Var<'g>>, Error> {
         let caller = Location::caller();
         for vars in [outputs, wrt, tangents] {
-            self.expect_own("jvp", vars, caller)?;
+            self.check_own("jvp", vars, caller)?;
         }
         let seeds: Vec<Var<'g>> = outputs.iter().map(|output| self.seed(output.shape(), caller)).collect();
         let pulled = self.seeded_sweep("jvp", outputs, &seeds, wrt, caller)?;
@@ -165,8 +165,8 @@ impl Graph {
         wrt: &[Var<'g>],
         caller: &'static Location<'static>,
     ) -> Result<Vec<Option<Var<'g>>>, Error> {
-        self.expect_own("grad", &[of], caller)?;
-        self.expect_own("grad", wrt, caller)?;
+        self.check_own("grad", &[of], caller)?;
+        self.check_own("grad", wrt, caller)?;
         let shape = of.shape();
         if shape.rank() > 0 || of.kind() != Kind::Real {
             let made = self.tape().describe(of.node());
@@ -189,7 +189,7 @@ impl Graph {
         caller: &'static Location<'static>,
     ) -> Result<Vec<Option<Var<'g>>>, Error> {
         for vars in [outputs, cotangents, wrt] {
-            self.expect_own(op, vars, caller)?;
+            self.check_own(op, vars, caller)?;
         }
         if outputs.len() != cotangents.len() {
             let counts = format!("{} outputs but {} cotangents", outputs.len(), cotangents.len());
@@ -237,8 +237,8 @@ impl Graph {
         found.into_iter().zip(like).map(filled).collect()
     }
 
-    fn fault(&self, caller: &Location<'_>, problem: String) -> Error {
-        Error::new(ErrorKind::Derivative, format!("{problem} (at {})", at(caller)))
+    fn fault(&self, caller: &'static Location<'static>, problem: String) -> Error {
+        Error::at(ErrorKind::Derivative, problem, caller)
     }
 }
 

@@ -206,7 +206,7 @@ impl Graph {
                 Derivative::Undefined => return Err(self.no_derivative(call, input, "", caller)),
             };
             let Some(cotangent) = cotangent else { continue };
-            self.expect_own(op.name(), &[cotangent], caller)?;
+            self.check_own(op.name(), &[cotangent], caller)?;
             let (found, wanted) = (cotangent.meta(), call.inputs[input].meta());
             if found != wanted {
                 let problem = format!("gives {} for input {input} of {}", found.shape, wanted.shape);
@@ -229,7 +229,7 @@ impl Graph {
             let problem = format!("`{}` declares the derivative of its expansion, but has none", op.name());
             return Err(self.fault(caller, problem));
         };
-        self.expect_own(op.name(), &outputs, caller)?;
+        self.check_own(op.name(), &outputs, caller)?;
         let seeds: Vec<(Value, Value)> = outputs
             .iter()
             .zip(call.cotangents)
@@ -250,7 +250,7 @@ impl Graph {
     }
 
     /// The error for an op that has no derivative with respect to an input.
-    fn no_derivative(&self, call: Call<'_, '_>, input: usize, why: &str, caller: &Location<'_>) -> Error {
+    fn no_derivative(&self, call: Call<'_, '_>, input: usize, why: &str, caller: &'static Location<'static>) -> Error {
         let line = self.tape().describe(call.y().node());
         self.fault(caller, format!("{line} has no derivative with respect to input {input}{why}"))
     }

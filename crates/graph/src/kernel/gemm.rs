@@ -41,7 +41,7 @@ pub struct Matrix<'a, T> {
 impl<T> Matrix<'_, T> {
     /// The same matrix behind a pointer, for reading `rows × cols` elements; neither is zero.
     #[track_caller]
-    fn checked(&self, side: &str, rows: usize, cols: usize) -> Strided<T> {
+    fn expect_inside(&self, side: &str, rows: usize, cols: usize) -> Strided<T> {
         let reach = |size: usize, stride: isize| isize::try_from(size - 1).ok()?.checked_mul(stride);
         let (mut low, mut high) = (Some(0), Some(0));
         for step in [reach(rows, self.row), reach(cols, self.col)] {
@@ -123,7 +123,7 @@ impl<T: kernel::Kernel> Gemm for T {
         c: &mut [Self],
         workspace: &mut [Self],
     ) {
-        if let Some(product) = checked(m, k, n, a, b, accumulate, c) {
+        if let Some(product) = expect_product(m, k, n, a, b, accumulate, c) {
             let room = T::room(m, k, n);
             assert!(
                 workspace.len() >= room,
@@ -166,7 +166,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
         }
         return;
     }
-    let (a, b) = (a.checked("left", m, k), b.checked("right", k, n));
+    let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
     assert!(workspace.len() >= T::workspace(m, k, n), "product: the workspace is too small for {m}×{k}×{n}");
     let product = Product { m, k, n, a, b, accumulate, c, c_row: c_row as isize };
     // SAFETY: a and b stay inside their buffers; c by the caller's promise; the workspace is large enough.
@@ -175,7 +175,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
 
 /// The product in pointers, after all checks; nothing if there is nothing to sum, and then c is as it should be.
 #[track_caller]
-fn checked<T: kernel::Kernel>(
+fn expect_product<T: kernel::Kernel>(
     m: usize,
     k: usize,
     n: usize,
@@ -198,7 +198,7 @@ fn checked<T: kernel::Kernel>(
         }
         return None;
     }
-    let (a, b) = (a.checked("left", m, k), b.checked("right", k, n));
+    let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
     Some(Product { m, k, n, a, b, accumulate, c: c.as_mut_ptr(), c_row: n as isize })
 }
 

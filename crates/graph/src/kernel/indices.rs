@@ -8,15 +8,15 @@ use crate::tensor::unravel;
 ///
 /// # Errors
 /// Names the first index that is out of range, and its position.
-pub(crate) fn expect_within(indices: &[i64], shape: &Shape, axis: usize, size: usize) -> Result<(), String> {
-    expect_below(indices, shape, size, "index", || format!("axis {axis} of size {size}"))
+pub(crate) fn check_within(indices: &[i64], shape: &Shape, axis: usize, size: usize) -> Result<(), String> {
+    check_below(indices, shape, size, "index", || format!("axis {axis} of size {size}"))
 }
 
 /// Says which index is not below `count`; `what` it is called and `of` what it is out of range complete the sentence.
 ///
 /// # Errors
 /// Names the first index that is out of range, and its position.
-pub(crate) fn expect_below(
+pub(crate) fn check_below(
     indices: &[i64],
     shape: &Shape,
     count: usize,

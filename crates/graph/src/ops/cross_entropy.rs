@@ -5,7 +5,7 @@
 //! `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
 //! nothing, also where its logit is −∞.
 
-use crate::kernel::indices::expect_below;
+use crate::kernel::indices::check_below;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
@@ -27,8 +27,8 @@ struct CrossEntropyVjp;
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CrossEntropyWith;
 
-/// Says so if the inputs are not rows of logits and one label a row.
-fn expect_labels(logits: &Shape, labels: &Shape) -> Result<(), String> {
+/// Checks that there is one label for each row of logits.
+fn check_label_shapes(logits: &Shape, labels: &Shape) -> Result<(), String> {
     match logits.split_last() {
         None => Err("a scalar has no axis of classes".into()),
         Some((_, rows)) if labels.sizes() != rows => {
@@ -38,10 +38,10 @@ fn expect_labels(logits: &Shape, labels: &Shape) -> Result<(), String> {
     }
 }
 
-fn check_labels<T: Real>(work: &Work<'_, '_, T>) -> Result<(), String> {
+fn check_label_range<T: Real>(work: &Work<'_, '_, T>) -> Result<(), String> {
     let classes = *work.input_shapes[0].last().expect("a scalar was refused");
     let labels = work.inputs[1].index();
-    expect_below(labels, &work.input_shapes[1], classes, "label", || format!("{classes} classes"))
+    check_below(labels, &work.input_shapes[1], classes, "label", || format!("{classes} classes"))
 }
 
 impl Op for CrossEntropy {
@@ -52,7 +52,7 @@ impl Op for CrossEntropy {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_labels(&inputs[0].shape, &inputs[1].shape)?;
+        check_label_shapes(&inputs[0].shape, &inputs[1].shape)?;
         Ok(smallvec::smallvec![Meta::real(inputs[1].shape.clone())])
     }
 
@@ -67,7 +67,7 @@ impl Op for CrossEntropy {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        check_labels(work)?;
+        check_label_range(work)?;
         let (logits, labels) = (work.inputs[0].real(), work.inputs[1].index());
         vectorized(Losses { logits, labels, losses: work.outputs[0].real() });
         Ok(())
@@ -108,7 +108,7 @@ impl Op for CrossEntropyVjp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_labels(&inputs[0].shape, &inputs[1].shape)?;
+        check_label_shapes(&inputs[0].shape, &inputs[1].shape)?;
         if inputs[2].shape != inputs[1].shape {
             return Err("labels and cotangent have different shapes".into());
         }
@@ -130,7 +130,7 @@ impl Op for CrossEntropyVjp {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        check_labels(work)?;
+        check_label_range(work)?;
         let (logits, labels, g) = (work.inputs[0].real(), work.inputs[1].index(), work.inputs[2].real());
         vectorized(LossSlopes { logits, labels, g, slopes: work.outputs[0].real() });
         Ok(())
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "`cross_entropy` of [4, 3] and [3]: there must be one label a row of logits, labels of \
-                               shape [4] (at ")]
+                               shape [4]")]
     fn shapes_that_do_not_fit_are_named() {
         let graph = Graph::new();
         graph.zeros([4, 3]).cross_entropy(graph.index_constant(&Tensor::full([3], 0)));

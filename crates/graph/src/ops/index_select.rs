@@ -5,7 +5,7 @@
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
-use crate::kernel::indices::expect_within;
+use crate::kernel::indices::check_within;
 use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -24,7 +24,7 @@ struct IndexAdd {
     axis: usize,
 }
 
-fn expect_list(indices: &Shape) -> Result<(), String> {
+fn check_list(indices: &Shape) -> Result<(), String> {
     if indices.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
 }
 
@@ -36,7 +36,7 @@ impl Op for IndexSelect {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_list(&inputs[1].shape)?;
+        check_list(&inputs[1].shape)?;
         check_axes(&[self.axis], &inputs[0].shape)?;
         let shape = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
@@ -49,7 +49,7 @@ impl Op for IndexSelect {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let indices = work.inputs[1].index();
         let from = AlongAxis::new(self.axis, &work.input_shapes[0]);
-        expect_within(indices, &work.input_shapes[1], self.axis, from.size)?;
+        check_within(indices, &work.input_shapes[1], self.axis, from.size)?;
         match (work.inputs[0], &mut work.outputs[0]) {
             (Array::Real(x), ArrayMut::Real(y)) => select(x, from, indices, y),
             (Array::Index(x), ArrayMut::Index(y)) => select(x, from, indices, y),
@@ -82,7 +82,7 @@ impl Op for IndexAdd {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_list(&inputs[1].shape)?;
+        check_list(&inputs[1].shape)?;
         check_axes(&[self.axis], &inputs[0].shape)?;
         let source = inputs[0].shape.with_size(self.axis, inputs[1].shape[0])?;
         if inputs[2].shape != source {
@@ -104,7 +104,7 @@ impl Op for IndexAdd {
         let (indices, source) = (work.inputs[1].index(), work.inputs[2].real());
         let to = AlongAxis::new(self.axis, &work.input_shapes[0]);
         let from = AlongAxis { size: indices.len(), ..to };
-        expect_within(indices, &work.input_shapes[1], self.axis, to.size)?;
+        check_within(indices, &work.input_shapes[1], self.axis, to.size)?;
         let y = work.outputs[0].real();
         y.copy_from_slice(work.inputs[0].real());
         let run = |block: usize, index: i64| {
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`index_select` of [2, 3] and [1, 1]: the indices must have one axis (at ")]
+    #[should_panic(expected = "`index_select` of [2, 3] and [1, 1]: the indices must have one axis")]
     fn indices_of_two_axes_are_refused() {
         let graph = Graph::new();
         graph.zeros([2, 3]).index_select(1, graph.index_constant(&Tensor::full([1, 1], 0)));
     }
 
     #[test]
-    #[should_panic(expected = "`index_add` of [2, 3] and [2] and [2, 3]: the source must have shape [2, 2] (at ")]
+    #[should_panic(expected = "`index_add` of [2, 3] and [2] and [2, 3]: the source must have shape [2, 2]")]
     fn a_source_that_does_not_fit_is_refused() {
         let graph = Graph::new();
         graph.zeros([2, 3]).index_add(1, graph.index_constant(&Tensor::full([2], 0)), graph.zeros([2, 3]));

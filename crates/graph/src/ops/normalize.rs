@@ -41,7 +41,7 @@ impl Normalize {
     }
 
     /// Says so if the inputs are not `x` and others of the shapes that fit it.
-    fn expect(&self, inputs: &[Meta], names: &[&str]) -> Result<(), String> {
+    fn check_inputs(&self, inputs: &[Meta], names: &[&str]) -> Result<(), String> {
         let shape = &inputs[0].shape;
         check_axes(&self.axes, shape)?;
         let kept = self.kept(shape);
@@ -67,7 +67,7 @@ impl Op for Normalize {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        self.expect(inputs, &["weight", "bias"])?;
+        self.check_inputs(inputs, &["weight", "bias"])?;
         let kept = Meta::real(self.kept(&inputs[0].shape));
         Ok([inputs[0].clone(), kept.clone(), kept].into_iter().collect())
     }
@@ -231,7 +231,7 @@ impl Op for NormalizeVjp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        self.0.expect(inputs, &["weight", "mean", "variance", "cotangent"])?;
+        self.0.check_inputs(inputs, &["weight", "mean", "variance", "cotangent"])?;
         Ok([&inputs[0], &inputs[1], &inputs[1]].into_iter().cloned().collect())
     }
 
@@ -358,7 +358,7 @@ impl<'g> Var<'g> {
         let inputs = [self, weight.broadcast_to(kept.clone()), bias.broadcast_to(kept)];
         match self.graph().apply(op, &inputs) {
             Ok(outputs) => [0, 1, 2].map(|output| outputs[output]),
-            Err(error) => panic!("{error}"),
+            Err(error) => error.panic(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of zeros with a 1 at the place that an index names.
 
-use crate::kernel::indices::expect_below;
+use crate::kernel::indices::check_below;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -30,7 +30,7 @@ impl Op for OneHot {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let indices = work.inputs[0].index();
-        expect_below(indices, &work.input_shapes[0], self.depth, "index", || format!("depth {}", self.depth))?;
+        check_below(indices, &work.input_shapes[0], self.depth, "index", || format!("depth {}", self.depth))?;
         let y = work.outputs[0].real();
         y.fill(T::zero());
         for (row, &index) in indices.iter().enumerate() {

@@ -39,8 +39,8 @@ struct LogSoftmax;
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct LogSumExp;
 
-/// Says so if the inputs are not of one shape with a last axis.
-fn expect_rows(inputs: &[Meta]) -> Result<(), String> {
+/// Checks that the inputs have one shape, with a last axis.
+fn check_rows(inputs: &[Meta]) -> Result<(), String> {
     if inputs.iter().any(|input| input.shape != inputs[0].shape) {
         return Err("the shapes differ".into());
     }
@@ -126,7 +126,7 @@ impl Op for Softmax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs)?;
+        check_rows(inputs)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -157,7 +157,7 @@ impl Op for SoftmaxVjp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs)?;
+        check_rows(inputs)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -224,7 +224,7 @@ impl Op for LogSoftmax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs)?;
+        check_rows(inputs)?;
         Ok(smallvec::smallvec![inputs[0].clone()])
     }
 
@@ -256,7 +256,7 @@ impl Op for LogSumExp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        expect_rows(inputs)?;
+        check_rows(inputs)?;
         let shape = &inputs[0].shape;
         Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
     }

@@ -141,7 +141,7 @@ impl<'g> Var<'g> {
             1 => vec![self],
             _ => match self.graph().apply(Split { axis, sizes }, &[self]) {
                 Ok(parts) => parts.into_vec(),
-                Err(error) => panic!("{error}"),
+                Err(error) => error.panic(),
             },
         }
     }

@@ -29,7 +29,7 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn dot(&self, outputs: &[Var<'_>]) -> String {
-        self.assert_own("dot", outputs);
+        self.expect_own("dot", outputs);
         let view = self.view();
         let tape = view.tape();
         let shown = shown(&view, outputs);

@@ -38,7 +38,7 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn summary(&self, outputs: &[Var<'_>]) -> String {
-        self.assert_own("summary", outputs);
+        self.expect_own("summary", outputs);
         let mut text = table(&lines(self, outputs));
         if outputs.is_empty() {
             return text;

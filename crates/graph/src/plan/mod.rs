@@ -158,7 +158,7 @@ impl Plan {
         fuse: bool,
         caller: &'static Location<'static>,
     ) -> Result<Self, Error> {
-        graph.expect_own("Plan::new", outputs, caller)?;
+        graph.check_own("Plan::new", outputs, caller)?;
         let tape = &*graph.tape();
         let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
         let drafts = build(tape, &values, fuse)?;

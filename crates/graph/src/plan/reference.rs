@@ -35,8 +35,8 @@ impl Graph {
     #[track_caller]
     pub fn eval(&self, var: Var<'_>) -> Result<Tensor<f64>, Error> {
         let caller = Location::caller();
-        self.expect_own("eval", &[var], caller)?;
-        let fault = |problem: String| Error::new(ErrorKind::Feed, format!("`eval`: {problem} (at {})", at(caller)));
+        self.check_own("eval", &[var], caller)?;
+        let fault = |problem: String| Error::at(ErrorKind::Feed, format!("`eval`: {problem}"), caller);
         let tape = self.tape();
         if tape.meta(var.value).kind == Kind::Index {
             let problem = "is an index; `to_real` makes real numbers of it, `Graph::eval_with` gives indices";
@@ -85,7 +85,7 @@ impl Graph {
         params: &Params<T>,
         feed: &Feed<'_, T>,
     ) -> Result<Vec<AnyTensor<T>>, Error> {
-        self.expect_own("eval_with", vars, Location::caller())?;
+        self.check_own("eval_with", vars, Location::caller())?;
         let tape = self.tape();
         feed.check_names(&tape.inputs.iter().map(|(name, _)| name.clone()).collect())?;
         let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);

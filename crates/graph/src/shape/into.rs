@@ -60,7 +60,7 @@ macro_rules! from_sizes {
             /// If the number of elements cannot be addressed.
             #[track_caller]
             fn from(sizes: $list) -> Self {
-                Self::expect(sizes.into_sizes())
+                Self::expect_addressable(sizes.into_sizes())
             }
         }
     )*};

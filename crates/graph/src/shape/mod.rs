@@ -75,7 +75,7 @@ impl Shape {
     }
 
     #[track_caller]
-    fn expect(sizes: Sizes) -> Self {
+    fn expect_addressable(sizes: Sizes) -> Self {
         match Self::of_sizes(sizes) {
             Ok(shape) => shape,
             Err(problem) => panic!("{problem}"),
@@ -189,7 +189,7 @@ impl FromIterator<usize> for Shape {
     /// If the number of elements cannot be addressed.
     #[track_caller]
     fn from_iter<I: IntoIterator<Item = usize>>(sizes: I) -> Self {
-        Self::expect(sizes.into_iter().collect())
+        Self::expect_addressable(sizes.into_iter().collect())
     }
 }
 

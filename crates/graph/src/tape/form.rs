@@ -8,11 +8,11 @@ use crate::shape::Layout;
 /// The most inputs that a pointwise op has.
 pub(crate) const MAX_POINTWISE: usize = 4;
 
-/// Whether inputs and outputs fit the form of the op.
+/// Checks that inputs and outputs fit the form of the op.
 ///
 /// # Errors
 /// What does not fit: a fault of the op.
-pub(super) fn expect(op: &dyn AnyOp, inputs: &[Meta], outputs: &[Meta]) -> Result<(), String> {
+pub(super) fn check(op: &dyn AnyOp, inputs: &[Meta], outputs: &[Meta]) -> Result<(), String> {
     let fault = |form: &str, needs: &str| Err(format!("the op is {form}: {needs}; it declares {}", listed(outputs)));
     if outputs.is_empty() {
         return Err("the shape rule declares no outputs; an op has at least one".into());

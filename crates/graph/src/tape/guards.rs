@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use super::op::Meta;
-use super::{Graph, Node, NodeId, Scope, Var, at};
+use super::{Graph, Node, NodeId, Scope, Var};
 use crate::params::Param;
 
 impl Graph {
@@ -98,13 +98,12 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn substitute<'g>(&'g self, param: &Param, value: Var<'g>) -> Substituted<'g> {
-        let (name, shape, found, caller) = (param.name(), param.shape(), value.meta(), Location::caller());
-        self.assert_own("substitute", &[value]);
+        let (name, shape, found) = (param.name(), param.shape(), value.meta());
+        self.expect_own("substitute", &[value]);
         assert!(
             found == Meta::real(shape.clone()),
-            "`substitute` for `{name}` of shape {shape} of a value of shape {} (at {})",
-            found.shape,
-            at(caller)
+            "`substitute` for `{name}` of shape {shape} of a value of shape {}",
+            found.shape
         );
         let mut tape = self.tape.borrow_mut();
         tape.guards += 1;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::panic::Location;
 
 use super::op::Meta;
-use super::{Constant, Distribution, Graph, NodeId, Source, Value, Var, at, expect_shape, refuse};
+use super::{Constant, Distribution, Graph, NodeId, Source, Value, Var, expect_shape, refuse};
 use crate::params::Param;
 use crate::real::Real;
 use crate::shape::{IntoShape, Shape};
@@ -36,7 +36,7 @@ impl Graph {
             let (id, number) = (NodeId(tape.nodes.len() as u32), tape.inputs.len() as u32);
             if let Some(before) = tape.input_index.insert(name.to_owned(), number) {
                 let line = tape.nodes[tape.inputs[before as usize].1.index()].location;
-                panic!("an input named `{name}` exists already, declared at {} (at {})", at(line), at(caller));
+                panic!("an input named `{name}` exists already, declared at {line}");
             }
             tape.inputs.push((name.to_owned(), id));
             number

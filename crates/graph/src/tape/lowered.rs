@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::op::{Accepts, AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Op, Signature, Vars};
-use super::{Graph, Restore, Scope, Source, Var, at};
+use super::{Graph, Restore, Scope, Source, Var};
 use crate::error::{Error, ErrorKind};
 
 /// The op at the end of its own expansion.
@@ -88,7 +88,7 @@ impl Graph {
         caller: &'static Location<'static>,
     ) -> Result<Vars<'g>, Error> {
         let name = op.name();
-        let fault = |problem: String| Error::new(ErrorKind::Op, format!("`{name}`: {problem} (at {})", at(caller)));
+        let fault = |problem: String| Error::at(ErrorKind::Op, format!("`{name}`: {problem}"), caller);
         if self.is_endless(id) {
             // The op in whose expansion this one stands gives the error; until then something of the right shape.
             let mut stand_in = |meta: &Meta| self.leaf(Source::Seed, meta.clone(), caller);
@@ -111,7 +111,7 @@ impl Graph {
             return Err(fault(problem));
         }
         let expansion = expansion.ok_or_else(|| fault("has neither a kernel nor an expansion".into()))?;
-        self.expect_own(name, &expansion, caller)?;
+        self.check_own(name, &expansion, caller)?;
         let found: Metas = expansion.iter().map(|output| self.tape().meta(output.value).clone()).collect();
         if found != *outputs {
             return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));

@@ -264,10 +264,10 @@ pub(crate) fn at(location: &Location<'_>) -> String {
     format!("{}:{}:{}", location.file(), location.line(), location.column())
 }
 
-/// Refuses what a caller asks of an op: the panic names the op, the shapes of its inputs and the caller's line.
+/// Panics at the caller's line, with the op, the shapes of its inputs and what is wrong.
 #[track_caller]
 pub(crate) fn refuse(op: &str, of: &[&Shape], problem: &str) -> ! {
-    panic!("{}", message(op, of, problem, Location::caller()))
+    panic!("{}", message(op, of, problem))
 }
 
 /// The shape that a caller asks for in an op.
@@ -279,11 +279,11 @@ pub(crate) fn expect_shape(op: &str, of: &[&Shape], shape: impl IntoShape) -> Sh
     }
 }
 
-/// "`matmul` of [2, 3] and [4, 5]: the inner sizes 3 and 4 differ (at src/main.rs:3:4)".
-fn message(op: &str, of: &[&Shape], problem: &str, line: &Location<'_>) -> String {
+/// "`matmul` of [2, 3] and [4, 5]: the inner sizes 3 and 4 differ".
+fn message(op: &str, of: &[&Shape], problem: &str) -> String {
     let shapes: Vec<String> = of.iter().map(|shape| shape.to_string()).collect();
     let of = if shapes.is_empty() { String::new() } else { format!(" of {}", shapes.join(" and ")) };
-    format!("`{op}`{of}: {problem} (at {})", at(line))
+    format!("`{op}`{of}: {problem}")
 }
 
 /// A computation graph: a tape to which variables append nodes.
@@ -363,7 +363,7 @@ impl Graph {
     pub fn call<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Var<'g> {
         match self.apply(op, inputs) {
             Ok(outputs) => outputs[0],
-            Err(error) => panic!("{error}"),
+            Err(error) => error.panic(),
         }
     }
 
@@ -417,17 +417,17 @@ impl Graph {
             let tape = self.tape();
             (Arc::clone(&tape.ops[id as usize]), tape.line.unwrap_or(caller))
         };
-        self.expect_own(op.name(), inputs, caller)?;
+        self.check_own(op.name(), inputs, caller)?;
         let metas: SmallVec<[Meta; 3]> = {
             let tape = self.tape();
             inputs.iter().map(|input| tape.meta(input.value).clone()).collect()
         };
         let inferred = op.inputs().check(&metas).and_then(|()| op.infer(&metas));
-        let inferred = inferred.and_then(|outputs| form::expect(&*op, &metas, &outputs).map(|()| outputs));
+        let inferred = inferred.and_then(|outputs| form::check(&*op, &metas, &outputs).map(|()| outputs));
         let outputs = inferred.map_err(|problem| {
             let shapes: SmallVec<[&Shape; 3]> = metas.iter().map(|meta| &meta.shape).collect();
             let line = self.tape().origin.map_or(caller, |(location, _)| location);
-            Error::new(ErrorKind::Op, message(op.name(), &shapes, &problem, line))
+            Error::at(ErrorKind::Op, message(op.name(), &shapes, &problem), line)
         })?;
         if op.form() == Form::Expanded {
             return self.lower(op, id, inputs, &outputs, caller);
@@ -435,19 +435,30 @@ impl Graph {
         Ok(self.record(id, inputs.iter().map(|input| input.value).collect(), outputs, caller))
     }
 
-    /// Refuses variables of another graph: the message names what was asked for, the variable and both lines.
-    pub(crate) fn expect_own(&self, what: &str, vars: &[Var<'_>], caller: &Location<'_>) -> Result<(), Error> {
+    /// Checks that variables belong to this graph.
+    ///
+    /// # Errors
+    /// Names the method, the variable of another graph, and both lines.
+    pub(crate) fn check_own(
+        &self,
+        what: &str,
+        vars: &[Var<'_>],
+        caller: &'static Location<'static>,
+    ) -> Result<(), Error> {
         let Some(number) = vars.iter().position(|var| !std::ptr::eq(var.graph, self)) else { return Ok(()) };
         let stranger = vars[number].graph.tape().describe(vars[number].node());
         let problem = format!("variable {number} belongs to another graph: {stranger}");
-        Err(Error::new(ErrorKind::Op, format!("`{what}`: {problem} (at {})", at(caller))))
+        Err(Error::at(ErrorKind::Op, format!("`{what}`: {problem}"), caller))
     }
 
-    /// [`Graph::expect_own`] where there is no error to give.
+    /// [`Graph::check_own`] in methods that return no error.
+    ///
+    /// # Panics
+    /// Where that gives an error.
     #[track_caller]
-    pub(crate) fn assert_own(&self, what: &str, vars: &[Var<'_>]) {
-        if let Err(error) = self.expect_own(what, vars, Location::caller()) {
-            panic!("{error}");
+    pub(crate) fn expect_own(&self, what: &str, vars: &[Var<'_>]) {
+        if let Err(error) = self.check_own(what, vars, Location::caller()) {
+            error.panic();
         }
     }
 

@@ -1,9 +1,7 @@
 //! What a training run leaves in the buffers of the store.
 
-use std::panic::Location;
-
 use super::op::Meta;
-use super::{Graph, Var, at};
+use super::{Graph, Var};
 use crate::params::Param;
 
 impl Graph {
@@ -31,15 +29,14 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn update(&self, buffer: &Param, value: Var<'_>) {
-        let (name, shape, found, caller) = (buffer.name(), buffer.shape(), value.meta(), Location::caller());
-        assert!(buffer.is_buffer(), "`update` of `{name}`: it is a parameter and no buffer (at {})", at(caller));
+        let (name, shape, found) = (buffer.name(), buffer.shape(), value.meta());
+        assert!(buffer.is_buffer(), "`update` of `{name}`: it is a parameter and no buffer");
         assert!(
             found == Meta::real(shape.clone()),
-            "`update` of `{name}` of shape {shape} with a value of shape {} (at {})",
-            found.shape,
-            at(caller)
+            "`update` of `{name}` of shape {shape} with a value of shape {}",
+            found.shape
         );
-        self.assert_own("update", &[value]);
+        self.expect_own("update", &[value]);
         let mut tape = self.tape.borrow_mut();
         let (last, order) = (tape.updates.len(), tape.updated.len());
         tape.updates.push((buffer.clone(), value.value));

@@ -49,7 +49,7 @@ impl Geometry {
     /// # Panics
     /// If a buffer has another size than the geometry says, or the workspace is smaller than `backward_input_workspace`.
     pub(crate) fn backward_input<T: Real>(&self, g: &[T], w: &[T], x: &mut [T], workspace: &mut [T]) {
-        self.expect(x.len(), w.len(), g.len());
+        self.expect_sizes(x.len(), w.len(), g.len());
         if self.is_empty() || self.channels == 0 {
             x.fill(T::zero());
             return;

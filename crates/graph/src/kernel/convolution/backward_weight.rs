@@ -48,7 +48,7 @@ impl Geometry {
     /// # Panics
     /// If a buffer has another size than the geometry says, or the workspace is smaller than `backward_weight_workspace`.
     pub(crate) fn backward_weight<T: Real>(&self, x: &[T], g: &[T], w: &mut [T], workspace: &mut [T]) {
-        self.expect(x.len(), w.len(), g.len());
+        self.expect_sizes(x.len(), w.len(), g.len());
         if self.is_empty() || w.is_empty() {
             w.fill(T::zero());
             return;

@@ -35,7 +35,7 @@ impl Geometry {
     /// # Panics
     /// If a buffer has another size than the geometry says, or the workspace is smaller than `forward_workspace`.
     pub(crate) fn forward<T: Real>(&self, x: &[T], w: &[T], y: &mut [T], workspace: &mut [T]) {
-        self.expect(x.len(), w.len(), y.len());
+        self.expect_sizes(x.len(), w.len(), y.len());
         if self.is_empty() || self.filters == 0 {
             return;
         }

@@ -88,10 +88,13 @@ impl Geometry {
         self.images == 0 || self.groups == 0 || self.positions.contains(&0)
     }
 
-    /// Panics if the buffers do not have the sizes of the geometry, or if indices into them overflow. The parts of a
+    /// Checks that the buffers have the sizes of the geometry, and that no index into them overflows. The parts of a
     /// result that threads get are found by products of these sizes: none may overflow, whichever size is 0.
+    ///
+    /// # Panics
+    /// If they do not, or one does.
     #[track_caller]
-    pub(super) fn expect(&self, x: usize, w: usize, y: usize) {
+    pub(super) fn expect_sizes(&self, x: usize, w: usize, y: usize) {
         let Self { images, groups, channels, filters, size, kernel, positions, stride, dilation, before, .. } = *self;
         let all = [
             ("input", x, [images, groups, channels, size[0], size[1]]),

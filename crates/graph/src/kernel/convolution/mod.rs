@@ -12,7 +12,7 @@
 //! elements of a result, never the terms of one. So the bits do not depend on the number of threads.
 //!
 //! Safety: threads get disjoint parts of a result, found by products of the sizes of the geometry. Each entry checks first
-//! that all buffers have these sizes and that no such product overflows ([`Geometry::expect`]).
+//! that all buffers have these sizes and that no such product overflows ([`Geometry::expect_sizes`]).
 
 #![allow(unsafe_code)] // Hands disjoint parts of a result to threads.
 

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
 use super::blocks::Product;
-use super::{Gemm, Matrix, checked};
+use super::{Gemm, Matrix, expect_product};
 
 /// Multiplications that are worth a thread of their own: some ten microseconds of work.
 const WORTH: usize = 1 << 19;
@@ -90,7 +90,7 @@ pub fn product<T: Gemm>(
     if threads == 1 {
         return T::gemm(m, k, n, a, b, accumulate, c, workspace);
     }
-    let Some(whole) = checked(m, k, n, a, b, accumulate, c) else { return };
+    let Some(whole) = expect_product(m, k, n, a, b, accumulate, c) else { return };
     let (grid, room) = loop {
         let grid = grid(m, k, n, threads);
         let room = T::workspace(grid.rows, k, grid.columns);

@@ -28,7 +28,7 @@ macro_rules! tested {
             }
 
             fn reference(m: usize, k: usize, n: usize, a: Matrix<'_, Self>, b: Matrix<'_, Self>, c: &mut [Self]) {
-                let (a, b) = (a.checked("left", m, k), b.checked("right", k, n));
+                let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
                 // SAFETY: the matrices stay inside their buffers, and c has m·n elements.
                 unsafe {
                     $gemm(m, k, n, 1.0, a.data, a.row, a.col, b.data, b.row, b.col, 0.0, c.as_mut_ptr(), n as isize, 1)
@@ -198,7 +198,7 @@ fn check_bits<T: Tested>(sizes: (usize, usize, usize), lie_a: Lie, lie_b: Lie, a
         workspace.resize(room + 64, guard);
         let mut c = before.clone();
         c.resize(m * n + 64, guard);
-        let (left, right) = (a.matrix().checked("left", m, k), b.matrix().checked("right", k, n));
+        let (left, right) = (a.matrix().expect_inside("left", m, k), b.matrix().expect_inside("right", k, n));
         let product = Product { m, k, n, a: left, b: right, accumulate, c: c.as_mut_ptr(), c_row: n as isize };
         // SAFETY: `each` calls with what the machine has; the matrices were checked; c and the workspace are long
         // enough.
@@ -380,13 +380,13 @@ fn a_matrix_must_stay_inside_its_buffer() {
 fn strides_that_leave_the_buffer_are_refused() {
     let data = [1.0f64; 12];
     let sound = |offset, row, col| {
-        std::panic::catch_unwind(|| Matrix { data: &data, offset, row, col }.checked("left", 3, 4)).is_ok()
+        std::panic::catch_unwind(|| Matrix { data: &data, offset, row, col }.expect_inside("left", 3, 4)).is_ok()
     };
     assert!(sound(0, 4, 1) && sound(11, -4, -1) && sound(8, -4, 1) && sound(5, 0, 0));
     assert!(!sound(1, 4, 1) && !sound(10, -4, -1) && !sound(7, -4, 1) && !sound(12, 0, 0));
     assert!(!sound(0, isize::MAX, 1) && !sound(0, isize::MIN, 1) && !sound(0, isize::MAX / 2, isize::MAX / 3));
     assert!(!sound(usize::MAX, 1, 1) && !sound(0, -1, 1));
-    let tall = || Matrix { data: &data, offset: 5, row: 1, col: 1 }.checked("left", usize::MAX, 1);
+    let tall = || Matrix { data: &data, offset: 5, row: 1, col: 1 }.expect_inside("left", usize::MAX, 1);
     assert!(std::panic::catch_unwind(tall).is_err());
 }
 

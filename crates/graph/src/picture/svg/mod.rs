@@ -48,7 +48,7 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn svg(&self, outputs: &[Var<'_>]) -> Result<String, Error> {
-        self.expect_own("svg", outputs, Location::caller())?;
+        self.check_own("svg", outputs, Location::caller())?;
         let view = self.view();
         let tape = view.tape();
         let shown = shown(&view, outputs);
