@@ -18,16 +18,23 @@
 //! assert_eq!(test.full_batch().len(), 360);
 //! ```
 
+mod array;
 mod batches;
+pub mod cifar;
 mod dataset;
 pub mod digits;
 mod error;
+mod file;
+mod half;
 pub mod idx;
 pub mod mnist;
+pub mod npy;
+pub mod npz;
 mod shuffle;
 mod split;
 pub mod sunspots;
 
+pub use array::Array;
 pub use batches::{Batch, Batches};
 pub use dataset::Dataset;
 pub use error::{DataError, Problem};
