@@ -33,9 +33,13 @@ pub mod npz;
 mod shuffle;
 mod split;
 pub mod sunspots;
+mod table;
 
 pub use array::Array;
 pub use batches::{Batch, Batches};
 pub use dataset::Dataset;
 pub use error::{DataError, Problem};
 pub use split::Split;
+pub use table::{Categories, Column, ColumnType, Schema, Table, Texts};
+#[cfg(feature = "csv")]
+pub use table::{Csv, CsvChunks};
