@@ -6,6 +6,27 @@ use std::path::{Path, PathBuf};
 
 use gradus_graph::Shape;
 
+/// A piece of a file in backticks, with at most 60 characters of it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut brief: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        brief.push('…');
+    }
+    format!("`{brief}`")
+}
+
+/// Names in backticks, at most twelve of them.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names = names.peekable();
+    if names.peek().is_none() {
+        return "none".into();
+    }
+    let shown: Vec<String> = names.by_ref().take(12).map(quoted).collect();
+    let left = names.count();
+    let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
+
 /// How many bytes after the last element are counted.
 pub(crate) const APPENDED: u64 = 1 << 20;
 
@@ -27,6 +48,17 @@ pub struct DataError {
 impl DataError {
     pub(crate) fn new(path: &Path, problem: Problem) -> Self {
         Self { path: path.to_owned(), problem: Box::new(problem) }
+    }
+
+    /// An error of a reader of one's own: the file, and what is wrong with it in one sentence.
+    ///
+    /// # Example
+    /// ```
+    /// let error = gradus_data::DataError::other("run/log.bin", "it holds no rows");
+    /// assert_eq!(error.to_string(), "run/log.bin: it holds no rows");
+    /// ```
+    pub fn other(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::new(path.as_ref(), Problem::Other(reason.into()))
     }
 
     /// The file or folder.
@@ -124,6 +156,47 @@ pub enum Problem {
         /// The usual name of that file.
         name: &'static str,
     },
+    /// The content is not of the format, or uses a part of it that is not read.
+    Format {
+        /// The name of the format.
+        format: &'static str,
+        /// What is wrong, in one sentence.
+        reason: String,
+    },
+    /// A member of an archive, such as an array of an npz file.
+    Member {
+        /// Its name.
+        name: String,
+        /// Its problem.
+        problem: Box<Problem>,
+    },
+    /// A line of a text file.
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong, in one sentence.
+        reason: String,
+    },
+    /// A cell of a table.
+    Cell {
+        /// The number of the line on which its row begins, from 1.
+        line: u64,
+        /// The number of its column, from 1.
+        column: usize,
+        /// The name of its column.
+        name: String,
+        /// What is wrong, in one sentence.
+        reason: String,
+    },
+    /// A column of a table.
+    Column {
+        /// Its name.
+        name: String,
+        /// What is wrong, in one sentence.
+        reason: String,
+    },
+    /// Anything else, in one sentence.
+    Other(String),
 }
 
 impl fmt::Display for Problem {
@@ -171,6 +244,14 @@ impl fmt::Display for Problem {
                 write!(f, "{}", images_path.display())
             }
             Self::Missing { name } => write!(f, "the folder has no file {name}, plain or with the ending .gz"),
+            Self::Format { format, reason } => write!(f, "not a whole {format} file: {reason}"),
+            Self::Member { name, problem } => write!(f, "{}: {problem}", quoted(name)),
+            Self::Line { line, reason } => write!(f, "line {line}: {reason}"),
+            Self::Cell { line, column, name, reason } => {
+                write!(f, "line {line}, column {column} ({}): {reason}", quoted(name))
+            }
+            Self::Column { name, reason } => write!(f, "column {}: {reason}", quoted(name)),
+            Self::Other(reason) => write!(f, "{reason}"),
         }
     }
 }

@@ -18,17 +18,43 @@
 //! assert_eq!(test.full_batch().len(), 360);
 //! ```
 
+mod array;
 mod batches;
+pub mod cifar;
 mod dataset;
 pub mod digits;
 mod error;
+mod file;
+mod file_rows;
+mod half;
 pub mod idx;
+#[cfg(feature = "images")]
+pub mod image;
 pub mod mnist;
+pub mod npy;
+pub mod npz;
+mod rows;
+mod sequence;
 mod shuffle;
 mod split;
+mod stream;
 pub mod sunspots;
+mod table;
+pub mod text;
+mod windows;
 
-pub use batches::{Batch, Batches};
+pub use array::Array;
+pub use batches::{Batch, Batches, Order};
 pub use dataset::Dataset;
 pub use error::{DataError, Problem};
+pub use file_rows::FileRows;
+pub use rows::{
+    ChainedRows, ComputedRows, Joined, MappedRows, RowBatches, Rows, SelectedRows, ZippedRows, from_fn,
+};
+pub use sequence::{Sequences, pad};
 pub use split::Split;
+pub use stream::{Batched, Prefetched, Shuffled, Stream};
+pub use table::{Categories, Column, ColumnType, Schema, Table, Texts};
+#[cfg(feature = "csv")]
+pub use table::{Csv, CsvChunks};
+pub use windows::Windows;

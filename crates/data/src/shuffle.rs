@@ -10,7 +10,7 @@ const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Puts the elements into the order that belongs to the seed and the epoch.
 pub(crate) fn shuffle<T>(elements: &mut [T], seed: u64, epoch: u64) {
-    let mut random = SplitMix64 { state: mix(mix(seed).wrapping_add(epoch)) };
+    let mut random = SplitMix64::of(seed, epoch);
     for last in (1..elements.len()).rev() {
         elements.swap(last, random.below(last as u64 + 1) as usize);
     }
@@ -23,17 +23,22 @@ pub(crate) fn permutation(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     order
 }
 
-struct SplitMix64 {
+#[derive(Clone, Debug)]
+pub(crate) struct SplitMix64 {
     state: u64,
 }
 
 impl SplitMix64 {
+    pub(crate) fn of(seed: u64, epoch: u64) -> Self {
+        Self { state: mix(mix(seed).wrapping_add(epoch)) }
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GAMMA);
         mix(self.state)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let favoured = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.next()) * u128::from(bound);
@@ -44,7 +49,7 @@ impl SplitMix64 {
     }
 }
 
-fn mix(mut bits: u64) -> u64 {
+pub(crate) fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)

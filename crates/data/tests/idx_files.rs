@@ -15,6 +15,7 @@ fn encode(array: &Array) -> Vec<u8> {
         Array::I32(x) => (0x0c, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
         Array::F32(x) => (0x0d, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
         Array::F64(x) => (0x0e, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
+        other => unreachable!("IDX has no {}", other.element()),
     };
     let mut bytes = vec![0, 0, code, array.shape().rank() as u8];
     array.shape().iter().for_each(|&size| bytes.extend((size as u32).to_be_bytes()));
