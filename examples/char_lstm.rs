@@ -76,7 +76,7 @@ struct Writer<C> {
 
 impl<C: RecurrentCell> Writer<C> {
     fn new(params: &mut Params, symbols: usize) -> Self {
-        let options = RecurrentOptions { input_dropout: 0.1, hidden_dropout: 0.25, ..RecurrentOptions::default() };
+        let options = RecurrentOptions::new().input_dropout(0.1).hidden_dropout(0.25);
         Self {
             memory: Recurrent::with(params, "memory", symbols, HIDDEN, options),
             dropout: Dropout::new(0.4),

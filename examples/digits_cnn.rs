@@ -23,7 +23,7 @@ struct Classifier {
 
 impl Classifier {
     fn new(params: &mut Params) -> Self {
-        let same = Conv2dOptions { padding: Padding::Same, ..Conv2dOptions::default() };
+        let same = Conv2dOptions::new().padding(Padding::Same);
         let strokes = Conv2d::with(params, "strokes", 1, 32, 3, same);
         let parts = Conv2d::with(params, "parts", 32, 64, 3, same);
         let hidden = Dense::new(params, "hidden", 64 * 4 * 4, 128);

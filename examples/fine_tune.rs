@@ -26,7 +26,7 @@ struct Classifier {
 
 impl Classifier {
     fn new(params: &mut Params, classes: usize) -> Self {
-        let same = Conv2dOptions { padding: Padding::Same, ..Conv2dOptions::default() };
+        let same = Conv2dOptions::new().padding(Padding::Same);
         let body = params.scope("body", |params| {
             let strokes = Conv2d::with(params, "strokes", 1, 16, 3, same);
             let parts = Conv2d::with(params, "parts", 16, 32, 3, same);

@@ -45,7 +45,7 @@ impl Discriminator {
         params.scope("discriminator", |params| {
             let [first, second] =
                 [("hidden1", 2), ("hidden2", 64)].map(|(name, size)| Dense::new(params, name, size, 64));
-            let bend = LeakyRelu { slope: 0.2 };
+            let bend = LeakyRelu::new(0.2);
             Self(first, bend, second, bend, Dense::new(params, "output", 64, 1))
         })
     }

@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     task.report("Adam", &params, since)?;
 
     let (mut params, since, mut gradients) = (task.start.clone(), Instant::now(), step());
-    let limits = Limits { evaluations: WORK / 3, ..Limits::default() };
+    let limits = Limits::new().evaluations(WORK / 3);
     Lbfgs::new().limits(limits).minimize(&mut params, |params, slope| {
         let gradients = gradients.at(params, inputs)?;
         slope.set(gradients.iter());

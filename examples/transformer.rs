@@ -33,13 +33,8 @@ struct Classifier {
 
 impl Classifier {
     fn new(params: &mut Params) -> Self {
-        let options = TransformerOptions {
-            hidden: 2 * SIZE,
-            norm_first: true,
-            batch_first: true,
-            ..TransformerOptions::default()
-        };
-        let gather = MultiHeadAttentionOptions { batch_first: true, ..MultiHeadAttentionOptions::default() };
+        let options = TransformerOptions::new().hidden(2 * SIZE).norm_first().batch_first();
+        let gather = MultiHeadAttentionOptions::new().batch_first();
         Self {
             patches: Dense::new(params, "patches", 4, SIZE),
             positions: LearnedPositions::new(params, "positions", PATCHES, SIZE),

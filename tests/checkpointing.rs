@@ -21,7 +21,7 @@ struct Network {
 
 impl Network {
     fn new(params: &mut Params) -> Self {
-        let without_bias = DenseOptions { bias: None, ..DenseOptions::default() };
+        let without_bias = DenseOptions::new().without_bias();
         Self {
             input: Dense::new(params, "input", 1, UNITS),
             recurrent: Dense::with(params, "recurrent", UNITS, UNITS, without_bias),

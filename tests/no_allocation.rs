@@ -62,7 +62,7 @@ fn all_models() {
     expect_none("an LSTM", &made);
 
     let mut params = Params::new(7);
-    let options = TransformerOptions { hidden: 256, ..TransformerOptions::default() };
+    let options = TransformerOptions::new().hidden(256);
     let encoder = TransformerEncoder::with(&mut params, "encoder", 2, 64, 4, options);
     let (made, _) =
         train(&batches, &mut params, |_, [x, y]| loss::mse(encoder.forward_in(x, Mask::none(), Mode::Train), y));

@@ -9,9 +9,8 @@ use gradus::{Tensor, Var};
 
 use crate::case::{Case, Inputs, forward};
 
-fn embedding(name: &'static str, padding: Option<usize>) -> Case {
+fn embedding(name: &'static str, options: EmbeddingOptions) -> Case {
     Case::new(name, move |params| {
-        let options = EmbeddingOptions { padding, ..EmbeddingOptions::default() };
         let layer = Embedding::with(params, "layer", 4, 3, options);
         forward(move |x| vec![layer.forward(x.get("indices"))])
     })
@@ -82,16 +81,16 @@ fn decoder_layer(
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    let plain = MultiHeadAttentionOptions::default();
-    let batch_first = MultiHeadAttentionOptions { batch_first: true, ..plain };
-    let sizes = MultiHeadAttentionOptions { key_size: Some(3), value_size: Some(5), ..batch_first };
-    let layer = TransformerOptions { hidden: 3, dropout: 0.0, ..TransformerOptions::default() };
-    let first = TransformerOptions { norm_first: true, activation: TransformerActivation::Gelu, ..layer };
+    let plain = MultiHeadAttentionOptions::new();
+    let batch_first = plain.batch_first();
+    let sizes = batch_first.key_size(3).value_size(5);
+    let layer = TransformerOptions::new().hidden(3).dropout(0.0);
+    let first = layer.norm_first().activation(TransformerActivation::Gelu);
     vec![
-        embedding("embedding", None),
-        embedding("embedding_with_padding", Some(1)),
+        embedding("embedding", EmbeddingOptions::new()),
+        embedding("embedding_with_padding", EmbeddingOptions::new().padding(1)),
         Case::new("embedding_as_output", |params| {
-            let options = EmbeddingOptions { padding: Some(1), ..EmbeddingOptions::default() };
+            let options = EmbeddingOptions::new().padding(1);
             let layer = Embedding::with(params, "layer", 4, 3, options);
             forward(move |x| vec![layer.logits(layer.forward(x.get("indices")).tanh())])
         }),
@@ -105,16 +104,14 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         heads("heads_own", 2, plain, ["x"; 3], |_| Mask::none()),
         heads("heads_own_batch_first", 2, batch_first, ["x"; 3], |_| Mask::none()),
-        heads("heads_own_single", 2, MultiHeadAttentionOptions { bias: false, ..plain }, ["x"; 3], |_| Mask::none()),
+        heads("heads_own_single", 2, plain.without_bias(), ["x"; 3], |_| Mask::none()),
         heads("heads_own_causal", 1, plain, ["x"; 3], |_| Mask::causal()),
         heads("heads_of_another", 2, plain, ["q", "k", "v"], |_| Mask::none()),
         heads("heads_of_other_sizes", 2, sizes, ["q", "k", "v"], lengths),
         heads("heads_added", 2, plain, ["q", "k", "k"], added),
         encoder_layer("encoder_layer", layer, |_| Mask::none()),
-        encoder_layer("encoder_layer_norm_first", TransformerOptions { batch_first: true, ..first }, lengths),
-        encoder_layer("encoder_layer_without_bias", TransformerOptions { bias: false, eps: 0.1, ..layer }, |_| {
-            Mask::causal()
-        }),
+        encoder_layer("encoder_layer_norm_first", first.batch_first(), lengths),
+        encoder_layer("encoder_layer_without_bias", layer.without_bias().eps(0.1), |_| Mask::causal()),
         Case::new("encoder", move |params| {
             let layer = TransformerEncoder::with(params, "layer", 2, 4, 2, first).with_norm(params);
             forward(move |x| vec![layer.forward_in(x.get("x"), Mask::causal(), Mode::Train)])

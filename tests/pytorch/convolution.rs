@@ -4,7 +4,7 @@ use gradus::nn::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool1dOptions, AvgPool2d,
     AvgPool2dOptions, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvTranspose1d, ConvTranspose1dOptions,
     ConvTranspose2d, ConvTranspose2dOptions, Flatten, GlobalAvgPool2d, GlobalMaxPool2d, Interpolation, MaxPool1d,
-    MaxPool1dOptions, MaxPool2d, MaxPool2dOptions, OutputPadding, Padding, Resize, Steady, Upsample1d, Upsample2d,
+    MaxPool1dOptions, MaxPool2d, MaxPool2dOptions, Padding, Resize, Steady, Upsample1d, Upsample2d,
 };
 
 use crate::case::{Case, forward};
@@ -49,53 +49,31 @@ fn plain(name: &'static str, layer: impl Steady + Copy + 'static) -> Case {
 }
 
 fn convolutions() -> Vec<Case> {
-    let (line, plane) = (Conv1dOptions::default(), Conv2dOptions::default());
-    let all = Conv1dOptions { stride: [2], padding: 3.into(), dilation: [3], groups: 2, bias: None, ..line };
-    let steps =
-        Conv2dOptions { stride: [2, 1], padding: Padding::Zeros([1, 2]), dilation: [2, 1], ..Conv2dOptions::default() };
+    let (line, plane) = (Conv1dOptions::new(), Conv2dOptions::new());
+    let all = line.stride(2).padding(3).dilation(3).groups(2).without_bias();
+    let steps = Conv2dOptions::new().stride([2, 1]).padding([1, 2]).dilation([2, 1]);
     vec![
         conv1d("conv1d", 2, 3, 3, line),
         conv1d("conv1d_all", 4, 6, 2, all),
-        conv1d("conv1d_same", 2, 2, 4, Conv1dOptions { padding: Padding::Same, dilation: [3], ..line }),
+        conv1d("conv1d_same", 2, 2, 4, line.padding(Padding::Same).dilation(3)),
         conv1d("conv1d_unbatched", 2, 3, 3, line),
         conv2d("conv2d", 2, 3, [3, 3], plane),
         conv2d("conv2d_steps", 2, 3, [2, 3], steps),
-        conv2d("conv2d_same", 2, 1, [3, 4], Conv2dOptions { padding: Padding::Same, dilation: [1, 2], ..plane }),
-        conv2d("conv2d_groups", 4, 6, [2, 2], Conv2dOptions { groups: 2, stride: [2, 2], bias: None, ..plane }),
-        conv2d(
-            "conv2d_depthwise",
-            3,
-            3,
-            [3, 3],
-            Conv2dOptions { groups: 3, padding: 1.into(), stride: [2, 2], ..plane },
-        ),
-        conv2d("conv2d_multiplied", 2, 6, [3, 3], Conv2dOptions { groups: 2, padding: 1.into(), ..plane }),
+        conv2d("conv2d_same", 2, 1, [3, 4], plane.padding(Padding::Same).dilation([1, 2])),
+        conv2d("conv2d_groups", 4, 6, [2, 2], plane.groups(2).stride(2).without_bias()),
+        conv2d("conv2d_depthwise", 3, 3, [3, 3], plane.groups(3).padding(1).stride(2)),
+        conv2d("conv2d_multiplied", 2, 6, [3, 3], plane.groups(2).padding(1)),
         conv2d("conv2d_pointwise", 3, 4, [1, 1], plane),
-        conv2d("conv2d_pointwise_strided", 3, 2, [1, 1], Conv2dOptions { stride: [2, 2], padding: 1.into(), ..plane }),
+        conv2d("conv2d_pointwise_strided", 3, 2, [1, 1], plane.stride(2).padding(1)),
     ]
 }
 
 fn transposed() -> Vec<Case> {
-    let (line, plane) = (ConvTranspose1dOptions::default(), ConvTranspose2dOptions::default());
-    let all1d = ConvTranspose1dOptions {
-        stride: [3],
-        padding: OutputPadding { padding: [2], output_padding: [1] },
-        dilation: [2],
-        groups: 2,
-        bias: None,
-        ..line
-    };
-    let all2d = ConvTranspose2dOptions {
-        stride: [3, 1],
-        padding: OutputPadding { padding: [0, 1], output_padding: [2, 1] },
-        dilation: [1, 2],
-        groups: 2,
-        ..plane
-    };
-    let padding = OutputPadding { padding: [1, 1], output_padding: [1, 1] };
-    let steps = ConvTranspose2dOptions { stride: [2, 2], padding, ..Default::default() };
-    let beyond = OutputPadding { output_padding: [2, 2], ..OutputPadding::default() };
-    let beyond = ConvTranspose2dOptions { stride: [3, 3], padding: beyond, ..plane };
+    let (line, plane) = (ConvTranspose1dOptions::new(), ConvTranspose2dOptions::new());
+    let all1d = line.stride(3).padding(2).output_padding(1).dilation(2).groups(2).without_bias();
+    let all2d = plane.stride([3, 1]).padding([0, 1]).output_padding([2, 1]).dilation([1, 2]).groups(2);
+    let steps = plane.stride(2).padding(1).output_padding(1);
+    let beyond = plane.stride(3).output_padding(2);
     vec![
         up1d("up1d", 2, 3, 3, line),
         up1d("up1d_all", 4, 2, 3, all1d),
@@ -103,38 +81,26 @@ fn transposed() -> Vec<Case> {
         up2d("up2d_steps", 2, 2, [3, 3], steps),
         up2d("up2d_all", 4, 6, [2, 3], all2d),
         up2d("up2d_beyond", 1, 2, [2, 2], beyond),
-        up2d("up2d_depthwise", 2, 2, [3, 3], ConvTranspose2dOptions { stride: [2, 2], groups: 2, ..plane }),
+        up2d("up2d_depthwise", 2, 2, [3, 3], plane.stride(2).groups(2)),
     ]
 }
 
 fn pools() -> Vec<Case> {
-    let max = MaxPool2dOptions::default();
-    let all = MaxPool2dOptions { stride: Some([2, 1]), padding: [1, 0], dilation: [1, 2], ceil_mode: true };
-    let average = AvgPool2dOptions { stride: Some([2, 2]), padding: [1, 1], ceil_mode: true, ..Default::default() };
+    let max = MaxPool2dOptions::new();
+    let all = MaxPool2dOptions::new().stride([2, 1]).padding([1, 0]).dilation([1, 2]).ceil_mode();
+    let average = AvgPool2dOptions::new().stride(2).padding(1).ceil_mode();
     vec![
-        plain("max1d", MaxPool1d::with(3, MaxPool1dOptions { stride: Some([2]), padding: [1], ..Default::default() })),
+        plain("max1d", MaxPool1d::with(3, MaxPool1dOptions::new().stride(2).padding(1))),
         plain("max2d", MaxPool2d::new(2)),
         plain("max2d_all", MaxPool2d::with([3, 2], all)),
-        plain(
-            "max2d_ceil",
-            MaxPool2d::with(2, MaxPool2dOptions { stride: Some([3, 3]), padding: [1, 1], ceil_mode: true, ..max }),
-        ),
-        plain(
-            "average1d",
-            AvgPool1d::with(3, AvgPool1dOptions { stride: Some([2]), padding: [1], ..Default::default() }),
-        ),
-        plain(
-            "average1d_ceil",
-            AvgPool1d::with(3, AvgPool1dOptions { stride: Some([2]), ceil_mode: true, ..Default::default() }),
-        ),
+        plain("max2d_ceil", MaxPool2d::with(2, max.stride(3).padding(1).ceil_mode())),
+        plain("average1d", AvgPool1d::with(3, AvgPool1dOptions::new().stride(2).padding(1))),
+        plain("average1d_ceil", AvgPool1d::with(3, AvgPool1dOptions::new().stride(2).ceil_mode())),
         plain("average2d", AvgPool2d::new(2)),
-        plain(
-            "average2d_padded",
-            AvgPool2d::with([3, 2], AvgPool2dOptions { stride: Some([2, 1]), ceil_mode: false, ..average }),
-        ),
+        plain("average2d_padded", AvgPool2d::with([3, 2], average.stride([2, 1]))),
         plain("average2d_ceil", AvgPool2d::with(3, average)),
-        plain("average2d_elements", AvgPool2d::with(3, AvgPool2dOptions { count_include_pad: false, ..average })),
-        plain("average2d_divisor", AvgPool2d::with(2, AvgPool2dOptions { divisor: Some(3), ..Default::default() })),
+        plain("average2d_elements", AvgPool2d::with(3, average.exclude_padding())),
+        plain("average2d_divisor", AvgPool2d::with(2, AvgPool2dOptions::new().divisor(3))),
         plain("adaptive_average1d", AdaptiveAvgPool1d::new(3)),
         plain("adaptive_average2d", AdaptiveAvgPool2d::new([2, 3])),
         plain("adaptive_average2d_more", AdaptiveAvgPool2d::new([4, 3])),

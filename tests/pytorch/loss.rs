@@ -41,11 +41,18 @@ fn triplet(name: &'static str, loss: Triplet) -> Case {
 }
 
 fn classes() -> Vec<Case> {
-    let option = |number: usize| CrossEntropy {
-        weights: (number & 1 > 0).then(|| WEIGHTS.to_vec()),
-        ignored: (number & 2 > 0).then_some(-100),
-        smoothing: if number & 4 > 0 { 0.1 } else { 0.0 },
-        axis: None,
+    let option = |number: usize| {
+        let mut loss = CrossEntropy::new();
+        if number & 1 > 0 {
+            loss = loss.weights(WEIGHTS);
+        }
+        if number & 2 > 0 {
+            loss = loss.ignored(-100);
+        }
+        if number & 4 > 0 {
+            loss = loss.smoothing(0.1);
+        }
+        loss
     };
     vec![
         cross_entropy("cross_entropy_0", option(0)),
@@ -57,20 +64,19 @@ fn classes() -> Vec<Case> {
         cross_entropy("cross_entropy_6", option(6)),
         cross_entropy("cross_entropy_7", option(7)),
         Case::of("cross_entropy_ignored_class", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(1), smoothing: 0.2, axis: None };
+            let loss = CrossEntropy::new().weights(WEIGHTS).ignored(1).smoothing(0.2);
             vec![loss.loss(x.get("x"), x.get("y"))]
         }),
         Case::of("cross_entropy_sequences", |x| {
-            let loss =
-                CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(-100), smoothing: 0.1, axis: None };
+            let loss = CrossEntropy::new().weights(WEIGHTS).ignored(-100).smoothing(0.1);
             vec![loss.loss(x.get("x"), x.get("y"))]
         }),
         Case::of("cross_entropy_axis", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), axis: Some(1), ..CrossEntropy::default() };
+            let loss = CrossEntropy::new().weights(WEIGHTS).axis(1);
             vec![loss.loss(x.get("x"), x.get("y")), loss.terms(x.get("x"), x.get("y"))]
         }),
         Case::of("cross_entropy_with_axis", |x| {
-            let loss = CrossEntropy { smoothing: 0.1, axis: Some(1), ..CrossEntropy::default() };
+            let loss = CrossEntropy::new().smoothing(0.1).axis(1);
             vec![loss.loss_with(x.get("x"), x.get("p"))]
         }),
         Case::of("kl_divergence_of_zero", |x| vec![loss::kl_divergence(x.get("x").log_softmax(-1), zeros(x.get("x")))]),
@@ -79,15 +85,14 @@ fn classes() -> Vec<Case> {
             vec![loss::cross_entropy_with(logits, chances), loss::cross_entropy_with_terms(logits, chances)]
         }),
         Case::of("cross_entropy_with_options", |x| {
-            let loss = CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: None, smoothing: 0.1, axis: None };
+            let loss = CrossEntropy::new().weights(WEIGHTS).smoothing(0.1);
             let (logits, chances) = (x.get("x"), x.get("p"));
             let terms = loss.terms_with(logits, chances);
             vec![loss.loss_with(logits, chances), terms, terms.sum()]
         }),
         Case::of("nll", |x| vec![loss::nll(x.get("x"), x.get("y")), loss::nll_terms(x.get("x"), x.get("y"))]),
         Case::of("nll_weighted", |x| {
-            let loss =
-                CrossEntropy { weights: Some(WEIGHTS.to_vec()), ignored: Some(-100), smoothing: 0.0, axis: None };
+            let loss = CrossEntropy::new().weights(WEIGHTS).ignored(-100);
             vec![loss.loss(x.get("x").log_softmax(-1), x.get("y"))]
         }),
         Case::of("multi_margin", |x| {
@@ -167,9 +172,9 @@ fn vectors() -> Vec<Case> {
         Case::of("distance_2.0", |x| vec![loss::distance(x.get("a"), x.get("b"), 2.0)]),
         Case::of("distance_3.0", |x| vec![loss::distance(x.get("a"), x.get("b"), 3.0)]),
         Case::of("distance_inf", |x| vec![loss::distance(x.get("a"), x.get("b"), f64::INFINITY)]),
-        triplet("triplet", Triplet::default()),
-        triplet("triplet_swap", Triplet { swap: true, margin: 2.0, ..Triplet::default() }),
-        triplet("triplet_p", Triplet { p: 3.0, margin: 0.5, ..Triplet::default() }),
+        triplet("triplet", Triplet::new()),
+        triplet("triplet_swap", Triplet::new().swap().margin(2.0)),
+        triplet("triplet_p", Triplet::new().p(3.0).margin(0.5)),
     ]
 }
 

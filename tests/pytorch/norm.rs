@@ -46,7 +46,8 @@ fn instance_norm(options: InstanceNormOptions) -> impl Fn(&mut Params<f64>) -> I
 }
 
 fn dense(params: &mut Params<f64>, bias: bool) -> Dense {
-    let options = DenseOptions { bias: bias.then(Init::zeros), ..DenseOptions::default() };
+    let options = DenseOptions::new();
+    let options = if bias { options.bias(Init::zeros()) } else { options.without_bias() };
     Dense::with(params, "layer", 3, 4, options)
 }
 
@@ -65,49 +66,37 @@ fn spectral_norm(options: SpectralNormOptions) -> impl Fn(&mut Params<f64>) -> S
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    let (layer, rms, group) = (LayerNormOptions::default(), RmsNormOptions::default(), GroupNormOptions::default());
-    let (batch, instance) = (BatchNormOptions::default(), InstanceNormOptions::default());
-    let affine = InstanceNormOptions { weight: Some(Init::ones()), bias: Some(Init::zeros()), ..instance };
-    let running = InstanceNormOptions { running: true, ..affine };
-    let spectral = SpectralNormOptions::default();
+    let (layer, rms, group) = (LayerNormOptions::new(), RmsNormOptions::new(), GroupNormOptions::new());
+    let (batch, instance) = (BatchNormOptions::new(), InstanceNormOptions::new());
+    let affine = instance.weight(Init::ones()).bias(Init::zeros());
+    let running = affine.running();
+    let spectral = SpectralNormOptions::new();
     vec![
         layer_norm("layer_norm", &[4], layer),
-        layer_norm("layer_norm_of_two_axes", &[3, 2], LayerNormOptions { eps: 0.1, ..layer }),
-        layer_norm("layer_norm_without_bias", &[4], LayerNormOptions { bias: None, ..layer }),
-        layer_norm("layer_norm_plain", &[4], LayerNormOptions { weight: None, bias: None, ..layer }),
+        layer_norm("layer_norm_of_two_axes", &[3, 2], layer.eps(0.1)),
+        layer_norm("layer_norm_without_bias", &[4], layer.without_bias()),
+        layer_norm("layer_norm_plain", &[4], layer.without_weight().without_bias()),
         rms_norm("rms_norm", &[4], rms),
-        rms_norm("rms_norm_of_two_axes", &[3, 2], RmsNormOptions { eps: 0.1, ..rms }),
-        rms_norm("rms_norm_plain", &[4], RmsNormOptions { eps: 0.1, weight: None }),
+        rms_norm("rms_norm_of_two_axes", &[3, 2], rms.eps(0.1)),
+        rms_norm("rms_norm_plain", &[4], RmsNormOptions::new().eps(0.1).without_weight()),
         group_norm("group_norm", 2, group),
-        group_norm("group_norm_of_one_group", 1, GroupNormOptions { eps: 0.1, ..group }),
-        group_norm("group_norm_plain", 2, GroupNormOptions { weight: None, bias: None, ..group }),
+        group_norm("group_norm_of_one_group", 1, group.eps(0.1)),
+        group_norm("group_norm_plain", 2, group.without_weight().without_bias()),
         twice("batch_norm", batch_norm(3, batch)),
-        once(
-            "batch_norm_of_images",
-            Mode::Train,
-            batch_norm(3, BatchNormOptions { eps: 0.1, momentum: Some(0.3), ..batch }),
-        ),
-        twice("batch_norm_averaged", batch_norm(3, BatchNormOptions { momentum: None, ..batch })),
+        once("batch_norm_of_images", Mode::Train, batch_norm(3, batch.eps(0.1).momentum(0.3))),
+        twice("batch_norm_averaged", batch_norm(3, batch.cumulative_average())),
         once("batch_norm_evaluated", Mode::Eval, batch_norm(3, batch)),
-        twice("batch_norm_plain", batch_norm(3, BatchNormOptions { weight: None, bias: None, ..batch })),
-        once("batch_norm_without_running", Mode::Train, batch_norm(2, BatchNormOptions { running: false, ..batch })),
-        once(
-            "batch_norm_without_running_evaluated",
-            Mode::Eval,
-            batch_norm(2, BatchNormOptions { running: false, ..batch }),
-        ),
+        twice("batch_norm_plain", batch_norm(3, batch.without_weight().without_bias())),
+        once("batch_norm_without_running", Mode::Train, batch_norm(2, batch.without_running())),
+        once("batch_norm_without_running_evaluated", Mode::Eval, batch_norm(2, batch.without_running())),
         once("instance_norm", Mode::Train, instance_norm(instance)),
-        once("instance_norm_affine", Mode::Train, instance_norm(InstanceNormOptions { eps: 0.1, ..affine })),
+        once("instance_norm_affine", Mode::Train, instance_norm(affine.eps(0.1))),
         twice("instance_norm_running", instance_norm(running)),
-        once("instance_norm_evaluated", Mode::Eval, instance_norm(InstanceNormOptions { momentum: 0.3, ..running })),
+        once("instance_norm_evaluated", Mode::Eval, instance_norm(running.momentum(0.3))),
         weight_norm("weight_norm", true, 0),
         weight_norm("weight_norm_of_columns", false, 1),
         twice("spectral_norm", spectral_norm(spectral)),
-        once(
-            "spectral_norm_of_columns",
-            Mode::Train,
-            spectral_norm(SpectralNormOptions { iterations: 3, axis: 1, ..spectral }),
-        ),
+        once("spectral_norm_of_columns", Mode::Train, spectral_norm(spectral.iterations(3).axis(1))),
         once("spectral_norm_evaluated", Mode::Eval, spectral_norm(spectral)),
     ]
 }

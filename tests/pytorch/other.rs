@@ -13,7 +13,7 @@ fn plain(name: &'static str, layer: impl Steady + Copy + 'static) -> Case {
 }
 
 fn without_bias() -> DenseOptions {
-    DenseOptions { bias: None, ..DenseOptions::default() }
+    DenseOptions::new().without_bias()
 }
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -43,7 +43,7 @@ pub(crate) fn cases() -> Vec<Case> {
             forward(move |x| vec![layer.forward(x.get("x"))])
         }),
         plain("glu", Glu::default()),
-        plain("glu_axis", Glu { axis: 0 }),
+        plain("glu_axis", Glu::new(0)),
         plain("geglu", GeGlu::default()),
         plain("swiglu", SwiGlu::default()),
         plain("relu", Relu),
@@ -61,12 +61,12 @@ pub(crate) fn cases() -> Vec<Case> {
         plain("hard_swish", HardSwish),
         plain("hard_tanh", HardTanh),
         plain("leaky_relu", LeakyRelu::default()),
-        plain("leaky_relu_slope", LeakyRelu { slope: 0.2 }),
+        plain("leaky_relu_slope", LeakyRelu::new(0.2)),
         plain("elu", Elu::default()),
-        plain("elu_alpha", Elu { alpha: 0.5 }),
+        plain("elu_alpha", Elu::new(0.5)),
         plain("softmax", Softmax::default()),
-        plain("softmax_axis", Softmax { axis: 0 }),
+        plain("softmax_axis", Softmax::new(0)),
         plain("log_softmax", LogSoftmax::default()),
-        plain("log_softmax_axis", LogSoftmax { axis: 0 }),
+        plain("log_softmax_axis", LogSoftmax::new(0)),
     ]
 }

@@ -9,23 +9,23 @@ use gradus::{Params, Var};
 use crate::case::{Case, Forward, Inputs, forward};
 
 fn rnn(activation: RnnActivation, biases: Biases) -> RnnCellOptions {
-    RnnCellOptions { activation, biases, ..Default::default() }
+    RnnCellOptions::new().activation(activation).biases(biases)
 }
 
 fn gru(biases: Biases) -> GruCellOptions {
-    GruCellOptions { biases, ..Default::default() }
+    GruCellOptions::new().biases(biases)
 }
 
-fn lstm(biases: Biases, projection: Option<usize>) -> LstmCellOptions {
-    LstmCellOptions { biases, projection, ..Default::default() }
+fn lstm(biases: Biases) -> LstmCellOptions {
+    LstmCellOptions::new().biases(biases)
 }
 
 fn one<O: Default>(cell: O) -> RecurrentOptions<O> {
-    RecurrentOptions { cell, ..RecurrentOptions::default() }
+    RecurrentOptions::new().cell(cell)
 }
 
 fn deep<O: Default>(cell: O) -> RecurrentOptions<O> {
-    RecurrentOptions { layers: 2, bidirectional: true, ..one(cell) }
+    one(cell).layers(2).bidirectional()
 }
 
 /// A layer of size 3 on inputs of size 2, with the lengths and the initial state that the case has.
@@ -89,24 +89,20 @@ pub(crate) fn cases() -> Vec<Case> {
         rnn_cell("rnn_cell_relu_without_bias", rnn(Relu, none)),
         gru_cell("gru_cell", gru(two)),
         gru_cell("gru_cell_without_bias", gru(none)),
-        lstm_cell("lstm_cell", lstm(two, None)),
-        lstm_cell("lstm_cell_without_bias", lstm(none, None)),
+        lstm_cell("lstm_cell", lstm(two)),
+        lstm_cell("lstm_cell_without_bias", lstm(none)),
         layer::<RnnCell>("rnn", one(rnn(Tanh, two)), plain),
         layer::<RnnCell>("rnn_relu_deep", deep(rnn(Relu, two)), [false, true]),
         layer::<GruCell>("gru", one(gru(two)), plain),
         layer::<GruCell>("gru_without_bias", one(gru(none)), plain),
-        layer::<LstmCell>("lstm", one(lstm(two, None)), plain),
-        layer::<LstmCell>("lstm_without_bias", one(lstm(none, None)), plain),
-        layer::<LstmCell>("lstm_projection", one(lstm(two, Some(2))), [false, true]),
+        layer::<LstmCell>("lstm", one(lstm(two)), plain),
+        layer::<LstmCell>("lstm_without_bias", one(lstm(none)), plain),
+        layer::<LstmCell>("lstm_projection", one(lstm(two).projection(2)), [false, true]),
         layer::<RnnCell>("rnn_lengths", deep(rnn(Tanh, two)), [true, true]),
         layer::<GruCell>("gru_lengths", deep(gru(two)), [true, true]),
-        layer::<LstmCell>("lstm_lengths", deep(lstm(two, None)), [true, true]),
-        layer::<GruCell>("gru_batch_first", RecurrentOptions { batch_first: true, ..deep(gru(two)) }, [true, false]),
-        layer::<LstmCell>("lstm_all", RecurrentOptions { batch_first: true, ..deep(lstm(two, Some(2))) }, [true, true]),
-        layer::<LstmCell>(
-            "lstm_in_evaluation",
-            RecurrentOptions { layers: 2, dropout: 0.5, ..one(lstm(two, None)) },
-            plain,
-        ),
+        layer::<LstmCell>("lstm_lengths", deep(lstm(two)), [true, true]),
+        layer::<GruCell>("gru_batch_first", deep(gru(two)).batch_first(), [true, false]),
+        layer::<LstmCell>("lstm_all", deep(lstm(two).projection(2)).batch_first(), [true, true]),
+        layer::<LstmCell>("lstm_in_evaluation", one(lstm(two)).layers(2).dropout(0.5), plain),
     ]
 }

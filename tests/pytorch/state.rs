@@ -16,17 +16,17 @@ fn layers() -> Params<f64> {
     let store = &mut params;
     Dense::new(store, "dense", 3, 4);
     Embedding::new(store, "embedding", 5, 4);
-    let groups = Conv2dOptions { groups: 2, ..Conv2dOptions::default() };
+    let groups = Conv2dOptions::new().groups(2);
     Conv2d::with(store, "conv", 2, 4, [3, 1], groups);
     ConvTranspose2d::new(store, "upwards", 2, 4, 3);
     BatchNorm::new(store, "batch_norm", 4);
     LayerNorm::new(store, "layer_norm", [6]);
-    let cell = LstmCellOptions { projection: Some(2), ..LstmCellOptions::default() };
-    let two = LstmOptions { cell, layers: 2, bidirectional: true, ..LstmOptions::default() };
+    let cell = LstmCellOptions::new().projection(2);
+    let two = LstmOptions::new().cell(cell).layers(2).bidirectional();
     Lstm::with(store, "lstm", 3, 4, two);
     Gru::new(store, "gru", 3, 4);
     MultiHeadAttention::new(store, "attention", 8, 2);
-    let narrow = TransformerOptions { hidden: 16, ..TransformerOptions::default() };
+    let narrow = TransformerOptions::new().hidden(16);
     TransformerEncoder::with(store, "encoder", 2, 8, 2, narrow);
     params
 }

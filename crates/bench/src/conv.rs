@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use gradus_graph::kernel::gemm::{Gemm, Matrix};
 use gradus_graph::{Feed, Graph, Params, Plan, Tensor, Var};
-use gradus_nn::{Conv2d, Conv2dOptions, MaxPool2d, Padding};
+use gradus_nn::{Conv2d, Conv2dOptions, MaxPool2d};
 
 use crate::table::Table;
 
@@ -137,8 +137,7 @@ pub(crate) fn time(
 
 fn layer(table: &mut Table, (name, [images, channels, size], filters, kernel, stride, groups, of_input): Case) {
     let mut params: Params = Params::new(1);
-    let padding = Padding::Zeros([kernel / 2; 2]);
-    let options = Conv2dOptions { stride: [stride; 2], padding, groups, ..Conv2dOptions::default() };
+    let options = Conv2dOptions::new().stride(stride).padding(kernel / 2).groups(groups);
     let layer = Conv2d::with(&mut params, "layer", channels, filters, kernel, options);
     let x = Tensor::new([images, channels, size, size], numbers(images * channels * size * size));
     let (least, multiplications, allocated) = time(&params, &x, of_input, |x| layer.forward(x));

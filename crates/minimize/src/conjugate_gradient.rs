@@ -100,7 +100,7 @@ impl ConjugateGradient {
         descent::minimize(params, (self.limits, self.scaled), search, directions, function)
     }
 
-    /// [`minimize`](Self::minimize) for a loss that a closure traces: at the start, for what the method needs, and not at each point.
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: once, at the start.
     ///
     /// # Errors
     /// If the loss is not a scalar or an op has no derivative, and as
@@ -112,9 +112,9 @@ impl ConjugateGradient {
     pub fn fit<T: Real>(
         &self,
         params: &mut Params<T>,
-        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+        loss: impl for<'g> FnOnce(&'g Graph) -> Var<'g>,
     ) -> Result<Minimization, Error> {
-        let mut traced = Traced::new(params, &loss, Wanted::Gradient)?;
+        let [mut traced] = Traced::new(params, loss, [Wanted::Gradient])?;
         self.minimize(params, |params, slope| traced.gradient(params, slope))
     }
 }

@@ -80,7 +80,7 @@ impl GaussNewton {
         trust_region::minimize(params, (self.limits, self.scaled), squares)
     }
 
-    /// [`minimize`](Self::minimize) for residuals that a closure traces: at the start, for what the method needs, and not at each point.
+    /// [`minimize`](Self::minimize) for residuals that a closure traces: once, at the start.
     ///
     /// # Errors
     /// If an op has no derivative, and as
@@ -92,11 +92,10 @@ impl GaussNewton {
     pub fn fit<T: Real>(
         &self,
         params: &mut Params<T>,
-        residuals: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+        residuals: impl for<'g> FnOnce(&'g Graph) -> Var<'g>,
     ) -> Result<Minimization, Error> {
-        let mut values = Traced::new(params, &residuals, Wanted::Value)?;
-        let mut forward = Traced::new(params, &residuals, Wanted::Forward)?;
-        let mut backward = Traced::new(params, &residuals, Wanted::Backward)?;
+        let wanted = [Wanted::Value, Wanted::Forward, Wanted::Backward];
+        let [mut values, mut forward, mut backward] = Traced::new(params, residuals, wanted)?;
         self.minimize(
             params,
             |params| values.value(params),

@@ -88,7 +88,7 @@ impl Lbfgs {
         descent::minimize(params, (self.limits, self.scaled), search, pairs, function)
     }
 
-    /// [`minimize`](Self::minimize) for a loss that a closure traces: at the start, for what the method needs, and not at each point.
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: once, at the start.
     ///
     /// # Errors
     /// If the loss is not a scalar or an op has no derivative, and as
@@ -115,9 +115,9 @@ impl Lbfgs {
     pub fn fit<T: Real>(
         &self,
         params: &mut Params<T>,
-        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+        loss: impl for<'g> FnOnce(&'g Graph) -> Var<'g>,
     ) -> Result<Minimization, Error> {
-        let mut traced = Traced::new(params, &loss, Wanted::Gradient)?;
+        let [mut traced] = Traced::new(params, loss, [Wanted::Gradient])?;
         self.minimize(params, |params, slope| traced.gradient(params, slope))
     }
 }

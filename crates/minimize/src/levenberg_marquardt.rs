@@ -87,7 +87,7 @@ impl LevenbergMarquardt {
         run.close(ended)
     }
 
-    /// [`minimize`](Self::minimize) for residuals that a closure traces: at the start, for what the method needs, and not at each point.
+    /// [`minimize`](Self::minimize) for residuals that a closure traces: once, at the start.
     ///
     /// # Errors
     /// If an op has no derivative, and as
@@ -116,10 +116,9 @@ impl LevenbergMarquardt {
     pub fn fit<T: Real>(
         &self,
         params: &mut Params<T>,
-        residuals: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+        residuals: impl for<'g> FnOnce(&'g Graph) -> Var<'g>,
     ) -> Result<Minimization, Error> {
-        let mut values = Traced::new(params, &residuals, Wanted::Value)?;
-        let mut jacobians = Traced::new(params, &residuals, Wanted::Jacobian)?;
+        let [mut values, mut jacobians] = Traced::new(params, residuals, [Wanted::Value, Wanted::Jacobian])?;
         self.minimize(params, |params| values.value(params), |params, jacobian| jacobians.jacobian(params, jacobian))
     }
 }

@@ -81,7 +81,7 @@ impl NewtonCg {
         trust_region::minimize(params, (self.limits, self.scaled), Newton { function, hessian })
     }
 
-    /// [`minimize`](Self::minimize) for a loss that a closure traces: at the start, for what the method needs, and not at each point.
+    /// [`minimize`](Self::minimize) for a loss that a closure traces: once, at the start.
     ///
     /// # Errors
     /// If the loss is not a scalar or an op has no derivative, and as
@@ -93,10 +93,10 @@ impl NewtonCg {
     pub fn fit<T: Real>(
         &self,
         params: &mut Params<T>,
-        loss: impl for<'g> Fn(&'g Graph) -> Var<'g>,
+        loss: impl for<'g> FnOnce(&'g Graph) -> Var<'g>,
     ) -> Result<Minimization, Error> {
-        let mut traced = Traced::new(params, &loss, Wanted::Gradient)?;
-        let mut products = Traced::new(params, &loss, Wanted::HessianProduct)?;
+        let wanted = [Wanted::Gradient, Wanted::HessianProduct];
+        let [mut traced, mut products] = Traced::new(params, loss, wanted)?;
         self.minimize(
             params,
             |params, slope| traced.gradient(params, slope),

@@ -5,13 +5,8 @@ macro_rules! limits {
     ($method:ty) => {
         impl $method {
             /// When to stop.
-            ///
-            /// # Panics
-            /// If a limit is negative or NaN.
             #[must_use]
-            #[track_caller]
             pub fn limits(mut self, limits: crate::outcome::Limits) -> Self {
-                limits.check();
                 self.limits = limits;
                 self
             }

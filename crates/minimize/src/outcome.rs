@@ -11,24 +11,14 @@ use gradus_graph::expect_setting;
 /// # Example
 /// ```
 /// use gradus_minimize::{Lbfgs, Limits};
-/// let _lbfgs = Lbfgs::new().limits(Limits { gradient: 1e-5, evaluations: 100, ..Limits::default() });
+/// let _lbfgs = Lbfgs::new().limits(Limits::new().gradient(1e-5).evaluations(100));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Converged if the relative gradient is no larger: 1e-8.
-    ///
-    /// It is the root of the relative decrease that the method's quadratic model predicts; for
-    /// [`LevenbergMarquardt`](crate::LevenbergMarquardt), whose model is exact in that, the cosine of the angle between
-    /// the residuals and what their derivatives span, as MINPACK's `gtol`.
-    /// [`ConjugateGradient`](crate::ConjugateGradient) has no model: there it is `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)` as a
-    /// part of the value. Where the least value is zero a method goes on until rounding hides what is left.
-    pub gradient: f64,
-    /// Stops if a step is not longer than this part of the parameters' norm: 0. That is no convergence.
-    pub step: f64,
-    /// Stops if a step lowers the value by no more than this part of it: 0. That is no convergence.
-    pub value: f64,
-    /// The number of evaluations of the function that are allowed: 10,000.
-    pub evaluations: usize,
+    pub(crate) gradient: f64,
+    pub(crate) step: f64,
+    pub(crate) value: f64,
+    pub(crate) evaluations: usize,
 }
 
 impl Default for Limits {
@@ -38,12 +28,56 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// A relative gradient of 1e-8, or 10,000 evaluations.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Converged if the relative gradient is not above this; 1e-8 by default.
+    ///
+    /// The relative gradient is the root of the relative decrease that the method's quadratic model predicts; for
+    /// [`LevenbergMarquardt`](crate::LevenbergMarquardt), whose model is exact in that, the cosine of the angle between
+    /// the residuals and the span of their derivatives, as MINPACK's `gtol`.
+    /// [`ConjugateGradient`](crate::ConjugateGradient) has no model: there it is `Σ|gᵢ|·max(|xᵢ|, |xᵢ − x₀ᵢ|)` divided
+    /// by the value. Where the least value is zero a method goes on until rounding hides what is left.
+    ///
+    /// # Panics
+    /// If it is negative or NaN.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn check(&self) {
-        let Self { gradient, step, value, evaluations: _ } = *self;
-        for (name, limit) in [("gradient", gradient), ("step", step), ("value", value)] {
-            expect_setting(&format!("`Limits`: {name}"), limit, 0.0..=f64::INFINITY);
-        }
+    pub fn gradient(self, gradient: f64) -> Self {
+        expect_setting("`Limits::gradient`: gradient", gradient, 0.0..=f64::INFINITY);
+        Self { gradient, ..self }
+    }
+
+    /// Stops if a step is not longer than this times the norm of the parameters; 0, which is never, by default. That is no
+    /// convergence.
+    ///
+    /// # Panics
+    /// If it is negative or NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn step(self, step: f64) -> Self {
+        expect_setting("`Limits::step`: step", step, 0.0..=f64::INFINITY);
+        Self { step, ..self }
+    }
+
+    /// Stops if a step lowers the value by no more than this times the value; 0, which is never, by default. That is no
+    /// convergence.
+    ///
+    /// # Panics
+    /// If it is negative or NaN.
+    #[must_use]
+    #[track_caller]
+    pub fn value(self, value: f64) -> Self {
+        expect_setting("`Limits::value`: value", value, 0.0..=f64::INFINITY);
+        Self { value, ..self }
+    }
+
+    /// The number of evaluations of the function that are allowed; 10,000 by default.
+    #[must_use]
+    pub fn evaluations(self, evaluations: usize) -> Self {
+        Self { evaluations, ..self }
     }
 }
 

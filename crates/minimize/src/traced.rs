@@ -34,39 +34,50 @@ pub(crate) struct Traced<T> {
 const COTANGENT: &str = "cotangent";
 
 impl<T: Real> Traced<T> {
-    /// Traces and compiles.
+    /// Traces once, and compiles what is wanted, each by itself.
     #[track_caller]
-    pub(crate) fn new(
+    pub(crate) fn new<const N: usize>(
         params: &Params<T>,
-        trace: &impl for<'g> Fn(&'g Graph) -> Var<'g>,
-        wanted: Wanted,
-    ) -> Result<Self, Error> {
+        trace: impl for<'g> FnOnce(&'g Graph) -> Var<'g>,
+        wanted: [Wanted; N],
+    ) -> Result<[Self; N], Error> {
         let graph = Graph::new();
         let y = trace(&graph);
         let trainable = |(param, _): &(Param, Var<'_>)| params.contains(param) && params.is_trainable(param);
         let (wrt, vars): (Vec<Param>, Vec<Var<'_>>) = graph.params().into_iter().filter(trainable).unzip();
+        let mut compiled = Vec::with_capacity(N);
+        for wanted in wanted {
+            compiled.push(Self::compile(y, &wrt, &vars, wanted)?);
+        }
+        Ok(compiled.try_into().unwrap_or_else(|_| unreachable!("one is compiled for each that is wanted")))
+    }
+
+    /// Compiles one of them.
+    #[track_caller]
+    fn compile(y: Var<'_>, wrt: &[Param], vars: &[Var<'_>], wanted: Wanted) -> Result<Self, Error> {
+        let graph = y.graph();
         let directed = matches!(wanted, Wanted::HessianProduct | Wanted::Forward);
         let directions: Vec<String> =
             wrt.iter().filter(|_| directed).map(|param| format!("direction of {}", param.name())).collect();
         let tangents: Vec<Var<'_>> =
-            directions.iter().zip(&vars).map(|(name, var)| graph.input(name, var.shape())).collect();
+            directions.iter().zip(vars).map(|(name, var)| graph.input(name, var.shape())).collect();
         let mut outputs = Vec::new();
         match wanted {
             Wanted::Value => outputs.push(y),
             Wanted::Gradient => {
                 outputs.push(y);
-                outputs.extend(graph.grad_or_zeros(y, &vars)?);
+                outputs.extend(graph.grad_or_zeros(y, vars)?);
             }
-            Wanted::HessianProduct => outputs.extend(graph.hvp(y, &vars, &tangents)?),
+            Wanted::HessianProduct => outputs.extend(graph.hvp(y, vars, &tangents)?),
             Wanted::Jacobian => {
-                for &var in &vars {
+                for &var in vars {
                     outputs.push(graph.jacobian(y, var)?);
                 }
             }
-            Wanted::Forward => outputs.extend(graph.jvp(&[y], &vars, &tangents)?),
-            Wanted::Backward => outputs.extend(graph.vjp(&[y], &[graph.input(COTANGENT, y.shape())], &vars)?),
+            Wanted::Forward => outputs.extend(graph.jvp(&[y], vars, &tangents)?),
+            Wanted::Backward => outputs.extend(graph.vjp(&[y], &[graph.input(COTANGENT, y.shape())], vars)?),
         }
-        Ok(Self { wrt, directions, session: Plan::new(&graph, &outputs)?.session() })
+        Ok(Self { wrt: wrt.to_vec(), directions, session: Plan::new(graph, &outputs)?.session() })
     }
 
     /// The value.

@@ -165,7 +165,7 @@ fn is_certified(fit: &Fit, (outcome, b): &(Minimization, Vec<f64>), digits: f64)
 fn lanczos1_from_both_starts() {
     for start in [0, 1] {
         for method in ["levenberg_marquardt", "gauss_newton", "lbfgs"] {
-            let end = LANCZOS1.minimize(method, start, Limits::default());
+            let end = LANCZOS1.minimize(method, start, Limits::new());
             assert!(
                 end.0.reason.is_converged() && is_certified(&LANCZOS1, &end, 1e-10),
                 "{method}, {start}: {}",
@@ -173,7 +173,7 @@ fn lanczos1_from_both_starts() {
             );
         }
         // Conjugate gradients do not converge, and report it.
-        let end = LANCZOS1.minimize("conjugate_gradient", start, Limits::default()).0;
+        let end = LANCZOS1.minimize("conjugate_gradient", start, Limits::new()).0;
         assert!(!end.reason.is_converged(), "{end}");
     }
 }
@@ -188,17 +188,17 @@ fn mgh10_from_both_starts() {
         ("gauss_newton, scaled", 1),
         ("lbfgs, scaled", 0),
     ] {
-        let end = MGH10.minimize(method, start, Limits::default());
+        let end = MGH10.minimize(method, start, Limits::new());
         assert!(end.0.reason.is_converged() && is_certified(&MGH10, &end, 1e-7), "{method}, {start}: {}", end.0);
     }
     // These converge, but their test of convergence does not hold.
     for (method, start) in [("gauss_newton, scaled", 0), ("lbfgs, scaled", 1)] {
-        let end = MGH10.minimize(method, start, Limits::default());
+        let end = MGH10.minimize(method, start, Limits::new());
         assert!(is_certified(&MGH10, &end, 1e-6), "{method}, {start}: {}", end.0);
     }
     // From the first start the others do not converge, and report it.
     for method in ["gauss_newton", "lbfgs", "conjugate_gradient"] {
-        let end = MGH10.minimize(method, 0, Limits::default()).0;
+        let end = MGH10.minimize(method, 0, Limits::new()).0;
         assert!(end.value > 1e8 && !end.reason.is_converged(), "{method}: {end}");
     }
 }

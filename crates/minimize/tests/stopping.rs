@@ -26,14 +26,14 @@ fn lbfgs_on_the_bowl(limits: Limits) -> Minimization {
 
 #[test]
 fn each_limit_stops() {
-    let none = Limits { gradient: 0.0, ..Limits::default() };
-    assert_eq!(lbfgs_on_the_bowl(Limits::default()).reason, Reason::Gradient);
-    assert_eq!(lbfgs_on_the_bowl(Limits { step: 1e-2, ..none }).reason, Reason::Step);
-    assert_eq!(lbfgs_on_the_bowl(Limits { value: 0.5, ..none }).reason, Reason::Value);
-    let spent = lbfgs_on_the_bowl(Limits { evaluations: 4, ..none });
+    let none = Limits::new().gradient(0.0);
+    assert_eq!(lbfgs_on_the_bowl(Limits::new()).reason, Reason::Gradient);
+    assert_eq!(lbfgs_on_the_bowl(none.step(1e-2)).reason, Reason::Step);
+    assert_eq!(lbfgs_on_the_bowl(none.value(0.5)).reason, Reason::Value);
+    let spent = lbfgs_on_the_bowl(none.evaluations(4));
     assert_eq!((spent.reason, spent.evaluations), (Reason::Budget, 4));
     assert!(lbfgs_on_the_bowl(none).reason.is_converged());
-    let trace = lbfgs_on_the_bowl(Limits::default()).trace;
+    let trace = lbfgs_on_the_bowl(Limits::new()).trace;
     assert_eq!((trace[0].evaluations, trace[0].value, trace[0].step), (1, 25.0, 0.0));
     assert!(trace.windows(2).all(|pair| pair[1].value < pair[0].value && pair[1].step > 0.0));
 }
@@ -134,11 +134,10 @@ fn an_error_leaves_the_best_point() {
     assert_eq!(error.expect_err("the fifth call fails").to_string(), "the data are gone");
     let mut zeros = params.clone();
     let mut best = f64::INFINITY;
-    let _ =
-        Lbfgs::new().limits(Limits { evaluations: 1, ..Limits::default() }).minimize(&mut zeros, |params, slope| {
-            best = bowl(params, &x, slope);
-            Ok(best)
-        });
+    let _ = Lbfgs::new().limits(Limits::new().evaluations(1)).minimize(&mut zeros, |params, slope| {
+        best = bowl(params, &x, slope);
+        Ok(best)
+    });
     let lowest = values[..4].iter().copied().fold(f64::INFINITY, f64::min);
     assert_eq!(best, lowest);
 }

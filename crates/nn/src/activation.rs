@@ -64,8 +64,7 @@ macro_rules! with_parameter {
         #[doc = concat!("[`Var::", stringify!($method), "`] as a layer.")]
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub struct $name {
-            $(#[$parameter_doc])*
-            pub $parameter: $kind,
+            $parameter: $kind,
         }
 
         impl Default for $name {
@@ -75,10 +74,16 @@ macro_rules! with_parameter {
         }
 
         impl $name {
+            $(#[$parameter_doc])*
+            #[track_caller]
+            pub fn new($parameter: $kind) -> Self {
+                $($check(concat!("`", stringify!($name), "`: ", stringify!($parameter)), $parameter, ..);)?
+                Self { $parameter }
+            }
+
             #[doc = concat!("[`Var::", stringify!($method), "`]")]
             #[track_caller]
             pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
-                $($check(concat!("`", stringify!($name), "`: ", stringify!($parameter)), self.$parameter, ..);)?
                 x.$method(self.$parameter)
             }
         }
@@ -90,12 +95,18 @@ macro_rules! with_parameter {
 with_parameter! {
     /// `x` above 0, `slope·x` below.
     LeakyRelu {
-        /// The slope below 0; 0.01 by default, as in PyTorch.
+        /// With the given slope below 0; the default's is 0.01, as in PyTorch.
+        ///
+        /// # Panics
+        /// If it is not finite.
         slope: f64 = 0.01
     } = leaky_relu, expect_setting;
     /// `x` above 0, `α·(eˣ − 1)` below.
     Elu {
-        /// The negated limit at −∞; 1 by default.
+        /// With the limit `−alpha` at −∞; the default's `alpha` is 1.
+        ///
+        /// # Panics
+        /// If it is not finite.
         alpha: f64 = 1.0
     } = elu, expect_setting;
     /// Positive numbers that sum to 1 along an axis.
@@ -103,12 +114,12 @@ with_parameter! {
     /// A classifier that is trained on [`loss::cross_entropy`](crate::loss::cross_entropy) does not end in this layer:
     /// that loss wants logits.
     Softmax {
-        /// The axis; the last by default.
+        /// Along an axis, which is counted from the end if negative; the default's is the last.
         axis: isize = -1
     } = softmax;
     /// The logarithm of [`Softmax`], for [`loss::nll`](crate::loss::nll).
     LogSoftmax {
-        /// The axis; the last by default.
+        /// Along an axis, which is counted from the end if negative; the default's is the last.
         axis: isize = -1
     } = log_softmax;
 }
@@ -142,8 +153,8 @@ mod tests {
             (&HardSigmoid, 1.0 / 3.0),
             (&HardSwish, -1.0 / 3.0),
             (&HardTanh, -1.0),
-            (&LeakyRelu { slope: 0.25 }, -0.25),
-            (&Elu { alpha: 2.0 }, 2.0 * (1.0 / e - 1.0)),
+            (&LeakyRelu::new(0.25), -0.25),
+            (&Elu::new(2.0), 2.0 * (1.0 / e - 1.0)),
         ];
         for (number, (layer, expected)) in expected.into_iter().enumerate() {
             assert!((at(layer) - expected).abs() < 1e-14, "layer {number}: {} is not {expected}", at(layer));
@@ -156,7 +167,7 @@ mod tests {
         let x = graph.constant(&Tensor::from_rows([[0.0, 3.0_f64.ln()], [0.0, 0.0]]));
         let rows = graph.eval(Softmax::default().forward(x)).unwrap();
         rows.assert_close(&Tensor::from_rows([[0.25, 0.75], [0.5, 0.5]]), 1e-15, 0.0);
-        let columns = graph.eval(Softmax { axis: 0 }.forward(x)).unwrap();
+        let columns = graph.eval(Softmax::new(0).forward(x)).unwrap();
         columns.assert_close(&Tensor::from_rows([[0.5, 0.75], [0.5, 0.25]]), 1e-15, 0.0);
         let logs = graph.eval(LogSoftmax::default().forward(x)).unwrap();
         logs.assert_close(&rows.map(|value| value.ln()), 1e-14, 1e-15);

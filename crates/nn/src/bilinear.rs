@@ -44,7 +44,7 @@ impl Bilinear {
     /// If the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, left: usize, right: usize, outputs: usize) -> Self {
-        Self::with(params, name, left, right, outputs, DenseOptions::default())
+        Self::with(params, name, left, right, outputs, DenseOptions::new())
     }
 
     /// Adds a layer to the store that starts from the given values, or has no bias. The fan in is `left`, as in
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn vectors_batches_and_no_rows() {
         let mut params: Params<f64> = Params::new(0);
-        let options = DenseOptions { bias: None, ..DenseOptions::default() };
+        let options = DenseOptions::new().without_bias();
         let layer = Bilinear::with(&mut params, "layer", 2, 1, 3, options);
         assert_eq!(params.len(), 1);
         let graph = Graph::new();

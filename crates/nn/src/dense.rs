@@ -46,23 +46,46 @@ pub struct Dense {
 /// use gradus_graph::Params;
 /// use gradus_nn::{Dense, DenseOptions, Init};
 /// let mut params: Params = Params::new(0);
-/// let options = DenseOptions { weight: Init::he_normal(), bias: Some(Init::zeros()) };
+/// let options = DenseOptions::new().weight(Init::he_normal()).bias(Init::zeros());
 /// let hidden = Dense::with(&mut params, "hidden", 4, 8, options);
 /// assert_eq!(params.get(hidden.bias().expect("there is one")).data(), [0.0; 8]);
-/// let output = Dense::with(&mut params, "output", 8, 1, DenseOptions { bias: None, ..DenseOptions::default() });
+/// let output = Dense::with(&mut params, "output", 8, 1, DenseOptions::new().without_bias());
 /// assert!(output.bias().is_none());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DenseOptions {
-    /// The initial weight.
-    pub weight: Init,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
+    pub(crate) weight: Init,
+    pub(crate) bias: Option<Init>,
 }
 
 impl Default for DenseOptions {
     fn default() -> Self {
         Self { weight: Init::default(), bias: Some(Init::default()) }
+    }
+}
+
+impl DenseOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The initial weight, by default uniform on `±1/√inputs`.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The initial bias, by default uniform on `±1/√inputs`.
+    #[must_use]
+    pub fn bias(self, bias: Init) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// Leaves the bias out.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
     }
 }
 
@@ -73,7 +96,7 @@ impl Dense {
     /// If the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, outputs: usize) -> Self {
-        Self::with(params, name, inputs, outputs, DenseOptions::default())
+        Self::with(params, name, inputs, outputs, DenseOptions::new())
     }
 
     /// Adds a layer to the store that starts from the given values, or has no bias.

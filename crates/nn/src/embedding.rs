@@ -46,22 +46,39 @@ pub struct Embedding {
 /// use gradus_graph::Params;
 /// use gradus_nn::{Embedding, EmbeddingOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = EmbeddingOptions { padding: Some(0), ..EmbeddingOptions::default() };
+/// let options = EmbeddingOptions::new().padding(0);
 /// let words = Embedding::with(&mut params, "words", 100, 8, options);
 /// assert_eq!(params.get(words.weight()).rows(0, 1).data(), [0.0; 8]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EmbeddingOptions {
-    /// The initial table.
-    pub weight: Init,
-    /// The index that pads short sequences: its row starts at zero and gets a gradient of zero, so that it does not
-    /// change. A tied output layer, [`Embedding::logits`], does move it, as in PyTorch.
-    pub padding: Option<usize>,
+    weight: Init,
+    padding: Option<usize>,
 }
 
 impl Default for EmbeddingOptions {
     fn default() -> Self {
         Self { weight: Init::normal(0.0, 1.0), padding: None }
+    }
+}
+
+impl EmbeddingOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The initial table, by default standard normal numbers.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The index that pads short sequences, by default none: its row starts at zero and gets a gradient of zero, so that
+    /// it does not change. A tied output layer, [`Embedding::logits`], does move it, as in PyTorch.
+    #[must_use]
+    pub fn padding(self, index: usize) -> Self {
+        Self { padding: Some(index), ..self }
     }
 }
 
@@ -72,7 +89,7 @@ impl Embedding {
     /// If the scope `name` has a `weight` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, count: usize, size: usize) -> Self {
-        Self::with(params, name, count, size, EmbeddingOptions::default())
+        Self::with(params, name, count, size, EmbeddingOptions::new())
     }
 
     /// Adds a table to the store that starts from other values, or has an index for padding.
@@ -189,7 +206,8 @@ mod tests {
     use super::*;
 
     fn padded(params: &mut Params<f64>, padding: Option<usize>) -> Embedding {
-        Embedding::with(params, "words", 4, 3, EmbeddingOptions { padding, ..EmbeddingOptions::default() })
+        let options = EmbeddingOptions { padding, ..EmbeddingOptions::new() };
+        Embedding::with(params, "words", 4, 3, options)
     }
 
     #[test]

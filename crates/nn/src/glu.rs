@@ -11,8 +11,7 @@ macro_rules! gated {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name {
-            /// The axis that is halved; the last by default.
-            pub axis: isize,
+            axis: isize,
         }
 
         impl Default for $name {
@@ -22,6 +21,11 @@ macro_rules! gated {
         }
 
         impl $name {
+            /// Halves an axis, which is counted from the end if negative; the default's is the last.
+            pub const fn new(axis: isize) -> Self {
+                Self { axis }
+            }
+
             #[doc = concat!("`a·", stringify!($gate), "(b)` for the halves `a` and `b`.")]
             ///
             /// # Panics
@@ -120,7 +124,7 @@ mod tests {
         assert_property(rows(), |x| Glu::default().forward(x[0]));
         assert_property(rows(), |x| GeGlu::default().forward(x[0]));
         let columns = (0..3_usize).prop_flat_map(|size| vec![tensor([2, size], -3.0..3.0)]);
-        assert_property(columns, |x| SwiGlu { axis: 0 }.forward(x[0]));
+        assert_property(columns, |x| SwiGlu::new(0).forward(x[0]));
     }
 
     #[test]
@@ -130,7 +134,7 @@ mod tests {
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         let rows = graph.eval(SwiGlu::default().forward(x)).unwrap();
         rows.assert_close(&Tensor::from_rows([[2.0 * sigmoid(2.0)], [-3.0 * sigmoid(-1.0)]]), 1e-15, 0.0);
-        let columns = graph.eval(Glu { axis: 0 }.forward(x)).unwrap();
+        let columns = graph.eval(Glu::new(0).forward(x)).unwrap();
         columns.assert_close(&Tensor::from_rows([[sigmoid(3.0), 2.0 * sigmoid(-1.0)]]), 1e-15, 0.0);
     }
 

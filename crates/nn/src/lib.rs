@@ -67,9 +67,9 @@ pub use activation::{
 };
 pub use alpha_dropout::AlphaDropout;
 pub use attention::{
-    KeyValueCache, LearnedPositions, LearnedPositionsOptions, Mask, MultiHeadAttention, MultiHeadAttentionOptions,
-    Rotary, TransformerActivation, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
-    TransformerEncoderLayer, TransformerOptions, attention_weights, scaled_dot_product_attention, sinusoidal_positions,
+    KeyValueCache, LearnedPositions, Mask, MultiHeadAttention, MultiHeadAttentionOptions, Rotary,
+    TransformerActivation, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
+    TransformerOptions, attention_weights, scaled_dot_product_attention, sinusoidal_positions,
 };
 pub use bilinear::Bilinear;
 pub use conv::{

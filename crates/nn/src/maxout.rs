@@ -19,7 +19,7 @@ use crate::layer::layer;
 /// use gradus_nn::{DenseOptions, Init, Maxout};
 /// let mut params = Params::new(0);
 /// // |x| is the larger of x and −x.
-/// let layer = Maxout::with(&mut params, "layer", 1, 1, 2, DenseOptions { bias: None, ..DenseOptions::default() });
+/// let layer = Maxout::with(&mut params, "layer", 1, 1, 2, DenseOptions::new().without_bias());
 /// params.set(layer.dense().weight(), Tensor::from_rows([[1.0], [-1.0]]));
 ///
 /// let graph = Graph::new();
@@ -43,7 +43,7 @@ impl Maxout {
     /// If there are no pieces, or the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, outputs: usize, pieces: usize) -> Self {
-        Self::with(params, name, inputs, outputs, pieces, DenseOptions::default())
+        Self::with(params, name, inputs, outputs, pieces, DenseOptions::new())
     }
 
     /// Adds a layer to the store that starts from the given values, or has no bias.

@@ -77,7 +77,7 @@ impl<L: Layer> Highway<L> {
     /// If the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, size: usize, layer: L) -> Self {
-        let options = DenseOptions { bias: Some(Init::constant(-1.0)), ..DenseOptions::default() };
+        let options = DenseOptions::new().bias(Init::constant(-1.0));
         Self::with(params, name, size, layer, options)
     }
 

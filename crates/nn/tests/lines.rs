@@ -20,7 +20,7 @@ fn traces() -> Vec<(&'static str, Trace)> {
         ("PRelu", |_, p, x, _| _ = PRelu::new(p, "l", 1).forward(x)),
         ("BatchNorm", |_, p, x, _| _ = BatchNorm::new(p, "l", 6).forward_in(x, Mode::Train)),
         ("BatchNorm", |_, p, x, _| _ = BatchNorm::new(p, "l", 6).forward_in(x, Mode::Eval)),
-        ("InstanceNorm", |_, p, x, _| _ = InstanceNorm::with(p, "l", 4, InstanceNormOptions { running: true, ..Default::default() }).forward_in(x.unsqueeze(0), Mode::Train)),
+        ("InstanceNorm", |_, p, x, _| _ = InstanceNorm::with(p, "l", 4, InstanceNormOptions::new().running()).forward_in(x.unsqueeze(0), Mode::Train)),
         ("GroupNorm", |_, p, x, _| _ = GroupNorm::new(p, "l", 2, 6).forward(x)),
         ("LayerNorm", |_, p, x, _| _ = LayerNorm::new(p, "l", 6).forward(x)),
         ("RmsNorm", |_, p, x, _| _ = RmsNorm::new(p, "l", 6).forward(x)),
@@ -64,8 +64,8 @@ fn traces() -> Vec<(&'static str, Trace)> {
         ("attention", |g, p, x, _| {
             let x = x.unsqueeze(1);
             _ = MultiHeadAttention::new(p, "a", 6, 2).forward_in(x, x, x, Mask::default(), Mode::Train);
-            _ = MultiHeadAttention::with(p, "b", 6, 1, MultiHeadAttentionOptions { rotary: Some(Rotary::default()), ..Default::default() }).forward_in(x, x, x, Mask::causal(), Mode::Train);
-            let layer = MultiHeadAttention::with(p, "c", 6, 1, MultiHeadAttentionOptions { rotary: Some(Rotary { base: 9.0, first: 1 }), ..Default::default() });
+            _ = MultiHeadAttention::with(p, "b", 6, 1, MultiHeadAttentionOptions::new().rotary(Rotary::new())).forward_in(x, x, x, Mask::causal(), Mode::Train);
+            let layer = MultiHeadAttention::with(p, "c", 6, 1, MultiHeadAttentionOptions::new().rotary(Rotary::new().base(9.0).first(1)));
             let cache = g.zeros(layer.cache_shape(1, 8)).exp();
             _ = layer.decode(x, KeyValueCache { keys: cache, values: cache }, g.index_constant(&Tensor::scalar(2)));
         }),
@@ -74,11 +74,14 @@ fn traces() -> Vec<(&'static str, Trace)> {
         ("positions", |g, p, x, _| { _ = LearnedPositions::new(p, "l", 5, 6).forward(x); _ = sinusoidal_positions(g, 4, 6); }),
         ("recurrent", |g, p, x, _| {
             let (x, lengths) = (x.unsqueeze(1), Some(g.index_constant(&Tensor::from([3]))));
-            for (number, checkpoints) in [None, Some(CheckpointSchedule::SquareRoot)].into_iter().enumerate() {
+            let (rnn, gru, lstm) = (RnnOptions::new().hidden_dropout(0.5), GruOptions::new().bidirectional(), LstmOptions::new().layers(2));
+            let schedule = CheckpointSchedule::SquareRoot;
+            let checkpointed = (rnn.checkpoints(schedule), gru.checkpoints(schedule), lstm.checkpoints(schedule));
+            for (number, (rnn, gru, lstm)) in [(rnn, gru, lstm), checkpointed].into_iter().enumerate() {
                 let name = |name: &str| format!("{name}{number}");
-                _ = Rnn::with(p, &name("r"), 6, 2, RnnOptions { hidden_dropout: 0.5, checkpoints, ..Default::default() }).sequence(x, Given { lengths, ..Given::default() }, Mode::Train);
-                _ = Gru::with(p, &name("g"), 6, 2, GruOptions { bidirectional: true, checkpoints, ..Default::default() }).sequence(x, Given::default(), Mode::Train);
-                _ = Lstm::with(p, &name("l"), 6, 2, LstmOptions { layers: 2, checkpoints, ..Default::default() }).sequence(x, Given::default(), Mode::Train);
+                _ = Rnn::with(p, &name("r"), 6, 2, rnn).sequence(x, Given { lengths, ..Given::default() }, Mode::Train);
+                _ = Gru::with(p, &name("g"), 6, 2, gru).sequence(x, Given::default(), Mode::Train);
+                _ = Lstm::with(p, &name("l"), 6, 2, lstm).sequence(x, Given::default(), Mode::Train);
             }
             let (rnn, gru, lstm) = (RnnCell::new(p, "rc", 6, 2), GruCell::new(p, "gc", 6, 2), LstmCell::new(p, "lc", 6, 2));
             _ = rnn.step(x, rnn.zero_state(g, &[4, 1]));
@@ -93,10 +96,10 @@ fn traces() -> Vec<(&'static str, Trace)> {
             _ = (cross_entropy(x, i), cross_entropy_with(x, y), nll(x, i), focal(x, i, 2.0), binary_focal(x, one, Some(0.5), 2.0));
             _ = (kl_divergence(x, y), kl_divergence_of_logs(x, y), multi_margin(x, i, 1.0), distance(x, y, 3.0));
             _ = (gaussian_nll(x, y, one, true), poisson_nll(one, y, true), poisson_nll_of_logs(x, one, true));
-            _ = Triplet { swap: true, ..Triplet::default() }.loss(x, y, one);
-            let weighted = CrossEntropy { weights: Some(vec![1.0; 6]), ignored: Some(1), smoothing: 0.5, axis: None };
-            _ = weighted.loss(x, i);
-            _ = CrossEntropy { ignored: None, ..weighted }.loss_with(x, y);
+            _ = Triplet::new().swap().loss(x, y, one);
+            let weighted = CrossEntropy::new().weights([1.0; 6]).smoothing(0.5);
+            _ = weighted.clone().ignored(1).loss(x, i);
+            _ = weighted.loss_with(x, y);
         }),
         ("ctc", |g, _, x, _| {
             let index = |values: &[i64]| g.index_constant(&Tensor::from_slice(values));
@@ -144,23 +147,23 @@ fn refusals_have_the_line_of_the_caller() {
         ("weight norm", |g, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = WeightNorm::new(p, d, |d| d.weight(), 0).forward(g.ones([3, 5])); }),
         ("spectral norm", |g, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = SpectralNorm::new(p, d, |d| d.weight()).forward_in(g.ones([3, 5]), Mode::Train); }),
         ("highway", |g, p, _, _| { let d = Dense::new(p, "d", 5, 6); _ = Highway::new(p, "l", 6, d).forward_in(g.ones([3, 6]), Mode::Train); }),
-        ("softmax", |_, _, x, _| _ = Softmax { axis: 2 }.forward(x)),
-        ("log softmax", |_, _, x, _| _ = LogSoftmax { axis: -3 }.forward(x)),
-        ("glu", |_, _, x, _| _ = Glu { axis: 2 }.forward(x)),
+        ("softmax", |_, _, x, _| _ = Softmax::new(2).forward(x)),
+        ("log softmax", |_, _, x, _| _ = LogSoftmax::new(-3).forward(x)),
+        ("glu", |_, _, x, _| _ = Glu::new(2).forward(x)),
         ("flatten", |_, _, x, _| _ = Flatten::default().forward(x.sum())),
         ("variational dropout", |_, _, x, _| _ = VariationalDropout::new(0.5, 4).forward_in(x, Mode::Train)),
         ("multi margin", |_, _, x, _| _ = multi_margin(x, x, 1.0)),
         ("nll", |_, _, x, _| _ = nll(x, x)),
-        ("cross entropy", |_, _, x, _| _ = CrossEntropy { smoothing: 0.5, ..CrossEntropy::default() }.loss(x, x)),
+        ("cross entropy", |_, _, x, _| _ = CrossEntropy::new().smoothing(0.5).loss(x, x)),
         ("ctc", |_, _, x, i| _ = ctc(x, CtcTargets { labels: i, label_lengths: i, input_lengths: i })),
         ("embedding", |_, p, x, _| _ = Embedding::new(p, "e", 3, 2).forward(x)),
         ("recurrent", |_, p, x, _| _ = Gru::new(p, "g", 6, 2).sequence(x, Given::default(), Mode::Eval)),
         ("transformer", |_, p, _, _| _ = TransformerEncoder::new(p, "t", 1, 6, 4)),
-        ("spectral axis", |_, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = SpectralNorm::with(p, d, |d| d.weight(), SpectralNormOptions { axis: 2, ..Default::default() }); }),
+        ("spectral axis", |_, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = SpectralNorm::with(p, d, |d| d.weight(), SpectralNormOptions::new().axis(2)); }),
         ("weight axis", |_, p, _, _| { let d = Dense::new(p, "l", 6, 2); _ = WeightNorm::new(p, d, |d| d.weight(), 2); }),
         ("forget bias", |_, p, _, _| {
-            let cell = LstmCellOptions { forget_bias: Some(1.0), biases: Biases::None, ..Default::default() };
-            _ = Lstm::with(p, "r", 2, 2, LstmOptions { cell, ..Default::default() });
+            let cell = LstmCellOptions::new().forget_bias(1.0).biases(Biases::None);
+            _ = Lstm::with(p, "r", 2, 2, LstmOptions::new().cell(cell));
         }),
         ("max pool", |_, _, x, _| _ = MaxPool2d::new(7).forward(x.reshape([1, 1, 4, 6]))),
         ("average pool", |_, _, x, _| _ = AvgPool2d::new(7).forward(x.reshape([1, 1, 4, 6]))),
@@ -168,7 +171,7 @@ fn refusals_have_the_line_of_the_caller() {
         ("global pool", |_, _, x, _| _ = GlobalAvgPool2d::new().forward(x)),
         ("sizes", |_, p, _, _| _ = LayerNorm::new(p, "n", [usize::MAX, 2])),
         ("weight", |_, p, _, _| _ = Dense::new(p, "d", usize::MAX, 2)),
-        ("padding", |_, p, _, _| _ = Embedding::with(p, "e", 3, 2, EmbeddingOptions { padding: Some(3), ..Default::default() })),
+        ("padding", |_, p, _, _| _ = Embedding::with(p, "e", 3, 2, EmbeddingOptions::new().padding(3))),
     ];
     let place = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
     let mut wrong = Vec::new();

@@ -1,7 +1,5 @@
 //! What layers, initial values and losses refuse where it is given: a number without a meaning.
 
-use std::path::Path;
-
 #[path = "../../optim/tests/refusals/mod.rs"]
 mod refusals;
 
@@ -33,34 +31,34 @@ fn table() -> Vec<Row> {
         ("GaussianDropout: probability", BELOW_ONE, |x| _ = GaussianDropout::new(x)),
         ("GaussianNoise: deviation", NOT_NEGATIVE, |x| _ = GaussianNoise::new(x)),
         ("DropConnect: probability", BELOW_ONE, |x| _ = DropConnect::new(Dense::new(&mut store(), "d", 2, 2), x)),
-        ("BatchNorm: eps", NOT_NEGATIVE, |x| _ = BatchNorm::with(&mut store(), "n", 2, BatchNormOptions { eps: x, ..Default::default() })),
-        ("BatchNorm: momentum", SHARE, |x| _ = BatchNorm::with(&mut store(), "n", 2, BatchNormOptions { momentum: Some(x), ..Default::default() })),
-        ("InstanceNorm: eps", NOT_NEGATIVE, |x| _ = InstanceNorm::with(&mut store(), "n", 2, InstanceNormOptions { eps: x, ..Default::default() })),
-        ("InstanceNorm: momentum", SHARE, |x| _ = InstanceNorm::with(&mut store(), "n", 2, InstanceNormOptions { momentum: x, ..Default::default() })),
-        ("LayerNorm: eps", NOT_NEGATIVE, |x| _ = LayerNorm::with(&mut store(), "n", 2, LayerNormOptions { eps: x, ..Default::default() })),
-        ("GroupNorm: eps", NOT_NEGATIVE, |x| _ = GroupNorm::with(&mut store(), "n", 1, 2, GroupNormOptions { eps: x, ..Default::default() })),
-        ("RmsNorm: eps", NOT_NEGATIVE, |x| _ = RmsNorm::with(&mut store(), "n", 2, RmsNormOptions { eps: x, ..Default::default() })),
+        ("BatchNorm: eps", NOT_NEGATIVE, |x| _ = BatchNorm::with(&mut store(), "n", 2, BatchNormOptions::new().eps(x))),
+        ("BatchNorm: momentum", SHARE, |x| _ = BatchNorm::with(&mut store(), "n", 2, BatchNormOptions::new().momentum(x))),
+        ("InstanceNorm: eps", NOT_NEGATIVE, |x| _ = InstanceNorm::with(&mut store(), "n", 2, InstanceNormOptions::new().eps(x))),
+        ("InstanceNorm: momentum", SHARE, |x| _ = InstanceNorm::with(&mut store(), "n", 2, InstanceNormOptions::new().momentum(x))),
+        ("LayerNorm: eps", NOT_NEGATIVE, |x| _ = LayerNorm::with(&mut store(), "n", 2, LayerNormOptions::new().eps(x))),
+        ("GroupNorm: eps", NOT_NEGATIVE, |x| _ = GroupNorm::with(&mut store(), "n", 1, 2, GroupNormOptions::new().eps(x))),
+        ("RmsNorm: eps", NOT_NEGATIVE, |x| _ = RmsNorm::with(&mut store(), "n", 2, RmsNormOptions::new().eps(x))),
         ("SpectralNorm: eps", NOT_NEGATIVE, |x| {
             let mut params = store();
             let dense = Dense::new(&mut params, "d", 2, 2);
-            _ = SpectralNorm::with(&mut params, dense, |dense| dense.weight(), SpectralNormOptions { eps: x, ..Default::default() });
+            _ = SpectralNorm::with(&mut params, dense, |dense| dense.weight(), SpectralNormOptions::new().eps(x));
         }),
-        ("Recurrent: dropout", BELOW_ONE, |x| _ = Gru::with(&mut store(), "r", 2, 2, GruOptions { dropout: x, ..Default::default() })),
-        ("Recurrent: input_dropout", BELOW_ONE, |x| _ = Rnn::with(&mut store(), "r", 2, 2, RnnOptions { input_dropout: x, ..Default::default() })),
-        ("Recurrent: hidden_dropout", BELOW_ONE, |x| _ = Lstm::with(&mut store(), "r", 2, 2, LstmOptions { hidden_dropout: x, ..Default::default() })),
-        ("LstmCell: forget_bias", FINITE, |x| _ = LstmCell::with(&mut store(), "r", 2, 2, LstmCellOptions { forget_bias: Some(x), ..Default::default() })),
+        ("Recurrent: dropout", BELOW_ONE, |x| _ = Gru::with(&mut store(), "r", 2, 2, GruOptions::new().dropout(x))),
+        ("Recurrent: input_dropout", BELOW_ONE, |x| _ = Rnn::with(&mut store(), "r", 2, 2, RnnOptions::new().input_dropout(x))),
+        ("Recurrent: hidden_dropout", BELOW_ONE, |x| _ = Lstm::with(&mut store(), "r", 2, 2, LstmOptions::new().hidden_dropout(x))),
+        ("LstmCell: forget_bias", FINITE, |x| _ = LstmCell::with(&mut store(), "r", 2, 2, LstmCellOptions::new().forget_bias(x))),
         ("LstmCell: forget_bias", FINITE, |x| {
-            let cell = LstmCellOptions { forget_bias: Some(x), ..Default::default() };
-            _ = Lstm::with(&mut store(), "r", 2, 2, LstmOptions { cell, ..Default::default() });
+            let cell = LstmCellOptions::new().forget_bias(x);
+            _ = Lstm::with(&mut store(), "r", 2, 2, LstmOptions::new().cell(cell));
         }),
-        ("MultiHeadAttention: dropout", BELOW_ONE, |x| _ = MultiHeadAttention::with(&mut store(), "a", 2, 1, MultiHeadAttentionOptions { dropout: x, ..Default::default() })),
-        ("TransformerEncoderLayer: dropout", BELOW_ONE, |x| _ = TransformerEncoderLayer::with(&mut store(), "t", 2, 1, TransformerOptions { dropout: x, ..Default::default() })),
-        ("TransformerDecoderLayer: dropout", BELOW_ONE, |x| _ = TransformerDecoderLayer::with(&mut store(), "t", 2, 1, TransformerOptions { dropout: x, ..Default::default() })),
-        ("TransformerEncoder: eps", NOT_NEGATIVE, |x| _ = TransformerEncoder::with(&mut store(), "t", 1, 2, 1, TransformerOptions { eps: x, ..Default::default() })),
-        ("TransformerDecoder: eps", NOT_NEGATIVE, |x| _ = TransformerDecoder::with(&mut store(), "t", 1, 2, 1, TransformerOptions { eps: x, ..Default::default() })),
-        ("Rotary: base", POSITIVE, |x| on(|_, rows| Rotary { base: x, first: 0 }.turn(rows).shape())),
-        ("LeakyRelu: slope", FINITE, |x| on(|_, rows| LeakyRelu { slope: x }.forward(rows).shape())),
-        ("Elu: alpha", FINITE, |x| on(|_, rows| Elu { alpha: x }.forward(rows).shape())),
+        ("MultiHeadAttention: dropout", BELOW_ONE, |x| _ = MultiHeadAttention::with(&mut store(), "a", 2, 1, MultiHeadAttentionOptions::new().dropout(x))),
+        ("TransformerEncoderLayer: dropout", BELOW_ONE, |x| _ = TransformerEncoderLayer::with(&mut store(), "t", 2, 1, TransformerOptions::new().dropout(x))),
+        ("TransformerDecoderLayer: dropout", BELOW_ONE, |x| _ = TransformerDecoderLayer::with(&mut store(), "t", 2, 1, TransformerOptions::new().dropout(x))),
+        ("TransformerEncoder: eps", NOT_NEGATIVE, |x| _ = TransformerEncoder::with(&mut store(), "t", 1, 2, 1, TransformerOptions::new().eps(x))),
+        ("TransformerDecoder: eps", NOT_NEGATIVE, |x| _ = TransformerDecoder::with(&mut store(), "t", 1, 2, 1, TransformerOptions::new().eps(x))),
+        ("Rotary::base: base", POSITIVE, |x| _ = Rotary::new().base(x)),
+        ("LeakyRelu: slope", FINITE, |x| _ = LeakyRelu::new(x)),
+        ("Elu: alpha", FINITE, |x| _ = Elu::new(x)),
         ("Init::constant: value", ANY, |x| _ = Init::constant(x)),
         ("Init::uniform: low", FINITE, |x| _ = Init::uniform(x, 4.0)),
         ("Init::uniform: high", POSITIVE, |x| _ = Init::uniform(0.25, x)),
@@ -80,13 +78,10 @@ fn table() -> Vec<Row> {
         ("focal: gamma", NOT_NEGATIVE, |x| on(|graph, a| focal(a, graph.index_constant(&Tensor::from([0, 1])), x).shape())),
         ("huber: delta", POSITIVE, |x| on(|_, a| huber(a, a, x).shape())),
         ("distance: p", EXPONENT, |x| on(|_, a| distance(a, a, x).shape())),
-        ("Triplet: margin", NOT_NEGATIVE, |x| on(|_, a| Triplet { margin: x, ..Triplet::default() }.loss(a, a, a).shape())),
-        ("Triplet: p", EXPONENT, |x| on(|_, a| Triplet { p: x, ..Triplet::default() }.loss(a, a, a).shape())),
-        ("CrossEntropy: smoothing", SHARE, |x| on(|_, a| CrossEntropy { smoothing: x, ..CrossEntropy::default() }.loss_with(a, a).shape())),
-        ("CrossEntropy: weights[1]", NOT_NEGATIVE, |x| on(|graph, a| {
-            let weights = Some(vec![1.0, x]);
-            CrossEntropy { weights, ..CrossEntropy::default() }.loss(a, graph.index_constant(&Tensor::from([0, 1]))).shape()
-        })),
+        ("Triplet::margin: margin", NOT_NEGATIVE, |x| _ = Triplet::new().margin(x)),
+        ("Triplet::p: p", EXPONENT, |x| _ = Triplet::new().p(x)),
+        ("CrossEntropy::smoothing: smoothing", SHARE, |x| _ = CrossEntropy::new().smoothing(x)),
+        ("CrossEntropy::weights: weights[1]", NOT_NEGATIVE, |x| _ = CrossEntropy::new().weights([1.0, x])),
     ]
 }
 
@@ -100,61 +95,6 @@ fn settings_without_a_meaning_are_refused_where_they_are_given() {
 /// A new layer or loss is in the table, with every number that it is given.
 #[test]
 fn every_setting_is_in_the_table() {
-    let mut found = Vec::new();
-    settings_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    assert!(found.len() > 50, "the sources have more settings than {}", found.len());
-    let names: Vec<&str> = table().iter().map(|row| row.0).collect();
-    let known = |(owner, setting): &(String, String)| {
-        let is =
-            |name: &&str| name.split_once(": ").is_some_and(|(o, s)| o.starts_with(owner) && s.starts_with(setting));
-        names.iter().any(is)
-    };
-    let missing: Vec<_> = found.iter().filter(|pair| !known(pair)).collect();
+    let missing = missing(env!("CARGO_MANIFEST_DIR"), 50, &table(), &[]);
     assert!(missing.is_empty(), "no test gives these settings a NaN: {missing:?}");
-}
-
-/// The numbers that public functions and public fields take, each with its function or type.
-fn settings_in(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).expect("the sources are here") {
-        let path = entry.expect("the sources can be read").path();
-        if path.is_dir() {
-            settings_in(&path, found);
-            continue;
-        }
-        let source = std::fs::read_to_string(&path).expect("the sources can be read");
-        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-        let mut owner = String::new();
-        let mut lines = source.lines();
-        let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-        while let Some(line) = lines.next() {
-            let header = line.strip_prefix("impl ").or(line.strip_prefix("pub struct "));
-            if let Some(header) = header {
-                owner = if header.contains(" for ") { String::new() } else { word(header) };
-            }
-            let kind_of = |kind: &str| matches!(kind, "f64" | "Option<f64>" | "Option<Vec<f64>>");
-            let field = line.strip_prefix("    pub ").and_then(|field| field.strip_suffix(',')?.split_once(": "));
-            if let Some((name, _)) = field.filter(|(_, kind)| kind_of(kind)) {
-                found.push((owner.trim_end_matches("Options").to_owned(), name.to_owned()));
-            }
-            let method = line.strip_prefix("    pub fn ").or(line.strip_prefix("    pub const fn "));
-            let Some(signature) = line.strip_prefix("pub fn ").or(method) else { continue };
-            let (mut signature, function) = (signature.to_owned(), word(signature));
-            while !signature.contains('{') {
-                let Some(line) = lines.next() else { break };
-                signature += line.trim();
-                signature.push(' ');
-            }
-            let name = match (method, function.as_str()) {
-                (None, function) => function.trim_end_matches("_terms").to_owned(),
-                (Some(_), "new") => owner.clone(),
-                (Some(_), function) => format!("{owner}::{function}"),
-            };
-            for argument in signature.split(") -> ").next().unwrap_or_default().split([',', '(']) {
-                let Some((setting, kind)) = argument.trim().split_once(": ") else { continue };
-                if kind_of(kind) || kind == "impl Into<f64>" {
-                    found.push((name.clone(), setting.to_owned()));
-                }
-            }
-        }
-    }
 }

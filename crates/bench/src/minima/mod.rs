@@ -25,7 +25,9 @@ const METHODS: [Method; 5] = [
 ];
 
 /// No tolerance stops a method: it goes on until the precision is used up.
-const LIMITS: Limits = Limits { gradient: 1e-16, step: 0.0, value: 0.0, evaluations: 20_000 };
+fn limits() -> Limits {
+    Limits::new().gradient(1e-16).evaluations(20_000)
+}
 
 pub(crate) fn run() -> Table {
     let mut table = Table::new(&["found", "published", "gradient", "evaluations", "derivatives", "products"]);
@@ -131,14 +133,14 @@ fn lbfgs(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, _, value] = squares(&graph, problem, &params);
     let function = function!(graph, params, x, value);
-    Lbfgs::new().limits(LIMITS).minimize(&mut params, function)
+    Lbfgs::new().limits(limits()).minimize(&mut params, function)
 }
 
 fn conjugate_gradient(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let (graph, mut params) = (Graph::new(), store(problem, factor));
     let [x, _, value] = squares(&graph, problem, &params);
     let function = function!(graph, params, x, value);
-    ConjugateGradient::new().limits(LIMITS).minimize(&mut params, function)
+    ConjugateGradient::new().limits(limits()).minimize(&mut params, function)
 }
 
 fn newton_cg(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
@@ -148,7 +150,7 @@ fn newton_cg(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let param = params.find("x").expect("the store has x").clone();
     let v = graph.input("v", x.shape());
     let mut products = Plan::new(&graph, &graph.hvp(value, &[x], &[v])?)?.session();
-    NewtonCg::new().limits(LIMITS).minimize(&mut params, function, |params, direction, slope| {
+    NewtonCg::new().limits(limits()).minimize(&mut params, function, |params, direction, slope| {
         let outputs = products.run(params, &Feed::new().with("v", direction.get(&param)))?;
         slope.set([(&param, outputs.real(0))]);
         Ok(())
@@ -161,7 +163,7 @@ fn levenberg_marquardt(problem: &Problem, factor: f64) -> Result<Minimization, E
     let param = params.find("x").expect("the store has x").clone();
     let mut values = Plan::new(&graph, &[residuals])?.session();
     let mut jacobians = Plan::new(&graph, &[graph.jacobian(residuals, x)?])?.session();
-    LevenbergMarquardt::new().limits(LIMITS).minimize(
+    LevenbergMarquardt::new().limits(limits()).minimize(
         &mut params,
         |params| Ok(values.run(params, &Feed::new())?.real(0).clone()),
         |params, jacobian| {
@@ -179,7 +181,7 @@ fn gauss_newton(problem: &Problem, factor: f64) -> Result<Minimization, Error> {
     let mut values = Plan::new(&graph, &[residuals])?.session();
     let mut forward = Plan::new(&graph, &graph.jvp(&[residuals], &[x], &[v])?)?.session();
     let mut backward = Plan::new(&graph, &graph.vjp(&[residuals], &[u], &[x])?)?.session();
-    GaussNewton::new().limits(LIMITS).minimize(
+    GaussNewton::new().limits(limits()).minimize(
         &mut params,
         |params| Ok(values.run(params, &Feed::new())?.real(0).clone()),
         |params, direction| Ok(forward.run(params, &Feed::new().with("v", direction.get(&param)))?.real(0).clone()),

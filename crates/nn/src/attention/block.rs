@@ -8,7 +8,6 @@ use super::multi_head::MultiHeadAttention;
 use super::options::{TransformerActivation, TransformerOptions};
 use crate::dense::{Dense, DenseOptions};
 use crate::dropout::Dropout;
-use crate::init::Init;
 use crate::layer::Mode;
 use crate::norm::LayerNorm;
 
@@ -104,7 +103,7 @@ impl FeedForward {
     /// Adds `linear1` and `linear2` under the store's present scope.
     #[track_caller]
     fn new(params: &mut Params<impl Real>, size: usize, options: &TransformerOptions) -> Self {
-        let dense = DenseOptions { bias: options.bias.then(Init::default), ..DenseOptions::default() };
+        let dense = if options.bias { DenseOptions::new() } else { DenseOptions::new().without_bias() };
         Self {
             linear1: Dense::with(params, "linear1", size, options.hidden, dense),
             linear2: Dense::with(params, "linear2", options.hidden, size, dense),

@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn decoding_step_by_step_is_the_masked_attention_of_the_whole() {
-        for rotary in [None, Some(Rotary { base: 100.0, first: 3 })] {
+        let options = MultiHeadAttentionOptions::new().batch_first().dropout(0.5);
+        for options in [options, options.rotary(Rotary::new().base(100.0).first(3))] {
             let mut params: Params<f64> = Params::new(3);
-            let options = MultiHeadAttentionOptions { rotary, batch_first: true, dropout: 0.5, ..Default::default() };
             let layer = attention(&mut params, options);
             let x = Tensor::from_fn([2, 6, 8], wave(5));
             let graph = Graph::new();
@@ -174,9 +174,8 @@ mod tests {
     #[test]
     fn positions_are_of_each_example() {
         let mut params: Params<f64> = Params::new(3);
-        let rotary = Some(Rotary::default());
-        let layer =
-            attention(&mut params, MultiHeadAttentionOptions { rotary, batch_first: true, ..Default::default() });
+        let options = MultiHeadAttentionOptions::new().rotary(Rotary::new()).batch_first();
+        let layer = attention(&mut params, options);
         let graph = Graph::new();
         let shape = layer.cache_shape(2, 5);
         let [keys, values] = [1, 2].map(|seed| graph.constant(&Tensor::from_fn(&shape, wave(seed))));
@@ -203,7 +202,7 @@ mod tests {
     #[test]
     fn a_position_beyond_the_capacity_is_an_error_of_the_run() {
         let mut params: Params<f64> = Params::new(3);
-        let layer = attention(&mut params, MultiHeadAttentionOptions::default());
+        let layer = attention(&mut params, MultiHeadAttentionOptions::new());
         let graph = Graph::new();
         let zeros = graph.zeros(layer.cache_shape(1, 4));
         let cache = KeyValueCache { keys: zeros, values: zeros };
@@ -223,7 +222,7 @@ mod tests {
                     they must be [1, 2, 4, 4] for some capacity"
     )]
     fn a_cache_of_another_shape_is_refused() {
-        let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::default());
+        let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::new());
         let graph = Graph::new();
         let zeros = graph.zeros(layer.cache_shape(2, 4));
         let position = graph.index_constant(&Tensor::scalar(0));
@@ -235,7 +234,7 @@ mod tests {
         expected = "`MultiHeadAttention::decode` of [1, 8] at a position of []: it must be an index, one or 1"
     )]
     fn a_real_position_is_refused() {
-        let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::default());
+        let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::new());
         let graph = Graph::new();
         let zeros = graph.zeros(layer.cache_shape(1, 4));
         layer.decode(graph.zeros([1, 8]), KeyValueCache { keys: zeros, values: zeros }, graph.scalar(0.0));

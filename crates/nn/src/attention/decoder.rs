@@ -22,7 +22,7 @@ use crate::layer::Mode;
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{Mask, Mode, TransformerDecoderLayer, TransformerOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = TransformerOptions { hidden: 16, batch_first: true, ..TransformerOptions::default() };
+/// let options = TransformerOptions::new().hidden(16).batch_first();
 /// let layer = TransformerDecoderLayer::with(&mut params, "layer", 8, 2, options);
 /// let graph = Graph::new();
 /// let (x, memory) = (graph.zeros([3, 5, 8]), graph.zeros([3, 7, 8]));
@@ -44,7 +44,7 @@ impl TransformerDecoderLayer {
     /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, size: usize, heads: usize) -> Self {
-        Self::with(params, name, size, heads, TransformerOptions::default())
+        Self::with(params, name, size, heads, TransformerOptions::new())
     }
 
     /// Adds a layer with other options.
@@ -102,7 +102,7 @@ impl TransformerDecoderLayer {
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{Mask, Mode, TransformerDecoder, TransformerOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = TransformerOptions { hidden: 16, ..TransformerOptions::default() };
+/// let options = TransformerOptions::new().hidden(16);
 /// let decoder = TransformerDecoder::with(&mut params, "decoder", 2, 8, 2, options).with_norm(&mut params);
 /// let graph = Graph::new();
 /// let (x, memory) = (graph.zeros([5, 3, 8]), graph.zeros([7, 3, 8]));
@@ -121,7 +121,7 @@ impl TransformerDecoder {
     /// As [`TransformerDecoderLayer::new`].
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, depth: usize, size: usize, heads: usize) -> Self {
-        Self::with(params, name, depth, size, heads, TransformerOptions::default())
+        Self::with(params, name, depth, size, heads, TransformerOptions::new())
     }
 
     /// Adds `depth` layers with other options.
@@ -192,15 +192,14 @@ mod tests {
     use crate::attention::block::formula::{dense, norm, wave};
 
     fn options() -> TransformerOptions {
-        TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
+        TransformerOptions::new().hidden(3).activation(TransformerActivation::Gelu).dropout(0.0)
     }
 
     /// The layer's formula in terms of its parts, which have tests of their own.
     #[test]
     fn values_are_those_of_the_formula_before_and_after() {
-        for norm_first in [false, true] {
+        for (options, norm_first) in [(options(), false), (options().norm_first(), true)] {
             let mut params: Params<f64> = Params::new(3);
-            let options = TransformerOptions { norm_first, ..options() };
             let layer = TransformerDecoderLayer::with(&mut params, "layer", 4, 2, options);
             let graph = Graph::new();
             let x = graph.constant(&Tensor::from_fn([3, 2, 4], wave));
@@ -225,9 +224,8 @@ mod tests {
 
     #[test]
     fn gradients_of_a_decoder_also_into_the_memory() {
-        for norm_first in [false, true] {
+        for options in [options(), options().norm_first()] {
             let mut params: Params<f64> = Params::new(3);
-            let options = TransformerOptions { norm_first, ..options() };
             let decoder = TransformerDecoder::with(&mut params, "decoder", 1, 2, 1, options).with_norm(&mut params);
             let memory = params.add("memory", Tensor::from_fn([2, 1, 2], wave));
             let x = Tensor::from_fn([2, 1, 2], |k| wave(k + 11));

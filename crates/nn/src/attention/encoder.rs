@@ -23,7 +23,7 @@ use crate::layer::{Layer, Mode};
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{Mask, Mode, TransformerEncoderLayer, TransformerOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = TransformerOptions { hidden: 16, batch_first: true, ..TransformerOptions::default() };
+/// let options = TransformerOptions::new().hidden(16).batch_first();
 /// let layer = TransformerEncoderLayer::with(&mut params, "layer", 8, 2, options);
 /// let graph = Graph::new();
 /// let y = layer.forward_in(graph.zeros([3, 5, 8]), Mask::causal(), Mode::Train);
@@ -45,7 +45,7 @@ impl TransformerEncoderLayer {
     /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, size: usize, heads: usize) -> Self {
-        Self::with(params, name, size, heads, TransformerOptions::default())
+        Self::with(params, name, size, heads, TransformerOptions::new())
     }
 
     /// Adds a layer with other options.
@@ -90,7 +90,7 @@ impl TransformerEncoderLayer {
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{Mask, Mode, TransformerEncoder, TransformerOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = TransformerOptions { hidden: 16, norm_first: true, ..TransformerOptions::default() };
+/// let options = TransformerOptions::new().hidden(16).norm_first();
 /// let encoder = TransformerEncoder::with(&mut params, "encoder", 2, 8, 2, options).with_norm(&mut params);
 /// let graph = Graph::new();
 /// let y = encoder.forward_in(graph.zeros([5, 3, 8]), Mask::none(), Mode::Eval);
@@ -109,7 +109,7 @@ impl TransformerEncoder {
     /// As [`TransformerEncoderLayer::new`].
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, depth: usize, size: usize, heads: usize) -> Self {
-        Self::with(params, name, depth, size, heads, TransformerOptions::default())
+        Self::with(params, name, depth, size, heads, TransformerOptions::new())
     }
 
     /// Adds `depth` layers with other options.
@@ -187,15 +187,14 @@ mod tests {
     use crate::attention::block::formula::{dense, norm, wave};
 
     fn options() -> TransformerOptions {
-        TransformerOptions { hidden: 3, activation: TransformerActivation::Gelu, dropout: 0.0, ..Default::default() }
+        TransformerOptions::new().hidden(3).activation(TransformerActivation::Gelu).dropout(0.0)
     }
 
     /// The layer's formula in terms of its parts, which have tests of their own.
     #[test]
     fn values_are_those_of_the_formula_before_and_after() {
-        for norm_first in [false, true] {
+        for (options, norm_first) in [(options(), false), (options().norm_first(), true)] {
             let mut params: Params<f64> = Params::new(3);
-            let options = TransformerOptions { norm_first, ..options() };
             let layer = TransformerEncoderLayer::with(&mut params, "layer", 4, 2, options);
             let graph = Graph::new();
             let x = graph.constant(&Tensor::from_fn([3, 2, 4], wave));
@@ -215,9 +214,9 @@ mod tests {
 
     #[test]
     fn gradients_before_and_after_and_through_dropout() {
-        for (norm_first, dropout) in [(false, 0.0), (true, 0.0), (true, 0.25)] {
+        for options in [options(), options().norm_first(), options().norm_first().dropout(0.25)] {
             let mut params: Params<f64> = Params::new(3);
-            let options = TransformerOptions { norm_first, dropout, batch_first: true, ..options() };
+            let options = options.batch_first();
             let encoder = TransformerEncoder::with(&mut params, "encoder", 1, 2, 1, options).with_norm(&mut params);
             let x = params.add("x", Tensor::from_fn([1, 2, 2], wave));
             let weights = Tensor::from_fn([1, 2, 2], |k| wave(k + 3));
@@ -239,7 +238,7 @@ mod tests {
         let weight = |layer: usize| params.get(params.find(&format!("encoder.layers.{layer}.linear1.weight")).unwrap());
         assert_ne!(weight(0), weight(1));
         let mut params: Params<f64> = Params::new(3);
-        TransformerEncoderLayer::with(&mut params, "layer", 4, 2, TransformerOptions { bias: false, ..options() });
+        TransformerEncoderLayer::with(&mut params, "layer", 4, 2, options().without_bias());
         assert!(params.iter().all(|(param, _)| !param.name().contains("bias")));
     }
 

@@ -22,5 +22,5 @@ pub use encoder::{TransformerEncoder, TransformerEncoderLayer};
 pub use mask::Mask;
 pub use multi_head::{MultiHeadAttention, MultiHeadAttentionOptions};
 pub use options::{TransformerActivation, TransformerOptions};
-pub use positions::{LearnedPositions, LearnedPositionsOptions, sinusoidal_positions};
+pub use positions::{LearnedPositions, sinusoidal_positions};
 pub use rotary::Rotary;

@@ -28,7 +28,7 @@ use crate::layer::Mode;
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{Mask, Mode, MultiHeadAttention, MultiHeadAttentionOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = MultiHeadAttentionOptions { batch_first: true, ..MultiHeadAttentionOptions::default() };
+/// let options = MultiHeadAttentionOptions::new().batch_first();
 /// let attention = MultiHeadAttention::with(&mut params, "attention", 8, 2, options);
 /// let graph = Graph::new();
 /// let (x, memory) = (graph.zeros([3, 5, 8]), graph.zeros([3, 7, 8]));
@@ -60,7 +60,7 @@ enum Projections {
     Apart([Param; 3]),
 }
 
-/// The sizes, biases, dropout and layout of a multi-head attention.
+/// The options of a multi-head attention.
 ///
 /// The default is that of PyTorch's `MultiheadAttention`: sizes alike, biases, no dropout, examples on the second axis.
 ///
@@ -69,29 +69,66 @@ enum Projections {
 /// use gradus_graph::Params;
 /// use gradus_nn::{MultiHeadAttention, MultiHeadAttentionOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = MultiHeadAttentionOptions { key_size: Some(3), value_size: Some(5), ..Default::default() };
+/// let options = MultiHeadAttentionOptions::new().key_size(3).value_size(5);
 /// MultiHeadAttention::with(&mut params, "attention", 8, 2, options);
 /// assert_eq!(params.find("attention.k_proj_weight").expect("it is apart").shape().sizes(), [8, 3]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MultiHeadAttentionOptions {
-    /// The size of the keys, if it is another than that of the queries.
-    pub key_size: Option<usize>,
-    /// The size of the values, if it is another than that of the queries.
-    pub value_size: Option<usize>,
-    /// Whether the projections and the output have biases.
-    pub bias: bool,
-    /// The probability that a weight is dropped in training.
-    pub dropout: f64,
-    /// Whether the examples are on the first axis.
-    pub batch_first: bool,
-    /// Rotary position encoding of the queries and keys of each head; none by default.
-    pub rotary: Option<Rotary>,
+    pub(super) key_size: Option<usize>,
+    pub(super) value_size: Option<usize>,
+    pub(super) bias: bool,
+    pub(super) dropout: f64,
+    pub(super) batch_first: bool,
+    pub(super) rotary: Option<Rotary>,
 }
 
 impl Default for MultiHeadAttentionOptions {
     fn default() -> Self {
         Self { key_size: None, value_size: None, bias: true, dropout: 0.0, batch_first: false, rotary: None }
+    }
+}
+
+impl MultiHeadAttentionOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The size of the keys; by default that of the queries.
+    #[must_use]
+    pub fn key_size(self, size: usize) -> Self {
+        Self { key_size: Some(size), ..self }
+    }
+
+    /// The size of the values; by default that of the queries.
+    #[must_use]
+    pub fn value_size(self, size: usize) -> Self {
+        Self { value_size: Some(size), ..self }
+    }
+
+    /// Leaves out the biases of the projections and of the output.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// The probability that an attention weight is dropped in training, at least 0 and below 1; 0 by default.
+    #[must_use]
+    pub fn dropout(self, probability: f64) -> Self {
+        Self { dropout: probability, ..self }
+    }
+
+    /// Puts the examples on the first axis, `[N, L, E]`; by default they are on the second, `[L, N, E]`.
+    #[must_use]
+    pub fn batch_first(self) -> Self {
+        Self { batch_first: true, ..self }
+    }
+
+    /// Encodes positions by rotating the queries and keys of each head; by default there is no position encoding.
+    #[must_use]
+    pub fn rotary(self, rotary: Rotary) -> Self {
+        Self { rotary: Some(rotary), ..self }
     }
 }
 
@@ -111,7 +148,7 @@ impl MultiHeadAttention {
     /// If the size is not a multiple of the number of heads, or the scope `name` has parameters of the layer already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, size: usize, heads: usize) -> Self {
-        Self::with(params, name, size, heads, MultiHeadAttentionOptions::default())
+        Self::with(params, name, size, heads, MultiHeadAttentionOptions::new())
     }
 
     /// Adds an attention with other options.
@@ -144,7 +181,7 @@ impl MultiHeadAttention {
             ])
         };
         let bias = optional_param(options.bias.then(Init::zeros), params, "in_proj_bias", [all], Fans::of([all]));
-        let output = DenseOptions { bias: options.bias.then(Init::zeros), ..DenseOptions::default() };
+        let output = DenseOptions { bias: options.bias.then(Init::zeros), ..DenseOptions::new() };
         Self {
             name: name.to_owned(),
             heads,
@@ -344,7 +381,7 @@ mod tests {
     }
 
     fn batch_first() -> MultiHeadAttentionOptions {
-        MultiHeadAttentionOptions { batch_first: true, ..MultiHeadAttentionOptions::default() }
+        MultiHeadAttentionOptions::new().batch_first()
     }
 
     #[test]
@@ -406,9 +443,9 @@ mod tests {
     /// Self-attention by one product and by three, both layouts, and one example without its axis.
     #[test]
     fn layouts_agree_and_so_do_joint_and_separate_products() {
-        for rotary in [None, Some(Rotary::default())] {
+        for options in [batch_first(), batch_first().rotary(Rotary::new())] {
             let mut params: Params<f64> = Params::new(3);
-            let mut layer = attention(&mut params, MultiHeadAttentionOptions { rotary, ..batch_first() });
+            let mut layer = attention(&mut params, options);
             let x = Tensor::from_fn([2, 3, 4], wave(1));
             let graph = Graph::new();
             let (a, b) = (graph.constant(&x), graph.constant(&x));
@@ -430,15 +467,14 @@ mod tests {
     #[test]
     fn gradients_of_self_and_cross_attention() {
         let mut params: Params<f64> = Params::new(3);
-        let layer =
-            attention(&mut params, MultiHeadAttentionOptions { rotary: Some(Rotary::default()), ..batch_first() });
+        let layer = attention(&mut params, batch_first().rotary(Rotary::new()));
         let x = params.add("x", Tensor::from_fn([1, 3, 4], wave(1)));
         check::assert_model(&params, (), |graph, []| {
             let x = graph.param(&x);
             layer.forward_in(x, x, x, Mask::causal(), Mode::Eval).square().mean()
         });
         let mut params: Params<f64> = Params::new(3);
-        let sizes = MultiHeadAttentionOptions { key_size: Some(2), value_size: Some(3), bias: false, ..batch_first() };
+        let sizes = batch_first().key_size(2).value_size(3).without_bias();
         let layer = attention(&mut params, sizes);
         let [q, k, v] = [(2, 4), (3, 2), (3, 3)].map(|(l, e)| Tensor::from_fn([1, l, e], wave(l + e)));
         check::assert_model(&params, (), |graph, []| {
@@ -450,7 +486,7 @@ mod tests {
     #[test]
     fn dropout_acts_in_training_and_is_the_same_in_the_derivative() {
         let mut params: Params<f64> = Params::new(3);
-        let layer = attention(&mut params, MultiHeadAttentionOptions { dropout: 0.5, ..batch_first() });
+        let layer = attention(&mut params, batch_first().dropout(0.5));
         let x = Tensor::from_fn([1, 3, 4], wave(1));
         let loss = |graph: &Graph, mode: Mode| {
             let x = graph.constant(&x);
@@ -483,7 +519,7 @@ mod tests {
                     the sizes [4, 4, 4]"
     )]
     fn keys_of_another_size_are_refused() {
-        let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::default());
+        let layer = attention(&mut Params::new(0), MultiHeadAttentionOptions::new());
         let graph = Graph::new();
         let (q, k) = (graph.zeros([3, 2, 4]), graph.zeros([3, 2, 5]));
         layer.forward_in(q, k, k, Mask::none(), Mode::Eval);

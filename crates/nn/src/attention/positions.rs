@@ -57,51 +57,25 @@ pub struct LearnedPositions {
     weight: Param,
 }
 
-/// The initial values of learned positions: by default normal numbers with standard deviation 0.02, as in GPT-2.
-///
-/// # Example
-/// ```
-/// use gradus_graph::Params;
-/// use gradus_nn::{Init, LearnedPositions, LearnedPositionsOptions};
-/// let mut params: Params = Params::new(0);
-/// LearnedPositions::with(&mut params, "positions", 10, 4, LearnedPositionsOptions { weight: Init::zeros() });
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LearnedPositionsOptions {
-    /// The initial table.
-    pub weight: Init,
-}
-
-impl Default for LearnedPositionsOptions {
-    fn default() -> Self {
-        Self { weight: Init::normal(0.0, 0.02) }
-    }
-}
-
 impl LearnedPositions {
-    /// Adds a table of `count` positions of vectors of `size` numbers.
+    /// Adds a table of `count` positions of vectors of `size` numbers: normal numbers with standard deviation 0.02, as in
+    /// GPT-2.
     ///
     /// # Panics
     /// If the scope `name` has a `weight` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, count: usize, size: usize) -> Self {
-        Self::with(params, name, count, size, LearnedPositionsOptions::default())
+        Self::with(params, name, count, size, Init::normal(0.0, 0.02))
     }
 
-    /// Adds a table that starts from other values.
+    /// Adds a table that starts from the given values.
     ///
     /// # Panics
     /// If the scope `name` has a `weight` already.
     #[track_caller]
-    pub fn with(
-        params: &mut Params<impl Real>,
-        name: &str,
-        count: usize,
-        size: usize,
-        options: LearnedPositionsOptions,
-    ) -> Self {
+    pub fn with(params: &mut Params<impl Real>, name: &str, count: usize, size: usize, weight: Init) -> Self {
         let fans = Fans { inputs: count, outputs: size };
-        let weight = options.weight.param(&mut params.enter(name), "weight", [count, size], fans);
+        let weight = weight.param(&mut params.enter(name), "weight", [count, size], fans);
         Self { name: name.to_owned(), weight }
     }
 

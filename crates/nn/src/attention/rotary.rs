@@ -16,7 +16,7 @@ use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_set
 /// use gradus_nn::Rotary;
 /// let graph = Graph::new();
 /// let x = graph.constant(&Tensor::from_rows([[1.0, 0.0], [1.0, 0.0]]));
-/// let y = graph.eval(Rotary::default().turn(x))?;
+/// let y = graph.eval(Rotary::new().turn(x))?;
 /// y.assert_close(&Tensor::from_rows([[1.0, 0.0], [1.0_f64.cos(), 1.0_f64.sin()]]), 1e-15, 0.0);
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
@@ -25,10 +25,8 @@ use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_set
 /// Su et al., "RoFormer: enhanced transformer with rotary position embedding" (2021).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rotary {
-    /// The base of the angles; 10,000 by default.
-    pub base: f64,
-    /// The position of the first element; 0 by default.
-    pub first: usize,
+    base: f64,
+    first: usize,
 }
 
 impl Default for Rotary {
@@ -38,7 +36,29 @@ impl Default for Rotary {
 }
 
 impl Rotary {
-    /// The vectors, turned by their positions.
+    /// The encoding of the paper: the base is 10,000, and the first position is 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The base of the angles; 10,000 by default.
+    ///
+    /// # Panics
+    /// If it is not positive and finite.
+    #[must_use]
+    #[track_caller]
+    pub fn base(self, base: f64) -> Self {
+        expect_setting("`Rotary::base`: base", base, POSITIVE);
+        Self { base, ..self }
+    }
+
+    /// The position of the first element of a sequence; 0 by default.
+    #[must_use]
+    pub fn first(self, position: usize) -> Self {
+        Self { first: position, ..self }
+    }
+
+    /// The vectors, rotated by their positions.
     ///
     /// # Shapes
     /// `[…, L, E]` with an even `E` keeps its shape; the positions are those of the axis before the last.
@@ -52,7 +72,7 @@ impl Rotary {
         turned(x, cos, sin)
     }
 
-    /// The vectors, turned by positions that are given, as in decoding: each is below `limit`, and
+    /// The vectors, rotated by positions that are given, as in decoding: each is below `limit`, and
     /// [`first`](Rotary::first) is added to it.
     ///
     /// A position that is not below the limit is an error of the run.
@@ -70,7 +90,7 @@ impl Rotary {
     /// let graph = Graph::new();
     /// let x = graph.constant(&Tensor::from_rows([[1.0, 0.0], [1.0, 0.0]]));
     /// let positions = graph.index_constant(&Tensor::from([1, 0]));
-    /// let y = graph.eval(Rotary::default().turn_at(x, positions, 8))?;
+    /// let y = graph.eval(Rotary::new().turn_at(x, positions, 8))?;
     /// y.assert_close(&Tensor::from_rows([[1.0_f64.cos(), 1.0_f64.sin()], [1.0, 0.0]]), 1e-15, 0.0);
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
@@ -92,7 +112,7 @@ impl Rotary {
         turned(x, tables[0], tables[1])
     }
 
-    /// The shape of what can be turned, and the scope that is open meanwhile.
+    /// The shape of what can be rotated, and the scope that is open meanwhile.
     #[track_caller]
     fn begin<'g>(&self, x: Var<'g>) -> (Shape, Scoped<'g>) {
         let shape = x.shape();
@@ -100,7 +120,6 @@ impl Rotary {
             shape.rank() >= 2 && shape[shape.rank() - 1].is_multiple_of(2),
             "`Rotary` of {shape}: the last axis must have an even size, and the one before it is that of the positions"
         );
-        expect_setting("`Rotary`: base", self.base, POSITIVE);
         (shape, x.graph().scope("rotary"))
     }
 
@@ -117,7 +136,7 @@ impl Rotary {
     }
 }
 
-/// The pairs of the last axis, turned by angles of these cosines and sines.
+/// The pairs of the last axis, rotated by angles of these cosines and sines.
 #[track_caller]
 fn turned<'g>(x: Var<'g>, cos: Var<'g>, sin: Var<'g>) -> Var<'g> {
     let shape = x.shape();
@@ -140,7 +159,7 @@ mod tests {
     #[test]
     fn pairs_turn_as_complex_numbers_do() {
         let x = Tensor::from_fn([2, 3, 4], wave);
-        let rotary = Rotary { base: 100.0, first: 5 };
+        let rotary = Rotary::new().base(100.0).first(5);
         let graph = Graph::new();
         let y = graph.eval(rotary.turn(graph.constant(&x))).unwrap();
         for vector in 0..6 {
@@ -162,7 +181,7 @@ mod tests {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from_fn([1, 4], wave)).broadcast_to([6, 4]);
         let k = graph.constant(&Tensor::from_fn([1, 4], |k| wave(k + 9))).broadcast_to([6, 4]);
-        let [q, k] = [x, k].map(|x| Rotary::default().turn(x));
+        let [q, k] = [x, k].map(|x| Rotary::new().turn(x));
         let scores = graph.eval(q.matmul(k.t())).unwrap();
         for i in 1..6 {
             for j in 1..6 {
@@ -175,7 +194,7 @@ mod tests {
     /// To the bit, also for each example by itself.
     #[test]
     fn given_positions_are_those_of_the_axis() {
-        let (graph, rotary) = (Graph::new(), Rotary { base: 50.0, first: 2 });
+        let (graph, rotary) = (Graph::new(), Rotary::new().base(50.0).first(2));
         let x = graph.constant(&Tensor::from_fn([2, 3, 4], wave));
         let whole = graph.eval(rotary.turn(x)).unwrap();
         let turned = |positions: Tensor<i64>| rotary.turn_at(x, graph.index_constant(&positions), 3);
@@ -193,15 +212,15 @@ mod tests {
     )]
     fn positions_of_another_shape_are_refused() {
         let graph = Graph::new();
-        Rotary::default().turn_at(graph.zeros([2, 4]), graph.index_constant(&Tensor::from([0, 1, 2])), 4);
+        Rotary::new().turn_at(graph.zeros([2, 4]), graph.index_constant(&Tensor::from([0, 1, 2])), 4);
     }
 
     #[test]
     fn gradients_and_no_positions() {
         let x = Tensor::from_fn([3, 4], wave);
-        check::assert_gradients(&[x], |x| Rotary::default().turn(x[0]).tanh());
+        check::assert_gradients(&[x], |x| Rotary::new().turn(x[0]).tanh());
         let graph = Graph::new();
-        let empty = graph.eval(Rotary::default().turn(graph.zeros([2, 0, 4]))).unwrap();
+        let empty = graph.eval(Rotary::new().turn(graph.zeros([2, 0, 4]))).unwrap();
         assert_eq!(empty.shape().sizes(), [2, 0, 4]);
     }
 
@@ -210,6 +229,6 @@ mod tests {
         expected = "`Rotary` of [2, 3]: the last axis must have an even size, and the one before it is that of"
     )]
     fn an_odd_size_is_refused() {
-        Rotary::default().turn(Graph::new().zeros([2, 3]));
+        Rotary::new().turn(Graph::new().zeros([2, 3]));
     }
 }

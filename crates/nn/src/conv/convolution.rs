@@ -18,7 +18,7 @@ use crate::layer::layer;
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{Conv1d, Conv1dOptions, Padding};
 /// let mut params: Params = Params::new(0);
-/// let wide = Conv1dOptions { padding: Padding::Same, dilation: [2], ..Conv1dOptions::default() };
+/// let wide = Conv1dOptions::new().padding(Padding::Same).dilation(2);
 /// let layer = Conv1d::with(&mut params, "layer", 4, 8, 3, wide);
 /// assert_eq!(layer.forward(Graph::new().zeros([2, 4, 100])).shape().sizes(), [2, 8, 100]);
 /// ```
@@ -36,7 +36,7 @@ pub type Conv1d = Conv<1>;
 /// use gradus_graph::{Feed, Graph, Params, Tensor};
 /// use gradus_nn::{Conv2d, Conv2dOptions};
 /// let mut params: Params = Params::new(0);
-/// let halves = Conv2dOptions { stride: [2, 2], padding: 1.into(), ..Conv2dOptions::default() };
+/// let halves = Conv2dOptions::new().stride(2).padding(1);
 /// let layer = Conv2d::with(&mut params, "layer", 3, 16, 3, halves);
 /// assert_eq!(layer.forward(Graph::new().zeros([10, 3, 28, 28])).shape().sizes(), [10, 16, 14, 14]);
 ///
@@ -77,7 +77,7 @@ impl<const AXES: usize> Conv<AXES> {
         filters: usize,
         kernel: impl Into<Sizes<AXES>>,
     ) -> Self {
-        Self::with(params, name, channels, filters, kernel, ConvOptions::default())
+        Self::with(params, name, channels, filters, kernel, ConvOptions::new())
     }
 
     /// Adds a layer to the store.
@@ -168,13 +168,13 @@ mod tests {
 
     /// Every option, alone or with others.
     fn options() -> Vec<(Conv2dOptions, usize, usize, [usize; 2])> {
-        let plain = Conv2dOptions::default();
+        let plain = Conv2dOptions::new();
         vec![
             (plain, 2, 3, [2, 3]),
-            (Conv2dOptions { stride: [2, 1], padding: Padding::Zeros([1, 2]), ..plain }, 1, 2, [3, 2]),
-            (Conv2dOptions { padding: Padding::Same, dilation: [2, 1], bias: None, ..plain }, 1, 1, [2, 4]),
-            (Conv2dOptions { groups: 2, padding: 1.into(), ..plain }, 4, 2, [1, 3]),
-            (Conv2dOptions { groups: 3, stride: [2, 2], ..plain }, 3, 3, [2, 2]),
+            (plain.stride([2, 1]).padding([1, 2]), 1, 2, [3, 2]),
+            (plain.padding(Padding::Same).dilation([2, 1]).without_bias(), 1, 1, [2, 4]),
+            (plain.groups(2).padding(1), 4, 2, [1, 3]),
+            (plain.groups(3).stride(2), 3, 3, [2, 2]),
             (plain, 3, 2, [1, 1]),
         ]
     }
@@ -228,15 +228,9 @@ mod tests {
     #[test]
     fn a_sequence_is_a_plane_of_one_row() {
         let mut params: Params<f64> = Params::new(1);
-        let options = Conv1dOptions { stride: [2], padding: 2.into(), dilation: [2], groups: 2, ..Default::default() };
+        let options = Conv1dOptions::new().stride(2).padding(2).dilation(2).groups(2);
         let layer = Conv1d::with(&mut params, "sequence", 4, 2, 3, options);
-        let options = Conv2dOptions {
-            stride: [1, 2],
-            padding: Padding::Zeros([0, 2]),
-            dilation: [1, 2],
-            groups: 2,
-            ..Default::default()
-        };
+        let options = Conv2dOptions::new().stride([1, 2]).padding([0, 2]).dilation([1, 2]).groups(2);
         let planes = Conv2d::with(&mut params, "planes", 4, 2, [1, 3], options);
         let weight = params.get(layer.weight()).clone();
         params.set(planes.weight(), Tensor::new([2, 2, 1, 3], weight.data().to_vec()));
@@ -254,7 +248,7 @@ mod tests {
     #[test]
     fn names_shapes_and_initial_values_are_those_of_pytorch() {
         let mut params: Params<f64> = Params::new(1);
-        let options = Conv2dOptions { groups: 2, ..Default::default() };
+        let options = Conv2dOptions::new().groups(2);
         let layer = params.scope("stem", |params| Conv2d::with(params, "conv", 8, 64, [3, 5], options));
         let names: Vec<&str> = params.iter().map(|(param, _)| param.name()).collect();
         assert_eq!(names, ["stem.conv.weight", "stem.conv.bias"]);
@@ -288,7 +282,7 @@ mod tests {
     )]
     fn channels_that_do_not_fit_are_named() {
         let mut params: Params = Params::new(0);
-        let options = Conv2dOptions { groups: 2, ..Default::default() };
+        let options = Conv2dOptions::new().groups(2);
         Conv2d::with(&mut params, "layer", 4, 6, 3, options).forward(Graph::new().zeros([2, 3, 8, 8]));
     }
 
@@ -307,7 +301,7 @@ mod tests {
         expected = "`Conv1d` `layer`: the padding `Same` needs a stride of 1, not [2]; give the zeros in numbers"
     )]
     fn same_sizes_need_every_position() {
-        let options = Conv1dOptions { stride: [2], padding: Padding::Same, ..Default::default() };
+        let options = Conv1dOptions::new().stride(2).padding(Padding::Same);
         Conv1d::with(&mut Params::<f32>::new(0), "layer", 1, 1, 3, options);
     }
 }

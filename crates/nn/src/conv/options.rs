@@ -1,5 +1,6 @@
 //! What convolutions and transposed convolutions are made with.
 
+use super::planes::Sizes;
 use crate::init::Init;
 
 /// How many zeros a convolution puts around its input.
@@ -20,31 +21,22 @@ impl<const AXES: usize> From<usize> for Padding<AXES> {
     }
 }
 
-/// How many elements a transposed convolution removes from its output.
-///
-/// # Example
-/// ```
-/// use gradus_nn::OutputPadding;
-/// let removed = OutputPadding { padding: [1, 1], output_padding: [1, 1] };
-/// assert_eq!(OutputPadding { output_padding: [1, 1], ..OutputPadding::from(1) }, removed);
-/// ```
+impl<const AXES: usize> From<[usize; AXES]> for Padding<AXES> {
+    fn from(zeros: [usize; AXES]) -> Self {
+        Self::Zeros(zeros)
+    }
+}
+
+/// The padding of a transposed convolution, of which [`ConvTransposeOptions`] sets both numbers; by default 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OutputPadding<const AXES: usize> {
-    /// The elements removed before and after the output: the padding of the convolution that is transposed.
-    pub padding: [usize; AXES],
-    /// How many fewer are removed after the output; less than the stride or the dilation.
-    pub output_padding: [usize; AXES],
+    pub(super) padding: [usize; AXES],
+    pub(super) output_padding: [usize; AXES],
 }
 
 impl<const AXES: usize> Default for OutputPadding<AXES> {
     fn default() -> Self {
-        Self::from(0)
-    }
-}
-
-impl<const AXES: usize> From<usize> for OutputPadding<AXES> {
-    fn from(padding: usize) -> Self {
-        Self { padding: [padding; AXES], output_padding: [0; AXES] }
+        Self { padding: [0; AXES], output_padding: [0; AXES] }
     }
 }
 
@@ -55,6 +47,16 @@ pub type Conv1dOptions = ConvOptions<1>;
 pub type Conv2dOptions = ConvOptions<2>;
 
 /// The options of a transposed convolution.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{ConvTranspose2d, ConvTranspose2dOptions};
+/// let mut params: Params = Params::new(0);
+/// let doubles = ConvTranspose2dOptions::new().stride(2).padding(1).output_padding(1);
+/// let layer = ConvTranspose2d::with(&mut params, "layer", 16, 8, 3, doubles);
+/// assert_eq!(layer.forward(Graph::new().zeros([1, 16, 7, 7])).shape().sizes(), [1, 8, 14, 14]);
+/// ```
 pub type ConvTransposeOptions<const AXES: usize> = ConvOptions<AXES, OutputPadding<AXES>>;
 
 /// The options of a transposed convolution along one axis.
@@ -63,27 +65,29 @@ pub type ConvTranspose1dOptions = ConvTransposeOptions<1>;
 /// The options of a transposed convolution along two axes.
 pub type ConvTranspose2dOptions = ConvTransposeOptions<2>;
 
-/// The options of a convolution, or with [`OutputPadding`] of a transposed convolution: a number for each axis, rows
-/// before columns.
+/// The options of a convolution, or with [`OutputPadding`] of a transposed convolution.
 ///
 /// The default is PyTorch's: stride and dilation 1, no padding, one group, weight and bias uniform on `±1/√fan`, where
 /// `fan` is the number of elements of a filter (of a transposed convolution the filters of a group times the elements of
 /// the kernel). For deep stacks with `relu` take [`Init::he_normal`].
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Params};
+/// use gradus_nn::{Conv2d, Conv2dOptions, Init};
+/// let mut params: Params = Params::new(0);
+/// let options = Conv2dOptions::new().stride(2).padding([1, 0]).weight(Init::he_normal()).without_bias();
+/// let layer = Conv2d::with(&mut params, "layer", 3, 16, [3, 1], options);
+/// assert_eq!(layer.forward(Graph::new().zeros([10, 3, 28, 28])).shape().sizes(), [10, 16, 14, 14]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConvOptions<const AXES: usize, P = Padding<AXES>> {
-    /// The distance from one position of the filter to the next: on the input, or on the output of a transposed
-    /// convolution.
-    pub stride: [usize; AXES],
-    /// The zeros around the input, or what a transposed convolution removes from its output.
-    pub padding: P,
-    /// The distance between neighbouring elements of a filter.
-    pub dilation: [usize; AXES],
-    /// The number of groups into which channels and filters are divided; a filter sees the channels of its group only.
-    pub groups: usize,
-    /// The initial weight.
-    pub weight: Init,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
+    pub(super) stride: [usize; AXES],
+    pub(super) padding: P,
+    pub(super) dilation: [usize; AXES],
+    pub(super) groups: usize,
+    pub(super) weight: Init,
+    pub(super) bias: Option<Init>,
 }
 
 impl<const AXES: usize, P: Default> Default for ConvOptions<AXES, P> {
@@ -96,5 +100,78 @@ impl<const AXES: usize, P: Default> Default for ConvOptions<AXES, P> {
             weight: Init::default(),
             bias: Some(Init::default()),
         }
+    }
+}
+
+impl<const AXES: usize, P: Default> ConvOptions<AXES, P> {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<const AXES: usize, P> ConvOptions<AXES, P> {
+    /// The distance from one position of the filter to the next, in elements of the input, or of the output of a
+    /// transposed convolution; 1 by default.
+    #[must_use]
+    pub fn stride(self, stride: impl Into<Sizes<AXES>>) -> Self {
+        Self { stride: stride.into().0, ..self }
+    }
+
+    /// The distance between neighbouring elements of a filter; 1 by default.
+    #[must_use]
+    pub fn dilation(self, dilation: impl Into<Sizes<AXES>>) -> Self {
+        Self { dilation: dilation.into().0, ..self }
+    }
+
+    /// The number of groups into which channels and filters are divided, 1 by default; a filter sees the channels of its
+    /// group only.
+    #[must_use]
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// The initial weight, by default uniform on `±1/√fan`.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The initial bias, by default uniform on `±1/√fan`.
+    #[must_use]
+    pub fn bias(self, bias: Init) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// Leaves the bias out.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
+    }
+}
+
+impl<const AXES: usize> ConvOptions<AXES> {
+    /// The zeros around the input: a number of them before and after, or one for each axis, or [`Padding::Same`]; none by
+    /// default.
+    #[must_use]
+    pub fn padding(self, padding: impl Into<Padding<AXES>>) -> Self {
+        Self { padding: padding.into(), ..self }
+    }
+}
+
+impl<const AXES: usize> ConvTransposeOptions<AXES> {
+    /// The number of elements removed before and after the output, the padding of the convolution that is transposed; 0
+    /// by default.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Sizes<AXES>>) -> Self {
+        self.padding.padding = padding.into().0;
+        self
+    }
+
+    /// How many fewer elements are removed after the output; less than the stride or the dilation, and 0 by default.
+    #[must_use]
+    pub fn output_padding(mut self, output_padding: impl Into<Sizes<AXES>>) -> Self {
+        self.padding.output_padding = output_padding.into().0;
+        self
     }
 }

@@ -18,7 +18,7 @@ use crate::layer::layer;
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{ConvTranspose1d, ConvTranspose1dOptions};
 /// let mut params: Params = Params::new(0);
-/// let doubles = ConvTranspose1dOptions { stride: [2], ..Default::default() };
+/// let doubles = ConvTranspose1dOptions::new().stride(2);
 /// let layer = ConvTranspose1d::with(&mut params, "layer", 4, 2, 2, doubles);
 /// assert_eq!(layer.forward(Graph::new().zeros([3, 4, 10])).shape().sizes(), [3, 2, 20]);
 /// ```
@@ -34,10 +34,9 @@ pub type ConvTranspose1d = ConvTranspose<1>;
 /// # Example
 /// ```
 /// use gradus_graph::{Graph, Params};
-/// use gradus_nn::{ConvTranspose2d, ConvTranspose2dOptions, OutputPadding};
+/// use gradus_nn::{ConvTranspose2d, ConvTranspose2dOptions};
 /// let mut params: Params = Params::new(0);
-/// let padding = OutputPadding { padding: [1, 1], output_padding: [1, 1] };
-/// let doubles = ConvTranspose2dOptions { stride: [2, 2], padding, ..Default::default() };
+/// let doubles = ConvTranspose2dOptions::new().stride(2).padding(1).output_padding(1);
 /// let layer = ConvTranspose2d::with(&mut params, "layer", 16, 8, 3, doubles);
 /// assert_eq!(layer.forward(Graph::new().zeros([1, 16, 7, 7])).shape().sizes(), [1, 8, 14, 14]);
 /// ```
@@ -74,7 +73,7 @@ impl<const AXES: usize> ConvTranspose<AXES> {
         filters: usize,
         kernel: impl Into<Sizes<AXES>>,
     ) -> Self {
-        Self::with(params, name, channels, filters, kernel, ConvTransposeOptions::default())
+        Self::with(params, name, channels, filters, kernel, ConvTransposeOptions::new())
     }
 
     /// Adds a layer to the store.
@@ -178,23 +177,14 @@ mod tests {
         Tensor::from_fn(shape.into(), |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
     }
 
-    fn padding<const AXES: usize>(padding: [usize; AXES], output_padding: [usize; AXES]) -> OutputPadding<AXES> {
-        OutputPadding { padding, output_padding }
-    }
-
     fn options() -> Vec<(ConvTranspose2dOptions, usize, usize, [usize; 2])> {
-        let plain = ConvTranspose2dOptions::default();
+        let plain = ConvTranspose2dOptions::new();
         vec![
             (plain, 2, 3, [2, 3]),
-            (ConvTranspose2dOptions { stride: [2, 3], padding: padding([0, 0], [1, 2]), ..plain }, 1, 2, [3, 2]),
-            (
-                ConvTranspose2dOptions { stride: [2, 1], padding: padding([1, 1], [1, 0]), bias: None, ..plain },
-                2,
-                1,
-                [3, 3],
-            ),
-            (ConvTranspose2dOptions { dilation: [3, 2], padding: padding([1, 0], [2, 1]), ..plain }, 1, 1, [2, 2]),
-            (ConvTranspose2dOptions { groups: 2, stride: [1, 2], ..plain }, 2, 4, [1, 2]),
+            (plain.stride([2, 3]).output_padding([1, 2]), 1, 2, [3, 2]),
+            (plain.stride([2, 1]).padding(1).output_padding([1, 0]).without_bias(), 2, 1, [3, 3]),
+            (plain.dilation([3, 2]).padding([1, 0]).output_padding([2, 1]), 1, 1, [2, 2]),
+            (plain.groups(2).stride([1, 2]), 2, 4, [1, 2]),
         ]
     }
 
@@ -250,7 +240,7 @@ mod tests {
             assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
         let mut params: Params<f64> = Params::new(1);
-        let options = ConvTranspose1dOptions { stride: [2], padding: padding([1], [1]), ..Default::default() };
+        let options = ConvTranspose1dOptions::new().stride(2).padding(1).output_padding(1);
         let layer = ConvTranspose1d::with(&mut params, "layer", 2, 3, 3, options);
         let x = params.add("x", numbers([2, 4]));
         assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
@@ -259,7 +249,7 @@ mod tests {
     #[test]
     fn names_shapes_and_initial_values_are_those_of_pytorch() {
         let mut params: Params<f64> = Params::new(1);
-        let options = ConvTranspose1dOptions { groups: 4, ..Default::default() };
+        let options = ConvTranspose1dOptions::new().groups(4);
         ConvTranspose1d::with(&mut params, "up", 8, 32, 5, options);
         let shapes: Vec<(&str, Vec<usize>)> =
             params.iter().map(|(p, value)| (p.name(), value.shape().to_vec())).collect();
@@ -297,7 +287,7 @@ mod tests {
                                without the padding [1]"
     )]
     fn padding_that_leaves_nothing_is_named() {
-        let options = ConvTranspose1dOptions { padding: 1.into(), ..Default::default() };
+        let options = ConvTranspose1dOptions::new().padding(1);
         ConvTranspose1d::with(&mut Params::<f32>::new(0), "layer", 1, 1, 2, options)
             .forward(Graph::new().zeros([1, 1, 1]));
     }

@@ -73,7 +73,7 @@ fn expect_unambiguous(loss: &str, scores: Var<'_>, labels: Var<'_>) {
     if scores.rank() < 3 || !without(1) {
         return;
     }
-    let which = "say which with `CrossEntropy { axis: Some(-1), .. }` or `Some(1)`";
+    let which = "say which with `CrossEntropy::new().axis(-1)` or `axis(1)`";
     assert!(
         !without(scores.rank() - 1),
         "`{loss}` of {scores} with labels {labels}: the classes may be the last axis, or axis 1 as in PyTorch; {which}"

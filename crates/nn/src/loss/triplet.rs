@@ -58,10 +58,10 @@ pub fn distance<'g>(a: Var<'g>, b: Var<'g>, p: f64) -> Var<'g> {
 /// use gradus_nn::loss::Triplet;
 /// let graph = Graph::new();
 /// let [anchor, positive, negative] = [0.0, 1.0, 1.5].map(|x| graph.constant(&Tensor::from_rows([[x]])));
-/// let loss = graph.eval(Triplet::default().loss(anchor, positive, negative))?.item();
+/// let loss = graph.eval(Triplet::new().loss(anchor, positive, negative))?.item();
 /// assert!((loss - 0.5).abs() < 1e-5);
 /// // The negative is nearer to the positive than to the anchor.
-/// let swapped = Triplet { swap: true, ..Triplet::default() };
+/// let swapped = Triplet::new().swap();
 /// assert!((graph.eval(swapped.loss(anchor, positive, negative))?.item() - 1.5).abs() < 1e-5);
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
@@ -72,13 +72,9 @@ pub fn distance<'g>(a: Var<'g>, b: Var<'g>, p: f64) -> Var<'g> {
 /// (2016).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Triplet {
-    /// How much nearer the positive should be; 1 by default, as in PyTorch.
-    pub margin: f64,
-    /// The exponent of the norm; 2 by default.
-    pub p: f64,
-    /// Whether the negative's distance is that from anchor or positive, whichever is nearer; by default that from the
-    /// anchor.
-    pub swap: bool,
+    margin: f64,
+    p: f64,
+    swap: bool,
 }
 
 impl Default for Triplet {
@@ -88,13 +84,47 @@ impl Default for Triplet {
 }
 
 impl Triplet {
+    /// PyTorch's defaults: a margin of 1 and the Euclidean distance.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How much nearer than the negative the positive should be; 1 by default.
+    ///
+    /// # Panics
+    /// If it is negative or not finite.
+    #[must_use]
+    #[track_caller]
+    pub fn margin(self, margin: f64) -> Self {
+        expect_setting("`Triplet::margin`: margin", margin, 0.0..);
+        Self { margin, ..self }
+    }
+
+    /// The exponent of the norm, which may be infinite; 2 by default.
+    ///
+    /// # Panics
+    /// If it is below 1.
+    #[must_use]
+    #[track_caller]
+    pub fn p(self, p: f64) -> Self {
+        expect_setting("`Triplet::p`: p", p, 1.0..=f64::INFINITY);
+        Self { p, ..self }
+    }
+
+    /// Takes as the negative's distance that from anchor or positive, whichever is nearer; by default that from the
+    /// anchor.
+    #[must_use]
+    pub fn swap(self) -> Self {
+        Self { swap: true, ..self }
+    }
+
     /// The mean of the losses of the triplets.
     ///
     /// # Shapes
     /// All three `[…, n]`; a scalar comes out.
     ///
     /// # Panics
-    /// If the shapes differ or have no axis, or `p` is below 1.
+    /// If the shapes differ or have no axis.
     #[track_caller]
     pub fn loss<'g>(&self, anchor: Var<'g>, positive: Var<'g>, negative: Var<'g>) -> Var<'g> {
         self.terms(anchor, positive, negative).mean()
@@ -106,8 +136,6 @@ impl Triplet {
     /// As [`Triplet::loss`].
     #[track_caller]
     pub fn terms<'g>(&self, anchor: Var<'g>, positive: Var<'g>, negative: Var<'g>) -> Var<'g> {
-        expect_setting("`Triplet`: margin", self.margin, 0.0..);
-        expect_setting("`Triplet`: p", self.p, 1.0..=f64::INFINITY);
         let mut far = distance(anchor, negative, self.p);
         if self.swap {
             far = far.minimum(distance(positive, negative, self.p));
@@ -165,7 +193,7 @@ mod tests {
     #[test]
     fn gradients() {
         for (p, swap) in [(2.0, false), (2.0, true), (3.0, true)] {
-            let loss = Triplet { p, swap, ..Triplet::default() };
+            let loss = Triplet { p, swap, ..Triplet::new() };
             assert_gradients(&points(), |x| loss.terms(x[0], x[1], x[2]));
         }
     }
@@ -193,16 +221,16 @@ mod tests {
     fn equal_points_and_none() {
         let graph = Graph::new();
         let x = graph.zeros([1, 4]);
-        let slope = graph.grad(Triplet::default().loss(x, x, x), &[x]).unwrap()[0];
+        let slope = graph.grad(Triplet::new().loss(x, x, x), &[x]).unwrap()[0];
         assert!(graph.eval(slope).unwrap().data().iter().all(|value| value.is_finite()));
         let none = graph.zeros([0, 4]);
-        assert_eq!(graph.eval(Triplet::default().terms(none, none, none)).unwrap().shape().sizes(), [0]);
+        assert_eq!(graph.eval(Triplet::new().terms(none, none, none)).unwrap().shape().sizes(), [0]);
     }
 
     #[test]
     #[should_panic(expected = "`distance` of [2, 3] and [2, 4]: prediction and target must have one shape")]
     fn shapes_that_differ_are_named() {
         let graph = Graph::new();
-        Triplet::default().loss(graph.zeros([2, 3]), graph.zeros([2, 3]), graph.zeros([2, 4]));
+        Triplet::new().loss(graph.zeros([2, 3]), graph.zeros([2, 3]), graph.zeros([2, 4]));
     }
 }

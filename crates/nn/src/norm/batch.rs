@@ -63,28 +63,80 @@ pub struct BatchNorm {
 /// use gradus_graph::Params;
 /// use gradus_nn::{BatchNorm, BatchNormOptions};
 /// let mut params: Params = Params::new(0);
-/// let options = BatchNormOptions { running: false, ..BatchNormOptions::default() };
+/// let options = BatchNormOptions::new().without_running();
 /// BatchNorm::with(&mut params, "norm", 8, options);
 /// assert_eq!((params.len(), params.count()), (2, 16));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormOptions {
-    /// The number that is added to the variance.
-    pub eps: f64,
-    /// The share of a batch in the running statistics; `None` makes them the average of all batches.
-    pub momentum: Option<f64>,
-    /// The initial weight; `None` for a layer without.
-    pub weight: Option<Init>,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
-    /// Whether there are running statistics. Without, evaluation normalises by the batch as training does.
-    pub running: bool,
+    eps: f64,
+    momentum: Option<f64>,
+    weight: Option<Init>,
+    bias: Option<Init>,
+    running: bool,
 }
 
 impl Default for BatchNormOptions {
     fn default() -> Self {
         let (weight, bias) = (Some(Init::ones()), Some(Init::zeros()));
         Self { eps: 1e-5, momentum: Some(0.1), weight, bias, running: true }
+    }
+}
+
+impl BatchNormOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number added to the variance; 1e-5 by default.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// The share of a batch in the running statistics, from 0 to 1; 0.1 by default.
+    #[must_use]
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum: Some(momentum), ..self }
+    }
+
+    /// Makes the running statistics the averages over all batches: the share of the `k`-th batch is `1/k`. PyTorch's
+    /// `momentum=None`.
+    #[must_use]
+    pub fn cumulative_average(self) -> Self {
+        Self { momentum: None, ..self }
+    }
+
+    /// The initial weight; ones by default.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight: Some(weight), ..self }
+    }
+
+    /// Leaves the weight out.
+    #[must_use]
+    pub fn without_weight(self) -> Self {
+        Self { weight: None, ..self }
+    }
+
+    /// The initial bias; zeros by default.
+    #[must_use]
+    pub fn bias(self, bias: Init) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// Leaves the bias out.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
+    }
+
+    /// Leaves the running statistics out, so that evaluation normalises by the batch as training does. PyTorch's
+    /// `track_running_stats=False`.
+    #[must_use]
+    pub fn without_running(self) -> Self {
+        Self { running: false, ..self }
     }
 }
 
@@ -95,7 +147,7 @@ impl BatchNorm {
     /// If the scope `name` has a parameter or buffer of the layer already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, channels: usize) -> Self {
-        Self::with(params, name, channels, BatchNormOptions::default())
+        Self::with(params, name, channels, BatchNormOptions::new())
     }
 
     /// Adds a normalisation with other options.
@@ -202,7 +254,7 @@ mod tests {
     fn values_in_training_agree_with_plain_loops() {
         for shape in SHAPES {
             let mut params: Params<f64> = Params::new(1);
-            let norm = BatchNorm::with(&mut params, "n", 3, BatchNormOptions { eps: 0.5, ..Default::default() });
+            let norm = BatchNorm::with(&mut params, "n", 3, BatchNormOptions::new().eps(0.5));
             moved(&mut params);
             let (w, b) = (params.get(norm.weight().unwrap()).clone(), params.get(norm.bias().unwrap()).clone());
             let x = Tensor::from_fn(shape, wave);
@@ -218,7 +270,7 @@ mod tests {
     fn running_statistics_follow_and_serve_evaluation() {
         for momentum in [Some(0.1), Some(1.0), None] {
             let mut params: Params<f64> = Params::new(1);
-            let options = BatchNormOptions { momentum, weight: None, bias: None, ..BatchNormOptions::default() };
+            let options = BatchNormOptions { momentum, ..BatchNormOptions::new() }.without_weight().without_bias();
             let norm = BatchNorm::with(&mut params, "norm", 3, options);
             let (mut mean, mut variance) = (vec![0.0; 3], vec![1.0; 3]);
             let shape: &[usize] = &[2, 3, 4];
@@ -272,7 +324,7 @@ mod tests {
         for (running, mode) in [(true, Mode::Train), (true, Mode::Eval), (false, Mode::Eval)] {
             let mut params: Params<f64> = Params::new(1);
             let x = params.add("x", Tensor::from_fn([3, 2, 2], wave));
-            let norm = BatchNorm::with(&mut params, "n", 2, BatchNormOptions { running, ..Default::default() });
+            let norm = BatchNorm::with(&mut params, "n", 2, BatchNormOptions { running, ..BatchNormOptions::new() });
             moved(&mut params);
             check::assert_model(&params, (), |graph, []| norm.forward_in(graph.param(&x), mode).tanh().square().mean());
         }

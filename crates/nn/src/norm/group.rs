@@ -49,23 +49,57 @@ pub struct GroupNorm {
 /// use gradus_graph::Params;
 /// use gradus_nn::{GroupNorm, GroupNormOptions};
 /// let mut params: Params = Params::new(0);
-/// let plain = GroupNormOptions { weight: None, bias: None, ..GroupNormOptions::default() };
+/// let plain = GroupNormOptions::new().without_weight().without_bias();
 /// GroupNorm::with(&mut params, "norm", 4, 8, plain);
 /// assert_eq!(params.len(), 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNormOptions {
-    /// The number that is added to the variance.
-    pub eps: f64,
-    /// The initial weight; `None` for a layer without.
-    pub weight: Option<Init>,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
+    eps: f64,
+    weight: Option<Init>,
+    bias: Option<Init>,
 }
 
 impl Default for GroupNormOptions {
     fn default() -> Self {
         Self { eps: 1e-5, weight: Some(Init::ones()), bias: Some(Init::zeros()) }
+    }
+}
+
+impl GroupNormOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number added to the variance; 1e-5 by default.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// The initial weight; ones by default.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight: Some(weight), ..self }
+    }
+
+    /// Leaves the weight out.
+    #[must_use]
+    pub fn without_weight(self) -> Self {
+        Self { weight: None, ..self }
+    }
+
+    /// The initial bias; zeros by default.
+    #[must_use]
+    pub fn bias(self, bias: Init) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// Leaves the bias out.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
     }
 }
 
@@ -76,7 +110,7 @@ impl GroupNorm {
     /// If the channels cannot be divided into `groups` equal groups, or the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, groups: usize, channels: usize) -> Self {
-        Self::with(params, name, groups, channels, GroupNormOptions::default())
+        Self::with(params, name, groups, channels, GroupNormOptions::new())
     }
 
     /// Adds a normalisation with other options.
@@ -150,7 +184,7 @@ mod tests {
         for (shape, groups) in [(vec![2, 4], 2), (vec![2, 4, 3], 2), (vec![1, 6, 2, 2], 3), (vec![2, 3, 1, 2, 1], 1)] {
             let channels = shape[1];
             let mut params: Params<f64> = Params::new(1);
-            let options = GroupNormOptions { eps: 0.5, ..GroupNormOptions::default() };
+            let options = GroupNormOptions::new().eps(0.5);
             let norm = GroupNorm::with(&mut params, "norm", groups, channels, options);
             moved(&mut params);
             let (w, b) = (params.get(norm.weight().unwrap()), params.get(norm.bias().unwrap()));

@@ -55,23 +55,17 @@ pub struct InstanceNorm {
 /// use gradus_graph::Params;
 /// use gradus_nn::{Init, InstanceNorm, InstanceNormOptions};
 /// let mut params: Params = Params::new(0);
-/// let (weight, bias) = (Some(Init::ones()), Some(Init::zeros()));
-/// let options = InstanceNormOptions { weight, bias, ..InstanceNormOptions::default() };
+/// let options = InstanceNormOptions::new().weight(Init::ones()).bias(Init::zeros());
 /// InstanceNorm::with(&mut params, "norm", 8, options);
 /// assert_eq!(params.count(), 16);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InstanceNormOptions {
-    /// The number that is added to the variance.
-    pub eps: f64,
-    /// The share of a batch in the running statistics, if there are.
-    pub momentum: f64,
-    /// The initial weight; `None` for a layer without.
-    pub weight: Option<Init>,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
-    /// Whether there are running statistics, by which evaluation normalises.
-    pub running: bool,
+    eps: f64,
+    momentum: f64,
+    weight: Option<Init>,
+    bias: Option<Init>,
+    running: bool,
 }
 
 impl Default for InstanceNormOptions {
@@ -80,11 +74,49 @@ impl Default for InstanceNormOptions {
     }
 }
 
+impl InstanceNormOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number added to the variance; 1e-5 by default.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// The share of a batch in the running statistics, from 0 to 1; 0.1 by default.
+    #[must_use]
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+
+    /// The initial weight of each channel; by default there is no weight.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight: Some(weight), ..self }
+    }
+
+    /// The initial bias of each channel; by default there is no bias.
+    #[must_use]
+    pub fn bias(self, bias: Init) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// Keeps running statistics, by which evaluation normalises; by default there are none. PyTorch's
+    /// `track_running_stats=True`.
+    #[must_use]
+    pub fn running(self) -> Self {
+        Self { running: true, ..self }
+    }
+}
+
 impl InstanceNorm {
     /// Adds a normalisation of `channels` channels, without parameters.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, channels: usize) -> Self {
-        Self::with(params, name, channels, InstanceNormOptions::default())
+        Self::with(params, name, channels, InstanceNormOptions::new())
     }
 
     /// Adds a normalisation with other options.
@@ -163,8 +195,8 @@ mod tests {
     use crate::norm::plain_loops::{by_hand, moments, moved, wave};
 
     fn options(eps: f64, running: bool) -> InstanceNormOptions {
-        let (weight, bias) = (Some(Init::ones()), Some(Init::zeros()));
-        InstanceNormOptions { eps, weight, bias, running, momentum: 0.25 }
+        let options = InstanceNormOptions { running, ..InstanceNormOptions::new() };
+        options.eps(eps).momentum(0.25).weight(Init::ones()).bias(Init::zeros())
     }
 
     #[test]

@@ -44,23 +44,57 @@ pub struct LayerNorm {
 /// use gradus_graph::Params;
 /// use gradus_nn::{LayerNorm, LayerNormOptions};
 /// let mut params: Params = Params::new(0);
-/// let plain = LayerNormOptions { weight: None, bias: None, ..LayerNormOptions::default() };
+/// let plain = LayerNormOptions::new().without_weight().without_bias();
 /// LayerNorm::with(&mut params, "norm", [8], plain);
 /// assert_eq!(params.len(), 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerNormOptions {
-    /// The number that is added to the variance.
-    pub eps: f64,
-    /// The initial weight; `None` for a layer without.
-    pub weight: Option<Init>,
-    /// The initial bias; `None` for a layer without.
-    pub bias: Option<Init>,
+    eps: f64,
+    weight: Option<Init>,
+    bias: Option<Init>,
 }
 
 impl Default for LayerNormOptions {
     fn default() -> Self {
         Self { eps: 1e-5, weight: Some(Init::ones()), bias: Some(Init::zeros()) }
+    }
+}
+
+impl LayerNormOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number added to the variance; 1e-5 by default.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// The initial weight; ones by default.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight: Some(weight), ..self }
+    }
+
+    /// Leaves the weight out.
+    #[must_use]
+    pub fn without_weight(self) -> Self {
+        Self { weight: None, ..self }
+    }
+
+    /// The initial bias; zeros by default.
+    #[must_use]
+    pub fn bias(self, bias: Init) -> Self {
+        Self { bias: Some(bias), ..self }
+    }
+
+    /// Leaves the bias out.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
     }
 }
 
@@ -71,7 +105,7 @@ impl LayerNorm {
     /// If there are no sizes or they make no shape, or the scope `name` has a `weight` or `bias` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl IntoShape) -> Self {
-        Self::with(params, name, sizes, LayerNormOptions::default())
+        Self::with(params, name, sizes, LayerNormOptions::new())
     }
 
     /// Adds a normalisation with other options.
@@ -144,8 +178,7 @@ mod tests {
             [(vec![3, 4], vec![4]), (vec![2, 3, 2], vec![3, 2]), (vec![5], vec![5]), (vec![2, 1], vec![1])]
         {
             let mut params: Params<f64> = Params::new(1);
-            let norm =
-                LayerNorm::with(&mut params, "n", sizes.clone(), LayerNormOptions { eps: 0.5, ..Default::default() });
+            let norm = LayerNorm::with(&mut params, "n", sizes.clone(), LayerNormOptions::new().eps(0.5));
             moved(&mut params);
             let (w, b) = (params.get(norm.weight().unwrap()).clone(), params.get(norm.bias().unwrap()).clone());
             let x = Tensor::from_fn(shape, wave);
@@ -173,7 +206,7 @@ mod tests {
     #[test]
     fn a_large_mean_costs_no_digits() {
         let mut params: Params<f64> = Params::new(0);
-        let norm = LayerNorm::with(&mut params, "norm", [4], LayerNormOptions { eps: 0.0, ..Default::default() });
+        let norm = LayerNorm::with(&mut params, "norm", [4], LayerNormOptions::new().eps(0.0));
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from([1e9 + 1.0, 1e9 + 3.0, 1e9 + 1.0, 1e9 + 3.0]));
         let found = graph.eval_with(&[norm.forward(x)], &params, &Feed::new()).unwrap();

@@ -37,25 +37,51 @@ pub struct RmsNorm {
 
 /// The options of a normalisation by the root mean square.
 ///
-/// As in PyTorch, `eps` stands under the root and is the distance from 1 to the next number unless given. There it is
-/// that of the precision of the input; a graph has no precision, so that the default is that of `f32`, 2⁻²³, always.
+/// As in PyTorch, `eps` stands under the root, and its default is the machine epsilon. There it is that of the precision
+/// of the input; a graph has no precision, so that the default is that of `f32`, 2⁻²³, always.
 ///
 /// # Example
 /// ```
-/// use gradus_nn::RmsNormOptions;
-/// assert_eq!(RmsNormOptions::default().eps, f64::from(f32::EPSILON));
+/// use gradus_graph::Params;
+/// use gradus_nn::{RmsNorm, RmsNormOptions};
+/// let mut params: Params = Params::new(0);
+/// let norm = RmsNorm::with(&mut params, "norm", [8], RmsNormOptions::new().eps(1e-6).without_weight());
+/// assert!(norm.weight().is_none());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsNormOptions {
-    /// The number that is added to the mean square.
-    pub eps: f64,
-    /// The initial weight; `None` for a layer without.
-    pub weight: Option<Init>,
+    eps: f64,
+    weight: Option<Init>,
 }
 
 impl Default for RmsNormOptions {
     fn default() -> Self {
         Self { eps: f64::from(f32::EPSILON), weight: Some(Init::ones()) }
+    }
+}
+
+impl RmsNormOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number added to the mean square; 2⁻²³ by default.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// The initial weight; ones by default.
+    #[must_use]
+    pub fn weight(self, weight: Init) -> Self {
+        Self { weight: Some(weight), ..self }
+    }
+
+    /// Leaves the weight out.
+    #[must_use]
+    pub fn without_weight(self) -> Self {
+        Self { weight: None, ..self }
     }
 }
 
@@ -66,7 +92,7 @@ impl RmsNorm {
     /// If there are no sizes or they make no shape, or the scope `name` has a `weight` already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, sizes: impl IntoShape) -> Self {
-        Self::with(params, name, sizes, RmsNormOptions::default())
+        Self::with(params, name, sizes, RmsNormOptions::new())
     }
 
     /// Adds a normalisation with other options.
@@ -116,7 +142,7 @@ mod tests {
     #[test]
     fn rows_of_any_size_keep_their_digits() {
         let mut params: Params<f32> = Params::new(1);
-        let options = RmsNormOptions { eps: 0.0, ..RmsNormOptions::default() };
+        let options = RmsNormOptions::new().eps(0.0);
         let norm = RmsNorm::with(&mut params, "norm", [2], options);
         for scale in [1e-30, 1.0, 1e30] {
             let graph = Graph::new();
@@ -133,7 +159,7 @@ mod tests {
     fn values_agree_with_plain_loops() {
         for (shape, sizes) in [(vec![3, 4], vec![4]), (vec![2, 3, 2], vec![3, 2]), (vec![2, 1], vec![1])] {
             let mut params: Params<f64> = Params::new(1);
-            let options = RmsNormOptions { eps: 0.25, ..RmsNormOptions::default() };
+            let options = RmsNormOptions::new().eps(0.25);
             let norm = RmsNorm::with(&mut params, "norm", sizes, options);
             moved(&mut params);
             let weight = params.get(norm.weight().unwrap()).clone();

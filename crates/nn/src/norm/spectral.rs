@@ -46,28 +46,57 @@ pub struct SpectralNorm<L> {
     options: SpectralNormOptions,
 }
 
-/// How a spectral normalisation sees the weight, and how it iterates. The default is PyTorch's.
+/// The options of a spectral normalisation.
+///
+/// The default is that of PyTorch's `spectral_norm`: axis 0, one step of the iteration, `eps` 1e-12.
 ///
 /// # Example
 /// ```
-/// use gradus_nn::SpectralNormOptions;
-/// let options = SpectralNormOptions { iterations: 3, ..SpectralNormOptions::default() };
-/// assert_eq!((options.axis, options.eps), (0, 1e-12));
+/// use gradus_graph::Params;
+/// use gradus_nn::{ConvTranspose2d, SpectralNorm, SpectralNormOptions};
+/// let mut params: Params = Params::new(0);
+/// let layer = ConvTranspose2d::new(&mut params, "layer", 4, 3, 2);
+/// // The filters are on the second axis.
+/// let options = SpectralNormOptions::new().axis(1).iterations(3);
+/// let layer = SpectralNorm::with(&mut params, layer, ConvTranspose2d::weight, options);
+/// assert_eq!(params.find("layer.parametrizations.weight.0._u").expect("it is a buffer").shape().sizes(), [3]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpectralNormOptions {
-    /// The axis along which slices of the weight are the rows of the matrix; 0, that of the outputs. PyTorch takes 1
-    /// for transposed convolutions.
-    pub axis: isize,
-    /// Steps of the iteration for each run of training.
-    pub iterations: usize,
-    /// Lengths below this count as this.
-    pub eps: f64,
+    axis: isize,
+    iterations: usize,
+    eps: f64,
 }
 
 impl Default for SpectralNormOptions {
     fn default() -> Self {
         Self { axis: 0, iterations: 1, eps: 1e-12 }
+    }
+}
+
+impl SpectralNormOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The axis along which slices of the weight are the rows of the matrix, counted from the end if negative; by default
+    /// 0, that of the outputs. PyTorch takes 1 for transposed convolutions.
+    #[must_use]
+    pub fn axis(self, axis: isize) -> Self {
+        Self { axis, ..self }
+    }
+
+    /// The number of steps of the power iteration for each run of training; 1 by default.
+    #[must_use]
+    pub fn iterations(self, iterations: usize) -> Self {
+        Self { iterations, ..self }
+    }
+
+    /// The least norm that a vector is divided by; 1e-12 by default.
+    #[must_use]
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
     }
 }
 
@@ -81,7 +110,7 @@ impl<L> SpectralNorm<L> {
     /// If the weight has fewer than two axes.
     #[track_caller]
     pub fn new<T: Real>(params: &mut Params<T>, layer: L, weight: impl FnOnce(&L) -> &Param) -> Self {
-        Self::with(params, layer, weight, SpectralNormOptions::default())
+        Self::with(params, layer, weight, SpectralNormOptions::new())
     }
 
     /// Wraps a layer with other options.
@@ -132,7 +161,7 @@ impl<L> SpectralNorm<L> {
                 })
             })
         });
-        let options = SpectralNormOptions { axis: axis as isize, ..options };
+        let options = options.axis(axis as isize);
         Self { layer, weight, original, u, v, options }
     }
 
@@ -232,8 +261,7 @@ mod tests {
     fn the_largest_singular_value_becomes_one() {
         for axis in 0..2 {
             let mut params: Params<f64> = Params::new(1);
-            let norm =
-                wrapped(&mut params, SpectralNormOptions { axis: axis as isize, ..SpectralNormOptions::default() });
+            let norm = wrapped(&mut params, SpectralNormOptions::new().axis(axis as isize));
             let graph = Graph::new();
             let found = graph.eval_with(&[norm.weight(&graph, Mode::Eval)], &params, &Feed::new()).unwrap();
             let expected = params.get(norm.original()).map(|w| w / 2.0);
@@ -249,7 +277,7 @@ mod tests {
     #[test]
     fn training_leaves_the_vectors_of_its_iteration() {
         let mut params: Params<f64> = Params::new(1);
-        let norm = wrapped(&mut params, SpectralNormOptions { iterations: 2, ..SpectralNormOptions::default() });
+        let norm = wrapped(&mut params, SpectralNormOptions::new().iterations(2));
         let mut v = vec![0.5; 4];
         params.set(&norm.v, Tensor::from_slice(&v));
         let rows = matrix(params.get(norm.original()), 0);
@@ -277,8 +305,7 @@ mod tests {
         for axis in 0..2 {
             let mut params: Params<f64> = Params::new(1);
             let x = params.add("x", Tensor::from_fn([2, 4], wave));
-            let norm =
-                wrapped(&mut params, SpectralNormOptions { axis: axis as isize, ..SpectralNormOptions::default() });
+            let norm = wrapped(&mut params, SpectralNormOptions::new().axis(axis as isize));
             check::assert_model(&params, (), |graph, []| loss(&norm, graph.param(&x), Mode::Eval));
             // In training the same, with the vectors after the iteration: these are the singular ones here.
             let graph = Graph::new();

@@ -148,7 +148,7 @@ mod tests {
     use crate::{Dense, DenseOptions};
 
     fn dense(params: &mut Params<f64>) -> Dense {
-        Dense::with(params, "dense", 2, 3, DenseOptions { bias: None, ..DenseOptions::default() })
+        Dense::with(params, "dense", 2, 3, DenseOptions::new().without_bias())
     }
 
     #[test]

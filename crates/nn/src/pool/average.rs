@@ -39,37 +39,84 @@ pub type AvgPool2d = AvgPool<2>;
 
 /// Average pooling along `AXES` axes, the mean of each window: [`AvgPool1d`] or [`AvgPool2d`]. There are no parameters.
 ///
-/// Zeros of the padding count as elements unless `count_include_pad` is off; positions beyond the padding never count.
+/// Zeros of the padding count as elements unless [`AvgPoolOptions::exclude_padding`] is set; positions beyond the padding never count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AvgPool<const AXES: usize> {
     kernel: [usize; AXES],
     options: AvgPoolOptions<AXES>,
 }
 
-/// How the windows of an average pooling along one axis move.
+/// The options of an average pooling along one axis.
 pub type AvgPool1dOptions = AvgPoolOptions<1>;
 
-/// How the windows of an average pooling along two axes move.
+/// The options of an average pooling along two axes.
 pub type AvgPool2dOptions = AvgPoolOptions<2>;
 
-/// How the windows of an average pooling move: a number for each axis, rows before columns. The defaults are PyTorch's.
+/// The options of an average pooling.
+///
+/// The default is that of PyTorch's `AvgPool2d`: the stride is the size of the window, the padding 0, and its zeros count.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::{AvgPool1d, AvgPool1dOptions};
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from_rows([[1.0, 5.0, 4.0, 2.0]]));
+/// let options = AvgPool1dOptions::new().padding(1);
+/// assert_eq!(graph.eval(AvgPool1d::with(2, options).forward(x))?.data(), [0.5, 4.5, 1.0]);
+/// assert_eq!(graph.eval(AvgPool1d::with(2, options.exclude_padding()).forward(x))?.data(), [1.0, 4.5, 2.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AvgPoolOptions<const AXES: usize> {
-    /// From one window to the next; `None` for the size of the window.
-    pub stride: Option<[usize; AXES]>,
-    /// Zeros before and after; at most half of the window.
-    pub padding: [usize; AXES],
-    /// Whether a last window that begins within the input and ends beyond it counts.
-    pub ceil_mode: bool,
-    /// Whether the zeros of the padding count as elements.
-    pub count_include_pad: bool,
-    /// The divisor of the sum of a window, if not the number of its elements.
-    pub divisor: Option<usize>,
+    stride: Option<[usize; AXES]>,
+    padding: [usize; AXES],
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor: Option<usize>,
 }
 
 impl<const AXES: usize> Default for AvgPoolOptions<AXES> {
     fn default() -> Self {
         Self { stride: None, padding: [0; AXES], ceil_mode: false, count_include_pad: true, divisor: None }
+    }
+}
+
+impl<const AXES: usize> AvgPoolOptions<AXES> {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The distance from one window to the next, in elements; by default the size of the window.
+    #[must_use]
+    pub fn stride(self, stride: impl Into<Sizes<AXES>>) -> Self {
+        Self { stride: Some(stride.into().0), ..self }
+    }
+
+    /// The number of zeros before and after the input, at most half of the window; by default 0.
+    #[must_use]
+    pub fn padding(self, padding: impl Into<Sizes<AXES>>) -> Self {
+        Self { padding: padding.into().0, ..self }
+    }
+
+    /// Also counts a last window that begins within the input and ends beyond it; by default it is left out.
+    #[must_use]
+    pub fn ceil_mode(self) -> Self {
+        Self { ceil_mode: true, ..self }
+    }
+
+    /// Divides by the number of elements of the input in a window; by default the zeros of the padding count as
+    /// elements too. PyTorch's `count_include_pad=False`.
+    #[must_use]
+    pub fn exclude_padding(self) -> Self {
+        Self { count_include_pad: false, ..self }
+    }
+
+    /// Divides the sum of every window by this number; by default by the number of its elements.
+    #[must_use]
+    pub fn divisor(self, divisor: usize) -> Self {
+        Self { divisor: Some(divisor), ..self }
     }
 }
 
@@ -85,7 +132,7 @@ impl<const AXES: usize> AvgPool<AXES> {
         Self::with(kernel, AvgPoolOptions::default())
     }
 
-    /// Windows that move as the options say.
+    /// Windows with other options.
     ///
     /// # Panics
     /// If the kernel, the stride or the divisor is 0, or the padding more than half of the kernel.
@@ -93,7 +140,11 @@ impl<const AXES: usize> AvgPool<AXES> {
     pub fn with(kernel: impl Into<Sizes<AXES>>, options: AvgPoolOptions<AXES>) -> Self {
         let Sizes(kernel) = kernel.into();
         expect_windows(Self::NAME, &kernel, &options.stride.unwrap_or(kernel), &options.padding);
-        assert!(options.divisor != Some(0), "`{}`: the divisor is 0; `None` divides by the elements", Self::NAME);
+        assert!(
+            options.divisor != Some(0),
+            "`{}`: the divisor is 0; by default it is the number of elements",
+            Self::NAME
+        );
         Self { kernel, options }
     }
 
@@ -180,18 +231,15 @@ mod tests {
     }
 
     fn pools() -> Vec<AvgPool2d> {
-        let plain = AvgPool2dOptions::default();
-        let padded = AvgPool2dOptions { stride: Some([1, 2]), padding: [1, 1], ..plain };
+        let plain = AvgPool2dOptions::new();
+        let padded = plain.stride([1, 2]).padding(1);
         vec![
             AvgPool2d::new(2),
             AvgPool2d::with([3, 2], padded),
-            AvgPool2d::with([3, 2], AvgPool2dOptions { count_include_pad: false, ..padded }),
-            AvgPool2d::with(2, AvgPool2dOptions { ceil_mode: true, stride: Some([3, 2]), padding: [0, 1], ..plain }),
-            AvgPool2d::with(
-                3,
-                AvgPool2dOptions { ceil_mode: true, count_include_pad: false, padding: [1, 1], ..plain },
-            ),
-            AvgPool2d::with(2, AvgPool2dOptions { divisor: Some(7), ..plain }),
+            AvgPool2d::with([3, 2], padded.exclude_padding()),
+            AvgPool2d::with(2, plain.ceil_mode().stride([3, 2]).padding([0, 1])),
+            AvgPool2d::with(3, plain.ceil_mode().exclude_padding().padding(1)),
+            AvgPool2d::with(2, plain.divisor(7)),
         ]
     }
 
@@ -231,7 +279,7 @@ mod tests {
         for pool in pools() {
             assert_gradients(&[numbers([2, 1, 4, 5])], |x| pool.forward(x[0]).square());
         }
-        let pool = AvgPool1d::with(3, AvgPool1dOptions { stride: Some([2]), padding: [1], ..Default::default() });
+        let pool = AvgPool1d::with(3, AvgPool1dOptions::new().stride(2).padding(1));
         assert_gradients(&[numbers([3, 6])], |x| pool.forward(x[0]).square());
     }
 

@@ -32,7 +32,7 @@ pub type MaxPool1d = MaxPool<1>;
 /// ```
 /// use gradus_graph::Graph;
 /// use gradus_nn::{MaxPool2d, MaxPool2dOptions};
-/// let overlapping = MaxPool2dOptions { stride: Some([2, 2]), padding: [1, 1], ..Default::default() };
+/// let overlapping = MaxPool2dOptions::new().stride(2).padding(1);
 /// let pool = MaxPool2d::with(3, overlapping);
 /// assert_eq!(pool.forward(Graph::new().zeros([8, 64, 112, 112])).shape().sizes(), [8, 64, 56, 56]);
 /// ```
@@ -48,28 +48,68 @@ pub struct MaxPool<const AXES: usize> {
     options: MaxPoolOptions<AXES>,
 }
 
-/// How the windows of a max pooling along one axis move.
+/// The options of a max pooling along one axis.
 pub type MaxPool1dOptions = MaxPoolOptions<1>;
 
-/// How the windows of a max pooling along two axes move.
+/// The options of a max pooling along two axes.
 pub type MaxPool2dOptions = MaxPoolOptions<2>;
 
-/// How the windows of a max pooling move: a number for each axis, rows before columns. The defaults are PyTorch's.
+/// The options of a max pooling.
+///
+/// The default is that of PyTorch's `MaxPool2d`: the stride is the size of the window, the padding 0, the dilation 1.
+///
+/// # Example
+/// ```
+/// use gradus_graph::{Graph, Tensor};
+/// use gradus_nn::{MaxPool1d, MaxPool1dOptions};
+/// let graph = Graph::new();
+/// let x = graph.constant(&Tensor::from_rows([[1.0, 5.0, 4.0, 2.0]]));
+/// let overlapping = MaxPool1d::with(3, MaxPool1dOptions::new().stride(1).padding(1));
+/// assert_eq!(graph.eval(overlapping.forward(x))?.data(), [5.0, 5.0, 5.0, 4.0]);
+/// # Ok::<(), gradus_graph::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxPoolOptions<const AXES: usize> {
-    /// From one window to the next; `None` for the size of the window.
-    pub stride: Option<[usize; AXES]>,
-    /// Elements of −∞ before and after; at most half of the window.
-    pub padding: [usize; AXES],
-    /// From one element of a window to the next.
-    pub dilation: [usize; AXES],
-    /// Whether a last window that begins within the input and ends beyond it counts.
-    pub ceil_mode: bool,
+    stride: Option<[usize; AXES]>,
+    padding: [usize; AXES],
+    dilation: [usize; AXES],
+    ceil_mode: bool,
 }
 
 impl<const AXES: usize> Default for MaxPoolOptions<AXES> {
     fn default() -> Self {
         Self { stride: None, padding: [0; AXES], dilation: [1; AXES], ceil_mode: false }
+    }
+}
+
+impl<const AXES: usize> MaxPoolOptions<AXES> {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The distance from one window to the next, in elements; by default the size of the window.
+    #[must_use]
+    pub fn stride(self, stride: impl Into<Sizes<AXES>>) -> Self {
+        Self { stride: Some(stride.into().0), ..self }
+    }
+
+    /// The number of elements of −∞ before and after the input, at most half of the window; by default 0.
+    #[must_use]
+    pub fn padding(self, padding: impl Into<Sizes<AXES>>) -> Self {
+        Self { padding: padding.into().0, ..self }
+    }
+
+    /// The distance between neighbouring elements of a window; by default 1.
+    #[must_use]
+    pub fn dilation(self, dilation: impl Into<Sizes<AXES>>) -> Self {
+        Self { dilation: dilation.into().0, ..self }
+    }
+
+    /// Also counts a last window that begins within the input and ends beyond it; by default it is left out.
+    #[must_use]
+    pub fn ceil_mode(self) -> Self {
+        Self { ceil_mode: true, ..self }
     }
 }
 
@@ -85,7 +125,7 @@ impl<const AXES: usize> MaxPool<AXES> {
         Self::with(kernel, MaxPoolOptions::default())
     }
 
-    /// Windows that move as the options say.
+    /// Windows with other options.
     ///
     /// # Panics
     /// If the kernel, the stride or the dilation is 0 along an axis, or the padding more than half of the kernel.
@@ -165,12 +205,12 @@ mod tests {
     }
 
     fn pools() -> Vec<MaxPool2d> {
-        let plain = MaxPool2dOptions::default();
+        let plain = MaxPool2dOptions::new();
         vec![
             MaxPool2d::new(2),
-            MaxPool2d::with([3, 2], MaxPool2dOptions { stride: Some([1, 2]), padding: [1, 1], ..plain }),
-            MaxPool2d::with(2, MaxPool2dOptions { dilation: [2, 3], stride: Some([1, 1]), ..plain }),
-            MaxPool2d::with(2, MaxPool2dOptions { ceil_mode: true, stride: Some([3, 2]), padding: [0, 1], ..plain }),
+            MaxPool2d::with([3, 2], plain.stride([1, 2]).padding(1)),
+            MaxPool2d::with(2, plain.dilation([2, 3]).stride(1)),
+            MaxPool2d::with(2, plain.ceil_mode().stride([3, 2]).padding([0, 1])),
         ]
     }
 
@@ -203,7 +243,7 @@ mod tests {
         for pool in pools() {
             assert_gradients(&[numbers([2, 1, 4, 5])], |x| pool.forward(x[0]).square());
         }
-        let pool = MaxPool1d::with(3, MaxPool1dOptions { stride: Some([2]), padding: [1], ..Default::default() });
+        let pool = MaxPool1d::with(3, MaxPool1dOptions::new().stride(2).padding(1));
         assert_gradients(&[numbers([3, 6])], |x| pool.forward(x[0]).square());
     }
 
@@ -235,6 +275,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "`MaxPool1d`: the padding [2] must be at most half of the kernel [3]")]
     fn padding_is_at_most_half_of_the_window() {
-        MaxPool1d::with(3, MaxPool1dOptions { padding: [2], ..Default::default() });
+        MaxPool1d::with(3, MaxPool1dOptions::new().padding(2));
     }
 }

@@ -83,7 +83,7 @@ impl<'g> State<'g> for Var<'g> {
 /// }
 ///
 /// let mut params: Params = Params::new(0);
-/// let options = RecurrentOptions { bidirectional: true, ..RecurrentOptions::default() };
+/// let options = RecurrentOptions::new().bidirectional();
 /// let layer = Recurrent::<Leaky>::with(&mut params, "leaky", 3, 4, options);
 /// let graph = Graph::new();
 /// let sequence = layer.sequence(graph.zeros([7, 2, 3]), Given::default(), Mode::Eval);

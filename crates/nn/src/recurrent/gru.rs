@@ -18,14 +18,46 @@ pub enum Reset {
 }
 
 /// The options of a GRU cell.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_nn::{GruCell, GruCellOptions, RecurrentInit, Reset};
+/// let mut params: Params = Params::new(0);
+/// let options = GruCellOptions::new().reset(Reset::Before).init(RecurrentInit::Orthogonal);
+/// GruCell::with(&mut params, "cell", 3, 5, options);
+/// assert_eq!(params.get(params.find("cell.bias_ih").expect("it is there")).data(), [0.0; 15]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GruCellOptions {
-    /// Where the reset gate is applied.
-    pub reset: Reset,
-    /// The number of biases.
-    pub biases: Biases,
-    /// The initial values.
-    pub init: RecurrentInit,
+    pub(super) reset: Reset,
+    pub(super) biases: Biases,
+    pub(super) init: RecurrentInit,
+}
+
+impl GruCellOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the reset gate is applied; by default after the recurrent product, as in PyTorch.
+    #[must_use]
+    pub fn reset(self, reset: Reset) -> Self {
+        Self { reset, ..self }
+    }
+
+    /// The number of biases; two by default, as in PyTorch.
+    #[must_use]
+    pub fn biases(self, biases: Biases) -> Self {
+        Self { biases, ..self }
+    }
+
+    /// The initial values; by default uniform, as in PyTorch.
+    #[must_use]
+    pub fn init(self, init: RecurrentInit) -> Self {
+        Self { init, ..self }
+    }
 }
 
 /// The gated recurrent unit: `r = σ(W_ir·x + b_ir + W_hr·h + b_hr)`, `z = σ(W_iz·x + b_iz + W_hz·h + b_hz)`,
@@ -45,7 +77,7 @@ pub struct GruCellOptions {
 /// use gradus_graph::{Graph, Params};
 /// use gradus_nn::{GruCell, GruCellOptions, Reset};
 /// let mut params: Params = Params::new(0);
-/// let options = GruCellOptions { reset: Reset::Before, ..GruCellOptions::default() };
+/// let options = GruCellOptions::new().reset(Reset::Before);
 /// let cell = GruCell::with(&mut params, "cell", 3, 5, options);
 /// let graph = Graph::new();
 /// let state = cell.step(graph.ones([2, 3]), cell.zero_state(&graph, &[2]));

@@ -121,11 +121,8 @@ impl<C: RecurrentCell> Recurrent<C> {
     /// # Panics
     /// If the scope `name` has such parameters already.
     #[track_caller]
-    pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, hidden: usize) -> Self
-    where
-        C::Options: Default,
-    {
-        Self::with(params, name, inputs, hidden, RecurrentOptions::default())
+    pub fn new(params: &mut Params<impl Real>, name: &str, inputs: usize, hidden: usize) -> Self {
+        Self::with(params, name, inputs, hidden, RecurrentOptions::new())
     }
 
     /// Adds layers to the store.

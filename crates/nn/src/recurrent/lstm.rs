@@ -28,23 +28,75 @@ impl<'g> State<'g> for LstmState<'g> {
 }
 
 /// The options of an LSTM cell.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_nn::{LstmCell, LstmCellOptions};
+/// let mut params: Params = Params::new(0);
+/// let options = LstmCellOptions::new().forget_bias(1.0).projection(2).peepholes();
+/// LstmCell::with(&mut params, "cell", 3, 5, options);
+/// assert_eq!(params.find("cell.weight_hr").expect("it is there").shape().sizes(), [2, 5]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LstmCellOptions {
-    /// The number of biases.
-    pub biases: Biases,
-    /// The initial values.
-    pub init: RecurrentInit,
+    pub(super) biases: Biases,
+    pub(super) init: RecurrentInit,
+    pub(super) forget_bias: Option<f64>,
+    pub(super) projection: Option<usize>,
+    pub(super) peepholes: bool,
+    pub(super) coupled: bool,
+    pub(super) layer_norm: bool,
+}
+
+impl LstmCellOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of biases; two by default, as in PyTorch.
+    #[must_use]
+    pub fn biases(self, biases: Biases) -> Self {
+        Self { biases, ..self }
+    }
+
+    /// The initial values; by default uniform, as in PyTorch.
+    #[must_use]
+    pub fn init(self, init: RecurrentInit) -> Self {
+        Self { init, ..self }
+    }
+
     /// The initial bias of the forget gate, the sum of both if there are two: 1 keeps the cell state at the start
-    /// (Jozefowicz et al. 2015). `None` leaves it to `init`, as PyTorch does.
-    pub forget_bias: Option<f64>,
-    /// The size of the hidden state, if it is a projection of the output.
-    pub projection: Option<usize>,
-    /// Whether the gates see the cell state.
-    pub peepholes: bool,
-    /// Whether the forget gate is coupled to the input gate, `f = 1 − i`.
-    pub coupled: bool,
-    /// Whether sums and cell state are normalised (layer normalisation).
-    pub layer_norm: bool,
+    /// (Jozefowicz et al. 2015). By default it is drawn like the other biases, as in PyTorch.
+    #[must_use]
+    pub fn forget_bias(self, bias: f64) -> Self {
+        Self { forget_bias: Some(bias), ..self }
+    }
+
+    /// Projects the output to a hidden state of this size, PyTorch's `proj_size`; by default there is no projection.
+    #[must_use]
+    pub fn projection(self, size: usize) -> Self {
+        Self { projection: Some(size), ..self }
+    }
+
+    /// Adds the cell state to the inputs of the gates; by default they depend on input and hidden state alone.
+    #[must_use]
+    pub fn peepholes(self) -> Self {
+        Self { peepholes: true, ..self }
+    }
+
+    /// Couples the forget gate to the input gate, `f = 1 − i`; by default it has weights of its own.
+    #[must_use]
+    pub fn coupled(self) -> Self {
+        Self { coupled: true, ..self }
+    }
+
+    /// Normalises the products and the cell state; by default they are used as they are.
+    #[must_use]
+    pub fn layer_norm(self) -> Self {
+        Self { layer_norm: true, ..self }
+    }
 }
 
 /// The long short-term memory cell, with forget gates: `i, f, o = σ(W_i·x + b_i + W_h·h + b_h)`, `g = tanh(…)`,

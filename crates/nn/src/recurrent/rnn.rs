@@ -18,14 +18,46 @@ pub enum RnnActivation {
 }
 
 /// The options of a plain recurrent cell.
+///
+/// # Example
+/// ```
+/// use gradus_graph::Params;
+/// use gradus_nn::{Biases, RnnActivation, RnnCell, RnnCellOptions};
+/// let mut params: Params = Params::new(0);
+/// let options = RnnCellOptions::new().activation(RnnActivation::Relu).biases(Biases::One);
+/// RnnCell::with(&mut params, "cell", 3, 5, options);
+/// assert!(params.find("cell.bias_hh").is_none());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RnnCellOptions {
-    /// The activation of the sum.
-    pub activation: RnnActivation,
-    /// The number of biases.
-    pub biases: Biases,
-    /// The initial values.
-    pub init: RecurrentInit,
+    pub(super) activation: RnnActivation,
+    pub(super) biases: Biases,
+    pub(super) init: RecurrentInit,
+}
+
+impl RnnCellOptions {
+    /// PyTorch's defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The activation of the sum; `tanh` by default.
+    #[must_use]
+    pub fn activation(self, activation: RnnActivation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// The number of biases; two by default, as in PyTorch.
+    #[must_use]
+    pub fn biases(self, biases: Biases) -> Self {
+        Self { biases, ..self }
+    }
+
+    /// The initial values; by default uniform, as in PyTorch.
+    #[must_use]
+    pub fn init(self, init: RecurrentInit) -> Self {
+        Self { init, ..self }
+    }
 }
 
 /// The plain recurrent cell, `h' = tanh(W_ih·x + b_ih + W_hh·h + b_hh)`, or `relu` instead of `tanh`.

@@ -62,30 +62,30 @@ fn agrees<C: RecurrentCell>(family: Family, options: RecurrentOptions<C::Options
 
 fn rnns() -> Vec<RnnCellOptions> {
     let activations = [RnnActivation::Tanh, RnnActivation::Relu];
-    activations.map(|activation| RnnCellOptions { activation, ..Default::default() }).to_vec()
+    activations.map(|activation| RnnCellOptions::new().activation(activation)).to_vec()
 }
 
 fn grus() -> Vec<GruCellOptions> {
     let resets = [Reset::After, Reset::Before];
     let of = |reset| {
-        [Biases::Two, Biases::One, Biases::None].map(|biases| GruCellOptions { reset, biases, ..Default::default() })
+        [Biases::Two, Biases::One, Biases::None].map(|biases| GruCellOptions::new().reset(reset).biases(biases))
     };
     resets.into_iter().flat_map(of).collect()
 }
 
 fn lstms() -> Vec<LstmCellOptions> {
-    let plain = LstmCellOptions::default();
+    let plain = LstmCellOptions::new();
     vec![
         plain,
-        LstmCellOptions { biases: Biases::One, ..plain },
-        LstmCellOptions { biases: Biases::None, ..plain },
-        LstmCellOptions { projection: Some(1), ..plain },
-        LstmCellOptions { peepholes: true, ..plain },
-        LstmCellOptions { coupled: true, ..plain },
-        LstmCellOptions { coupled: true, peepholes: true, projection: Some(3), biases: Biases::None, ..plain },
-        LstmCellOptions { layer_norm: true, ..plain },
-        LstmCellOptions { layer_norm: true, biases: Biases::One, ..plain },
-        LstmCellOptions { layer_norm: true, peepholes: true, projection: Some(3), ..plain },
+        plain.biases(Biases::One),
+        plain.biases(Biases::None),
+        plain.projection(1),
+        plain.peepholes(),
+        plain.coupled(),
+        plain.coupled().peepholes().projection(3).biases(Biases::None),
+        plain.layer_norm(),
+        plain.layer_norm().biases(Biases::One),
+        plain.layer_norm().peepholes().projection(3),
     ]
 }
 
@@ -95,8 +95,8 @@ fn family(options: &LstmCellOptions) -> Family {
 
 /// The cell alone, and in two layers, bidirectional, batch first.
 fn stacks<O: Clone + Default>(cell: O) -> [RecurrentOptions<O>; 2] {
-    let one = RecurrentOptions { cell, ..RecurrentOptions::default() };
-    [one.clone(), RecurrentOptions { layers: 2, bidirectional: true, batch_first: true, ..one }]
+    let one = RecurrentOptions::new().cell(cell);
+    [one.clone(), one.layers(2).bidirectional().batch_first()]
 }
 
 #[test]
@@ -135,24 +135,23 @@ fn gradients<C: RecurrentCell>(options: RecurrentOptions<C::Options>) {
 
 #[test]
 fn gradients_of_plain_cells() {
-    rnns().into_iter().for_each(|cell| gradients::<RnnCell>(RnnOptions { cell, ..Default::default() }));
-    gradients::<RnnCell>(RnnOptions { layers: 2, bidirectional: true, ..Default::default() });
+    rnns().into_iter().for_each(|cell| gradients::<RnnCell>(RnnOptions::new().cell(cell)));
+    gradients::<RnnCell>(RnnOptions::new().layers(2).bidirectional());
 }
 
 #[test]
 fn gradients_of_grus() {
-    grus().into_iter().for_each(|cell| gradients::<GruCell>(GruOptions { cell, ..Default::default() }));
+    grus().into_iter().for_each(|cell| gradients::<GruCell>(GruOptions::new().cell(cell)));
 }
 
 #[test]
 fn gradients_of_lstms() {
-    lstms().into_iter().for_each(|cell| gradients::<LstmCell>(LstmOptions { cell, ..Default::default() }));
+    lstms().into_iter().for_each(|cell| gradients::<LstmCell>(LstmOptions::new().cell(cell)));
 }
 
 #[test]
 fn gradients_with_dropout_of_each_kind() {
-    let options =
-        RnnOptions { layers: 2, dropout: 0.5, input_dropout: 0.25, hidden_dropout: 0.5, ..Default::default() };
+    let options = RnnOptions::new().layers(2).dropout(0.5).input_dropout(0.25).hidden_dropout(0.5);
     gradients::<RnnCell>(options);
 }
 
@@ -173,7 +172,7 @@ fn padded<C: RecurrentCell>(x: &Tensor<f64>, lengths: &[i64]) -> Vec<Tensor<f64>
 where
     C::Options: Default,
 {
-    let options = RecurrentOptions { layers: 2, bidirectional: true, ..RecurrentOptions::default() };
+    let options = RecurrentOptions::new().layers(2).bidirectional();
     let (params, layer) = made::<C>(options);
     let graph = Graph::new();
     let x = graph.constant(x);
@@ -231,7 +230,7 @@ fn a_sequence_in_a_batch_is_the_sequence_alone() {
     }
     fn holds<C: RecurrentCell>(inputs: usize, hidden: usize) {
         let mut params: Params<f64> = Params::new(5);
-        let options = RecurrentOptions { layers: 2, bidirectional: true, ..RecurrentOptions::default() };
+        let options = RecurrentOptions::new().layers(2).bidirectional();
         let layer = Recurrent::<C>::with(&mut params, "layer", inputs, hidden, options);
         let (x, lengths) = (noise([6, 4, inputs], 3), [4_i64, 6, 1, 3]);
         let graph = Graph::new();
@@ -255,7 +254,7 @@ fn a_sequence_in_a_batch_is_the_sequence_alone() {
 
 #[test]
 fn a_sequence_may_be_cut_where_its_state_is_carried() {
-    let options = LstmOptions { layers: 2, ..LstmOptions::default() };
+    let options = LstmOptions::new().layers(2);
     let (params, layer) = made::<LstmCell>(options);
     let graph = Graph::new();
     let x = graph.constant(&noise([6, 2, 3], 3));
@@ -287,9 +286,9 @@ fn a_sequence_may_be_cut_where_its_state_is_carried() {
 
 /// One layer that gives back its input, so that outputs show masks.
 fn echo(options: RnnOptions) -> (Params<f64>, Rnn) {
-    let cell = RnnCellOptions { activation: RnnActivation::Relu, biases: Biases::None, ..Default::default() };
+    let cell = RnnCellOptions::new().activation(RnnActivation::Relu).biases(Biases::None);
     let mut params: Params<f64> = Params::new(0);
-    let layer = Rnn::with(&mut params, "echo", 8, 8, RnnOptions { cell, ..options });
+    let layer = Rnn::with(&mut params, "echo", 8, 8, options.cell(cell));
     let all: Vec<Param> = params.iter().map(|(param, _)| param.clone()).collect();
     for param in all {
         let one = if param.name().contains("ih") { 1.0 } else { 0.0 };
@@ -311,21 +310,18 @@ fn dropout_is_drawn_for_each_step_or_for_a_sequence() {
         let value = values(&graph, &params, &[outputs])[0].clone();
         value.into_vec().chunks(16).map(<[f64]>::to_vec).collect::<Vec<_>>()
     };
-    let every = RnnOptions { layers: 2, dropout: 0.5, input_dropout: 0.5, hidden_dropout: 0.5, ..Default::default() };
+    let every = RnnOptions::new().layers(2).dropout(0.5).input_dropout(0.5).hidden_dropout(0.5);
     assert!(run(every, Mode::Eval, false).concat().iter().all(|&y| y == 1.0));
 
-    let fresh = run(RnnOptions { layers: 2, dropout: 0.5, ..Default::default() }, Mode::Train, false);
+    let fresh = run(RnnOptions::new().layers(2).dropout(0.5), Mode::Train, false);
     assert!(fresh.concat().iter().all(|&y| y == 0.0 || y == 2.0) && fresh[0] != fresh[1]);
-    assert!(
-        run(RnnOptions { dropout: 0.5, ..Default::default() }, Mode::Train, false).concat() == [1.0; 80],
-        "the last"
-    );
+    assert!(run(RnnOptions::new().dropout(0.5), Mode::Train, false).concat() == [1.0; 80], "the last");
 
-    let input = run(RnnOptions { input_dropout: 0.5, ..Default::default() }, Mode::Train, false);
+    let input = run(RnnOptions::new().input_dropout(0.5), Mode::Train, false);
     assert!(input[0].contains(&0.0) && input[0].contains(&2.0) && input.iter().all(|step| *step == input[0]));
 
     // h' = 1 + m·h: where the mask is 0 it stays at 1, elsewhere it grows by a factor of 2.
-    let hidden = run(RnnOptions { hidden_dropout: 0.5, ..Default::default() }, Mode::Train, true);
+    let hidden = run(RnnOptions::new().hidden_dropout(0.5), Mode::Train, true);
     assert!(hidden[0] == [1.0; 16] && hidden[1].contains(&1.0) && hidden[1].contains(&3.0));
     assert!(hidden[4].iter().zip(&hidden[1]).all(|(&last, &second)| last == if second == 1.0 { 1.0 } else { 31.0 }));
 }
@@ -333,8 +329,8 @@ fn dropout_is_drawn_for_each_step_or_for_a_sequence() {
 #[test]
 fn names_and_initial_values_are_those_of_pytorch() {
     let mut params: Params<f64> = Params::new(1);
-    let cell = LstmCellOptions { projection: Some(2), ..Default::default() };
-    Lstm::with(&mut params, "lstm", 5, 9, LstmOptions { cell, layers: 2, bidirectional: true, ..Default::default() });
+    let cell = LstmCellOptions::new().projection(2);
+    Lstm::with(&mut params, "lstm", 5, 9, LstmOptions::new().cell(cell).layers(2).bidirectional());
     let names: Vec<&str> = params.iter().map(|(param, _)| param.name()).collect();
     let mut expected = Vec::new();
     for suffix in ["l0", "l0_reverse", "l1", "l1_reverse"] {
@@ -358,8 +354,7 @@ fn names_and_initial_values_are_those_of_pytorch() {
 #[test]
 fn orthogonal_weights_and_the_bias_of_the_forget_gate() {
     let mut params: Params<f64> = Params::new(1);
-    let options =
-        LstmCellOptions { init: RecurrentInit::Orthogonal, forget_bias: Some(1.0), ..LstmCellOptions::default() };
+    let options = LstmCellOptions::new().init(RecurrentInit::Orthogonal).forget_bias(1.0);
     let cell = LstmCell::with(&mut params, "cell", 5, 3, options);
     let weight = params.get(cell.weight_hh()).data();
     for gate in weight.chunks(9) {
@@ -378,7 +373,7 @@ fn orthogonal_weights_and_the_bias_of_the_forget_gate() {
 
 #[test]
 fn empty_batches_and_no_steps() {
-    let (params, layer) = made::<LstmCell>(LstmOptions { bidirectional: true, ..LstmOptions::default() });
+    let (params, layer) = made::<LstmCell>(LstmOptions::new().bidirectional());
     for shape in [[0, 2, 3], [3, 0, 3], [1, 1, 3], [0, 0, 3]] {
         let graph = Graph::new();
         let lengths = graph.index_constant(&Tensor::full([shape[1]], shape[0] as i64));
@@ -394,7 +389,7 @@ fn empty_batches_and_no_steps() {
 /// The nodes of a graph with its gradient grow with the length and not with its square.
 #[test]
 fn a_long_sequence_takes_so_many_nodes_a_step() {
-    let (params, layer) = made::<LstmCell>(LstmOptions::default());
+    let (params, layer) = made::<LstmCell>(LstmOptions::new());
     let nodes = |time: usize| {
         let graph = Graph::new();
         let outputs = layer.forward_in(graph.input("x", [time, 1, 3]), Mode::Train);
@@ -409,7 +404,7 @@ fn a_long_sequence_takes_so_many_nodes_a_step() {
 
 #[test]
 fn a_wrong_length_is_an_error_of_the_run() {
-    let (params, layer) = made::<RnnCell>(RnnOptions::default());
+    let (params, layer) = made::<RnnCell>(RnnOptions::new());
     for length in [4, -1] {
         let graph = Graph::new();
         let lengths = Some(graph.index_constant(&Tensor::from([1, length])));
@@ -425,7 +420,7 @@ fn a_wrong_length_is_an_error_of_the_run() {
     expected = "recurrent layer `layer` of [4, 2, 5]: the input must be [time, batch, inputs] with inputs = 3"
 )]
 fn an_input_that_does_not_fit_is_named() {
-    made::<GruCell>(GruOptions::default()).1.forward_in(Graph::new().ones([4, 2, 5]), Mode::Eval);
+    made::<GruCell>(GruOptions::new()).1.forward_in(Graph::new().ones([4, 2, 5]), Mode::Eval);
 }
 
 #[test]
@@ -433,7 +428,7 @@ fn an_input_that_does_not_fit_is_named() {
 fn a_state_that_does_not_fit_is_named() {
     let graph = Graph::new();
     let given = Given { state: Some(graph.zeros([2, 2])), ..Given::default() };
-    made::<GruCell>(GruOptions::default()).1.sequence(graph.ones([4, 2, 3]), given, Mode::Eval);
+    made::<GruCell>(GruOptions::new()).1.sequence(graph.ones([4, 2, 3]), given, Mode::Eval);
 }
 
 #[test]
@@ -444,14 +439,14 @@ fn a_state_that_does_not_fit_is_named() {
 fn lengths_are_indices() {
     let graph = Graph::new();
     let given = Given { lengths: Some(graph.ones([2])), ..Given::default() };
-    made::<GruCell>(GruOptions::default()).1.sequence(graph.ones([4, 2, 3]), given, Mode::Eval);
+    made::<GruCell>(GruOptions::new()).1.sequence(graph.ones([4, 2, 3]), given, Mode::Eval);
 }
 
 #[test]
 #[should_panic(expected = "`LstmCell` of [7, 3]: the state must be [7, 2], not [7, 3]")]
 fn a_cell_names_a_state_that_does_not_fit() {
     let mut params: Params = Params::new(0);
-    let options = LstmCellOptions { projection: Some(2), ..LstmCellOptions::default() };
+    let options = LstmCellOptions::new().projection(2);
     let cell = LstmCell::with(&mut params, "cell", 3, 4, options);
     let graph = Graph::new();
     cell.step(graph.ones([7, 3]), LstmState { hidden: graph.ones([7, 3]), cell: graph.ones([7, 4]) });
@@ -469,8 +464,7 @@ fn a_cell_names_an_input_that_does_not_fit() {
 #[test]
 fn checkpoints_change_memory_and_not_the_gradients() {
     let outcome = |checkpoints: Option<gradus_graph::CheckpointSchedule>, lengths: bool| {
-        let options =
-            LstmOptions { checkpoints, layers: 2, bidirectional: true, dropout: 0.3, ..LstmOptions::default() };
+        let options = LstmOptions { checkpoints, ..LstmOptions::new() }.layers(2).bidirectional().dropout(0.3);
         let (params, layer) = made::<LstmCell>(options);
         let graph = Graph::new();
         let x = graph.input("x", [64, 3, 3]);

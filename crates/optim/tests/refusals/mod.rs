@@ -1,4 +1,4 @@
-//! Refusals of settings without a meaning, for the tests of this crate and of `gradus-minimize`.
+//! Refusals of settings without a meaning, for the tests of this crate, of `gradus-nn` and of `gradus-minimize`.
 
 #![allow(dead_code)] // Each test has a table of its own, and needs some of the ranges.
 
@@ -66,13 +66,48 @@ pub(crate) fn missing(crate_folder: &str, least: usize, table: &[Row], free: &[&
     let mut found = BTreeSet::new();
     settings_in(&Path::new(crate_folder).join("src"), &mut found);
     assert!(found.len() > least, "the sources have more settings than {}", found.len());
-    let known: BTreeSet<String> =
-        table.iter().map(|row| row.0).chain(free.iter().copied()).map(str::to_owned).collect();
-    found.difference(&known).cloned().collect()
+    let known: Vec<&str> = table.iter().map(|row| row.0).chain(free.iter().copied()).collect();
+    let is_known = |setting: &&Setting| known.iter().any(|name| setting.is_called(name));
+    found.iter().filter(|setting| !is_known(setting)).map(Setting::name).collect()
 }
 
-/// The names of the arguments of public functions that are an `f64` or a schedule, `Type::function: argument`.
-fn settings_in(folder: &Path, found: &mut BTreeSet<String>) {
+/// A number, or a schedule, that a public function takes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Setting {
+    /// The type, if the function is a method.
+    owner: Option<String>,
+    function: String,
+    argument: String,
+}
+
+impl Setting {
+    /// `Type::function: argument` or `function: argument`. The methods of options are settings themselves, which the
+    /// constructor of the layer refuses: `Layer: method`.
+    fn name(&self) -> String {
+        let Self { owner, function, argument } = self;
+        match owner.as_ref().map(|owner| (owner, owner.strip_suffix("Options"))) {
+            Some((_, Some(layer))) => format!("{layer}: {function}"),
+            Some((owner, None)) => format!("{owner}::{function}: {argument}"),
+            None => format!("{}: {argument}", function.trim_end_matches("_terms")),
+        }
+    }
+
+    /// Whether a row of the table means this setting. A constructor may go by the name of its type; options may be those
+    /// of several layers, `TransformerOptions` of `TransformerEncoder`; and an element stands for a list, `weights[1]`
+    /// for `weights`.
+    fn is_called(&self, name: &str) -> bool {
+        let own = self.name();
+        let (owner, setting) = own.split_once(": ").expect("a name of two parts");
+        let name = name.split('[').next().unwrap_or_default();
+        let Some((called, of)) = name.split_once(": ") else { return false };
+        let constructor = owner.strip_suffix("::new") == Some(called);
+        let of_options = self.owner.as_ref().is_some_and(|owner| owner.ends_with("Options"));
+        setting == of && (owner == called || constructor || (of_options && called.starts_with(owner)))
+    }
+}
+
+/// The settings of a folder.
+fn settings_in(folder: &Path, found: &mut BTreeSet<Setting>) {
     for entry in std::fs::read_dir(folder).expect("the sources are here") {
         let path = entry.expect("the sources can be read").path();
         if path.is_dir() {
@@ -81,30 +116,51 @@ fn settings_in(folder: &Path, found: &mut BTreeSet<String>) {
         }
         let source = std::fs::read_to_string(&path).expect("the sources can be read");
         let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-        let mut owner = "";
+        let mut owner = None;
         let mut lines = source.lines();
         while let Some(line) = lines.next() {
             if let Some(header) = line.strip_prefix("impl") {
-                let header = header.trim_end_matches(" {");
-                let of = header.rsplit(' ').next().unwrap_or_default();
-                // Functions of traits are public as well; those of this crate's traits take no settings.
-                owner = if header.contains(" for ") { "" } else { of.split('<').next().unwrap_or_default() };
+                // Functions of traits are public as well; those of these crates' traits take no settings.
+                owner = if header.contains(" for ") { None } else { Some(type_of(header)) };
             }
-            let Some(signature) = line.strip_prefix("    pub fn ").filter(|_| !owner.is_empty()) else { continue };
+            let method = line.strip_prefix("    pub fn ").or(line.strip_prefix("    pub const fn "));
+            let method = method.filter(|_| owner.is_some());
+            let Some(signature) = line.strip_prefix("pub fn ").or(method) else { continue };
             let mut signature = signature.to_owned();
             while !signature.contains('{') {
                 let Some(line) = lines.next() else { break };
                 signature += line.trim();
                 signature.push(' ');
             }
-            let function: String = signature.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let arguments = signature.split(") -> ").next().unwrap_or_default();
             for argument in arguments.split([',', '(']) {
                 let Some((name, kind)) = argument.trim().split_once(": ") else { continue };
-                if matches!(kind.trim_end_matches(") {"), "f64" | "impl RateSchedule") {
-                    found.insert(format!("{owner}::{function}: {}", name.trim_start_matches("mut ")));
+                if is_setting(kind.trim_end_matches(") {")) {
+                    let (owner, function) = (method.and(owner.clone()), word(&signature));
+                    found.insert(Setting { owner, function, argument: name.trim_start_matches("mut ").to_owned() });
                 }
             }
         }
     }
+}
+
+/// The first word of a text.
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The type of `impl<T> Type<T> {`, from what follows the keyword.
+fn type_of(header: &str) -> String {
+    let mut depth = 0;
+    let generics = header.starts_with('<');
+    let end = header.find(|c| {
+        depth += i32::from(c == '<') - i32::from(c == '>');
+        generics && depth == 0
+    });
+    word(header[end.map_or(0, |end| end + 1)..].trim_start())
+}
+
+/// Whether an argument of that type is a setting.
+fn is_setting(kind: &str) -> bool {
+    matches!(kind, "f64" | "Option<f64>" | "impl Into<f64>" | "impl Into<Vec<f64>>" | "impl RateSchedule")
 }

@@ -138,7 +138,7 @@ mod tests {
 
     /// All options at once.
     fn weighted() -> CrossEntropy {
-        CrossEntropy { weights: Some(vec![0.5, 2.0, 1.25]), ignored: Some(-100), smoothing: 0.1, axis: None }
+        CrossEntropy::new().weights([0.5, 2.0, 1.25]).ignored(-100).smoothing(0.1)
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from_rows([[f64::NEG_INFINITY, 0.0, 1.0], [0.0, 1.0, 2.0]]));
         let labels = graph.index_constant(&Tensor::from([-100, 1]));
-        let loss = CrossEntropy { ignored: Some(-100), ..CrossEntropy::default() };
+        let loss = CrossEntropy::new().ignored(-100);
         let mean = loss.loss(x, labels);
         let slope = graph.eval(graph.grad(mean, &[x]).unwrap()[0]).unwrap();
         assert!(graph.eval(mean).unwrap().item().is_finite());
@@ -233,8 +233,8 @@ mod tests {
             let classes = moved.shape()[3];
             let labels = graph.index_constant(&Tensor::from_fn(shape, |k| (k % classes) as i64 - i64::from(k == 3)));
             let weights: Vec<f64> = (1..=classes).map(|class| class as f64).collect();
-            let rows = CrossEntropy { weights: Some(weights), ignored: Some(-1), smoothing: 0.1, axis: Some(-1) };
-            let loss = CrossEntropy { axis: Some(axis), ..rows.clone() };
+            let rows = CrossEntropy::new().weights(weights).ignored(-1).smoothing(0.1).axis(-1);
+            let loss = rows.clone().axis(axis);
             for (one, other) in [
                 (loss.loss(logits, labels), rows.loss(moved, labels)),
                 (loss.terms(logits, labels), rows.terms(moved, labels)),
@@ -260,11 +260,11 @@ mod tests {
         let (both, second) = (graph.zeros([2, 3, 3]), graph.zeros([2, 5, 3]));
         for (found, loss) in [
             (message(&|| _ = cross_entropy(both, labels)), "`cross_entropy`"),
-            (message(&|| _ = CrossEntropy::default().loss(both, labels)), "`CrossEntropy`"),
+            (message(&|| _ = CrossEntropy::new().loss(both, labels)), "`CrossEntropy`"),
             (message(&|| _ = nll(both, labels)), "`nll`"),
         ] {
             let expected = "of [2, 3, 3] with labels [2, 3]: the classes may be the last axis, or axis 1 as in PyTorch; say \
-                            which with `CrossEntropy { axis: Some(-1), .. }` or `Some(1)`";
+                            which with `CrossEntropy::new().axis(-1)` or `axis(1)`";
             assert!(found.starts_with(&format!("{loss} {expected}")), "{found}");
         }
         let found = message(&|| _ = cross_entropy(second, labels));
@@ -272,10 +272,10 @@ mod tests {
             found.starts_with("`cross_entropy` of [2, 5, 3] with labels [2, 3]: the classes are expected in the last")
         );
         for axis in [1, -1] {
-            let stated = CrossEntropy { axis: Some(axis), ..CrossEntropy::default() };
+            let stated = CrossEntropy::new().axis(axis);
             assert!((graph.eval(stated.loss(both, labels)).unwrap().item() - 3.0_f64.ln()).abs() < 1e-15);
         }
-        let found = message(&|| _ = CrossEntropy { axis: Some(3), ..CrossEntropy::default() }.loss(both, labels));
+        let found = message(&|| _ = CrossEntropy::new().axis(3).loss(both, labels));
         assert_eq!(found, "`CrossEntropy` of logits [2, 3, 3]: there is no axis 3");
     }
 
@@ -283,16 +283,14 @@ mod tests {
     #[should_panic(expected = "`CrossEntropy` of logits [2, 3] with 2 weights: there must be one weight a class")]
     fn weights_that_do_not_fit_are_counted() {
         let graph = Graph::new();
-        let loss = CrossEntropy { weights: Some(vec![1.0, 2.0]), ..CrossEntropy::default() };
+        let loss = CrossEntropy::new().weights([1.0, 2.0]);
         loss.loss(graph.zeros([2, 3]), graph.index_constant(&Tensor::full([2], 0)));
     }
 
     #[test]
-    #[should_panic(expected = "`CrossEntropy`: smoothing must be at least 0 and at most 1, not 1.5")]
+    #[should_panic(expected = "`CrossEntropy::smoothing`: smoothing must be at least 0 and at most 1, not 1.5")]
     fn more_than_everything_cannot_be_spread() {
-        let graph = Graph::new();
-        let loss = CrossEntropy { smoothing: 1.5, ..CrossEntropy::default() };
-        loss.loss_with(graph.zeros([2, 3]), graph.zeros([2, 3]));
+        let _ = CrossEntropy::new().smoothing(1.5);
     }
 
     #[test]
@@ -307,7 +305,7 @@ mod tests {
         for same in [nll_terms(logits.log_softmax(-1), labels), cross_entropy_with_terms(logits, one_hot)] {
             graph.eval(same).unwrap().assert_close(&expected, 1e-14, 1e-14);
         }
-        let loss = CrossEntropy { smoothing: 0.3, weights: Some(vec![1.0, 0.25, 2.0]), ..CrossEntropy::default() };
+        let loss = CrossEntropy::new().smoothing(0.3).weights([1.0, 0.25, 2.0]);
         let (smoothed, same) = (loss.terms(logits, labels), loss.terms_with(logits, one_hot));
         graph.eval(smoothed).unwrap().assert_close(&graph.eval(same).unwrap(), 1e-14, 1e-14);
     }

@@ -24,7 +24,7 @@ use crate::loss::expect_unambiguous;
 /// let graph = Graph::new();
 /// let logits = graph.zeros([3, 2]);
 /// let labels = graph.index_constant(&Tensor::from([0, 1, -100]));
-/// let loss = CrossEntropy { weights: Some(vec![1.0, 3.0]), ignored: Some(-100), ..CrossEntropy::default() };
+/// let loss = CrossEntropy::new().weights([1.0, 3.0]).ignored(-100);
 /// let one = 2.0_f64.ln();
 /// assert_eq!(graph.eval(loss.terms(logits, labels))?.data(), [one, 3.0 * one, 0.0]);
 /// assert_eq!(graph.eval(loss.loss(logits, labels))?.item(), one);
@@ -35,19 +35,57 @@ use crate::loss::expect_unambiguous;
 /// Szegedy et al., "Rethinking the inception architecture for computer vision" (2016), for smoothed labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CrossEntropy {
-    /// A factor for each class; none counts for more than another by default.
-    pub weights: Option<Vec<f64>>,
-    /// A label whose rows have a loss of 0 and no gradient, whatever their logits; it need not be a class. Padding
-    /// has such a label; PyTorch's is −100, here there is none by default.
-    pub ignored: Option<i64>,
-    /// The share of each target that is spread evenly over all classes; 0 by default.
-    pub smoothing: f64,
-    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as labels
-    /// do not fit axis 1 too.
-    pub axis: Option<isize>,
+    pub(super) weights: Option<Vec<f64>>,
+    pub(super) ignored: Option<i64>,
+    pub(super) smoothing: f64,
+    pub(super) axis: Option<isize>,
 }
 
 impl CrossEntropy {
+    /// The cross entropy without options, [`cross_entropy`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A factor for each class; by default all count alike.
+    ///
+    /// # Panics
+    /// If one is negative or not finite.
+    #[must_use]
+    #[track_caller]
+    pub fn weights(self, weights: impl Into<Vec<f64>>) -> Self {
+        let weights = weights.into();
+        for (class, &weight) in weights.iter().enumerate() {
+            expect_setting(&format!("`CrossEntropy::weights`: weights[{class}]"), weight, 0.0..);
+        }
+        Self { weights: Some(weights), ..self }
+    }
+
+    /// A label whose rows have a loss of 0 and no gradient, whatever their logits, as for padding. It need not be a
+    /// class. PyTorch's is −100; here there is none by default.
+    #[must_use]
+    pub fn ignored(self, label: i64) -> Self {
+        Self { ignored: Some(label), ..self }
+    }
+
+    /// The share of each target that is spread evenly over all classes, from 0 to 1; 0 by default.
+    ///
+    /// # Panics
+    /// If it is outside `0..=1`.
+    #[must_use]
+    #[track_caller]
+    pub fn smoothing(self, smoothing: f64) -> Self {
+        expect_setting("`CrossEntropy::smoothing`: smoothing", smoothing, 0.0..=1.0);
+        Self { smoothing, ..self }
+    }
+
+    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as labels
+    /// do not fit axis 1 too.
+    #[must_use]
+    pub fn axis(self, axis: isize) -> Self {
+        Self { axis: Some(axis), ..self }
+    }
+
     /// The sum of the terms divided by the sum of the weights of the labels that count: the mean of the terms where
     /// there are no weights and nothing is ignored.
     ///
@@ -57,8 +95,8 @@ impl CrossEntropy {
     /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; a scalar comes out.
     ///
     /// # Panics
-    /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, there is not one weight a class,
-    /// or the smoothing is not within 0 and 1.
+    /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, or there is not one weight a
+    /// class.
     #[track_caller]
     pub fn loss<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
         let logits = self.classes_last(logits, Some(labels));
@@ -85,7 +123,6 @@ impl CrossEntropy {
     /// The same with the classes in the last axis.
     #[track_caller]
     fn terms_of_rows<'g>(&self, logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
-        self.expect_share();
         let (labels, counted) = self.counted(labels);
         let weights = self.weights_on(logits);
         let mut terms = logits.cross_entropy(labels);
@@ -113,8 +150,7 @@ impl CrossEntropy {
     /// Logits and probabilities of `[…, classes]`, or with the classes in the stated axis; a scalar comes out.
     ///
     /// # Panics
-    /// If the shapes differ, there is not one weight a class, the smoothing is not within 0 and 1, or a label is
-    /// ignored: there are no labels.
+    /// If the shapes differ, there is not one weight a class, or a label is ignored: there are no labels.
     #[track_caller]
     pub fn loss_with<'g>(&self, logits: Var<'g>, distribution: Var<'g>) -> Var<'g> {
         self.terms_with(logits, distribution).mean()
@@ -126,7 +162,6 @@ impl CrossEntropy {
     /// As [`CrossEntropy::loss_with`].
     #[track_caller]
     pub fn terms_with<'g>(&self, logits: Var<'g>, distribution: Var<'g>) -> Var<'g> {
-        self.expect_share();
         assert!(self.ignored.is_none(), "`CrossEntropy` ignores a label, but distributions were given and no labels");
         let (logits, mut target) = (self.classes_last(logits, None), self.classes_last(distribution, None));
         if self.smoothing > 0.0 {
@@ -157,15 +192,6 @@ impl CrossEntropy {
         }
         let others = (0..rank).filter(|&other| other != axis);
         logits.permute(others.chain([axis]).map(|axis| axis as isize).collect::<Vec<_>>())
-    }
-
-    #[track_caller]
-    fn expect_share(&self) {
-        let smoothing = self.smoothing;
-        expect_setting("`CrossEntropy`: smoothing", smoothing, 0.0..=1.0);
-        for (class, &weight) in self.weights.iter().flatten().enumerate() {
-            expect_setting(&format!("`CrossEntropy`: weights[{class}]"), weight, 0.0..);
-        }
     }
 
     /// The weights, `[classes]`.

@@ -45,7 +45,7 @@ pub struct CtcTargets<'g> {
 ///     label_lengths: index(Tensor::from([1])),
 ///     input_lengths: index(Tensor::from([2])),
 /// };
-/// let loss = Ctc { blank: 0, ..Ctc::default() }.loss(chances.ln(), targets);
+/// let loss = Ctc::new().blank(0).loss(chances.ln(), targets);
 /// let ways: f64 = 0.75 * 0.5 + 0.25 * 0.5 + 0.75 * 0.5;
 /// assert!((graph.eval(loss)?.item() + ways.ln()).abs() < 1e-15);
 /// # Ok::<(), gradus_graph::Error>(())
@@ -56,10 +56,8 @@ pub struct CtcTargets<'g> {
 /// networks" (2006).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ctc {
-    /// The class that stands for no label; 0 by default.
-    pub blank: usize,
-    /// Whether the loss of labels that no path reads as is 0 and not infinite.
-    pub zero_infinity: bool,
+    blank: usize,
+    zero_infinity: bool,
 }
 
 /// The mean over the batch of the losses of connectionist temporal classification, each divided by its number of
@@ -76,7 +74,7 @@ pub struct Ctc {
 /// networks" (2006).
 #[track_caller]
 pub fn ctc<'g>(log_probabilities: Var<'g>, targets: CtcTargets<'g>) -> Var<'g> {
-    Ctc::default().loss(log_probabilities, targets)
+    Ctc::new().loss(log_probabilities, targets)
 }
 
 /// The losses of connectionist temporal classification, `[batch]`, not divided by the number of labels.
@@ -85,10 +83,27 @@ pub fn ctc<'g>(log_probabilities: Var<'g>, targets: CtcTargets<'g>) -> Var<'g> {
 /// As [`ctc`].
 #[track_caller]
 pub fn ctc_terms<'g>(log_probabilities: Var<'g>, targets: CtcTargets<'g>) -> Var<'g> {
-    Ctc::default().terms(log_probabilities, targets)
+    Ctc::new().terms(log_probabilities, targets)
 }
 
 impl Ctc {
+    /// PyTorch's defaults: the blank is class 0, and the loss of labels that no path reads as is infinite.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The class that stands for no label; 0 by default.
+    #[must_use]
+    pub fn blank(self, class: usize) -> Self {
+        Self { blank: class, ..self }
+    }
+
+    /// Makes the loss of labels that no path reads as 0; by default it is infinite.
+    #[must_use]
+    pub fn zero_infinity(self) -> Self {
+        Self { zero_infinity: true, ..self }
+    }
+
     /// The mean over the batch of the losses, each divided by its number of labels (by 1 if it has none).
     ///
     /// This is the `mean` of PyTorch; that of the [`terms`](Ctc::terms) alone weighs long sequences more.
@@ -167,7 +182,7 @@ mod tests {
 
         fn terms(&self) -> Vec<f64> {
             let graph = Graph::new();
-            let loss = Ctc { blank: self.blank, ..Ctc::default() };
+            let loss = Ctc::new().blank(self.blank);
             graph.eval(loss.terms(graph.constant(&self.log_p), self.targets(&graph))).unwrap().into_vec()
         }
 
@@ -218,7 +233,7 @@ mod tests {
     fn gradients() {
         for batch in batches() {
             let Batch { log_p, blank, .. } = &batch;
-            let loss = Ctc { blank: *blank, ..Ctc::default() };
+            let loss = Ctc::new().blank(*blank);
             check::assert_gradients(std::slice::from_ref(log_p), |x| loss.terms(x[0], batch.targets(x[0].graph())));
             check::assert_gradients(std::slice::from_ref(log_p), |x| {
                 loss.loss(x[0].log_softmax(-1), batch.targets(x[0].graph()))
@@ -233,7 +248,7 @@ mod tests {
         let graph = Graph::new();
         let x = graph.constant(&batch.log_p);
         for zero_infinity in [false, true] {
-            let terms = Ctc { zero_infinity, ..Ctc::default() }.terms(x, batch.targets(&graph));
+            let terms = Ctc { zero_infinity, ..Ctc::new() }.terms(x, batch.targets(&graph));
             let slope = graph.grad(terms.sum(), &[x]).unwrap()[0];
             let curved = graph.grad(slope.square().sum(), &[x]).unwrap()[0];
             let losses = graph.eval(terms).unwrap().into_vec();
@@ -260,7 +275,7 @@ mod tests {
         assert!((batch.terms()[0] - batch.enumerated()[0]).abs() < 1e-13);
         let graph = Graph::new();
         let x = graph.constant(&batch.log_p);
-        let slope = graph.grad(Ctc::default().loss(x, batch.targets(&graph)), &[x]).unwrap()[0];
+        let slope = graph.grad(Ctc::new().loss(x, batch.targets(&graph)), &[x]).unwrap()[0];
         let slope = graph.eval(slope).unwrap();
         assert!(slope.first_non_finite().is_none() && slope.data()[9..] == [0.0; 3], "{slope:?}");
     }
