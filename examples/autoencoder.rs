@@ -11,7 +11,8 @@ use std::time::Instant;
 use gradus::data::{Split, digits};
 use gradus::nn::{Dense, Layer, Sigmoid, Tanh, loss};
 use gradus::optim::{Adam, Optimizer};
-use gradus::train::{Function, Step, plot, progress};
+use gradus::train::plot::Images;
+use gradus::train::{Function, Progress, Step};
 use gradus::{Params, Tensor, Var};
 
 const CODE: usize = 8;
@@ -80,13 +81,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plain = Autoencoder::new(&mut params);
     let mut step = Step::new(|_, [images]| loss::mse(plain.forward(images), images));
     let mut adam = Optimizer::new(Adam::new(2e-3));
-    let bar = progress(2 * EPOCHS);
+    let mut progress = Progress::new(2 * EPOCHS);
     for epoch in 0..EPOCHS as u64 {
         for batch in train.batches(BATCH).shuffled(1, epoch) {
             let gradients = step.run(&mut params, &batch.inputs)?;
             adam.step(&mut params, &gradients)?;
         }
-        bar.inc(1);
+        progress.advance(1, "");
     }
 
     let mut variational_params = Params::new(2);
@@ -101,9 +102,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let gradients = step.run(&mut variational_params, &batch.inputs)?;
             adam.step(&mut variational_params, &gradients)?;
         }
-        bar.inc(1);
+        progress.advance(1, "");
     }
-    bar.finish_and_clear();
+    progress.finish();
     println!("2 × {EPOCHS} epochs in {:.1} s\n", start.elapsed().as_secs_f64());
 
     let images = test.inputs();
@@ -129,7 +130,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pixels = [images, rebuilt, by_mean].map(|images| &images.data()[..ROW * 64]).concat();
     let pixels = [&pixels[..], drawn.real().data()].concat();
     let path = Path::new("target/autoencoder.svg");
-    plot::images(path, &Tensor::new([pixels.len() / 64, 8, 8], pixels), ROW)?;
+    Images::new(&Tensor::new([pixels.len() / 64, 8, 8], pixels), ROW).save(path)?;
     println!("\ndigits, both reconstructions and two rows of new ones are in {}", path.display());
     Ok(())
 }

@@ -15,7 +15,7 @@ use gradus::nn::{
 };
 use gradus::op::kernel::random::Stream;
 use gradus::optim::{AdamW, ClipGlobalNorm, Cosine, Optimizer};
-use gradus::train::{Function, Step, progress};
+use gradus::train::{Function, Progress, Step};
 use gradus::{Params, Tensor, Var};
 
 const STREAMS: usize = 16;
@@ -144,7 +144,7 @@ fn run<C: RecurrentCell>(
     let part = |start: usize| Tensor::from_fn([PART, STREAMS], |k| known[k % STREAMS * length + start + k / STREAMS]);
     let cosine = Cosine::new(6e-3, (EPOCHS * parts) as u64);
     let mut optimizer = Optimizer::new((ClipGlobalNorm::new(1.0), AdamW::new(cosine).decay(0.05)));
-    let bar = progress(EPOCHS);
+    let mut progress = Progress::new(EPOCHS);
     let start = Instant::now();
     let mut last = 0.0;
     for _ in 0..EPOCHS {
@@ -156,10 +156,9 @@ fn run<C: RecurrentCell>(
             optimizer.step(&mut params, &gradients)?;
             state.clone_from(gradients.aux()[0].real());
         }
-        bar.set_message(format!("{last:.3} bits"));
-        bar.inc(1);
+        progress.advance(1, format_args!("{last:.3} bits"));
     }
-    bar.finish_and_clear();
+    progress.finish();
     println!("{EPOCHS} epochs in {:.1} s, {last:.3} bits a character with dropout", start.elapsed().as_secs_f64());
 
     // The state goes in and out: for the whole held-out text at once, and for each character that is written.

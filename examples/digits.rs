@@ -10,7 +10,8 @@ use std::time::Instant;
 use gradus::data::{Split, digits};
 use gradus::nn::{Dense, Dropout, Layer, Mode, Relu, loss};
 use gradus::optim::{AdamW, Cosine, Optimizer};
-use gradus::train::{Confusion, Function, Step, plot, progress};
+use gradus::train::plot::Plot;
+use gradus::train::{Confusion, Function, Progress, Step};
 use gradus::{Params, Var};
 
 const EPOCHS: usize = 60;
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
 
     let mut losses = Vec::new();
-    let bar = progress(EPOCHS);
+    let mut progress = Progress::new(EPOCHS);
     let start = Instant::now();
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
@@ -56,11 +57,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             total += f64::from(gradients.loss()) * batch.len() as f64;
             optimizer.step(&mut params, &gradients)?;
         }
-        losses.push((epoch as f64 + 1.0, total / train.len() as f64));
-        bar.set_message(format!("loss {:.4}", total / train.len() as f64));
-        bar.inc(1);
+        let loss = total / train.len() as f64;
+        losses.push((epoch as f64 + 1.0, loss));
+        progress.advance(1, format_args!("loss {loss:.4}"));
     }
-    bar.finish_and_clear();
+    progress.finish();
     println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), losses[losses.len() - 1].1);
 
     let held_out = test.full_batch();
@@ -69,7 +70,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
 
     let picture = Path::new("target/digits-loss.svg");
-    plot::curves(picture, "Handwritten digits", "epoch", "cross-entropy, nats", &[("training loss", &losses)])?;
+    Plot::new("Handwritten digits")
+        .axes("epoch", "cross-entropy, nats")
+        .line("training loss", &losses)
+        .save(picture)?;
     println!("the loss curve is in {}", picture.display());
     Ok(())
 }

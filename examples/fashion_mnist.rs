@@ -11,7 +11,8 @@ use std::time::Instant;
 use gradus::data::{Dataset, Split, mnist};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2d, Mode, Padding, Relu, loss};
 use gradus::optim::{AdamW, Cosine, Optimizer};
-use gradus::train::{Confusion, Function, Step, plot, progress};
+use gradus::train::plot::Plot;
+use gradus::train::{Confusion, Function, Progress, Step};
 use gradus::{Error, Params, Tensor, Var};
 
 const EPOCHS: usize = 6;
@@ -100,14 +101,14 @@ fn train(Split { train, test }: &Split) -> Result<(), Box<dyn std::error::Error>
     for epoch in 0..EPOCHS {
         let (mut total, since) = (0.0, Instant::now());
         let batches = train.batches(BATCH).shuffled(7, epoch as u64);
-        let bar = progress(batches.len());
+        let mut progress = Progress::new(batches.len());
         for batch in batches {
             let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
             optimizer.step(&mut params, &gradients)?;
-            bar.inc(1);
+            progress.advance(1, format_args!("loss {:.3}", gradients.loss()));
         }
-        bar.finish_and_clear();
+        progress.finish();
         let (loss, seconds) = (total / train.len() as f64, since.elapsed().as_secs_f64());
         losses.push((epoch as f64 + 1.0, loss));
         let accuracy = 100.0 * model.confusion(&params, test)?.accuracy();
@@ -117,7 +118,7 @@ fn train(Split { train, test }: &Split) -> Result<(), Box<dyn std::error::Error>
     println!("{}\n", model.confusion(&params, test)?);
 
     let picture = Path::new("target/fashion-mnist-loss.svg");
-    plot::curves(picture, "Fashion-MNIST", "epoch", "cross-entropy, nats", &[("training loss", &losses)])?;
+    Plot::new("Fashion-MNIST").axes("epoch", "cross-entropy, nats").line("training loss", &losses).save(picture)?;
     println!("the loss curve is in {}", picture.display());
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use gradus::data::{Dataset, Split, digits};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Flatten, Layer, MaxPool2d, Padding, Relu, loss};
 use gradus::optim::{AdamW, Optimizer};
-use gradus::train::{Function, Step, accuracy, progress, weights};
+use gradus::train::{Function, Progress, Step, accuracy, weights};
 use gradus::{Params, Tensor, Var};
 
 const BATCH: usize = 32;
@@ -45,15 +45,15 @@ impl Classifier {
     fn train(&self, params: &mut Params, data: &Dataset, rate: f64, epochs: usize) -> Outcome {
         let mut step = Step::new(|_, [images, classes]| loss::cross_entropy(self.forward(images), classes));
         let mut optimizer = Optimizer::new(AdamW::new(rate));
-        let bar = progress(epochs);
+        let mut progress = Progress::new(epochs);
         for epoch in 0..epochs {
             for batch in data.batches(BATCH).shuffled(1, epoch as u64) {
                 let gradients = step.run(params, (&batch.inputs, &batch.targets))?;
                 optimizer.step(params, &gradients)?;
             }
-            bar.inc(1);
+            progress.advance(1, "");
         }
-        bar.finish_and_clear();
+        progress.finish();
         Ok(())
     }
 

@@ -14,7 +14,8 @@ use std::time::Instant;
 use gradus::data::{Dataset, sunspots};
 use gradus::nn::{Dense, Given, Gru, Mode, Sequence, loss};
 use gradus::optim::{AdamW, Cosine, Optimizer};
-use gradus::train::{Function, Step, plot, progress};
+use gradus::train::plot::Plot;
+use gradus::train::{Function, Progress, Step};
 use gradus::{Params, Tensor, Var};
 
 const HELD_OUT_FROM: usize = 1920 - sunspots::FIRST_YEAR;
@@ -58,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let cosine = Cosine::new(5e-3, (EPOCHS * stretches.len().div_ceil(BATCH)) as u64);
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.01));
-    let bar = progress(EPOCHS);
+    let mut progress = Progress::new(EPOCHS);
     let start = Instant::now();
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
@@ -67,10 +68,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             total += f64::from(gradients.loss()) * batch.len() as f64;
             optimizer.step(&mut params, &gradients)?;
         }
-        bar.set_message(format!("error {:.1}", 100.0 * (total / stretches.len() as f64).sqrt()));
-        bar.inc(1);
+        progress.advance(1, format_args!("error {:.1}", 100.0 * (total / stretches.len() as f64).sqrt()));
     }
-    bar.finish_and_clear();
+    progress.finish();
     println!("{EPOCHS} epochs in {:.1} s", start.elapsed().as_secs_f64());
 
     let known = series.rows(0, series.len() - 1).reshape([series.len() - 1, 1, 1]);
@@ -92,8 +92,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (truth, forecasts) = (curve(&at), curve(&gru));
     let picture = Path::new("target/sunspots.svg");
-    let curves: [plot::Curve<'_>; 2] = [("observed", &truth), ("forecast a year ahead", &forecasts)];
-    plot::curves(picture, "Sunspots of the held-out years", "year", "sunspots", &curves)?;
+    let plot = Plot::new("Sunspots of the held-out years").axes("year", "sunspots");
+    plot.line("observed", &truth).line("forecast a year ahead", &forecasts).save(picture)?;
     println!("\nthe forecasts are in {}", picture.display());
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use gradus::nn::{Dense, Layer, LeakyRelu, Relu, loss};
 use gradus::optim::{Adam, Optimizer};
-use gradus::train::{Function, Step, plot, progress};
+use gradus::train::plot::Plot;
+use gradus::train::{Function, Progress, Step};
 use gradus::{Graph, Params, Tensor, Var};
 
 const MODES: usize = 8;
@@ -123,7 +124,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [mut judge_adam, mut forge_adam] = [0, 1].map(|_| Optimizer::new(Adam::new(rate).betas(0.5, 0.99)));
 
     let mut losses = [Vec::new(), Vec::new()];
-    let bar = progress(STEPS / 100);
+    let mut progress = Progress::new(STEPS / 100);
     let start = Instant::now();
     for number in 0..STEPS {
         let gradients = judge.run(&mut params, ())?;
@@ -134,11 +135,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if number % 100 == 99 {
             let both = [judged, gradients.loss()];
             losses.iter_mut().zip(both).for_each(|(list, loss)| list.push((number as f64, f64::from(loss))));
-            bar.set_message(format!("losses {:.3} and {:.3}", both[0], both[1]));
-            bar.inc(1);
+            progress.advance(1, format_args!("losses {:.3} and {:.3}", both[0], both[1]));
         }
     }
-    bar.finish_and_clear();
+    progress.finish();
     println!("{STEPS} steps of each in {:.1} s", start.elapsed().as_secs_f64());
 
     let mut draw = Function::new(|graph, []| [data(graph, 2000), generator.points(graph, 2000)]).seed(seed + 2);
@@ -152,9 +152,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (real, made) = (list(real), list(made));
     let [picture, curves] = ["target/gan.svg", "target/gan-loss.svg"].map(Path::new);
-    plot::points(picture, "Points on a circle", "x", "y", &[("data", &real), ("made", &made)])?;
-    let both: [plot::Curve<'_>; 2] = [("discriminator", &losses[0]), ("generator", &losses[1])];
-    plot::curves(curves, "The game", "step", "loss, nats", &both)?;
+    Plot::new("Points on a circle").axes("x", "y").points("data", &real).points("made", &made).save(picture)?;
+    let game = Plot::new("The game").axes("step", "loss, nats");
+    game.line("discriminator", &losses[0]).line("generator", &losses[1]).save(curves)?;
     println!("the points are in {}, the losses in {}", picture.display(), curves.display());
     Ok(())
 }

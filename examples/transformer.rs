@@ -3,7 +3,6 @@
 //! An image is a sequence of 16 patches of 2×2 pixels. Two encoder layers let the patches attend to each other; a
 //! learned query then attends to the patches and gathers what the output layer needs. Where it looks is drawn.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,7 +12,8 @@ use gradus::nn::{
     TransformerOptions, loss,
 };
 use gradus::optim::{AdamW, Cosine, Optimizer, WarmUp};
-use gradus::train::{Confusion, Function, Step, progress};
+use gradus::train::plot::Images;
+use gradus::train::{Confusion, Function, Progress, Step};
 use gradus::{Param, Params, Tensor, Var};
 
 const EPOCHS: usize = 60;
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rate = WarmUp::new(steps / 20, Cosine::new(2e-3, steps - steps / 20));
     let mut optimizer = Optimizer::new(AdamW::new(rate).decay(0.05));
 
-    let bar = progress(EPOCHS);
+    let mut progress = Progress::new(EPOCHS);
     let (start, mut last) = (Instant::now(), 0.0);
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
@@ -83,10 +83,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             optimizer.step(&mut params, &gradients)?;
         }
         last = total / train.len() as f64;
-        bar.set_message(format!("loss {last:.4}"));
-        bar.inc(1);
+        progress.advance(1, format_args!("loss {last:.4}"));
     }
-    bar.finish_and_clear();
+    progress.finish();
     println!("{EPOCHS} epochs in {:.1} s, last loss {last:.4}", start.elapsed().as_secs_f64());
 
     let held_out = test.full_batch();
@@ -95,33 +94,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
 
     let picture = Path::new("target/transformer-attention.svg");
-    std::fs::create_dir_all("target")?;
-    std::fs::write(picture, drawn(&held_out.inputs, weights, held_out.targets.data()))?;
+    drawn(&held_out.inputs, weights, held_out.targets.data()).save(picture)?;
     println!("where the query looks is in {}", picture.display());
     Ok(())
 }
 
 /// The first image of each class, above how much of each of its patches the query takes.
-fn drawn(images: &Tensor<f32>, weights: &Tensor<f32>, labels: &[i64]) -> String {
-    let mut svg = String::from("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 98 20\" width=\"980\">");
-    let mut square = |x: f64, y: f64, size: f64, share: f32| {
-        let grey = 255 - (255.0 * share.clamp(0.0, 1.0)) as u8;
-        let _ = write!(
-            svg,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{size}\" height=\"{size}\" fill=\"rgb({grey},{grey},{grey})\"/>"
-        );
-    };
-    for class in 0..10 {
-        let Some(image) = labels.iter().position(|&label| label == class as i64) else { continue };
-        let left = 10.0 * class as f64;
-        for pixel in 0..64 {
-            square(left + (pixel % 8) as f64, (pixel / 8) as f64, 1.0, images.data()[64 * image + pixel]);
-        }
+fn drawn(images: &Tensor<f32>, weights: &Tensor<f32>, labels: &[i64]) -> Images {
+    let (mut first, mut taken) = (Vec::new(), Vec::new());
+    for image in (0..10).filter_map(|class| labels.iter().position(|&label| label == class)) {
+        first.extend_from_slice(&images.data()[64 * image..][..64]);
         let own = &weights.data()[PATCHES * image..][..PATCHES];
         let largest = own.iter().fold(0.0_f32, |largest, &weight| largest.max(weight));
-        for (patch, weight) in own.iter().enumerate() {
-            square(left + 2.0 * (patch % 4) as f64, 10.0 + 2.0 * (patch / 4) as f64, 2.0, weight / largest);
-        }
+        // A patch is two pixels wide and high.
+        taken.extend((0..64).map(|pixel| own[pixel / 16 * 4 + pixel % 8 / 2] / largest));
     }
-    svg + "</svg>\n"
+    Images::new(&Tensor::new([first.len() / 32, 8, 8], [first, taken].concat()), 10)
 }

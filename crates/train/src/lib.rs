@@ -2,7 +2,7 @@
 //!
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
 //! its [`Gradients`]; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] are metrics of classifiers,
-//! [`progress`] is a progress bar, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
+//! [`Progress`] says how far the work is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
 //! [`checkpoint`] a whole run, so that it continues bit for bit; these and all other files are written by
 //! [`replace_file`].
 
@@ -14,6 +14,8 @@ mod faults;
 mod function;
 mod gradients;
 mod header;
+mod histogram;
+mod image;
 mod loss;
 pub mod metrics;
 pub mod plot;
@@ -27,9 +29,11 @@ pub mod weights;
 
 pub use function::Function;
 pub use gradients::Gradients;
+pub use histogram::Histogram;
+pub use image::Image;
 pub use loss::{Loss, WithAux};
 pub use metrics::{Confusion, accuracy};
-pub use progress::progress;
+pub use progress::Progress;
 pub use replace::replace_file;
 pub use step::Step;
 pub use trainer::{
