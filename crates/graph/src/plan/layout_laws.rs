@@ -3,9 +3,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::shape::{Layout, Shape};
+use crate::shape::{Layout, Shape, unravel};
 use crate::tape::{Graph, NodeId, Var};
-use crate::tensor::{Tensor, unravel};
+use crate::tensor::Tensor;
 
 /// A view, chosen by numbers that mean something for a variable of any shape.
 #[derive(Clone, Copy, Debug)]
