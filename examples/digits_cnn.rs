@@ -12,7 +12,7 @@ use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2
 use gradus::optim::{AdamW, Cosine, Optimizer};
 use gradus::train::plot::Plot;
 use gradus::train::{Confusion, Function, Progress, Step};
-use gradus::{Params, Tensor, Var};
+use gradus::{Params, Random, Tensor, Var};
 
 const EPOCHS: usize = 40;
 const BATCH: usize = 32;
@@ -42,15 +42,11 @@ impl Classifier {
 }
 
 /// The images, each moved by −1, 0 or 1 pixels along both axes; what comes in is empty.
-fn moved(images: &Tensor<f32>, draw: &mut u64) -> Tensor<f32> {
-    let mut moves = Vec::new();
-    for _ in 0..images.shape()[0] {
-        *draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        moves.push(((*draw >> 33) % 3, (*draw >> 48) % 3));
-    }
+fn moved(images: &Tensor<f32>, random: &mut Random) -> Tensor<f32> {
+    let moves = random.integers(0..3, [images.shape()[0], 2]);
     Tensor::from_fn(images.shape().clone(), |k| {
-        let (down, along) = moves[k / 64];
-        let (row, column) = (k / 8 % 8 + down as usize, k % 8 + along as usize);
+        let [down, along] = [0, 1].map(|axis| moves.at(&[k / 64, axis]) as usize);
+        let (row, column) = (k / 8 % 8 + down, k % 8 + along);
         let inside = (1..=8).contains(&row) && (1..=8).contains(&column);
         if inside { images.data()[k / 64 * 64 + (row - 1) * 8 + column - 1] } else { 0.0 }
     })
@@ -88,13 +84,13 @@ fn train(seed: u64) -> Result<(), Box<dyn std::error::Error>> {
     let cosine = Cosine::new(2e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
     let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
 
-    let (mut losses, mut draw) = (Vec::new(), seed);
+    let (mut losses, mut random) = (Vec::new(), Random::new(seed));
     let mut progress = Progress::new(EPOCHS);
     let start = Instant::now();
     for epoch in 0..EPOCHS {
         let mut total = 0.0;
         for batch in train.batches(BATCH).shuffled(seed, epoch as u64) {
-            let images = moved(&batch.inputs, &mut draw);
+            let images = moved(&batch.inputs, &mut random);
             let gradients = step.run(&mut params, (&images, &batch.targets))?;
             total += f64::from(gradients.loss()) * batch.len() as f64;
             optimizer.step(&mut params, &gradients)?;

@@ -11,7 +11,7 @@
 use gradus::data::digits;
 use gradus::nn::{Dense, loss};
 use gradus::plan::Data;
-use gradus::{Feed, Graph, Param, Params, Plan, Session, Tensor, Var};
+use gradus::{Feed, Graph, Param, Params, Plan, Random, Session, Tensor, Var};
 
 struct Mlp {
     layers: [Dense; 3],
@@ -46,21 +46,11 @@ impl Mlp {
     }
 }
 
-/// Numbers in −1..1 that are the same at each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
-
-    /// A direction of length 1.
-    fn direction(&mut self, size: usize) -> Vec<f64> {
-        let numbers: Vec<f64> = (0..size).map(|_| self.next()).collect();
-        let length = norm(&numbers);
-        numbers.into_iter().map(|number| number / length).collect()
-    }
+/// A direction of length 1.
+fn direction(random: &mut Random, size: usize) -> Vec<f64> {
+    let numbers: Tensor<f64> = random.normal([size]);
+    let length = norm(numbers.data());
+    numbers.data().iter().map(|number| number / length).collect()
 }
 
 fn norm(values: &[f64]) -> f64 {
@@ -142,23 +132,23 @@ impl<'a> Landscape<'a> {
 
     /// Every parameter along random directions and at single elements, then all of them together.
     fn check(&mut self) {
-        let mut numbers = Numbers(7);
+        let mut random = Random::new(7);
         let params: Vec<Param> = self.params.trainable().cloned().collect();
         for param in &params {
             let scale = norm(&self.gradients[param.index()]);
             let size = param.shape().len();
             for _ in 0..3 {
-                self.compare(&[(param.clone(), numbers.direction(size))], scale);
+                self.compare(&[(param.clone(), direction(&mut random, size))], scale);
             }
             for _ in 0..4 {
-                let place = ((numbers.next() + 1.0) / 2.0 * size as f64) as usize;
+                let place = random.below(size);
                 let direction = (0..size).map(|k| if k == place { 1.0 } else { 0.0 }).collect();
                 self.compare(&[(param.clone(), direction)], scale);
             }
         }
         let scale = norm(&self.gradients.concat());
         for _ in 0..3 {
-            let long = numbers.direction(self.params.count());
+            let long = direction(&mut random, self.params.count());
             let mut parts = &long[..];
             let cut = |param: &Param| {
                 let (part, rest) = parts.split_at(param.shape().len());

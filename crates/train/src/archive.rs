@@ -1,12 +1,13 @@
 //! Named arrays in a file of the safetensors format: an eight-byte length, a JSON header, the elements.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
 use std::ops::Bound;
 use std::path::Path;
 
 use crate::faults::brief;
-use crate::header::{Array, Dtype, Header};
+use crate::header::{Array, Dtype, Header, NOTES};
 use crate::replace::{check_file, replace_file};
 use gradus_graph::{Real, Shape, Tensor};
 
@@ -29,10 +30,15 @@ impl Archive {
     }
 
     pub(crate) fn put_tensor<T: Real>(&mut self, name: String, tensor: &Tensor<T>) {
-        let (shape, values) = (tensor.shape().sizes(), tensor.data().iter().map(|value| value.as_f64()));
-        match T::NAME {
-            "f32" => self.put(name, Dtype::F32, shape, values.flat_map(|value| (value as f32).to_le_bytes())),
-            _ => self.put(name, Dtype::F64, shape, values.flat_map(f64::to_le_bytes)),
+        let shape = tensor.shape().sizes();
+        // Not by way of f64: that would make a quiet NaN of a signalling one.
+        match (tensor as &dyn Any).downcast_ref::<Tensor<f32>>() {
+            Some(tensor) => {
+                self.put(name, Dtype::F32, shape, tensor.data().iter().flat_map(|value| value.to_le_bytes()))
+            }
+            None => {
+                self.put(name, Dtype::F64, shape, tensor.data().iter().flat_map(|value| value.as_f64().to_le_bytes()))
+            }
         }
     }
 
@@ -73,7 +79,7 @@ impl Archive {
                 let wide = |bytes: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*bytes)) << 16);
                 bytes.as_chunks().0.iter().map(|bytes| T::of(wide(bytes).into())).collect()
             }
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| T::of(f32::from_le_bytes(bytes).into())).collect(),
+            Dtype::F32 => widened(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
             Dtype::F64 if T::NAME == "f64" => {
                 bytes.as_chunks().0.iter().map(|&bytes| T::of(f64::from_le_bytes(bytes))).collect()
             }
@@ -109,7 +115,13 @@ impl Archive {
     }
 
     /// Writes the file, complete or not at all. `format` is the format in its header.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or an array has the name that the format keeps for its notes.
     pub(crate) fn write(&self, path: &Path, format: &str) -> Result<(), Error> {
+        if self.header.arrays.contains_key(NOTES) {
+            return Err(wrong(path, &format!("the format keeps the name `{NOTES}` for its own notes")));
+        }
         let notes = BTreeMap::from([(FORMAT.to_owned(), format.to_owned())]);
         // As the format asks: wider types first, so that every array is aligned.
         let mut order: Vec<(&String, &Array)> = self.header.arrays.iter().collect();
@@ -125,7 +137,12 @@ impl Archive {
         while !header.len().is_multiple_of(LENGTH) {
             header.push(' ');
         }
-        let length = (header.len() as u64).to_le_bytes();
+        let length = header.len() as u64;
+        if length > LONGEST {
+            let problem = format!("the names and shapes of its arrays take {length} bytes, of at most {LONGEST}");
+            return Err(wrong(path, &problem));
+        }
+        let length = length.to_le_bytes();
         replace_file(path, &[&length, header.as_bytes(), &elements].concat())
     }
 
@@ -191,6 +208,15 @@ fn check_tiles(arrays: &BTreeMap<String, Array>, total: usize) -> Result<(), Str
         next = bytes.end;
     }
     if next == total { Ok(()) } else { Err(format!("its elements take {next} bytes, of which {total} are there")) }
+}
+
+/// The numbers in another precision. In their own they keep their bits, those of a signalling NaN among them, which a
+/// conversion by way of f64 would make quiet.
+fn widened<T: Real>(mut values: Vec<f32>) -> Vec<T> {
+    match (&mut values as &mut dyn Any).downcast_mut::<Vec<T>>() {
+        Some(same) => std::mem::take(same),
+        None => values.into_iter().map(|value| T::of(value.into())).collect(),
+    }
 }
 
 /// The error for a file with the wrong content.

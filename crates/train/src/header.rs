@@ -24,8 +24,8 @@ pub(crate) struct Array {
     pub(crate) bytes: Range<usize>,
 }
 
-/// The name under which the notes are.
-const NOTES: &str = "__metadata__";
+/// The name under which the notes are: no array can have it.
+pub(crate) const NOTES: &str = "__metadata__";
 
 macro_rules! dtypes {
     ($($variant:ident $name:literal $bits:literal),+ $(,)?) => {

@@ -6,8 +6,9 @@ use super::report::{Method, Report, Verdict};
 use super::target::Target;
 use super::{Check, Effort};
 use crate::error::Error;
+use crate::shape::unravel;
 use crate::tape::op::{Derivative, Domain, Kinks};
-use crate::tensor::{AnyTensor, Tensor, unravel};
+use crate::tensor::{AnyTensor, Tensor};
 
 /// What a method found to be wrong.
 #[derive(Clone, Debug)]

@@ -9,9 +9,10 @@ use crate::error::Error;
 use crate::params::Params;
 use crate::plan::{Feed, Plan};
 use crate::real::Real;
+use crate::shape::unravel;
 use crate::tape::Var;
 use crate::tape::op::{Form, Kind};
-use crate::tensor::{AnyTensor, Tensor, unravel};
+use crate::tensor::{AnyTensor, Tensor};
 
 impl Examination<'_, '_> {
     /// Examines the execution by all methods.

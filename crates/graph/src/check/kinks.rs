@@ -8,8 +8,9 @@ use super::derivatives::{Examination, Finding, real_input, worse};
 use super::evaluator::Evaluator;
 use super::report::{ENDS, Method, Verdict};
 use crate::error::Error;
+use crate::shape::unravel;
 use crate::tape::op::{Form, Kinks};
-use crate::tensor::{AnyTensor, unravel};
+use crate::tensor::AnyTensor;
 
 /// Where an op that is not elementwise is examined beside its samples.
 const ROUND: [f64; 7] = [0.0, 1.0, -1.0, 0.5, 2.0, 16.0, -16.0];

@@ -11,10 +11,10 @@ use super::report::{FailingOp, Failure, Method};
 use super::sample::Sample;
 use super::{Check, Effort, paste};
 use crate::error::Error;
-use crate::shape::Shape;
+use crate::shape::{Shape, unravel};
 use crate::tape::op::{AnyOp, Kinks};
 use crate::tape::{Graph, NodeId, Tape, Value, Var, at};
-use crate::tensor::{AnyTensor, unravel};
+use crate::tensor::AnyTensor;
 
 /// The first op that fails by itself, with its failure.
 ///

@@ -8,8 +8,9 @@ use super::evaluator::{Direction, Evaluator, signed, weighted};
 use super::numeric::{self, Sum};
 use super::report::{Method, Verdict};
 use crate::error::Error;
+use crate::shape::unravel;
 use crate::tape::op::Kinks;
-use crate::tensor::{Tensor, unravel};
+use crate::tensor::Tensor;
 
 impl Examination<'_, '_> {
     /// `vjp(αa + βb) = α·vjp(a) + β·vjp(b)`, and `vjp(0)` is exactly 0.

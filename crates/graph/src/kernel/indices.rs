@@ -1,7 +1,6 @@
 //! The check that every kernel makes of the indices that it is given.
 
-use crate::shape::Shape;
-use crate::tensor::unravel;
+use crate::shape::{Shape, unravel};
 
 /// Says which index is not a place on an axis of the given size, if there is one. Negative indices are none: a graph
 /// that counts from the end says so with the size.

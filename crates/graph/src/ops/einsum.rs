@@ -188,8 +188,8 @@ mod tests {
     use super::*;
     use crate::check::assert_property;
     use crate::check::strategies::tensor;
-    use crate::shape::Shape;
-    use crate::tensor::{Tensor, unravel};
+    use crate::shape::{Shape, unravel};
+    use crate::tensor::Tensor;
 
     /// Specs, with the letters of each operand; sizes follow from the letters.
     const SPECS: [(&str, &[&str]); 24] = [

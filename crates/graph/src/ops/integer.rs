@@ -1,9 +1,9 @@
 //! Arithmetic of indices: exact, and without derivatives. What is no 64-bit integer is an error of the run.
 
 use crate::real::Real;
+use crate::shape::unravel;
 use crate::tape::op::{Accepts, Form, Meta, Metas, Op, Signature, Work};
 use crate::tape::{Operand, Var};
-use crate::tensor::unravel;
 
 /// An operation on two indices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,9 @@
 //! Real numbers as indices.
 
 use crate::real::Real;
+use crate::shape::unravel;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Form, Kind, Kinks, Meta, Metas, Op, Signature, Work};
-use crate::tensor::unravel;
 
 /// The integers that real numbers are cut to.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -131,6 +131,12 @@ impl Map {
         }
     }
 
+    /// The slots, and what each unit reads and writes of them.
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> (&[Slot], &[Footprint]) {
+        (&self.slots, &self.footprints)
+    }
+
     /// Elements that a run needs and forgets.
     pub(super) fn arena(&self) -> usize {
         self.arena

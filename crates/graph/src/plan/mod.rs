@@ -240,4 +240,8 @@ fn constants(tape: &Tape, placed: &[(u32, Kind, SlotId)]) -> Constants {
 }
 
 #[cfg(test)]
+mod arena_laws;
+#[cfg(test)]
+mod layout_laws;
+#[cfg(test)]
 mod tests;

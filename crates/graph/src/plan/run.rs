@@ -11,9 +11,9 @@ use crate::kernel::gemm::{Matrix, product};
 use crate::kernel::random::Stream;
 use crate::params::Params;
 use crate::real::Real;
-use crate::shape::Shape;
+use crate::shape::{Shape, unravel};
 use crate::tape::op::{Array, ArrayMut, Kind, Work};
-use crate::tensor::{Data, Tensor, unravel};
+use crate::tensor::{Data, Tensor};
 
 /// The lists of a kernel's inputs and outputs, empty between units, kept for their allocations: slices of any numbers
 /// take the same space.

@@ -212,6 +212,16 @@ impl fmt::Debug for Shape {
     }
 }
 
+/// The index, one number an axis, of the element at a row-major position.
+pub(crate) fn unravel(mut position: usize, shape: &Shape) -> Vec<usize> {
+    let mut index = vec![0; shape.rank()];
+    for axis in (0..shape.rank()).rev() {
+        index[axis] = position % shape[axis];
+        position /= shape[axis];
+    }
+    index
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

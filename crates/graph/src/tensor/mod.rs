@@ -13,7 +13,7 @@ mod views;
 use std::sync::Arc;
 
 use crate::real::Real;
-use crate::shape::{IntoShape, Shape, TargetShape};
+use crate::shape::{IntoShape, Shape, TargetShape, unravel};
 pub use any::{AnyTensor, Data};
 
 /// A dense row-major array. Cloning shares the elements; writing to a shared tensor copies them first.
@@ -289,16 +289,6 @@ fn expect_shape(what: &str, shape: impl IntoShape) -> Shape {
 
 fn close(a: f64, b: f64, relative: f64, absolute: f64) -> bool {
     a == b || (a - b).abs() <= absolute + relative * b.abs()
-}
-
-/// The index, one number an axis, of the element at a row-major position.
-pub(crate) fn unravel(mut position: usize, shape: &Shape) -> Vec<usize> {
-    let mut index = vec![0; shape.rank()];
-    for axis in (0..shape.rank()).rev() {
-        index[axis] = position % shape[axis];
-        position /= shape[axis];
-    }
-    index
 }
 
 impl<T: Clone> From<Vec<T>> for Tensor<T> {

@@ -74,6 +74,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     /// Checks what every picture must be: well-formed tags, references that lead somewhere, no number that is not one.
     fn draw(graph: &Graph, outputs: &[Var<'_>]) -> String {
@@ -136,11 +137,8 @@ mod tests {
 
     #[test]
     fn random_graphs_are_drawn() {
-        let mut state = 1_u64;
-        let mut below = |count: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % count
-        };
+        let mut random = Random::new(1);
+        let mut below = |count: usize| random.below(count);
         for round in 0..60 {
             let graph = Graph::new();
             let mut vars = vec![graph.normal([2])];
