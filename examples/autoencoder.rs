@@ -8,17 +8,17 @@
 use std::path::Path;
 use std::time::Instant;
 
-use gradus::data::{Split, digits};
+use gradus::data::{Dataset, Split, digits};
 use gradus::nn::{Dense, Layer, Sigmoid, Tanh, loss};
-use gradus::optim::{Adam, Optimizer};
+use gradus::optim::Adam;
 use gradus::train::plot::Images;
-use gradus::train::{Function, Progress, Step};
+use gradus::train::{Function, Trainer};
 use gradus::{Params, Tensor, Var};
 
 const CODE: usize = 8;
 const HIDDEN: usize = 128;
 const BATCH: usize = 64;
-const EPOCHS: usize = 300;
+const EPOCHS: u64 = 300;
 /// Images in a row of the picture.
 const ROW: usize = 16;
 
@@ -79,32 +79,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut params = Params::new(1);
     let plain = Autoencoder::new(&mut params);
-    let mut step = Step::new(|_, [images]| loss::mse(plain.forward(images), images));
-    let mut adam = Optimizer::new(Adam::new(2e-3));
-    let mut progress = Progress::new(2 * EPOCHS);
-    for epoch in 0..EPOCHS as u64 {
-        for batch in train.batches(BATCH).shuffled(1, epoch) {
-            let gradients = step.run(&mut params, &batch.inputs)?;
-            adam.step(&mut params, &gradients)?;
-        }
-        progress.advance(1, "");
-    }
+    let mut trainer =
+        Trainer::new(Adam::new(2e-3), |_, [images]| loss::mse(plain.forward(images), images)).epochs(EPOCHS).progress();
+    trainer.fit(&mut params, |epoch| images(&train, 1, epoch))?;
 
     let mut variational_params = Params::new(2);
     let variational = Variational::new(&mut variational_params);
-    let mut step = Step::new(|_, [images]| {
+    let mut trainer = Trainer::new(Adam::new(2e-3), |_, [images]| {
         let (description, divergence) = variational.terms(images);
         description + divergence
-    });
-    let mut adam = Optimizer::new(Adam::new(2e-3));
-    for epoch in 0..EPOCHS as u64 {
-        for batch in train.batches(BATCH).shuffled(2, epoch) {
-            let gradients = step.run(&mut variational_params, &batch.inputs)?;
-            adam.step(&mut variational_params, &gradients)?;
-        }
-        progress.advance(1, "");
-    }
-    progress.finish();
+    })
+    .epochs(EPOCHS)
+    .progress();
+    trainer.fit(&mut variational_params, |epoch| images(&train, 2, epoch))?;
     println!("2 × {EPOCHS} epochs in {:.1} s\n", start.elapsed().as_secs_f64());
 
     let images = test.inputs();
@@ -133,6 +120,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Images::new(&Tensor::new([pixels.len() / 64, 8, 8], pixels), ROW).save(path)?;
     println!("\ndigits, both reconstructions and two rows of new ones are in {}", path.display());
     Ok(())
+}
+
+/// The images of an epoch, in batches, without their labels.
+fn images(train: &Dataset, seed: u64, epoch: u64) -> impl Iterator<Item = Tensor<f32>> {
+    train.batches(BATCH).shuffled(seed, epoch).map(|batch| batch.inputs)
 }
 
 fn squared_error(images: &Tensor<f32>, rebuilt: &Tensor<f32>) -> f64 {

@@ -9,12 +9,11 @@ use std::time::Instant;
 
 use gradus::data::{Split, digits};
 use gradus::nn::{Dense, Dropout, Layer, Mode, Relu, loss};
-use gradus::optim::{AdamW, Cosine, Optimizer};
-use gradus::train::plot::Plot;
-use gradus::train::{Confusion, Function, Progress, Step};
+use gradus::optim::{AdamW, Cosine};
+use gradus::train::{Confusion, Function, Trainer};
 use gradus::{Params, Var};
 
-const EPOCHS: usize = 60;
+const EPOCHS: u64 = 60;
 const BATCH: usize = 32;
 
 struct Classifier {
@@ -41,39 +40,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Classifier::new(&mut params);
     println!("{params:?}\n\n{} images to train on, {} held out\n", train.len(), test.len());
 
-    let mut step =
-        Step::new(|_, [images, digits]| loss::cross_entropy(model.forward(images, Mode::Train), digits)).seed(7);
-    let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
-    let cosine = Cosine::new(3e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
-    let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
-
-    let mut losses = Vec::new();
-    let mut progress = Progress::new(EPOCHS);
+    let steps = EPOCHS * train.len().div_ceil(BATCH) as u64;
+    let rule = AdamW::new(Cosine::new(3e-3, steps)).decay(0.05);
+    let mut trainer =
+        Trainer::new(rule, |_, [images, digits]| loss::cross_entropy(model.forward(images, Mode::Train), digits))
+            .epochs(EPOCHS)
+            .seed(7)
+            .progress();
     let start = Instant::now();
-    for epoch in 0..EPOCHS {
-        let mut total = 0.0;
-        for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
-            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
-            total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, &gradients)?;
-        }
-        let loss = total / train.len() as f64;
-        losses.push((epoch as f64 + 1.0, loss));
-        progress.advance(1, format_args!("loss {loss:.4}"));
-    }
-    progress.finish();
-    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), losses[losses.len() - 1].1);
+    let history = trainer.fit(&mut params, |epoch| train.batches(BATCH).shuffled(7, epoch))?;
+    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), history.last("loss"));
 
     let held_out = test.full_batch();
+    let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
     let [logits] = classify.run(&params, &held_out.inputs)?;
     let confusion = Confusion::new(logits.real(), &held_out.targets);
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
 
     let picture = Path::new("target/digits-loss.svg");
-    Plot::new("Handwritten digits")
-        .axes("epoch", "cross-entropy, nats")
-        .line("training loss", &losses)
-        .save(picture)?;
+    history.plot("Handwritten digits").axes("epoch", "cross-entropy, nats").save(picture)?;
     println!("the loss curve is in {}", picture.display());
     Ok(())
 }

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use gradus::data::{Dataset, Split, mnist};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2d, Mode, Padding, Relu, loss};
-use gradus::optim::{AdamW, Cosine, Optimizer};
-use gradus::train::plot::Plot;
-use gradus::train::{Confusion, Function, Progress, Step};
+use gradus::optim::{AdamW, Cosine};
+use gradus::train::metrics::Accuracy;
+use gradus::train::{Confusion, Evaluation, Function, Trainer};
 use gradus::{Error, Params, Tensor, Var};
 
-const EPOCHS: usize = 6;
+const EPOCHS: u64 = 6;
 const BATCH: usize = 128;
 const DEBIAN: &str = "/usr/share/datasets/fashion-mnist";
 
@@ -91,34 +91,26 @@ fn train(Split { train, test }: &Split) -> Result<(), Box<dyn std::error::Error>
     let model = Classifier::new(&mut params);
     println!("{params:?}\n\n{} images to train on, {} to test\n", train.len(), test.len());
 
-    let mut step =
-        Step::new(|_, [images, classes]| loss::cross_entropy(model.forward(images, Mode::Train), classes)).seed(7);
-    let cosine = Cosine::new(2e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
-    let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.02));
-
-    let mut losses = Vec::new();
+    let steps = EPOCHS * train.len().div_ceil(BATCH) as u64;
+    let evaluation = Evaluation::new(|_, [images, classes]| {
+        let logits = model.forward(images, Mode::Eval);
+        [loss::cross_entropy(logits, classes), logits]
+    });
+    let mut trainer = Trainer::new(AdamW::new(Cosine::new(2e-3, steps)).decay(0.02), |_, [images, classes]| {
+        loss::cross_entropy(model.forward(images, Mode::Train), classes)
+    })
+    .epochs(EPOCHS)
+    .seed(7)
+    .validation(evaluation.metric(Accuracy::new()), || test.batches(500))
+    .stop_on_ctrl_c()
+    .progress();
     let start = Instant::now();
-    for epoch in 0..EPOCHS {
-        let (mut total, since) = (0.0, Instant::now());
-        let batches = train.batches(BATCH).shuffled(7, epoch as u64);
-        let mut progress = Progress::new(batches.len());
-        for batch in batches {
-            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
-            total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, &gradients)?;
-            progress.advance(1, format_args!("loss {:.3}", gradients.loss()));
-        }
-        progress.finish();
-        let (loss, seconds) = (total / train.len() as f64, since.elapsed().as_secs_f64());
-        losses.push((epoch as f64 + 1.0, loss));
-        let accuracy = 100.0 * model.confusion(&params, test)?.accuracy();
-        println!("epoch {}   loss {loss:.4}   on the test images {accuracy:.2}%   {seconds:.1} s", epoch + 1);
-    }
-    println!("{EPOCHS} epochs with their tests in {:.1} s\n", start.elapsed().as_secs_f64());
+    let history = trainer.fit(&mut params, |epoch| train.batches(BATCH).shuffled(7, epoch))?;
+    println!("{history}\n\n{EPOCHS} epochs with their tests in {:.1} s\n", start.elapsed().as_secs_f64());
     println!("{}\n", model.confusion(&params, test)?);
 
     let picture = Path::new("target/fashion-mnist-loss.svg");
-    Plot::new("Fashion-MNIST").axes("epoch", "cross-entropy, nats").line("training loss", &losses).save(picture)?;
+    history.plot("Fashion-MNIST").axes("epoch", "cross-entropy, nats").save(picture)?;
     println!("the loss curve is in {}", picture.display());
     Ok(())
 }

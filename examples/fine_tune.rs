@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use gradus::data::{Dataset, Split, digits};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Flatten, Layer, MaxPool2d, Padding, Relu, loss};
-use gradus::optim::{AdamW, Optimizer};
-use gradus::train::{Function, Progress, Step, accuracy, weights};
+use gradus::optim::AdamW;
+use gradus::train::{Function, Trainer, accuracy, weights};
 use gradus::{Params, Tensor, Var};
 
 const BATCH: usize = 32;
@@ -42,22 +42,16 @@ impl Classifier {
     }
 
     /// Moves the trainable parameters over n epochs.
-    fn train(&self, params: &mut Params, data: &Dataset, rate: f64, epochs: usize) -> Outcome {
-        let mut step = Step::new(|_, [images, classes]| loss::cross_entropy(self.forward(images), classes));
-        let mut optimizer = Optimizer::new(AdamW::new(rate));
-        let mut progress = Progress::new(epochs);
-        for epoch in 0..epochs {
-            for batch in data.batches(BATCH).shuffled(1, epoch as u64) {
-                let gradients = step.run(params, (&batch.inputs, &batch.targets))?;
-                optimizer.step(params, &gradients)?;
-            }
-            progress.advance(1, "");
-        }
-        progress.finish();
+    fn train(&self, params: &mut Params, data: &Dataset, rate: f64, epochs: u64) -> Outcome {
+        let mut trainer =
+            Trainer::new(AdamW::new(rate), |_, [images, classes]| loss::cross_entropy(self.forward(images), classes))
+                .epochs(epochs)
+                .progress();
+        trainer.fit(params, |epoch| data.batches(BATCH).shuffled(1, epoch))?;
         Ok(())
     }
 
-    /// The share of images that are named rightly.
+    /// The share of images that are classified correctly.
     fn accuracy(&self, params: &Params, data: &Dataset) -> Result<f64, gradus::Error> {
         let (mut classify, batch) = (Function::new(|_, [images]| [self.forward(images)]), data.full_batch());
         Ok(accuracy(classify.run(params, &batch.inputs)?[0].real(), &batch.targets))

@@ -13,15 +13,15 @@ use std::time::Instant;
 
 use gradus::data::{Dataset, sunspots};
 use gradus::nn::{Dense, Given, Gru, Mode, Sequence, loss};
-use gradus::optim::{AdamW, Cosine, Optimizer};
+use gradus::optim::{AdamW, Cosine};
 use gradus::train::plot::Plot;
-use gradus::train::{Function, Progress, Step};
+use gradus::train::{Function, Trainer};
 use gradus::{Params, Tensor, Var};
 
 const HELD_OUT_FROM: usize = 1920 - sunspots::FIRST_YEAR;
 /// Years in a stretch that the model learns from.
 const STRETCH: usize = 64;
-const EPOCHS: usize = 60;
+const EPOCHS: u64 = 60;
 const BATCH: usize = 16;
 /// Years that the linear forecast looks back.
 const ORDER: usize = 9;
@@ -52,25 +52,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Forecaster::new(&mut params);
     println!("{params:?}\n\n{} stretches of {STRETCH} years before 1920 to learn from\n", stretches.len());
 
-    let mut step = Step::new(|_, batch| {
+    let steps = EPOCHS * stretches.len().div_ceil(BATCH) as u64;
+    let mut trainer = Trainer::new(AdamW::new(Cosine::new(5e-3, steps)).decay(0.01), |_, batch| {
         // A batch is a row a stretch; a layer wants time first.
         let [years, next] = batch.map(|rows| rows.t().unsqueeze(2));
         loss::mse(model.forward(years), next)
-    });
-    let cosine = Cosine::new(5e-3, (EPOCHS * stretches.len().div_ceil(BATCH)) as u64);
-    let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.01));
-    let mut progress = Progress::new(EPOCHS);
+    })
+    .epochs(EPOCHS)
+    .progress();
     let start = Instant::now();
-    for epoch in 0..EPOCHS {
-        let mut total = 0.0;
-        for batch in stretches.batches(BATCH).shuffled(3, epoch as u64) {
-            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
-            total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, &gradients)?;
-        }
-        progress.advance(1, format_args!("error {:.1}", 100.0 * (total / stretches.len() as f64).sqrt()));
-    }
-    progress.finish();
+    trainer.fit(&mut params, |epoch| stretches.batches(BATCH).shuffled(3, epoch))?;
     println!("{EPOCHS} epochs in {:.1} s", start.elapsed().as_secs_f64());
 
     let known = series.rows(0, series.len() - 1).reshape([series.len() - 1, 1, 1]);

@@ -11,12 +11,12 @@ use gradus::nn::{
     Dense, Fans, Init, LearnedPositions, Mask, Mode, MultiHeadAttention, MultiHeadAttentionOptions, TransformerEncoder,
     TransformerOptions, loss,
 };
-use gradus::optim::{AdamW, Cosine, Optimizer, WarmUp};
+use gradus::optim::{AdamW, Cosine, WarmUp};
 use gradus::train::plot::Images;
-use gradus::train::{Confusion, Function, Progress, Step};
+use gradus::train::{Confusion, Function, Trainer};
 use gradus::{Param, Params, Tensor, Var};
 
-const EPOCHS: usize = 60;
+const EPOCHS: u64 = 60;
 const BATCH: usize = 32;
 const SIZE: usize = 48;
 const HEADS: usize = 4;
@@ -63,32 +63,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Classifier::new(&mut params);
     println!("{} parameters, {} images to train on, {} held out\n", params.count(), train.len(), test.len());
 
-    let mut step = Step::new(|_, [images, digits]| {
+    let steps = EPOCHS * train.len().div_ceil(BATCH) as u64;
+    let rate = WarmUp::new(steps / 20, Cosine::new(2e-3, steps - steps / 20));
+    let mut trainer = Trainer::new(AdamW::new(rate).decay(0.05), |_, [images, digits]| {
         let [logits, _] = model.forward(images, Mode::Train);
         loss::cross_entropy(logits, digits)
     })
-    .seed(7);
-    let mut classify = Function::new(|_, [images]| model.forward(images, Mode::Eval));
-    let steps = (EPOCHS * train.len().div_ceil(BATCH)) as u64;
-    let rate = WarmUp::new(steps / 20, Cosine::new(2e-3, steps - steps / 20));
-    let mut optimizer = Optimizer::new(AdamW::new(rate).decay(0.05));
-
-    let mut progress = Progress::new(EPOCHS);
-    let (start, mut last) = (Instant::now(), 0.0);
-    for epoch in 0..EPOCHS {
-        let mut total = 0.0;
-        for batch in train.batches(BATCH).shuffled(7, epoch as u64) {
-            let gradients = step.run(&mut params, (&batch.inputs, &batch.targets))?;
-            total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, &gradients)?;
-        }
-        last = total / train.len() as f64;
-        progress.advance(1, format_args!("loss {last:.4}"));
-    }
-    progress.finish();
-    println!("{EPOCHS} epochs in {:.1} s, last loss {last:.4}", start.elapsed().as_secs_f64());
+    .epochs(EPOCHS)
+    .seed(7)
+    .progress();
+    let start = Instant::now();
+    let history = trainer.fit(&mut params, |epoch| train.batches(BATCH).shuffled(7, epoch))?;
+    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), history.last("loss"));
 
     let held_out = test.full_batch();
+    let mut classify = Function::new(|_, [images]| model.forward(images, Mode::Eval));
     let [logits, weights] = classify.run(&params, &held_out.inputs)?.map(|output| output.real());
     let confusion = Confusion::new(logits, &held_out.targets);
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
 use gradus_graph::{Graph, Params, Real, Var};
@@ -14,6 +15,7 @@ use super::event::Event;
 use super::history::{Ending, History};
 use super::state::Position;
 use crate::loss::Loss;
+use crate::progress::Progress;
 use crate::step::Step;
 use crate::{checkpoint, weights};
 
@@ -66,6 +68,8 @@ pub struct Trainer<'a, F, const N: usize, T: Real = f32, const M: usize = 0> {
     checkpoints: Option<Checkpoints>,
     callbacks: Vec<Callback<'a, T>>,
     stop_when: Vec<Box<dyn Fn() -> bool + 'a>>,
+    show_progress: bool,
+    progress: Option<Progress>,
     position: Position<T>,
 }
 
@@ -114,6 +118,8 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
             checkpoints: None,
             callbacks: Vec::new(),
             stop_when: Vec::new(),
+            show_progress: false,
+            progress: None,
             position: Position::default(),
         }
     }
@@ -180,6 +186,12 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
     /// Writes checkpoints into a folder. [`resume`](Self::resume) reads them.
     pub fn checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self { checkpoints: Some(checkpoints), ..self }
+    }
+
+    /// Shows [`Progress`] on the standard error: the epoch, the loss of the latest batch, the scores of the latest
+    /// validation, the speed and the time left.
+    pub fn progress(self) -> Self {
+        Self { show_progress: true, ..self }
     }
 
     /// Calls a closure for each event, in the order in which the callbacks were given. If one breaks, the batch in
@@ -326,6 +338,7 @@ where
                 break;
             }
         }
+        self.progress = None;
         if self.position.stopped {
             ending = Ending::Stopped;
         }
@@ -354,6 +367,11 @@ where
         let known = batches.size_hint().1.filter(|&most| batches.size_hint().0 == most);
         let limit = self.batches_per_epoch.unwrap_or(usize::MAX);
         let total = known.or(self.batches_per_epoch).map(|known| known.min(limit) as u64);
+        if self.show_progress && self.progress.is_none() {
+            // Of all epochs, if the number of batches is known; else of this one.
+            let steps = total.unwrap_or(done + 1) * self.epochs;
+            self.progress = Some(Progress::new(steps as usize).resumed((epoch * total.unwrap_or(1) + done) as usize));
+        }
         let mut flow = notify(&mut self.callbacks, &Event::EpochStart { epoch, batch: done, batches: total });
         if let Some(last) = done.checked_sub(1) {
             batches.nth(last as usize);
@@ -409,6 +427,9 @@ where
         position.rows += n as u64;
         position.batch += 1;
         position.step += 1;
+        if let Some(progress) = &mut self.progress {
+            progress.advance(1, Message { epoch, epochs: self.epochs, loss, history: &position.history });
+        }
         let (step, learning_rate) = (position.step, self.optimizer.learning_rate());
         let event = Event::Step { epoch, batch: number, step, loss, learning_rate, params };
         if notify(&mut self.callbacks, &event).is_break() {
@@ -513,6 +534,24 @@ const OPTIMIZER: &str = "optimizer";
 const ACCUMULATOR: &str = "accumulator";
 const TRAINER: &str = "trainer";
 const PLATEAU: &str = "plateau";
+
+/// `epoch 3/10  loss 0.2514  validation accuracy 0.9125`
+struct Message<'a> {
+    epoch: u64,
+    epochs: u64,
+    loss: f64,
+    history: &'a History,
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}/{}  loss {:.4}", self.epoch + 1, self.epochs, self.loss)?;
+        for name in self.history.names().filter(|name| name.starts_with(VALIDATION)) {
+            write!(f, "  {name} {:.4}", self.history.last(name))?;
+        }
+        Ok(())
+    }
+}
 
 /// Tells all callbacks; whether one of them ends the run.
 fn notify<T: Real>(callbacks: &mut [Callback<'_, T>], event: &Event<'_, T>) -> ControlFlow<()> {

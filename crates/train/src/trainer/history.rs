@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io::Error;
 use std::path::Path;
 
+use crate::plot::Plot;
 use crate::replace::replace_file;
 
 /// Why a run has ended.
@@ -82,6 +83,15 @@ impl History {
     /// The points `(epoch, value)` of a column, epochs counted from 1, to draw them.
     pub fn points(&self, name: &str) -> Vec<(f64, f64)> {
         self.column(name).iter().enumerate().map(|(epoch, &value)| (epoch as f64 + 1.0, value)).collect()
+    }
+
+    /// The losses, in training and in validation, over the epochs. To draw other columns: [`points`](Self::points).
+    pub fn plot(&self, title: &str) -> Plot {
+        let losses = ["loss", "validation loss"].into_iter().filter(|name| !self.column(name).is_empty());
+        let plot = Plot::new(title).axes("epoch", "loss");
+        losses.fold(plot, |plot, name| {
+            plot.line(if name == "loss" { "training" } else { "validation" }, &self.points(name))
+        })
     }
 
     /// Why the run has ended; `None` while it has not.
