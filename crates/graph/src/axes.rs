@@ -1,4 +1,4 @@
-//! Axes as callers name them: one or several, negative ones counted from the last.
+//! Axes as callers write them: one or several, negative ones counted from the last.
 
 use smallvec::SmallVec;
 

@@ -1,4 +1,4 @@
-//! Closures that are kept in a variable before they are used: their types must hold for the variables of every graph.
+//! Type annotations for closures of variables that are stored before they are used.
 
 use crate::tape::{Graph, Var};
 

@@ -14,7 +14,7 @@ use crate::tensor::{Data, Tensor};
 /// [`Plan`](crate::Plan). What it captures is constant: `x.graph().constant(&tensor)`. Random leaves draw under seed 0.
 ///
 /// # Errors
-/// If the value is no real scalar, an op on the way has no derivative, or an index that was computed is out of range.
+/// If the value is no real scalar, an op between them has no derivative, or an index that was computed is out of range.
 ///
 /// # Example
 /// ```

@@ -1,17 +1,18 @@
-//! Memory for time: parts of a graph whose values are computed again in the backward pass instead of kept.
+//! Gradient checkpointing: parts of a graph whose values are recomputed in the backward pass instead of kept in memory.
 //!
-//! A checkpointed part is an interval of the tape. When the reverse sweep comes to it, it copies the interval's nodes to
-//! the end of the tape and walks over the copy in the place of the original. What the copy reads from outside it reads
-//! through one node, [`Again`], which also takes the cotangents that have arrived: so a plan takes copy and original for
-//! different work, and cannot begin the copy before the sweep is there. The copy of a random leaf draws the same numbers.
+//! A checkpointed part is an interval of the tape. When the reverse sweep reaches it, it copies the interval's nodes to
+//! the end of the tape and visits the copy instead of the original. The copy reads values from outside through one node,
+//! [`Recompute`], whose inputs include the cotangents so far: so a plan does not share the work of copy and original, and
+//! cannot start the copy before the sweep reaches it. The copy of a random leaf draws the same numbers.
 //!
-//! The walk adds cotangents in the order in which it would have added them without, so gradients keep their bits.
-//! Intervals nest; then the copy of the outer one holds intervals again. Schedules for long chains are made of that.
+//! The sweep adds cotangents in the same order as without checkpoints, so gradients are the same bit for bit. Intervals
+//! can be nested; then the copy of the outer one contains copies of the inner ones, of which schedules for long chains
+//! are made.
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::reverse::{Cotangents, Walk};
+use super::reverse::{Cotangents, Interval};
 use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature};
 use crate::tape::{Graph, Node, NodeId, Region, Source, Value};
 
@@ -22,24 +23,24 @@ use crate::tape::{Graph, Node, NodeId, Region, Source, Value};
 /// with sublinear memory cost" (2016), for the square root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointSchedule {
-    /// Segments of that many steps: the state after each is kept, and the values within one of them at a time. Each step
-    /// but those of the last segment runs twice.
+    /// Segments of that many steps: the state after each is kept, and the values within one segment at a time. Each step
+    /// except those of the last segment runs twice.
     Every(usize),
     /// Segments of `⌈√n⌉` of `n` steps: memory grows like `√n`.
     SquareRoot,
-    /// At most that many states are kept beside the first one, and the values within one step. With `s` states, chains
-    /// of up to `C(s + 1 + r, r)` steps run each step at most `r` times more: memory can grow like the logarithm of the
-    /// number of steps, as can `r`.
+    /// At most that many states are kept besides the first one, and the values within one step. With `s` states, chains
+    /// of up to `C(s + 1 + r, r)` steps run each step at most `r` additional times: memory can grow like the logarithm of
+    /// the number of steps, as can `r`.
     Binomial(usize),
 }
 
 impl Graph {
-    /// Runs `build`, and has the backward pass compute again what it makes: only values that are used from outside stay
-    /// in memory meanwhile. Gradients are the same to the bit; a checkpointed part runs twice.
+    /// Runs `build`, and recomputes its values in the backward pass: only values that are used outside of it are kept in
+    /// memory until then. Gradients are the same bit for bit; a checkpointed part runs twice.
     ///
-    /// It pays for parts that are wide inside and narrow at their ends, such as blocks of layers or segments of a
-    /// recurrence. Random leaves draw the same numbers again, and updates of buffers count once. Forward mode
-    /// ([`Graph::jvp`]) needs no memory for the way back and ignores checkpoints.
+    /// It is useful for parts with large intermediate values and small inputs and outputs, such as blocks of layers or
+    /// segments of a recurrence. Random leaves draw the same numbers again, and updates of buffers apply once. Forward mode
+    /// ([`Graph::jvp`]) keeps no values for a backward pass and ignores checkpoints.
     ///
     /// # Example
     /// ```
@@ -68,8 +69,8 @@ impl Graph {
         result
     }
 
-    /// Runs `step` for 0, 1, … up to `count`, with checkpoints by a schedule: for the steps of a long chain, each of
-    /// which goes on from the state that the one before it left.
+    /// Runs `step` for 0, 1, …, `count − 1` with checkpoints by a schedule: for the steps of a long chain, each of which
+    /// continues from the state of the one before it.
     ///
     /// # Panics
     /// With [`CheckpointSchedule::Every`] of no steps.
@@ -98,14 +99,14 @@ impl Graph {
             if end < count {
                 self.checkpoint(|| (start..end).for_each(&mut step));
             } else {
-                // The backward pass begins with these.
+                // The backward pass starts with these.
                 (start..end).for_each(&mut step);
             }
         }
     }
 
-    /// The steps from `start` to `end` with `states` to spare: a first part that is checkpointed, then the others with
-    /// one state fewer.
+    /// The steps `start..end` with `states` states that can be kept: a first part that is checkpointed, then the others
+    /// with one state fewer.
     fn binomial(&self, mut start: usize, end: usize, mut states: usize, step: &mut dyn FnMut(usize)) {
         while start + 1 < end {
             let first = first_part(end - start, states);
@@ -116,17 +117,17 @@ impl Graph {
         (start..end).for_each(step);
     }
 
-    /// The outermost checkpointed part that ends before node number `end`, by its place in the list.
+    /// The outermost checkpointed part that ends at node `end`: its index in the list, and its first node.
     pub(super) fn region_before(&self, end: usize) -> Option<(usize, usize)> {
         let regions = &self.tape().regions;
         let next = regions.partition_point(|region| region.end as usize <= end);
-        let place = next.checked_sub(1)?;
-        (regions[place].end as usize == end).then(|| (place, regions[place].start as usize))
+        let index = next.checked_sub(1)?;
+        (regions[index].end as usize == end).then(|| (index, regions[index].start as usize))
     }
 
-    /// Copies a checkpointed part for the sweep to walk over; `None` if no cotangent has arrived in it.
-    pub(super) fn recompute(&self, place: usize, outer: &Walk, cotangents: &mut Cotangents) -> Option<Walk> {
-        let region = self.tape().regions[place];
+    /// Copies a checkpointed part for the sweep; `None` if no value in it has a cotangent.
+    pub(super) fn recompute(&self, index: usize, outer: &Interval, cotangents: &mut Cotangents) -> Option<Interval> {
+        let region = self.tape().regions[index];
         let (start, end) = (region.start as usize, region.end as usize);
         let is_work = |source: Source| matches!(source, Source::Op(_) | Source::Random(_));
         let arrived = {
@@ -136,17 +137,17 @@ impl Graph {
         if arrived.is_empty() {
             return None;
         }
-        let mut held: Vec<Value> = Vec::new();
+        let mut outside_values: Vec<Value> = Vec::new();
         let mut copies: FxHashMap<Value, Value> = FxHashMap::default();
         {
             let tape = self.tape();
-            // Leaves lie outside, wherever they were first mentioned.
+            // Leaves count as outside, wherever they were first used.
             let outside = |value: Value| value.node.index() < start || !is_work(tape.nodes[value.node.index()].source);
             for input in tape.nodes[start..end].iter().flat_map(|node| &node.inputs) {
                 let fixed = matches!(tape.nodes[input.node.index()].source, Source::Constant(_) | Source::Seed);
                 if outside(*input) && !fixed && !copies.contains_key(input) {
                     copies.insert(*input, *input);
-                    held.push(*input);
+                    outside_values.push(*input);
                 }
             }
         }
@@ -154,42 +155,42 @@ impl Graph {
         let like = &tape.nodes[end - 1];
         let (location, scope) = (like.location, like.scope);
         let inputs: SmallVec<[Value; 2]> =
-            arrived.iter().map(|&(_, cotangent)| cotangent).chain(held.iter().copied()).collect();
-        let outputs: Metas = held.iter().map(|&value| tape.meta(value).clone()).collect();
-        let again = NodeId(tape.nodes.len() as u32);
-        let source = Source::Op(tape.intern(Again { number: again.0, controls: arrived.len() }));
+            arrived.iter().map(|&(_, cotangent)| cotangent).chain(outside_values.iter().copied()).collect();
+        let outputs: Metas = outside_values.iter().map(|&value| tape.meta(value).clone()).collect();
+        let recompute = NodeId(tape.nodes.len() as u32);
+        let source = Source::Op(tape.intern(Recompute { number: recompute.0, controls: arrived.len() }));
         tape.nodes.push(Node { source, inputs, outputs, location, scope });
-        for (output, &value) in held.iter().enumerate() {
-            let through = Value { node: again, output: output as u32 };
+        for (output, &value) in outside_values.iter().enumerate() {
+            let through = Value { node: recompute, output: output as u32 };
             copies.insert(value, through);
             cotangents.redirect(through, value);
         }
         let low = tape.nodes.len();
-        let mut moved: Vec<NodeId> = Vec::with_capacity(end - start);
-        let mut places: Vec<u32> = Vec::with_capacity(end - start + 1);
-        let copy = |value: Value, moved: &[NodeId]| match copies.get(&value) {
+        let mut copied_nodes: Vec<NodeId> = Vec::with_capacity(end - start);
+        let mut starts: Vec<u32> = Vec::with_capacity(end - start + 1);
+        let copy = |value: Value, copied_nodes: &[NodeId]| match copies.get(&value) {
             Some(&through) => through,
             None if value.node.index() < start => value,
-            None => Value { node: moved[value.node.index() - start], ..value },
+            None => Value { node: copied_nodes[value.node.index() - start], ..value },
         };
         for node in start..end {
-            places.push(tape.nodes.len() as u32);
+            starts.push(tape.nodes.len() as u32);
             let Node { source, ref inputs, ref outputs, location, scope } = tape.nodes[node];
             if !is_work(source) {
-                moved.push(NodeId(node as u32));
+                copied_nodes.push(NodeId(node as u32));
                 continue;
             }
-            let inputs = inputs.iter().map(|&input| copy(input, &moved)).collect();
+            let inputs = inputs.iter().map(|&input| copy(input, &copied_nodes)).collect();
             let outputs = outputs.clone();
-            moved.push(NodeId(tape.nodes.len() as u32));
+            copied_nodes.push(NodeId(tape.nodes.len() as u32));
             tape.nodes.push(Node { source, inputs, outputs, location, scope });
         }
-        places.push(tape.nodes.len() as u32);
-        let within = tape.regions[..place].iter().rev().take_while(|inner| inner.end > region.start);
+        starts.push(tape.nodes.len() as u32);
+        let within = tape.regions[..index].iter().rev().take_while(|inner| inner.end > region.start);
         let mut inner: Vec<Region> = within.filter(|inner| inner.start >= region.start).copied().collect();
         inner.reverse();
         for Region { start: from, end: to } in inner {
-            let [from, to] = [from, to].map(|node| places[node as usize - start]);
+            let [from, to] = [from, to].map(|node| starts[node as usize - start]);
             if from < to {
                 tape.regions.push(Region { start: from, end: to });
             }
@@ -198,45 +199,46 @@ impl Graph {
         drop(tape);
         cotangents.extend(next);
         for (value, cotangent) in arrived {
-            cotangents.set(copy(value, &moved), cotangent);
+            cotangents.set(copy(value, &copied_nodes), cotangent);
         }
         let inside = |value: &&(Value, Value)| (start..end).contains(&value.1.node.index());
-        let wanted = outer.wanted.iter().filter(inside).map(|&(_, value)| (value, copy(value, &moved))).collect();
-        let copied = (start..end).zip(&moved).filter(|(node, copy)| *node != copy.index());
-        Some(Walk { next, low, wanted, copied: copied.map(|(node, copy)| (node, copy.index())).collect() })
+        let wanted =
+            outer.wanted.iter().filter(inside).map(|&(_, value)| (value, copy(value, &copied_nodes))).collect();
+        let copied = (start..end).zip(&copied_nodes).filter(|(node, copy)| *node != copy.index());
+        Some(Interval { next, low, wanted, copied: copied.map(|(node, copy)| (node, copy.index())).collect() })
     }
 }
 
-/// The most steps that `states` spare states reverse if each step runs at most `repeats` times more:
+/// The most steps that can be reversed with `states` states if each step runs at most `repeats` additional times:
 /// `C(states + 1 + repeats, repeats)`.
 fn reach(states: usize, repeats: usize) -> usize {
     (1..=repeats).fold(1_usize, |reach, k| reach.saturating_mul(states + 1 + k) / k)
 }
 
-/// The number of steps before the next state that is kept, for a chain of at least two.
+/// The number of steps before the next state that is kept, for a chain of at least two steps.
 fn first_part(length: usize, states: usize) -> usize {
     if states == 0 {
         return length - 1;
     }
-    let repeats = (1..).find(|&repeats| reach(states, repeats) >= length).expect("the reach grows without end");
-    // Both parts must stay within their own reach.
+    let repeats = (1..).find(|&repeats| reach(states, repeats) >= length).expect("the reach is unbounded");
+    // Both parts must stay within their reach.
     let others = reach(states - 1, repeats);
     length.saturating_sub(others).max(1).max(reach(states, repeats.saturating_sub(2)).min(length - 1))
 }
 
-/// What a copy reads from outside: output number `k` is input number `controls + k`. The inputs before are the cotangents
-/// that have arrived, without which the copy is not begun. The number tells copies apart.
+/// The values that a copy reads from outside: output `k` is input `controls + k`. The inputs before these are cotangents,
+/// which the copy waits for. The number distinguishes copies.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Again {
+struct Recompute {
     number: u32,
     controls: usize,
 }
 
-impl Op for Again {
+impl Op for Recompute {
     const INPUTS: Signature = Signature::Variadic(Accepts::Any);
 
     fn name(&self) -> &'static str {
-        "again"
+        "recompute"
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
@@ -282,7 +284,7 @@ mod tests {
         params.add("weight", Tensor::from_fn([3, 3], |k| ((k * 5) % 7) as f64 / 7.0 - 0.4))
     }
 
-    /// Loss, gradients and, if asked for, a Hessian-vector product; and the elements of the arena.
+    /// Loss, gradients and, if `second` is true, a Hessian-vector product; and the elements of the arena.
     fn outcome(steps: usize, schedule: Option<CheckpointSchedule>, second: bool) -> (Vec<Vec<u64>>, usize) {
         let mut params = Params::new(0);
         let weight = weight(&mut params);
@@ -350,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_chain_of_pointwise_work_is_not_computed_ahead() {
-        // Nothing of it stands at a place of its own in the order of the tape.
+        // Nothing of it stands at a index of its own in the order of the tape.
         let arena = |schedule: Option<CheckpointSchedule>| {
             let graph = Graph::new();
             let x = graph.input("x", [1000]);

@@ -1,4 +1,4 @@
-//! Jacobians and Hessians as dense arrays, one row a sweep: for small functions.
+//! Jacobians and Hessians as dense arrays, one sweep per row: for small functions.
 
 use std::panic::Location;
 
@@ -13,7 +13,7 @@ impl Graph {
     /// The axes of `of`, followed by those of `wrt`.
     ///
     /// # Errors
-    /// If an op on the way has no derivative.
+    /// If an op between them has no derivative.
     ///
     /// # Panics
     /// If the Jacobian would have more elements than memory can address.
@@ -46,15 +46,15 @@ impl Graph {
 
     /// The Hessian of a scalar with respect to `wrt`.
     ///
-    /// Where an op on the way has a kink, its first derivative is the constant that the table of ops states, and its
-    /// second derivative 0, also if the whole function is smooth: the Hessian of `x.norm().square()` or
+    /// Where an op between them has a kink, its first derivative is the subgradient in the table of ops, and its second
+    /// derivative 0, even if the whole function is smooth: the Hessian of `x.norm().square()` or
     /// `x.abs().square()` at 0 is 0 and not 2. Written without the kink, as `x.square().sum()`, it is right.
     ///
     /// # Shapes
     /// The axes of `wrt`, twice.
     ///
     /// # Errors
-    /// If `of` is not a scalar or an op on the way has no derivative.
+    /// If `of` is not a scalar or an op between them has no derivative.
     ///
     /// # Example
     /// ```

@@ -1,7 +1,7 @@
-//! Derivatives: they append nodes to the graph, so that a derivative of a derivative is nothing special.
+//! Derivatives. They append nodes to the graph, so that they can be differentiated again.
 //!
-//! Reverse mode is one walk backwards over the tape. Forward mode needs nothing of an op's author: a vjp is linear in
-//! its cotangent, so its transpose, found by a second walk, is the jvp.
+//! Reverse mode is one backward pass over the tape. Forward mode needs no rule from the author of an op: a vjp is linear
+//! in its cotangent, so its transpose, found by a second backward pass, is the jvp.
 
 mod checkpoint;
 mod dense;
@@ -18,11 +18,11 @@ pub use checkpoint::CheckpointSchedule;
 impl Graph {
     /// The gradient of a scalar with respect to each of `wrt`.
     ///
-    /// A variable that the scalar does not depend on differentiably is an error that names it, because in practice it
-    /// is a layer that was forgotten; [`Graph::grad_or_zeros`] gives zeros instead.
+    /// If the scalar does not depend on a variable differentiably, which is usually a layer that was forgotten, this is an
+    /// error; [`Graph::grad_or_zeros`] returns zeros instead.
     ///
     /// # Errors
-    /// If `of` is not a scalar, does not depend on one of `wrt`, or an op on the way has no derivative.
+    /// If `of` is not a scalar, does not depend on one of `wrt`, or an op between them has no derivative.
     ///
     /// # Example
     /// ```
@@ -47,14 +47,14 @@ impl Graph {
     /// [`Graph::grad`] with zeros for variables that the scalar does not depend on.
     ///
     /// # Errors
-    /// If `of` is not a scalar or an op on the way has no derivative.
+    /// If `of` is not a scalar or an op between them has no derivative.
     #[track_caller]
     pub fn grad_or_zeros<'g>(&'g self, of: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Var<'g>>, Error> {
         let found = self.scalar_sweep(of, wrt, Location::caller())?;
         Ok(self.or_zeros(found, wrt))
     }
 
-    /// The scalar itself and its gradient, which share their work in a plan.
+    /// The scalar and its gradient, which share work in a plan.
     ///
     /// # Errors
     /// As [`Graph::grad`].
@@ -63,10 +63,10 @@ impl Graph {
         Ok((of, self.grad(of, wrt)?))
     }
 
-    /// Vector-Jacobian products: the cotangents of `wrt` from those of `outputs`. Zeros where nothing depends.
+    /// Vector-Jacobian products: the cotangents of `wrt` from those of `outputs`. Zeros for independent variables.
     ///
     /// # Errors
-    /// If a cotangent has not its output's shape or an op on the way has no derivative.
+    /// If a cotangent does not have its output's shape or an op between them has no derivative.
     ///
     /// # Example
     /// ```
@@ -89,10 +89,10 @@ impl Graph {
         Ok(self.or_zeros(found, wrt))
     }
 
-    /// Jacobian-vector products: the tangents of `outputs` from those of `wrt`. Zeros where nothing depends.
+    /// Jacobian-vector products: the tangents of `outputs` from those of `wrt`. Zeros for independent outputs.
     ///
     /// # Errors
-    /// If a tangent has not its variable's shape or an op on the way has no derivative.
+    /// If a tangent does not have its variable's shape or an op between them has no derivative.
     ///
     /// # Example
     /// ```
@@ -140,7 +140,7 @@ impl Graph {
     /// where the gradient is constant.
     ///
     /// # Errors
-    /// As [`Graph::grad_or_zeros`]; also if a vector has not its variable's shape.
+    /// As [`Graph::grad_or_zeros`]; also if a vector does not have its variable's shape.
     ///
     /// # Example
     /// ```
@@ -206,7 +206,7 @@ impl Graph {
         self.sweep(&seeds, wrt, 0, op != "jvp", caller)
     }
 
-    /// Why no cotangent of a scalar arrives at `x`.
+    /// Why a scalar has no gradient with respect to `x`.
     fn why_independent(&self, of: Value, x: Value) -> String {
         let tape = self.tape();
         let mut depends = vec![false; of.node.index() + 1];

@@ -1,4 +1,4 @@
-//! The reverse sweep: one walk backwards over the tape. It knows no op.
+//! The reverse sweep: one backward pass over the tape, independent of particular ops.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::error::Error;
 use crate::tape::op::{AnyOp, Call, Derivative, Kind, Vars};
 use crate::tape::{Graph, MAX_EXPANSIONS, NodeId, Source, Tape, Value, Var};
 
-/// The cotangents that have arrived so far.
+/// The cotangents so far.
 pub(super) struct Cotangents {
     /// Of output 0 of each node from `floor` on.
     first: Vec<Option<Value>>,
     /// Of further outputs.
     others: FxHashMap<Value, Value>,
-    /// Values that stand for others, whose cotangents are added to those of the others.
-    stands_for: FxHashMap<Value, Value>,
+    /// Values whose cotangents are added to those of another value.
+    redirected: FxHashMap<Value, Value>,
     floor: usize,
 }
 
@@ -36,22 +36,22 @@ impl Cotangents {
         }
     }
 
-    /// Cotangents of `value` are from now on cotangents of `of`, which may itself stand for another.
+    /// From now on, cotangents of `value` are added to those of `of`, which may itself be redirected.
     pub(super) fn redirect(&mut self, value: Value, of: Value) {
         let of = self.resolve(of);
-        self.stands_for.insert(value, of);
+        self.redirected.insert(value, of);
     }
 
     fn resolve(&self, value: Value) -> Value {
-        if self.stands_for.is_empty() { value } else { self.stands_for.get(&value).copied().unwrap_or(value) }
+        if self.redirected.is_empty() { value } else { self.redirected.get(&value).copied().unwrap_or(value) }
     }
 
-    /// Makes room for nodes up to number `end`.
+    /// Extends the table to nodes before `end`.
     pub(super) fn extend(&mut self, end: usize) {
         self.first.resize(end - self.floor, None);
     }
 
-    /// The values of the given nodes that have a cotangent, with it.
+    /// The values of the given nodes that have a cotangent, each with it.
     pub(super) fn arrived(&self, nodes: impl Iterator<Item = usize>, tape: &Tape) -> Vec<(Value, Value)> {
         let mut arrived = Vec::new();
         for node in nodes.filter(|&node| node >= self.floor) {
@@ -64,27 +64,27 @@ impl Cotangents {
     }
 }
 
-/// A stretch of the tape that the sweep walks over, backwards.
-pub(super) struct Walk {
-    /// The number of the node after the one to look at next.
+/// An interval of the tape that the sweep visits backwards.
+pub(super) struct Interval {
+    /// One more than the index of the next node.
     pub(super) next: usize,
-    /// The number of the last node to look at.
+    /// The index of the last node.
     pub(super) low: usize,
-    /// Values whose cotangents are wanted, first as the walk before names them, then as this one does.
+    /// Values whose cotangents are needed: in the enclosing interval, and in this one.
     pub(super) wanted: Vec<(Value, Value)>,
-    /// If this is a copy: nodes of the original with their copies.
+    /// For a copy: nodes of the original with their copies.
     pub(super) copied: Vec<(usize, usize)>,
 }
 
 impl Graph {
-    /// The cotangents of `wrt` that follow from the seeds, pairs of a value and its cotangent; `None` where nothing
-    /// depends. Nodes before `floor` are not looked at. Checkpointed parts are computed again if `again` says so.
+    /// The cotangents of `wrt` from the seeds, pairs of a value and its cotangent; `None` for independent variables. Nodes
+    /// before `floor` are not visited. Checkpointed parts are recomputed if `recompute` is true.
     pub(super) fn sweep<'g>(
         &'g self,
         seeds: &[(Value, Value)],
         wrt: &[Var<'g>],
         floor: u32,
-        again: bool,
+        recompute: bool,
         caller: &'static Location<'static>,
     ) -> Result<Vec<Option<Var<'g>>>, Error> {
         let var = |value| Var { graph: self, value };
@@ -93,8 +93,8 @@ impl Graph {
         let end = seeds.iter().map(|(value, _)| value.node.index() + 1).max().unwrap_or(0).max(floor);
         let mut depends = self.dependents(wrt, floor, end);
 
-        let (others, stands_for) = (FxHashMap::default(), FxHashMap::default());
-        let mut cotangents = Cotangents { first: vec![None; end - floor], others, stands_for, floor };
+        let (others, redirected) = (FxHashMap::default(), FxHashMap::default());
+        let mut cotangents = Cotangents { first: vec![None; end - floor], others, redirected, floor };
         let add = |cotangents: &mut Cotangents, value: Value, cotangent: Value| {
             let total = match cotangents.get(value) {
                 Some(before) => (var(before) + var(cotangent)).value,
@@ -108,10 +108,10 @@ impl Graph {
             }
         }
         let wanted = wrt.iter().map(|x| (x.value, x.value)).collect();
-        let mut walks = vec![Walk { next: end, low: floor, wanted, copied: Vec::new() }];
-        while let Some(walk) = walks.last_mut() {
-            if walk.next <= walk.low {
-                let done = walks.pop().expect("there is a last one");
+        let mut intervals = vec![Interval { next: end, low: floor, wanted, copied: Vec::new() }];
+        while let Some(interval) = intervals.last_mut() {
+            if interval.next <= interval.low {
+                let done = intervals.pop().expect("there is a last one");
                 for (value, copy) in done.wanted.into_iter().filter(|(value, copy)| value != copy) {
                     if let Some(cotangent) = cotangents.get(copy) {
                         cotangents.set(value, cotangent);
@@ -119,19 +119,19 @@ impl Graph {
                 }
                 continue;
             }
-            if let Some((place, start)) = again.then(|| self.region_before(walk.next)).flatten() {
-                walk.next = start;
-                if let Some(inner) = self.recompute(place, walk, &mut cotangents) {
+            if let Some((index, start)) = recompute.then(|| self.region_before(interval.next)).flatten() {
+                interval.next = start;
+                if let Some(inner) = self.recompute(index, interval, &mut cotangents) {
                     depends.resize(inner.next - floor, false);
                     for &(node, copy) in &inner.copied {
                         depends[copy - floor] = node >= floor && depends[node - floor];
                     }
-                    walks.push(inner);
+                    intervals.push(inner);
                 }
                 continue;
             }
-            walk.next -= 1;
-            let index = walk.next;
+            interval.next -= 1;
+            let index = interval.next;
             if !depends[index - floor] {
                 continue;
             }
@@ -166,7 +166,7 @@ impl Graph {
             .collect())
     }
 
-    /// Asks an op for the cotangents of the inputs that need one, and hands them to `give`.
+    /// Calls `give` with the cotangent of each input of an op that needs one.
     fn pull<'g>(
         &'g self,
         (id, op): (u32, &dyn AnyOp),
@@ -201,7 +201,7 @@ impl Graph {
                     expanded.push(input);
                     None
                 }
-                // What is stopped before it reaches a variable need not exist.
+                // A derivative that reaches no variable need not exist.
                 Derivative::Undefined if !reaches(input) => None,
                 Derivative::Undefined => return Err(self.no_derivative(call, input, "", caller)),
             };
@@ -218,12 +218,13 @@ impl Graph {
             return Ok(());
         }
         if self.tape().expanding.len() >= MAX_EXPANSIONS {
-            let problem = format!("the derivative of the expansion of `{}` comes to it again, without end", op.name());
+            let problem =
+                format!("the derivative of the expansion of `{}` contains it again: it is infinite", op.name());
             return Err(self.fault(caller, problem));
         }
         let entered = self.enter(id);
         let floor = self.len() as u32;
-        // Stand-ins for the inputs: an input may itself depend on another, or be passed twice.
+        // New nodes for the inputs: an input may depend on another, or be passed twice.
         let inputs: Vars<'g> = call.inputs.iter().map(|input| input.as_new_node()).collect();
         let Some(outputs) = op.expand(&inputs) else {
             let problem = format!("`{}` declares the derivative of its expansion, but has none", op.name());
@@ -238,7 +239,7 @@ impl Graph {
         let wrt: Vec<Var<'g>> = expanded.iter().map(|&input| inputs[input]).collect();
         let found = self.sweep(&seeds, &wrt, floor, true, caller);
         drop(entered);
-        if let Some(problem) = self.take_endless() {
+        if let Some(problem) = self.take_infinite() {
             return Err(self.fault(caller, format!("`{}`: {problem}", op.name())));
         }
         for (&input, cotangent) in expanded.iter().zip(found?) {
@@ -255,7 +256,7 @@ impl Graph {
         self.fault(caller, format!("{line} has no derivative with respect to input {input}{why}"))
     }
 
-    /// For each node from `floor` to `end`, whether a derivative may pass from it to one of `wrt`.
+    /// For each node of `floor..end`, whether it depends on one of `wrt` through real values.
     fn dependents(&self, wrt: &[Var<'_>], floor: usize, end: usize) -> Vec<bool> {
         let mut depends = vec![false; end - floor];
         for x in wrt {
@@ -277,9 +278,9 @@ impl Graph {
         depends
     }
 
-    /// Whether a cotangent of `value` would reach one of `wrt`: whether on some way there no op's derivative is zero.
+    /// Whether a cotangent of `value` reaches one of `wrt`: whether there is a path on which no derivative is zero.
     ///
-    /// Only asked before a derivative is refused.
+    /// It is called only before an error is returned.
     fn reaches(&self, value: Value, wrt: &[Var<'_>], floor: usize) -> bool {
         let tape = self.tape();
         let end = value.node.index() + 1;

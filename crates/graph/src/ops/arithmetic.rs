@@ -149,7 +149,7 @@ impl<'g> Var<'g> {
     /// An operator: between indices that of integers, else the pointwise op.
     #[track_caller]
     fn operator<P: Pointwise>(self, op: P, integer: Option<Integer>, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.beside(self);
+        let other = other.as_operand_of(self);
         match integer {
             Some(integer) if self.kind() == Kind::Index && other.kind() == Kind::Index => self.integer(integer, other),
             _ => self.pointwise(op, other),
@@ -190,7 +190,7 @@ macro_rules! operator {
 
             #[track_caller]
             fn $method(self, other: Var<'g>) -> Var<'g> {
-                $trait::$method(self.beside(other), other)
+                $trait::$method(self.as_operand_of(other), other)
             }
         }
     };

@@ -39,7 +39,7 @@ macro_rules! mask {
 
         #[cfg(any(test, feature = "proptest"))]
         impl $op {
-            /// The op as the suite knows it.
+            /// The entry of the op in the suite.
             fn entry() -> crate::check::Entry {
                 crate::check::Entry::pointwise($op, concat!($($doc),+))
             }
@@ -220,7 +220,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn where_(self, a: impl Operand<'g>, b: impl Operand<'g>) -> Var<'g> {
         let graph = self.graph();
-        let (a, b) = a.beside(self).broadcast_with("where", b.beside(self));
+        let (a, b) = a.as_operand_of(self).broadcast_with("where", b.as_operand_of(self));
         let (mask, a) = self.broadcast_with("where", a);
         graph.call(Where, &[mask, a, b.broadcast_to(a.shape())])
     }

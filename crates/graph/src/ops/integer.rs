@@ -102,7 +102,7 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn floor_div(self, divisor: impl Operand<'g>) -> Var<'g> {
-        self.integer(Integer::FloorDiv, divisor.beside(self))
+        self.integer(Integer::FloorDiv, divisor.as_operand_of(self))
     }
 
     /// What [`Var::floor_div`] leaves, which has the sign of the divisor, as Python's `%`. A divisor of 0 is an error of
@@ -112,7 +112,7 @@ impl<'g> Var<'g> {
     /// If a variable is real, or the shapes do not broadcast.
     #[track_caller]
     pub fn modulo(self, divisor: impl Operand<'g>) -> Var<'g> {
-        self.integer(Integer::Modulo, divisor.beside(self))
+        self.integer(Integer::Modulo, divisor.as_operand_of(self))
     }
 }
 

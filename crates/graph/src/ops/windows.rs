@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`windows` of [2, 3]: a window that reaches over 5 elements has no place on 3")]
+    #[should_panic(expected = "`windows` of [2, 3]: a window that reaches over 5 elements does not fit on 3")]
     fn a_window_without_a_place_is_named() {
         Graph::new().zeros([2, 3]).windows(&[Window { size: 3, stride: 1, dilation: 2 }]);
     }

@@ -1,4 +1,4 @@
-//! The store of trainable tensors: one place for names, shapes, values and what is frozen.
+//! The store of parameters and buffers: their names, shapes and values, and which are frozen.
 
 mod param;
 mod scopes;
@@ -23,9 +23,9 @@ struct Entry<T> {
 
 /// The store of a model's parameters: named, ordered, in one precision.
 ///
-/// Layers add their parameters when they are made and keep only a [`Param`]; so the store is the state of the model:
-/// it is what is saved, counted, frozen and updated. [`Params::scope`] prefixes names. [`Params::seed`] gives each new
-/// parameter a seed of its own, so that a model is the same at each start.
+/// Layers add their parameters when they are constructed and keep only a [`Param`]; so the store is the state of the
+/// model, which is saved, counted, frozen and updated. [`Params::scope`] prefixes names. [`Params::seed`] derives a seed
+/// for each parameter, so that initial values are reproducible.
 ///
 /// # Example
 /// ```
@@ -47,7 +47,7 @@ pub struct Params<T = f32> {
 }
 
 impl<T: Real> Params<T> {
-    /// The empty store; `seed` decides the initial values that layers draw.
+    /// An empty store; the initial values that layers draw depend on `seed`.
     pub fn new(seed: u64) -> Self {
         Self { id: StoreId::new(), entries: Vec::new(), by_name: FxHashMap::default(), scope: String::new(), seed }
     }
@@ -55,15 +55,14 @@ impl<T: Real> Params<T> {
     /// Adds a trainable parameter under the current scope.
     ///
     /// # Panics
-    /// If the name is empty, holds a dot or is taken within the scope.
+    /// If the name is empty, contains a dot or exists in the scope.
     #[track_caller]
     pub fn add(&mut self, name: &str, value: Tensor<T>) -> Param {
         self.insert(name, value, false)
     }
 
-    /// Adds a buffer under the current scope: a tensor that is saved and loaded with the parameters but that no
-    /// optimizer moves, such as a running mean. A training run may leave a new value in it:
-    /// [`Graph::update`](crate::Graph::update).
+    /// Adds a buffer under the current scope: a tensor that is saved and loaded with the parameters but not trained, such
+    /// as a running mean. A training run may update it: [`Graph::update`](crate::Graph::update).
     ///
     /// # Panics
     /// As [`Params::add`].
@@ -95,10 +94,10 @@ impl<T: Real> Params<T> {
         param
     }
 
-    /// Gives a parameter another name, under the current scope; its place, value and all else stay. Handles with the
-    /// old name belong to this store no longer.
+    /// Renames a parameter, under the current scope; its index and value are unchanged. Handles with the old name do not
+    /// belong to this store any more.
     ///
-    /// A layer's weight that is to be made from other parameters gives its value to one of them in this way: see
+    /// It is used where a weight is computed from other parameters, one of which has its initial value: see
     /// [`Graph::substitute`](crate::Graph::substitute).
     ///
     /// # Panics
@@ -129,10 +128,11 @@ impl<T: Real> Params<T> {
         renamed
     }
 
-    /// A seed for the initial value of the next parameter: a function of the store's seed and the parameter's full
-    /// name, so that adding a layer does not change what the others draw.
+    /// The seed for the initial value of a parameter: a function of the store's seed and the parameter's full name, so that
+    /// adding a layer does not change the initial values of others.
     pub fn seed(&self, name: &str) -> u64 {
-        // FNV-1a over the name, then the finaliser of SplitMix64, so that near seeds give unrelated streams.
+        // FNV-1a of the name, which is the same on all platforms and in all versions, unlike the hash of tables; then the
+        // finaliser of SplitMix64, so that streams of similar seeds are independent.
         let hash = |start: u64, byte: u8| (start ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let name = self.full_name(name).bytes().fold(0xcbf2_9ce4_8422_2325, hash);
         let mut mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name;
@@ -157,7 +157,7 @@ impl<T: Real> Params<T> {
         self.entries.iter().map(|entry| (&entry.param, &entry.value))
     }
 
-    /// The parameters that training moves, in order of creation.
+    /// The trainable parameters, in order of creation.
     pub fn trainable(&self) -> impl Iterator<Item = &Param> {
         self.entries.iter().filter(|entry| entry.trainable).map(|entry| &entry.param)
     }
@@ -167,7 +167,7 @@ impl<T: Real> Params<T> {
         self.by_name.get(name).map(|&index| &self.entries[index].param)
     }
 
-    /// Whether training moves the parameter.
+    /// Whether the parameter is trainable.
     ///
     /// # Panics
     /// If the parameter belongs to another store.
@@ -176,8 +176,8 @@ impl<T: Real> Params<T> {
         self.entry(param).trainable
     }
 
-    /// Freezes (`false`) or frees (`true`) every parameter whose dotted name satisfies the predicate; gives their
-    /// number. Buffers stay as they are.
+    /// Freezes (`false`) or unfreezes (`true`) every parameter whose dotted name satisfies the predicate; returns their
+    /// number. Buffers are unchanged.
     ///
     /// # Example
     /// ```
@@ -203,8 +203,7 @@ impl<T: Real> Params<T> {
         &self.entry(param).value
     }
 
-    /// The value of a parameter, whose elements may be written to; its shape stays. [`Params::set`] takes a whole
-    /// tensor.
+    /// The value of a parameter with mutable elements and a fixed shape. [`Params::set`] replaces the tensor.
     ///
     /// # Panics
     /// If the parameter belongs to another store.
@@ -218,7 +217,7 @@ impl<T: Real> Params<T> {
     /// assert_eq!(params.get(&x).data(), [3.0, 2.0]);
     /// ```
     ///
-    /// No other tensor can be put in its place:
+    /// It cannot be replaced by another tensor:
     /// ```compile_fail
     /// # use gradus_graph::{Params, Tensor};
     /// # let mut params: Params = Params::new(0);
@@ -252,7 +251,7 @@ impl<T: Real> Params<T> {
         self.entries[param.index()].value = value;
     }
 
-    /// The same parameters in another precision; the handles of the layers fit both stores.
+    /// The store in another precision; the handles of layers are valid for both.
     pub fn cast<U: Real>(&self) -> Params<U> {
         let entries = self.entries.iter().map(|entry| Entry {
             param: entry.param.clone(),
@@ -263,8 +262,7 @@ impl<T: Real> Params<T> {
         Params { id, entries: entries.collect(), by_name: self.by_name.clone(), scope, seed: self.seed }
     }
 
-    /// Whether the parameter is one of this store, or of a store that was cloned or cast from it or that it was cloned
-    /// or cast from.
+    /// Whether the parameter belongs to this store. Clones and casts of a store have the same parameters.
     ///
     /// # Example
     /// ```
@@ -279,13 +277,16 @@ impl<T: Real> Params<T> {
         self.entries.get(param.index()).is_some_and(|entry| entry.param == *param)
     }
 
-    /// The value of a parameter, or that it is not in this store.
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    /// If it is not in this store.
     pub(crate) fn check(&self, param: &Param) -> Result<&Tensor<T>, String> {
         if self.contains(param) {
             return Ok(&self.entries[param.index()].value);
         }
         let other = match self.by_name.contains_key(param.name()) {
-            true => ": the one of that name here is another, of a store that was built apart or of before a renaming",
+            true => ": the parameter of that name here is a different one, of another store or from before a renaming",
             false => "",
         };
         Err(format!("parameter `{}` of shape {} is not in this store{other}", param.name(), param.shape()))
@@ -300,12 +301,11 @@ impl<T: Real> Params<T> {
     }
 }
 
-/// The value of a parameter, to write to: a tensor whose elements may change and whose shape may not. See
-/// [`Params::get_mut`].
+/// The value of a parameter with mutable elements and a fixed shape; see [`Params::get_mut`].
 pub struct ValueMut<'a, T>(&'a mut Tensor<T>);
 
 impl<'a, T: Clone> ValueMut<'a, T> {
-    /// The elements in row-major order; copied first if the tensor is shared.
+    /// The elements in row-major order; copied first if another tensor shares them.
     pub fn data_mut(self) -> &'a mut [T] {
         self.0.data_mut()
     }
@@ -320,7 +320,7 @@ impl<T> Deref for ValueMut<'_, T> {
 }
 
 impl<T: Real> fmt::Debug for Params<T> {
-    /// One line a parameter: name, shape, number of scalars, and whether it is frozen or a buffer. The total is that of
+    /// One line per parameter: name, shape, number of scalars, and whether it is frozen or a buffer. The total is
     /// [`Params::count`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.entries.iter().map(|entry| entry.param.name().len()).max().unwrap_or(0);

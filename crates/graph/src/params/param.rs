@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::shape::Shape;
 
-/// A parameter of a model, as its layers hold it: the store, the place in it, the name and the shape. Cheap to clone.
+/// A handle to a parameter: the identity of the store, the index in it, the name and the shape. Cheap to clone.
 ///
-/// Two are equal if they are the same parameter of the same store. Clones and casts of a store count as the same store;
-/// one that was built anew is another, also if the names in it are the same.
+/// Two are equal if they are the same parameter of the same store. Clones and casts of a store are the same store; one that
+/// was constructed separately is another, even if it has the same names.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Param(Arc<Spec>);
 
@@ -22,13 +22,13 @@ pub(super) struct Spec {
     pub(super) buffer: bool,
 }
 
-/// What tells a store and its clones from others: the address of an allocation that they and their handles share.
+/// The identity of a store and its clones: the address of an allocation that they and their handles share.
 #[derive(Clone)]
 pub(super) struct StoreId(Arc<u8>);
 
 impl StoreId {
     pub(super) fn new() -> Self {
-        // Not `()`: allocations without bytes may share an address.
+        // Not `()`: allocations of size 0 may share an address.
         Self(Arc::new(0))
     }
 }
@@ -56,7 +56,7 @@ impl Param {
         &self.0
     }
 
-    /// The place in the store, counted from 0 in the order of creation.
+    /// The index in the store, counted from 0 in the order of creation.
     pub fn index(&self) -> usize {
         self.0.index
     }
@@ -71,7 +71,7 @@ impl Param {
         &self.0.shape
     }
 
-    /// Whether it is a buffer: part of the model's state, but not trained. See [`Params::add_buffer`].
+    /// Whether it is a buffer, which is not trained; see [`Params::add_buffer`].
     pub fn is_buffer(&self) -> bool {
         self.0.buffer
     }

@@ -10,7 +10,7 @@ use crate::setting::expect_setting;
 /// A store within a scope; see [`Params::enter`].
 struct Within<'a, T> {
     params: &'a mut Params<T>,
-    /// The scope that is open again afterwards.
+    /// The scope around it.
     before: String,
 }
 
@@ -38,17 +38,17 @@ impl<T: Real> Params<T> {
     /// Runs `build` with `name.` before the names of the parameters that it adds.
     ///
     /// # Panics
-    /// If the name is empty or holds a dot.
+    /// If the name is empty or contains a dot.
     #[track_caller]
     pub fn scope<R>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> R) -> R {
         build(&mut self.enter(name))
     }
 
-    /// Opens the scope `name` until the guard, which is the store, is dropped. As [`Params::scope`], for constructors
-    /// that pass on the line of their caller, which a closure loses.
+    /// Opens the scope `name` until the returned guard, which dereferences to the store, is dropped. For constructors with
+    /// `#[track_caller]`, as the closure of [`Params::scope`] loses the line of the caller.
     ///
     /// # Panics
-    /// If the name is empty or holds a dot.
+    /// If the name is empty or contains a dot.
     ///
     /// # Example
     /// ```
@@ -64,14 +64,13 @@ impl<T: Real> Params<T> {
         self.within(inner)
     }
 
-    /// The store in the scope of that full name until the guard is dropped, also by a panic.
+    /// Opens a scope by its full name until the guard is dropped, also during a panic.
     fn within(&mut self, scope: String) -> Within<'_, T> {
         let before = std::mem::replace(&mut self.scope, scope);
         Within { params: self, before }
     }
 
-    /// Runs `build` in the scope that holds `param`, wherever the store is at present; it is given the parameter's own
-    /// name.
+    /// Runs `build` in the scope of `param`, with the name of the parameter within that scope.
     pub fn beside<R>(&mut self, param: &Param, build: impl FnOnce(&mut Self, &str) -> R) -> R {
         let (scope, own) = param.name().rsplit_once('.').unwrap_or(("", param.name()));
         build(&mut self.within(scope.to_owned()), own)
@@ -81,12 +80,11 @@ impl<T: Real> Params<T> {
         if self.scope.is_empty() { name.to_owned() } else { format!("{}.{name}", self.scope) }
     }
 
-    /// Copies the values of the parameters and buffers of one scope to those of another, as a target network takes over
-    /// the weights of the one that is trained. Scopes are named in full; what lies in scopes within them belongs to them.
-    /// What is frozen stays so, and is written as well.
+    /// Copies the values of the parameters and buffers of one scope to those of another, such as a target network. Scopes
+    /// are given by their full names, and include the scopes within them. Frozen parameters are copied as well.
     ///
     /// # Errors
-    /// If a scope is empty, a name of one is not in the other, or a shape differs; nothing is written then.
+    /// If a scope is empty, or names or shapes differ; then nothing is written.
     ///
     /// # Example
     /// ```
@@ -108,8 +106,8 @@ impl<T: Real> Params<T> {
         Ok(())
     }
 
-    /// Moves the values of one scope a share of the way to those of another: `to = (1 − share)·to + share·from`, as a
-    /// target network or an average of weights follows the one that is trained. Buffers are moved as parameters are.
+    /// Interpolates the values of one scope towards those of another, `to = (1 − share)·to + share·from`, for a target
+    /// network or an average of weights. Buffers are included.
     ///
     /// # Errors
     /// As [`Params::copy_scope`].
@@ -128,14 +126,15 @@ impl<T: Real> Params<T> {
         Ok(())
     }
 
-    /// The places of the parameters of one scope, each with that of the one in the other scope.
+    /// The indices of the parameters of one scope, each with that of its counterpart in the other scope.
     fn counterparts(&self, from: &str, to: &str) -> Result<Vec<(usize, usize)>, Error> {
         let fault = |problem: String| Error::new(ErrorKind::Params, problem);
         let inside = |scope: &str| -> Result<Vec<(usize, &str)>, Error> {
-            let own = |entry: &'_ Entry<T>| entry.param.name().strip_prefix(scope)?.strip_prefix('.').map(str::len);
-            let found = self.entries.iter().enumerate().filter_map(|(place, entry)| {
+            let name_within =
+                |entry: &'_ Entry<T>| entry.param.name().strip_prefix(scope)?.strip_prefix('.').map(str::len);
+            let found = self.entries.iter().enumerate().filter_map(|(index, entry)| {
                 let name = entry.param.name();
-                own(entry).map(|len| (place, &name[name.len() - len..]))
+                name_within(entry).map(|len| (index, &name[name.len() - len..]))
             });
             let found: Vec<_> = found.collect();
             match found.is_empty() {
@@ -144,16 +143,16 @@ impl<T: Real> Params<T> {
             }
         };
         let other = |scope: &str, name: &str, here: usize| {
-            let place = self.by_name.get(&format!("{scope}.{name}")).copied();
+            let index = self.by_name.get(&format!("{scope}.{name}")).copied();
             let here = self.entries[here].param.name();
-            place.ok_or_else(|| fault(format!("`{here}` has no counterpart `{scope}.{name}`")))
+            index.ok_or_else(|| fault(format!("`{here}` has no counterpart `{scope}.{name}`")))
         };
-        for (place, name) in inside(to)? {
-            other(from, name, place)?;
+        for (index, name) in inside(to)? {
+            other(from, name, index)?;
         }
-        let pair = |(place, name): (usize, &str)| {
-            let counterpart = other(to, name, place)?;
-            let [a, b] = [place, counterpart].map(|place| &self.entries[place].param);
+        let pair = |(index, name): (usize, &str)| {
+            let counterpart = other(to, name, index)?;
+            let [a, b] = [index, counterpart].map(|index| &self.entries[index].param);
             if a.shape() != b.shape() {
                 let problem = format!("`{}` has shape {}, `{}` {}", a.name(), a.shape(), b.name(), b.shape());
                 return Err(fault(problem));
@@ -161,13 +160,13 @@ impl<T: Real> Params<T> {
             if a.is_buffer() != b.is_buffer() {
                 return Err(fault(format!("one of `{}` and `{}` is a buffer, the other is not", a.name(), b.name())));
             }
-            Ok((place, counterpart))
+            Ok((index, counterpart))
         };
         inside(from)?.into_iter().map(pair).collect()
     }
 }
 
-/// Names are joined with dots, so one name alone has none.
+/// Checks a name within a scope; full names are joined with dots.
 #[track_caller]
 pub(super) fn expect_own_name(what: &str, name: &str) {
     assert!(!name.is_empty() && !name.contains('.'), "a {what}'s own name is not empty and has no dot: {name:?}");

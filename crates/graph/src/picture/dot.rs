@@ -50,7 +50,7 @@ impl Graph {
             let node = NodeId(index.index() as u32);
             let mut attributes = format!("label = \"{}", escaped(&label(tape, node)));
             if is_output[index.index()] {
-                // No edge leaves it that could say its shape.
+                // It may have no outgoing edge to show its shape.
                 for meta in &tape.nodes[index.index()].outputs {
                     let _ = write!(attributes, "\\n{}", shape(meta));
                 }
@@ -85,7 +85,7 @@ fn look(tape: &Tape, node: NodeId) -> &'static str {
     }
 }
 
-/// The clusters with the numbers of their nodes. Scopes may be nested deeply, so the walk keeps its own stack.
+/// Writes the clusters with the numbers of their nodes. Scopes may be nested deeply, so this is not recursive.
 fn write_clusters(text: &mut String, tape: &Tape, shown: &Shown) {
     let mut scopes: Vec<Scope> = Vec::new();
     let count = tape.nodes.iter().map(|node| node.scope as usize + 1).max().unwrap_or(0);
@@ -117,7 +117,7 @@ fn write_clusters(text: &mut String, tape: &Tape, shown: &Shown) {
     close(text, &mut open, |_| true);
 }
 
-/// Closes the innermost clusters as long as `done` holds for them.
+/// Closes the innermost clusters while `done` is true for them.
 fn close(text: &mut String, open: &mut Vec<usize>, done: impl Fn(usize) -> bool) {
     while open.last().is_some_and(|&scope| done(scope)) {
         open.pop();
@@ -125,7 +125,7 @@ fn close(text: &mut String, open: &mut Vec<usize>, done: impl Fn(usize) -> bool)
     }
 }
 
-/// The indent of a cluster within as many others; bounded, so that the text stays linear in the number of scopes.
+/// The indentation of a cluster at a depth; bounded, so that the text is linear in the number of scopes.
 fn indent(depth: usize) -> String {
     "    ".repeat(depth.min(15) + 1)
 }
@@ -133,11 +133,11 @@ fn indent(depth: usize) -> String {
 #[derive(Default)]
 struct Scope {
     nodes: Vec<usize>,
-    /// The scopes within that show something, last first.
+    /// The scopes within it that have nodes, last first.
     inner: Vec<usize>,
 }
 
-/// The text within the quotes of a DOT string. Graphviz reads HTML's entities there, too.
+/// Escapes a text for a DOT string, in which Graphviz decodes HTML entities.
 fn escaped(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for character in name.chars() {

@@ -1,7 +1,6 @@
-//! Pictures of a graph: DOT text, a standalone SVG, and a summary in words and numbers.
+//! Pictures of a graph: DOT text, a standalone SVG file, and a summary as a table.
 //!
-//! All of them show the nodes that chosen outputs need, by the names that programs give: ops, inputs, parameters, and
-//! the scopes in which nodes were made.
+//! They show the nodes that chosen outputs depend on, with the names of ops, inputs, parameters and scopes.
 
 mod dot;
 mod summary;
@@ -13,7 +12,7 @@ use petgraph::visit::{Dfs, NodeIndexable, Reversed, Visitable};
 use crate::tape::op::{Kind, Meta};
 use crate::tape::{Constant, Distribution, GraphView, NodeId, Source, Tape, Var};
 
-/// Which nodes are shown, one bit each.
+/// The set of nodes that are shown.
 type Shown = <GraphView<'static> as Visitable>::Map;
 
 /// The nodes that the outputs need; all nodes if there are no outputs.
@@ -30,7 +29,7 @@ fn shown(view: &GraphView<'_>, outputs: &[Var<'_>]) -> Shown {
     walk.discovered
 }
 
-/// What a picture writes on a node: the op, the name of an input or parameter, the value of a scalar.
+/// The label of a node: the op, the name of an input or parameter, the value of a scalar.
 fn label(tape: &Tape, node: NodeId) -> String {
     match tape.nodes[node.index()].source {
         Source::Input(input) => tape.inputs[input as usize].0.clone(),
@@ -49,7 +48,7 @@ fn label(tape: &Tape, node: NodeId) -> String {
     }
 }
 
-/// Six digits, which is what there is room for.
+/// A number with at most six digits.
 fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     let plain = rounded == 0.0 || !rounded.is_finite() || (1e-4..1e6).contains(&rounded.abs());

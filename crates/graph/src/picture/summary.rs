@@ -1,4 +1,4 @@
-//! A graph in numbers: a line for each scope, and what memory a plan saves.
+//! The summary of a graph: a line for each scope, and the memory of a plan.
 
 use std::fmt::Write;
 
@@ -11,13 +11,13 @@ use crate::tape::op::Meta;
 use crate::tape::{Graph, NodeId, Source, Tape, Var};
 
 impl Graph {
-    /// The part of the graph that `outputs` need (all of it if there are none) in numbers: for each scope, with all
-    /// that lies within, the shape of what it made last, the nodes, the scalars of the parameters first used there, and
-    /// the multiply-adds of its products; then what the plan for the outputs runs, and its arena against the sum of all
-    /// activations.
+    /// The summary of the part of the graph that `outputs` depend on (all of it if there are none): for each scope, with
+    /// the scopes within it, the shape of its last value, the number of nodes, the scalars in the parameters first used
+    /// there, and the multiply-adds of its products; then the units of the plan for the outputs, and its arena compared
+    /// with the sum of all activations.
     ///
-    /// Scopes of one name and place, such as the steps of a loop, share a line. A layer's scope has the layer's name, so
-    /// the summary of a model's output is a table of its layers.
+    /// Scopes of one name within the same scope, such as the steps of a loop, share a line. The scope of a layer has the
+    /// name of the layer, so the summary of a model's output is a table of its layers.
     ///
     /// # Panics
     /// If an output belongs to another graph.
@@ -68,7 +68,7 @@ impl Graph {
     }
 }
 
-/// A scope's line. Numbers are of the scope itself first, then with all that lies within.
+/// The line of a scope. Counts are of the scope alone at first, then include the scopes within it.
 #[derive(Default)]
 struct Line {
     name: String,
@@ -81,7 +81,7 @@ struct Line {
     multiply_adds: usize,
 }
 
-/// The line of the whole, then those of the scopes in the order of their first node.
+/// The line of the total, then those of the scopes in the order of their first node.
 fn lines(graph: &Graph, outputs: &[Var<'_>]) -> Vec<Line> {
     let view = graph.view();
     let tape = view.tape();
@@ -103,7 +103,7 @@ fn lines(graph: &Graph, outputs: &[Var<'_>]) -> Vec<Line> {
             lines[line].multiply_adds += op.multiply_adds(&inputs);
         }
     }
-    // An inner scope has its line after the outer one.
+    // The line of an inner scope comes after that of the outer one.
     for line in (1..lines.len()).rev() {
         let Line { parent, nodes, parameters, multiply_adds, .. } = lines[line];
         if lines[parent].last.0 <= lines[line].last.0 {
@@ -116,7 +116,7 @@ fn lines(graph: &Graph, outputs: &[Var<'_>]) -> Vec<Line> {
     lines
 }
 
-/// The number of the scope's line; lines that are missing up to the top are added.
+/// The index of the line of a scope. Missing lines, of the scope and of those around it, are added.
 fn line_of(
     tape: &Tape,
     scope: u32,
@@ -175,8 +175,8 @@ fn table(lines: &[Line]) -> String {
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -184,7 +184,7 @@ fn grouped(number: usize) -> String {
     text
 }
 
-/// The memory of as many f32.
+/// The memory of a number of `f32` elements.
 fn bytes(elements: usize) -> String {
     let mut amount = elements as f64 * 4.0;
     for unit in ["B", "KiB", "MiB"] {

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Memory that sessions work in. Several may share one, for plans that run in turn, such as those of one model for
-/// several shapes: it is as large as the largest of them needs, and each has it for the time of a run. Cheap to clone;
-/// clones are the same memory.
+/// Memory for the intermediate values of sessions. Sessions of plans that run one after another, such as those of one
+/// model for several shapes, may share an arena: it has the size that the largest of them needs, and is locked during a
+/// run. Cheap to clone; clones share the memory.
 ///
 /// # Example
 /// ```
@@ -31,18 +31,18 @@ pub(super) struct Memory<T> {
 }
 
 impl<T> Arena<T> {
-    /// An arena that takes no memory yet.
+    /// An empty arena.
     pub fn new() -> Self {
         let memory = Memory { real: Vec::new(), index: Vec::new(), scratch: Vec::new(), workspace: Vec::new() };
         Self(Arc::new(Mutex::new(memory)))
     }
 
-    /// The memory, for the time of a run. A run that panicked leaves it usable: it keeps no values.
+    /// Locks the memory for a run. It stays usable after a run that panicked, since no value outlives a run.
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bytes that it has taken.
+    /// The allocated bytes.
     pub fn bytes(&self) -> usize {
         let Memory { real, index, scratch, workspace } = &*self.lock();
         [real, scratch, workspace].map(Vec::len).iter().sum::<usize>() * size_of::<T>() + index.len() * size_of::<i64>()

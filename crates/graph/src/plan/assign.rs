@@ -8,12 +8,12 @@ use smallvec::SmallVec;
 use super::draft::{Buffer, Draft, DraftLoop, Drafts, Origin, View};
 use super::free_list::{ALIGN, FreeList};
 use super::memory::{Footprint, Map, Part};
-use super::unit::{Factor, Place, Slot, SlotId, Unit};
+use super::unit::{Factor, Slot, SlotId, Storage, Unit};
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{NodeId, Tape};
 
-/// Elements, and multiply-adds, from which on a kernel may divide its work over threads.
+/// The least elements, and multiply-adds, for which a kernel may divide its work over threads.
 const LARGE: usize = 1 << 17;
 const LARGE_PRODUCTS: usize = 1 << 20;
 
@@ -23,7 +23,7 @@ struct Space {
     slots: Vec<Slot>,
     arena: FreeList,
     kept: usize,
-    /// Of the units of the prologue, then of those of the body.
+    /// Of the prologue, and of the body.
     footprints: [Vec<Footprint>; 2],
 }
 
@@ -37,17 +37,17 @@ impl Space {
 pub(super) struct Assigned {
     /// Run once, before the first run.
     pub(super) prologue: Vec<Unit>,
-    /// Run every time, with the node that each stands for.
+    /// Run every time, each with its node.
     pub(super) body: Vec<(Unit, NodeId)>,
     pub(super) real: Map,
     pub(super) index: Map,
-    /// Constants of the tape, and where they are kept.
+    /// Constants of the tape with their slots.
     pub(super) constants: Vec<(u32, Kind, SlotId)>,
     /// Inputs and parameters of the tape that the plan reads, in the numbering of the slots.
     pub(super) leaves: Leaves,
 }
 
-/// Inputs and parameters that a plan reads, numbered in the order in which it comes upon them.
+/// Inputs and parameters that a plan reads, numbered in the order of their first use.
 #[derive(Default)]
 pub(super) struct Leaves {
     pub(super) inputs: Vec<u32>,
@@ -57,7 +57,7 @@ pub(super) struct Leaves {
 }
 
 impl Leaves {
-    fn place(&mut self, origin: Origin) -> Option<Place> {
+    fn storage(&mut self, origin: Origin) -> Option<Storage> {
         let number = |list: &mut Vec<u32>, known: &mut FxHashMap<u32, u32>, leaf: u32| {
             *known.entry(leaf).or_insert_with(|| {
                 list.push(leaf);
@@ -65,8 +65,8 @@ impl Leaves {
             })
         };
         match origin {
-            Origin::Input(input) => Some(Place::Input(number(&mut self.inputs, &mut self.known_inputs, input))),
-            Origin::Param(param) => Some(Place::Param(number(&mut self.params, &mut self.known_params, param))),
+            Origin::Input(input) => Some(Storage::Input(number(&mut self.inputs, &mut self.known_inputs, input))),
+            Origin::Param(param) => Some(Storage::Param(number(&mut self.params, &mut self.known_params, param))),
             Origin::Constant(_) | Origin::Unit(_) => None,
         }
     }
@@ -102,17 +102,17 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
         leaves: Leaves::default(),
     };
     for buffer in 0..assigner.buffers.len() as u32 {
-        assigner.place_leaf(buffer);
+        assigner.assign_leaf(buffer);
     }
     for (output, buffer) in direct {
-        assigner.put(buffer, Place::Output(output));
+        assigner.add_slot(buffer, Storage::Output(output));
     }
     let releases = assigner.releases(drafts.units.len());
-    // What follows from constants alone runs before all else, so a loop may read a constant whose unit stands later.
+    // Units that depend on constants alone run first, so a loop may read a constant of a later unit.
     let (constant, varying): (Vec<_>, Vec<_>) =
         drafts.units.into_iter().enumerate().partition(|(_, drafted)| drafted.constant);
     for (number, drafted) in constant.into_iter().chain(varying) {
-        assigner.place_results(&drafted.draft, drafted.constant);
+        assigner.assign_results(&drafted.draft, drafted.constant);
         assigner.add(drafted.draft, drafted.node, drafted.constant);
         if drafted.constant {
             continue;
@@ -121,8 +121,8 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
             let Buffer { kind, .. } = assigner.buffers[buffer as usize];
             let slot = assigner.slots[buffer as usize];
             let space = assigner.space(kind);
-            let Slot { place, len } = space.slots[slot as usize];
-            if let Place::Arena(offset) = place {
+            let Slot { storage, len } = space.slots[slot as usize];
+            if let Storage::Arena(offset) = storage {
                 space.arena.free(offset, len);
             }
         }
@@ -132,8 +132,8 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
     Assigned { prologue, body, real: real.map(outputs), index: index.map(outputs), constants, leaves }
 }
 
-/// Gives each output of the plan a buffer of its own, in row-major order: the buffer that a unit produces where it is
-/// free for that, else a copy.
+/// The buffer of each output of the plan, in row-major order: the result of a unit if it is not used for another output,
+/// else a copy.
 fn claim_outputs(drafts: &mut Drafts) -> Vec<(u32, u32)> {
     let mut claimed: Vec<(u32, u32)> = Vec::new();
     let mut taken: FxHashSet<u32> = FxHashSet::default();
@@ -167,7 +167,7 @@ fn copy_to_output(drafts: &mut Drafts, view: View) -> u32 {
     out
 }
 
-/// For each buffer the last unit that reads it from memory.
+/// For each buffer the last unit that reads it.
 fn last_uses(drafts: &Drafts) -> Vec<u32> {
     let mut last = vec![NEVER; drafts.buffers.len()];
     for (number, drafted) in drafts.units.iter().enumerate() {
@@ -205,10 +205,10 @@ impl Assigner<'_> {
         }
     }
 
-    fn put(&mut self, buffer: u32, place: Place) {
+    fn add_slot(&mut self, buffer: u32, storage: Storage) {
         let Buffer { kind, len, .. } = self.buffers[buffer as usize];
         let space = self.space(kind);
-        space.slots.push(Slot { place, len });
+        space.slots.push(Slot { storage, len });
         let slot = space.slots.len() as SlotId - 1;
         self.slots[buffer as usize] = slot;
     }
@@ -218,14 +218,14 @@ impl Assigner<'_> {
         let space = self.space(kind);
         let offset = space.kept;
         space.kept += len.next_multiple_of(ALIGN);
-        self.put(buffer, Place::Kept(offset));
+        self.add_slot(buffer, Storage::Kept(offset));
     }
 
-    fn place_leaf(&mut self, buffer: u32) {
+    fn assign_leaf(&mut self, buffer: u32) {
         match self.buffers[buffer as usize].origin {
             origin @ (Origin::Input(_) | Origin::Param(_)) => {
-                let place = self.leaves.place(origin).expect("it is a leaf");
-                self.put(buffer, place);
+                let storage = self.leaves.storage(origin).expect("it is a leaf");
+                self.add_slot(buffer, storage);
             }
             Origin::Constant(constant) => {
                 self.keep(buffer);
@@ -236,7 +236,7 @@ impl Assigner<'_> {
         }
     }
 
-    fn place_results(&mut self, draft: &Draft, constant: bool) {
+    fn assign_results(&mut self, draft: &Draft, constant: bool) {
         results(draft, |buffer| {
             let Buffer { kind, len, stored, .. } = self.buffers[buffer as usize];
             if !stored || self.slots[buffer as usize] != NO_SLOT {
@@ -246,12 +246,12 @@ impl Assigner<'_> {
                 self.keep(buffer);
             } else {
                 let offset = self.space(kind).arena.allocate(len);
-                self.put(buffer, Place::Arena(offset));
+                self.add_slot(buffer, Storage::Arena(offset));
             }
         });
     }
 
-    /// For each unit, the buffers whose memory is free after it.
+    /// For each unit, the buffers that are freed after it.
     fn releases(&self, units: usize) -> Vec<Vec<u32>> {
         let mut releases = vec![Vec::new(); units];
         for (buffer, &last) in self.last_use.iter().enumerate() {
@@ -268,11 +268,11 @@ impl Assigner<'_> {
         self.slots[buffer as usize]
     }
 
-    /// All of a buffer, or the elements that a contiguous view of `len` sees of it.
+    /// All of a buffer, or the `len` elements of a contiguous view of it.
     pub(super) fn part(&self, view: &View, len: Option<usize>) -> Part {
         let whole = self.buffers[view.buffer as usize].len;
         let from = view.layout.as_ref().map_or(0, |layout| layout.offset);
-        // A view without elements may begin anywhere, also beyond a value that has none.
+        // A view without elements may start anywhere, also past the end of the buffer.
         let (from, len) = match len {
             Some(0) => (0, 0),
             Some(len) => (from, len),
@@ -281,7 +281,7 @@ impl Assigner<'_> {
         Part { slot: self.slot(view.buffer), from, len }
     }
 
-    /// All of a buffer that a unit produces.
+    /// All of a result of a unit.
     pub(super) fn whole(&self, buffer: u32) -> Part {
         Part { slot: self.slot(buffer), from: 0, len: self.buffers[buffer as usize].len }
     }
@@ -340,7 +340,7 @@ impl Assigner<'_> {
     }
 }
 
-/// A side of a product, whose layout has the batch first, then rows and columns.
+/// A factor of a product; its layout has the axes of the batch, then rows and columns.
 fn factor(view: View, shape: Shape) -> Factor {
     let Layout { shape, strides, offset } = view.layout.map_or_else(|| Layout::contiguous(shape), |layout| *layout);
     let lead = shape.rank() - 2;

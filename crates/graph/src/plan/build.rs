@@ -1,9 +1,9 @@
-//! From nodes to units: views become layouts, pointwise work becomes fused loops, and what depends on constants alone
-//! is set apart.
+//! From nodes to drafts of units: views become layouts, pointwise ops become fused loops, and work that depends on
+//! constants alone is marked.
 //!
-//! Units stand in the order of their creation and run in it. A pointwise node may join an earlier loop over equally
-//! many elements if all else that it reads comes from units before that loop. Axes along which every input repeats are
-//! computed once and repeated afterwards.
+//! Units run in the order of their creation. A pointwise node may join an earlier loop over the same number of elements
+//! if its other inputs come from units before that loop. Axes along which all inputs are broadcast are computed once and
+//! broadcast afterwards.
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -15,9 +15,9 @@ use crate::shape::Layout;
 use crate::tape::op::{Form, Kind};
 use crate::tape::{NodeId, Source, Tape, Value};
 
-/// Steps of a loop over many elements: more would push its blocks out of the first-level cache.
+/// The most steps of a loop over many elements: with more, its blocks would not fit into the L1 cache.
 const MAX_STEPS: usize = 64;
-/// Loops over at most this many elements take any number of steps.
+/// The most elements of a loop with any number of steps.
 const SHORT: usize = 64;
 
 struct Builder<'a> {
@@ -28,12 +28,12 @@ struct Builder<'a> {
     others: FxHashMap<Value, View>,
     buffers: Vec<Buffer>,
     units: Vec<Drafted>,
-    /// The latest loop for each number of elements, apart for constants.
+    /// The latest loop for each number of elements, separately for constants.
     open: FxHashMap<(usize, bool), u32>,
     /// Loads by loop and buffer.
     loads: FxHashMap<(u32, u32), SmallVec<[u32; 2]>>,
     copies: FxHashMap<(u32, Layout), u32>,
-    /// Nodes whose only reader swaps their last two axes.
+    /// For each node, whether its only reader swaps its last two axes.
     read_transposed: Vec<bool>,
     fuse: bool,
 }
@@ -56,7 +56,7 @@ pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts
     let nodes = std::mem::take(&mut builder.order.nodes);
     let (mut activations, mut multiply_adds) = (0_usize, 0_usize);
     for &node in &nodes {
-        builder.place(node)?;
+        builder.add_node(node)?;
         if let Source::Op(op) = tape.nodes[node.index()].source {
             let outputs = tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.len());
             activations = outputs.fold(activations, usize::saturating_add);
@@ -84,13 +84,13 @@ fn swapped(layout: &Layout) -> Layout {
     layout.permuted(&axes)
 }
 
-/// The view of a factor with its last two axes swapped, and its layout.
+/// A factor with its last two axes swapped, and its layout.
 fn transposed(layout: &Layout, view: View) -> (View, Layout) {
     let layout = swapped(layout);
     (View { buffer: view.buffer, layout: Some(Box::new(layout.clone())) }, layout)
 }
 
-/// For each node, whether all that reads it is one view that swaps its last two axes.
+/// For each node, whether its only reader is a view that swaps its last two axes.
 fn read_transposed(tape: &Tape, order: &Order, outputs: &[Value]) -> Vec<bool> {
     let mut readers = vec![0_u32; order.same.len()];
     let mut swaps = vec![false; order.same.len()];
@@ -116,7 +116,7 @@ fn read_transposed(tape: &Tape, order: &Order, outputs: &[Value]) -> Vec<bool> {
 }
 
 impl Builder<'_> {
-    fn place(&mut self, id: NodeId) -> Result<(), Error> {
+    fn add_node(&mut self, id: NodeId) -> Result<(), Error> {
         let tape = self.tape;
         let node = &tape.nodes[id.index()];
         let meta = &node.outputs[0];
@@ -143,13 +143,13 @@ impl Builder<'_> {
                 let problem = "a vjp is not linear in its cotangent: the jvp derived from it depends on the cotangent";
                 return Err(Error::new(ErrorKind::Derivative, problem));
             }
-            Source::Op(op) => return self.place_op(id, op),
+            Source::Op(op) => return self.add_op(id, op),
         };
         self.first[id.index()] = Some(view);
         Ok(())
     }
 
-    fn place_op(&mut self, id: NodeId, number: u32) -> Result<(), Error> {
+    fn add_op(&mut self, id: NodeId, number: u32) -> Result<(), Error> {
         let tape = self.tape;
         let node = &tape.nodes[id.index()];
         let op = &tape.ops[number as usize];
@@ -173,7 +173,7 @@ impl Builder<'_> {
                     let problem = format!("the layout of a view of {len} elements has another shape or leaves them");
                     Error::new(ErrorKind::Op, format!("{}: {problem}", tape.describe(id)))
                 })?;
-                self.first[id.index()] = Some(self.simplified(buffer, layout));
+                self.first[id.index()] = Some(self.view_of(buffer, layout));
             }
             Form::Alias { first } => {
                 for (output, &input) in inputs[first..].iter().enumerate() {
@@ -182,7 +182,7 @@ impl Builder<'_> {
                 }
             }
             Form::Pointwise => {
-                let view = self.place_pointwise(id, number, &inputs);
+                let view = self.add_pointwise(id, number, &inputs);
                 self.first[id.index()] = Some(view);
             }
             Form::Product => {
@@ -191,7 +191,7 @@ impl Builder<'_> {
                 let out = self.produced(Kind::Real, node.outputs[0].shape.len(), constant);
                 let mut layout = Layout::contiguous(node.outputs[0].shape.clone());
                 let draft = if self.read_transposed[id.index()] {
-                    // (a·b)ᵀ = bᵀ·aᵀ, with the same bits: so the reader finds its order in memory.
+                    // (a·b)ᵀ = bᵀ·aᵀ, bit for bit: so the result is in the order of its reader.
                     let (a, b) =
                         (transposed(&self.layout(&a, inputs[0]), a), transposed(&self.layout(&b, inputs[1]), b));
                     let shapes = [b.1.shape.clone(), a.1.shape.clone()];
@@ -202,7 +202,7 @@ impl Builder<'_> {
                     Draft::Product { a, b, shapes, out }
                 };
                 self.push(draft, id, constant);
-                self.first[id.index()] = Some(self.simplified(out, layout));
+                self.first[id.index()] = Some(self.view_of(out, layout));
             }
             Form::Kernel => {
                 let mut views = Vec::with_capacity(inputs.len());
@@ -227,10 +227,10 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn place_pointwise(&mut self, id: NodeId, op: u32, inputs: &[Value]) -> View {
+    fn add_pointwise(&mut self, id: NodeId, op: u32, inputs: &[Value]) -> View {
         let shape = &self.tape.nodes[id.index()].outputs[0].shape;
         let mut views: SmallVec<[View; 3]> = inputs.iter().map(|&input| self.view(input)).collect();
-        // Axes along which every input repeats are computed once.
+        // Axes along which all inputs are broadcast are computed once.
         let repeats = |view: &View, axis: usize| match &view.layout {
             Some(layout) => layout.strides[axis] == 0,
             None => false,
@@ -242,7 +242,7 @@ impl Builder<'_> {
             for view in &mut views {
                 let mut layout = view.layout.take().expect("a view that repeats has a layout");
                 layout.shape = own.clone();
-                *view = self.simplified(view.buffer, *layout);
+                *view = self.view_of(view.buffer, *layout);
             }
         }
         let len = own.len();
@@ -267,10 +267,10 @@ impl Builder<'_> {
         }
     }
 
-    /// The loop that a pointwise node joins: the last unit that it reads from, if that is a fitting loop; else the
-    /// latest fitting loop, if that comes after all that the node reads; else a new one.
+    /// The loop that a pointwise node joins: the last unit that it reads from, if that is a matching loop; else the latest
+    /// matching loop, if all inputs of the node come from units before it; else a new one.
     fn choose_loop(&mut self, id: NodeId, len: usize, constant: bool, views: &[View]) -> u32 {
-        // What follows from constants alone is there before the first unit runs.
+        // Values that depend on constants alone are computed before the first unit runs.
         let unit_of = |view: &View| match self.buffers[view.buffer as usize] {
             Buffer { origin: Origin::Unit(unit), constant: its, .. } if its == constant => Some(unit),
             _ => None,
@@ -285,9 +285,9 @@ impl Builder<'_> {
             }
             _ => false,
         };
-        let in_place = |unit: u32| views.iter().all(|view| unit_of(view) != Some(unit) || view.layout.is_none());
+        let is_unviewed = |unit: u32| views.iter().all(|view| unit_of(view) != Some(unit) || view.layout.is_none());
         if self.fuse {
-            if let Some(unit) = last.filter(|&unit| fits(unit) && in_place(unit)) {
+            if let Some(unit) = last.filter(|&unit| fits(unit) && is_unviewed(unit)) {
                 return unit;
             }
             if let Some(&unit) = self.open.get(&(len, constant))
@@ -348,8 +348,8 @@ impl Builder<'_> {
         View { buffer: out, layout: None }
     }
 
-    /// The view of a buffer under a layout, without the layout if it says nothing.
-    fn simplified(&self, buffer: u32, layout: Layout) -> View {
+    /// The view of a buffer under a layout, without the layout if it is that of the whole buffer.
+    fn view_of(&self, buffer: u32, layout: Layout) -> View {
         let all =
             layout.offset == 0 && layout.shape.len() == self.buffers[buffer as usize].len && layout.is_contiguous();
         View { buffer, layout: if all { None } else { Some(Box::new(layout)) } }
@@ -362,7 +362,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Marks a buffer as read from outside its loop; says whether it is constant.
+    /// Marks a buffer as read outside its loop; returns whether it is constant.
     fn read(&mut self, view: &View) -> bool {
         let buffer = &mut self.buffers[view.buffer as usize];
         buffer.stored = true;
@@ -374,7 +374,7 @@ impl Builder<'_> {
             0 => self.first[value.node.index()].as_ref(),
             _ => self.others.get(&value),
         };
-        view.expect("inputs are placed before their consumers").clone()
+        view.expect("inputs are added before their consumers").clone()
     }
 
     fn set(&mut self, value: Value, view: View) {
@@ -389,7 +389,7 @@ impl Builder<'_> {
         self.buffers.len() as u32 - 1
     }
 
-    /// The buffer that the next unit produces.
+    /// Adds the buffer of a result of the next unit.
     fn produced(&mut self, kind: Kind, len: usize, constant: bool) -> u32 {
         let origin = Origin::Unit(self.units.len() as u32);
         self.add(Buffer { kind, len, origin, step: 0, stored: true, constant })

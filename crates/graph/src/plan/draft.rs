@@ -4,21 +4,21 @@ use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{Distribution, NodeId};
 
-/// A value before memory is assigned: a leaf, or what a unit produces.
+/// A value before memory is assigned: a leaf, or a result of a unit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Buffer {
     pub(super) kind: Kind,
     pub(super) len: usize,
     pub(super) origin: Origin,
-    /// For the result of a step of a loop: the number of the step.
+    /// For the result of a step of a loop: the index of the step.
     pub(super) step: u32,
-    /// Whether something outside its loop reads it, so that it needs memory.
+    /// Whether it is read outside its loop, so that it needs memory.
     pub(super) stored: bool,
-    /// Whether it follows from constants alone.
+    /// Whether it depends on constants alone.
     pub(super) constant: bool,
 }
 
-/// Where a buffer comes from.
+/// The source of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Origin {
     Input(u32),
@@ -27,7 +27,7 @@ pub(super) enum Origin {
     Unit(u32),
 }
 
-/// A buffer and how a reader sees it; no layout means all of it, in row-major order.
+/// A buffer and the layout of a reader; without a layout, all elements in row-major order.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) buffer: u32,
@@ -57,7 +57,7 @@ pub(super) struct DraftLoop {
     pub(super) loads: Vec<View>,
     pub(super) args: Vec<DraftArg>,
     pub(super) steps: Vec<DraftStep>,
-    /// Loads that are stored as they are, and the buffers they make.
+    /// Loads that are stored unchanged, and their buffers.
     pub(super) copies: Vec<(u32, u32)>,
 }
 
@@ -71,7 +71,7 @@ pub(super) enum Draft {
     IndexCopy { from: View, out: u32 },
 }
 
-/// A draft with the first node that it stands for, and whether it follows from constants alone.
+/// A draft with its first node, and whether it depends on constants alone.
 pub(super) struct Drafted {
     pub(super) draft: Draft,
     pub(super) node: NodeId,
@@ -84,14 +84,14 @@ pub(super) struct Drafts {
     pub(super) buffers: Vec<Buffer>,
     /// For each output of the plan, its view.
     pub(super) outputs: Vec<View>,
-    /// Elements of all values that a run without reuse would keep.
+    /// Elements of the outputs of all ops.
     pub(super) activations: usize,
     pub(super) multiply_adds: usize,
     pub(super) nodes: usize,
 }
 
 impl Drafts {
-    /// Adds the buffer that the unit number `unit` is about to produce.
+    /// Adds the buffer of a result of unit `unit`.
     pub(super) fn add_produced(&mut self, kind: Kind, len: usize, unit: u32) -> u32 {
         let origin = Origin::Unit(unit);
         self.buffers.push(Buffer { kind, len, origin, step: 0, stored: true, constant: false });

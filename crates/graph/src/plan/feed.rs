@@ -1,4 +1,4 @@
-//! What a run is given: values for the inputs, and seed and step for the random leaves.
+//! The arguments of a run: values of the inputs, and seed and step of the random leaves.
 
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -37,7 +37,7 @@ impl<T> Default for Feed<'_, T> {
 }
 
 impl<'a, T> Feed<'a, T> {
-    /// Nothing fed.
+    /// An empty feed.
     pub fn new() -> Self {
         Self { values: SmallVec::new(), ordered: &[], seed: 0, step: 0 }
     }
@@ -60,14 +60,14 @@ impl<'a, T> Feed<'a, T> {
         Self { ordered: values, ..Self::new() }
     }
 
-    /// Also the value of the input `name`. A run refuses a feed in which an input has two values.
+    /// Adds the value of the input `name`. A run returns an error if an input has two values.
     #[must_use]
     pub fn with(mut self, name: &'a str, value: impl Into<Data<'a, T>>) -> Self {
         self.values.push((name, value.into()));
         self
     }
 
-    /// With the seed and the step of the random leaves.
+    /// Sets the seed and the step of the random leaves.
     #[must_use]
     pub fn random(mut self, seed: u64, step: u64) -> Self {
         self.seed = seed;
@@ -80,7 +80,7 @@ impl<'a, T> Feed<'a, T> {
 #[derive(Clone, Debug)]
 pub(crate) struct InputSpec {
     pub(crate) name: String,
-    /// Its place among the inputs.
+    /// Its index among the inputs.
     pub(crate) number: usize,
     pub(crate) meta: Meta,
     /// The line that declares it.
@@ -88,7 +88,10 @@ pub(crate) struct InputSpec {
 }
 
 impl<T: Real> Feed<'_, T> {
-    /// The value of an input, if it was fed with the declared kind and shape.
+    /// The value of an input.
+    ///
+    /// # Errors
+    /// If it was not fed, or not with the declared kind and shape.
     pub(crate) fn get(&self, input: &InputSpec) -> Result<Data<'_, T>, Error> {
         let InputSpec { name, number, meta, line } = input;
         let kind = |kind| if kind == Kind::Real { "real numbers" } else { "indices" };
@@ -113,16 +116,16 @@ impl<T: Real> Feed<'_, T> {
         Ok(*value)
     }
 
-    /// Says so if two values were fed under one name.
+    /// Checks that no name is fed twice.
     fn check_twice(&self) -> Result<(), Error> {
         let names = || self.values.iter().map(|(name, _)| *name);
-        match names().enumerate().find(|&(place, name)| names().skip(place + 1).any(|other| other == name)) {
+        match names().enumerate().find(|&(index, name)| names().skip(index + 1).any(|other| other == name)) {
             Some((_, name)) => Err(Error::new(ErrorKind::Feed, format!("input `{name}` was fed twice"))),
             None => Ok(()),
         }
     }
 
-    /// Says so if a value was fed that no input of the graph takes, or two that one takes.
+    /// Checks that every value is fed to an input of the graph, and no input twice.
     pub(crate) fn check_names(&self, declared: &FxHashSet<String>) -> Result<(), Error> {
         if self.ordered.len() > declared.len() {
             let problem = format!("the graph has {} inputs, but {} were fed", declared.len(), self.ordered.len());

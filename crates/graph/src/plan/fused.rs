@@ -1,5 +1,5 @@
-//! Running a fused loop: block by block, one vector loop an op, intermediates in registers of one block that stay in
-//! the first-level cache.
+//! Runs a fused loop: block by block, one vector loop per op, with intermediate values in registers of one block that stay
+//! in the L1 cache.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::tape::op::AnyOp;
 
 /// Elements of a block.
 pub(super) const BLOCK: usize = 1024;
-/// A loop over fewer elements than this for each part is not divided over threads.
+/// The least elements of a part of a loop that is divided over threads.
 pub(super) const GRAIN: usize = 16 * 1024;
 
-/// Elements of a register of a loop over `len`: whole cache lines.
+/// Elements of a register of a loop over `len` elements: a multiple of a cache line.
 fn block(len: usize) -> usize {
     BLOCK.min(len.next_multiple_of(16))
 }
@@ -24,7 +24,7 @@ pub(super) fn scratch(fused: &Fused) -> usize {
     fused.registers as usize * block(fused.len)
 }
 
-/// Runs a loop, which is unit number `unit`. `space` holds [`scratch`] elements for each of `threads` parts.
+/// Runs a loop, which is unit `unit`. `space` has [`scratch`] elements for each of `threads` parts.
 pub(super) fn run<T: Real>(
     fused: &Fused,
     ops: &[Arc<dyn AnyOp>],
@@ -79,24 +79,24 @@ fn run_block<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart
     }
 }
 
-/// Fills `out` with the elements from number `from` on, in row-major order of the layout.
+/// Fills `out` with the elements from index `from` on, in row-major order of the layout.
 pub(super) fn gather<T: Copy>(source: &[T], layout: &Layout, from: usize, out: &mut [T]) {
     let rank = layout.shape.rank();
-    let (run, stride) = match rank {
+    let (row, stride) = match rank {
         0 => (1, 0),
         _ => (layout.shape[rank - 1], layout.strides[rank - 1]),
     };
     let mut done = 0;
     let mut number = from;
     while done < out.len() {
-        // Where the run with element `number` starts; a block has few runs, or short ones whose index is cheap.
-        let (mut rest, within) = (number / run, number % run);
+        // The row with element `number`, in elements of the last axis.
+        let (mut rest, within) = (number / row, number % row);
         let mut position = layout.offset as isize + within as isize * stride;
         for axis in (0..rank.saturating_sub(1)).rev() {
             position += (rest % layout.shape[axis]) as isize * layout.strides[axis];
             rest /= layout.shape[axis];
         }
-        let count = (run - within).min(out.len() - done);
+        let count = (row - within).min(out.len() - done);
         let target = &mut out[done..done + count];
         match stride {
             0 => target.fill(source[position as usize]),

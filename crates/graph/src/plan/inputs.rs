@@ -1,4 +1,4 @@
-//! The inputs of a compiled closure, as many as the closure takes.
+//! The inputs of a compiled closure, whose number is checked at compile time.
 
 use crate::real::Real;
 use crate::tensor::{AnyTensor, Data, Tensor};
@@ -13,7 +13,7 @@ use crate::tensor::{AnyTensor, Data, Tensor};
 /// | two to eight, real and index | `(&x, &classes)` |
 /// | any number of one kind | `[&x, &y]` |
 ///
-/// So the compiler checks that as many inputs are given as the closure takes. A reference is to a `Tensor<T>` of real
+/// So the compiler checks that the number of inputs is that of the closure. A reference is to a `Tensor<T>` of real
 /// numbers, a `Tensor<i64>` of indices or an [`AnyTensor`].
 ///
 /// # Example

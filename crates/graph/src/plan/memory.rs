@@ -1,10 +1,9 @@
-//! The memory of a session, and the only place where a plan turns numbers into slices.
+//! The memory of a session, and the only module of the plan that makes slices from offsets.
 //!
-//! Slices of several values are alive at once, some of them to be written, although they lie in one arena; the borrow
-//! checker cannot see that they do not overlap. A [`Map`] is checked for that when it is made: each part that a unit
-//! reads or writes lies within its slot, each slot within its space, and what a unit writes is apart from all else
-//! that it touches. Memory is bound to a map for one run ([`Bound`]), and then lent to one unit at a time, so what is
-//! outside this module needs no `unsafe`.
+//! Slices of several values of one arena are alive at the same time, some of them mutable; the borrow checker cannot see
+//! that they do not overlap. A [`Map`] is checked for that when it is made: each part that a unit reads or writes lies
+//! within its slot, each slot within its space, and the parts that a unit writes overlap no other part of it. Memory is
+//! bound to a map for one run ([`Bound`]), and then lent to one unit at a time, so other modules need no `unsafe`.
 //!
 //! The safety of each block below rests on these facts:
 //!
@@ -18,14 +17,14 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::unit::{Arg, Place, Slot, SlotId, Target};
+use super::unit::{Arg, Slot, SlotId, Storage, Target};
 use crate::kernel::parallel::{Pieces, in_parts};
 use crate::tape::form::MAX_POINTWISE;
 
 /// Bytes of a cache line: vectors that start at one do not straddle two.
 const LINE: usize = 64;
 
-/// Makes room for `count` elements from a cache line on, if there is not enough.
+/// Allocates `count` elements aligned to a cache line, if there are fewer.
 ///
 /// # Errors
 /// The number of bytes, if they could not be allocated.
@@ -34,14 +33,14 @@ pub(super) fn reserve<T: Copy>(memory: &mut Vec<T>, count: usize, zero: T) -> Re
     if count == 0 || memory.len() >= padded {
         return Ok(());
     }
-    // Not resized: what is in it before need not be kept, nor both be there at once.
+    // Not resized: the contents need not be kept, and the old memory is freed first.
     *memory = Vec::new();
     memory.try_reserve_exact(padded).map_err(|_| padded.saturating_mul(size_of::<T>()))?;
     memory.resize(padded, zero);
     Ok(())
 }
 
-/// The elements from the first that starts at a cache line.
+/// The elements from the first one that is aligned to a cache line.
 pub(super) fn aligned<T>(elements: &mut [T]) -> &mut [T] {
     let skip = elements.as_ptr().align_offset(LINE).min(elements.len());
     &mut elements[skip..]
@@ -55,14 +54,14 @@ pub(super) struct Part {
     pub(super) len: usize,
 }
 
-/// What a unit reads and writes of one kind of value, in the order in which it asks for them.
+/// The parts of one kind of value that a unit reads and writes, in its order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Footprint {
     pub(super) reads: Vec<Part>,
     pub(super) writes: Vec<Part>,
 }
 
-/// The slots of one kind of value and what each unit does with them; see the module.
+/// The slots of one kind of value and the footprint of each unit; see the module.
 #[derive(Debug)]
 pub(super) struct Map {
     slots: Vec<Slot>,
@@ -75,17 +74,17 @@ pub(super) struct Map {
 
 impl Map {
     /// # Panics
-    /// If a part leaves its slot or a slot its space, or a unit writes what it touches otherwise: a fault of the passes
-    /// before.
+    /// If a part leaves its slot or a slot its space, or a part that a unit writes overlaps another part of it: a bug of an
+    /// earlier pass.
     pub(super) fn new(slots: Vec<Slot>, footprints: Vec<Footprint>, arena: usize, kept: usize, outputs: usize) -> Self {
         let mut map = Self { slots, footprints, arena, kept, outputs: vec![None; outputs] };
         for (number, slot) in map.slots.iter().enumerate() {
             let fits = |offset: usize, space: usize| offset.checked_add(slot.len).is_some_and(|end| end <= space);
-            match slot.place {
-                Place::Arena(offset) => assert!(fits(offset, arena), "{slot:?} leaves the arena of {arena}"),
-                Place::Kept(offset) => assert!(fits(offset, kept), "{slot:?} leaves the kept memory of {kept}"),
-                Place::Input(_) | Place::Param(_) => {}
-                Place::Output(output) => {
+            match slot.storage {
+                Storage::Arena(offset) => assert!(fits(offset, arena), "{slot:?} leaves the arena of {arena}"),
+                Storage::Kept(offset) => assert!(fits(offset, kept), "{slot:?} leaves the kept memory of {kept}"),
+                Storage::Input(_) | Storage::Param(_) => {}
+                Storage::Output(output) => {
                     let known = map.outputs[output as usize].replace(number as SlotId);
                     assert!(known.is_none(), "output {output} has two slots");
                 }
@@ -96,19 +95,19 @@ impl Map {
     }
 
     fn expect_apart(&self, footprint: &Footprint) {
-        // Where parts lie: the space, first and last element, and whether the part is written.
+        // For each part the space, the range of elements, and whether it is written.
         let mut spans: Vec<((u8, u32), Range<usize>, bool)> = Vec::new();
         let reads = footprint.reads.iter().map(|part| (part, false));
         for (part, written) in reads.chain(footprint.writes.iter().map(|part| (part, true))) {
             let slot = &self.slots[part.slot as usize];
             let end = part.from.checked_add(part.len);
             assert!(end.is_some_and(|end| end <= slot.len), "{part:?} leaves {slot:?}");
-            let (space, offset) = match slot.place {
-                Place::Arena(offset) => ((0, 0), offset),
-                Place::Kept(offset) => ((1, 0), offset),
-                Place::Input(number) => ((2, number), 0),
-                Place::Param(number) => ((3, number), 0),
-                Place::Output(number) => ((4, number), 0),
+            let (space, offset) = match slot.storage {
+                Storage::Arena(offset) => ((0, 0), offset),
+                Storage::Kept(offset) => ((1, 0), offset),
+                Storage::Input(number) => ((2, number), 0),
+                Storage::Param(number) => ((3, number), 0),
+                Storage::Output(number) => ((4, number), 0),
             };
             assert!(!written || !matches!(space, (2 | 3, _)), "{slot:?} is not to be written");
             if part.len > 0 {
@@ -116,7 +115,7 @@ impl Map {
             }
         }
         spans.sort_unstable_by_key(|(space, span, _)| (*space, span.start));
-        // The furthest end so far in this space, of all parts and of those that are written.
+        // The largest end so far in this space, of all parts and of those that are written.
         let (mut space_now, mut touched, mut written_to) = (None, 0, 0);
         for (space, span, written) in spans {
             if space_now != Some(space) {
@@ -137,7 +136,7 @@ impl Map {
         (&self.slots, &self.footprints)
     }
 
-    /// Elements that a run needs and forgets.
+    /// Elements of the arena.
     pub(super) fn arena(&self) -> usize {
         self.arena
     }
@@ -182,9 +181,9 @@ unsafe fn write<'b, T>(starts: &[Start<T>], part: Part) -> &'b mut [T] {
     unsafe { std::slice::from_raw_parts_mut(start.add(part.from), part.len) }
 }
 
-/// What a session has of one kind of value beside the arena.
+/// The memory of a session for one kind of value, besides the arena.
 pub(super) struct Frame<T> {
-    /// Set anew for each run; kept for its allocation.
+    /// Set for each run; kept for its allocation.
     starts: Vec<Start<T>>,
     kept: Vec<T>,
 }
@@ -194,7 +193,7 @@ impl<T: Copy> Frame<T> {
         Self { starts: Vec::new(), kept: Vec::new() }
     }
 
-    /// Makes room for what stays between runs.
+    /// Allocates the memory that is kept between runs.
     ///
     /// # Errors
     /// As [`reserve`].
@@ -202,7 +201,7 @@ impl<T: Copy> Frame<T> {
         reserve(&mut self.kept, map.kept, zero)
     }
 
-    /// Begins to bind memory to the slots of a map.
+    /// Starts to bind memory to the slots of a map.
     ///
     /// # Panics
     /// If the arena or the kept memory is too small.
@@ -212,18 +211,18 @@ impl<T: Copy> Frame<T> {
         let (arena, kept) = (arena.as_mut_ptr(), kept.as_mut_ptr());
         self.starts.clear();
         self.starts.extend(map.slots.iter().map(|slot| {
-            Start(match slot.place {
+            Start(match slot.storage {
                 // Within the arena by the map, unless the slot has no elements and is not followed.
-                Place::Arena(offset) => arena.wrapping_add(offset),
-                Place::Kept(offset) => kept.wrapping_add(offset),
-                Place::Input(_) | Place::Param(_) | Place::Output(_) => std::ptr::null_mut(),
+                Storage::Arena(offset) => arena.wrapping_add(offset),
+                Storage::Kept(offset) => kept.wrapping_add(offset),
+                Storage::Input(_) | Storage::Param(_) | Storage::Output(_) => std::ptr::null_mut(),
             })
         }));
         Binder { map, starts: &mut self.starts, memory: PhantomData }
     }
 }
 
-/// Memory that is being bound to the slots of a map.
+/// A binding of memory to the slots of a map, under construction.
 pub(super) struct Binder<'a, T> {
     map: &'a Map,
     starts: &'a mut Vec<Start<T>>,
@@ -231,17 +230,17 @@ pub(super) struct Binder<'a, T> {
 }
 
 impl<'a, T> Binder<'a, T> {
-    /// Binds inputs and parameters, whose elements `read` gives.
+    /// Binds inputs and parameters, whose elements `read` returns.
     ///
     /// # Errors
-    /// The first that `read` gives.
+    /// The first error of `read`.
     ///
     /// # Panics
-    /// If the elements are not as many as the slot has.
-    pub(super) fn leaves<E>(&mut self, mut read: impl FnMut(Place) -> Result<&'a [T], E>) -> Result<(), E> {
+    /// If the number of elements is not that of the slot.
+    pub(super) fn leaves<E>(&mut self, mut read: impl FnMut(Storage) -> Result<&'a [T], E>) -> Result<(), E> {
         for (slot, start) in self.map.slots.iter().zip(self.starts.iter_mut()) {
-            if let Place::Input(_) | Place::Param(_) = slot.place {
-                let elements = read(slot.place)?;
+            if let Storage::Input(_) | Storage::Param(_) = slot.storage {
+                let elements = read(slot.storage)?;
                 assert!(elements.len() == slot.len, "a tensor that is bound has the declared shape");
                 *start = Start(elements.as_ptr().cast_mut());
             }
@@ -252,17 +251,17 @@ impl<'a, T> Binder<'a, T> {
     /// Binds an output.
     ///
     /// # Panics
-    /// If the output is not of this kind, or the elements are not as many as its slot has.
+    /// If the output is not of this kind, or the number of elements is not that of its slot.
     pub(super) fn output(&mut self, number: usize, elements: &'a mut [T]) {
         let slot = self.map.outputs[number].expect("the output is of this kind");
         assert!(elements.len() == self.map.slots[slot as usize].len, "an output has the declared shape");
         self.starts[slot as usize] = Start(elements.as_mut_ptr());
     }
 
-    /// The memory, bound.
+    /// Finishes the binding.
     ///
     /// # Panics
-    /// If a slot is not.
+    /// If a slot is not bound.
     pub(super) fn finish(self) -> Bound<'a, T> {
         let bound = |(slot, start): (&Slot, &Start<T>)| slot.len == 0 || !start.0.is_null();
         assert!(self.map.slots.iter().zip(&*self.starts).all(bound), "every slot is bound");
@@ -278,7 +277,7 @@ pub(super) struct Bound<'a, T> {
 }
 
 impl<T> Bound<'_, T> {
-    /// What a unit reads and what it writes, each in the order of its footprint.
+    /// The reads and the writes of a unit, each in the order of its footprint.
     pub(super) fn lend(&mut self, unit: usize) -> (impl Iterator<Item = &[T]>, impl Iterator<Item = &mut [T]>) {
         let Self { map, starts, .. } = &*self;
         let Footprint { reads, writes } = &map.footprints[unit];
@@ -291,7 +290,7 @@ impl<T> Bound<'_, T> {
         )
     }
 
-    /// What a unit reads, and what it has written, to look at.
+    /// The reads and the writes of a unit, both shared, for inspection.
     pub(super) fn look(&self, unit: usize) -> (impl Iterator<Item = &[T]>, impl Iterator<Item = &[T]>) {
         let Self { map, starts, .. } = self;
         let Footprint { reads, writes } = &map.footprints[unit];
@@ -300,24 +299,23 @@ impl<T> Bound<'_, T> {
         (reads.iter().map(look), writes.iter().map(look))
     }
 
-    /// All of a slot of kept memory, to write to.
+    /// All of a slot of kept memory, mutable.
     ///
     /// # Panics
-    /// If the slot is elsewhere.
+    /// If the slot is not in kept memory.
     pub(super) fn kept_mut(&mut self, slot: SlotId) -> &mut [T] {
-        let Slot { place, len } = self.map.slots[slot as usize];
-        assert!(matches!(place, Place::Kept(_)), "the slot is in kept memory");
+        let Slot { storage, len } = self.map.slots[slot as usize];
+        assert!(matches!(storage, Storage::Kept(_)), "the slot is in kept memory");
         // SAFETY: a whole slot is a part within it, in the session's own memory; nothing else is lent while `self` is
         // borrowed.
         unsafe { write(self.starts, Part { slot, from: 0, len }) }
     }
 
-    /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Of each value
-    /// that the unit writes a part is given its own range. It has `registers` registers of `block` elements from
-    /// `scratch`.
+    /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Each part writes
+    /// its own range of the values that the unit writes, and has `registers` registers of `block` elements of `scratch`.
     ///
     /// # Panics
-    /// If a value that the unit writes has not `len` elements, or the scratch is too small.
+    /// If a value that the unit writes does not have `len` elements, or the scratch is too small.
     pub(super) fn divide(
         &mut self,
         unit: usize,
@@ -349,10 +347,10 @@ pub(super) struct Division {
     pub(super) block: usize,
 }
 
-/// The part of a loop that one thread runs: its range of what the loop writes, all that the loop reads, and registers.
+/// The part of a loop that one thread runs: its range of the writes of the loop, all reads of the loop, and registers.
 ///
-/// Parts have ranges that do not overlap, and what a loop reads it does not write; so no two parts touch an element that
-/// one of them writes.
+/// The ranges of parts do not overlap, and a loop does not write what it reads; so no part accesses an element that
+/// another part writes.
 pub(super) struct LoopPart<'a, T> {
     starts: &'a [Start<T>],
     footprint: &'a Footprint,
@@ -362,7 +360,7 @@ pub(super) struct LoopPart<'a, T> {
 }
 
 impl<'a, T> LoopPart<'a, T> {
-    /// The elements of the loop that are this part's.
+    /// The elements of the loop that belong to this part.
     pub(super) fn range(&self) -> Range<usize> {
         self.range.clone()
     }
@@ -374,11 +372,11 @@ impl<'a, T> LoopPart<'a, T> {
         (elements, &mut self.registers[register as usize * self.block..][..self.block])
     }
 
-    /// For one step: elements `from..from + count` of its arguments, and of where it writes.
+    /// For one step: elements `from..from + count` of its arguments and of its target.
     ///
     /// # Panics
-    /// If these elements are not this part's, `count` is longer than a block, there are too many arguments, or one is
-    /// what the step writes.
+    /// If these elements do not belong to this part, `count` is longer than a block, there are too many arguments, or one
+    /// of them is the target.
     #[inline]
     pub(super) fn step(
         &mut self,
@@ -392,14 +390,14 @@ impl<'a, T> LoopPart<'a, T> {
         let Self { starts, footprint, registers, block, .. } = self;
         let written = |write: u32| Part { from, len: count, ..footprint.writes[write as usize] };
         let pieces = Pieces::new(registers);
-        let place = |register: u32| pieces.start(register as usize * *block, count);
+        let start = |register: u32| pieces.start(register as usize * *block, count);
         let mut blocks: [&[T]; MAX_POINTWISE] = [&[]; MAX_POINTWISE];
         for (elements, arg) in blocks.iter_mut().zip(args) {
             *elements = match (*arg, target) {
                 (Arg::Register(a), Target::Register(b)) if a == b => unreachable!("a step reads what it writes"),
                 (Arg::Stored(a), Target::Slot(b)) if a == b => unreachable!("a step reads what it writes"),
                 // SAFETY: within the registers, which are borrowed with `self`; the one that is written is another.
-                (Arg::Register(register), _) => unsafe { std::slice::from_raw_parts(place(register), count) },
+                (Arg::Register(register), _) => unsafe { std::slice::from_raw_parts(start(register), count) },
                 // SAFETY: what a loop reads it does not write.
                 (Arg::Slice(load), _) => {
                     let whole: &[T] = unsafe { read(starts, footprint.reads[load as usize]) };
@@ -412,7 +410,7 @@ impl<'a, T> LoopPart<'a, T> {
         }
         let to = match target {
             // SAFETY: as for an argument; no argument is this register.
-            Target::Register(register) => unsafe { std::slice::from_raw_parts_mut(place(register), count) },
+            Target::Register(register) => unsafe { std::slice::from_raw_parts_mut(start(register), count) },
             // SAFETY: as for an argument; no argument is this value.
             Target::Slot(slot) => unsafe { write(starts, written(slot)) },
         };
@@ -424,8 +422,8 @@ impl<'a, T> LoopPart<'a, T> {
 mod tests {
     use super::*;
 
-    fn map(slots: &[(Place, usize)], reads: &[(u32, usize, usize)], writes: &[(u32, usize, usize)]) -> Map {
-        let slots = slots.iter().map(|&(place, len)| Slot { place, len }).collect();
+    fn map(slots: &[(Storage, usize)], reads: &[(u32, usize, usize)], writes: &[(u32, usize, usize)]) -> Map {
+        let slots = slots.iter().map(|&(storage, len)| Slot { storage, len }).collect();
         let parts = |parts: &[(u32, usize, usize)]| {
             parts.iter().map(|&(slot, from, len)| Part { slot, from, len }).collect::<Vec<_>>()
         };
@@ -434,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_map_that_is_not_sound_is_refused() {
-        use Place::{Arena, Input, Kept, Output, Param};
+        use Storage::{Arena, Input, Kept, Output, Param};
         let slots = [(Arena(0), 16), (Arena(16), 16), (Arena(8), 16), (Input(0), 4), (Kept(0), 16), (Output(0), 4)];
         map(&slots, &[(0, 0, 16), (0, 4, 8), (3, 0, 4)], &[(1, 0, 16), (4, 0, 16), (5, 0, 4)]);
         // Halves of one slot are apart, and what has no elements overlaps nothing.
@@ -459,8 +457,8 @@ mod tests {
         for (reads, writes, word) in refused {
             says(Box::new(move || map(&slots, reads, writes)), word);
         }
-        for (place, len) in [(Arena(17), 16), (Arena(usize::MAX), 2), (Kept(1), 16)] {
-            says(Box::new(move || map(&[(place, len)], &[], &[])), "leaves");
+        for (storage, len) in [(Arena(17), 16), (Arena(usize::MAX), 2), (Kept(1), 16)] {
+            says(Box::new(move || map(&[(storage, len)], &[], &[])), "leaves");
         }
         says(Box::new(|| map(&[(Output(0), 1), (Output(0), 1)], &[], &[])), "two slots");
         says(Box::new(|| map(&[(Param(0), 1)], &[], &[(0, 0, 1)])), "not to be written");

@@ -1,7 +1,7 @@
 //! Running a graph: compiled to a plan, or node by node.
 //!
-//! Compilation removes what is not needed, shares equal work ([`order`]), turns views into layouts and pointwise chains
-//! into loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between threads; a
+//! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise chains
+//! into fused loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between threads; a
 //! [`Session`] holds the memory of its runs.
 
 mod arena;
@@ -71,12 +71,12 @@ struct Inner {
     ops: Vec<Arc<dyn AnyOp>>,
     prologue: Vec<Unit>,
     body: Vec<(Unit, NodeId)>,
-    /// For each unit of the body the node it stands for, as messages name it; only where a run can fail.
+    /// For each unit of the body the description of its node; only where a run can fail.
     lines: Vec<String>,
-    /// For each unit of the body the shapes of its node's outputs; only with anomaly checks, which name elements.
+    /// For each unit of the body the shapes of its node's outputs; only with anomaly checks, which report elements.
     shapes: Vec<Vec<Shape>>,
     inputs: Vec<InputSpec>,
-    /// All names that the graph declares; one that the plan does not read may be fed all the same.
+    /// All inputs that the graph declares; one that the plan does not read may be fed as well.
     declared: FxHashSet<String>,
     params: Vec<Param>,
     real_constants: Vec<(SlotId, Tensor<f64>)>,
@@ -88,12 +88,12 @@ struct Inner {
     summary: Summary,
 }
 
-/// What a plan does and needs.
+/// The work and memory of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// Nodes of the graph that the plan runs, after equal ones are shared.
     pub nodes: usize,
-    /// Pieces of work that they were made into.
+    /// Units of work, such as fused loops, that the nodes are compiled to.
     pub units: usize,
     /// Scalars in the parameters that the plan reads.
     pub parameters: usize,
@@ -101,7 +101,7 @@ pub struct Summary {
     pub multiply_adds: usize,
     /// Elements of the arena.
     pub arena: usize,
-    /// Elements of all values of ops: what a run without reuse and fusion would keep.
+    /// Elements of the outputs of all ops: the memory of a run without reuse and fusion.
     pub activations: usize,
 }
 
@@ -121,15 +121,15 @@ impl Plan {
     /// Compiles the work for the given outputs.
     ///
     /// # Errors
-    /// If an output needs the jvp of an op whose vjp is not linear in its cotangent, the layout of a view leaves what it
-    /// is a view of, or an output belongs to another graph.
+    /// If an output needs the jvp of an op whose vjp is not linear in its cotangent, the layout of a view leaves its
+    /// input, or an output belongs to another graph.
     #[track_caller]
     pub fn new(graph: &Graph, outputs: &[Var<'_>]) -> Result<Self, Error> {
         Self::compile(graph, outputs, true, Location::caller())
     }
 
-    /// [`Plan::new`] without fusion, for a search: a run stops at the first value that is NaN or infinite and names the
-    /// op, its scope, the line that made it and the ranges of its inputs.
+    /// [`Plan::new`] without fusion, for debugging: a run stops at the first value that is NaN or infinite, with an error
+    /// that names the op, its scope, its line and the ranges of its inputs.
     ///
     /// # Errors
     /// As [`Plan::new`].
@@ -180,7 +180,7 @@ impl Plan {
             true => Vec::new(),
             false => tape.nodes[node.index()].outputs.iter().map(|meta| meta.shape.clone()).collect(),
         };
-        // Only leaves that the plan reads need to be fed.
+        // Only the leaves that the plan reads must be fed.
         let Leaves { inputs, params, .. } = &assigned.leaves;
         let inputs: Vec<InputSpec> = inputs.iter().map(|&input| reference::input_spec(tape, input)).collect();
         let params: Vec<Param> = params.iter().map(|&param| tape.params[param as usize].0.clone()).collect();
@@ -207,7 +207,7 @@ impl Plan {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What the plan does and needs.
+    /// The work and memory of the plan.
     pub fn summary(&self) -> &Summary {
         &self.inner.summary
     }
@@ -227,9 +227,9 @@ impl fmt::Debug for Plan {
 /// Constants of each kind with their slots.
 type Constants = (Vec<(SlotId, Tensor<f64>)>, Vec<(SlotId, Tensor<i64>)>);
 
-fn constants(tape: &Tape, placed: &[(u32, Kind, SlotId)]) -> Constants {
+fn constants(tape: &Tape, kept: &[(u32, Kind, SlotId)]) -> Constants {
     let (mut real, mut index) = (Vec::new(), Vec::new());
-    for &(constant, _, slot) in placed {
+    for &(constant, _, slot) in kept {
         match &tape.constants[constant as usize] {
             Constant::Scalar(value) => real.push((slot, Tensor::scalar(*value))),
             Constant::Real(tensor) => real.push((slot, tensor.clone())),

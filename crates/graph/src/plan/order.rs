@@ -1,9 +1,9 @@
-//! Which nodes a plan needs, which of them are the same work, and in which order they are done.
+//! The nodes that a plan needs, common subexpressions among them, and their order.
 //!
-//! Equal work is found by number: ops are interned by the graph, so two nodes are the same if they have the same op and
-//! the same inputs. Pointwise work and views are put off until their first consumer, so that a mask that only the
-//! backward pass reads is not written in the forward pass; but where several values end in one, as in a sum that runs
-//! along a loop, it is done at once.
+//! Ops are interned by the graph, so two nodes are equal if they have the same op and the same inputs. Pointwise ops and
+//! views are delayed until their first consumer, so that a mask that only the backward pass reads is not written in the
+//! forward pass. A pointwise op that is the last use of several values, such as the addition to a running sum, is not
+//! delayed.
 
 use std::hash::{Hash, Hasher};
 
@@ -12,9 +12,9 @@ use rustc_hash::{FxHashMap, FxHasher};
 use crate::tape::op::Form;
 use crate::tape::{NodeId, Source, Tape, Value};
 
-/// The work of a plan, node by node.
+/// The nodes of a plan, in order.
 pub(super) struct Order {
-    /// For every node up to the last that is needed, the node whose work it shares (often itself).
+    /// For every node up to the last one that is needed, the first node that is equal to it (often itself).
     pub(super) same: Vec<u32>,
     /// The nodes to run.
     pub(super) nodes: Vec<NodeId>,
@@ -43,24 +43,24 @@ pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
         _ => false,
     };
     let ends = joins(tape, &same, &needed, outputs);
-    let mut placed = vec![false; end];
+    let mut ordered = vec![false; end];
     let mut nodes = Vec::new();
     let mut stack: Vec<(u32, bool)> = Vec::new();
-    let mut visit = |root: u32, placed: &mut Vec<bool>, nodes: &mut Vec<NodeId>| {
+    let mut visit = |root: u32, ordered: &mut Vec<bool>, nodes: &mut Vec<NodeId>| {
         stack.push((root, false));
         while let Some((node, inputs_done)) = stack.pop() {
-            if placed[node as usize] {
+            if ordered[node as usize] {
                 continue;
             }
             if inputs_done {
-                placed[node as usize] = true;
+                ordered[node as usize] = true;
                 nodes.push(NodeId(node));
                 continue;
             }
             stack.push((node, true));
             for input in tape.nodes[node as usize].inputs.iter().rev() {
                 let input = same[input.node.index()];
-                if !placed[input as usize] {
+                if !ordered[input as usize] {
                     stack.push((input, false));
                 }
             }
@@ -68,16 +68,16 @@ pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
     };
     for node in 0..end as u32 {
         if needed[node as usize] && (!is_lazy(node) || ends[node as usize]) {
-            visit(node, &mut placed, &mut nodes);
+            visit(node, &mut ordered, &mut nodes);
         }
     }
     for value in outputs {
-        visit(same[value.node.index()], &mut placed, &mut nodes);
+        visit(same[value.node.index()], &mut ordered, &mut nodes);
     }
     Order { same, nodes }
 }
 
-/// The pointwise nodes that are the only readers of two values or more: after them there is less to keep.
+/// The pointwise nodes that are the only readers of several values: after them fewer values are alive.
 fn joins(tape: &Tape, same: &[u32], needed: &[bool], outputs: &[Value]) -> Vec<bool> {
     let mut readers = vec![0_u32; needed.len()];
     let needed_nodes = || (0..needed.len()).filter(|&node| needed[node]);
@@ -101,7 +101,7 @@ fn joins(tape: &Tape, same: &[u32], needed: &[bool], outputs: &[Value]) -> Vec<b
     joins
 }
 
-/// The nodes from which the roots can be computed.
+/// The nodes that the roots depend on.
 fn reach(end: usize, roots: impl Iterator<Item = u32>, inputs: impl Fn(u32, &mut dyn FnMut(u32))) -> Vec<bool> {
     let mut needed = vec![false; end];
     roots.for_each(|root| needed[root as usize] = true);
@@ -113,7 +113,7 @@ fn reach(end: usize, roots: impl Iterator<Item = u32>, inputs: impl Fn(u32, &mut
     needed
 }
 
-/// For each node the first that does the same work.
+/// For each node the first node that is equal to it.
 fn share(tape: &Tape, needed: &[bool]) -> Vec<u32> {
     let mut same: Vec<u32> = (0..needed.len() as u32).collect();
     let mut seen: FxHashMap<u64, u32> = FxHashMap::default();

@@ -1,4 +1,4 @@
-//! Plain evaluation, one node after another: what [`Graph::eval`] does, and what plans are checked against.
+//! Evaluation node by node: [`Graph::eval`], and the reference that plans are tested against.
 
 use std::panic::Location;
 
@@ -22,12 +22,12 @@ pub(super) fn no_memory(bytes: usize) -> String {
 }
 
 impl Graph {
-    /// The value of a variable in double precision, at once: for a look at it, and for control flow that depends on
-    /// values. The variable may depend on constants and random leaves (under seed 0 at step 0); for inputs and
-    /// parameters there is [`Graph::eval_with`].
+    /// The value of a variable in double precision, evaluated eagerly: for inspection, and for control flow that depends on
+    /// values. The variable may depend on constants and random leaves (under seed 0 at step 0), but not on inputs and
+    /// parameters, for which there is [`Graph::eval_with`].
     ///
-    /// The values of all nodes on the way are kept until the graph is dropped, so that a loop which evaluates what it
-    /// adds takes time for what is new alone.
+    /// The values of all nodes that it depends on are kept until the graph is dropped, so that repeated evaluation
+    /// computes new nodes only.
     ///
     /// # Errors
     /// If the variable is an index ([`Graph::eval_with`] gives those), depends on an input or a parameter, or belongs to
@@ -44,7 +44,7 @@ impl Graph {
         }
         let mut known = self.evaluated.borrow_mut();
         known.resize_with(tape.nodes.len(), SmallVec::new);
-        // The nodes that are new, found from the last to the first, and evaluated in the order of the tape.
+        // The nodes without values, which are found backwards and evaluated in the order of the tape.
         let (mut new, mut seen) = (vec![var.node()], FxHashSet::default());
         let mut next = 0;
         while let Some(&node) = new.get(next) {
@@ -89,7 +89,7 @@ impl Graph {
         let tape = self.tape();
         feed.check_names(&tape.inputs.iter().map(|(name, _)| name.clone()).collect())?;
         let end = vars.iter().map(|var| var.value.node.index() + 1).max().unwrap_or(0);
-        // How often each node is still needed; 0 for those that are not.
+        // The number of uses of each node that are left.
         let mut uses = vec![0_u32; end];
         for var in vars {
             uses[var.value.node.index()] += 1;
@@ -161,7 +161,7 @@ fn evaluate<T: Real>(
     }
 }
 
-/// What a graph declares of an input.
+/// The declaration of an input.
 pub(crate) fn input_spec(tape: &Tape, input: u32) -> InputSpec {
     let (name, node) = &tape.inputs[input as usize];
     let node = &tape.nodes[node.index()];

@@ -49,7 +49,7 @@ impl Assigner<'_> {
                 }))
             };
             let own = &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
-            for (place, arg) in own.iter().enumerate() {
+            for (number_of_arg, arg) in own.iter().enumerate() {
                 args.push(match *arg {
                     DraftArg::Load(load) => match loads[load as usize].access {
                         Access::Slice => Arg::Slice(load),
@@ -57,7 +57,8 @@ impl Assigner<'_> {
                     },
                     DraftArg::Step(other) => match targets[other as usize] {
                         Target::Register(register) => {
-                            let again = own[..place].iter().any(|a| matches!(a, DraftArg::Step(o) if *o == other));
+                            let again =
+                                own[..number_of_arg].iter().any(|a| matches!(a, DraftArg::Step(o) if *o == other));
                             if last[other as usize] == number as u32 && !again {
                                 free.push(register);
                             }
@@ -94,7 +95,7 @@ fn access(view: &View, len: usize) -> Access {
     }
 }
 
-/// The same positions with as few axes as strides allow.
+/// The layout of the same positions with adjacent axes merged where strides allow.
 fn merged(layout: &Layout) -> Layout {
     let mut shape: Vec<usize> = Vec::new();
     let mut strides: smallvec::SmallVec<[isize; _]> = smallvec::SmallVec::new();

@@ -15,15 +15,15 @@ use crate::shape::{Shape, unravel};
 use crate::tape::op::{Array, ArrayMut, Kind, Work};
 use crate::tensor::{Data, Tensor};
 
-/// The lists of a kernel's inputs and outputs, empty between units, kept for their allocations: slices of any numbers
-/// take the same space.
+/// The lists of a kernel's inputs and outputs, empty between units and kept for their allocations: slices of any element
+/// type have the same layout.
 #[derive(Default)]
 pub(super) struct Lists {
     inputs: Vec<Array<'static, f64>>,
     outputs: Vec<ArrayMut<'static, f64>>,
 }
 
-/// A list without entries, in the allocation of another if the entries of that one had the same layout.
+/// An empty list in the allocation of another, if the types of their entries have the same layout.
 fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
     list.clear();
     list.into_iter().map(|_| unreachable!("the list is empty")).collect()
@@ -57,7 +57,7 @@ impl<T: Real> Run<'_, T> {
         }
     }
 
-    /// Runs the units from a number on, counted from the first of the prologue.
+    /// Runs the units from index `first` on, counted from the first one of the prologue.
     pub(super) fn units(&mut self, first: usize) -> Result<(), Error> {
         let inner = self.inner;
         let fault = |problem: String| Error::new(ErrorKind::Run, problem);
@@ -139,13 +139,13 @@ impl<T: Real> Run<'_, T> {
         Ok(())
     }
 
-    /// Anomaly mode: whether all that the unit has produced is finite.
+    /// Anomaly mode: checks that all results of the unit are finite.
     fn check_finite(&self, number: usize, unit: &Unit, line: &str, shapes: &[Shape]) -> Result<(), Error> {
-        // For what the unit writes of real numbers, the numbers of its outputs.
+        // For each real write of the unit, the index of its output.
         let outputs: Vec<usize> = match unit {
             Unit::Kernel { outputs, .. } => (0..outputs.len()).filter(|&k| outputs[k] == Kind::Real).collect(),
             Unit::Random { .. } | Unit::IndexCopy(_) => return Ok(()),
-            // Without fusion a loop has one step; what it copies has been looked at.
+            // Without fusion a loop has one step; the values that it copies have been checked.
             Unit::Fused(fused) => {
                 fused.steps.iter().filter(|s| matches!(s.target, Target::Slot(_))).map(|_| 0).collect()
             }
@@ -178,7 +178,7 @@ fn range<T: Real>(values: &[T]) -> String {
     format!("[{least}, {greatest}]")
 }
 
-/// Anomaly mode: whether all that is fed is finite.
+/// Anomaly mode: checks that all inputs and parameters are finite.
 pub(super) fn check_leaves<T: Real>(inner: &Inner, params: &Params<T>, feed: &Feed<'_, T>) -> Result<(), Error> {
     let fault = |what: String, tensor: &Tensor<T>| match tensor.data().iter().position(|value| !value.is_finite()) {
         Some(position) => {

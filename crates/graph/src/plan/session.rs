@@ -6,7 +6,7 @@ use super::fused;
 use super::memory::{Frame, aligned, reserve};
 use super::reference;
 use super::run::{Lists, Run, check_leaves, product_sizes};
-use super::unit::{Place, Unit};
+use super::unit::{Storage, Unit};
 use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::{product_is_divided, product_workspace};
@@ -19,17 +19,17 @@ use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// A plan with its memory, in one precision.
 ///
-/// After its first run it asks for no memory, on any number of threads, but for a fresh tensor in the place of an output
-/// of which the caller kept a clone, for what an op outside of this library does, and for layouts of more than eight axes. Called from a thread outside of
-/// the pool, with enough work for more than one thread, it enters the pool once; the pool's own queue of such calls
-/// takes a block of memory every sixty-third time.
+/// After its first run it does not allocate, on any number of threads, except for a new tensor for an output of which the
+/// caller kept a clone, in ops outside of this library, and for layouts of more than eight axes. Called from a thread
+/// outside of the pool, with enough work for more than one thread, it enters the pool once; the pool's queue of such calls
+/// allocates a block of memory every sixty-third time.
 pub struct Session<T> {
     plan: Plan,
     arena: Arena<T>,
     real: Frame<T>,
     index: Frame<i64>,
     outputs: Vec<AnyTensor<T>>,
-    /// Elements of scratch and of workspace that a run needs.
+    /// Elements of scratch and of workspace of a run.
     scratch: usize,
     workspace: usize,
     threads: usize,
@@ -39,7 +39,7 @@ pub struct Session<T> {
     prologue_done: bool,
 }
 
-/// The outputs of a run, in the order in which the plan was asked for them.
+/// The outputs of a run, in the order of the outputs of the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Outputs<'a, T>(&'a [AnyTensor<T>]);
 
@@ -69,13 +69,13 @@ impl<'a, T: Real> Outputs<'a, T> {
 }
 
 impl Plan {
-    /// Memory to run the plan in, in the precision `T`. Work is divided over the threads of the rayon pool in which
-    /// this is called; the results do not depend on their number.
+    /// The plan with memory for its runs, in the precision `T`. Work is divided over the threads of the current rayon pool;
+    /// results do not depend on their number.
     pub fn session<T: Real>(&self) -> Session<T> {
         self.session_in(&Arena::new())
     }
 
-    /// [`Plan::session`] that works in memory which it may share with other sessions.
+    /// [`Plan::session`] in memory that other sessions may share.
     pub fn session_in<T: Real>(&self, arena: &Arena<T>) -> Session<T> {
         let inner = &*self.inner;
         let threads = rayon::current_num_threads();
@@ -129,9 +129,9 @@ impl<T: Real> Session<T> {
         Ok(Outputs(&self.outputs))
     }
 
-    /// Runs the plan and leaves the outputs in a list of the caller, which several sessions may use in turn. Tensors in
-    /// it that have the kind and the shape of the output in their place are written to; others are replaced. After an
-    /// error the elements are not defined.
+    /// Runs the plan and stores the outputs in a list of the caller, which several sessions may use one after another. A
+    /// tensor in it is reused if it has the kind and shape of the output with its index; others are replaced. After an
+    /// error the elements are unspecified.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -151,19 +151,19 @@ impl<T: Real> Session<T> {
 
         let mut real = self.real.bind(&inner.real, &mut memory.real);
         let mut index = self.index.bind(&inner.index, &mut memory.index);
-        real.leaves(|place| match place {
-            Place::Param(number) => match params.check(&inner.params[number as usize]) {
+        real.leaves(|storage| match storage {
+            Storage::Param(number) => match params.check(&inner.params[number as usize]) {
                 Ok(tensor) => Ok(tensor.data()),
                 Err(problem) => Err(Error::new(ErrorKind::Feed, problem)),
             },
-            Place::Input(number) => match feed.get(&inner.inputs[number as usize])? {
+            Storage::Input(number) => match feed.get(&inner.inputs[number as usize])? {
                 Data::Real(tensor) => Ok(tensor.data()),
                 Data::Index(_) => unreachable!("the kind of an input is checked"),
             },
             _ => unreachable!("leaves are inputs and parameters"),
         })?;
-        index.leaves(|place| match place {
-            Place::Input(number) => match feed.get(&inner.inputs[number as usize])? {
+        index.leaves(|storage| match storage {
+            Storage::Input(number) => match feed.get(&inner.inputs[number as usize])? {
                 Data::Index(tensor) => Ok(tensor.data()),
                 Data::Real(_) => unreachable!("the kind of an input is checked"),
             },
@@ -213,7 +213,7 @@ impl Inner {
         reserve(&mut memory.workspace, workspace, T::zero())
     }
 
-    /// Brings a list to as many tensors as there are outputs, of their kinds and shapes and not shared with anyone.
+    /// Fills a list with a tensor for each output, of its kind and shape, whose elements no other tensor shares.
     ///
     /// # Errors
     /// The number of bytes that could not be allocated.

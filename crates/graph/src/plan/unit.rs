@@ -1,46 +1,46 @@
-//! The pieces of work that a plan consists of, as a session runs them.
+//! The units of work of a plan, as a session runs them.
 
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
 
-/// A place for one value: a number within the real or the index slots of a session.
+/// The index of a slot, which holds one value, among the real or the index slots of a session.
 pub(super) type SlotId = u32;
 
-/// Where the elements of a slot are.
+/// Where the elements of a slot are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Place {
+pub(super) enum Storage {
     /// In the arena, whose memory is used again when its value is no longer needed.
     Arena(usize),
-    /// In memory that keeps its value between runs: constants, and what follows from constants alone.
+    /// In memory that is kept between runs: constants, and values that depend on constants alone.
     Kept(usize),
     /// In the tensor that was fed.
     Input(u32),
     /// In the parameter store.
     Param(u32),
-    /// In the tensor that the run gives.
+    /// In an output of the run.
     Output(u32),
 }
 
 /// A slot of a plan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
-    pub(super) place: Place,
+    pub(super) storage: Storage,
     pub(super) len: usize,
 }
 
-/// How a fused loop reads a value from outside: what its part of a slot has to do with the elements of the loop.
+/// How a fused loop reads a value from outside: which element of its part of a slot belongs to an element of the loop.
 #[derive(Clone, Debug)]
 pub(super) enum Access {
     /// Element `i` of the loop is element `i` of the part.
     Slice,
-    /// Every element is the only one of the part.
+    /// All elements are the only element of the part.
     Fill,
-    /// Element `i` is where the layout says, over a part that is the whole slot.
+    /// Element `i` is at position `i` of the layout; the part is the whole slot.
     Gather(Layout),
 }
 
-/// A value that a fused loop reads from outside; load number `k` is what the unit reads as number `k`.
+/// A value that a fused loop reads from outside; load `k` is read `k` of the unit.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     pub(super) access: Access,
@@ -55,7 +55,7 @@ pub(super) enum Arg {
     Register(u32),
     /// The block of a load that is read in place.
     Slice(u32),
-    /// The block of a value that the loop itself has stored: what the unit writes as number so much.
+    /// The block of a value that the loop itself has stored, by the index among the writes of the unit.
     Stored(u32),
 }
 
@@ -63,11 +63,11 @@ pub(super) enum Arg {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
     Register(u32),
-    /// To what the unit writes as number so much.
+    /// A write of the unit, by index.
     Slot(u32),
 }
 
-/// One op within a fused loop; its arguments are a run of [`Fused::args`].
+/// One op within a fused loop; its arguments are a range of [`Fused::args`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     /// An entry of the plan's ops.
@@ -77,14 +77,14 @@ pub(super) struct Step {
     pub(super) target: Target,
 }
 
-/// Pointwise ops over equally many elements, run block by block.
+/// Pointwise ops over the same number of elements, run block by block.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fused {
     pub(super) len: usize,
     pub(super) loads: Vec<Load>,
     pub(super) args: Vec<Arg>,
     pub(super) steps: Vec<Step>,
-    /// Loads that are stored as they are, and the number among what the unit writes.
+    /// Loads that are stored unchanged, and their index among the writes of the unit.
     pub(super) copies: Vec<(u32, u32)>,
     pub(super) registers: u32,
 }
@@ -92,14 +92,14 @@ pub(super) struct Fused {
 /// One side of a matrix product.
 #[derive(Clone, Debug)]
 pub(super) struct Factor {
-    /// Rows and columns of one matrix, and the steps between them.
+    /// Rows and columns of one matrix, and their strides.
     pub(super) size: [usize; 2],
     pub(super) strides: [isize; 2],
-    /// Where the matrices of the batch begin.
+    /// The positions of the first elements of the matrices of the batch.
     pub(super) batch: Layout,
 }
 
-/// One piece of work. What it reads and writes is in the footprint of the same number, for each kind of value.
+/// One unit of work. Its reads and writes are in the footprint with the same index, for each kind of value.
 #[derive(Clone, Debug)]
 pub(super) enum Unit {
     Fused(Fused),
@@ -112,7 +112,7 @@ pub(super) enum Unit {
         input_shapes: Vec<Shape>,
         outputs: Vec<Kind>,
         output_shapes: Vec<Shape>,
-        /// Whether it may be worth more than one thread.
+        /// Whether it has enough work for more than one thread.
         is_large: bool,
     },
     Random {

@@ -6,8 +6,8 @@ use super::{Shape, Sizes};
 
 /// Sizes of axes as a caller writes them: an array, a slice, a vector, one size, a shape.
 ///
-/// What takes a shape takes this, so that sizes that make no shape are refused with the name of the op and the line of
-/// the caller.
+/// Functions with a shape as argument take this, so that a panic about invalid sizes has the name of the op and the line
+/// of the caller.
 pub trait IntoShape {
     /// The shape.
     ///
@@ -20,7 +20,7 @@ pub trait IntoShape {
         Shape::of_sizes(self.into_sizes())
     }
 
-    /// The sizes, of which nothing is known yet.
+    /// The sizes, not checked yet.
     #[doc(hidden)]
     fn into_sizes(self) -> Sizes;
 }
@@ -45,7 +45,7 @@ impl IntoShape for &Shape {
     }
 }
 
-/// From lists of sizes: what a caller may write, and the conversion that panics.
+/// Implements [`IntoShape`] for lists of sizes, and the conversion that panics.
 macro_rules! from_sizes {
     ($([$($generic:tt)*] $list:ty = |$sizes:ident| $make:expr;)*) => {$(
         impl<$($generic)*> IntoShape for $list {
@@ -73,18 +73,21 @@ from_sizes! {
     [] usize = |size| SmallVec::from_slice(&[size]);
 }
 
-/// Sizes that elements are brought to, of which one may be left open: what [`Var::reshape`](crate::Var::reshape) and
-/// [`Tensor::reshape`](crate::Tensor::reshape) take.
+/// The target shape of [`Var::reshape`](crate::Var::reshape) and [`Tensor::reshape`](crate::Tensor::reshape), of which one
+/// size may be inferred.
 ///
-/// Sizes of every form that makes a shape, or an array of up to eight `i32` or `isize`, one of which may be −1: `[3, -1]`.
-/// Beside a `usize` the open size is written [`Var::INFERRED`](crate::Var::INFERRED): `[rows, Var::INFERRED]`.
+/// It is any [`IntoShape`], or an array of up to eight `i32` or `isize`, one of which may be −1: `[3, -1]`. In an array of
+/// `usize` the size to infer is [`Var::INFERRED`](crate::Var::INFERRED): `[rows, Var::INFERRED]`.
 pub trait TargetShape {
-    /// The sizes, [`OPEN`] in the place of −1; the first other negative size if there is one.
+    /// The sizes, with [`OPEN`] for −1.
+    ///
+    /// # Errors
+    /// The first other negative size.
     #[doc(hidden)]
     fn sizes(self) -> Result<Sizes, isize>;
 }
 
-/// Stands for the one size that follows from the others.
+/// The size that is inferred from the others.
 pub(crate) const OPEN: usize = usize::MAX;
 
 impl<S: IntoShape> TargetShape for S {
@@ -107,17 +110,17 @@ macro_rules! signed_sizes {
     )*)*};
 }
 
-// One for each length but 0: so `[]` is an array of `usize`, which the compiler could not tell otherwise.
+// Not for length 0, so that the type of `[]` is inferred as an array of `usize`.
 signed_sizes! {
     i32: 1 2 3 4 5 6 7 8;
     isize: 1 2 3 4 5 6 7 8;
 }
 
 impl Shape {
-    /// The shape of as many elements that the target names, its open size worked out.
+    /// The target shape for the elements of this shape, with its open size inferred.
     ///
     /// # Errors
-    /// If there is none: the message does not name this shape.
+    /// If the numbers of elements differ; the message does not contain this shape.
     pub(crate) fn reshaped(&self, target: impl TargetShape) -> Result<Shape, String> {
         let negative =
             |size| format!("a size of {size}; only -1, for the size that follows from the others, may be negative");

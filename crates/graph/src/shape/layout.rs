@@ -6,8 +6,8 @@ use super::{AXES, Shape};
 
 /// Where the elements of a value lie in a buffer: element `[i, j, …]` is at `offset + i·strides[0] + j·strides[1] + …`.
 ///
-/// A view (transpose, broadcast, slice, flip) is a new layout over the same buffer: a stride of 0 repeats, a negative
-/// one walks backwards.
+/// A view (transpose, broadcast, slice, flip) is a new layout over the same buffer: a stride of 0 repeats elements, a
+/// negative one reverses them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// The sizes.
@@ -45,8 +45,8 @@ impl Layout {
         true
     }
 
-    /// The layout over a buffer of `len` elements, or nothing if an element lies outside of it or the strides are not
-    /// one for each axis. Strides along which there is no step are brought into the buffer's range as well.
+    /// The layout if it lies within a buffer of `len` elements and has a stride for each axis, else `None`. Strides of axes
+    /// with at most one element are set to 0 if they leave the buffer.
     pub(crate) fn within(mut self, len: usize) -> Option<Self> {
         if self.strides.len() != self.shape.rank() {
             return None;
@@ -78,13 +78,13 @@ impl Layout {
         }
     }
 
-    /// The layout of the same elements in row-major order under another shape of as many elements, if strides can
-    /// express it.
+    /// The layout of the same elements in row-major order under another shape with the same number of elements, if
+    /// strides can express it.
     pub fn reshaped(&self, shape: &Shape) -> Option<Self> {
         if self.is_contiguous() {
             return Some(Self { offset: self.offset, ..Self::contiguous(shape.clone()) });
         }
-        // Walk both shapes from the last axis: a run of old axes that is contiguous in itself may be cut anew.
+        // From the last axis of both shapes: a group of old axes that are contiguous together can be divided differently.
         let mut strides: SmallVec<[isize; AXES]> = SmallVec::from_elem(0, shape.rank());
         let old: SmallVec<[(usize, isize); AXES]> =
             self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|(size, _)| *size != 1).collect();

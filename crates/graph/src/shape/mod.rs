@@ -18,10 +18,10 @@ pub(crate) use range::{AxisRange, slice_of_axis};
 pub use window::Window;
 pub(crate) use window::windowed_shape;
 
-/// Axes that take no allocation: a run makes layouts for itself, and up to here it allocates nothing.
+/// The most axes that need no allocation, so that layouts made during a run do not allocate.
 const AXES: usize = 8;
 
-/// A list of sizes of which nothing is known yet.
+/// Sizes that are not checked yet.
 pub(crate) type Sizes = SmallVec<[usize; AXES]>;
 
 /// Bytes of the largest element: of `f64` and of an index.
@@ -29,9 +29,9 @@ const ELEMENT: usize = 8;
 
 /// The sizes of a tensor's axes, outermost first. The empty shape is that of a scalar.
 ///
-/// The elements of a shape can always be addressed: the product of its sizes, those that are 0 left out, times eight
-/// bytes fits into `isize`. So no offset or stride within it overflows, also where an axis has no elements. Sizes for
-/// which that does not hold make no shape: [`Shape::try_new`] gives an error, the conversions panic.
+/// The elements of a shape can always be addressed: the product of its nonzero sizes, times eight bytes, fits into
+/// `isize`. So no offset or stride within it overflows, even if an axis has no elements. For larger sizes
+/// [`Shape::try_new`] returns an error, and the conversions panic.
 ///
 /// # Example
 /// ```
@@ -61,7 +61,7 @@ impl Shape {
         sizes.try_into_shape()
     }
 
-    /// [`Shape::try_new`] of sizes one after another, without an allocation for few.
+    /// [`Shape::try_new`] of an iterator, without an allocation for few axes.
     pub(crate) fn try_collect(sizes: impl IntoIterator<Item = usize>) -> Result<Self, String> {
         Self::of_sizes(sizes.into_iter().collect())
     }
@@ -93,7 +93,7 @@ impl Shape {
     }
 
     /// The number of elements: the product of the sizes, 1 for a scalar.
-    #[allow(clippy::len_without_is_empty)] // `is_empty` of the slice asks for axes, not for elements.
+    #[allow(clippy::len_without_is_empty)] // `is_empty` of the slice is about axes, not elements.
     pub fn len(&self) -> usize {
         self.0.iter().product()
     }
@@ -103,8 +103,8 @@ impl Shape {
         &self.0
     }
 
-    /// The shape that NumPy's broadcasting gives `self` and `other`, if they fit: axes are aligned at the last one,
-    /// and a size of 1 stretches. There is none either if it would have more elements than memory can address.
+    /// The shape of `self` and `other` after NumPy's broadcasting: axes are aligned at the last one, and a size of 1 is
+    /// repeated. `None` if they do not broadcast, or have too many elements together.
     ///
     /// # Example
     /// ```
@@ -130,7 +130,7 @@ impl Shape {
             .and_then(|sizes| Self::of_sizes(sizes).ok())
     }
 
-    /// Why [`Shape::broadcast`] gives nothing.
+    /// The reason why [`Shape::broadcast`] returns `None`.
     pub(crate) fn why_no_broadcast(&self, other: &Shape) -> &'static str {
         let fits = |(&a, &b): (&usize, &usize)| a == b || a == 1 || b == 1;
         match self.iter().rev().zip(other.iter().rev()).all(fits) {
@@ -139,7 +139,7 @@ impl Shape {
         }
     }
 
-    /// An axis, negative ones counted from the last, as one counted from the first.
+    /// An axis counted from the first; a negative one is counted from the last.
     ///
     /// # Errors
     /// If it is out of range.
@@ -165,12 +165,12 @@ impl Shape {
         Self::of_sizes(sizes)
     }
 
-    /// The shape without the axes for which `drop` holds.
+    /// The shape without the axes for which `drop` is true.
     pub(crate) fn without(&self, drop: impl Fn(usize) -> bool) -> Shape {
         self.iter().enumerate().filter(|(axis, _)| !drop(*axis)).map(|(_, size)| *size).collect()
     }
 
-    /// The shape in which the axes for which `one` holds have size 1.
+    /// The shape in which the axes for which `one` is true have size 1.
     pub(crate) fn with_ones(&self, one: impl Fn(usize) -> bool) -> Shape {
         self.iter().enumerate().map(|(axis, &size)| if one(axis) { 1 } else { size }).collect()
     }

@@ -1,4 +1,4 @@
-//! Ranges of the elements of an axis.
+//! Slices of an axis: start, step and count.
 
 use super::Layout;
 
@@ -40,7 +40,7 @@ impl Layout {
     }
 }
 
-/// Every `step`-th element of `start..end` on an axis of a size, as Python counts them: the first one, and their number.
+/// The start and count of the slice `start:end:step` of an axis of a size, by the rules of Python.
 ///
 /// # Errors
 /// If the range leaves the axis or the step is 0.

@@ -2,8 +2,7 @@
 
 use super::Shape;
 
-/// What an axis is indexed by: a letter, or one of the axes that an ellipsis stands for, counted from the
-/// last.
+/// The index of an axis: a letter, or one of the axes of an ellipsis, counted from the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Index {
     Letter(char),
@@ -46,7 +45,7 @@ impl Subscripts {
             .collect::<Result<_, _>>()?;
         let all = operands.iter().flatten().copied();
         let hidden = all.clone().filter(|index| matches!(index, Index::Ellipsis(_))).max();
-        let hidden = hidden.map_or(0, |index| if let Index::Ellipsis(place) = index { place + 1 } else { 0 });
+        let hidden = hidden.map_or(0, |index| if let Index::Ellipsis(axis) = index { axis + 1 } else { 0 });
         let output = match output {
             Some(output) => Term::parse(output)?.output(&operands, hidden)?,
             None => {
@@ -89,7 +88,7 @@ impl Term {
         join(&self.before) + dots + &join(self.after.as_deref().unwrap_or_default())
     }
 
-    /// The letters, with `hidden` axes in the place of the ellipsis.
+    /// The indices, with `hidden` axes for the ellipsis.
     fn indices(&self, hidden: usize) -> Vec<Index> {
         let letters = |letters: &[char]| letters.iter().copied().map(Index::Letter).collect::<Vec<_>>();
         let mut indices = letters(&self.before);
@@ -115,12 +114,12 @@ impl Term {
             return Err("the output lacks the ellipsis that an operand has".into());
         }
         let indices = self.indices(hidden);
-        for (place, index) in indices.iter().enumerate() {
+        for (axis, index) in indices.iter().enumerate() {
             let Index::Letter(letter) = index else { continue };
             if !operands.iter().flatten().any(|other| other == index) {
                 return Err(format!("the output names `{letter}`, which no operand has"));
             }
-            if indices[..place].contains(index) {
+            if indices[..axis].contains(index) {
                 return Err(format!("the output names `{letter}` twice"));
             }
         }

@@ -22,7 +22,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The distance from the first element to behind the last.
+    /// The number of elements of the axis from the first element of the window to the last, both included.
     pub fn reach(&self) -> usize {
         self.dilation.saturating_mul(self.size.saturating_sub(1)).saturating_add(1)
     }
@@ -51,7 +51,7 @@ pub(crate) fn windowed_shape(shape: &Shape, windows: &[Window]) -> Result<Shape,
     for (window, &size) in windows.iter().zip(&shape[lead..]) {
         window.check_steps()?;
         if window.reach() > size {
-            return Err(format!("a window that reaches over {} elements has no place on {size}", window.reach()));
+            return Err(format!("a window that reaches over {} elements does not fit on {size}", window.reach()));
         }
     }
     let positions = windows.iter().zip(&shape[lead..]).map(|(window, &size)| window.count(size));

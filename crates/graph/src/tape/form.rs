@@ -1,4 +1,4 @@
-//! What an op declares of its outputs must fit the form of work that it is: a plan relies on it.
+//! Checks that the declared outputs of an op fit its form, on which plans rely.
 
 use smallvec::SmallVec;
 
@@ -11,7 +11,7 @@ pub(crate) const MAX_POINTWISE: usize = 4;
 /// Checks that inputs and outputs fit the form of the op.
 ///
 /// # Errors
-/// What does not fit: a fault of the op.
+/// What does not fit: a bug of the op.
 pub(super) fn check(op: &dyn AnyOp, inputs: &[Meta], outputs: &[Meta]) -> Result<(), String> {
     let fault = |form: &str, needs: &str| Err(format!("the op is {form}: {needs}; it declares {}", listed(outputs)));
     if outputs.is_empty() {

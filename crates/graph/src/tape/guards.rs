@@ -1,4 +1,4 @@
-//! What holds while a guard lives or a closure runs: scopes, values in the place of parameters, the line of new nodes.
+//! State that a guard or a closure sets for its lifetime: scopes, values that replace parameters, the line of new nodes.
 
 use std::panic::Location;
 
@@ -7,7 +7,7 @@ use super::{Graph, Node, NodeId, Scope, Var};
 use crate::params::Param;
 
 impl Graph {
-    /// Opens a scope within the present one: until the guard is dropped, nodes lie in it. Messages, pictures and
+    /// Opens a scope within the current one: until the guard is dropped, new nodes belong to it. Messages, pictures and
     /// summaries show scopes.
     ///
     /// # Example
@@ -30,8 +30,8 @@ impl Graph {
         Scoped { graph: self, scope }
     }
 
-    /// Until the guard is dropped, nodes carry the line `caller` instead of the line that records them: for layers
-    /// that record nodes in closures, which lose the line of their caller. The outermost guard counts.
+    /// Until the guard is dropped, new nodes have the line `caller` instead of the line that records them: for layers
+    /// that record nodes in closures, which lose the line of their caller. Of nested guards the outermost applies.
     ///
     /// # Example
     /// ```
@@ -45,29 +45,29 @@ impl Graph {
     /// let graph = Graph::new();
     /// both(graph.ones([2]));
     /// ```
-    #[must_use = "the line counts until the guard is dropped"]
+    #[must_use = "the line applies until the guard is dropped"]
     pub fn at_line(&self, caller: &'static Location<'static>) -> impl Drop + '_ {
         let outer = self.tape.borrow().line;
         self.tape.borrow_mut().line = outer.or(Some(caller));
         Restore(move || self.tape.borrow_mut().line = outer)
     }
 
-    /// Runs `build`; the nodes that it makes carry the line and scope of `node`.
+    /// Runs `build`; the nodes that it makes have the line and scope of `node`.
     pub(crate) fn on_behalf_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
         let Node { location, scope, .. } = self.tape().nodes[node.index()];
-        self.as_from(location, scope, build)
+        self.with_origin(location, scope, build)
     }
 
-    /// Runs `build`; the nodes that it makes carry the line of `node`, or the line of the node that is differentiated.
+    /// Runs `build`; the nodes that it makes have the line of `node`, or the line of the node that is differentiated.
     pub(crate) fn at_line_of<R>(&self, node: NodeId, build: impl FnOnce() -> R) -> R {
         let (location, scope) = {
             let tape = self.tape();
             tape.origin.unwrap_or((tape.nodes[node.index()].location, tape.scope_now()))
         };
-        self.as_from(location, scope, build)
+        self.with_origin(location, scope, build)
     }
 
-    fn as_from<R>(&self, location: &'static Location<'static>, scope: u32, build: impl FnOnce() -> R) -> R {
+    fn with_origin<R>(&self, location: &'static Location<'static>, scope: u32, build: impl FnOnce() -> R) -> R {
         let outer = self.tape.borrow_mut().origin.replace((location, scope));
         let restore = Restore(|| self.tape.borrow_mut().origin = outer);
         let result = build();
@@ -75,9 +75,9 @@ impl Graph {
         result
     }
 
-    /// Puts a value in the place of a parameter: until the guard is dropped, [`Graph::param`] gives the value. So a
-    /// layer's weight can be made from other parameters, as weight normalisation does, and the layer knows nothing of
-    /// it. Of several values for one parameter the one that was given last counts, among those whose guards are alive.
+    /// Replaces a parameter by a value: until the guard is dropped, [`Graph::param`] returns the value. So the weight of a
+    /// layer can be computed from other parameters, as in weight normalisation, without a change of the layer. Of several
+    /// values for one parameter the latest whose guard is alive applies.
     ///
     /// # Panics
     /// If the value is an index, has another shape than the parameter, or belongs to another graph.
@@ -126,8 +126,8 @@ impl Drop for Scoped<'_> {
     }
 }
 
-/// A parameter whose place a value has taken; see [`Graph::substitute`].
-#[must_use = "the parameter is itself again when this is dropped: `let _weight = graph.substitute(…)`"]
+/// A parameter that is replaced by a value; see [`Graph::substitute`].
+#[must_use = "the substitution ends when this is dropped: `let _weight = graph.substitute(…)`"]
 pub struct Substituted<'g> {
     graph: &'g Graph,
     guard: u64,
@@ -139,7 +139,7 @@ impl Drop for Substituted<'_> {
     }
 }
 
-/// Runs a closure when dropped, also when what lies between panics.
+/// Runs a closure when dropped, also during a panic.
 pub(super) struct Restore<F: FnMut()>(pub(super) F);
 
 impl<F: FnMut()> Drop for Restore<F> {

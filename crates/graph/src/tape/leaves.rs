@@ -11,16 +11,16 @@ use crate::shape::{IntoShape, Shape};
 use crate::tensor::Tensor;
 
 impl Graph {
-    /// A real input that is fed by name at each run.
+    /// A real input whose value is fed by name at each run.
     ///
     /// # Panics
-    /// If an input of that name exists, or the sizes make no [`Shape`].
+    /// If an input of that name exists, or the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn input(&self, name: &str, shape: impl IntoShape) -> Var<'_> {
         self.named_input(name, Meta::real(expect_shape("input", &[], shape)), Location::caller())
     }
 
-    /// An index input (classes, positions) that is fed by name at each run.
+    /// An index input (classes, positions) whose value is fed by name at each run.
     ///
     /// # Panics
     /// As [`Graph::input`].
@@ -61,7 +61,7 @@ impl Graph {
         self.leaf(Source::Constant(number), Meta::index(value.shape()), Location::caller())
     }
 
-    /// A real constant without axes; equal ones are one node.
+    /// A real scalar constant; equal constants are one node.
     #[track_caller]
     pub fn scalar(&self, value: f64) -> Var<'_> {
         if let Some(&value) = self.tape().scalars.get(&value.to_bits()) {
@@ -76,7 +76,7 @@ impl Graph {
     /// A constant of the given shape with all elements equal.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn full(&self, shape: impl IntoShape, value: f64) -> Var<'_> {
         let shape = expect_shape("full", &[], shape);
@@ -86,7 +86,7 @@ impl Graph {
     /// A constant of zeros.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn zeros(&self, shape: impl IntoShape) -> Var<'_> {
         let shape = expect_shape("zeros", &[], shape);
@@ -96,7 +96,7 @@ impl Graph {
     /// A constant of ones.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn ones(&self, shape: impl IntoShape) -> Var<'_> {
         let shape = expect_shape("ones", &[], shape);
@@ -109,7 +109,7 @@ impl Graph {
         tape.constants.len() as u32 - 1
     }
 
-    /// A parameter of a model. The same parameter is one node, however often a model uses it.
+    /// A parameter of a model. A parameter is one node, even if a model uses it several times.
     #[track_caller]
     pub fn param(&self, param: &Param) -> Var<'_> {
         let known = {
@@ -139,10 +139,10 @@ impl Graph {
         self.tape().params.iter().map(var).collect()
     }
 
-    /// Random numbers, uniform in [0, 1): new ones at each step of a run, the same for the same seed and step.
+    /// Random numbers, uniform in [0, 1). They are a function of the seed and the step of a run.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn uniform(&self, shape: impl IntoShape) -> Var<'_> {
         self.random(Distribution::Uniform, expect_shape("uniform", &[], shape), Location::caller())
@@ -151,7 +151,7 @@ impl Graph {
     /// Random numbers, normal with mean 0 and standard deviation 1.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn normal(&self, shape: impl IntoShape) -> Var<'_> {
         self.random(Distribution::Normal, expect_shape("normal", &[], shape), Location::caller())
@@ -160,20 +160,20 @@ impl Graph {
     /// Random numbers that are 1 with the given probability, else 0.
     ///
     /// # Panics
-    /// If the probability is not within 0 and 1, or the sizes make no [`Shape`].
+    /// If the probability is not within 0 and 1, or the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn bernoulli(&self, probability: f64, shape: impl IntoShape) -> Var<'_> {
         if !(0.0..=1.0).contains(&probability) {
-            refuse("bernoulli", &[], &format!("{probability} is no probability"));
+            refuse("bernoulli", &[], &format!("{probability} is not a probability"));
         }
         let shape = expect_shape("bernoulli", &[], shape);
         self.random(Distribution::Bernoulli(probability), shape, Location::caller())
     }
 
-    /// Random indices, uniform in a range, the end not included: what is drawn does not depend on the precision.
+    /// Random indices, uniform in a half-open range. They do not depend on the precision.
     ///
     /// # Panics
-    /// If the range is empty, or the sizes make no [`Shape`].
+    /// If the range is empty, or the sizes are no valid [`Shape`].
     ///
     /// # Example
     /// ```
@@ -203,7 +203,7 @@ impl Graph {
         self.leaf(Source::Random(number), meta, caller)
     }
 
-    /// The stand-in for a cotangent of the given shape, from which forward mode is derived.
+    /// A placeholder for a cotangent of the given shape, from which forward mode is derived.
     pub(crate) fn seed(&self, shape: Shape, caller: &'static Location<'static>) -> Var<'_> {
         self.leaf(Source::Seed, Meta::real(shape), caller)
     }

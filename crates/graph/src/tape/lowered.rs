@@ -1,8 +1,8 @@
-//! Ops that are recorded as their expansion, and among them those that differentiate by a rule of their own.
+//! Ops that are recorded as their expansion.
 //!
-//! One that has a rule is a node at the end of its expansion: it takes the op's inputs and the outputs of the expansion,
-//! and its outputs are those of the expansion. So a run computes the expansion, and the reverse sweep meets the op's own
-//! vjp.
+//! An op that declares a rule for its derivative gets a node after its expansion: its inputs are those of the op and the
+//! outputs of the expansion, its outputs are those of the expansion. So a run computes the expansion, and the reverse
+//! sweep uses the vjp of the op.
 
 use std::hash::{Hash, Hasher};
 use std::panic::Location;
@@ -12,7 +12,7 @@ use super::op::{Accepts, AnyOp, Call, Derivative, Domain, Form, Kind, Kinks, Met
 use super::{Graph, Restore, Scope, Source, Var};
 use crate::error::{Error, ErrorKind};
 
-/// The op at the end of its own expansion.
+/// The node of an op after its expansion.
 #[derive(Debug)]
 pub(super) struct WithRule {
     pub(super) op: Arc<dyn AnyOp>,
@@ -50,13 +50,13 @@ impl Op for WithRule {
         Form::Alias { first: self.arity }
     }
 
-    /// For the inputs whose derivative is that of the expansion: it is recorded once more, and differentiated.
+    /// For inputs whose derivative is that of the expansion, which is recorded again and differentiated.
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
         self.op.expand(&inputs[..self.arity])
     }
 
     fn derivative(&self, input: usize) -> Derivative {
-        // What the expansion gives is as if it was made of the op's inputs at once.
+        // The outputs of the expansion are taken as functions of the inputs, so they get no cotangents.
         if input < self.arity { self.op.derivative(input) } else { Derivative::Zero }
     }
 
@@ -78,7 +78,7 @@ impl Op for WithRule {
 }
 
 impl Graph {
-    /// Records the expansion of an op. If the op states a vjp of its own, a node that carries it stands at the end.
+    /// Records the expansion of an op and, if the op declares a rule for its derivative, a node with its vjp.
     pub(super) fn lower<'g>(
         &'g self,
         op: Arc<dyn AnyOp>,
@@ -89,10 +89,10 @@ impl Graph {
     ) -> Result<Vars<'g>, Error> {
         let name = op.name();
         let fault = |problem: String| Error::at(ErrorKind::Op, format!("`{name}`: {problem}"), caller);
-        if self.is_endless(id) {
-            // The op in whose expansion this one stands gives the error; until then something of the right shape.
-            let mut stand_in = |meta: &Meta| self.leaf(Source::Seed, meta.clone(), caller);
-            return Ok(outputs.iter().map(&mut stand_in).collect());
+        if self.is_infinite(id) {
+            // The outermost op returns the error; until then, placeholders of the right shapes.
+            let placeholder = |meta: &Meta| self.leaf(Source::Seed, meta.clone(), caller);
+            return Ok(outputs.iter().map(placeholder).collect());
         }
         let expanding = self.enter(id);
         let restore = {
@@ -107,7 +107,7 @@ impl Graph {
         };
         let expansion = op.expand(inputs);
         drop((restore, expanding));
-        if let Some(problem) = self.take_endless() {
+        if let Some(problem) = self.take_infinite() {
             return Err(fault(problem));
         }
         let expansion = expansion.ok_or_else(|| fault("has neither a kernel nor an expansion".into()))?;
@@ -116,7 +116,7 @@ impl Graph {
         if found != *outputs {
             return Err(fault(format!("the shape rule says {outputs:?}, the expansion gives {found:?}")));
         }
-        // The expansion has its derivatives already.
+        // Without a rule the derivative is that of the expansion.
         let is_rule =
             |(input, var): (usize, &Var<'g>)| var.kind() == Kind::Real && op.derivative(input) != Derivative::Expansion;
         if !inputs.iter().enumerate().any(is_rule) {
@@ -127,38 +127,38 @@ impl Graph {
         Ok(self.record(id, all, found, caller))
     }
 
-    /// Marks an op as being expanded or asked for its derivative, until what is given back is dropped.
+    /// Marks an op as being expanded or differentiated, until the returned guard is dropped.
     pub(crate) fn enter(&self, op: u32) -> impl Drop + '_ {
         self.tape.borrow_mut().expanding.push(op);
         Restore(|| _ = self.tape.borrow_mut().expanding.pop())
     }
 
-    /// Whether expansions stand in each other so deep that there is no end to them; the message is kept for the
+    /// Whether expansions are nested too deeply, which is taken for infinite recursion; the message is kept for the
     /// outermost.
-    fn is_endless(&self, op: u32) -> bool {
+    fn is_infinite(&self, op: u32) -> bool {
         let mut tape = self.tape.borrow_mut();
         if tape.expanding.is_empty() {
-            // What is left of an expansion that panicked.
-            tape.endless = None;
+            // Left over from an expansion that panicked.
+            tape.infinite = None;
         }
-        if tape.endless.is_none() && tape.expanding.len() >= MAX_EXPANSIONS {
+        if tape.infinite.is_none() && tape.expanding.len() >= MAX_EXPANSIONS {
             let (name, times) = (tape.ops[op as usize].name(), tape.expanding.iter().filter(|&&o| o == op).count());
-            tape.endless = Some(match times {
-                0 => format!("{MAX_EXPANSIONS} expansions stand in each other, the last of them `{name}`"),
-                _ => format!("the expansion of `{name}` comes to `{name}` again, {times} times so far, without end"),
+            tape.infinite = Some(match times {
+                0 => format!("{MAX_EXPANSIONS} expansions are nested, the innermost of `{name}`"),
+                _ => format!("the expansion of `{name}` contains `{name}` again, {times} times so far: it is infinite"),
             });
         }
-        tape.endless.is_some()
+        tape.infinite.is_some()
     }
 
-    /// The message for expansions without end, once the outermost has returned.
-    pub(crate) fn take_endless(&self) -> Option<String> {
+    /// The message for an infinite expansion, once the outermost has returned.
+    pub(crate) fn take_infinite(&self) -> Option<String> {
         let mut tape = self.tape.borrow_mut();
-        if tape.expanding.is_empty() { tape.endless.take() } else { None }
+        if tape.expanding.is_empty() { tape.infinite.take() } else { None }
     }
 }
 
-/// Expansions that may stand in each other: more than any op that ends has.
+/// The most nested expansions: more than any finite expansion has.
 pub(crate) const MAX_EXPANSIONS: usize = 100;
 
 #[cfg(test)]
@@ -167,7 +167,7 @@ mod tests {
     use crate::Tensor;
     use crate::check::Check;
 
-    /// `√Σx²`, of which the derivative is a rule.
+    /// `√Σx²`, whose derivative is a rule.
     #[derive(Debug, PartialEq, Eq, Hash)]
     struct Length;
 
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// `x·y²`, of which the derivatives are what the test says.
+    /// `x·y²`, whose derivatives are declared by the test.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     struct Mixed([Derivative; 2]);
 

@@ -1,7 +1,7 @@
 //! Recording: a graph is a tape of nodes in an order in which they can be evaluated.
 //!
-//! Nodes are appended and never change. A node knows its op, its inputs, the kind and shape of its outputs, the line of
-//! the user's code that made it, and the scope it was made in.
+//! Nodes are appended and never change. A node has its op, its inputs, the kind and shape of its outputs, the line of the
+//! user's code that made it, and its scope.
 
 pub(crate) mod form;
 mod guards;
@@ -41,7 +41,7 @@ pub use visit::{Edge, Edges, GraphView, Nodes};
 pub struct NodeId(pub(crate) u32);
 
 impl NodeId {
-    /// The place on the tape, counted from 0.
+    /// The index on the tape, counted from 0.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -60,7 +60,7 @@ pub(crate) struct Value {
     pub(crate) output: u32,
 }
 
-/// What a node does: an op of the table, or one of the leaves that every graph has.
+/// What a node is: an op of the table, or a leaf.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Source {
     /// An entry of [`Tape::ops`].
@@ -73,7 +73,7 @@ pub(crate) enum Source {
     Param(u32),
     /// An entry of [`Tape::randoms`].
     Random(u32),
-    /// The stand-in for a cotangent from which forward mode is derived; it is never evaluated.
+    /// A placeholder for a cotangent, from which forward mode is derived; it is never evaluated.
     Seed,
 }
 
@@ -116,7 +116,7 @@ impl Distribution {
     }
 }
 
-/// The nodes from `start` to before `end` are computed again for the backward pass.
+/// The nodes `start..end`, which are recomputed for the backward pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Region {
     pub(crate) start: u32,
@@ -133,7 +133,7 @@ struct Scope {
 pub(crate) struct Tape {
     pub(crate) nodes: Vec<Node>,
     pub(crate) ops: Vec<Arc<dyn AnyOp>>,
-    /// Ops by [`op_hash`]; more than one under a hash are told apart by comparison.
+    /// Ops by [`op_hash`]; ops with one hash are compared.
     op_index: FxHashMap<u64, SmallVec<[u32; 1]>>,
     pub(crate) inputs: Vec<(String, NodeId)>,
     input_index: FxHashMap<String, u32>,
@@ -143,22 +143,21 @@ pub(crate) struct Tape {
     param_index: FxHashMap<Param, Value>,
     /// Buffers with the values that a training run leaves in them; of a buffer, the last entry counts.
     updates: Vec<(Param, Value)>,
-    /// For each buffer its last entry in `updates`, and its place in the order of the first ones.
+    /// For each buffer the index of its last entry in `updates`, and its rank in the order of first updates.
     updated: FxHashMap<Param, (usize, usize)>,
     pub(crate) randoms: Vec<Distribution>,
     scopes: Vec<Scope>,
     /// The scopes that are open, the innermost last.
     open: Vec<u32>,
-    /// Values that stand in the place of parameters at present, the latest last, with the number of the guard that
-    /// takes each away. There are few.
+    /// Values that replace parameters at present, the latest last, each with the number of its guard. There are few.
     substitutes: Vec<(u64, Param, Value)>,
-    /// Guards of substitutions that were given out.
+    /// The number of guards of substitutions so far.
     guards: u64,
     /// The ops whose expansion or derivative is being recorded, the innermost last.
     pub(crate) expanding: Vec<u32>,
-    /// The message for an op that expands into itself, until the outermost expansion ends.
-    endless: Option<String>,
-    /// Checkpointed parts, an inner one before the outer one: so their ends do not fall.
+    /// The message for an infinite expansion, until the outermost one returns.
+    infinite: Option<String>,
+    /// Checkpointed parts, an inner one before the outer one, so that their ends are in ascending order.
     pub(crate) regions: Vec<Region>,
     /// While a derivative is built: the line and scope of the node that is differentiated.
     origin: Option<(&'static Location<'static>, u32)>,
@@ -178,7 +177,7 @@ impl Tape {
         }
     }
 
-    /// The op whose vjp a node carries, and its number of inputs, if the op was recorded as its expansion.
+    /// The op whose vjp a node has, and its number of inputs, if the op was recorded as its expansion.
     pub(crate) fn rule(&self, node: NodeId) -> Option<(Arc<dyn AnyOp>, usize)> {
         let rule = self.op(node)?.as_any().downcast_ref::<WithRule>()?;
         Some((Arc::clone(&rule.op), rule.arity))
@@ -270,7 +269,7 @@ pub(crate) fn refuse(op: &str, of: &[&Shape], problem: &str) -> ! {
     panic!("{}", message(op, of, problem))
 }
 
-/// The shape that a caller asks for in an op.
+/// The shape that a caller passes to an op.
 #[track_caller]
 pub(crate) fn expect_shape(op: &str, of: &[&Shape], shape: impl IntoShape) -> Shape {
     match shape.try_into_shape() {
@@ -288,8 +287,8 @@ fn message(op: &str, of: &[&Shape], problem: &str) -> String {
 
 /// A computation graph: a tape to which variables append nodes.
 ///
-/// A graph is a value. It is built by a program, differentiated (which appends more nodes), looked at, and compiled to
-/// a [`Plan`](crate::Plan) that runs in either precision. Nothing is computed while it is built, except on request by
+/// A graph is a value. It is built by a program, differentiated (which appends more nodes), inspected, and compiled to
+/// a [`Plan`](crate::Plan) that runs in either precision. Nothing is computed while it is built, except by
 /// [`Graph::eval`].
 ///
 /// # Example
@@ -305,7 +304,7 @@ fn message(op: &str, of: &[&Shape], problem: &str) -> String {
 /// ```
 pub struct Graph {
     tape: RefCell<Tape>,
-    /// What [`Graph::eval`] has found: for each node its outputs, none if it was not evaluated.
+    /// The values that [`Graph::eval`] has computed: the outputs of each node, none if it was not evaluated.
     pub(crate) evaluated: RefCell<Vec<SmallVec<[AnyTensor<f64>; 1]>>>,
     /// Set by the default of [`Op::vjp`], which has no rule to record.
     pub(crate) missing_vjp: Cell<bool>,
@@ -318,7 +317,7 @@ impl Default for Graph {
 }
 
 impl Graph {
-    /// The graph without nodes.
+    /// An empty graph.
     pub fn new() -> Self {
         let top = Scope { parent: 0, name: String::new() };
         let tape = RefCell::new(Tape { scopes: vec![top], ..Tape::default() });
@@ -344,10 +343,10 @@ impl Graph {
         Var { graph: self, value }
     }
 
-    /// Appends a node for the op, or its expansion if the op has no work of its own.
+    /// Appends a node for the op, or its expansion if the op has the form [`Form::Expanded`].
     ///
     /// # Errors
-    /// If the op does not accept the inputs, what it declares does not fit its form, its expansion has no end, or an
+    /// If the op does not accept the inputs, its declared outputs do not fit its form, its expansion is infinite, or an
     /// input belongs to another graph: the message names the op, the shapes and the caller's line.
     #[track_caller]
     pub fn apply<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Result<Vars<'g>, Error> {
@@ -378,8 +377,8 @@ impl Graph {
         self.apply_interned(id, inputs, Location::caller())
     }
 
-    /// Records once more the nodes from number `start` on that `of` is made of, with others in the place of those for
-    /// which `replace`, asked with name, inputs and output, gives one. `None` if it gives none.
+    /// Records again the nodes from index `start` on that `of` depends on. `replace` is called with the name, the inputs and
+    /// the output of each, and may return a variable to use instead. `None` if it never does.
     #[cfg(any(test, feature = "proptest"))]
     pub(crate) fn rerecord<'g>(
         &'g self,
@@ -405,7 +404,7 @@ impl Graph {
         renewed.get(&of.value).copied()
     }
 
-    // What follows does not depend on the type of the op, so that it is compiled once and not once an op.
+    // The rest does not depend on the type of the op, so that it is compiled once and not for every op.
 
     fn apply_interned<'g>(
         &'g self,

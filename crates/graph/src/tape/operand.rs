@@ -4,14 +4,15 @@ use super::op::{Kind, Pointwise};
 use super::{Var, refuse};
 use crate::tensor::Tensor;
 
-/// What can stand beside a variable in arithmetic: another variable, or a number of type `f64`, `f32`, `i32`, `i64`,
-/// `u32`, `u64`, `isize` or `usize`.
+/// The other operand of an operator on a variable: a variable, or a number of type `f64`, `f32`, `i32`, `i64`, `u32`,
+/// `u64`, `isize` or `usize`.
 ///
-/// Beside an index an integer is an index: `+`, `−` and `*` of indices are those of 64-bit integers, as are
-/// [`Var::floor_div`] and [`Var::modulo`]. Indices and real numbers do not mix: [`Var::to_real`], [`Var::to_index`].
+/// An integer and an index variable make an index: `+`, `−` and `*` of indices are those of 64-bit integers, as are
+/// [`Var::floor_div`] and [`Var::modulo`]. Indices and real numbers cannot be combined; convert with [`Var::to_real`] or
+/// [`Var::to_index`].
 ///
 /// On the left of an operator a number is an `f64` or an `i32`, the types of literals: with more types there, the
-/// compiler could not tell the type of `(1.0 - x).exp()`. Write `f64::from(a) - x` for another.
+/// compiler could not infer the type of `(1.0 - x).exp()`. For another type write `f64::from(a) - x`.
 ///
 /// # Example
 /// ```
@@ -27,7 +28,7 @@ pub trait Operand<'g>: Sized {
     /// The operand as a variable of the graph of `other`.
     #[doc(hidden)]
     #[track_caller]
-    fn beside(self, other: Var<'g>) -> Var<'g>;
+    fn as_operand_of(self, other: Var<'g>) -> Var<'g>;
 
     /// `base` to the power of the operand.
     #[doc(hidden)]
@@ -36,7 +37,7 @@ pub trait Operand<'g>: Sized {
 }
 
 impl<'g> Operand<'g> for Var<'g> {
-    fn beside(self, _other: Var<'g>) -> Var<'g> {
+    fn as_operand_of(self, _other: Var<'g>) -> Var<'g> {
         self
     }
 
@@ -50,7 +51,7 @@ macro_rules! real_operand {
     ($($number:ty),*) => {$(
         impl<'g> Operand<'g> for $number {
             #[track_caller]
-            fn beside(self, other: Var<'g>) -> Var<'g> {
+            fn as_operand_of(self, other: Var<'g>) -> Var<'g> {
                 other.graph().scalar(f64::from(self))
             }
 
@@ -66,7 +67,7 @@ macro_rules! integer_operand {
     ($($number:ty),*) => {$(
         impl<'g> Operand<'g> for $number {
             #[track_caller]
-            fn beside(self, other: Var<'g>) -> Var<'g> {
+            fn as_operand_of(self, other: Var<'g>) -> Var<'g> {
                 match other.kind() {
                     Kind::Real => other.graph().scalar(self as f64),
                     Kind::Index => match i64::try_from(self) {
@@ -91,10 +92,10 @@ real_operand!(f64, f32);
 integer_operand!(i32, i64, u32, u64, isize, usize);
 
 impl<'g> Var<'g> {
-    /// Applies a pointwise op to this variable and another operand, after broadcasting both.
+    /// Applies a pointwise op of two inputs, after broadcasting.
     #[track_caller]
     pub(crate) fn pointwise<P: Pointwise>(self, op: P, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.beside(self);
+        let other = other.as_operand_of(self);
         let (x, y) = self.broadcast_with(P::NAME, other);
         self.graph().call(op, &[x, y])
     }

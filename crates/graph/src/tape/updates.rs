@@ -1,18 +1,18 @@
-//! What a training run leaves in the buffers of the store.
+//! Updates of buffers by a training run, such as running statistics.
 
 use super::op::Meta;
 use super::{Graph, Var};
 use crate::params::Param;
 
 impl Graph {
-    /// Records that a training run leaves `value` in a buffer of the store, as batch normalisation does with its running
-    /// statistics. It is for whoever runs the graph to do so: a `Step` of `gradus-train` writes updates after each run
-    /// that succeeds, and all else leaves the store as it is.
+    /// Records that a training run updates a buffer of the store to `value`, as batch normalisation does with its running
+    /// statistics. A graph does not write the store: a `Step` of `gradus-train` writes the updates after each successful
+    /// run.
     ///
-    /// Several updates of one buffer follow each other if each begins with [`Graph::updated`].
+    /// Several updates of one buffer are composed if each starts from [`Graph::updated`].
     ///
     /// # Panics
-    /// If the parameter is no buffer, or the value has another shape.
+    /// If the parameter is not a buffer, or the value has another shape.
     ///
     /// # Example
     /// ```
@@ -30,7 +30,7 @@ impl Graph {
     #[track_caller]
     pub fn update(&self, buffer: &Param, value: Var<'_>) {
         let (name, shape, found) = (buffer.name(), buffer.shape(), value.meta());
-        assert!(buffer.is_buffer(), "`update` of `{name}`: it is a parameter and no buffer");
+        assert!(buffer.is_buffer(), "`update` of `{name}`: it is a parameter, not a buffer");
         assert!(
             found == Meta::real(shape.clone()),
             "`update` of `{name}` of shape {shape} with a value of shape {}",
@@ -56,15 +56,15 @@ impl Graph {
         }
     }
 
-    /// The buffers that a training run updates, in the order of their first update, with what it leaves in them.
+    /// The buffers that a training run updates, in the order of their first update, with their new values.
     pub fn updates(&self) -> Vec<(Param, Var<'_>)> {
         let tape = self.tape();
-        let mut places: Vec<(usize, usize)> = tape.updated.values().map(|&(last, order)| (order, last)).collect();
-        places.sort_unstable();
+        let mut last_updates: Vec<(usize, usize)> = tape.updated.values().map(|&(last, order)| (order, last)).collect();
+        last_updates.sort_unstable();
         let update = |(_, last): (usize, usize)| {
             let (buffer, value) = &tape.updates[last];
             (buffer.clone(), Var { graph: self, value: *value })
         };
-        places.into_iter().map(update).collect()
+        last_updates.into_iter().map(update).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Variables: what a program holds of a graph.
+//! Variables: handles to the values of a graph.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::shape::Shape;
 
 /// A value of a graph. It is `Copy`; arithmetic and methods append nodes and give new variables.
 ///
-/// Methods panic with one sentence at the caller's line if shapes do not fit; [`Graph::apply`] gives an error instead.
+/// Methods panic at the caller's line if shapes do not fit; [`Graph::apply`] returns an error instead.
 #[derive(Clone, Copy)]
 pub struct Var<'g> {
     pub(crate) graph: &'g Graph,
@@ -21,7 +21,7 @@ impl<'g> Var<'g> {
         self.graph
     }
 
-    /// The node that makes the variable.
+    /// The node that computes the variable.
     pub fn node(self) -> NodeId {
         self.value.node
     }

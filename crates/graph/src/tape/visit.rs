@@ -1,8 +1,8 @@
 //! petgraph's `visit` traits over the tape, so that its algorithms run on a graph without a copy of it.
 //!
-//! The tape stays a plain vector. Edges run with the data, from producer to consumer: an edge is an input slot of its
-//! target, so `x * x` has two edges that differ in the slot alone. What leaves a node is found in a table of consumers
-//! that is made when it is first asked for. This is the only file whose signatures name petgraph.
+//! The tape is a plain vector. Edges point from producer to consumer: an edge is an input slot of its target, so `x * x`
+//! has two edges that differ only in the slot. The outgoing edges of a node are found in a table of consumers, which is
+//! made on first use. This is the only file whose signatures name petgraph.
 
 use std::cell::{OnceCell, Ref};
 use std::iter::Map;
@@ -25,11 +25,11 @@ type Index = NodeIndex<u32>;
 /// A graph as petgraph sees it, borrowed by [`Graph::view`].
 ///
 /// It implements the traits of petgraph 0.8's `visit` module. Nodes have petgraph's own index type, whose number is that
-/// of [`NodeId::index`](crate::NodeId::index); the weight of a node is what it gives ([`Metas`]), that of an edge is
-/// what flows along it ([`Meta`]). An edge is identified by its target and the number of the input there.
+/// of [`NodeId::index`](crate::NodeId::index). The weight of a node is the [`Metas`] of its outputs, that of an edge the
+/// [`Meta`] of its value. An edge is identified by its target and the number of the input there.
 ///
-/// A graph can be millions of nodes deep, and some algorithms of petgraph recurse (`tarjan_scc`, `is_cyclic_directed`,
-/// `depth_first_search`); their iterative siblings (`kosaraju_scc`, `toposort`, `Dfs`) are safe.
+/// A graph can be millions of nodes deep, and some algorithms of petgraph are recursive (`tarjan_scc`,
+/// `is_cyclic_directed`, `depth_first_search`); use their iterative counterparts (`kosaraju_scc`, `toposort`, `Dfs`).
 ///
 /// # Example
 /// ```
@@ -59,7 +59,7 @@ struct Consumers {
 }
 
 impl Consumers {
-    /// Two walks over the tape: one counts, one places.
+    /// In two passes over the tape: the first counts the edges of each node, the second stores them.
     fn of(tape: &Tape) -> Self {
         let count = tape.nodes.len();
         let mut starts = vec![0_u32; count + 1];
@@ -73,9 +73,9 @@ impl Consumers {
         let mut edges = vec![(0, 0); starts[count] as usize];
         for (target, node) in tape.nodes.iter().enumerate() {
             for (slot, input) in node.inputs.iter().enumerate() {
-                let place = &mut next[input.node.index()];
-                edges[*place as usize] = (target as u32, slot as u32);
-                *place += 1;
+                let index = &mut next[input.node.index()];
+                edges[*index as usize] = (target as u32, slot as u32);
+                *index += 1;
             }
         }
         Self { starts, edges }
@@ -83,15 +83,14 @@ impl Consumers {
 }
 
 impl Graph {
-    /// The graph for petgraph's algorithms, without a copy. As long as the view is alive, the graph cannot grow:
-    /// appending a node panics.
+    /// The graph for petgraph's algorithms, without a copy. While the view is alive, appending a node panics.
     pub fn view(&self) -> GraphView<'_> {
         GraphView { tape: self.tape(), consumers: OnceCell::new() }
     }
 }
 
 impl GraphView<'_> {
-    /// What a node is, as messages put it: "`matmul` in scope `hidden` at src/main.rs:3:4".
+    /// The description of a node as in messages: "`matmul` in scope `hidden` at src/main.rs:3:4".
     pub fn describe(&self, node: NodeIndex<u32>) -> String {
         self.tape.describe(NodeId(node.index() as u32))
     }
@@ -145,10 +144,10 @@ impl EdgeRef for Edge<'_> {
 /// Edges of a [`GraphView`], in the order of the tape.
 pub struct Edges<'a> {
     view: &'a GraphView<'a>,
-    walk: Walk<'a>,
+    iter: EdgeIter<'a>,
 }
 
-enum Walk<'a> {
+enum EdgeIter<'a> {
     /// All inputs of the nodes from `target` to `end`, the next of them being `slot`.
     Inputs {
         target: u32,
@@ -160,16 +159,16 @@ enum Walk<'a> {
 
 impl<'a> Edges<'a> {
     fn all(view: &'a GraphView<'a>) -> Self {
-        Self { view, walk: Walk::Inputs { target: 0, slot: 0, end: view.tape.nodes.len() as u32 } }
+        Self { view, iter: EdgeIter::Inputs { target: 0, slot: 0, end: view.tape.nodes.len() as u32 } }
     }
 
     fn at(view: &'a GraphView<'a>, node: Index, direction: Direction) -> Self {
         let node = node.index() as u32;
-        let walk = match direction {
-            Direction::Incoming => Walk::Inputs { target: node, slot: 0, end: node + 1 },
-            Direction::Outgoing => Walk::Consumers(view.consumers(node)),
+        let iter = match direction {
+            Direction::Incoming => EdgeIter::Inputs { target: node, slot: 0, end: node + 1 },
+            Direction::Outgoing => EdgeIter::Consumers(view.consumers(node)),
         };
-        Self { view, walk }
+        Self { view, iter }
     }
 }
 
@@ -177,8 +176,8 @@ impl<'a> Iterator for Edges<'a> {
     type Item = Edge<'a>;
 
     fn next(&mut self) -> Option<Edge<'a>> {
-        match &mut self.walk {
-            Walk::Inputs { target, slot, end } => {
+        match &mut self.iter {
+            EdgeIter::Inputs { target, slot, end } => {
                 while target < end && *slot as usize == self.view.tape.nodes[*target as usize].inputs.len() {
                     (*target, *slot) = (*target + 1, 0);
                 }
@@ -187,12 +186,12 @@ impl<'a> Iterator for Edges<'a> {
                     self.view.edge(*target, *slot - 1)
                 })
             }
-            Walk::Consumers(edges) => edges.next().map(|&(target, slot)| self.view.edge(target, slot)),
+            EdgeIter::Consumers(edges) => edges.next().map(|&(target, slot)| self.view.edge(target, slot)),
         }
     }
 }
 
-/// The nodes and what they give.
+/// The nodes of a [`GraphView`] with the kinds and shapes of their outputs.
 pub struct Nodes<'a> {
     view: &'a GraphView<'a>,
     nodes: Range<u32>,
@@ -249,7 +248,7 @@ impl NodeIndexable for GraphView<'_> {
 impl NodeCompactIndexable for GraphView<'_> {}
 
 impl Visitable for GraphView<'_> {
-    /// A set of bits; only a type of petgraph's own says so without a further dependency.
+    /// A bit set, named by a type of petgraph so that no further dependency is needed.
     type Map = <DiGraph<(), ()> as Visitable>::Map;
 
     fn visit_map(&self) -> Self::Map {
@@ -267,7 +266,7 @@ impl GetAdjacencyMatrix for GraphView<'_> {
 
     fn adjacency_matrix(&self) {}
 
-    /// Asks the inputs of `b`, which are few.
+    /// Searches the inputs of `b`, which are few.
     fn is_adjacent(&self, (): &(), a: Index, b: Index) -> bool {
         self.tape.nodes[b.index()].inputs.iter().any(|input| input.node.index() == a.index())
     }
@@ -410,11 +409,11 @@ mod tests {
             ids.dedup();
             prop_assert_eq!(ids.len(), view.edge_count());
 
-            let mut place = vec![0; view.node_count()];
+            let mut rank = vec![0; view.node_count()];
             let order = toposort(&view, None).expect("a tape has no cycle");
             prop_assert_eq!(order.len(), view.node_count());
-            order.iter().enumerate().for_each(|(at, node)| place[node.index()] = at);
-            prop_assert!(view.edge_references().all(|edge| place[edge.source().index()] < place[edge.target().index()]));
+            order.iter().enumerate().for_each(|(at, node)| rank[node.index()] = at);
+            prop_assert!(view.edge_references().all(|edge| rank[edge.source().index()] < rank[edge.target().index()]));
 
             prop_assert_eq!(connected_components(&view), connected_components(&copy));
             prop_assert_eq!(kosaraju_scc(&view).len(), view.node_count());
@@ -459,7 +458,7 @@ mod tests {
         }
         let view = graph.view();
         let order = toposort(&view, None).expect("a tape has no cycle");
-        assert!(order.iter().enumerate().all(|(place, node)| place == node.index()));
+        assert!(order.iter().enumerate().all(|(rank, node)| rank == node.index()));
         assert_eq!(connected_components(&view), 1);
     }
 

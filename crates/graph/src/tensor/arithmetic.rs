@@ -1,4 +1,4 @@
-//! `+ − × ÷` of tensors with NumPy's broadcasting, and with numbers.
+//! `+ − × ÷` of tensors, with broadcasting, and of tensors and numbers.
 
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
@@ -6,7 +6,7 @@ use super::Tensor;
 use crate::shape::Layout;
 
 impl<T: Copy> Tensor<T> {
-    /// `f` of the elements of both, after NumPy's broadcasting: for comparisons, say.
+    /// `f` of each pair of elements, after broadcasting; for comparisons, for example.
     ///
     /// # Panics
     /// If the shapes do not broadcast.

@@ -1,11 +1,11 @@
-//! Numbers at equal steps, and the identity matrix.
+//! Tensors of evenly spaced numbers, and the identity matrix.
 
 use super::Tensor;
 use crate::real::Real;
 
 impl<T: Real> Tensor<T> {
-    /// The numbers `start`, `start + step`, … before `end`, as NumPy's `arange`. Each is computed from its place, so that
-    /// roundings do not add up.
+    /// The numbers `start`, `start + step`, … before `end`, as NumPy's `arange`. Each is computed from its index, so that
+    /// rounding errors do not add up.
     ///
     /// # Panics
     /// If the step is 0, or the numbers are not finite or too many for a tensor.
@@ -23,7 +23,7 @@ impl<T: Real> Tensor<T> {
         Self::from_fn(count.max(0.0) as usize, |k| T::of(start.as_f64() + k as f64 * step.as_f64()))
     }
 
-    /// `count` numbers from `start` to `end`, both included, at equal steps, as NumPy's `linspace`.
+    /// `count` evenly spaced numbers from `start` to `end`, both included, as NumPy's `linspace`.
     ///
     /// # Panics
     /// If they are too many for a tensor.

@@ -1,8 +1,8 @@
 //! Dense row-major arrays.
 //!
-//! What one element at a time decides (arithmetic, views, joining) is written here on slices and layouts, for elements of
-//! any kind; what an op of the graph has a kernel for (reductions, products) calls that, in [`crate::eager`]. `ndarray`
-//! has all of it too and is a feature only, as it would be most of the code that a small model compiles.
+//! Elementwise arithmetic, views and concatenation are implemented here for elements of any type; reductions and products
+//! call the ops of the graph, in [`crate::eager`]. Conversions to `ndarray` are a feature: as a dependency it would be most
+//! of the code that a small model compiles.
 
 mod any;
 mod arithmetic;
@@ -48,7 +48,7 @@ impl<T: Clone> Tensor<T> {
     /// The tensor of the given shape with the elements in row-major order.
     ///
     /// # Errors
-    /// If the number of elements is not the product of the sizes, or the sizes make no [`Shape`]: the message names them.
+    /// If the number of elements is not the product of the sizes, or the sizes are no valid [`Shape`]: the message names them.
     pub fn try_new(shape: impl IntoShape, data: Vec<T>) -> Result<Self, String> {
         let shape = shape.try_into_shape()?;
         if shape.len() != data.len() {
@@ -60,7 +60,7 @@ impl<T: Clone> Tensor<T> {
     /// The tensor of the given shape with all elements equal.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn full(shape: impl IntoShape, value: T) -> Self {
         let shape = expect_shape("Tensor::full", shape);
@@ -68,15 +68,15 @@ impl<T: Clone> Tensor<T> {
         Self { shape, data }
     }
 
-    /// The tensor without axes.
+    /// A scalar tensor, without axes.
     pub fn scalar(value: T) -> Self {
         Self::full(Shape::scalar(), value)
     }
 
-    /// The tensor whose element number `k` in row-major order is `value(k)`.
+    /// The tensor whose element `k` in row-major order is `value(k)`.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn from_fn(shape: impl IntoShape, value: impl FnMut(usize) -> T) -> Self {
         let shape = expect_shape("Tensor::from_fn", shape);
@@ -110,12 +110,12 @@ impl<T: Clone> Tensor<T> {
         &self.data
     }
 
-    /// The elements in row-major order, to write to; copied first if the tensor is shared.
+    /// The elements in row-major order, mutable; copied first if another tensor shares them.
     pub fn data_mut(&mut self) -> &mut [T] {
         Arc::make_mut(&mut self.data).as_mut_slice()
     }
 
-    /// [`Tensor::full`], or the number of bytes if there is not so much memory.
+    /// [`Tensor::full`], or the number of bytes that could not be allocated.
     pub(crate) fn filled(shape: &Shape, value: T) -> Result<Self, usize> {
         let mut data = Vec::new();
         data.try_reserve_exact(shape.len()).map_err(|_| shape.len().saturating_mul(size_of::<T>()))?;
@@ -123,20 +123,20 @@ impl<T: Clone> Tensor<T> {
         Ok(Self { shape: shape.clone(), data: Arc::new(data) })
     }
 
-    /// Whether a clone shares the elements.
+    /// Whether another tensor shares the elements.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.data) > 1
     }
 
-    /// The elements in row-major order; copied only if the tensor is shared.
+    /// The elements in row-major order; copied only if another tensor shares them.
     pub fn into_vec(self) -> Vec<T> {
         Arc::unwrap_or_clone(self.data)
     }
 
-    /// The same elements under another shape. One size may be −1: it is worked out from the others.
+    /// The same elements under another shape. One size may be −1: it is inferred from the others.
     ///
     /// # Panics
-    /// If the numbers of elements differ, or the sizes make no [`Shape`].
+    /// If the numbers of elements differ, or the sizes are no valid [`Shape`].
     ///
     /// # Example
     /// ```
@@ -168,22 +168,22 @@ impl<T: Clone> Tensor<T> {
         Self { shape, data: Arc::new(self.data[start * row..end * row].to_vec()) }
     }
 
-    /// The rows with the given numbers along the first axis, in that order.
+    /// The rows at the given indices of the first axis, in that order.
     ///
     /// # Panics
-    /// If the tensor is a scalar or a number is out of range.
+    /// If the tensor is a scalar or an index is out of range.
     #[track_caller]
-    pub fn select_rows(&self, numbers: &[usize]) -> Self {
+    pub fn select_rows(&self, indices: &[usize]) -> Self {
         assert!(self.shape.rank() > 0, "a scalar has no rows");
         let row: usize = self.shape[1..].iter().product();
-        let shape = match self.shape.with_size(0, numbers.len()) {
+        let shape = match self.shape.with_size(0, indices.len()) {
             Ok(shape) => shape,
-            Err(problem) => panic!("{} rows of a tensor of shape {}: {problem}", numbers.len(), self.shape),
+            Err(problem) => panic!("{} rows of a tensor of shape {}: {problem}", indices.len(), self.shape),
         };
         let mut data = Vec::with_capacity(shape.len());
-        for &number in numbers {
-            assert!(number < self.shape[0], "row {number} of a tensor of shape {}", self.shape);
-            data.extend_from_slice(&self.data[number * row..(number + 1) * row]);
+        for &index in indices {
+            assert!(index < self.shape[0], "row {index} of a tensor of shape {}", self.shape);
+            data.extend_from_slice(&self.data[index * row..(index + 1) * row]);
         }
         Self { shape, data: Arc::new(data) }
     }
@@ -195,7 +195,7 @@ impl<T: Clone> Tensor<T> {
 }
 
 impl<T: Copy> Tensor<T> {
-    /// The element at the given index, one number an axis.
+    /// The element at the given index, which has one number for each axis.
     ///
     /// # Panics
     /// If the index has the wrong length or leaves the shape.
@@ -221,7 +221,7 @@ impl<T: Real> Tensor<T> {
     /// The tensor of zeros.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn zeros(shape: impl IntoShape) -> Self {
         Self::full(expect_shape("Tensor::zeros", shape), T::zero())
@@ -230,7 +230,7 @@ impl<T: Real> Tensor<T> {
     /// The tensor of ones.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`].
+    /// If the sizes are no valid [`Shape`].
     #[track_caller]
     pub fn ones(shape: impl IntoShape) -> Self {
         Self::full(expect_shape("Tensor::ones", shape), T::one())
@@ -256,7 +256,7 @@ impl<T: Real> Tensor<T> {
             && self.data.iter().zip(other.data.iter()).all(|(a, b)| close(a.as_f64(), b.as_f64(), relative, absolute))
     }
 
-    /// Asserts [`Tensor::is_close`], naming the first element that is not.
+    /// Asserts [`Tensor::is_close`]; the message has the first element that is not.
     ///
     /// # Panics
     /// If the tensors are not close.
@@ -272,13 +272,13 @@ impl<T: Real> Tensor<T> {
         }
     }
 
-    /// The position of the first element that is NaN or infinite, if there is one.
+    /// The index of the first element that is NaN or infinite, if there is one.
     pub fn first_non_finite(&self) -> Option<Vec<usize>> {
         self.data.iter().position(|value| !value.is_finite()).map(|position| unravel(position, &self.shape))
     }
 }
 
-/// The shape of a tensor that is about to be made.
+/// The shape of a new tensor.
 #[track_caller]
 fn expect_shape(what: &str, shape: impl IntoShape) -> Shape {
     match shape.try_into_shape() {

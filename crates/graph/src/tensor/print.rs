@@ -1,4 +1,4 @@
-//! How tensors are printed.
+//! Printing of tensors.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ const FULL: usize = 1000;
 /// Elements printed of a tensor that is abbreviated, at most.
 const MOST: usize = 10_000;
 
-/// How one tensor is printed: for each axis how many elements at each end, `None` for all of them, and each element by
-/// its position.
+/// A tensor to print: for each axis the number of elements at each end, `None` for all of them; and the text of each
+/// element.
 struct Printed<'a> {
     shape: &'a Shape,
     edges: Vec<Option<usize>>,
@@ -23,12 +23,12 @@ struct Printed<'a> {
 
 impl<'a> Printed<'a> {
     fn new(shape: &'a Shape, text: &'a dyn Fn(usize) -> String) -> Self {
-        // An axis without elements still has brackets, as many as the axes before it say.
+        // An axis without elements still has brackets, one pair for each index of the axes before it.
         let cells = shape.iter().fold(1, |cells: usize, &size| cells.saturating_mul(size.max(1)));
         let mut edges = vec![None; shape.rank()];
         let mut printed: usize = 1;
         for axis in (0..shape.rank()).rev().filter(|_| cells > FULL) {
-            // Of many axes the outer ones show less.
+            // With many axes the outer ones are abbreviated more.
             let edge = if printed.saturating_mul(2 * EDGE) <= MOST { EDGE } else { usize::from(printed < MOST) };
             if shape[axis] > 2 * edge {
                 edges[axis] = Some(edge);
@@ -42,7 +42,7 @@ impl<'a> Printed<'a> {
         printed
     }
 
-    /// The indices printed along an axis; `None` stands for the gap.
+    /// The indices printed along an axis; `None` is the gap.
     fn shown(&self, axis: usize) -> impl Iterator<Item = Option<usize>> + use<> {
         let size = self.shape[axis];
         let (first, gap, last) = match self.edges[axis] {
@@ -94,7 +94,7 @@ impl<'a> Printed<'a> {
 /// Digits of the longest 64-bit integer and of most real numbers.
 const PLAIN: usize = 24;
 
-/// A number as it is read: with an exponent, if it is a real one of more digits than that without.
+/// A number as text; a real number with more digits than that gets an exponent.
 fn readable(text: String) -> String {
     match text.parse::<f64>() {
         Ok(value) if text.len() > PLAIN => format!("{value:e}"),

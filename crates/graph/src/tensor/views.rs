@@ -1,4 +1,4 @@
-//! Parts of tensors, other orders of their axes, and tensors joined.
+//! Slices, permutations of axes, and concatenation of tensors.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ impl<T: Clone> Tensor<T> {
     /// The axes in another order: axis `k` of the result is axis `axes[k]`. Elements are copied.
     ///
     /// # Panics
-    /// If `axes` is not an order of all axes.
+    /// If `axes` is not a permutation of all axes.
     ///
     /// # Example
     /// ```
@@ -28,7 +28,7 @@ impl<T: Clone> Tensor<T> {
             order.push(self.axis("permute", axis));
         }
         let all = (0..self.shape.rank()).all(|axis| order.contains(&axis)) && order.len() == self.shape.rank();
-        assert!(all, "`Tensor::permute` of {}: {axes:?} is not an order of its axes", self.shape);
+        assert!(all, "`Tensor::permute` of {}: {axes:?} is not a permutation of its axes", self.shape);
         self.laid_out(&Layout::contiguous(self.shape.clone()).permuted(&order))
     }
 
@@ -85,10 +85,10 @@ impl<T: Clone> Tensor<T> {
         self.laid_out(&layout)
     }
 
-    /// Tensors joined along an axis, one after another.
+    /// Concatenates tensors along an axis.
     ///
     /// # Shapes
-    /// All have as many axes and the same sizes but for `axis`, on which the sizes add up.
+    /// The shapes are equal except on `axis`, on which the sizes add up.
     ///
     /// # Panics
     /// If there are none, the shapes do not fit, or the axis is out of range.
@@ -104,10 +104,10 @@ impl<T: Clone> Tensor<T> {
         Self::joined("concat", &tensors.iter().map(Borrow::borrow).collect::<Vec<_>>(), axis)
     }
 
-    /// Tensors of one shape joined along a new axis at the given place of the result.
+    /// Concatenates tensors of one shape along a new axis, which is axis `axis` of the result.
     ///
     /// # Panics
-    /// If there are none, the shapes differ, or the place is out of range.
+    /// If there are none, the shapes differ, or the axis is out of range.
     ///
     /// # Example
     /// ```
@@ -121,12 +121,12 @@ impl<T: Clone> Tensor<T> {
         for tensor in tensors.iter().map(Borrow::borrow) {
             let mut sizes = tensor.shape.to_vec();
             sizes.push(1);
-            let place = match Shape::from(&sizes[..]).axis(axis) {
-                Ok(place) => place,
+            let new = match Shape::from(&sizes[..]).axis(axis) {
+                Ok(new) => new,
                 Err(problem) => panic!("`Tensor::stack` of {}: {problem} of the result", tensor.shape),
             };
             sizes.pop();
-            sizes.insert(place, 1);
+            sizes.insert(new, 1);
             whole.push(tensor.reshape(sizes));
         }
         Self::joined("stack", &whole.iter().collect::<Vec<_>>(), axis)
@@ -155,8 +155,8 @@ impl<T: Clone> Tensor<T> {
         let mut data = Vec::with_capacity(shape.len());
         for block in 0..blocks {
             for tensor in tensors {
-                let run = tensor.len() / blocks;
-                data.extend_from_slice(&tensor.data[block * run..(block + 1) * run]);
+                let part = tensor.len() / blocks;
+                data.extend_from_slice(&tensor.data[block * part..(block + 1) * part]);
             }
         }
         Self { shape, data: Arc::new(data) }
@@ -226,7 +226,10 @@ mod tests {
             ),
             ("`Tensor::slice` of [2, 3]: on axis 1 1..4 leaves its size of 3", Box::new(|| drop(x.slice(1, 1, 4)))),
             ("`Tensor::slice` of [2, 3]: axis 2 is out of range for 2 axes", Box::new(|| drop(x.slice(2, 1, 4)))),
-            ("`Tensor::permute` of [2, 3]: [0, 0] is not an order of its axes", Box::new(|| drop(x.permute([0, 0])))),
+            (
+                "`Tensor::permute` of [2, 3]: [0, 0] is not a permutation of its axes",
+                Box::new(|| drop(x.permute([0, 0]))),
+            ),
             (
                 "`Tensor::transpose` of [2]: axis -2 is out of range for 1 axes",
                 Box::new(|| drop(Tensor::<f32>::zeros([2]).t())),

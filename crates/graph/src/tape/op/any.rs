@@ -1,4 +1,4 @@
-//! Ops whose type is not known, as nodes and plans hold them, and their work in each precision.
+//! Type-erased ops, as nodes and plans hold them, and their kernels in each precision.
 
 use std::any::{Any, TypeId};
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ use crate::real::{Each, Family, Member, Real};
 use crate::shape::{Layout, Shape};
 use crate::tape::Var;
 
-/// An op of any type, as nodes and plans hold it.
+/// A type-erased op.
 pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
     fn inputs(&self) -> Signature;
@@ -93,7 +93,7 @@ impl<O: Op> AnyOp for O {
     }
 }
 
-/// The work of an op in one precision.
+/// The kernels of an op in one precision.
 pub(crate) trait Kernels<T> {
     fn block(&self, x: &[&[T]], y: &mut [T]);
     fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String>;
@@ -114,7 +114,7 @@ impl<O: Op, T: Real> Kernels<T> for O {
     }
 }
 
-/// The work of an op that lives for `'a`, in each precision.
+/// The kernels of an op with lifetime `'a`, in each precision.
 pub(crate) struct KernelsOf<'a>(PhantomData<&'a ()>);
 
 impl<'a> Family for KernelsOf<'a> {
@@ -129,13 +129,13 @@ impl<'a, O: Op> Member<KernelsOf<'a>> for &'a O {
 }
 
 impl dyn AnyOp {
-    /// The work in the precision of a run.
+    /// The kernels in the precision of a run.
     pub(crate) fn work<T: Real>(&self) -> &dyn Kernels<T> {
         T::pick(self.kernels())
     }
 }
 
-/// The hash by type and attributes under which a graph finds an op that it holds already.
+/// The hash of an op by type and attributes, by which a graph finds an equal op.
 pub(crate) fn op_hash<O: Op>(op: &O) -> u64 {
     let mut hasher = FxHasher::default();
     TypeId::of::<O>().hash(&mut hasher);

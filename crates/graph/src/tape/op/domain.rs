@@ -1,16 +1,16 @@
-//! Where an op is defined, and where it has no derivative although it is.
+//! The domain of an op, and the points in it where the op is not differentiable.
 
 use std::f64::consts::FRAC_PI_2;
 
-/// Where an input of an op may lie: the open interval in which the op is defined and differentiable, but for its kinks.
-/// Checks keep to it, and verify that values or derivatives are not finite at its ends.
+/// The domain of an input of an op: the open interval in which the op is defined and, except at its kinks,
+/// differentiable. Checks draw inputs from it, and verify that values or derivatives are not finite at its ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Domain {
     /// The lower end, not included.
     pub low: f64,
     /// The upper end, not included.
     pub high: f64,
-    /// A number within that does not belong to it.
+    /// A number between the ends that does not belong to it.
     pub without: Option<f64>,
 }
 
@@ -32,7 +32,7 @@ impl Domain {
         x > self.low && x < self.high && self.without != Some(x)
     }
 
-    /// The condition on a number of that name, as `x > 0`; `None` for all numbers.
+    /// The condition on a variable of that name, such as `x > 0`; `None` for all numbers.
     pub(crate) fn condition(&self, x: &str) -> Option<String> {
         let Self { low, high, without } = *self;
         let within = match (low.is_finite(), high.is_finite()) {
@@ -52,7 +52,7 @@ impl Domain {
     }
 }
 
-/// A number as pages and messages show it: up to four decimals, and `π/2` by its name.
+/// A number as documentation and messages show it: up to four decimals, and `π/2` as a symbol.
 pub(crate) fn number(x: f64) -> String {
     let digits = format!("{:.4}", x.abs());
     let digits = digits.trim_end_matches('0').trim_end_matches('.');
@@ -60,25 +60,26 @@ pub(crate) fn number(x: f64) -> String {
     if x.abs() == FRAC_PI_2 { format!("{sign}π/2") } else { format!("{sign}{digits}") }
 }
 
-/// Where an op has no derivative although it is defined, and what it takes for one there. Checks keep away from kinks,
-/// look for others, and verify that the derivative at a kink is the one that is stated, and lies between the sides.
+/// The points where an op is defined but not differentiable, and the subgradient that is used there. Checks avoid the
+/// declared kinks, search for others, and verify that the derivative at a kink is the declared one, and that it lies
+/// between the one-sided derivatives.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kinks {
     /// Nowhere.
     None,
-    /// At these values of the input, each with the subgradient that is taken there.
+    /// At these values of the input, each with its subgradient.
     At(Vec<(f64, f64)>),
-    /// At `first + k·step` for every whole `k`; the derivative is taken as 0.
+    /// At `first + k·step` for every integer `k`; the derivative there is 0.
     Every {
         /// One of them.
         first: f64,
         /// The distance between neighbours.
         step: f64,
     },
-    /// Where elements that are compared with each other are equal; these share the derivative equally.
+    /// Where compared elements are equal; they share the derivative equally.
     Ties,
-    /// At places that several inputs make together, as the cut of `atan2`: no list states them, and checks keep to the
-    /// samples that they are given.
+    /// At points that depend on several inputs, such as the branch cut of `atan2`: they are not declared, and checks use
+    /// only the given samples.
     Joint,
 }
 
@@ -87,7 +88,7 @@ impl Kinks {
     pub(crate) fn nearest(&self, x: f64) -> Option<(f64, f64)> {
         match self {
             Self::None | Self::Ties | Self::Joint => None,
-            Self::At(places) => places.iter().copied().min_by(|(a, _), (b, _)| (a - x).abs().total_cmp(&(b - x).abs())),
+            Self::At(kinks) => kinks.iter().copied().min_by(|(a, _), (b, _)| (a - x).abs().total_cmp(&(b - x).abs())),
             Self::Every { first, step } => Some((first + step * ((x - first) / step).round(), 0.0)),
         }
     }

@@ -26,7 +26,7 @@ macro_rules! unary {
                 y: crate::tape::Var<'g>,
                 _input: usize,
             ) -> crate::tape::Var<'g> {
-                // Most slopes need only one of the two.
+                // Most slopes use only one of the two.
                 let ($vx, $vy) = (x[0], y);
                 let _ = ($vx, $vy);
                 $slope
@@ -43,7 +43,7 @@ macro_rules! unary {
 
         #[cfg(any(test, feature = "proptest"))]
         impl $op {
-            /// The op as the suite knows it.
+            /// The entry of the op in the suite.
             fn entry() -> crate::check::Entry {
                 crate::check::Entry::pointwise($op, concat!($($doc),+))
             }
@@ -98,7 +98,7 @@ macro_rules! piecewise_constant {
 
         #[cfg(any(test, feature = "proptest"))]
         impl $op {
-            /// The op as the suite knows it.
+            /// The entry of the op in the suite.
             fn entry() -> crate::check::Entry {
                 crate::check::Entry::pointwise($op, concat!($($doc),+))
             }

@@ -1,4 +1,4 @@
-//! Kinds and shapes of values, and which of them an op takes.
+//! Kinds and shapes of values, and the signature of an op.
 
 use smallvec::SmallVec;
 
@@ -7,13 +7,13 @@ use crate::shape::{IntoShape, Shape};
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Real numbers, in the precision of the run. Truth values are the real numbers 0 and 1.
+    /// Real numbers, in the precision of the run. Booleans are the real numbers 0 and 1.
     Real,
-    /// Whole numbers that count classes or positions; they have no derivative.
+    /// Integers, such as classes or positions; they have no derivative.
     Index,
 }
 
-/// Kind and shape of a value: all that is known of it while a graph is built.
+/// Kind and shape of a value, which are known while a graph is built.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Meta {
     /// Real numbers or indices.
@@ -26,7 +26,7 @@ impl Meta {
     /// A real value of the given shape.
     ///
     /// # Panics
-    /// If the sizes make no [`Shape`]; a shape rule that computes sizes takes [`Shape::try_new`].
+    /// If the sizes are no valid [`Shape`]; a shape rule that computes sizes takes [`Shape::try_new`].
     #[track_caller]
     pub fn real(shape: impl IntoShape) -> Self {
         Self::new(Kind::Real, shape)
@@ -50,7 +50,7 @@ impl Meta {
     }
 }
 
-/// Kinds and shapes of an op's outputs; nearly always one.
+/// Kinds and shapes of an op's outputs; usually one.
 pub type Metas = SmallVec<[Meta; 1]>;
 
 /// What an input of an op may be.
@@ -74,7 +74,7 @@ pub enum Signature {
 }
 
 impl Signature {
-    /// What is wrong with the number of the inputs, or with their kinds.
+    /// Checks the number of the inputs, and their kinds.
     pub(crate) fn check(self, inputs: &[Meta]) -> Result<(), String> {
         let (count, fits) = match self {
             Self::Fixed(kinds) => (kinds.len(), inputs.len() == kinds.len()),

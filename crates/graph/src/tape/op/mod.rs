@@ -1,7 +1,7 @@
-//! What an op is: one object that states its name, its shape rule, its work and its derivative.
+//! The trait of ops: a name, a shape rule, the work and the derivative.
 //!
-//! Built-in ops and users' ops implement the same trait and have the same rights. The graph, the derivatives and the
-//! plan know no op by name: they ask it for its [`Form`].
+//! Built-in ops and users' ops implement the same trait. The graph, the derivatives and the plan do not depend on
+//! particular ops, only on their [`Form`].
 
 mod any;
 mod domain;
@@ -32,10 +32,10 @@ pub use work::{Array, ArrayMut, Work};
 /// A list of variables, such as the outputs of an op.
 pub type Vars<'g> = SmallVec<[Var<'g>; 2]>;
 
-/// The form of work that an op is; passes of the plan match on it.
+/// How the work of an op is stated; passes of the plan match on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// No work of its own: the graph records [`Op::expand`] in its place.
+    /// By other ops: the graph records [`Op::expand`] instead of the op.
     Expanded,
     /// The same elements under another layout: [`Op::view`].
     View,
@@ -44,40 +44,40 @@ pub enum Form {
         /// The input that is output 0.
         first: usize,
     },
-    /// One number of the output from one number of each input, all of one shape: [`Op::block`].
+    /// Elementwise, with inputs and output of one shape: [`Op::block`].
     Pointwise,
-    /// A matrix product over the last two axes of two inputs; the axes before them are alike in both.
+    /// A matrix product over the last two axes of two inputs, whose other axes are equal.
     Product,
     /// Anything else: [`Op::run`].
     Kernel,
 }
 
-/// What the derivative of an op with respect to one of its inputs is.
+/// The kind of the derivative of an op with respect to one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Derivative {
     /// A rule: [`Op::vjp`] gives the cotangent of the input.
     Rule,
-    /// The input is one of the outputs, whose cotangent it gets as it is.
+    /// The identity: the cotangent of the input is that of an output.
     Identity {
         /// The number of the output.
         output: usize,
     },
     /// That of [`Op::expand`].
     Expansion,
-    /// Zero wherever it exists (as for `floor`), or by intention (`stop_gradient`).
+    /// Zero where it exists (as for `floor`), or by definition (`stop_gradient`).
     Zero,
-    /// There is none: a gradient that passes here is an error.
+    /// It does not exist: a gradient through this input is an error.
     Undefined,
 }
 
-/// What a derivative may mention: the inputs and outputs of the op and the cotangents of its outputs.
+/// The arguments of a vjp: the inputs and outputs of the op, and the cotangents of its outputs.
 #[derive(Clone, Copy)]
 pub struct Call<'a, 'g> {
     /// The inputs.
     pub inputs: &'a [Var<'g>],
     /// The outputs.
     pub outputs: &'a [Var<'g>],
-    /// For each output its cotangent; `None` stands for zero.
+    /// The cotangent of each output; `None` is zero.
     pub cotangents: &'a [Option<Var<'g>>],
 }
 
@@ -94,11 +94,11 @@ impl<'g> Call<'_, 'g> {
 
     /// The cotangent of the output of an op that has one.
     pub fn g(&self) -> Var<'g> {
-        self.cotangents[0].expect("a derivative is asked for only if a cotangent arrived")
+        self.cotangents[0].expect("a vjp is called only if the output has a cotangent")
     }
 }
 
-/// A node's work and its derivative.
+/// An op: the work of a node and its derivative.
 ///
 /// Required are a name, the kinds of the inputs and a shape rule, and one of:
 ///
@@ -106,20 +106,20 @@ impl<'g> Call<'_, 'g> {
 /// - a [`form`](Op::form) with its kernel, and a [`vjp`](Op::vjp). If `expand` is given too, it is the definition
 ///   that the kernel and the vjp are checked against.
 ///
-/// What the derivative with respect to an input is, the op declares: [`derivative`](Op::derivative).
+/// The op declares the kind of its derivative with respect to each input: [`derivative`](Op::derivative).
 ///
-/// A function of one number each (an activation, say) implements the smaller trait [`Pointwise`] instead. Ops are
-/// compared by type and attributes, so that equal work is found: derive `PartialEq`, `Eq` and `Hash`, and hold real
-/// attributes in [`Number`].
+/// An elementwise function, such as an activation, implements the smaller trait [`Pointwise`] instead. Ops are compared
+/// by type and attributes, so that equal work is shared: derive `PartialEq`, `Eq` and `Hash`, and store real attributes
+/// as [`Number`].
 pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
-    /// How many inputs it takes, and of which kinds: checked before the shape rule is asked.
+    /// The number and kinds of the inputs, which are checked before the shape rule is called.
     const INPUTS: Signature;
 
     /// The name that messages and pictures use, such as `"matmul"`.
     fn name(&self) -> &'static str;
 
-    /// Kinds and shapes of the outputs, or what is wrong with the shapes of the inputs. The message need not name the op, the shapes
-    /// or the line: the graph adds them.
+    /// The shape rule: kinds and shapes of the outputs. An error message need not name the op, the shapes or the line: the
+    /// graph adds them.
     ///
     /// # Errors
     /// If the op does not accept these inputs.
@@ -130,18 +130,18 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         None
     }
 
-    /// The form of work; decides which of the methods below is called.
+    /// How the work is stated, which decides which of the methods below is called.
     fn form(&self) -> Form {
         Form::Expanded
     }
 
     /// For [`Form::View`]: the layout of the output over the buffer of the input, or `None` if strides cannot express
-    /// it and the plan must copy the input first. A contiguous input must give a layout.
+    /// it and the plan must copy the input first. For a contiguous input there must be a layout.
     fn view(&self, _input: &Layout) -> Option<Layout> {
         None
     }
 
-    /// For [`Form::Pointwise`]: fills `y` from as many elements of each input.
+    /// For [`Form::Pointwise`]: fills `y` from slices of the inputs of the same length.
     fn block<T: Real>(&self, _x: &[&[T]], _y: &mut [T]) {
         unreachable!("{} is pointwise but has no `block`", self.name())
     }
@@ -149,19 +149,19 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// For [`Form::Kernel`]: fills the outputs.
     ///
     /// # Errors
-    /// Only for what the shape rule cannot know: an index out of range.
+    /// Only for what the shape rule cannot check, such as an index that is out of range.
     fn run<T: Real>(&self, _work: &mut Work<'_, '_, T>) -> Result<(), String> {
         unreachable!("{} is a kernel but has no `run`", self.name())
     }
 
-    /// For [`Form::Kernel`]: elements of scratch that a run wants for inputs of these shapes, on the threads of the
-    /// present rayon pool. A plan has them once for all its kernels, so that a run need not ask for memory.
+    /// For [`Form::Kernel`]: the number of elements of scratch memory that a run needs for inputs of these shapes, on the
+    /// threads of the current rayon pool. A plan allocates it once for all its kernels, so that runs do not allocate.
     fn workspace<T: Real>(&self, _inputs: &[Shape]) -> usize {
         0
     }
 
-    /// What the derivative with respect to a real input is; by default a rule, or that of the expansion for an op whose
-    /// form is [`Form::Expanded`]. Such an op must declare a rule if it has one.
+    /// The kind of the derivative with respect to a real input; by default a rule or, for an op of the form
+    /// [`Form::Expanded`], that of the expansion. Such an op must declare a rule if it has one.
     fn derivative(&self, _input: usize) -> Derivative {
         match self.form() {
             Form::Expanded => Derivative::Expansion,
@@ -169,8 +169,8 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         }
     }
 
-    /// For [`Derivative::Rule`]: the cotangent of input number `input`, written in graph ops on what `call` offers. It is
-    /// called only if an output has a cotangent.
+    /// For [`Derivative::Rule`]: the cotangent of input number `input`, written in graph ops on the inputs, outputs and
+    /// cotangents of `call`. It is called only if an output has a cotangent.
     ///
     /// An op that declares a rule must implement it: otherwise [`Graph::grad`](crate::Graph::grad) and related methods
     /// return an error that names the op.
@@ -181,24 +181,24 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         x
     }
 
-    /// Where the input may lie.
+    /// The domain of the input.
     fn domain(&self, _input: usize) -> Domain {
         Domain::REAL
     }
 
-    /// Where the op has no derivative with respect to the input.
+    /// The points where the op is not differentiable with respect to the input.
     fn kinks(&self, _input: usize) -> Kinks {
         Kinks::None
     }
 
-    /// Whether [`vjp`](Op::vjp) is on purpose not the derivative of the op's values: a surrogate, such as a smooth
-    /// slope for a step, or that of the identity for rounding. Checks then do not compare it with differences of values
-    /// (nor with the derivative of [`expand`](Op::expand)), and check all else of it.
+    /// Whether [`vjp`](Op::vjp) is deliberately not the derivative of the op's values: a surrogate gradient, such as a
+    /// smooth slope for a step, or that of the identity for rounding. Checks then do not compare it with differences of
+    /// values, nor with the derivative of [`expand`](Op::expand); all other checks apply.
     fn is_surrogate(&self) -> bool {
         false
     }
 
-    /// Floating-point operations of one run that count as multiply-adds in a summary of the graph.
+    /// The multiply-adds of one run, for the summary of a graph.
     fn multiply_adds(&self, _inputs: &[Meta]) -> usize {
         0
     }

@@ -32,7 +32,7 @@ impl Hash for Number {
 }
 
 impl Debug for Number {
-    /// As it is written in a program, so that what a check prints of an op can be pasted.
+    /// As Rust source, so that the printed form of an op can be pasted into a program.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Number({:?})", self.0)
     }

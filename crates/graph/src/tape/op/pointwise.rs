@@ -1,4 +1,4 @@
-//! Ops that compute one number from the numbers at the same place of their inputs.
+//! Elementwise functions.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -8,7 +8,8 @@ use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
 
-/// An op that computes each number of its output from the numbers at the same place of its inputs, all of one shape.
+/// An elementwise function: each element of the output is computed from the elements of the inputs at the same index, all
+/// of one shape.
 ///
 /// # Example
 /// ```
@@ -42,35 +43,35 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// The number of inputs: 1, 2, 3 or 4.
     const ARITY: usize = 1;
 
-    /// The value at `x`, one number for each input. Mark it `#[inline(always)]` if it is to be vectorised with all that
-    /// it calls.
+    /// The value at `x`, one number for each input. It is vectorised if it and the functions that it calls are marked
+    /// `#[inline(always)]`.
     fn value<T: Real>(&self, x: &[T]) -> T;
 
     /// The partial derivative with respect to input number `input`, from the inputs `x` and the output `y`.
     fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, input: usize) -> Var<'g>;
 
-    /// What the derivative with respect to an input is; by default a rule, which [`vjp`](Pointwise::vjp) gives.
+    /// The kind of the derivative with respect to an input; by default a rule, that of [`vjp`](Pointwise::vjp).
     fn derivative(&self, _input: usize) -> Derivative {
         Derivative::Rule
     }
 
-    /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope), where a
-    /// cotangent of 0 gives 0 whatever the slope: [`Var::cotangent_times`].
+    /// The cotangent of an input; by default the output's cotangent times [`slope`](Pointwise::slope), which is 0 for a
+    /// cotangent of 0 whatever the slope: [`Var::cotangent_times`].
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         call.g().cotangent_times(self.slope(call.inputs, call.y(), input))
     }
 
-    /// Where the input may lie.
+    /// The domain of the input.
     fn domain(&self, _input: usize) -> Domain {
         Domain::REAL
     }
 
-    /// Where the op has no derivative with respect to the input.
+    /// The points where the op is not differentiable with respect to the input.
     fn kinks(&self, _input: usize) -> Kinks {
         Kinks::None
     }
 
-    /// Whether the slope is on purpose not the derivative of the value: [`Op::is_surrogate`].
+    /// Whether the slope is deliberately not the derivative of the value: [`Op::is_surrogate`].
     ///
     /// # Example
     /// A neuron that fires above a threshold, with the slope of a smooth function (Zenke and Ganguli, "SuperSpike",
@@ -163,7 +164,7 @@ impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
     fn run(self) {
         let Self { op, x, y } = self;
         let n = y.len();
-        // Slices of one length, so that the loops below need no bounds checks and become vector code.
+        // Slices of one length, so that the loops below need no bounds checks and are vectorised.
         match P::ARITY {
             1 => {
                 let a = &x[0][..n];

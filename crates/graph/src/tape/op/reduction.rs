@@ -1,7 +1,7 @@
 //! What all reductions have in common: the shape rule, and three methods, over all elements, over axes that disappear,
 //! and over axes that stay with size 1.
 
-/// Methods of a reduction from its work, a function of `self` and the axes counted from the first, in order.
+/// Defines the methods of a reduction from a method of `Var` that takes resolved axes.
 macro_rules! reduction {
     (
         $(#[$more:meta])*

@@ -1,4 +1,4 @@
-//! What a kernel works on.
+//! The arguments of a kernel.
 
 use crate::shape::Shape;
 
@@ -29,7 +29,7 @@ impl<'a, T> Array<'a, T> {
     }
 }
 
-/// The memory of one output of a kernel, row-major without gaps. What is in it before is not defined.
+/// The memory of one output of a kernel, row-major without gaps. Its initial contents are unspecified.
 #[derive(Debug)]
 pub enum ArrayMut<'a, T> {
     /// Real numbers.
@@ -56,7 +56,7 @@ impl<T> ArrayMut<'_, T> {
     }
 }
 
-/// What a kernel works on: elements and shapes of the inputs, memory and shapes of the outputs.
+/// The arguments of a kernel: elements and shapes of the inputs, memory and shapes of the outputs.
 pub struct Work<'a, 'b, T> {
     /// The inputs.
     pub inputs: &'a [Array<'b, T>],
@@ -66,6 +66,6 @@ pub struct Work<'a, 'b, T> {
     pub outputs: &'a mut [ArrayMut<'b, T>],
     /// Their shapes.
     pub output_shapes: &'a [Shape],
-    /// Scratch of at least [`Op::workspace`](super::Op::workspace) elements. What is in it before is not defined.
+    /// Scratch memory of at least [`Op::workspace`](super::Op::workspace) elements. Its initial contents are unspecified.
     pub workspace: &'a mut [T],
 }
