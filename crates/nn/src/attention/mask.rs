@@ -4,8 +4,8 @@ use gradus_graph::{Kind, Shape, Tensor, Var};
 
 /// Which keys a query may attend to: all that each of the fields allows.
 ///
-/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0. A query whose keys are all masked has
-/// weights, value and derivatives of 0, not NaN.
+/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0. A query whose keys are all masked
+/// has weights, value and derivatives of 0, not NaN.
 ///
 /// The default is all keys. Note that 1 stands for a key that may be attended to, as in PyTorch's
 /// `scaled_dot_product_attention` and unlike in its `MultiheadAttention`, where `True` excludes a key.

@@ -237,7 +237,7 @@ impl MultiHeadAttention {
         let single = query.rank() == 2;
         let [q, k, v] = self.project([query, key, value]);
         let [q, k] = match self.rotary {
-            Some(rotary) => [rotary.turn(q), rotary.turn(k)],
+            Some(rotary) => [rotary.rotate(q), rotary.rotate(k)],
             None => [q, k],
         };
         let weights = attention_weights(q, k, mask);

@@ -49,9 +49,9 @@ pub type ConvTranspose2d = ConvTranspose<2>;
 /// A transposed convolution along `AXES` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`].
 ///
 /// Each element of `x` adds its filters, times itself, to the output at its position:
-/// `y[n, o, p·stride + i·dilation − padding] += w[c, o, i] · x[n, c, p]`. It is the transpose of the convolution with the
-/// same options, not its inverse, and enlarges what that makes smaller. The weight has the channels of `x` first, as in
-/// PyTorch.
+/// `y[n, o, p·stride + i·dilation − padding] += w[c, o, i] · x[n, c, p]`. It is the transpose of the convolution with
+/// the same options, not its inverse, and enlarges what that makes smaller. The weight has the channels of `x` first,
+/// as in PyTorch.
 #[derive(Clone, Debug)]
 pub struct ConvTranspose<const AXES: usize> {
     filters: Filters<AXES>,

@@ -4,7 +4,8 @@ use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
-/// The mean hinge loss `max(0, 1 − t·s)` of scores `s` with targets `t`. The derivative at the hinge itself is that of the flat side, 0.
+/// The mean hinge loss `max(0, 1 − t·s)` of scores `s` with targets `t`. The derivative at the hinge itself is that of
+/// the flat side, 0.
 ///
 /// # Shapes
 /// Scores and targets alike; a scalar comes out. Targets are −1 or 1.
@@ -107,8 +108,8 @@ pub fn margin_ranking_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin
     (margin - targets * (a - b)).relu()
 }
 
-/// The mean hinge loss of rows of scores with their labels, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are not
-/// the label. PyTorch's `MultiMarginLoss`, whose margin is 1 unless given.
+/// The mean hinge loss of rows of scores with their labels, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are
+/// not the label. PyTorch's `MultiMarginLoss`, whose margin is 1 unless given.
 ///
 /// # Shapes
 /// Scores of `[…, classes]` and index labels of `[…]`; a scalar comes out.

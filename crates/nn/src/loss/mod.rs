@@ -13,8 +13,8 @@
 //! | `weight` of elements | `(mse_terms(..) * weights).mean()` |
 //!
 //! Losses of elements want prediction and target of one shape and do not broadcast: `[n, 1]` against `[n]` would
-//! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine, distances) go
-//! along the last axis; [`CrossEntropy`] takes another.
+//! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine, distances)
+//! go along the last axis; [`CrossEntropy`] takes another.
 
 mod binary;
 mod contrastive;

@@ -116,7 +116,7 @@ impl<const AXES: usize> MaxPoolOptions<AXES> {
 impl<const AXES: usize> MaxPool<AXES> {
     const NAME: &'static str = if AXES == 1 { "MaxPool1d" } else { "MaxPool2d" };
 
-    /// Windows side by side.
+    /// Windows that do not overlap: the stride is the size of the kernel.
     ///
     /// # Panics
     /// If the kernel has a size of 0.

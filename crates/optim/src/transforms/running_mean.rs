@@ -39,7 +39,7 @@ impl RunningMean {
         Self { decay, corrected: true }
     }
 
-    /// Leaves the mean as it is, near zero at first.
+    /// Leaves out the correction of the bias towards zero.
     #[must_use]
     pub fn uncorrected(self) -> Self {
         Self { corrected: false, ..self }

@@ -6,7 +6,7 @@ use gradus_graph::{Real, Tensor, expect_setting};
 
 use crate::{Block, Numbers, StateTensor, StepInfo, Transform};
 
-/// Moves a point of its own by the update, and the parameter to between that point and its average.
+/// Keeps a second point that the update moves, and sets the parameter between it and its average.
 ///
 /// Gradients are taken at `y`, between the point `z` that the rule moves and its average `x`.
 ///

@@ -16,11 +16,12 @@ pub use options::CrossEntropy;
 /// A label that is no class is an error of the run.
 ///
 /// # Shapes
-/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out. [`CrossEntropy`] takes the classes from any axis.
+/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out. [`CrossEntropy`] takes the classes from any
+/// axis.
 ///
 /// # Panics
-/// If the shapes do not fit, or the labels are real; or if the classes may as well be axis 1, where PyTorch has them, as
-/// in `[2, 3, 3]` with labels of `[2, 3]`: state [`CrossEntropy::axis`] then.
+/// If the shapes do not fit, or the labels are real; or if the classes may as well be axis 1, where PyTorch has them,
+/// as in `[2, 3, 3]` with labels of `[2, 3]`: state [`CrossEntropy::axis`] then.
 ///
 /// # Example
 /// ```

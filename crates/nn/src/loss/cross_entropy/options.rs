@@ -14,8 +14,9 @@ use crate::loss::expect_unambiguous;
 /// With `ℓ = ln softmax(x)`, weights `w` of `C` classes and smoothing `s`, the loss of a row is
 /// `−(1 − s)·w[label]·ℓ[label] − s/C·Σᵢ wᵢ·ℓᵢ`.
 ///
-/// [`cross_entropy`] is the [`loss`](CrossEntropy::loss) of the default, in which every row counts alike. Log-probabilities
-/// may stand in for logits (they are their own log-softmax), so this is also PyTorch's `NLLLoss(weight, ignore_index)`.
+/// [`cross_entropy`] is the [`loss`](CrossEntropy::loss) of the default, in which every row counts alike.
+/// Log-probabilities may stand in for logits (they are their own log-softmax), so this is also PyTorch's
+/// `NLLLoss(weight, ignore_index)`.
 ///
 /// # Example
 /// ```
@@ -79,8 +80,8 @@ impl CrossEntropy {
         Self { smoothing, ..self }
     }
 
-    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as labels
-    /// do not fit axis 1 too.
+    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as
+    /// labels do not fit axis 1 too.
     #[must_use]
     pub fn axis(self, axis: isize) -> Self {
         Self { axis: Some(axis), ..self }
