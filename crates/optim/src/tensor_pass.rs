@@ -19,7 +19,7 @@ const BLOCK: usize = 256;
 /// The number of elements in a block of a single transform, which leaves no update behind.
 const LONG_BLOCK: usize = 4096;
 
-/// The number of elements that are worth a task of their own: several microseconds of work.
+/// The number of elements of a task: several microseconds of work.
 const CHUNK: usize = 4 * LONG_BLOCK;
 
 /// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.

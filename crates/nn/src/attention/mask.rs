@@ -51,7 +51,7 @@ impl<'g> Mask<'g> {
         Self { causal: true, ..Self::default() }
     }
 
-    /// The first keys of each example, as many as `lengths` says.
+    /// The first `lengths` keys of each example.
     pub fn lengths(lengths: Var<'g>) -> Self {
         Self { lengths: Some(lengths), ..Self::default() }
     }

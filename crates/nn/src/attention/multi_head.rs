@@ -62,7 +62,7 @@ enum Projections {
 
 /// The options of a multi-head attention.
 ///
-/// The default is that of PyTorch's `MultiheadAttention`: sizes alike, biases, no dropout, examples on the second axis.
+/// The default is that of PyTorch's `MultiheadAttention`: equal sizes, biases, no dropout, examples on the second axis.
 ///
 /// # Example
 /// ```

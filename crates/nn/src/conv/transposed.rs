@@ -118,7 +118,7 @@ impl<const AXES: usize> ConvTranspose<AXES> {
     /// The transposed convolution of `x` with the filters, and the bias.
     ///
     /// # Panics
-    /// If `x` has other channels, or the padding leaves nothing of the output.
+    /// If `x` has another number of channels, or the padding leaves nothing of the output.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (shape, weight) = (x.shape(), self.weight().shape());

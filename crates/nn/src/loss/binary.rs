@@ -72,7 +72,7 @@ impl Pointwise for OfProbabilities {
 /// comes before, take [`binary_cross_entropy_with_logits`], which loses no digits.
 ///
 /// # Shapes
-/// Probabilities and targets alike; a scalar comes out.
+/// Probabilities and targets of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -109,7 +109,7 @@ pub fn binary_cross_entropy_terms<'g>(probabilities: Var<'g>, targets: Var<'g>) 
 /// `σ(x) − t` and `−x`.
 ///
 /// # Shapes
-/// Logits and targets alike; a scalar comes out.
+/// Logits and targets of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -146,8 +146,8 @@ pub fn binary_cross_entropy_with_logits_terms<'g>(logits: Var<'g>, targets: Var<
 /// positive targets, their ratio balances both.
 ///
 /// # Shapes
-/// Logits and targets alike; `positive` is a number, or a variable that broadcasts to their shape (one weight a class,
-/// `[classes]`). A scalar comes out.
+/// Logits and targets of one shape; `positive` is a number, or a variable that broadcasts to their shape (one weight a
+/// class, `[classes]`). The result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit.

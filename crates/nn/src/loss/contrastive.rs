@@ -12,7 +12,7 @@ use super::{cross_entropy_terms, expect_alike};
 /// [`distance`](super::distance).
 ///
 /// # Shapes
-/// Distances and `same` alike; a scalar comes out.
+/// Distances and `same` of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -52,7 +52,7 @@ pub fn contrastive_terms<'g>(distances: Var<'g>, same: Var<'g>, margin: f64) -> 
 /// Only queries look for keys; for the symmetric loss take the mean of both directions.
 ///
 /// # Shapes
-/// Both `[n, features]`, pairs in one row; a scalar comes out.
+/// Both `[n, features]`, pairs in one row; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have not two axes, or the temperature is not positive.
@@ -91,7 +91,7 @@ pub fn info_nce_terms<'g>(queries: Var<'g>, keys: Var<'g>, temperature: f64) -> 
 /// `2n − 1` other views.
 ///
 /// # Shapes
-/// Both `[n, features]`, two views of an example in one row; a scalar comes out.
+/// Both `[n, features]`, two views of an example in one row; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have not two axes, or the temperature is not positive.

@@ -65,7 +65,7 @@ impl Pointwise for DivergenceOfLogs {
 /// classes as well, which is not the divergence.
 ///
 /// # Shapes
-/// Both `[…, classes]`; a scalar comes out.
+/// Both `[…, classes]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have no axis.
@@ -100,7 +100,7 @@ pub fn kl_divergence_terms<'g>(log_prediction: Var<'g>, target: Var<'g>) -> Var<
 /// (distillation). The derivative for `ln p` is `p·(ln p + 1 − ln q)`.
 ///
 /// # Shapes
-/// Both `[…, classes]`; a scalar comes out.
+/// Both `[…, classes]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have no axis.

@@ -15,7 +15,7 @@ use super::{binary_cross_entropy_with_logits_terms, cross_entropy_terms};
 /// [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits).
 ///
 /// # Shapes
-/// Logits and targets alike; a scalar comes out.
+/// Logits and targets of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ, `gamma` is negative or `alpha` is not within 0 and 1.
@@ -59,7 +59,7 @@ pub fn binary_focal_terms<'g>(logits: Var<'g>, targets: Var<'g>, alpha: Option<f
 /// [`cross_entropy`](super::cross_entropy).
 ///
 /// # Shapes
-/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+/// Logits of `[…, classes]` and index labels of `[…]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit, the labels are real, or `gamma` is negative.

@@ -18,8 +18,8 @@ const SMALLEST_RATE: f64 = 1e-8;
 /// training can raise it again.
 ///
 /// # Shapes
-/// Means, targets and variances alike, in PyTorch's order; a scalar comes out. `variances.broadcast_to(..)` makes one
-/// variance count for all.
+/// Means, targets and variances of one shape, in PyTorch's order; the result is a scalar. `variances.broadcast_to(..)`
+/// makes one variance count for all.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -63,7 +63,7 @@ pub fn gaussian_nll_terms<'g>(means: Var<'g>, targets: Var<'g>, variances: Var<'
 /// In full Stirling's formula for `ln t!`, `t·ln t − t + ½·ln(2π·t)` where `t > 1`, is added, as in PyTorch.
 ///
 /// # Shapes
-/// Rates and counts alike; a scalar comes out.
+/// Rates and counts of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -98,7 +98,7 @@ pub fn poisson_nll_terms<'g>(rates: Var<'g>, counts: Var<'g>, full: bool) -> Var
 /// `eˣ − t·x`: PyTorch's `PoissonNLLLoss`. In full as [`poisson_nll`].
 ///
 /// # Shapes
-/// Logarithms and counts alike; a scalar comes out.
+/// Logarithms and counts of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.

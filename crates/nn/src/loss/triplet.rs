@@ -14,7 +14,7 @@ const EPS: f64 = 1e-6;
 /// given. An infinite `p` gives the largest difference.
 ///
 /// # Shapes
-/// Both `[…, n]`; `[…]` comes out.
+/// Both `[…, n]`; the result is `[…]`.
 ///
 /// # Panics
 /// If the shapes differ or have no axis, or `p` is below 1.
@@ -121,7 +121,7 @@ impl Triplet {
     /// The mean of the losses of the triplets.
     ///
     /// # Shapes
-    /// All three `[…, n]`; a scalar comes out.
+    /// All three `[…, n]`; the result is a scalar.
     ///
     /// # Panics
     /// If the shapes differ or have no axis.

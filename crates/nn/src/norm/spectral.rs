@@ -104,7 +104,7 @@ impl SpectralNormOptions {
 const FIRST: usize = 15;
 
 impl<L> SpectralNorm<L> {
-    /// Wraps a layer and divides the weight that `weight` names of it by its largest singular value.
+    /// Wraps a layer and divides the weight that `weight` returns by its largest singular value.
     ///
     /// # Panics
     /// If the weight has fewer than two axes.

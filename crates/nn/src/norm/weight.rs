@@ -48,7 +48,7 @@ pub struct WeightNorm<L> {
 }
 
 impl<L> WeightNorm<L> {
-    /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along
+    /// Wraps a layer and replaces the weight that `weight` returns by lengths times directions; each slice along
     /// `axis`, which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, that of
     /// the outputs.
     ///

@@ -153,7 +153,7 @@ impl<const AXES: usize> AvgPool<AXES> {
     /// The mean of each window.
     ///
     /// # Panics
-    /// If there is no axis of channels, or a window does not fit even once.
+    /// If there is no axis of channels, or the padded input is smaller than a window.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let shape = x.shape();

@@ -8,8 +8,8 @@ use crate::{Chain, Momentum, Part, Rate, RateSchedule};
 ///
 /// `p ← p − lr·g`, with momentum `m ← momentum·m + (1 − dampening)·g`, `p ← p − lr·m`.
 ///
-/// As `torch.optim.SGD`: the learning rate is outside the momentum, so that changing it acts at once. Defaults: no
-/// momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
+/// As `torch.optim.SGD`: the learning rate is outside the momentum, so that a change of it takes effect immediately.
+/// Defaults: no momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
 ///
 /// Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].
 ///

@@ -8,7 +8,7 @@ use crate::{Block, StateTensor, StepInfo, Transform};
 ///
 /// `m ← decay·m + (1 − decay)·u`, `u ← m`; corrected: `u ← m/(1 − decayᵗ)`.
 ///
-/// As `optax.ema`, corrected unless told not to. State: `mean`, from zero.
+/// As `optax.ema`, corrected unless [`uncorrected`](Self::uncorrected). State: `mean`, from zero.
 ///
 /// # Example
 /// ```

@@ -50,7 +50,7 @@ impl ScheduleFree {
     /// The share of the average in the point at which gradients are taken.
     ///
     /// # Panics
-    /// If the share is not in `0..=1`, or is zero: then the average could not be told from `y` and `z`.
+    /// If the share is not in `0..=1`, or is zero: then the average cannot be computed from `y` and `z`.
     #[must_use]
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {

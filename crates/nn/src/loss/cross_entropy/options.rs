@@ -93,7 +93,8 @@ impl CrossEntropy {
     /// As in PyTorch it is NaN where no label counts.
     ///
     /// # Shapes
-    /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; a scalar comes out.
+    /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; the result is a
+    /// scalar.
     ///
     /// # Panics
     /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, or there is not one weight a
@@ -148,7 +149,7 @@ impl CrossEntropy {
     /// `q = (1 − s)·p + s/C`. As in PyTorch it is divided by the number of rows, whatever the weights.
     ///
     /// # Shapes
-    /// Logits and probabilities of `[…, classes]`, or with the classes in the stated axis; a scalar comes out.
+    /// Logits and probabilities of `[…, classes]`, or with the classes in the stated axis; the result is a scalar.
     ///
     /// # Panics
     /// If the shapes differ, there is not one weight a class, or a label is ignored: there are no labels.

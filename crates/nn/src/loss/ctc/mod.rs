@@ -64,7 +64,7 @@ pub struct Ctc {
 /// labels, as PyTorch's `ctc_loss` has it; the blank is class 0.
 ///
 /// # Shapes
-/// Log-probabilities of `[time, batch, classes]`, labels as [`CtcTargets`] says; a scalar comes out.
+/// Log-probabilities of `[time, batch, classes]`, labels as in [`CtcTargets`]; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit, or labels or lengths are real.
@@ -109,7 +109,7 @@ impl Ctc {
     /// This is the `mean` of PyTorch; that of the [`terms`](Ctc::terms) alone weighs long sequences more.
     ///
     /// # Shapes
-    /// Log-probabilities of `[time, batch, classes]`, labels as [`CtcTargets`] says; a scalar comes out.
+    /// Log-probabilities of `[time, batch, classes]`, labels as in [`CtcTargets`]; the result is a scalar.
     ///
     /// # Panics
     /// If the shapes do not fit, or labels or lengths are real.
