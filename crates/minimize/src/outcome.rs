@@ -50,8 +50,8 @@ impl Limits {
         Self { gradient, ..self }
     }
 
-    /// Stops if a step is not longer than this times the norm of the parameters; 0, which is never, by default. That is no
-    /// convergence.
+    /// Stops if a step is not longer than this times the norm of the parameters; 0, which is never, by default. That is
+    /// no convergence.
     ///
     /// # Panics
     /// If it is negative or NaN.

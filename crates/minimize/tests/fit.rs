@@ -1,5 +1,7 @@
 //! A closure that traces a loss or residuals is all that a minimiser needs.
 
+use std::cell::Cell;
+
 use gradus_graph::{Graph, Params, Tensor, Var};
 use gradus_minimize::{ConjugateGradient, GaussNewton, Lbfgs, LevenbergMarquardt, NewtonCg};
 
@@ -43,4 +45,25 @@ fn a_loss_that_is_no_scalar_is_an_error_with_the_line_of_the_call() {
     let line = line!() + 1;
     let error = Lbfgs::new().fit(&mut params, |graph| residuals(graph, &vars)).expect_err("it has two elements");
     assert!(error.to_string().contains(&format!("tests/fit.rs:{line}")), "{error}");
+}
+
+/// Whatever a method compiles of it.
+#[test]
+fn a_closure_is_traced_once() {
+    fn counted<'g>(graph: &'g Graph, vars: &[gradus_graph::Param; 2], traces: &Cell<u32>) -> Var<'g> {
+        traces.set(traces.get() + 1);
+        residuals(graph, vars)
+    }
+    for method in 0..5 {
+        let ((mut params, vars), traces) = (store(), Cell::new(0));
+        match method {
+            0 => Lbfgs::new().fit(&mut params, |graph| counted(graph, &vars, &traces).square().sum()),
+            1 => ConjugateGradient::new().fit(&mut params, |graph| counted(graph, &vars, &traces).square().sum()),
+            2 => NewtonCg::new().fit(&mut params, |graph| counted(graph, &vars, &traces).square().sum()),
+            3 => GaussNewton::new().fit(&mut params, |graph| counted(graph, &vars, &traces)),
+            _ => LevenbergMarquardt::new().fit(&mut params, |graph| counted(graph, &vars, &traces)),
+        }
+        .unwrap();
+        assert_eq!(traces.get(), 1, "method {method}");
+    }
 }

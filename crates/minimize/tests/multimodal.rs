@@ -1,5 +1,5 @@
-//! The default genetic algorithm on functions with many minima, in two and in ten dimensions: seeds out of ten that come
-//! within 1e-2 of the least value.
+//! The default genetic algorithm on functions with many minima, in two and in ten dimensions: seeds out of ten that
+//! come within 1e-2 of the least value.
 
 use std::f64::consts::{E, TAU};
 
@@ -44,8 +44,9 @@ fn within(values: &[f64], limit: f64) -> usize {
     values.iter().filter(|value| **value < limit).count()
 }
 
-/// With 10,000 evaluations in two dimensions and 50,000 in ten, `GA` of pymoo with its defaults comes within 1e-2 with 10
-/// of 10 seeds on Schwefel's function in two dimensions and 6 of 10 in ten, and with 10 of 10 on Rastrigin's in both.
+/// With 10,000 evaluations in two dimensions and 50,000 in ten, `GA` of pymoo with its defaults comes within 1e-2 with
+/// 10 of 10 seeds on Schwefel's function in two dimensions and 6 of 10 in ten, and with 10 of 10 on Rastrigin's in
+/// both.
 #[test]
 fn the_genetic_algorithm_finds_the_best_of_many_minima() -> Result<(), Error> {
     for (function, limit, plane, ten) in

@@ -1,6 +1,6 @@
-//! Nonlinear fits of NIST's Statistical Reference Datasets (https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml) from
-//! both of their starts: Lanczos1, whose least sum of squares is all rounding, and MGH10, whose parameters differ by a
-//! factor of a million.
+//! Nonlinear fits of NIST's Statistical Reference Datasets (https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml)
+//! from both of their starts: Lanczos1, whose least sum of squares is all rounding, and MGH10, whose parameters differ
+//! by a factor of a million.
 //!
 //! Data, starts and certified values are NIST's, compared with the files `Lanczos1.dat` and `MGH10.dat`.
 
@@ -155,7 +155,8 @@ fn either<M>(scaled: bool, method: M, scale: fn(M) -> M) -> M {
     if scaled { scale(method) } else { method }
 }
 
-/// The least sum of squares, to the digits that the certified one has in double precision, and the certified parameters.
+/// The least sum of squares, to the digits that the certified one has in double precision, and the certified
+/// parameters.
 fn is_certified(fit: &Fit, (outcome, b): &(Minimization, Vec<f64>), digits: f64) -> bool {
     let far = b.iter().zip(fit.certified).map(|(b, certified)| (b / certified - 1.0).abs()).fold(0.0, f64::max);
     outcome.value <= fit.squares * 1.01 && far < digits

@@ -112,7 +112,7 @@ with_parameter! {
     /// Positive numbers that sum to 1 along an axis.
     ///
     /// A classifier that is trained on [`loss::cross_entropy`](crate::loss::cross_entropy) does not end in this layer:
-    /// that loss wants logits.
+    /// that loss takes logits.
     Softmax {
         /// Along an axis, which is counted from the end if negative; the default's is the last.
         axis: isize = -1

@@ -12,7 +12,8 @@ use crate::layer::layer;
 /// transpose is a view and copies nothing.
 ///
 /// # Shapes
-/// `[…, inputs]` gives `[…, outputs]`. The parameters are `name.weight` `[outputs, inputs]` and `name.bias` `[outputs]`.
+/// `[…, inputs]` gives `[…, outputs]`. The parameters are `name.weight` `[outputs, inputs]` and `name.bias`
+/// `[outputs]`.
 ///
 /// # Example
 /// ```
@@ -36,7 +37,7 @@ pub struct Dense {
     bias: Option<Param>,
 }
 
-/// The initial values of a dense layer.
+/// The options of a dense layer: its initial values.
 ///
 /// The default is that of PyTorch's `Linear`, so that models carry over: weight and bias uniform on `±1/√inputs`. Its
 /// variance is a sixth of what `relu` needs to keep signals alive; for deep stacks of that take [`Init::he_normal`].

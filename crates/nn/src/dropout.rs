@@ -8,8 +8,9 @@ use crate::layer::{Mode, layer};
 /// Sets elements to 0 at random in training: `y = x·m/(1 − p)` with a mask `m` that is 0 with probability `p` and
 /// otherwise 1. In evaluation `y = x`.
 ///
-/// The division keeps the mean, so that evaluation needs no scale ("inverted" dropout). The mask is a random leaf of the
-/// graph: drawn anew at each step of a run, the same for the same seed and step, and the same in the derivative. It has no `forward` without a [`Mode`]: neither can training forget to drop, nor evaluation to stop.
+/// The division keeps the mean, so that evaluation needs no scale ("inverted" dropout). The mask is a random leaf of
+/// the graph: drawn anew at each step of a run, the same for the same seed and step, and the same in the derivative.
+/// The layer has no `forward` without a [`Mode`].
 ///
 /// # Shapes
 /// Any; kept.
@@ -62,7 +63,7 @@ layer!(Dropout, forward_in);
 /// For images, whose neighbouring elements are strongly correlated.
 ///
 /// # Shapes
-/// `[n, channels, …]`; kept. The batch axis is never left out, as PyTorch allows.
+/// `[n, channels, …]`; kept. Unlike in PyTorch, the batch axis is required.
 ///
 /// # Example
 /// ```
@@ -110,8 +111,8 @@ impl ChannelDropout {
 
 layer!(ChannelDropout, forward_in);
 
-/// Sets features of sequences to 0 at random in training, as [`Dropout`] with one `m` for all time steps: for the input of
-/// a recurrent layer.
+/// Sets features of sequences to 0 at random in training, as [`Dropout`] with one `m` for all time steps: for the input
+/// of a recurrent layer.
 ///
 /// # Shapes
 /// Any with the axis of time; kept.

@@ -37,7 +37,7 @@ pub struct Embedding {
     padding: Option<usize>,
 }
 
-/// The initial values of an embedding, and its padding index.
+/// The options of an embedding: its initial values, and a padding index.
 ///
 /// The default is that of PyTorch's `Embedding`: standard normal numbers, and no padding.
 ///
@@ -74,8 +74,8 @@ impl EmbeddingOptions {
         Self { weight, ..self }
     }
 
-    /// The index that pads short sequences, by default none: its row starts at zero and gets a gradient of zero, so that
-    /// it does not change. A tied output layer, [`Embedding::logits`], does move it, as in PyTorch.
+    /// The index that pads short sequences, by default none: its row starts at zero and gets a gradient of zero, so
+    /// that it does not change. A tied output layer, [`Embedding::logits`], does move it, as in PyTorch.
     #[must_use]
     pub fn padding(self, index: usize) -> Self {
         Self { padding: Some(index), ..self }
@@ -151,7 +151,7 @@ impl Embedding {
         rows.reshape(shape.iter().copied().chain([self.size()]).collect::<Shape>())
     }
 
-    /// `x·Eᵀ`: the table as the output layer of the model that it is the input layer of, with the same weights.
+    /// `x·Eᵀ`: the table as the output layer of the same model, with shared (tied) weights.
     ///
     /// # Shapes
     /// `[…, size]` gives `[…, count]`, a logit for each row of the table.

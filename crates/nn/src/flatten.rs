@@ -5,7 +5,7 @@ use gradus_graph::{Shape, Var};
 use crate::axis::resolve;
 use crate::layer::layer;
 
-/// Makes one axis of neighbouring ones: between convolutions and dense layers, of all but that of the batch.
+/// Merges neighbouring axes into one; by default all but the first, as between convolutions and dense layers.
 ///
 /// # Shapes
 /// `[N, a, b, …]` gives `[N, a·b·…]`.
@@ -32,17 +32,17 @@ impl Default for Flatten {
 }
 
 impl Flatten {
-    /// Makes one axis of all but the first.
+    /// Merges all axes but the first.
     pub const fn new() -> Self {
         Self::axes(1, -1)
     }
 
-    /// Makes one axis of those from `first` to `last`; negative ones count from the last axis.
+    /// Merges the axes from `first` to `last`; negative ones are counted from the end.
     pub const fn axes(first: isize, last: isize) -> Self {
         Self { first, last }
     }
 
-    /// `x` with several axes replaced by one.
+    /// `x` with the axes merged.
     ///
     /// # Panics
     /// If `x` has no such axes, or the first comes after the last.

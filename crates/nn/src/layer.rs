@@ -1,8 +1,8 @@
 //! Composition: what a layer is, the mode it runs in, and stacks of layers.
 //!
-//! A few layers (dropout) do one thing in training and another in evaluation. Which of the two is an argument and not
-//! a switch that a model carries and a program forgets to turn: a stack that holds such a layer has no
-//! [`Layer::forward`], only [`Layer::forward_in`], and the compiler reports it.
+//! A few layers, such as dropout, behave differently in training and in evaluation. The mode is an argument, not state
+//! of the model: a stack that holds such a layer has only [`Layer::forward_in`] and no [`Layer::forward`], and the
+//! compiler reports a call without a mode.
 
 use std::panic::Location;
 
@@ -51,7 +51,7 @@ pub trait Layer {
     #[track_caller]
     fn forward_in<'g>(&self, x: Var<'g>, mode: Mode) -> Var<'g>;
 
-    /// The layer's value at `x`; for layers that do the same in training and in evaluation.
+    /// The layer's value at `x`; for layers that behave the same in training and in evaluation.
     #[track_caller]
     fn forward<'g>(&self, x: Var<'g>) -> Var<'g>
     where
@@ -61,9 +61,9 @@ pub trait Layer {
     }
 }
 
-/// A layer that does the same in training and in evaluation, so that [`Layer::forward`] needs no mode.
+/// A layer that behaves the same in training and in evaluation, so that [`Layer::forward`] needs no mode.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` may do one thing in training and another in evaluation",
+    message = "`{Self}` may behave differently in training and in evaluation",
     note = "say which with `forward_in(x, Mode::Train)` or `forward_in(x, Mode::Eval)`"
 )]
 pub trait Steady: Layer {}
@@ -142,8 +142,8 @@ impl<F: for<'g> Fn(Var<'g>) -> Var<'g>> Layer for Apply<F> {
 
 impl<F: for<'g> Fn(Var<'g>) -> Var<'g>> Steady for Apply<F> {}
 
-/// A layer whose inner values the backward pass computes again instead of keeping them, see [`Graph::checkpoint`]: for
-/// blocks of a deep stack.
+/// A layer whose intermediate values are computed again in the backward pass instead of kept, see
+/// [`Graph::checkpoint`]: for blocks of a deep stack.
 ///
 /// [`Graph::checkpoint`]: gradus_graph::Graph::checkpoint
 ///

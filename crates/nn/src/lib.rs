@@ -32,7 +32,7 @@
 //! let labels = graph.index_constant(&Tensor::from([2, 0]));
 //! let loss = loss::cross_entropy(model.forward(x), labels);
 //! let value = graph.eval_with(&[loss], &params, &Feed::new())?[0].real().item();
-//! assert!((value - 3.0_f32.ln()).abs() < 0.5, "an untrained model knows nothing: {value}");
+//! assert!((value - 3.0_f32.ln()).abs() < 0.5, "an untrained model gives each class a third: {value}");
 //! # Ok::<(), gradus_graph::Error>(())
 //! ```
 

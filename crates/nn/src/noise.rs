@@ -5,8 +5,8 @@ use gradus_graph::{Var, expect_setting};
 use crate::dropout::expect_probability;
 use crate::layer::{Mode, layer};
 
-/// `y = x + σ·n` with normal noise `n` in training, `y = x` in evaluation. On the inputs of a model it acts like a penalty
-/// on the gradient with respect to them; on those of a denoising autoencoder it defines the task.
+/// `y = x + σ·n` with normal noise `n` in training, `y = x` in evaluation. On the inputs of a model it acts like a
+/// penalty on the gradient with respect to them; on those of a denoising autoencoder it defines the task.
 ///
 /// # Shapes
 /// Any; kept.

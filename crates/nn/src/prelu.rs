@@ -5,7 +5,8 @@ use gradus_graph::{Param, Params, Real, Var};
 use crate::init::{Fans, Init};
 use crate::layer::layer;
 
-/// `x` above 0, `a·x` below; `a` is learned, one for all elements or one for each channel. At 0 the derivative is `a`, as in PyTorch.
+/// `x` above 0, `a·x` below; `a` is learned, one for all elements or one for each channel. At 0 the derivative is `a`,
+/// as in PyTorch.
 ///
 /// # Shapes
 /// Any, if there is one slope; with more, `[n, channels, …]` or `[channels]`. Kept. The parameter is `name.weight`
@@ -32,8 +33,8 @@ pub struct PRelu {
 }
 
 impl PRelu {
-    /// Adds a layer to the store with one slope, or one for each of that many channels. They start at 0.25; weight
-    /// decay should leave them out, since it would drive them to 0.
+    /// Adds a layer to the store with one slope, or with one for each channel. They start at 0.25; they should have no
+    /// weight decay, which would drive them to 0.
     ///
     /// # Panics
     /// If there are no slopes, or the scope `name` has a `weight` already.
@@ -47,10 +48,10 @@ impl PRelu {
     /// # Panics
     /// If there are no slopes, or the scope `name` has a `weight` already.
     #[track_caller]
-    pub fn with(params: &mut Params<impl Real>, name: &str, slopes: usize, init: Init) -> Self {
+    pub fn with(params: &mut Params<impl Real>, name: &str, slopes: usize, weight: Init) -> Self {
         assert!(slopes > 0, "`PRelu` needs at least one slope");
         let fans = Fans { inputs: slopes, outputs: slopes };
-        let weight = init.param(&mut params.enter(name), "weight", [slopes], fans);
+        let weight = weight.param(&mut params.enter(name), "weight", [slopes], fans);
         Self { name: name.to_owned(), weight }
     }
 

@@ -6,8 +6,8 @@ use crate::dense::{Dense, DenseOptions};
 use crate::init::Init;
 use crate::layer::{Layer, Mode, Steady};
 
-/// `y = x + f(x)` around any layer that keeps the shape. Signals and gradients pass the layer unchanged, so that deep
-/// stacks can be trained.
+/// `y = x + f(x)` around any layer that keeps the shape. Values and gradients also bypass the layer unchanged, so that
+/// deep stacks can be trained.
 ///
 /// # Shapes
 /// Any; kept.

@@ -68,8 +68,8 @@ pub type Upsample2d = Upsample<2>;
 
 /// Upsampling along `AXES` axes: [`Upsample1d`] or [`Upsample2d`]. There are no parameters.
 ///
-/// Output element `i` is at position `s(i)` of the input. With `r = size/output size`, or 1/scale where a scale is given:
-/// nearest takes element `⌊r·i⌋`; linear takes `s = r·(i + 1/2) − 1/2`, not below 0, and with aligned corners
+/// Output element `i` is at position `s(i)` of the input. With `r = size/output size`, or 1/scale where a scale is
+/// given: nearest takes element `⌊r·i⌋`; linear takes `s = r·(i + 1/2) − 1/2`, not below 0, and with aligned corners
 /// `s = i·(size − 1)/(output size − 1)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Upsample<const AXES: usize> {

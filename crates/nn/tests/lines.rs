@@ -1,5 +1,5 @@
-//! Messages name the caller's line, never one inside of this crate: those of the layers, and those of the nodes that they
-//! record, which a run or a derivative may have to name later.
+//! Messages name the caller's line, never one inside of this crate: those of the layers, and those of the nodes that
+//! they record, which a run or a derivative may have to name later.
 
 use gradus_graph::{CheckpointSchedule, Graph, Params, Tensor, Var};
 use gradus_nn::loss::*;

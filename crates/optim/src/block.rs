@@ -15,7 +15,7 @@ pub(crate) type Slots<'a, T> = SmallVec<[&'a mut [T]; 8]>;
 /// [`update`](Block::update).
 pub struct Block<'a, T> {
     parameter: &'a mut [T],
-    /// The place of the first element in its tensor.
+    /// The index of the first element in its tensor.
     start: usize,
     /// The gradient, until a transform changes the update: from then on it is in `update`.
     untouched: Option<&'a [T]>,
@@ -25,7 +25,7 @@ pub struct Block<'a, T> {
     first_slot: usize,
     /// The number of transforms that are still to begin.
     transforms_left: usize,
-    /// The factor of the update when it goes off the parameter, if it does after the last transform.
+    /// The factor of the update where it is subtracted from the parameter, if it is after the last transform.
     scale: Option<T>,
     /// Whether the running transform has called `each`.
     ended: bool,
@@ -33,7 +33,7 @@ pub struct Block<'a, T> {
 
 impl<'a, T: Real> Block<'a, T> {
     /// The block with an update that stands in `gradient`, or else in `update`. Goes through `transforms` transforms,
-    /// and then, with a `scale`, off the parameter.
+    /// and is then, with a `scale`, subtracted from the parameter.
     pub(crate) fn new(
         parameter: &'a mut [T],
         start: usize,
@@ -57,7 +57,7 @@ impl<'a, T: Real> Block<'a, T> {
         self.untouched.unwrap_or(self.update)
     }
 
-    /// Takes the update off the parameter, unless the last transform has.
+    /// Subtracts the update from the parameter, unless the last transform has.
     pub(crate) fn descend(&mut self) {
         if let Some(scale) = self.scale.take() {
             let target = Target::Parameter { parameter: self.parameter, scale };
@@ -71,7 +71,7 @@ impl<'a, T: Real> Block<'a, T> {
         self.parameter
     }
 
-    /// The place of the block's first element in its tensor, in row-major order.
+    /// The index of the block's first element in its tensor, in row-major order.
     pub fn start(&self) -> usize {
         self.start
     }
@@ -99,7 +99,7 @@ impl<'a, T: Real> Block<'a, T> {
 
     /// Replaces each element of the update by `element(parameter, update, state)`, in vector code; ends the transform's
     /// work on the block. The state is one number from each of the first `N` tensors that the transform named, to read
-    /// and write; `N` is at most four. After the last transform of a chain the same loop takes the update off the
+    /// and write; `N` is at most four. After the last transform of a chain the same loop subtracts the update from the
     /// parameter.
     ///
     /// # Panics

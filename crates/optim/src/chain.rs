@@ -13,7 +13,7 @@ use crate::transforms::ScaleByRate;
 
 /// A part of an update: a [`Transform`], a rule (transforms and a learning rate), or a tuple of parts in order.
 ///
-/// A tuple reads as a sentence: clip, then decay, then Adam.
+/// The parts of a tuple act from left to right: clip, then decay, then Adam.
 ///
 /// # Example
 /// ```
@@ -21,7 +21,7 @@ use crate::transforms::ScaleByRate;
 /// use gradus_optim::{Adam, Chain, ClipGlobalNorm, DecayWeights, Momentum, Optimizer, Part};
 /// let _optimizer = Optimizer::<f32>::new((ClipGlobalNorm::new(1.0), DecayWeights::new(1e-2), Adam::new(1e-3)));
 ///
-/// /// A rule of one's own: gradient descent with a heavy ball.
+/// /// A user's rule: gradient descent with a heavy ball.
 /// struct HeavyBall(f64);
 /// impl Part for HeavyBall {
 ///     fn add_to<T: Real>(self, chain: &mut Chain<T>) {

@@ -17,7 +17,7 @@ mod sealed {
         fn outward(p: &[T], from: &[T], to: &mut [T], slots: Slots<'_, '_, T>, f: &impl Fn(T, T, &mut Self) -> T);
         /// From the update to the update.
         fn in_place(p: &[T], update: &mut [T], slots: Slots<'_, '_, T>, f: &impl Fn(T, T, &mut Self) -> T);
-        /// From the source off the parameter.
+        /// From the source, subtracted from the parameter.
         fn descend(p: &mut [T], from: &[T], scale: T, slots: Slots<'_, '_, T>, f: &impl Fn(T, T, &mut Self) -> T);
     }
 }

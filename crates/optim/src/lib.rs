@@ -9,8 +9,9 @@
 //! [`ClipGlobalNorm`], [`AddNoise`]), those after it on its steps ([`Lookahead`], [`Average`]). [`Accumulator`] and
 //! [`Sam`] work beside an optimizer. A learning rate is a number or a [`RateSchedule`].
 //!
-//! Rules consume tensors and know no graph. The documentation of each type has its formula, defaults, state, source and
-//! the one reference that it is compared with: PyTorch's where that has the rule, else Optax's or the authors'.
+//! Rules take tensors and do not depend on graphs. The documentation of each type has its formula, defaults, state,
+//! source and the one reference that it is compared with: PyTorch's where that has the rule, else Optax's or the
+//! authors'.
 //!
 //! # Example
 //! ```

@@ -41,8 +41,8 @@ pub trait Stateful<T: Real> {
 ///
 /// A tensor is named after its parameter and its slot, `hidden.weight/first_moment`. The counts are `steps` and
 /// `skipped` of the run, and `hidden.weight/steps` for each parameter. A number that a rule keeps beside the tensors is
-/// named as a tensor is, or by its own name alone if it belongs to all parameters; `rate_factor` is what
-/// [`Optimizer::scale_rate`] was info.
+/// named as a tensor is, or by its own name alone if it belongs to all parameters; `rate_factor` is the factor of
+/// [`Optimizer::scale_rate`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SavedState<T: Real> {
     /// The tensors by name.

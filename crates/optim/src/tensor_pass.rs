@@ -1,7 +1,7 @@
 //! The walk over one tensor: blocks in chunks, chunks over threads.
 //!
-//! A tensor is cut into chunks at places that depend on its length alone, and sums over chunks are added in the order
-//! of the cuts: so the result is the same, to the bit, with any number of threads.
+//! A tensor is divided into chunks in a way that depends on its length alone, and sums over chunks are added in the
+//! order of the cuts: so the result is the same, to the bit, with any number of threads.
 
 use gradus_graph::Real;
 
@@ -19,7 +19,7 @@ const BLOCK: usize = 256;
 /// The number of elements in a block of a single transform, which leaves no update behind.
 const LONG_BLOCK: usize = 4096;
 
-/// The number of elements that are worth a task of their own: several microseconds of work.
+/// The number of elements of a task: several microseconds of work.
 const CHUNK: usize = 4 * LONG_BLOCK;
 
 /// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.
@@ -60,7 +60,7 @@ fn cut<'a, T>(views: &[&'a [T]], range: &std::ops::Range<usize>) -> StateViews<'
 /// Where an update comes from or goes to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UpdateStorage {
-    /// It comes from the gradient, or goes off the parameter.
+    /// It comes from the gradient, or is subtracted from the parameter.
     Direct,
     /// It waits in memory between two passes.
     Buffered,
@@ -73,7 +73,7 @@ pub(crate) struct Pass<'a, T> {
     pub(crate) transforms: usize,
     pub(crate) from: UpdateStorage,
     pub(crate) to: UpdateStorage,
-    /// The factor of the update when it goes off the parameter.
+    /// The factor of the update where it is subtracted from the parameter.
     pub(crate) scale: T,
     /// The transform that needs sums over the update at the end of this pass.
     pub(crate) measure: Option<Measure<'a, T>>,
@@ -83,7 +83,7 @@ pub(crate) struct Pass<'a, T> {
 /// The slices that a pass works on, all of one length; `pending` may be empty if no pass uses it.
 pub(crate) struct Work<'a, T> {
     pub(crate) parameter: &'a mut [T],
-    /// The place of the first element in its tensor.
+    /// The index of the first element in its tensor.
     pub(crate) start: usize,
     pub(crate) gradient: &'a [T],
     pub(crate) pending: &'a mut [T],
@@ -190,7 +190,7 @@ pub(crate) fn survey_gradient<T: Real>(
     found
 }
 
-/// The place of the cut: half of the chunks, rounded up.
+/// Where the tensor is divided: half of the chunks, rounded up.
 fn half(len: usize, chunk: usize) -> usize {
     (len / 2).next_multiple_of(chunk)
 }

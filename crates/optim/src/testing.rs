@@ -13,7 +13,7 @@ use crate::{NonFinite, Optimizer, Part, SavedState};
 /// skipped, and moves neither parameters nor state; so does a learning rate that is NaN, negative or infinite.
 ///
 /// # Panics
-/// If the rule fails: the message says at what.
+/// If the rule fails a check, which the message names.
 ///
 /// # Example
 /// ```

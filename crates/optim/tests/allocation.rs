@@ -11,8 +11,8 @@ use gradus_optim::{
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// The number of allocations in ten steps after the first. What other threads of the program allocate meanwhile, as they
-/// start, does not repeat itself: so the least of five times ten.
+/// The number of allocations in ten steps after the first. What other threads of the program allocate meanwhile, as
+/// they start, does not repeat itself: so the least of five times ten.
 fn allocations(rule: impl Part, len: usize) -> usize {
     let mut params: Params<f32> = Params::new(0);
     let list = [

@@ -78,7 +78,7 @@ impl Annealing {
         self
     }
 
-    /// The last temperature as a part of the first.
+    /// The last temperature as a fraction of the first; 1e-12 by default.
     ///
     /// # Panics
     /// If it does not lie in `0..1`, without 0.
@@ -106,7 +106,7 @@ impl Strategy for Annealing {
         let share = (0.2 * (1.0 - generation.used())).max(1.0 / n);
         let step = |(i, chain): (usize, &Chain)| {
             let mut x = chain.step(share, &mut generation.draws(i));
-            generation.fold(&mut x);
+            generation.reflect(&mut x);
             x
         };
         let points: Vec<Vec<f64>> = self.chains.iter().enumerate().map(step).collect();

@@ -13,16 +13,15 @@ pub enum Variant {
     RandomOne,
     /// From the best point and two at random.
     BestOne,
-    /// From the point itself, drawn to the best, and two at random.
+    /// From the point itself, moved towards the best, and two at random.
     CurrentToBestOne,
-    /// From the point itself, drawn to one of the best, with factors that adapt: SHADE.
+    /// From the point itself, moved towards one of the best, with factors that adapt: SHADE.
     SuccessHistory,
 }
 
 /// Differential evolution.
 ///
-/// Each point `x` gets a rival, a mixture of `x` and a mutant, and is replaced by it if the
-/// rival is as good.
+/// Each point `x` gets a trial point, a mixture of `x` and a mutant, and is replaced by it if the trial is as good.
 ///
 /// | variant | mutant |
 /// |---|---|
@@ -123,7 +122,7 @@ impl Strategy for DifferentialEvolution {
             return Ok(());
         }
         let order = ranked(&self.values);
-        let mut rivals = Vec::with_capacity(self.points.len());
+        let mut trials = Vec::with_capacity(self.points.len());
         let mut factors = Vec::with_capacity(self.points.len());
         for i in 0..self.points.len() {
             let mut draws = generation.draws(i);
@@ -135,26 +134,26 @@ impl Strategy for DifferentialEvolution {
             let x = &self.points[i];
             let sure = draws.below(x.len().max(1));
             let mix = |k: usize| if draws.chance(crossover) || k == sure { mutant[k] } else { x[k] };
-            let mut rival: Vec<f64> = (0..x.len()).map(mix).collect();
+            let mut trial: Vec<f64> = (0..x.len()).map(mix).collect();
             for k in 0..x.len() {
-                if generation.is_bounded(k) && !(0.0..=1.0).contains(&rival[k]) {
-                    rival[k] = (x[k] + if rival[k] < 0.0 { 0.0 } else { 1.0 }) / 2.0;
+                if generation.is_bounded(k) && !(0.0..=1.0).contains(&trial[k]) {
+                    trial[k] = (x[k] + if trial[k] < 0.0 { 0.0 } else { 1.0 }) / 2.0;
                 }
             }
-            rivals.push(rival);
+            trials.push(trial);
             factors.push((factor, crossover));
         }
-        let values = generation.evaluate(&rivals)?;
+        let values = generation.evaluate(&trials)?;
         let mut successes = Vec::new();
-        for (i, (rival, value)) in rivals.into_iter().zip(values).enumerate() {
+        for (i, (trial, value)) in trials.into_iter().zip(values).enumerate() {
             if value <= self.values[i] {
                 let gain = self.values[i] - value;
-                let loser = std::mem::replace(&mut self.points[i], rival);
+                let replaced = std::mem::replace(&mut self.points[i], trial);
                 self.values[i] = value;
                 if gain > 0.0 && self.variant == Variant::SuccessHistory {
                     successes.push((gain, factors[i]));
                     let mut draws = generation.draws(self.points.len() + i);
-                    self.history.archive(loser, self.points.len(), &mut draws);
+                    self.history.archive(replaced, self.points.len(), &mut draws);
                 }
             }
         }
@@ -185,9 +184,9 @@ impl DifferentialEvolution {
                 let [a] = draws.distinct(count, i);
                 let mut b = a;
                 while b == a || b == i {
-                    b = draws.below(count + self.history.losers.len());
+                    b = draws.below(count + self.history.archived.len());
                 }
-                let other = if b < count { &points[b] } else { &self.history.losers[b - count] };
+                let other = if b < count { &points[b] } else { &self.history.archived[b - count] };
                 (0..n).map(|k| x[k] + factor * (good[k] - x[k] + points[a][k] - other[k])).collect()
             }
         }
@@ -202,12 +201,12 @@ struct History {
     /// The entry to be written next.
     next: usize,
     /// Points that were replaced.
-    losers: Vec<Vec<f64>>,
+    archived: Vec<Vec<f64>>,
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { entries: [(0.5, 0.5); 6], next: 0, losers: Vec::new() }
+        Self { entries: [(0.5, 0.5); 6], next: 0, archived: Vec::new() }
     }
 }
 
@@ -225,11 +224,11 @@ impl History {
     }
 
     /// Keeps a point that was replaced; beyond `most`, instead of another.
-    fn archive(&mut self, loser: Vec<f64>, most: usize, draws: &mut Draws) {
-        if self.losers.len() < most {
-            self.losers.push(loser);
+    fn archive(&mut self, replaced: Vec<f64>, most: usize, draws: &mut Draws) {
+        if self.archived.len() < most {
+            self.archived.push(replaced);
         } else {
-            self.losers[draws.below(most)] = loser;
+            self.archived[draws.below(most)] = replaced;
         }
     }
 

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::parameter_vector::ParameterVector;
 
-use super::generation::{Ended, Generation, Strategy, folded};
+use super::generation::{Ended, Generation, Strategy, reflected};
 
 /// A search with a strategy.
 ///
@@ -214,7 +214,7 @@ impl Region {
 
     /// The parameters at a point.
     fn parameters_at(&self, point: &[f64]) -> Vec<f64> {
-        let at = |i: usize| if self.bounded[i] { folded(point[i]) } else { point[i] };
+        let at = |i: usize| if self.bounded[i] { reflected(point[i]) } else { point[i] };
         (0..point.len()).map(|i| self.low[i] + self.width[i] * at(i)).collect()
     }
 }

@@ -101,7 +101,7 @@ impl EvolutionStrategy {
         let z = draws.normals(n);
         let mean = |k: usize| parents().map(|parent| parent.x[k]).sum::<f64>() / mixed as f64;
         let mut x: Vec<f64> = (0..n).map(|k| mean(k) + sigma * z[k]).collect();
-        generation.fold(&mut x);
+        generation.reflect(&mut x);
         Individual { x, sigma, value: f64::INFINITY }
     }
 }

@@ -80,7 +80,7 @@ impl Generation<'_> {
         self.budget
     }
 
-    /// The part of the budget that was used before this generation.
+    /// The fraction of the budget that was used before this generation.
     pub fn used(&self) -> f64 {
         self.evaluations as f64 / self.budget.max(1) as f64
     }
@@ -95,10 +95,10 @@ impl Generation<'_> {
         (0..self.dimension()).map(|_| draws.uniform()).collect()
     }
 
-    /// Brings a point back into the bounds, by reflection.
-    pub fn fold(&self, point: &mut [f64]) {
+    /// Reflects a point into the bounds.
+    pub fn reflect(&self, point: &mut [f64]) {
         for (element, _) in point.iter_mut().zip(self.bounded).filter(|(_, bounded)| **bounded) {
-            *element = folded(*element);
+            *element = reflected(*element);
         }
     }
 
@@ -107,8 +107,8 @@ impl Generation<'_> {
         self.bounded[i]
     }
 
-    /// The values of the candidates, lower being better. Points outside the bounds are evaluated where [`Self::fold`]
-    /// takes them.
+    /// The values of the candidates, lower being better. Points outside the bounds are evaluated at their reflections,
+    /// [`Self::reflect`].
     ///
     /// # Errors
     /// If the search ends with these candidates.
@@ -117,8 +117,8 @@ impl Generation<'_> {
     }
 }
 
-/// A number reflected at 0 and 1 until it lies between.
-pub(super) fn folded(x: f64) -> f64 {
+/// A number reflected at 0 and 1 until it is in `0..=1`.
+pub(super) fn reflected(x: f64) -> f64 {
     if (0.0..=1.0).contains(&x) {
         return x;
     }
@@ -148,8 +148,8 @@ mod tests {
     fn reflection_stays_inside() {
         let cases = [(0.25, 0.25), (-0.25, 0.25), (1.25, 0.75), (2.25, 0.25), (-1.25, 0.75), (f64::INFINITY, 0.5)];
         for (x, expected) in cases {
-            assert_eq!(folded(x), expected, "{x}");
+            assert_eq!(reflected(x), expected, "{x}");
         }
-        assert_eq!(folded(f64::NAN), 0.5);
+        assert_eq!(reflected(f64::NAN), 0.5);
     }
 }

@@ -156,7 +156,7 @@ impl Strategy for Genetic {
                         mutation.mutate(element, &mut draws);
                     }
                 }
-                generation.fold(&mut child);
+                generation.reflect(&mut child);
                 children.push(child);
             }
         }

@@ -5,7 +5,7 @@ use gradus_optim::{Adam, Optimizer};
 
 use super::generation::{Ended, Generation, Strategy, ranked};
 
-/// The last width and rate as a part of the first.
+/// The last width and rate as a fraction of the first.
 const FALL: f64 = 0.01;
 
 /// The evolution strategy of OpenAI: for thousands of scalars, and for values with noise.

@@ -37,7 +37,8 @@ pub enum Topology {
 /// best of those of its neighbours, and `r₁`, `r₂` uniform in [0, 1) for each element.
 ///
 /// The constriction form is `v ← χ·(v + …)` with `χ = 2 / |2 − φ − √(φ² − 4φ)|`, `φ = c₁ + c₂ > 4`: the same with other
-/// weights. The neighbours of a particle are all others, or two on a ring. At a bound it stops and turns.
+/// weights. The neighbours of a particle are all others, or two on a ring. At a bound its velocity is reversed and
+/// halved.
 ///
 /// Defaults: 40 particles, constriction with c₁ = c₂ = 2.05 (w 0.7298, c 1.4962), all. State: points, velocities and
 /// best points.

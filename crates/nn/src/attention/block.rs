@@ -1,5 +1,5 @@
-//! What the layers of an encoder and of a decoder share: attention and two dense layers, each with a residual connection
-//! and a normalisation.
+//! What the layers of an encoder and of a decoder share: attention and two dense layers, each with a residual
+//! connection and a normalisation.
 
 use gradus_graph::{Params, Real, Shape, Var};
 
@@ -23,16 +23,16 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Adds a block to the store: `self_attn`, `multihead_attn` if it attends to a memory, `linear1`, `linear2`, and the
-    /// normalisations `norm1`, `norm2` and so on. `layer` is the name of the type in messages.
+    /// Adds a block to the store: `self_attn`, `multihead_attn` if it attends to a memory, `linear1`, `linear2`, and
+    /// the normalisations `norm1`, `norm2` and so on. `layer` is the name of the type in messages.
     #[track_caller]
     pub(super) fn new(
         params: &mut Params<impl Real>,
         [layer, name]: [&str; 2],
         size: usize,
         heads: usize,
-        options: &TransformerOptions,
         has_memory: bool,
+        options: &TransformerOptions,
     ) -> Self {
         options.expect_valid(layer, size, heads);
         let mut scope = params.enter(name);

@@ -26,15 +26,15 @@ impl MultiHeadAttention {
         Shape::from([examples, self.heads(), capacity, self.size() / self.heads()])
     }
 
-    /// One step of decoding: the output for new elements of a sequence, each of which attends to itself and the elements
-    /// before it, and the cache with their keys and values.
+    /// One step of decoding: the output for new elements of a sequence, each of which attends to itself and the
+    /// elements before it, and the cache with their keys and values.
     ///
     /// The rows are those of [`MultiHeadAttention::forward_in`] on the whole sequence under [`Mask::causal`], without
     /// dropout. The position of the first new element is an input: so one compiled graph does every step.
     ///
     /// # Shapes
-    /// Elements `[L, N, E]`, with `batch_first` `[N, L, E]`, or `[L, E]` for one example, keep their shape; `L` is 1, or
-    /// more to begin with. The position is an index `[N]`, or `[]` if it is that of all examples. A position that is
+    /// Elements `[L, N, E]`, with `batch_first` `[N, L, E]`, or `[L, E]` for one example, keep their shape; `L` is 1,
+    /// or more to begin with. The position is an index `[N]`, or `[]` if it is that of all examples. A position that is
     /// beyond the capacity of the cache is an error of the run.
     ///
     /// # Panics
@@ -89,7 +89,7 @@ impl MultiHeadAttention {
         let [q, k] = match self.rotary() {
             Some(rotary) => {
                 let each = positions.unsqueeze(1);
-                [rotary.turn_at(q, each, capacity), rotary.turn_at(k, each, capacity)]
+                [rotary.rotate_at(q, each, capacity), rotary.rotate_at(k, each, capacity)]
             }
             None => [q, k],
         };

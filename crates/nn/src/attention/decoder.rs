@@ -9,13 +9,13 @@ use super::options::TransformerOptions;
 use super::stack::Stack;
 use crate::layer::Mode;
 
-/// One layer of a decoder: attention of a sequence to itself, attention to the output of an encoder (the memory), and two
-/// dense layers, `W₂·φ(W₁·x + b₁) + b₂`, each with a residual connection and a normalisation.
+/// One layer of a decoder: attention of a sequence to itself, attention to the output of an encoder (the memory), and
+/// two dense layers, `W₂·φ(W₁·x + b₁) + b₂`, each with a residual connection and a normalisation.
 ///
 /// # Shapes
-/// A sequence `[L, N, E]` keeps its shape; the memory, the output of the encoder, is `[S, N, E]`. With `batch_first` `N`
-/// comes first; without examples it is left out. The parameters are those of `self_attn`, `multihead_attn`, `linear1`,
-/// `linear2`, `norm1`, `norm2` and `norm3`, as in PyTorch.
+/// A sequence `[L, N, E]` keeps its shape; the memory, the output of the encoder, is `[S, N, E]`. With `batch_first`
+/// `N` comes first; without examples it is left out. The parameters are those of `self_attn`, `multihead_attn`,
+/// `linear1`, `linear2`, `norm1`, `norm2` and `norm3`, as in PyTorch.
 ///
 /// # Example
 /// ```
@@ -59,7 +59,7 @@ impl TransformerDecoderLayer {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        Self { block: Block::new(params, ["TransformerDecoderLayer", name], size, heads, &options, true) }
+        Self { block: Block::new(params, ["TransformerDecoderLayer", name], size, heads, true, &options) }
     }
 
     /// The attention of the sequence to itself.
@@ -72,8 +72,8 @@ impl TransformerDecoderLayer {
         self.block.to_memory().expect("a layer of a decoder attends to a memory")
     }
 
-    /// The layer's output for a sequence and the memory. `mask` is for the attention of the sequence to itself and nearly
-    /// always causal, `memory_mask` for that to the memory.
+    /// The layer's output for a sequence and the memory. `mask` is for the attention of the sequence to itself and
+    /// nearly always causal, `memory_mask` for that to the memory.
     ///
     /// # Panics
     /// If the shapes do not fit.

@@ -60,7 +60,7 @@ impl TransformerEncoderLayer {
         heads: usize,
         options: TransformerOptions,
     ) -> Self {
-        Self { block: Block::new(params, ["TransformerEncoderLayer", name], size, heads, &options, false) }
+        Self { block: Block::new(params, ["TransformerEncoderLayer", name], size, heads, false, &options) }
     }
 
     /// The attention of the sequence to itself.

@@ -4,8 +4,8 @@ use gradus_graph::{Kind, Shape, Tensor, Var};
 
 /// Which keys a query may attend to: all that each of the fields allows.
 ///
-/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0. A query whose keys are all masked has
-/// weights, value and derivatives of 0, not NaN.
+/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0. A query whose keys are all masked
+/// has weights, value and derivatives of 0, not NaN.
 ///
 /// The default is all keys. Note that 1 stands for a key that may be attended to, as in PyTorch's
 /// `scaled_dot_product_attention` and unlike in its `MultiheadAttention`, where `True` excludes a key.
@@ -51,7 +51,7 @@ impl<'g> Mask<'g> {
         Self { causal: true, ..Self::default() }
     }
 
-    /// The first keys of each example, as many as `lengths` says.
+    /// The first `lengths` keys of each example.
     pub fn lengths(lengths: Var<'g>) -> Self {
         Self { lengths: Some(lengths), ..Self::default() }
     }

@@ -62,7 +62,7 @@ enum Projections {
 
 /// The options of a multi-head attention.
 ///
-/// The default is that of PyTorch's `MultiheadAttention`: sizes alike, biases, no dropout, examples on the second axis.
+/// The default is that of PyTorch's `MultiheadAttention`: equal sizes, biases, no dropout, examples on the second axis.
 ///
 /// # Example
 /// ```
@@ -237,7 +237,7 @@ impl MultiHeadAttention {
         let single = query.rank() == 2;
         let [q, k, v] = self.project([query, key, value]);
         let [q, k] = match self.rotary {
-            Some(rotary) => [rotary.turn(q), rotary.turn(k)],
+            Some(rotary) => [rotary.rotate(q), rotary.rotate(k)],
             None => [q, k],
         };
         let weights = attention_weights(q, k, mask);

@@ -106,8 +106,8 @@ impl TransformerOptions {
         Self { bias: false, ..self }
     }
 
-    /// Encodes positions by rotating the queries and keys of the attention of a sequence to itself; by default there is no
-    /// position encoding.
+    /// Encodes positions by rotating the queries and keys of the attention of a sequence to itself; by default there is
+    /// no position encoding.
     #[must_use]
     pub fn rotary(self, rotary: Rotary) -> Self {
         Self { rotary: Some(rotary), ..self }

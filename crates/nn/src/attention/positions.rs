@@ -58,8 +58,8 @@ pub struct LearnedPositions {
 }
 
 impl LearnedPositions {
-    /// Adds a table of `count` positions of vectors of `size` numbers: normal numbers with standard deviation 0.02, as in
-    /// GPT-2.
+    /// Adds a table of `count` positions of vectors of `size` numbers: normal numbers with standard deviation 0.02, as
+    /// in GPT-2.
     ///
     /// # Panics
     /// If the scope `name` has a `weight` already.

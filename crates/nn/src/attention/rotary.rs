@@ -5,10 +5,10 @@ use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_set
 
 /// Rotary position encoding: pairs of elements of a query or key are rotated by an angle that grows with its position.
 ///
-/// Elements `2i` and `2i + 1` are a pair, as in the paper (other programs pair `i` with `i + E/2`; weights carry over after
-/// the columns of the projections are reordered). At position `p` pair `i` is rotated by `p·base^(−2i/E)`:
-/// `y₂ᵢ = x₂ᵢ·cos − x₂ᵢ₊₁·sin` and `y₂ᵢ₊₁ = x₂ᵢ·sin + x₂ᵢ₊₁·cos`. The product of a rotated query and a rotated key depends
-/// on the difference of their positions alone.
+/// Elements `2i` and `2i + 1` are a pair, as in the paper (other programs pair `i` with `i + E/2`; weights carry over
+/// after the columns of the projections are reordered). At position `p` pair `i` is rotated by `p·base^(−2i/E)`:
+/// `y₂ᵢ = x₂ᵢ·cos − x₂ᵢ₊₁·sin` and `y₂ᵢ₊₁ = x₂ᵢ·sin + x₂ᵢ₊₁·cos`. The product of a rotated query and a rotated key
+/// depends on the difference of their positions alone.
 ///
 /// # Example
 /// ```
@@ -16,7 +16,7 @@ use gradus_graph::{Graph, Kind, POSITIVE, Scoped, Shape, Tensor, Var, expect_set
 /// use gradus_nn::Rotary;
 /// let graph = Graph::new();
 /// let x = graph.constant(&Tensor::from_rows([[1.0, 0.0], [1.0, 0.0]]));
-/// let y = graph.eval(Rotary::new().turn(x))?;
+/// let y = graph.eval(Rotary::new().rotate(x))?;
 /// y.assert_close(&Tensor::from_rows([[1.0, 0.0], [1.0_f64.cos(), 1.0_f64.sin()]]), 1e-15, 0.0);
 /// # Ok::<(), gradus_graph::Error>(())
 /// ```
@@ -66,10 +66,10 @@ impl Rotary {
     /// # Panics
     /// If there is no such axis, or the last has an odd size.
     #[track_caller]
-    pub fn turn<'g>(&self, x: Var<'g>) -> Var<'g> {
+    pub fn rotate<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (shape, _scope) = self.begin(x);
         let [cos, sin] = self.tables(x.graph(), shape[shape.rank() - 2], shape[shape.rank() - 1] / 2);
-        turned(x, cos, sin)
+        rotated(x, cos, sin)
     }
 
     /// The vectors, rotated by positions that are given, as in decoding: each is below `limit`, and
@@ -90,12 +90,12 @@ impl Rotary {
     /// let graph = Graph::new();
     /// let x = graph.constant(&Tensor::from_rows([[1.0, 0.0], [1.0, 0.0]]));
     /// let positions = graph.index_constant(&Tensor::from([1, 0]));
-    /// let y = graph.eval(Rotary::new().turn_at(x, positions, 8))?;
+    /// let y = graph.eval(Rotary::new().rotate_at(x, positions, 8))?;
     /// y.assert_close(&Tensor::from_rows([[1.0_f64.cos(), 1.0_f64.sin()], [1.0, 0.0]]), 1e-15, 0.0);
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn turn_at<'g>(&self, x: Var<'g>, positions: Var<'g>, limit: usize) -> Var<'g> {
+    pub fn rotate_at<'g>(&self, x: Var<'g>, positions: Var<'g>, limit: usize) -> Var<'g> {
         let (shape, _scope) = self.begin(x);
         let (pairs, found) = (shape[shape.rank() - 1] / 2, positions.meta());
         let lead = Shape::from(&shape[..shape.rank() - 1]);
@@ -109,7 +109,7 @@ impl Rotary {
         for table in &mut tables {
             *table = table.index_select(0, positions.reshape([-1])).reshape(&each);
         }
-        turned(x, tables[0], tables[1])
+        rotated(x, tables[0], tables[1])
     }
 
     /// The shape of what can be rotated, and the scope that is open meanwhile.
@@ -138,7 +138,7 @@ impl Rotary {
 
 /// The pairs of the last axis, rotated by angles of these cosines and sines.
 #[track_caller]
-fn turned<'g>(x: Var<'g>, cos: Var<'g>, sin: Var<'g>) -> Var<'g> {
+fn rotated<'g>(x: Var<'g>, cos: Var<'g>, sin: Var<'g>) -> Var<'g> {
     let shape = x.shape();
     let in_pairs: Shape = shape[..shape.rank() - 1].iter().copied().chain([shape[shape.rank() - 1] / 2, 2]).collect();
     let parts = x.reshape(in_pairs).chunks(2, -1);
@@ -161,7 +161,7 @@ mod tests {
         let x = Tensor::from_fn([2, 3, 4], wave);
         let rotary = Rotary::new().base(100.0).first(5);
         let graph = Graph::new();
-        let y = graph.eval(rotary.turn(graph.constant(&x))).unwrap();
+        let y = graph.eval(rotary.rotate(graph.constant(&x))).unwrap();
         for vector in 0..6 {
             for pair in 0..2 {
                 let angle = (5 + vector % 3) as f64 / [1.0, 10.0][pair];
@@ -181,7 +181,7 @@ mod tests {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from_fn([1, 4], wave)).broadcast_to([6, 4]);
         let k = graph.constant(&Tensor::from_fn([1, 4], |k| wave(k + 9))).broadcast_to([6, 4]);
-        let [q, k] = [x, k].map(|x| Rotary::new().turn(x));
+        let [q, k] = [x, k].map(|x| Rotary::new().rotate(x));
         let scores = graph.eval(q.matmul(k.t())).unwrap();
         for i in 1..6 {
             for j in 1..6 {
@@ -196,13 +196,13 @@ mod tests {
     fn given_positions_are_those_of_the_axis() {
         let (graph, rotary) = (Graph::new(), Rotary::new().base(50.0).first(2));
         let x = graph.constant(&Tensor::from_fn([2, 3, 4], wave));
-        let whole = graph.eval(rotary.turn(x)).unwrap();
-        let turned = |positions: Tensor<i64>| rotary.turn_at(x, graph.index_constant(&positions), 3);
-        assert_eq!(graph.eval(turned(Tensor::from([0, 1, 2]))).unwrap(), whole);
-        let mixed = graph.eval(turned(Tensor::from_rows([[0, 1, 2], [2, 1, 0]]))).unwrap();
+        let whole = graph.eval(rotary.rotate(x)).unwrap();
+        let rotated = |positions: Tensor<i64>| rotary.rotate_at(x, graph.index_constant(&positions), 3);
+        assert_eq!(graph.eval(rotated(Tensor::from([0, 1, 2]))).unwrap(), whole);
+        let mixed = graph.eval(rotated(Tensor::from_rows([[0, 1, 2], [2, 1, 0]]))).unwrap();
         assert_eq!(mixed.rows(0, 1), whole.rows(0, 1));
         assert_eq!(mixed.slice(0, 1, 2).slice(1, 1, 2), whole.slice(0, 1, 2).slice(1, 1, 2));
-        let error = graph.eval(turned(Tensor::from([0, 1, 3]))).unwrap_err().to_string();
+        let error = graph.eval(rotated(Tensor::from([0, 1, 3]))).unwrap_err().to_string();
         assert!(error.contains("index 3 at position [2] is out of range"), "{error}");
     }
 
@@ -212,15 +212,15 @@ mod tests {
     )]
     fn positions_of_another_shape_are_refused() {
         let graph = Graph::new();
-        Rotary::new().turn_at(graph.zeros([2, 4]), graph.index_constant(&Tensor::from([0, 1, 2])), 4);
+        Rotary::new().rotate_at(graph.zeros([2, 4]), graph.index_constant(&Tensor::from([0, 1, 2])), 4);
     }
 
     #[test]
     fn gradients_and_no_positions() {
         let x = Tensor::from_fn([3, 4], wave);
-        check::assert_gradients(&[x], |x| Rotary::new().turn(x[0]).tanh());
+        check::assert_gradients(&[x], |x| Rotary::new().rotate(x[0]).tanh());
         let graph = Graph::new();
-        let empty = graph.eval(Rotary::new().turn(graph.zeros([2, 0, 4]))).unwrap();
+        let empty = graph.eval(Rotary::new().rotate(graph.zeros([2, 0, 4]))).unwrap();
         assert_eq!(empty.shape().sizes(), [2, 0, 4]);
     }
 
@@ -229,6 +229,6 @@ mod tests {
         expected = "`Rotary` of [2, 3]: the last axis must have an even size, and the one before it is that of"
     )]
     fn an_odd_size_is_refused() {
-        Rotary::new().turn(Graph::new().zeros([2, 3]));
+        Rotary::new().rotate(Graph::new().zeros([2, 3]));
     }
 }

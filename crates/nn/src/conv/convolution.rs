@@ -132,7 +132,7 @@ impl<const AXES: usize> Conv<AXES> {
     /// The convolution of `x` with the filters, and the bias.
     ///
     /// # Panics
-    /// If `x` has other channels, or a filter does not fit even once.
+    /// If `x` has another number of channels, or is smaller than a filter after padding.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (shape, weight) = (x.shape(), self.weight().shape());

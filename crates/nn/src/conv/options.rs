@@ -68,8 +68,8 @@ pub type ConvTranspose2dOptions = ConvTransposeOptions<2>;
 /// The options of a convolution, or with [`OutputPadding`] of a transposed convolution.
 ///
 /// The default is PyTorch's: stride and dilation 1, no padding, one group, weight and bias uniform on `±1/√fan`, where
-/// `fan` is the number of elements of a filter (of a transposed convolution the filters of a group times the elements of
-/// the kernel). For deep stacks with `relu` take [`Init::he_normal`].
+/// `fan` is the number of elements of a filter (of a transposed convolution the filters of a group times the elements
+/// of the kernel). For deep stacks with `relu` take [`Init::he_normal`].
 ///
 /// # Example
 /// ```
@@ -124,8 +124,8 @@ impl<const AXES: usize, P> ConvOptions<AXES, P> {
         Self { dilation: dilation.into().0, ..self }
     }
 
-    /// The number of groups into which channels and filters are divided, 1 by default; a filter sees the channels of its
-    /// group only.
+    /// The number of groups into which channels and filters are divided, 1 by default; a filter sees the channels of
+    /// its group only.
     #[must_use]
     pub fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -151,8 +151,8 @@ impl<const AXES: usize, P> ConvOptions<AXES, P> {
 }
 
 impl<const AXES: usize> ConvOptions<AXES> {
-    /// The zeros around the input: a number of them before and after, or one for each axis, or [`Padding::Same`]; none by
-    /// default.
+    /// The zeros around the input: a number of them before and after, or one for each axis, or [`Padding::Same`]; none
+    /// by default.
     #[must_use]
     pub fn padding(self, padding: impl Into<Padding<AXES>>) -> Self {
         Self { padding: padding.into(), ..self }

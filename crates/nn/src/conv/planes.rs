@@ -1,5 +1,5 @@
-//! Sequences and planes as `[N, C, H, W]`, which convolution and pooling take: a sequence is a plane of one row, and the
-//! axes before the channels are joined. Both are reshapes, which in a plan are views and cost nothing.
+//! Sequences and planes as `[N, C, H, W]`, which convolution and pooling take: a sequence is a plane of one row, and
+//! the axes before the channels are joined. Both are reshapes, which in a plan are views and cost nothing.
 
 use gradus_graph::{Shape, Var};
 

@@ -49,9 +49,9 @@ pub type ConvTranspose2d = ConvTranspose<2>;
 /// A transposed convolution along `AXES` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`].
 ///
 /// Each element of `x` adds its filters, times itself, to the output at its position:
-/// `y[n, o, p·stride + i·dilation − padding] += w[c, o, i] · x[n, c, p]`. It is the transpose of the convolution with the
-/// same options, not its inverse, and enlarges what that makes smaller. The weight has the channels of `x` first, as in
-/// PyTorch.
+/// `y[n, o, p·stride + i·dilation − padding] += w[c, o, i] · x[n, c, p]`. It is the transpose of the convolution with
+/// the same options, not its inverse, and enlarges what that makes smaller. The weight has the channels of `x` first,
+/// as in PyTorch.
 #[derive(Clone, Debug)]
 pub struct ConvTranspose<const AXES: usize> {
     filters: Filters<AXES>,
@@ -118,7 +118,7 @@ impl<const AXES: usize> ConvTranspose<AXES> {
     /// The transposed convolution of `x` with the filters, and the bias.
     ///
     /// # Panics
-    /// If `x` has other channels, or the padding leaves nothing of the output.
+    /// If `x` has another number of channels, or the padding leaves nothing of the output.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let (shape, weight) = (x.shape(), self.weight().shape());

@@ -20,7 +20,7 @@ pub enum Gain {
     Relu,
     /// `√(2/(1 + a²))` for the slope `a` below 0.
     LeakyRelu(f64),
-    /// 3/4, as in PyTorch; self-normalising networks want 1 with [`Init::lecun_normal`](crate::Init::lecun_normal).
+    /// 3/4, as in PyTorch; self-normalising networks need 1 with [`Init::lecun_normal`](crate::Init::lecun_normal).
     Selu,
 }
 

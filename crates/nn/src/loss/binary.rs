@@ -63,16 +63,16 @@ impl Pointwise for OfProbabilities {
     }
 }
 
-/// The mean binary cross entropy of probabilities with targets between 0 and 1, `−t·ln p − (1 − t)·ln(1 − p)`: PyTorch's
-/// `BCELoss`.
+/// The mean binary cross entropy of probabilities with targets between 0 and 1, `−t·ln p − (1 − t)·ln(1 − p)`:
+/// PyTorch's `BCELoss`.
 ///
-/// A logarithm counts as at least −100, so that a probability of exactly 0 or 1 on the wrong side costs 100 and not ∞. A
-/// derivative divides by at least 10⁻¹² (PyTorch's by at least 10⁻¹² where it divides by `p·(1 − p)`: so at 0 and 1 on the
-/// right side it is 0 there, and ±1 here, which is the limit). A value outside 0 to 1 gives NaN. Where a sigmoid comes
-/// before, take [`binary_cross_entropy_with_logits`], which loses no digits.
+/// A logarithm counts as at least −100, so that a probability of exactly 0 or 1 on the wrong side costs 100 and not ∞.
+/// A derivative divides by at least 10⁻¹² (PyTorch's by at least 10⁻¹² where it divides by `p·(1 − p)`: so at 0 and 1
+/// on the right side it is 0 there, and ±1 here, which is the limit). A value outside 0 to 1 gives NaN. Where a sigmoid
+/// comes before, take [`binary_cross_entropy_with_logits`], which loses no digits.
 ///
 /// # Shapes
-/// Probabilities and targets alike; a scalar comes out.
+/// Probabilities and targets of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -105,11 +105,11 @@ pub fn binary_cross_entropy_terms<'g>(probabilities: Var<'g>, targets: Var<'g>) 
 
 /// The mean binary cross entropy of logits with targets between 0 and 1: PyTorch's `BCEWithLogitsLoss`.
 ///
-/// `−t·ln σ(x) − (1 − t)·ln(1 − σ(x))`, computed as `max(x, 0) − x·t + ln(1 + e^{−|x|})`. The derivatives are `σ(x) − t` and
-/// `−x`.
+/// `−t·ln σ(x) − (1 − t)·ln(1 − σ(x))`, computed as `max(x, 0) − x·t + ln(1 + e^{−|x|})`. The derivatives are
+/// `σ(x) − t` and `−x`.
 ///
 /// # Shapes
-/// Logits and targets alike; a scalar comes out.
+/// Logits and targets of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -142,11 +142,12 @@ pub fn binary_cross_entropy_with_logits_terms<'g>(logits: Var<'g>, targets: Var<
 }
 
 /// The mean binary cross entropy in which targets of 1 count `positive` times: PyTorch's
-/// `BCEWithLogitsLoss(pos_weight)`, `(1 − t)·softplus(x) + w·t·softplus(−x)` for a weight `w`. With more negative than positive targets, their ratio balances both.
+/// `BCEWithLogitsLoss(pos_weight)`, `(1 − t)·softplus(x) + w·t·softplus(−x)` for a weight `w`. With more negative than
+/// positive targets, their ratio balances both.
 ///
 /// # Shapes
-/// Logits and targets alike; `positive` is a number, or a variable that broadcasts to their shape (one weight a class,
-/// `[classes]`). A scalar comes out.
+/// Logits and targets of one shape; `positive` is a number, or a variable that broadcasts to their shape (one weight a
+/// class, `[classes]`). The result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit.

@@ -5,13 +5,14 @@ use gradus_graph::{POSITIVE, Tensor, Var, expect_setting};
 use super::cosine::unit;
 use super::{cross_entropy_terms, expect_alike};
 
-/// The mean contrastive loss of pairs by their distance: `½·d²` where `same` is 1, `½·max(0, margin − d)²` where it is 0.
+/// The mean contrastive loss of pairs by their distance: `½·d²` where `same` is 1, `½·max(0, margin − d)²` where it is
+/// 0.
 ///
-/// The paper has 0 for pairs of one kind and 1 for others. For the Euclidean distance see
+/// In the paper the label is 0 for similar pairs and 1 for others. For the Euclidean distance see
 /// [`distance`](super::distance).
 ///
 /// # Shapes
-/// Distances and `same` alike; a scalar comes out.
+/// Distances and `same` of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -45,13 +46,13 @@ pub fn contrastive_terms<'g>(distances: Var<'g>, same: Var<'g>, margin: f64) -> 
     (same * distances.square() + (1.0 - same) * (margin - distances).relu().square()) * 0.5
 }
 
-/// The mean InfoNCE loss, `−ln(exp(sᵢᵢ/τ)/Σⱼ exp(sᵢⱼ/τ))` with `sᵢⱼ = cos(aᵢ, bⱼ)`: the cross entropy of finding the key of
-/// each query among the keys of all queries of the batch.
+/// The mean InfoNCE loss, `−ln(exp(sᵢᵢ/τ)/Σⱼ exp(sᵢⱼ/τ))` with `sᵢⱼ = cos(aᵢ, bⱼ)`: the cross entropy of finding the
+/// key of each query among the keys of all queries of the batch.
 ///
 /// Only queries look for keys; for the symmetric loss take the mean of both directions.
 ///
 /// # Shapes
-/// Both `[n, features]`, pairs in one row; a scalar comes out.
+/// Both `[n, features]`, pairs in one row; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have not two axes, or the temperature is not positive.
@@ -86,11 +87,11 @@ pub fn info_nce_terms<'g>(queries: Var<'g>, keys: Var<'g>, temperature: f64) -> 
     cross_entropy_terms(logits, queries.graph().index_constant(&Tensor::from_fn([count], |row| row as i64)))
 }
 
-/// The mean NT-Xent loss of SimCLR: of two views of each of `n` examples, each view must find the other among the `2n − 1`
-/// other views.
+/// The mean NT-Xent loss of SimCLR: of two views of each of `n` examples, each view must find the other among the
+/// `2n − 1` other views.
 ///
 /// # Shapes
-/// Both `[n, features]`, two views of an example in one row; a scalar comes out.
+/// Both `[n, features]`, two views of an example in one row; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have not two axes, or the temperature is not positive.

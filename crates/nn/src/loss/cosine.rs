@@ -12,7 +12,7 @@ const SMALLEST: f64 = 1e-8;
 /// Norms count as at least 10⁻⁸, as in PyTorch, so that vectors of zeros have cosine 0 and no NaN in the derivative.
 ///
 /// # Shapes
-/// Both `[…, n]`; `[…]` comes out.
+/// Both `[…, n]`; the result is `[…]`.
 ///
 /// # Panics
 /// If the shapes differ or have no axis.
@@ -42,7 +42,7 @@ pub(super) fn unit(x: Var<'_>) -> Var<'_> {
 /// The mean of `1 − cos`: 0 where prediction and target point the same way, 2 where they are opposed.
 ///
 /// # Shapes
-/// Both `[…, n]`; a scalar comes out.
+/// Both `[…, n]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have no axis.
@@ -76,7 +76,7 @@ pub fn cosine_terms<'g>(prediction: Var<'g>, target: Var<'g>) -> Var<'g> {
 /// `CosineEmbeddingLoss`, whose margin is 0 unless given.
 ///
 /// # Shapes
-/// Vectors both `[…, n]`, targets `[…]`; a scalar comes out.
+/// Vectors both `[…, n]`, targets `[…]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit.

@@ -57,15 +57,15 @@ impl Pointwise for DivergenceOfLogs {
 /// The mean over rows of the divergence of a predicted distribution `q`, given by its logarithm, from a target `p`:
 /// `Σᵢ pᵢ·(ln pᵢ − ln qᵢ)` along the last axis.
 ///
-/// Terms with `p = 0` are 0, whatever `q`: classes that are masked on both sides do not make NaN. Derivatives are `−p` for
-/// `ln q` and `ln p + 1 − ln q` for `p`; where `p = 0` both are 0. (That for `p` has the limit −∞ there, which would make NaN
-/// of a target that is a softmax.)
+/// Terms with `p = 0` are 0, whatever `q`: classes that are masked on both sides do not make NaN. Derivatives are `−p`
+/// for `ln q` and `ln p + 1 − ln q` for `p`; where `p = 0` both are 0. (That for `p` has the limit −∞ there, which
+/// would make NaN of a target that is a softmax.)
 ///
 /// This is PyTorch's `kl_div(log_q, p, reduction="batchmean")` for matrices; PyTorch's default divides by the number of
 /// classes as well, which is not the divergence.
 ///
 /// # Shapes
-/// Both `[…, classes]`; a scalar comes out.
+/// Both `[…, classes]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have no axis.
@@ -100,7 +100,7 @@ pub fn kl_divergence_terms<'g>(log_prediction: Var<'g>, target: Var<'g>) -> Var<
 /// (distillation). The derivative for `ln p` is `p·(ln p + 1 − ln q)`.
 ///
 /// # Shapes
-/// Both `[…, classes]`; a scalar comes out.
+/// Both `[…, classes]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or have no axis.

@@ -4,17 +4,18 @@ use gradus_graph::{Var, expect_setting};
 
 use super::{binary_cross_entropy_with_logits_terms, cross_entropy_terms};
 
-/// The mean focal loss of logits with targets 0 and 1, each class by itself: the binary cross entropy times `(1 − p)^γ`,
-/// where `p` is the probability that the model gives to the target. Examples that are classified correctly count for
-/// little, so that many easy ones do not dominate the few hard ones.
+/// The mean focal loss of logits with targets 0 and 1, each class by itself: the binary cross entropy times
+/// `(1 − p)^γ`, where `p` is the probability that the model gives to the target. Examples that are classified correctly
+/// count for little, so that many easy ones do not dominate the few hard ones.
 ///
 /// `1 − p` is computed as `(1 − t)·σ(x) + t·σ(−x)` from logits `x` and targets `t`, without a difference from 1.
 ///
 /// With `alpha` the terms of targets 1 are multiplied by it and those of targets 0 by `1 − alpha`. The paper has
-/// `alpha` 0.25 and `gamma` 2; with `None` and 0 it is [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits).
+/// `alpha` 0.25 and `gamma` 2; with `None` and 0 it is
+/// [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits).
 ///
 /// # Shapes
-/// Logits and targets alike; a scalar comes out.
+/// Logits and targets of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ, `gamma` is negative or `alpha` is not within 0 and 1.
@@ -58,7 +59,7 @@ pub fn binary_focal_terms<'g>(logits: Var<'g>, targets: Var<'g>, alpha: Option<f
 /// [`cross_entropy`](super::cross_entropy).
 ///
 /// # Shapes
-/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+/// Logits of `[…, classes]` and index labels of `[…]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit, the labels are real, or `gamma` is negative.

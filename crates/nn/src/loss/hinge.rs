@@ -4,10 +4,11 @@ use gradus_graph::{Var, expect_setting};
 
 use super::expect_alike;
 
-/// The mean hinge loss `max(0, 1 − t·s)` of scores `s` with targets `t`. The derivative at the hinge itself is that of the flat side, 0.
+/// The mean hinge loss `max(0, 1 − t·s)` of scores `s` with targets `t`. The derivative at the hinge itself is that of
+/// the flat side, 0.
 ///
 /// # Shapes
-/// Scores and targets alike; a scalar comes out. Targets are −1 or 1.
+/// Scores and targets of one shape; the result is a scalar. Targets are −1 or 1.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -41,7 +42,7 @@ pub fn hinge_terms<'g>(scores: Var<'g>, targets: Var<'g>) -> Var<'g> {
 /// [`binary_cross_entropy_with_logits`](super::binary_cross_entropy_with_logits) with targets of 0 or 1.
 ///
 /// # Shapes
-/// Scores and targets alike; a scalar comes out. Targets are −1 or 1.
+/// Scores and targets of one shape; the result is a scalar. Targets are −1 or 1.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -75,7 +76,7 @@ pub fn soft_margin_terms<'g>(scores: Var<'g>, targets: Var<'g>) -> Var<'g> {
 /// margin, with −1 below. PyTorch's `MarginRankingLoss`, whose margin is 0 unless given.
 ///
 /// # Shapes
-/// All three alike; a scalar comes out.
+/// All three of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -107,11 +108,11 @@ pub fn margin_ranking_terms<'g>(a: Var<'g>, b: Var<'g>, targets: Var<'g>, margin
     (margin - targets * (a - b)).relu()
 }
 
-/// The mean hinge loss of rows of scores with their labels, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are not
-/// the label. PyTorch's `MultiMarginLoss`, whose margin is 1 unless given.
+/// The mean hinge loss of rows of scores with their labels, `Σᵢ max(0, m − s[label] + sᵢ)/C` over the classes that are
+/// not the label. PyTorch's `MultiMarginLoss`, whose margin is 1 unless given.
 ///
 /// # Shapes
-/// Scores of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+/// Scores of `[…, classes]` and index labels of `[…]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit or the labels are real.

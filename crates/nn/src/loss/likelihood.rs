@@ -11,13 +11,15 @@ const SMALLEST_VARIANCE: f64 = 1e-6;
 const SMALLEST_RATE: f64 = 1e-8;
 
 /// The mean negative log-likelihood of targets `t` under normal distributions with mean `μ` and variance `v`,
-/// `½·(ln v + (t − μ)²/v)`: PyTorch's `GaussianNLLLoss`. In full `½·ln 2π`, which does not depend on the prediction, is added.
+/// `½·(ln v + (t − μ)²/v)`: PyTorch's `GaussianNLLLoss`. In full `½·ln 2π`, which does not depend on the prediction, is
+/// added.
 ///
-/// A variance below 10⁻⁶ counts as 10⁻⁶. There the derivative with respect to it is the one at 10⁻⁶, so that a variance
-/// that fell too low is driven up again; the value has none.
+/// A variance below 10⁻⁶ counts as 10⁻⁶. The derivative with respect to it is then the one at 10⁻⁶, and not 0, so that
+/// training can raise it again.
 ///
 /// # Shapes
-/// Means, targets and variances alike, in PyTorch's order; a scalar comes out. `variances.broadcast_to(..)` makes one variance count for all.
+/// Means, targets and variances of one shape, in PyTorch's order; the result is a scalar. `variances.broadcast_to(..)`
+/// makes one variance count for all.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -61,7 +63,7 @@ pub fn gaussian_nll_terms<'g>(means: Var<'g>, targets: Var<'g>, variances: Var<'
 /// In full Stirling's formula for `ln t!`, `t·ln t − t + ½·ln(2π·t)` where `t > 1`, is added, as in PyTorch.
 ///
 /// # Shapes
-/// Rates and counts alike; a scalar comes out.
+/// Rates and counts of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -96,7 +98,7 @@ pub fn poisson_nll_terms<'g>(rates: Var<'g>, counts: Var<'g>, full: bool) -> Var
 /// `eˣ − t·x`: PyTorch's `PoissonNLLLoss`. In full as [`poisson_nll`].
 ///
 /// # Shapes
-/// Logarithms and counts alike; a scalar comes out.
+/// Logarithms and counts of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.

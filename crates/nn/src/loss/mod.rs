@@ -12,9 +12,9 @@
 //! | `batchmean` | `mse_terms(..).sum() / n as f64`; for divergences of matrices it is the mean of the terms |
 //! | `weight` of elements | `(mse_terms(..) * weights).mean()` |
 //!
-//! Losses of elements want prediction and target of one shape and do not broadcast: `[n, 1]` against `[n]` would
-//! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine, distances) go
-//! along the last axis; [`CrossEntropy`] takes another.
+//! Losses of elements take a prediction and a target of one shape and do not broadcast: `[n, 1]` against `[n]` would
+//! silently compare every prediction with every target. Losses of rows (cross entropy, divergence, cosine, distances)
+//! go along the last axis; [`CrossEntropy`] takes another.
 
 mod binary;
 mod contrastive;

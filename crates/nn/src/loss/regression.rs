@@ -7,7 +7,7 @@ use super::expect_alike;
 /// The mean squared error.
 ///
 /// # Shapes
-/// Prediction and target alike; a scalar comes out.
+/// Prediction and target of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -41,7 +41,7 @@ pub fn mse_terms<'g>(prediction: Var<'g>, target: Var<'g>) -> Var<'g> {
 /// The mean absolute error. Its derivative where both are equal is 0.
 ///
 /// # Shapes
-/// Prediction and target alike; a scalar comes out.
+/// Prediction and target of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -75,7 +75,7 @@ pub fn mae_terms<'g>(prediction: Var<'g>, target: Var<'g>) -> Var<'g> {
 /// smooth L1 loss with `beta` is this one divided by `beta`.
 ///
 /// # Shapes
-/// Prediction and target alike; a scalar comes out.
+/// Prediction and target of one shape; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ or `delta` is not positive.

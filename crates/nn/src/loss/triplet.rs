@@ -1,5 +1,5 @@
-//! The triplet loss `max(0, d(a, p) − d(a, n) + m)`: an anchor `a` should lie nearer to a positive `p` of its own kind
-//! than to a negative `n` by the margin `m`. The distance is `d(x, y) = ‖x − y + ε‖ₚ` along the last axis.
+//! The triplet loss `max(0, d(a, p) − d(a, n) + m)`: an anchor `a` should be closer to a positive `p`, of the same
+//! class, than to a negative `n`, by the margin `m`. The distance is `d(x, y) = ‖x − y + ε‖ₚ` along the last axis.
 //!
 //! The small `ε` within the norm is PyTorch's: it keeps the derivative of the root finite where both are equal.
 
@@ -14,7 +14,7 @@ const EPS: f64 = 1e-6;
 /// given. An infinite `p` gives the largest difference.
 ///
 /// # Shapes
-/// Both `[…, n]`; `[…]` comes out.
+/// Both `[…, n]`; the result is `[…]`.
 ///
 /// # Panics
 /// If the shapes differ or have no axis, or `p` is below 1.
@@ -121,7 +121,7 @@ impl Triplet {
     /// The mean of the losses of the triplets.
     ///
     /// # Shapes
-    /// All three `[…, n]`; a scalar comes out.
+    /// All three `[…, n]`; the result is a scalar.
     ///
     /// # Panics
     /// If the shapes differ or have no axis.

@@ -12,8 +12,8 @@ use crate::layer::{Mode, layer};
 ///
 /// In training they are those of the batch, the variance biased, and the running statistics are updated:
 /// `running = (1 − m)·running + m·batch` with the momentum `m`, of the mean and of the unbiased variance
-/// `Σ(x − mean)²/(n − 1)`, as in PyTorch. In evaluation they are the running statistics, so that the output for an example
-/// does not depend on the others.
+/// `Σ(x − mean)²/(n − 1)`, as in PyTorch. In evaluation they are the running statistics, so that the output for an
+/// example does not depend on the others.
 ///
 /// PyTorch's `BatchNorm1d`, `2d` and `3d` in one. It has no `forward` without a [`Mode`].
 ///

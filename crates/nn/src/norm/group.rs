@@ -9,8 +9,8 @@ use crate::layer::layer;
 /// `y = (x − mean)/√(variance + eps)·w + b`, with mean and biased variance over a group of neighbouring channels of one
 /// example.
 ///
-/// With one group it is a layer normalisation over all axes but the first, with one weight a channel; with as many groups
-/// as channels it is an instance normalisation.
+/// With one group it is a layer normalisation over all axes but the first, with one weight a channel; with as many
+/// groups as channels it is an instance normalisation.
 ///
 /// # Shapes
 /// `[N, C, …]` keeps its shape, with any number of axes after the channels. The parameters are `name.weight` and
@@ -107,7 +107,8 @@ impl GroupNorm {
     /// Adds a normalisation of `groups` groups of channels, with PyTorch's initial values.
     ///
     /// # Panics
-    /// If the channels cannot be divided into `groups` equal groups, or the scope `name` has a `weight` or `bias` already.
+    /// If the channels cannot be divided into `groups` equal groups, or the scope `name` has a `weight` or `bias`
+    /// already.
     #[track_caller]
     pub fn new(params: &mut Params<impl Real>, name: &str, groups: usize, channels: usize) -> Self {
         Self::with(params, name, groups, channels, GroupNormOptions::new())

@@ -10,11 +10,11 @@ use crate::layer::{Mode, layer};
 
 /// `y = (x − mean)/√(variance + eps)·w + b`, with mean and biased variance of each channel of each example.
 ///
-/// With running statistics, evaluation normalises by them, and training updates them by the batch's average of the means
-/// and of the unbiased variances, as in PyTorch.
+/// With running statistics, evaluation normalises by them, and training updates them by the batch's average of the
+/// means and of the unbiased variances, as in PyTorch.
 ///
-/// PyTorch's `InstanceNorm1d`, `2d` and `3d` in one. It has no `forward` without a [`Mode`], as running statistics make
-/// a difference of it; without them, which is the default, both modes do the same.
+/// PyTorch's `InstanceNorm1d`, `2d` and `3d` in one. It has no `forward` without a [`Mode`], because evaluation uses
+/// the running statistics if there are any; without them, which is the default, both modes give the same.
 ///
 /// # Shapes
 /// `[N, C, …]` keeps its shape, with one or more axes after the channels. The parameters, if there are, are
@@ -150,7 +150,8 @@ impl InstanceNorm {
         self.running.as_ref().map(|running| (&running.mean, &running.variance))
     }
 
-    /// `(x − mean)/√(variance + eps)·w + b`; in training also records the update of the running statistics, if there are any.
+    /// `(x − mean)/√(variance + eps)·w + b`; in training also records the update of the running statistics, if there
+    /// are any.
     ///
     /// An empty batch leaves the running statistics as they are.
     ///

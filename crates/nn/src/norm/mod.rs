@@ -8,7 +8,7 @@
 //! | [`InstanceNorm`] | the axes after `C`, each channel of each example by itself |
 //! | [`GroupNorm`] | the axes after `C` and a group of channels, each example by itself |
 //! | [`LayerNorm`] | the last axes, whatever they are |
-//! | [`RmsNorm`] | as [`LayerNorm`], without taking the mean off |
+//! | [`RmsNorm`] | as [`LayerNorm`], without subtracting the mean |
 //!
 //! [`WeightNorm`] and [`SpectralNorm`] are layers around a layer, whose weight they make from other parameters.
 

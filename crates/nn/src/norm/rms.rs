@@ -37,8 +37,8 @@ pub struct RmsNorm {
 
 /// The options of a normalisation by the root mean square.
 ///
-/// As in PyTorch, `eps` stands under the root, and its default is the machine epsilon. There it is that of the precision
-/// of the input; a graph has no precision, so that the default is that of `f32`, 2⁻²³, always.
+/// As in PyTorch, `eps` is inside the root, and its default is the machine epsilon. There it is that of the
+/// precision of the input; a graph has no precision, so that the default is that of `f32`, 2⁻²³, always.
 ///
 /// # Example
 /// ```

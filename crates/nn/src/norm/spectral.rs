@@ -6,12 +6,12 @@ use crate::axis::resolve;
 use crate::init::{Fans, Init};
 use crate::layer::{Layer, Mode};
 
-/// A layer whose weight is `w/σ(w)`, with the largest singular value `σ` of the weight as a matrix, so that it stretches no
-/// vector.
+/// A layer whose weight is `w/σ(w)`, with the largest singular value `σ` of the weight as a matrix, so that no vector
+/// gets longer by it.
 ///
-/// `σ = uᵀ·w·v`, where a power iteration, `u = w·v/‖w·v‖` and `v = wᵀ·u/‖wᵀ·u‖`, approximates the first singular vectors
-/// `u` and `v`. They are buffers: each training run continues from the last, and evaluation does not change them. The
-/// derivative holds them fixed, as in PyTorch, which is exact where they are the singular vectors.
+/// `σ = uᵀ·w·v`, where a power iteration, `u = w·v/‖w·v‖` and `v = wᵀ·u/‖wᵀ·u‖`, approximates the first singular
+/// vectors `u` and `v`. They are buffers: each training run continues from the last, and evaluation does not change
+/// them. The derivative holds them fixed, as in PyTorch, which is exact where they are the singular vectors.
 ///
 /// The wrapped layer's own weight is no parameter any more: `…weight` becomes `…parametrizations.weight.original`, and
 /// `u` and `v` are the buffers `…parametrizations.weight.0._u` and `…0._v`, as in `torch.nn.utils.parametrizations`.
@@ -80,8 +80,8 @@ impl SpectralNormOptions {
         Self::default()
     }
 
-    /// The axis along which slices of the weight are the rows of the matrix, counted from the end if negative; by default
-    /// 0, that of the outputs. PyTorch takes 1 for transposed convolutions.
+    /// The axis along which slices of the weight are the rows of the matrix, counted from the end if negative; by
+    /// default 0, that of the outputs. PyTorch takes 1 for transposed convolutions.
     #[must_use]
     pub fn axis(self, axis: isize) -> Self {
         Self { axis, ..self }
@@ -93,7 +93,7 @@ impl SpectralNormOptions {
         Self { iterations, ..self }
     }
 
-    /// The least norm that a vector is divided by; 1e-12 by default.
+    /// The smallest norm that a vector is divided by; 1e-12 by default.
     #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
@@ -104,7 +104,7 @@ impl SpectralNormOptions {
 const FIRST: usize = 15;
 
 impl<L> SpectralNorm<L> {
-    /// Wraps a layer and divides the weight that `weight` names of it by its largest singular value.
+    /// Wraps a layer and divides the weight that `weight` returns by its largest singular value.
     ///
     /// # Panics
     /// If the weight has fewer than two axes.
@@ -197,7 +197,8 @@ impl<L> SpectralNorm<L> {
         weight / (u.stop_gradient() * matrix.matmul(v.stop_gradient())).sum()
     }
 
-    /// Calls `trace` on the wrapped layer while its weight is `w/σ(w)`; for layers that take more than one variable. A layer of one is called with [`Layer::forward_in`].
+    /// Calls `trace` on the wrapped layer while its weight is `w/σ(w)`; for layers that take more than one variable. A
+    /// layer of one is called with [`Layer::forward_in`].
     #[track_caller]
     pub fn trace<R>(&self, graph: &Graph, mode: Mode, trace: impl FnOnce(&L) -> R) -> R {
         let _weight = graph.substitute(&self.weight, self.weight(graph, mode));

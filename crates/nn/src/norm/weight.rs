@@ -48,9 +48,9 @@ pub struct WeightNorm<L> {
 }
 
 impl<L> WeightNorm<L> {
-    /// Wraps a layer and makes the weight that `weight` names of it from lengths and directions; each slice along `axis`,
-    /// which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, that of the
-    /// outputs.
+    /// Wraps a layer and replaces the weight that `weight` returns by lengths times directions; each slice along
+    /// `axis`, which is counted from the end if negative, has a length of its own. PyTorch's default is axis 0, that of
+    /// the outputs.
     ///
     /// # Panics
     /// If the weight has no such axis.
@@ -97,7 +97,8 @@ impl<L> WeightNorm<L> {
         v * (graph.param(&self.length) / norm)
     }
 
-    /// Calls `trace` on the wrapped layer while its weight is `g·v/‖v‖`; for layers that take more than one variable. A layer of one is called with [`Layer::forward_in`].
+    /// Calls `trace` on the wrapped layer while its weight is `g·v/‖v‖`; for layers that take more than one variable. A
+    /// layer of one is called with [`Layer::forward_in`].
     ///
     /// # Example
     /// ```

@@ -39,7 +39,8 @@ pub type AvgPool2d = AvgPool<2>;
 
 /// Average pooling along `AXES` axes, the mean of each window: [`AvgPool1d`] or [`AvgPool2d`]. There are no parameters.
 ///
-/// Zeros of the padding count as elements unless [`AvgPoolOptions::exclude_padding`] is set; positions beyond the padding never count.
+/// Zeros of the padding count as elements unless [`AvgPoolOptions::exclude_padding`] is set; positions beyond the
+/// padding never count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AvgPool<const AXES: usize> {
     kernel: [usize; AXES],
@@ -54,7 +55,8 @@ pub type AvgPool2dOptions = AvgPoolOptions<2>;
 
 /// The options of an average pooling.
 ///
-/// The default is that of PyTorch's `AvgPool2d`: the stride is the size of the window, the padding 0, and its zeros count.
+/// The default is that of PyTorch's `AvgPool2d`: the stride is the size of the window, the padding 0, and its zeros
+/// count.
 ///
 /// # Example
 /// ```
@@ -123,7 +125,7 @@ impl<const AXES: usize> AvgPoolOptions<AXES> {
 impl<const AXES: usize> AvgPool<AXES> {
     const NAME: &'static str = if AXES == 1 { "AvgPool1d" } else { "AvgPool2d" };
 
-    /// Windows side by side.
+    /// Windows that do not overlap: the stride is the size of the kernel.
     ///
     /// # Panics
     /// If the kernel has a size of 0.
@@ -151,7 +153,7 @@ impl<const AXES: usize> AvgPool<AXES> {
     /// The mean of each window.
     ///
     /// # Panics
-    /// If there is no axis of channels, or a window does not fit even once.
+    /// If there is no axis of channels, or the padded input is smaller than a window.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         let shape = x.shape();

@@ -49,7 +49,7 @@ fn expect_pooled<const AXES: usize>(what: &str, shape: &Shape) -> [isize; AXES] 
 }
 
 impl<const AXES: usize> GlobalAvgPool<AXES> {
-    /// The layer; there is nothing to choose.
+    /// The layer, which has no options.
     pub const fn new() -> Self {
         Self
     }
@@ -66,7 +66,7 @@ impl<const AXES: usize> GlobalAvgPool<AXES> {
 }
 
 impl<const AXES: usize> GlobalMaxPool<AXES> {
-    /// The layer; there is nothing to choose.
+    /// The layer, which has no options.
     pub const fn new() -> Self {
         Self
     }

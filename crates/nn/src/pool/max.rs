@@ -116,7 +116,7 @@ impl<const AXES: usize> MaxPoolOptions<AXES> {
 impl<const AXES: usize> MaxPool<AXES> {
     const NAME: &'static str = if AXES == 1 { "MaxPool1d" } else { "MaxPool2d" };
 
-    /// Windows side by side.
+    /// Windows that do not overlap: the stride is the size of the kernel.
     ///
     /// # Panics
     /// If the kernel has a size of 0.
@@ -141,7 +141,8 @@ impl<const AXES: usize> MaxPool<AXES> {
     /// The largest element of each window.
     ///
     /// # Panics
-    /// If there is no axis of channels, a window does not fit even once, or one lies in the padding with all elements.
+    /// If there is no axis of channels, the padded input is smaller than a window, or a window lies entirely in the
+    /// padding.
     #[track_caller]
     pub fn forward<'g>(&self, x: Var<'g>) -> Var<'g> {
         self.forward_with_indices(x).0

@@ -1,7 +1,8 @@
 //! Where the windows of a pooling lie along one axis.
 //!
 //! There are `(size + 2·padding − reach)/stride + 1` positions, where `reach = dilation·(kernel − 1) + 1`. The quotient
-//! is rounded down, or up if the last window may begin within and end beyond; but it may not begin after the elements, as in PyTorch.
+//! is rounded down, or up if the last window may begin within and end beyond; but it may not begin after the elements,
+//! as in PyTorch.
 
 /// The windows along one axis.
 #[derive(Clone, Copy, Debug)]

@@ -38,14 +38,14 @@ impl<'g> State<'g> for Var<'g> {
 
 /// One step of a recurrent layer.
 ///
-/// A cell is two functions. [`RecurrentCell::project`] is the part of a step that needs the input alone, `W_ih·x + b`: a
-/// sequence computes it for all its steps as one product. [`RecurrentCell::recurrence`] is the rest, a function from that
-/// part and a state to the next state. [`Recurrent`](super::Recurrent) adds layers, directions, lengths and dropout to any
-/// cell, also to one of the user.
+/// A cell is two functions. [`RecurrentCell::project`] is the part of a step that needs the input alone, `W_ih·x + b`:
+/// a sequence computes it for all its steps as one product. [`RecurrentCell::recurrence`] is the rest, a function from
+/// that part and a state to the next state. [`Recurrent`](super::Recurrent) adds layers, directions, lengths and
+/// dropout to any cell, also to one of the user.
 ///
 /// # Example
-/// A cell of one's own is a layer with directions and lengths by [`Recurrent`](super::Recurrent). This one keeps a
-/// share of its state, `h' = a·h + W·x`:
+/// [`Recurrent`](super::Recurrent) gives a user's cell layers, directions and lengths. This cell keeps a share of its
+/// state, `h' = a·h + W·x`:
 /// ```
 /// use gradus_graph::{Graph, Param, Params, Real, Var};
 /// use gradus_nn::{Fans, Given, Init, Mode, Recurrent, RecurrentCell, RecurrentOptions};
@@ -298,17 +298,17 @@ macro_rules! cell_methods {
                 Self { name: name.to_owned(), ..cell }
             }
 
-            /// The recurrent weights, those of the gates one below another.
+            /// The recurrent weights of all gates, concatenated along the first axis.
             pub fn weight_hh(&self) -> &Param {
                 &self.gates.weight_hh
             }
 
-            /// The weights of the input, those of the gates one below another.
+            /// The input weights of all gates, concatenated along the first axis.
             pub fn weight_ih(&self) -> &Param {
                 &self.gates.weight_ih
             }
 
-            /// The state of zeros; `batch` are the axes before the last of each part.
+            /// A state of zeros, each part `[batch…, size]`.
             #[track_caller]
             pub fn zero_state<'g>(&self, graph: &'g Graph, batch: &[usize]) -> <Self as RecurrentCell>::State<'g> {
                 $crate::recurrent::cell::zero_state(self, graph, batch)

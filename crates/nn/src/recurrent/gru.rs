@@ -64,9 +64,9 @@ impl GruCellOptions {
 /// `n = tanh(W_in·x + b_in + r⊙(W_hn·h + b_hn))`, `h' = (1 − z)⊙n + z⊙h`.
 ///
 /// That is PyTorch's form, with the reset gate after the recurrent product. The paper has it before:
-/// `n = tanh(W_in·x + b_in + W_hn·(r⊙h) + b_hn)`, see [`Reset`]. Names, shapes and the gate order r, z, n along the first
-/// axis of the weights are PyTorch's. ONNX orders z, r, h, and so does Keras, whose `reset_after` is the form of PyTorch;
-/// Cho et al. exchange `z` and `1 − z`.
+/// `n = tanh(W_in·x + b_in + W_hn·(r⊙h) + b_hn)`, see [`Reset`]. Names, shapes and the gate order r, z, n along the
+/// first axis of the weights are PyTorch's. ONNX orders z, r, h, and so does Keras, whose `reset_after` is the form of
+/// PyTorch; Cho et al. exchange `z` and `1 − z`.
 ///
 /// # Shapes
 /// An input `[…, inputs]` and a state `[…, hidden]` give a state `[…, hidden]`. The parameters are `weight_ih`

@@ -37,22 +37,22 @@ pub struct Sequence<'g, S> {
     pub state: S,
 }
 
-/// Layers of recurrent cells over sequences: [`Rnn`](crate::Rnn), [`Gru`](crate::Gru), [`Lstm`](crate::Lstm), or of a user's
-/// cell.
+/// Layers of recurrent cells over sequences: [`Rnn`](crate::Rnn), [`Gru`](crate::Gru), [`Lstm`](crate::Lstm), or of a
+/// user's cell.
 ///
-/// As a [`Layer`] it returns the outputs of a sequence that begins with a state of zeros; [`Recurrent::sequence`] takes an
-/// initial state and lengths, and also returns the final state.
+/// As a [`Layer`] it returns the outputs of a sequence that begins with a state of zeros; [`Recurrent::sequence`] takes
+/// an initial state and lengths, and also returns the final state.
 ///
-/// The inputs' part of all steps is one product. With lengths, the state of a sequence that has ended is selected and not
-/// computed, `h = where(t < length, h', h)`: it stays the same, and the reverse direction, which begins beyond the end,
-/// keeps its initial state until the end is reached. Inputs beyond the end are replaced by zeros. Nothing is multiplied by
-/// a mask, so a NaN in the padding reaches neither values nor gradients. A sequence in a padded batch has the same outputs,
-/// final states and gradient of its input as alone, to the last bit; gradients of parameters are sums over the batch and
-/// do not depend on the padding.
+/// The inputs' part of all steps is one product. With lengths, the state of a sequence that has ended is selected and
+/// not computed, `h = where(t < length, h', h)`: it stays the same, and the reverse direction, which begins beyond the
+/// end, keeps its initial state until the end is reached. Inputs beyond the end are replaced by zeros. Nothing is
+/// multiplied by a mask, so a NaN in the padding reaches neither values nor gradients. A sequence in a padded batch has
+/// the same outputs, final states and gradient of its input as alone, to the last bit; gradients of parameters are sums
+/// over the batch and do not depend on the padding.
 ///
-/// A sequence of 10,000 steps is built, differentiated and compiled in time proportional to its length. With a schedule of
-/// checkpoints the values within a step are not kept for the backward pass, and each step computes its own part of the
-/// input.
+/// A sequence of 10,000 steps is built, differentiated and compiled in time proportional to its length. With a schedule
+/// of checkpoints the values within a step are not kept for the backward pass, and each step computes its own part of
+/// the input.
 ///
 /// # Shapes
 /// `[time, batch, inputs]` gives outputs of `[time, batch, directions·size]`, where `size` is `hidden`, or that of an
@@ -172,7 +172,7 @@ impl<C: RecurrentCell> Recurrent<C> {
         &self.cells
     }
 
-    /// The state of zeros for as many sequences, each part `[layers·directions, batch, size]`.
+    /// A state of zeros, each part `[layers·directions, batch, size]`.
     #[track_caller]
     pub fn zero_state<'g>(&self, graph: &'g Graph, batch: usize) -> C::State<'g> {
         zero_state(&self.cells[0], graph, &[self.cells.len(), batch])

@@ -102,8 +102,8 @@ impl LstmCellOptions {
 /// The long short-term memory cell, with forget gates: `i, f, o = σ(W_i·x + b_i + W_h·h + b_h)`, `g = tanh(…)`,
 /// `c' = f⊙c + i⊙g`, `h' = o⊙tanh(c')`.
 ///
-/// Names, shapes and the gate order i, f, g, o along the first axis of the weights are PyTorch's. ONNX orders i, o, f, c;
-/// Keras i, f, c, o. Variants are options:
+/// Names, shapes and the gate order i, f, g, o along the first axis of the weights are PyTorch's. ONNX orders i, o, f,
+/// c; Keras i, f, c, o. Variants are options:
 ///
 /// - projection (Sak et al. 2014): `h' = W_hr·(o⊙tanh(c'))`, as PyTorch's `proj_size`;
 /// - peepholes (Gers et al. 2002), as ONNX and Graves have them: `p_i⊙c` is added to the sum of `i`, `p_f⊙c` to that of
@@ -116,8 +116,8 @@ impl LstmCellOptions {
 /// # Shapes
 /// An input `[…, inputs]` and a state of `hidden` `[…, outputs]` and `cell` `[…, hidden]` give such a state; `outputs`
 /// is `hidden`, or the size of the projection. The parameters are `weight_ih` `[4·hidden, inputs]`, `weight_hh`
-/// `[4·hidden, outputs]`, `bias_ih` and `bias_hh` `[4·hidden]`, in the order i, f, g, o (i, g, o with coupled gates, and
-/// 3 for 4). Options add `weight_hr` `[outputs, hidden]`; `weight_ci`, `weight_cf`, `weight_co` `[hidden]` for the
+/// `[4·hidden, outputs]`, `bias_ih` and `bias_hh` `[4·hidden]`, in the order i, f, g, o (i, g, o with coupled gates,
+/// and 3 for 4). Options add `weight_hr` `[outputs, hidden]`; `weight_ci`, `weight_cf`, `weight_co` `[hidden]` for the
 /// peepholes; `norm_ih`, `norm_hh` `[4·hidden]`, `norm_c` and `bias_c` `[hidden]` for layer normalisation.
 ///
 /// # Example

@@ -77,8 +77,8 @@ impl<O> RecurrentOptions<O> {
         Self { batch_first: true, ..self }
     }
 
-    /// The probability that an output of a layer is dropped before the next layer, drawn anew for each step; at least 0 and
-    /// below 1, 0 by default.
+    /// The probability that an output of a layer is dropped before the next layer, drawn anew for each step; at least 0
+    /// and below 1, 0 by default.
     #[must_use]
     pub fn dropout(self, probability: f64) -> Self {
         Self { dropout: probability, ..self }
@@ -91,16 +91,17 @@ impl<O> RecurrentOptions<O> {
         Self { input_dropout: probability, ..self }
     }
 
-    /// The probability that a feature of the hidden state is dropped for a whole sequence, before the recurrent weights; at
-    /// least 0 and below 1, 0 by default. With `input_dropout` this is the variational dropout of Gal and Ghahramani (2016).
+    /// The probability that a feature of the hidden state is dropped for a whole sequence, before the recurrent
+    /// weights; at least 0 and below 1, 0 by default. With `input_dropout` this is the variational dropout of Gal and
+    /// Ghahramani (2016).
     #[must_use]
     pub fn hidden_dropout(self, probability: f64) -> Self {
         Self { hidden_dropout: probability, ..self }
     }
 
-    /// Computes steps again in the backward pass instead of keeping their values, for long sequences; by default all values
-    /// are kept. The outputs of all steps are kept in any case: where even these are too many, unroll a cell with
-    /// [`Graph::checkpoint_steps`].
+    /// Computes steps again in the backward pass instead of keeping their values, for long sequences; by default all
+    /// values are kept. The outputs of all steps are kept in any case: where even these are too many, unroll a cell
+    /// with [`Graph::checkpoint_steps`].
     #[must_use]
     pub fn checkpoints(self, schedule: CheckpointSchedule) -> Self {
         Self { checkpoints: Some(schedule), ..self }

@@ -53,7 +53,7 @@ impl Adagrad {
         Self { lr_decay, ..self }
     }
 
-    /// What the sum of squares starts at.
+    /// The initial value of the sum of squares; 0 by default.
     ///
     /// # Panics
     /// If it is negative or not finite.

@@ -8,7 +8,7 @@ use crate::{Chain, DecayWeights, Part, Rate, RateSchedule};
 
 /// [`Adam`](crate::Adam) with decoupled weight decay.
 ///
-/// `p ← p − lr·decay·p`, then Adam's step: weight decay that the moments do not see.
+/// `p ← p − lr·decay·p`, then Adam's step: weight decay that does not enter the moments.
 ///
 /// As `torch.optim.AdamW`: the decay is multiplied by the learning rate and takes the parameter from before the step.
 /// Defaults: decay 1e-2 (Optax: 1e-4), β₁ 0.9, β₂ 0.999, ε 1e-8 outside the root. State: as [`Adam`](crate::Adam).

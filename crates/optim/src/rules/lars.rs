@@ -2,7 +2,6 @@
 
 use gradus_graph::{POSITIVE, Real, expect_setting};
 
-use crate::transforms::expect_nesterov;
 use crate::{Chain, DecayWeights, Momentum, Part, Rate, RateSchedule, TrustRatio};
 
 /// LARS: momentum with steps in proportion to the norm of each tensor.
@@ -29,8 +28,7 @@ use crate::{Chain, DecayWeights, Momentum, Part, Rate, RateSchedule, TrustRatio}
 pub struct Lars {
     learning_rate: Rate,
     ratio: TrustRatio,
-    momentum: f64,
-    nesterov: bool,
+    momentum: Momentum,
     decay: f64,
 }
 
@@ -41,8 +39,8 @@ impl Lars {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        let ratio = TrustRatio::new().trust(1e-3);
-        Self { learning_rate: Rate::new(learning_rate), ratio, momentum: 0.9, nesterov: false, decay: 0.0 }
+        let (ratio, momentum) = (TrustRatio::new().trust(1e-3), Momentum::of("Lars").momentum(0.9));
+        Self { learning_rate: Rate::new(learning_rate), ratio, momentum, decay: 0.0 }
     }
 
     /// The factor of the momentum.
@@ -52,8 +50,7 @@ impl Lars {
     #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
-        expect_setting("`Lars::momentum`: momentum", momentum, 0.0..);
-        Self { momentum, ..self }.checked()
+        Self { momentum: self.momentum.momentum(momentum), ..self }
     }
 
     /// Looks ahead by one step of momentum.
@@ -63,15 +60,7 @@ impl Lars {
     #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
-        Self { nesterov: true, ..self }.checked()
-    }
-
-    #[track_caller]
-    fn checked(self) -> Self {
-        if self.nesterov {
-            expect_nesterov("Lars", self.momentum, 0.0);
-        }
-        self
+        Self { momentum: self.momentum.nesterov(), ..self }
     }
 
     /// The factor of the ratio of the norms.
@@ -113,9 +102,7 @@ impl Part for Lars {
         if self.decay > 0.0 {
             chain.then(DecayWeights::new(self.decay));
         }
-        let momentum = Momentum::new(self.momentum);
-        let momentum = if self.nesterov { momentum.nesterov() } else { momentum };
-        chain.then(self.ratio).learning_rate(self.learning_rate).then(momentum);
+        chain.then(self.ratio).learning_rate(self.learning_rate).then(self.momentum);
     }
 }
 

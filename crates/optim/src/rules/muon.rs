@@ -12,10 +12,10 @@ use crate::{Chain, MatrixScale, Momentum, Orthogonalize, Part, Rate, RateSchedul
 ///
 /// `m ← momentum·m + g`, `p ← p − lr·(s·orthogonal(g + momentum·m) + decay·p)` for matrices; Adam for the rest.
 ///
-/// As `torch.optim.Muon`, and `torch.optim.AdamW` with the same learning rate and decay for what is no matrix, which
-/// that class refuses. The scale is `s = √max(1, rows/columns)`, for weights of the shape `[outputs, inputs]`; `scale`
-/// takes others. Difference: orthogonalised in the precision of the parameters, where PyTorch works in bfloat16: see
-/// [`Orthogonalize`](crate::Orthogonalize).
+/// As `torch.optim.Muon`, and `torch.optim.AdamW` with the same learning rate and decay for tensors that are not
+/// matrices, which that class refuses. The scale is `s = √max(1, rows/columns)`, for weights of the shape
+/// `[outputs, inputs]`; `scale` takes others. Difference: orthogonalised in the precision of the parameters, where
+/// PyTorch works in bfloat16: see [`Orthogonalize`](crate::Orthogonalize).
 ///
 /// Defaults: momentum 0.95, Nesterov, ε 1e-7, decay 0.1; Adam β₁ 0.9, β₂ 0.999, ε 1e-8. State: `momentum` of
 /// matrices, `first_moment` and `second_moment` of the rest.
@@ -95,7 +95,7 @@ impl Muon {
         Self { orthogonal: self.orthogonal.eps(eps), ..self }
     }
 
-    /// The decay rates of Adam's moments, for what is no matrix.
+    /// The decay rates of Adam's moments, for tensors that are not matrices.
     ///
     /// # Panics
     /// If a rate lies outside `0..1`.

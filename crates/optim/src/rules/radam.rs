@@ -5,9 +5,9 @@ use gradus_graph::Real;
 use super::moments::Moments;
 use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Transform};
 
-/// RAdam: Adam with a warm-up of its own, as long as the second moment is a guess.
+/// RAdam: Adam with a warm-up derived from the variance of the second moment, which is large in the first steps.
 ///
-/// Adam that waits for its second moment: `p ← p − lr·m̂·r·√(1−β₂ᵗ)/(√v + ε)` once `ρ > 5`, and
+/// `p ← p − lr·m̂·r·√(1−β₂ᵗ)/(√v + ε)` once `ρ > 5`, and
 /// `p ← p − lr·m̂` before, with `ρ∞ = 2/(1−β₂) − 1`, `ρ = ρ∞ − 2tβ₂ᵗ/(1−β₂ᵗ)` and
 /// `r = √((ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ))`.
 ///

@@ -1,16 +1,15 @@
 //! The rule `Sgd`.
 
-use gradus_graph::{Real, expect_setting};
+use gradus_graph::Real;
 
-use crate::transforms::expect_nesterov;
 use crate::{Chain, Momentum, Part, Rate, RateSchedule};
 
 /// Stochastic gradient descent, with momentum if asked.
 ///
 /// `p ← p − lr·g`, with momentum `m ← momentum·m + (1 − dampening)·g`, `p ← p − lr·m`.
 ///
-/// As `torch.optim.SGD`: the learning rate is outside the momentum, so that changing it acts at once. Defaults: no
-/// momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
+/// As `torch.optim.SGD`: the learning rate is outside the momentum, so that a change of it takes effect immediately.
+/// Defaults: no momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
 ///
 /// Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].
 ///
@@ -27,9 +26,7 @@ use crate::{Chain, Momentum, Part, Rate, RateSchedule};
 #[derive(Clone, Debug)]
 pub struct Sgd {
     learning_rate: Rate,
-    momentum: f64,
-    dampening: f64,
-    nesterov: bool,
+    momentum: Momentum,
 }
 
 impl Sgd {
@@ -39,7 +36,7 @@ impl Sgd {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        Self { learning_rate: Rate::new(learning_rate), momentum: 0.0, dampening: 0.0, nesterov: false }
+        Self { learning_rate: Rate::new(learning_rate), momentum: Momentum::of("Sgd") }
     }
 
     /// Keeps a running sum of the gradients, with this factor.
@@ -49,8 +46,7 @@ impl Sgd {
     #[must_use]
     #[track_caller]
     pub fn momentum(self, momentum: f64) -> Self {
-        expect_setting("`Sgd::momentum`: momentum", momentum, 0.0..);
-        Self { momentum, ..self }.checked()
+        Self { momentum: self.momentum.momentum(momentum), ..self }
     }
 
     /// Takes `1 − dampening` of each gradient after the first into the momentum.
@@ -60,8 +56,7 @@ impl Sgd {
     #[must_use]
     #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
-        expect_setting("`Sgd::dampening`: dampening", dampening, 0.0..=1.0);
-        Self { dampening, ..self }.checked()
+        Self { momentum: self.momentum.dampening(dampening), ..self }
     }
 
     /// Looks ahead by one step of the [`momentum`](Self::momentum), which is stated before.
@@ -71,23 +66,14 @@ impl Sgd {
     #[must_use]
     #[track_caller]
     pub fn nesterov(self) -> Self {
-        Self { nesterov: true, ..self }.checked()
-    }
-
-    #[track_caller]
-    fn checked(self) -> Self {
-        if self.nesterov {
-            expect_nesterov("Sgd", self.momentum, self.dampening);
-        }
-        self
+        Self { momentum: self.momentum.nesterov(), ..self }
     }
 }
 
 impl Part for Sgd {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        if self.momentum > 0.0 {
-            let momentum = Momentum::new(self.momentum).dampening(self.dampening);
-            chain.then(if self.nesterov { momentum.nesterov() } else { momentum });
+        if self.momentum.is_on() {
+            chain.then(self.momentum);
         }
         chain.learning_rate(self.learning_rate);
     }

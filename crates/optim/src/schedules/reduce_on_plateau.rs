@@ -53,7 +53,7 @@ impl Default for ReduceOnPlateau {
 }
 
 impl ReduceOnPlateau {
-    /// The watch with its defaults.
+    /// PyTorch's defaults.
     pub fn new() -> Self {
         Self {
             gamma: 0.1,
@@ -82,7 +82,7 @@ impl ReduceOnPlateau {
         Self { gamma, ..self }
     }
 
-    /// The number of values in a row that may fail to be better.
+    /// The number of values in a row without improvement before the rate is reduced; 10 by default.
     #[must_use]
     pub fn patience(self, patience: u64) -> Self {
         Self { patience, ..self }

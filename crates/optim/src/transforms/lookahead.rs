@@ -41,7 +41,7 @@ impl Default for Lookahead {
 }
 
 impl Lookahead {
-    /// Looks ahead five steps and goes half of the way.
+    /// The paper's defaults: 5 steps, and α ½.
     pub fn new() -> Self {
         Self { every: 5, alpha: 0.5 }
     }
@@ -57,7 +57,7 @@ impl Lookahead {
         Self { every: steps, ..self }
     }
 
-    /// The share of the way that the slow parameters go.
+    /// The factor α by which the slow parameters are moved towards the others.
     ///
     /// # Panics
     /// If it lies outside `0..=1`.

@@ -10,7 +10,7 @@ use crate::{Block, Chain, Numbers, Over, Part, StepInfo, Sums, Transform};
 ///
 /// It is the first part of a tuple. The program multiplies the loss, or the gradient that the backward sweep starts
 /// from, by [`Optimizer::number`](crate::Optimizer::number) of `loss_scale`, read before the step. Gradients that are
-/// known to be finite ([`NonFinite::Trust`](crate::NonFinite::Trust)) are not looked at, so the factor only grows.
+/// known to be finite ([`NonFinite::Trust`](crate::NonFinite::Trust)) are not checked, so the factor only grows.
 ///
 /// The program multiplies the loss by a factor, and the update begins with `u ← u / factor`.
 ///
@@ -44,12 +44,12 @@ pub struct LossScale {
 }
 
 impl LossScale {
-    /// A factor that goes with the gradients.
+    /// A factor that adapts: it shrinks after gradients that are not finite and grows otherwise.
     pub fn dynamic() -> Self {
         Self { factor: 65536.0, dynamic: true, growth: 2.0, backoff: 0.5, interval: 2000 }
     }
 
-    /// A factor that stays. Gradients that are not finite are refused or skipped as without it.
+    /// A constant factor. Gradients that are not finite are refused or skipped as without it.
     ///
     /// # Panics
     /// If the factor is not positive and finite.
@@ -59,7 +59,7 @@ impl LossScale {
         Self { dynamic: false, ..Self::dynamic() }.start(factor)
     }
 
-    /// The factor to start with.
+    /// The initial factor; 2¹⁶ by default.
     ///
     /// # Panics
     /// If the factor is not positive and finite.

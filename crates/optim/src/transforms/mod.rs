@@ -37,7 +37,6 @@ pub(crate) use learning_rate::ScaleByRate;
 pub use lookahead::Lookahead;
 pub use loss_scale::LossScale;
 pub use momentum::Momentum;
-pub(crate) use momentum::expect_nesterov;
 pub use only::Only;
 pub use orthogonalize::{MatrixScale, Orthogonalize};
 pub use penalty_l1::PenaltyL1;

@@ -29,6 +29,8 @@ use crate::{Block, StateTensor, StepInfo, Transform};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Momentum {
+    /// What messages call it: the rule whose momentum it is.
+    rule: &'static str,
     momentum: f64,
     dampening: f64,
     nesterov: bool,
@@ -42,7 +44,24 @@ impl Momentum {
     #[track_caller]
     pub fn new(momentum: f64) -> Self {
         expect_setting("`Momentum::new`: momentum", momentum, 0.0..);
-        Self { momentum, dampening: 0.0, nesterov: false }
+        Self { momentum, ..Self::of("Momentum") }
+    }
+
+    /// None yet, for a rule of the given name.
+    pub(crate) fn of(rule: &'static str) -> Self {
+        Self { rule, momentum: 0.0, dampening: 0.0, nesterov: false }
+    }
+
+    /// Whether the factor is above 0.
+    pub(crate) fn is_on(&self) -> bool {
+        self.momentum > 0.0
+    }
+
+    /// The factor, for the method `momentum` of a rule.
+    #[track_caller]
+    pub(crate) fn momentum(self, momentum: f64) -> Self {
+        expect_setting(&format!("`{}::momentum`: momentum", self.rule), momentum, 0.0..);
+        Self { momentum, ..self }.checked()
     }
 
     /// Takes `1 − dampening` of each update after the first.
@@ -52,7 +71,7 @@ impl Momentum {
     #[must_use]
     #[track_caller]
     pub fn dampening(self, dampening: f64) -> Self {
-        expect_setting("`Momentum::dampening`: dampening", dampening, 0.0..=1.0);
+        expect_setting(&format!("`{}::dampening`: dampening", self.rule), dampening, 0.0..=1.0);
         Self { dampening, ..self }.checked()
     }
 
@@ -66,23 +85,17 @@ impl Momentum {
         Self { nesterov: true, ..self }.checked()
     }
 
+    /// Asserts that there is something to look ahead by, as PyTorch does.
     #[track_caller]
     fn checked(self) -> Self {
-        if self.nesterov {
-            expect_nesterov("Momentum", self.momentum, self.dampening);
-        }
+        let Self { rule, momentum, dampening, nesterov } = self;
+        assert!(
+            !nesterov || (momentum > 0.0 && dampening == 0.0),
+            "`{rule}::nesterov` needs a momentum above 0 and a dampening of 0, not a momentum of {momentum} and a \
+             dampening of {dampening}"
+        );
         self
     }
-}
-
-/// Asserts that there is something to look ahead by, as PyTorch does.
-#[track_caller]
-pub(crate) fn expect_nesterov(rule: &str, momentum: f64, dampening: f64) {
-    assert!(
-        momentum > 0.0 && dampening == 0.0,
-        "`{rule}::nesterov` needs a momentum above 0 and a dampening of 0, not a momentum of {momentum} and a dampening \
-         of {dampening}"
-    );
 }
 
 impl Transform for Momentum {

@@ -9,7 +9,7 @@ use crate::{Block, StepInfo, Transform};
 ///
 /// `u ← u + penalty·sign(p)`, with `sign(0) = 0`.
 ///
-/// The gradient of `penalty·Σ|p|`. It pulls parameters to zero and past it; for exact zeros see
+/// The gradient of `penalty·Σ|p|`. It moves parameters towards zero and beyond it; for exact zeros see
 /// [`ProximalL1`](crate::ProximalL1). Its square counterpart, the L2 penalty, is [`DecayWeights`](crate::DecayWeights).
 /// After a rule, whose steps have the learning rate in them, it is `u ← u + lr·penalty·sign(p)`. No state.
 ///

@@ -8,7 +8,7 @@ use crate::{Block, StateTensor, StepInfo, Transform};
 ///
 /// `m ← decay·m + (1 − decay)·u`, `u ← m`; corrected: `u ← m/(1 − decayᵗ)`.
 ///
-/// As `optax.ema`, corrected unless told not to. State: `mean`, from zero.
+/// As `optax.ema`, corrected unless [`uncorrected`](Self::uncorrected). State: `mean`, from zero.
 ///
 /// # Example
 /// ```
@@ -39,7 +39,7 @@ impl RunningMean {
         Self { decay, corrected: true }
     }
 
-    /// Leaves the mean as it is, near zero at first.
+    /// Leaves out the correction of the bias towards zero.
     #[must_use]
     pub fn uncorrected(self) -> Self {
         Self { corrected: false, ..self }

@@ -6,7 +6,7 @@ use gradus_graph::{Real, Tensor, expect_setting};
 
 use crate::{Block, Numbers, StateTensor, StepInfo, Transform};
 
-/// Moves a point of its own by the update, and the parameter to between that point and its average.
+/// Keeps a second point that the update moves, and sets the parameter between it and its average.
 ///
 /// Gradients are taken at `y`, between the point `z` that the rule moves and its average `x`.
 ///
@@ -50,7 +50,7 @@ impl ScheduleFree {
     /// The share of the average in the point at which gradients are taken.
     ///
     /// # Panics
-    /// If the share is not in `0..=1`, or is zero: then the average could not be told from `y` and `z`.
+    /// If the share is not in `0..=1`, or is zero: then the average cannot be computed from `y` and `z`.
     #[must_use]
     #[track_caller]
     pub fn beta(self, beta: f64) -> Self {

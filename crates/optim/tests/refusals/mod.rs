@@ -92,9 +92,9 @@ impl Setting {
         }
     }
 
-    /// Whether a row of the table means this setting. A constructor may go by the name of its type; options may be those
-    /// of several layers, `TransformerOptions` of `TransformerEncoder`; and an element stands for a list, `weights[1]`
-    /// for `weights`.
+    /// Whether a row of the table means this setting. A constructor may go by the name of its type; options may be
+    /// those of several layers, `TransformerOptions` of `TransformerEncoder`; and an element stands for a list,
+    /// `weights[1]` for `weights`.
     fn is_called(&self, name: &str) -> bool {
         let own = self.name();
         let (owner, setting) = own.split_once(": ").expect("a name of two parts");

@@ -11,7 +11,7 @@ pub enum CrossoverOperator {
     Uniform,
     /// The elements up to a point from one parent, the others from the other.
     OnePoint,
-    /// Each element uniform between the parents' and, on both sides, this part of their distance beyond (BLX-α).
+    /// Each element uniform between the parents' and, on both sides, this fraction of their distance beyond (BLX-α).
     Blend(f64),
     /// Half of the pairs of elements at equal distances from the parents' mean, near to the parents for a large η, and
     /// given to the two children in either order (SBX).

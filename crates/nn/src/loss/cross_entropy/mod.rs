@@ -16,11 +16,12 @@ pub use options::CrossEntropy;
 /// A label that is no class is an error of the run.
 ///
 /// # Shapes
-/// Logits of `[…, classes]` and index labels of `[…]`; a scalar comes out. [`CrossEntropy`] takes the classes from any axis.
+/// Logits of `[…, classes]` and index labels of `[…]`; the result is a scalar. [`CrossEntropy`] takes the classes from
+/// any axis.
 ///
 /// # Panics
-/// If the shapes do not fit, or the labels are real; or if the classes may as well be axis 1, where PyTorch has them, as
-/// in `[2, 3, 3]` with labels of `[2, 3]`: state [`CrossEntropy::axis`] then.
+/// If the shapes do not fit, or the labels are real; or if the classes may as well be axis 1, where PyTorch has them,
+/// as in `[2, 3, 3]` with labels of `[2, 3]`: state [`CrossEntropy::axis`] then.
 ///
 /// # Example
 /// ```
@@ -51,7 +52,7 @@ pub fn cross_entropy_terms<'g>(logits: Var<'g>, labels: Var<'g>) -> Var<'g> {
 /// The mean cross entropy of rows of logits with distributions `p` over the classes, `−Σᵢ pᵢ·ℓᵢ`.
 ///
 /// # Shapes
-/// Logits and probabilities of `[…, classes]`; a scalar comes out.
+/// Logits and probabilities of `[…, classes]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -88,7 +89,7 @@ pub fn cross_entropy_with_terms<'g>(logits: Var<'g>, distribution: Var<'g>) -> V
 /// A label that is no class is an error of the run.
 ///
 /// # Shapes
-/// Log-probabilities of `[…, classes]` and index labels of `[…]`; a scalar comes out.
+/// Log-probabilities of `[…, classes]` and index labels of `[…]`; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit, or the labels are real.

@@ -14,8 +14,9 @@ use crate::loss::expect_unambiguous;
 /// With `ℓ = ln softmax(x)`, weights `w` of `C` classes and smoothing `s`, the loss of a row is
 /// `−(1 − s)·w[label]·ℓ[label] − s/C·Σᵢ wᵢ·ℓᵢ`.
 ///
-/// [`cross_entropy`] is the [`loss`](CrossEntropy::loss) of the default, in which every row counts alike. Log-probabilities
-/// may stand in for logits (they are their own log-softmax), so this is also PyTorch's `NLLLoss(weight, ignore_index)`.
+/// [`cross_entropy`] is the [`loss`](CrossEntropy::loss) of the default, in which every row counts alike.
+/// Log-probabilities may stand in for logits (they are their own log-softmax), so this is also PyTorch's
+/// `NLLLoss(weight, ignore_index)`.
 ///
 /// # Example
 /// ```
@@ -79,8 +80,8 @@ impl CrossEntropy {
         Self { smoothing, ..self }
     }
 
-    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as labels
-    /// do not fit axis 1 too.
+    /// The axis of the classes, counted from the end if negative: 1 is PyTorch's. By default the last, as long as
+    /// labels do not fit axis 1 too.
     #[must_use]
     pub fn axis(self, axis: isize) -> Self {
         Self { axis: Some(axis), ..self }
@@ -92,7 +93,8 @@ impl CrossEntropy {
     /// As in PyTorch it is NaN where no label counts.
     ///
     /// # Shapes
-    /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; a scalar comes out.
+    /// Logits of `[…, classes]`, or with the classes in the stated axis, and index labels of `[…]`; the result is a
+    /// scalar.
     ///
     /// # Panics
     /// If the shapes do not fit, or fit two ways with no axis stated, the labels are real, or there is not one weight a
@@ -147,7 +149,7 @@ impl CrossEntropy {
     /// `q = (1 − s)·p + s/C`. As in PyTorch it is divided by the number of rows, whatever the weights.
     ///
     /// # Shapes
-    /// Logits and probabilities of `[…, classes]`, or with the classes in the stated axis; a scalar comes out.
+    /// Logits and probabilities of `[…, classes]`, or with the classes in the stated axis; the result is a scalar.
     ///
     /// # Panics
     /// If the shapes differ, there is not one weight a class, or a label is ignored: there are no labels.

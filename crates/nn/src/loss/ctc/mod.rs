@@ -11,10 +11,10 @@ use gradus_graph::Var;
 use labels::Extended;
 use op::CtcLoss;
 
-/// The labels of a batch, and how much of it counts.
+/// The labels of a batch and its lengths.
 #[derive(Clone, Copy, Debug)]
 pub struct CtcTargets<'g> {
-    /// Classes `[batch, most labels]`; entries beyond a sequence's own number of labels are ignored.
+    /// Classes `[batch, largest number of labels]`; entries beyond a sequence's own number of labels are ignored.
     pub labels: Var<'g>,
     /// The number of labels of each sequence, indices `[batch]`.
     pub label_lengths: Var<'g>,
@@ -29,8 +29,8 @@ pub struct CtcTargets<'g> {
 /// lattice of time steps and elements of `l'` stays, advances by one, or skips a blank between unlike labels. With
 /// log-probabilities `ℓ`, and all sums of exponentials in log space,
 /// `α_t(s) = ℓ_t(l'_s) + ln(e^α_{t−1}(s) + e^α_{t−1}(s−1) + [skip] e^α_{t−1}(s−2))` sums the paths to `s`, `β_t(s)`
-/// those from it to the end, and the loss is `−ln p` with `p` the sum of `e^α` over the last two elements. Its derivative
-/// with respect to `ℓ_t(k)` is `−Σ_{s: l'_s = k} e^(α_t(s) + β_t(s))/p`.
+/// those from it to the end, and the loss is `−ln p` with `p` the sum of `e^α` over the last two elements. Its
+/// derivative with respect to `ℓ_t(k)` is `−Σ_{s: l'_s = k} e^(α_t(s) + β_t(s))/p`.
 ///
 /// # Example
 /// Two steps can read as the one label 1 in three ways: 11, −1, 1−.
@@ -64,7 +64,7 @@ pub struct Ctc {
 /// labels, as PyTorch's `ctc_loss` has it; the blank is class 0.
 ///
 /// # Shapes
-/// Log-probabilities of `[time, batch, classes]`, labels as [`CtcTargets`] says; a scalar comes out.
+/// Log-probabilities of `[time, batch, classes]`, labels as in [`CtcTargets`]; the result is a scalar.
 ///
 /// # Panics
 /// If the shapes do not fit, or labels or lengths are real.
@@ -109,7 +109,7 @@ impl Ctc {
     /// This is the `mean` of PyTorch; that of the [`terms`](Ctc::terms) alone weighs long sequences more.
     ///
     /// # Shapes
-    /// Log-probabilities of `[time, batch, classes]`, labels as [`CtcTargets`] says; a scalar comes out.
+    /// Log-probabilities of `[time, batch, classes]`, labels as in [`CtcTargets`]; the result is a scalar.
     ///
     /// # Panics
     /// If the shapes do not fit, or labels or lengths are real.
