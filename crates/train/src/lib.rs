@@ -1,7 +1,7 @@
 //! Tools around a training loop, which itself belongs to the program.
 //!
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
-//! its [`Gradients`]; a [`Function`] does the same for any outputs. [`accuracy`] and [`Confusion`] are metrics of classifiers,
+//! its [`Gradients`]; a [`Function`] does the same for any outputs. [`metrics`] are taken over batches,
 //! [`Progress`] says how far the work is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
 //! [`checkpoint`] a whole run, so that it continues bit for bit; these and all other files are written by
 //! [`replace_file`].
@@ -32,7 +32,7 @@ pub use gradients::Gradients;
 pub use histogram::Histogram;
 pub use image::Image;
 pub use loss::{Loss, WithAux};
-pub use metrics::{Confusion, accuracy};
+pub use metrics::confusion::{Confusion, accuracy};
 pub use progress::Progress;
 pub use replace::replace_file;
 pub use step::Step;

@@ -1,8 +1,10 @@
-//! Metrics of classifiers.
+//! Which classes are taken for which.
 
 use std::fmt;
 
 use gradus_graph::{AnyTensor, Real, Tensor};
+
+use super::reading::largest;
 
 /// The share of rows whose largest logit is that of the label.
 ///
@@ -52,6 +54,30 @@ impl Confusion {
         Self { classes, counts }
     }
 
+    /// The counts, a row a label and a column a prediction: what [`HeatMap`](crate::plot::HeatMap) draws.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Tensor;
+    /// use gradus_train::Confusion;
+    /// let logits = Tensor::<f32>::from_rows([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]]);
+    /// let confusion = Confusion::new(&logits, &Tensor::from([0, 1, 1]));
+    /// assert_eq!(confusion.matrix(), Tensor::from_rows([[1.0, 0.0], [1.0, 1.0]]));
+    /// ```
+    pub fn matrix(&self) -> Tensor<f64> {
+        Tensor::from_fn([self.classes, self.classes], |k| self.counts[k] as f64)
+    }
+
+    /// Adds the counts of another part of the data.
+    ///
+    /// # Panics
+    /// If the numbers of classes differ.
+    #[track_caller]
+    pub fn add(&mut self, other: &Self) {
+        assert!(self.classes == other.classes, "{} classes and {} classes", self.classes, other.classes);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, other)| *count += other);
+    }
+
     /// How often the class `predicted` was predicted for the label `label`.
     ///
     /// # Panics
@@ -67,11 +93,6 @@ impl Confusion {
         let all: usize = self.counts.iter().sum();
         if all == 0 { 0.0 } else { right as f64 / all as f64 }
     }
-}
-
-/// The position of the first largest element.
-fn largest<T: Real>(row: &[T]) -> usize {
-    row.iter().enumerate().fold(0, |best, (index, value)| if *value > row[best] { index } else { best })
 }
 
 impl fmt::Display for Confusion {
@@ -148,5 +169,8 @@ mod tests {
         let confusion = Confusion::new(&logits, &Tensor::from([0, 1, 1]));
         assert_eq!(confusion.to_string(), "label  0  1\n    0  1  ·\n    1  1  1");
         assert_eq!((confusion.count(1, 0), confusion.count(0, 1)), (1, 0));
+        let mut twice = confusion.clone();
+        twice.add(&confusion);
+        assert_eq!((twice.count(1, 0), twice.accuracy()), (2, confusion.accuracy()));
     }
 }
