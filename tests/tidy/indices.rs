@@ -10,6 +10,7 @@ const WITH_CODE: &[&str] = &[
     "bench/src/accuracy",
     "bench/src/minima",
     "bench/src/soak",
+    "data/src/table",
     "graph/src/check",
     "graph/src/diff",
     "graph/src/kernel/gemm",
@@ -31,6 +32,7 @@ const WITH_CODE: &[&str] = &[
     "nn/src/recurrent/tests",
     "optim/src/rules",
     "optim/src/schedules",
+    "train/src/plot",
 ];
 
 /// Every folder of the crates' sources with its index.

@@ -59,6 +59,8 @@ mod pool;
 mod prelu;
 mod recurrent;
 mod residual;
+#[cfg(test)]
+mod test_numbers;
 mod upsample;
 
 pub use activation::{

@@ -115,6 +115,21 @@ fn seen(evaluator: &mut Evaluator<'_>, direction: &Direction, distance: f64) -> 
 ///
 /// # Panics
 /// If the rule does not use the gradients as it should.
+///
+/// # Example
+/// ```
+/// use gradus_graph::check::assert_descent;
+/// use gradus_graph::{Param, Params, Tensor};
+/// let mut params: Params<f64> = Params::new(0);
+/// let w = params.add("w", Tensor::from([3.0, -1.0]));
+/// let signs = |params: &mut Params<f64>, gradients: &[(Param, Tensor<f64>)]| {
+///     for (param, gradient) in gradients {
+///         let moved = params.get(param) - &gradient.map(|g| 0.01 * g.signum());
+///         params.set(param, moved);
+///     }
+/// };
+/// assert_descent(&params, |graph| graph.param(&w).square().sum(), signs);
+/// ```
 #[track_caller]
 pub fn assert_descent(
     params: &Params<f64>,

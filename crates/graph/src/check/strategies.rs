@@ -1,5 +1,30 @@
 //! Strategies that draw shapes, axes, tensors, samples of ops and whole graphs for property tests. They shrink towards
 //! few axes, small sizes and round numbers.
+//!
+//! # Example
+//! ```
+//! use gradus_graph::AnyTensor;
+//! use gradus_graph::check::strategies::{any_tensor, away_from, full_shape, shape_and_axis};
+//! use proptest::prelude::*;
+//! use proptest::test_runner::TestRunner;
+//!
+//! // A tensor without zeros, and one of its axes.
+//! let divisors = shape_and_axis(3).prop_flat_map(|(shape, axis)| (away_from(shape, -2.0..2.0, &[0.0]), Just(axis)));
+//! TestRunner::deterministic().run(&divisors, |(x, axis)| {
+//!     prop_assert!(axis < x.shape().rank() && x.data().iter().all(|x| *x != 0.0));
+//!     Ok(())
+//! })?;
+//! // A matrix or more, of real numbers or of indices.
+//! TestRunner::deterministic().run(&full_shape(2, 4).prop_flat_map(any_tensor), |x| {
+//!     let count = match &x {
+//!         AnyTensor::Real(x) => x.len(),
+//!         AnyTensor::Index(x) => x.len(),
+//!     };
+//!     prop_assert!(count > 0 && count == x.shape().len());
+//!     Ok(())
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -176,7 +201,31 @@ pub fn pointwise<P: Pointwise>(op: P) -> impl Strategy<Value = Sample> {
     pointwise_within(op, vec![-4.0..4.0; P::ARITY])
 }
 
-/// [`pointwise`] with a range for each input.
+/// [`pointwise`] with a range for each input: for an op whose values grow fast, say.
+///
+/// # Example
+/// ```
+/// use gradus_graph::check::{Entry, assert_entry, strategies};
+/// use gradus_graph::{Pointwise, Real, Var};
+///
+/// #[derive(Debug, PartialEq, Eq, Hash)]
+/// struct Gauss;
+///
+/// impl Pointwise for Gauss {
+///     const NAME: &'static str = "gauss";
+///
+///     fn value<T: Real>(&self, x: &[T]) -> T {
+///         (-(x[0] * x[0])).exp()
+///     }
+///
+///     fn slope<'g>(&self, x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
+///         x[0] * y * -2.0
+///     }
+/// }
+///
+/// let samples = strategies::pointwise_within(Gauss, vec![-1.5..1.5]);
+/// assert_entry(&Entry::new("gauss", "`e^(−x²)`", samples));
+/// ```
 pub fn pointwise_within<P: Pointwise>(op: P, ranges: Vec<Range<f64>>) -> impl Strategy<Value = Sample> {
     let op: Arc<dyn AnyOp> = Arc::new(op);
     (shape(5), proptest::bool::weighted(0.125)).prop_flat_map(move |(shape, same)| {

@@ -10,6 +10,6 @@ pub(crate) mod indices;
 pub mod math;
 pub mod parallel;
 pub mod random;
-pub mod reduce;
+pub(crate) mod reduce;
 pub mod simd;
 pub(crate) mod softmax;

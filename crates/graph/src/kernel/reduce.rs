@@ -11,7 +11,7 @@ use crate::real::Real;
 use crate::shape::{Layout, Shape};
 
 /// How two partial results become one. The join must be associative and commutative but for rounding.
-pub trait Fold {
+pub(crate) trait Fold {
     /// The result for no elements.
     fn start<T: Real>() -> T;
 
@@ -119,7 +119,7 @@ const TILE: usize = 256;
 pub(crate) const WIDTH: usize = 32;
 
 /// Folds `x` of the given shape along `axes` (counted from the first, in order) into `y`.
-pub fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
+pub(crate) fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
     vectorized(Reduce::<T, F> { x, rows: &Rows::of(shape, axes), y, fold: std::marker::PhantomData });
 }
 

@@ -159,10 +159,6 @@ impl Residual {
 pub(super) mod formula {
     use super::*;
 
-    pub(in crate::attention) fn wave(k: usize) -> f64 {
-        ((k * k + 5 * k) as f64 * 0.37).sin()
-    }
-
     /// A normalisation as it starts.
     pub(in crate::attention) fn norm(x: Var<'_>) -> Var<'_> {
         let centred = x - x.mean_keep(-1);

@@ -117,15 +117,12 @@ mod tests {
 
     use super::*;
     use crate::attention::{MultiHeadAttentionOptions, Rotary};
-
-    fn wave(seed: usize) -> impl Fn(usize) -> f64 {
-        move |k| (((k + 7 * seed) * (k + 3)) as f64 * 0.37).sin()
-    }
+    use crate::test_numbers::numbers;
 
     fn attention(params: &mut Params<f64>, options: MultiHeadAttentionOptions) -> MultiHeadAttention {
         let layer = MultiHeadAttention::with(params, "attention", 8, 2, options);
         let bias = params.find("attention.in_proj_bias").unwrap().clone();
-        params.set(&bias, Tensor::from_fn([24], wave(9)));
+        params.set(&bias, numbers([24], 9));
         layer
     }
 
@@ -134,7 +131,7 @@ mod tests {
         let (examples, size, capacity) = (x.shape()[0], x.shape()[2], 7);
         let shape = layer.cache_shape(examples, capacity);
         // From numbers that must not count.
-        let [mut keys, mut values] = [1, 2].map(|seed| Tensor::from_fn(&shape, wave(seed)));
+        let [mut keys, mut values] = [1, 2].map(|seed| numbers(&shape, seed));
         let (mut rows, mut done) = (Vec::new(), 0);
         for &step in steps {
             let graph = Graph::new();
@@ -159,7 +156,7 @@ mod tests {
         for options in [options, options.rotary(Rotary::new().base(100.0).first(3))] {
             let mut params: Params<f64> = Params::new(3);
             let layer = attention(&mut params, options);
-            let x = Tensor::from_fn([2, 6, 8], wave(5));
+            let x = numbers([2, 6, 8], 5);
             let graph = Graph::new();
             let whole = graph.constant(&x);
             let y = layer.forward_in(whole, whole, whole, Mask::causal(), Mode::Eval);
@@ -178,8 +175,8 @@ mod tests {
         let layer = attention(&mut params, options);
         let graph = Graph::new();
         let shape = layer.cache_shape(2, 5);
-        let [keys, values] = [1, 2].map(|seed| graph.constant(&Tensor::from_fn(&shape, wave(seed))));
-        let x = graph.constant(&Tensor::from_fn([2, 1, 8], wave(5)));
+        let [keys, values] = [1, 2].map(|seed| graph.constant(&numbers(&shape, seed)));
+        let x = graph.constant(&numbers([2, 1, 8], 5));
         let position = Tensor::from([4, 1]);
         let (y, cache) = layer.decode(x, KeyValueCache { keys, values }, graph.index_constant(&position));
         let mut wanted = vec![y, cache.keys];

@@ -189,7 +189,8 @@ mod tests {
 
     use super::*;
     use crate::attention::TransformerActivation;
-    use crate::attention::block::formula::{dense, norm, wave};
+    use crate::attention::block::formula::{dense, norm};
+    use crate::test_numbers::numbers;
 
     fn options() -> TransformerOptions {
         TransformerOptions::new().hidden(3).activation(TransformerActivation::Gelu).dropout(0.0)
@@ -202,8 +203,8 @@ mod tests {
             let mut params: Params<f64> = Params::new(3);
             let layer = TransformerDecoderLayer::with(&mut params, "layer", 4, 2, options);
             let graph = Graph::new();
-            let x = graph.constant(&Tensor::from_fn([3, 2, 4], wave));
-            let memory = graph.constant(&Tensor::from_fn([5, 2, 4], |k| wave(k + 3)));
+            let x = graph.constant(&numbers([3, 2, 4], 0));
+            let memory = graph.constant(&numbers([5, 2, 4], 3));
             let lengths = Mask::lengths(graph.index_constant(&Tensor::from([5, 2])));
             let found = layer.forward_in(x, memory, Mask::causal(), lengths, Mode::Eval);
             let attend = |x| layer.attention().forward_in(x, x, x, Mask::causal(), Mode::Eval);
@@ -227,9 +228,9 @@ mod tests {
         for options in [options(), options().norm_first()] {
             let mut params: Params<f64> = Params::new(3);
             let decoder = TransformerDecoder::with(&mut params, "decoder", 1, 2, 1, options).with_norm(&mut params);
-            let memory = params.add("memory", Tensor::from_fn([2, 1, 2], wave));
-            let x = Tensor::from_fn([2, 1, 2], |k| wave(k + 11));
-            let weights = Tensor::from_fn([2, 1, 2], |k| wave(k + 3));
+            let memory = params.add("memory", numbers([2, 1, 2], 0));
+            let x = numbers([2, 1, 2], 11);
+            let weights = numbers([2, 1, 2], 3);
             check::assert_model(&params, (), |graph, []| {
                 let (x, memory) = (graph.constant(&x), graph.param(&memory));
                 let y = decoder.forward_in(x, memory, Mask::causal(), Mask::none(), Mode::Train);

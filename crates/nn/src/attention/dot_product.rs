@@ -66,10 +66,7 @@ mod tests {
     use gradus_graph::{Graph, Tensor, check};
 
     use super::*;
-
-    fn wave(seed: usize) -> impl Fn(usize) -> f64 {
-        move |k| (((k + 7 * seed) * (k + 3)) as f64 * 0.37).sin()
-    }
+    use crate::test_numbers::numbers;
 
     /// The formula in plain loops, for one sequence; `weight` is 0 for a key that is shut out.
     fn by_hand(
@@ -92,11 +89,11 @@ mod tests {
     #[test]
     fn values_agree_with_plain_loops_under_every_mask() {
         let (examples, queries, keys, size, out) = (2, 3, 4, 2, 3);
-        let q = Tensor::from_fn([examples, queries, size], wave(1));
-        let k = Tensor::from_fn([examples, keys, size], wave(2));
-        let v = Tensor::from_fn([examples, keys, out], wave(3));
+        let q = numbers([examples, queries, size], 1);
+        let k = numbers([examples, keys, size], 2);
+        let v = numbers([examples, keys, out], 3);
         let allowed = Tensor::from_fn([queries, keys], |k| f64::from(k % 3 > 0));
-        let added = Tensor::from_fn([examples, 1, keys], wave(4));
+        let added = numbers([examples, 1, keys], 4);
         let lengths = Tensor::from([3, 1]);
         let none = f64::NEG_INFINITY;
         for causal in [false, true] {
@@ -130,7 +127,7 @@ mod tests {
     #[test]
     fn gradients_of_all_inputs_also_of_an_added_mask() {
         let inputs = [[2, 2, 2], [2, 3, 2], [2, 3, 1], [2, 2, 3]];
-        let inputs: Vec<_> = (0..4).map(|k| Tensor::from_fn(inputs[k], wave(k))).collect();
+        let inputs: Vec<_> = (0..4).map(|k| numbers(inputs[k], k)).collect();
         check::assert_gradients(&inputs[..3], |x| scaled_dot_product_attention(x[0], x[1], x[2], Mask::none()));
         check::assert_gradients(&inputs, |x| {
             let mask = Mask { added: Some(x[3]), ..Mask::causal() };
@@ -141,7 +138,7 @@ mod tests {
     /// The second query of the first example has no key, the second example none at all.
     #[test]
     fn a_query_without_keys_gets_zeros_in_value_and_derivatives() {
-        let inputs: Vec<_> = (0..3).map(|k| Tensor::from_fn([2, 2, 2], wave(k))).collect();
+        let inputs: Vec<_> = (0..3).map(|k| numbers([2, 2, 2], k)).collect();
         let rows = Tensor::from_rows([[1.0, 1.0], [0.0, 0.0]]);
         let lengths = Tensor::from([2, 0]);
         check::assert_gradients(&inputs, |x| {

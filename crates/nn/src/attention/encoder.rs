@@ -180,11 +180,12 @@ impl Layer for TransformerEncoder {
 
 #[cfg(test)]
 mod tests {
-    use gradus_graph::{Feed, Graph, Tensor, check};
+    use gradus_graph::{Feed, Graph, check};
 
     use super::*;
     use crate::attention::TransformerActivation;
-    use crate::attention::block::formula::{dense, norm, wave};
+    use crate::attention::block::formula::{dense, norm};
+    use crate::test_numbers::numbers;
 
     fn options() -> TransformerOptions {
         TransformerOptions::new().hidden(3).activation(TransformerActivation::Gelu).dropout(0.0)
@@ -197,7 +198,7 @@ mod tests {
             let mut params: Params<f64> = Params::new(3);
             let layer = TransformerEncoderLayer::with(&mut params, "layer", 4, 2, options);
             let graph = Graph::new();
-            let x = graph.constant(&Tensor::from_fn([3, 2, 4], wave));
+            let x = graph.constant(&numbers([3, 2, 4], 0));
             let found = layer.forward_in(x, Mask::causal(), Mode::Eval);
             let attend = |x| layer.attention().forward_in(x, x, x, Mask::causal(), Mode::Eval);
             let expected = if norm_first {
@@ -218,8 +219,8 @@ mod tests {
             let mut params: Params<f64> = Params::new(3);
             let options = options.batch_first();
             let encoder = TransformerEncoder::with(&mut params, "encoder", 1, 2, 1, options).with_norm(&mut params);
-            let x = params.add("x", Tensor::from_fn([1, 2, 2], wave));
-            let weights = Tensor::from_fn([1, 2, 2], |k| wave(k + 3));
+            let x = params.add("x", numbers([1, 2, 2], 0));
+            let weights = numbers([1, 2, 2], 3);
             check::assert_model(&params, (), |graph, []| {
                 let y = encoder.forward_in(graph.param(&x), Mask::causal(), Mode::Train);
                 (y.tanh() * graph.constant(&weights)).sum()

@@ -364,17 +364,14 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-
-    fn wave(seed: usize) -> impl Fn(usize) -> f64 {
-        move |k| (((k + 7 * seed) * (k + 3)) as f64 * 0.37).sin()
-    }
+    use crate::test_numbers::numbers;
 
     /// An attention whose biases are not zeros.
     fn attention(params: &mut Params<f64>, options: MultiHeadAttentionOptions) -> MultiHeadAttention {
         let layer = MultiHeadAttention::with(params, "attention", 4, 2, options);
         for name in ["attention.in_proj_bias", "attention.out_proj.bias"] {
             if let Some(bias) = params.find(name).cloned() {
-                params.set(&bias, Tensor::from_fn(bias.shape().clone(), wave(9)));
+                params.set(&bias, numbers(bias.shape().clone(), 9));
             }
         }
         layer
@@ -404,7 +401,7 @@ mod tests {
     fn values_agree_with_heads_by_hand() {
         let mut params: Params<f64> = Params::new(3);
         let layer = attention(&mut params, batch_first());
-        let [q, k, v] = [(2, 3), (2, 5), (2, 5)].map(|(n, l)| Tensor::from_fn([n, l, 4], wave(n + l)));
+        let [q, k, v] = [(2, 3), (2, 5), (2, 5)].map(|(n, l)| numbers([n, l, 4], n + l));
         let graph = Graph::new();
         let [x, y, z] = [&q, &k, &v].map(|x| graph.constant(x));
         let (out, weights) = layer.with_weights(x, y, z, Mask::causal(), Mode::Eval);
@@ -446,7 +443,7 @@ mod tests {
         for options in [batch_first(), batch_first().rotary(Rotary::new())] {
             let mut params: Params<f64> = Params::new(3);
             let mut layer = attention(&mut params, options);
-            let x = Tensor::from_fn([2, 3, 4], wave(1));
+            let x = numbers([2, 3, 4], 1);
             let graph = Graph::new();
             let (a, b) = (graph.constant(&x), graph.constant(&x));
             let mask = Mask::causal();
@@ -468,7 +465,7 @@ mod tests {
     fn gradients_of_self_and_cross_attention() {
         let mut params: Params<f64> = Params::new(3);
         let layer = attention(&mut params, batch_first().rotary(Rotary::new()));
-        let x = params.add("x", Tensor::from_fn([1, 3, 4], wave(1)));
+        let x = params.add("x", numbers([1, 3, 4], 1));
         check::assert_model(&params, (), |graph, []| {
             let x = graph.param(&x);
             layer.forward_in(x, x, x, Mask::causal(), Mode::Eval).square().mean()
@@ -476,7 +473,7 @@ mod tests {
         let mut params: Params<f64> = Params::new(3);
         let sizes = batch_first().key_size(2).value_size(3).without_bias();
         let layer = attention(&mut params, sizes);
-        let [q, k, v] = [(2, 4), (3, 2), (3, 3)].map(|(l, e)| Tensor::from_fn([1, l, e], wave(l + e)));
+        let [q, k, v] = [(2, 4), (3, 2), (3, 3)].map(|(l, e)| numbers([1, l, e], l + e));
         check::assert_model(&params, (), |graph, []| {
             let [q, k, v] = [&q, &k, &v].map(|x| graph.constant(x));
             layer.forward_in(q, k, v, Mask::none(), Mode::Eval).square().mean()
@@ -487,7 +484,7 @@ mod tests {
     fn dropout_acts_in_training_and_is_the_same_in_the_derivative() {
         let mut params: Params<f64> = Params::new(3);
         let layer = attention(&mut params, batch_first().dropout(0.5));
-        let x = Tensor::from_fn([1, 3, 4], wave(1));
+        let x = numbers([1, 3, 4], 1);
         let loss = |graph: &Graph, mode: Mode| {
             let x = graph.constant(&x);
             let loss = layer.forward_in(x, x, x, Mask::none(), mode).square().mean();

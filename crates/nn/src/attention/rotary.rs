@@ -151,14 +151,11 @@ mod tests {
     use gradus_graph::{Graph, check};
 
     use super::*;
-
-    fn wave(k: usize) -> f64 {
-        ((k * k + 1) as f64 * 0.7).sin()
-    }
+    use crate::test_numbers::numbers;
 
     #[test]
     fn pairs_turn_as_complex_numbers_do() {
-        let x = Tensor::from_fn([2, 3, 4], wave);
+        let x = numbers([2, 3, 4], 0);
         let rotary = Rotary::new().base(100.0).first(5);
         let graph = Graph::new();
         let y = graph.eval(rotary.rotate(graph.constant(&x))).unwrap();
@@ -179,8 +176,8 @@ mod tests {
     #[test]
     fn products_depend_on_the_distance_alone() {
         let graph = Graph::new();
-        let x = graph.constant(&Tensor::from_fn([1, 4], wave)).broadcast_to([6, 4]);
-        let k = graph.constant(&Tensor::from_fn([1, 4], |k| wave(k + 9))).broadcast_to([6, 4]);
+        let x = graph.constant(&numbers([1, 4], 0)).broadcast_to([6, 4]);
+        let k = graph.constant(&numbers([1, 4], 9)).broadcast_to([6, 4]);
         let [q, k] = [x, k].map(|x| Rotary::new().rotate(x));
         let scores = graph.eval(q.matmul(k.t())).unwrap();
         for i in 1..6 {
@@ -195,7 +192,7 @@ mod tests {
     #[test]
     fn given_positions_are_those_of_the_axis() {
         let (graph, rotary) = (Graph::new(), Rotary::new().base(50.0).first(2));
-        let x = graph.constant(&Tensor::from_fn([2, 3, 4], wave));
+        let x = graph.constant(&numbers([2, 3, 4], 0));
         let whole = graph.eval(rotary.rotate(x)).unwrap();
         let rotated = |positions: Tensor<i64>| rotary.rotate_at(x, graph.index_constant(&positions), 3);
         assert_eq!(graph.eval(rotated(Tensor::from([0, 1, 2]))).unwrap(), whole);
@@ -217,7 +214,7 @@ mod tests {
 
     #[test]
     fn gradients_and_no_positions() {
-        let x = Tensor::from_fn([3, 4], wave);
+        let x = numbers([3, 4], 0);
         check::assert_gradients(&[x], |x| Rotary::new().rotate(x[0]).tanh());
         let graph = Graph::new();
         let empty = graph.eval(Rotary::new().rotate(graph.zeros([2, 0, 4]))).unwrap();

@@ -157,14 +157,11 @@ layer!(Conv<AXES>, forward, const AXES: usize);
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_model;
-    use gradus_graph::{Feed, Graph, Shape, Tensor};
+    use gradus_graph::{Feed, Graph, Tensor};
 
     use super::*;
     use crate::conv::{Conv1dOptions, Conv2dOptions};
-
-    fn numbers(shape: impl Into<Shape>) -> Tensor<f64> {
-        Tensor::from_fn(shape.into(), |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
-    }
+    use crate::test_numbers::numbers;
 
     /// Every option, alone or with others.
     fn options() -> Vec<(Conv2dOptions, usize, usize, [usize; 2])> {
@@ -184,7 +181,7 @@ mod tests {
         for (options, channels, filters, kernel) in options() {
             let mut params: Params<f64> = Params::new(1);
             let layer = Conv2d::with(&mut params, "layer", channels, filters, kernel, options);
-            let (graph, x) = (Graph::new(), numbers([2, channels, 5, 6]));
+            let (graph, x) = (Graph::new(), numbers([2, channels, 5, 6], 0));
             let y = layer.forward(graph.constant(&x));
             let found = graph.eval_with(&[y], &params, &Feed::new()).unwrap().remove(0);
             let (w, shape) = (params.get(layer.weight()).clone(), y.shape());
@@ -220,7 +217,7 @@ mod tests {
         for (options, channels, filters, kernel) in options() {
             let mut params: Params<f64> = Params::new(1);
             let layer = Conv2d::with(&mut params, "layer", channels, filters, kernel, options);
-            let x = params.add("x", numbers([2, channels, 3, 4]));
+            let x = params.add("x", numbers([2, channels, 3, 4], 0));
             assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
     }
@@ -237,11 +234,11 @@ mod tests {
         let bias = params.get(layer.bias().unwrap()).clone();
         params.set(planes.bias().unwrap(), bias);
         let graph = Graph::new();
-        let x = graph.constant(&numbers([3, 4, 9]));
+        let x = graph.constant(&numbers([3, 4, 9], 0));
         let (y, other) = (layer.forward(x), planes.forward(x.unsqueeze(2)).squeeze(2));
         let values = graph.eval_with(&[y, other], &params, &Feed::new()).unwrap();
         assert_eq!(values[0].real(), values[1].real());
-        let input = params.add("x", numbers([2, 4, 6]));
+        let input = params.add("x", numbers([2, 4, 6], 0));
         assert_model(&params, (), |graph, []| layer.forward(graph.param(&input)).square().sum());
     }
 

@@ -168,14 +168,11 @@ layer!(ConvTranspose<AXES>, forward, const AXES: usize);
 #[cfg(test)]
 mod tests {
     use gradus_graph::check::assert_model;
-    use gradus_graph::{Feed, Graph, Shape, Tensor};
+    use gradus_graph::{Feed, Graph, Tensor};
 
     use super::*;
     use crate::conv::{ConvTranspose1dOptions, ConvTranspose2dOptions};
-
-    fn numbers(shape: impl Into<Shape>) -> Tensor<f64> {
-        Tensor::from_fn(shape.into(), |k| ((k * 37 + 11) % 23) as f64 / 8.0 - 1.4)
-    }
+    use crate::test_numbers::numbers;
 
     fn options() -> Vec<(ConvTranspose2dOptions, usize, usize, [usize; 2])> {
         let plain = ConvTranspose2dOptions::new();
@@ -193,7 +190,7 @@ mod tests {
         for (options, channels, filters, kernel) in options() {
             let mut params: Params<f64> = Params::new(1);
             let layer = ConvTranspose2d::with(&mut params, "layer", channels, filters, kernel, options);
-            let (graph, x, size) = (Graph::new(), numbers([2, channels, 3, 4]), [3, 4]);
+            let (graph, x, size) = (Graph::new(), numbers([2, channels, 3, 4], 0), [3, 4]);
             let y = layer.forward(graph.constant(&x));
             let found = graph.eval_with(&[y], &params, &Feed::new()).unwrap().remove(0);
             let formula = |axis: usize| {
@@ -236,13 +233,13 @@ mod tests {
         for (options, channels, filters, kernel) in options() {
             let mut params: Params<f64> = Params::new(1);
             let layer = ConvTranspose2d::with(&mut params, "layer", channels, filters, kernel, options);
-            let x = params.add("x", numbers([2, channels, 2, 2]));
+            let x = params.add("x", numbers([2, channels, 2, 2], 0));
             assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
         }
         let mut params: Params<f64> = Params::new(1);
         let options = ConvTranspose1dOptions::new().stride(2).padding(1).output_padding(1);
         let layer = ConvTranspose1d::with(&mut params, "layer", 2, 3, 3, options);
-        let x = params.add("x", numbers([2, 4]));
+        let x = params.add("x", numbers([2, 4], 0));
         assert_model(&params, (), |graph, []| layer.forward(graph.param(&x)).square().sum());
     }
 

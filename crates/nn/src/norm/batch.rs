@@ -227,7 +227,8 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::plain_loops::{by_hand, moments, moved, wave};
+    use crate::norm::plain_loops::{by_hand, moments, moved};
+    use crate::test_numbers::numbers;
 
     const SHAPES: [&[usize]; 4] = [&[5, 3], &[2, 3, 4], &[2, 3, 2, 2], &[1, 3, 1, 2, 2]];
 
@@ -257,7 +258,7 @@ mod tests {
             let norm = BatchNorm::with(&mut params, "n", 3, BatchNormOptions::new().eps(0.5));
             moved(&mut params);
             let (w, b) = (params.get(norm.weight().unwrap()).clone(), params.get(norm.bias().unwrap()).clone());
-            let x = Tensor::from_fn(shape, wave);
+            let x = numbers(shape, 0);
             let (channel, plain) = (channel(shape), by_hand(&x, channel(shape), 0.5));
             let expected = Tensor::from_fn(shape, |k| plain[k] * w.data()[channel(k)] + b.data()[channel(k)]);
             let y = train(&mut params, |graph| norm.forward_in(graph.constant(&x), Mode::Train));
@@ -275,7 +276,7 @@ mod tests {
             let (mut mean, mut variance) = (vec![0.0; 3], vec![1.0; 3]);
             let shape: &[usize] = &[2, 3, 4];
             for batch in 0..3 {
-                let x = Tensor::from_fn(shape, |k| wave(k + 11 * batch));
+                let x = numbers(shape, 11 * batch);
                 train(&mut params, |graph| norm.forward_in(graph.constant(&x), Mode::Train));
                 let (means, variances, _) = moments(&x, channel(shape));
                 let share = momentum.unwrap_or(1.0 / (batch as f64 + 1.0));
@@ -290,7 +291,7 @@ mod tests {
             let batches = params.find("norm.num_batches_tracked").unwrap();
             assert_eq!(params.get(batches).item(), 3.0);
 
-            let x = Tensor::from_fn(shape, wave);
+            let x = numbers(shape, 0);
             let before: Vec<Tensor<f64>> = params.iter().map(|(_, value)| value.clone()).collect();
             let y = train(&mut params, |graph| norm.forward_in(graph.constant(&x), Mode::Eval));
             assert!(params.iter().map(|(_, value)| value).eq(&before));
@@ -306,7 +307,7 @@ mod tests {
         let mut params: Params<f64> = Params::new(1);
         let norm = BatchNorm::new(&mut params, "norm", 3);
         let mut apart = params.clone();
-        let [x, y] = [0, 5].map(|k| Tensor::from_fn([4, 3], |j| wave(k + j)));
+        let [x, y] = [0, 5].map(|k| numbers([4, 3], k));
         train(&mut params, |graph| {
             norm.forward_in(graph.constant(&x), Mode::Train) + norm.forward_in(graph.constant(&y), Mode::Train)
         });
@@ -323,7 +324,7 @@ mod tests {
     fn gradients_in_training_in_evaluation_and_without_running_statistics() {
         for (running, mode) in [(true, Mode::Train), (true, Mode::Eval), (false, Mode::Eval)] {
             let mut params: Params<f64> = Params::new(1);
-            let x = params.add("x", Tensor::from_fn([3, 2, 2], wave));
+            let x = params.add("x", numbers([3, 2, 2], 0));
             let norm = BatchNorm::with(&mut params, "n", 2, BatchNormOptions { running, ..BatchNormOptions::new() });
             moved(&mut params);
             check::assert_model(&params, (), |graph, []| norm.forward_in(graph.param(&x), mode).tanh().square().mean());

@@ -2,11 +2,6 @@
 
 use gradus_graph::{Params, Tensor};
 
-/// Numbers without a pattern that a mean could profit from.
-pub(super) fn wave(k: usize) -> f64 {
-    ((k * k + 3 * k) as f64 * 0.7).sin() * 1.5 + 0.3
-}
-
 /// Moves all parameters away from ones and zeros.
 pub(super) fn moved(params: &mut Params<f64>) {
     let all: Vec<_> = params.iter().map(|(param, _)| param.clone()).filter(|param| !param.is_buffer()).collect();

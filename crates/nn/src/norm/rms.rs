@@ -137,7 +137,8 @@ mod tests {
     use gradus_graph::{Feed, Graph, Tensor, check};
 
     use super::*;
-    use crate::norm::plain_loops::{moved, wave};
+    use crate::norm::plain_loops::moved;
+    use crate::test_numbers::numbers;
 
     #[test]
     fn rows_of_any_size_keep_their_digits() {
@@ -163,7 +164,7 @@ mod tests {
             let norm = RmsNorm::with(&mut params, "norm", sizes, options);
             moved(&mut params);
             let weight = params.get(norm.weight().unwrap()).clone();
-            let (x, size) = (Tensor::from_fn(shape, wave), weight.len());
+            let (x, size) = (numbers(shape, 0), weight.len());
             let square = |row: usize| x.data()[row * size..][..size].iter().map(|x| x * x).sum::<f64>() / size as f64;
             let value = |k: usize| x.data()[k] / (square(k / size) + 0.25).sqrt() * weight.data()[k % size];
             let expected = Tensor::from_fn(x.shape().clone(), value);
@@ -176,7 +177,7 @@ mod tests {
     #[test]
     fn gradients_of_input_and_weight() {
         let mut params: Params<f64> = Params::new(1);
-        let x = params.add("x", Tensor::from_fn([3, 2, 2], wave));
+        let x = params.add("x", numbers([3, 2, 2], 0));
         let norm = RmsNorm::new(&mut params, "norm", [2, 2]);
         moved(&mut params);
         check::assert_model(&params, (), |graph, []| norm.forward(graph.param(&x)).tanh().square().mean());

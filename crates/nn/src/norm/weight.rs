@@ -145,7 +145,8 @@ mod tests {
     use gradus_graph::{Feed, check};
 
     use super::*;
-    use crate::norm::plain_loops::{moved, wave};
+    use crate::norm::plain_loops::moved;
+    use crate::test_numbers::numbers;
     use crate::{Dense, DenseOptions};
 
     fn dense(params: &mut Params<f64>) -> Dense {
@@ -158,11 +159,11 @@ mod tests {
             let mut params: Params<f64> = Params::new(1);
             let dense = dense(&mut params);
             let graph = Graph::new();
-            let x = graph.constant(&Tensor::from_fn([4, 2], wave));
+            let x = graph.constant(&numbers([4, 2], 0));
             let before = graph.eval_with(&[dense.forward(x)], &params, &Feed::new()).unwrap();
             let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis as isize);
             let graph = Graph::new();
-            let x = graph.constant(&Tensor::from_fn([4, 2], wave));
+            let x = graph.constant(&numbers([4, 2], 0));
             let after = graph.eval_with(&[norm.forward(x)], &params, &Feed::new()).unwrap();
             after[0].real().assert_close(before[0].real(), 1e-14, 1e-14);
             let size = [3, 2][axis];
@@ -181,7 +182,7 @@ mod tests {
     fn gradients_of_lengths_and_directions() {
         for axis in 0..2 {
             let mut params: Params<f64> = Params::new(1);
-            let x = params.add("x", Tensor::from_fn([4, 2], wave));
+            let x = params.add("x", numbers([4, 2], 0));
             let dense = dense(&mut params);
             let norm = WeightNorm::new(&mut params, dense, Dense::weight, axis as isize);
             moved(&mut params);

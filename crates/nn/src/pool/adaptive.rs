@@ -168,10 +168,7 @@ mod tests {
     use gradus_graph::check::assert_gradients;
 
     use super::*;
-
-    fn numbers(shape: impl Into<Shape>) -> Tensor<f64> {
-        Tensor::from_fn(shape.into(), |k| ((k * 37 + 50) % 101) as f64 / 16.0 - 3.0)
-    }
+    use crate::test_numbers::numbers;
 
     #[test]
     fn parts_are_pytorchs() {
@@ -183,7 +180,7 @@ mod tests {
 
     #[test]
     fn values_are_means_and_largest_elements_of_parts() {
-        let (graph, x) = (Graph::new(), numbers([2, 3, 5, 7]));
+        let (graph, x) = (Graph::new(), numbers([2, 3, 5, 7], 0));
         let input = graph.constant(&x);
         let (mean, largest) =
             (AdaptiveAvgPool2d::new([2, 3]).forward(input), AdaptiveMaxPool2d::new([2, 3]).forward(input));
@@ -202,7 +199,7 @@ mod tests {
 
     #[test]
     fn gradients() {
-        let x = [numbers([2, 3, 4])];
+        let x = [numbers([2, 3, 4], 0)];
         assert_gradients(&x, |x| AdaptiveAvgPool1d::new(3).forward(x[0]).square());
         assert_gradients(&x, |x| AdaptiveAvgPool2d::new([2, 3]).forward(x[0]).square());
         assert_gradients(&x, |x| AdaptiveMaxPool1d::new(3).forward(x[0]).square());

@@ -7,12 +7,8 @@ use gradus_graph::{Feed, Graph, Param, Params, Tensor, Var, check};
 
 use super::*;
 use crate::layer::{Layer, Mode};
+use crate::test_numbers::numbers;
 use reference::{Kind as Family, Reference};
-
-/// Numbers without a pattern in −1..1.
-fn noise(shape: impl Into<gradus_graph::Shape>, salt: usize) -> Tensor<f64> {
-    Tensor::from_fn(shape.into(), |k| ((k + 1) as f64 * 12.9898 + salt as f64 * 78.233).sin() * 43_758.545 % 1.0)
-}
 
 /// A layer in a store of its own, with parameters that are no initial values, so that zeros and ones hide nothing.
 fn made<C: RecurrentCell>(options: RecurrentOptions<C::Options>) -> (Params<f64>, Recurrent<C>) {
@@ -20,7 +16,7 @@ fn made<C: RecurrentCell>(options: RecurrentOptions<C::Options>) -> (Params<f64>
     let layer = Recurrent::with(&mut params, "layer", 3, 2, options);
     let all: Vec<Param> = params.iter().map(|(param, _)| param.clone()).collect();
     for (salt, param) in all.iter().enumerate() {
-        params.set(param, noise(param.shape(), salt));
+        params.set(param, numbers(param.shape(), salt));
     }
     (params, layer)
 }
@@ -35,14 +31,14 @@ fn agrees<C: RecurrentCell>(family: Family, options: RecurrentOptions<C::Options
     let (time, lengths) = (4, [2, 4, 0]);
     let (params, layer) = made::<C>(options.clone());
     let graph = Graph::new();
-    let x = noise([time, 3, 3], 90);
+    let x = numbers([time, 3, 3], 90);
     let mut fed = graph.constant(&x);
     if options.batch_first {
         fed = fed.transpose(0, 1);
     }
     let cells = layer.cells().len();
     let parts: Vec<Tensor<f64>> =
-        layer.cells()[0].state_sizes().iter().map(|&size| noise([cells, 3, size], 91 + size)).collect();
+        layer.cells()[0].state_sizes().iter().map(|&size| numbers([cells, 3, size], 91 + size)).collect();
     let vars: Vec<Var<'_>> = parts.iter().map(|part| graph.constant(part)).collect();
     for lengths in [Some(lengths), None] {
         let state = Some(C::State::of(&vars));
@@ -118,17 +114,17 @@ fn every_option_agrees_with_plain_loops_over_single_sequences() {
 #[track_caller]
 fn gradients<C: RecurrentCell>(options: RecurrentOptions<C::Options>) {
     let (mut params, layer) = made::<C>(options);
-    let x = params.add("x", noise([3, 2, 3], 90));
+    let x = params.add("x", numbers([3, 2, 3], 90));
     let cells = layer.cells().len();
     let parts: Vec<Param> = (layer.cells()[0].state_sizes().iter().enumerate())
-        .map(|(part, &size)| params.add(&format!("state{part}"), noise([cells, 2, size], 91 + part)))
+        .map(|(part, &size)| params.add(&format!("state{part}"), numbers([cells, 2, size], 91 + part)))
         .collect();
     check::assert_model(&params, (), |graph, []| {
         let parts: Vec<Var<'_>> = parts.iter().map(|part| graph.param(part)).collect();
         let lengths = Some(graph.index_constant(&Tensor::from([3, 2])));
         let given = Given { state: Some(C::State::of(&parts)), lengths };
         let Sequence { outputs, state } = layer.sequence(graph.param(&x), given, Mode::Train);
-        let weights = graph.constant(&noise(outputs.shape(), 7));
+        let weights = graph.constant(&numbers(outputs.shape(), 7));
         state.parts().into_iter().fold((outputs * weights).sum(), |sum, part| sum + part.square().sum())
     });
 }
@@ -159,9 +155,9 @@ fn gradients_with_dropout_of_each_kind() {
 fn gradients_of_single_steps() {
     let mut params: Params<f64> = Params::new(1);
     let (gru, lstm) = (GruCell::new(&mut params, "gru", 2, 3), LstmCell::new(&mut params, "lstm", 3, 2));
-    let x = params.add("x", noise([2], 1));
+    let x = params.add("x", numbers([2], 1));
     check::assert_model(&params, (), |graph, []| {
-        let hidden = gru.step(graph.param(&x), graph.constant(&noise([3], 2)));
+        let hidden = gru.step(graph.param(&x), graph.constant(&numbers([3], 2)));
         let state = lstm.step(hidden, lstm.zero_state(graph, &[]));
         state.hidden.sum() + state.cell.square().sum()
     });
@@ -194,7 +190,7 @@ where
 {
     let lengths = [3, 1, 0, 2];
     let with = |time: usize, padding: f64| {
-        let real = noise([3, 4, 3], 3);
+        let real = numbers([3, 4, 3], 3);
         Tensor::from_fn([time, 4, 3], |k| {
             let (t, batch) = (k / 12, k / 3 % 4);
             if (t as i64) < lengths[batch] { real.data()[k] } else { padding }
@@ -232,7 +228,7 @@ fn a_sequence_in_a_batch_is_the_sequence_alone() {
         let mut params: Params<f64> = Params::new(5);
         let options = RecurrentOptions::new().layers(2).bidirectional();
         let layer = Recurrent::<C>::with(&mut params, "layer", inputs, hidden, options);
-        let (x, lengths) = (noise([6, 4, inputs], 3), [4_i64, 6, 1, 3]);
+        let (x, lengths) = (numbers([6, 4, inputs], 3), [4_i64, 6, 1, 3]);
         let graph = Graph::new();
         let var = graph.constant(&x);
         let together = run(&layer, var, Some(graph.index_constant(&Tensor::from(lengths))));
@@ -257,7 +253,7 @@ fn a_sequence_may_be_cut_where_its_state_is_carried() {
     let options = LstmOptions::new().layers(2);
     let (params, layer) = made::<LstmCell>(options);
     let graph = Graph::new();
-    let x = graph.constant(&noise([6, 2, 3], 3));
+    let x = graph.constant(&numbers([6, 2, 3], 3));
     let weights: Vec<Var<'_>> = params.trainable().map(|param| graph.param(param)).collect();
     let whole = layer.sequence(x, Given::default(), Mode::Train);
     // In parts of the given length, with or without a derivative that passes from part to part.
@@ -474,7 +470,7 @@ fn checkpoints_change_memory_and_not_the_gradients() {
         let wrt: Vec<Var<'_>> = params.trainable().map(|param| graph.param(param)).collect();
         let gradients = graph.grad(loss, &wrt).unwrap();
         let plan = gradus_graph::Plan::new(&graph, &[vec![loss], gradients].concat()).unwrap();
-        let x = noise([64, 3, 3], 7);
+        let x = numbers([64, 3, 3], 7);
         let mut session = plan.session();
         let outputs = session.run(&params, &Feed::new().with("x", &x).random(1, 2)).unwrap().all().to_vec();
         (plan.summary().arena, outputs)

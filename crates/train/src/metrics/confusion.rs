@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gradus_graph::{AnyTensor, Real, Tensor};
+use gradus_graph::{Real, Tensor};
 
 use super::reading::largest;
 
@@ -111,51 +111,6 @@ impl fmt::Display for Confusion {
             }
         }
         Ok(())
-    }
-}
-
-/// TEMPORARY
-pub trait Metric<T: Real> {
-    /// Its name.
-    fn name(&self) -> &str;
-    /// Whether larger values are better.
-    fn higher_is_better(&self) -> bool;
-    /// Forgets all.
-    fn reset(&mut self);
-    /// Counts a batch.
-    fn update(&mut self, outputs: &Tensor<T>, targets: &AnyTensor<T>);
-    /// The value.
-    fn value(&self) -> f64;
-}
-
-/// TEMPORARY
-#[derive(Default)]
-pub struct Accuracy(f64, f64);
-
-impl Accuracy {
-    /// TEMPORARY
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl<T: Real> Metric<T> for Accuracy {
-    fn name(&self) -> &str {
-        "accuracy"
-    }
-    fn higher_is_better(&self) -> bool {
-        true
-    }
-    fn reset(&mut self) {
-        *self = Self::default();
-    }
-    fn update(&mut self, outputs: &Tensor<T>, targets: &AnyTensor<T>) {
-        let n = targets.index().len() as f64;
-        self.0 += (accuracy(outputs, targets.index()) * n).round();
-        self.1 += n;
-    }
-    fn value(&self) -> f64 {
-        self.0 / self.1
     }
 }
 
