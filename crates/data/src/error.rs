@@ -8,7 +8,11 @@ use gradus_graph::Shape;
 
 /// A piece of a file in backticks, with at most 60 characters of it.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut brief: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_debug().to_string(),
+        false => character.to_string(),
+    };
+    let mut brief: String = text.chars().take(60).map(escaped).collect();
     if text.chars().nth(60).is_some() {
         brief.push('…');
     }
@@ -244,7 +248,7 @@ impl fmt::Display for Problem {
                 write!(f, "{}", images_path.display())
             }
             Self::Missing { name } => write!(f, "the folder has no file {name}, plain or with the ending .gz"),
-            Self::Format { format, reason } => write!(f, "not a whole {format} file: {reason}"),
+            Self::Format { format, reason } => write!(f, "cannot be read as {format}: {reason}"),
             Self::Member { name, problem } => write!(f, "{}: {problem}", quoted(name)),
             Self::Line { line, reason } => write!(f, "line {line}: {reason}"),
             Self::Cell { line, column, name, reason } => {

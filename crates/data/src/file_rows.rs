@@ -77,7 +77,8 @@ impl FileRows {
             }
             let (header, start) = npy::header(&first)?;
             if header.fortran_order && header.shape.rank() > 1 {
-                let reason = "it is in Fortran order, where a row is not in one piece; save it by `numpy.ascontiguousarray`";
+                let reason =
+                    "it is in Fortran order, where a row is not in one piece; save it by `numpy.ascontiguousarray`";
                 return Err(Problem::Other(reason.into()));
             }
             (header.element, header.big_endian, header.shape, start)

@@ -9,7 +9,7 @@ use gradus_graph::Tensor;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
-use zune_jpeg::{JpegDecoder, ImageInfo as JpegInfo};
+use zune_jpeg::{ImageInfo as JpegInfo, JpegDecoder};
 
 use crate::batches::Batch;
 use crate::error::{DataError, Problem};
@@ -55,7 +55,8 @@ pub fn decode(bytes: &[u8], colours: Colours) -> Result<Tensor<f32>, Problem> {
         jpeg(bytes)?
     } else {
         let begins: Vec<String> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        let reason = format!("a PNG begins with 89 50 4e 47, a JPEG with ff d8 ff; this file begins with {}", begins.join(" "));
+        let reason =
+            format!("a PNG begins with 89 50 4e 47, a JPEG with ff d8 ff; this file begins with {}", begins.join(" "));
         return Err(Problem::Format { format: "PNG or JPEG", reason });
     };
     Ok(pixels.tensor(colours))
@@ -132,7 +133,11 @@ fn png(bytes: &[u8]) -> Result<Pixels, Problem> {
 const RATIO: usize = 1000;
 
 fn jpeg(bytes: &[u8]) -> Result<Pixels, Problem> {
-    let wrong = |error: &dyn std::fmt::Debug| Problem::Format { format: "JPEG", reason: format!("{error:?}") };
+    // Its messages have several lines.
+    let wrong = |error: &dyn std::fmt::Debug| {
+        let reason = format!("{error:?}").split_whitespace().collect::<Vec<_>>().join(" ");
+        Problem::Format { format: "JPEG", reason }
+    };
     let options = DecoderOptions::default().set_strict_mode(true);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(|error| wrong(&error))?;
@@ -197,7 +202,10 @@ impl ImageFolder {
             };
             let mut images: Vec<PathBuf> = entries(class)?.into_iter().filter(is_image).collect();
             if images.is_empty() {
-                return Err(DataError::other(class, "the folder has no images: no names that end with .png, .jpg or .jpeg"));
+                return Err(DataError::other(
+                    class,
+                    "the folder has no images: no names that end with .png, .jpg or .jpeg",
+                ));
             }
             images.sort();
             files.extend(images.into_iter().map(|path| (path, label)));
@@ -258,7 +266,8 @@ impl Rows for ImageFolder {
             let image = self.image(row)?;
             if let Some(first) = images.first().filter(|first| first.shape() != image.shape()) {
                 let (shape, other, path) = (image.shape(), first.shape(), self.files[rows[0]].0.display());
-                let reason = format!("the image is {shape}, and {path} is {other}; bring them to one size by `resized`");
+                let reason =
+                    format!("the image is {shape}, and {path} is {other}; bring them to one size by `resized`");
                 return Err(DataError::other(&self.files[row].0, reason));
             }
             images.push(image);

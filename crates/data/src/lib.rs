@@ -19,6 +19,8 @@
 //! ```
 
 mod array;
+mod augment;
+pub mod balance;
 mod batches;
 pub mod cifar;
 mod dataset;
@@ -26,6 +28,7 @@ pub mod digits;
 mod error;
 mod file;
 mod file_rows;
+pub mod folds;
 mod half;
 pub mod idx;
 #[cfg(feature = "images")]
@@ -33,6 +36,7 @@ pub mod image;
 pub mod mnist;
 pub mod npy;
 pub mod npz;
+mod prepare;
 mod rows;
 mod sequence;
 mod shuffle;
@@ -44,13 +48,13 @@ pub mod text;
 mod windows;
 
 pub use array::Array;
+pub use augment::{Augment, centre_crop, mix_up};
 pub use batches::{Batch, Batches, Order};
 pub use dataset::Dataset;
 pub use error::{DataError, Problem};
 pub use file_rows::FileRows;
-pub use rows::{
-    ChainedRows, ComputedRows, Joined, MappedRows, RowBatches, Rows, SelectedRows, ZippedRows, from_fn,
-};
+pub use prepare::{Filling, Fitted, FittedState, Impute, MinMax, OneHot, Standardize, TableEncoder, TableRecipe};
+pub use rows::{ChainedRows, ComputedRows, Joined, MappedRows, RowBatches, Rows, SelectedRows, ZippedRows, from_fn};
 pub use sequence::{Sequences, pad};
 pub use split::Split;
 pub use stream::{Batched, Prefetched, Shuffled, Stream};

@@ -101,7 +101,7 @@ struct Member {
 /// The members; the directory stands at the end of the archive.
 fn directory(bytes: &[u8]) -> Result<Vec<Member>, Problem> {
     // The end has 22 bytes and a comment of up to 65,535.
-    let last = bytes.len().checked_sub(22).filter(|_| number::<4>(bytes, 0).is_some_and(|n| [LOCAL, END].contains(&n)));
+    let last = bytes.len().checked_sub(22).filter(|_| bytes.starts_with(b"PK"));
     let Some(last) = last else { return Err(wrong("it does not begin as a zip archive")) };
     let is_end = |&place: &usize| {
         let comment = number::<2>(bytes, place + 20).unwrap_or(u64::MAX);

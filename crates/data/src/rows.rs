@@ -16,7 +16,7 @@ use crate::stream::{Prefetched, Stream};
 ///
 /// A [`Dataset`] has its rows in memory, [`FileRows`](crate::FileRows) leave them in a file,
 /// [`Windows`](crate::Windows) are pieces of a long series, [`from_fn`] computes them. Each becomes another by
-/// [`map`](Rows::map), [`selected`](Rows::selected), [`zip`](Rows::zip) and [`chain`](Rows::chain), and gives
+/// [`mapped`](Rows::mapped), [`selected`](Rows::selected), [`zipped`](Rows::zipped) and [`chained`](Rows::chained), and gives
 /// [`batches`](Rows::batches).
 ///
 /// # Example
@@ -25,7 +25,7 @@ use crate::stream::{Prefetched, Stream};
 /// use gradus_graph::Tensor;
 /// let squares = from_fn(100, |rows| Ok(Tensor::from(rows.iter().map(|&row| (row * row) as f32).collect::<Vec<_>>())));
 /// let numbers = from_fn(100, |rows| Ok(Tensor::from(rows.iter().map(|&row| row as f32).collect::<Vec<_>>())));
-/// let odd = numbers.zip(squares).selected((1..100).step_by(2).collect()).map(|pair| Ok(Batch::from(pair)));
+/// let odd = numbers.zipped(squares).selected((1..100).step_by(2).collect()).mapped(|pair| Ok(Batch::from(pair)));
 /// for batch in odd.batches(8).shuffled(7, 0) {
 ///     let batch = batch?;
 ///     assert_eq!(batch.inputs.data()[0].powi(2), batch.targets.data()[0]);
@@ -77,7 +77,7 @@ pub trait Rows {
     }
 
     /// The rows with `f` applied to those of a batch together.
-    fn map<B, F: Fn(Self::Batch) -> Result<B, DataError>>(self, f: F) -> MappedRows<Self, F>
+    fn mapped<B, F: Fn(Self::Batch) -> Result<B, DataError>>(self, f: F) -> MappedRows<Self, F>
     where
         Self: Sized,
     {
@@ -104,16 +104,16 @@ pub trait Rows {
     /// # Panics
     /// If the numbers of rows differ.
     #[track_caller]
-    fn zip<R: Rows>(self, other: R) -> ZippedRows<Self, R>
+    fn zipped<R: Rows>(self, other: R) -> ZippedRows<Self, R>
     where
         Self: Sized,
     {
-        assert!(self.len() == other.len(), "`Rows::zip`: {} rows and {} rows", self.len(), other.len());
+        assert!(self.len() == other.len(), "`Rows::zipped`: {} rows and {} rows", self.len(), other.len());
         ZippedRows { first: self, second: other }
     }
 
     /// These rows, then others. A batch may have some of each.
-    fn chain<R: Rows<Batch = Self::Batch>>(self, other: R) -> ChainedRows<Self, R>
+    fn chained<R: Rows<Batch = Self::Batch>>(self, other: R) -> ChainedRows<Self, R>
     where
         Self: Sized,
         Self::Batch: Joined,
@@ -194,7 +194,7 @@ impl<B, F: Fn(&[usize]) -> Result<B, DataError>> Rows for ComputedRows<F> {
     }
 }
 
-/// The rows that [`Rows::map`] makes.
+/// The rows that [`Rows::mapped`] makes.
 #[derive(Clone, Debug)]
 pub struct MappedRows<R, F> {
     rows: R,
@@ -232,7 +232,7 @@ impl<R: Rows> Rows for SelectedRows<R> {
     }
 }
 
-/// The rows that [`Rows::zip`] makes.
+/// The rows that [`Rows::zipped`] makes.
 #[derive(Clone, Debug)]
 pub struct ZippedRows<A, B> {
     first: A,
@@ -251,7 +251,7 @@ impl<A: Rows, B: Rows> Rows for ZippedRows<A, B> {
     }
 }
 
-/// The rows that [`Rows::chain`] makes.
+/// The rows that [`Rows::chained`] makes.
 #[derive(Clone, Debug)]
 pub struct ChainedRows<A, B> {
     first: A,

@@ -65,7 +65,10 @@ fn step<T: Clone>(sequences: &[impl std::borrow::Borrow<Tensor<T>>]) -> Shape {
     });
     let first = steps.next().unwrap_or_default();
     for (number, other) in (1..).zip(steps) {
-        assert!(first == other, "steps of sequence 0 have the sizes {first:?}, and those of sequence {number} {other:?}");
+        assert!(
+            first == other,
+            "steps of sequence 0 have the sizes {first:?}, and those of sequence {number} {other:?}"
+        );
     }
     Shape::from(first)
 }

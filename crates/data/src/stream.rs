@@ -238,6 +238,9 @@ where
 {
     /// Starts the threads, if there can be any.
     fn start(&mut self) {
+        if !matches!(self.state, Stage::Still(..)) {
+            return;
+        }
         let Stage::Still(items, work) = std::mem::replace(&mut self.state, Stage::Ended) else { return };
         if self.threads == 0 {
             self.state = Stage::Alone(items, work);
@@ -301,7 +304,9 @@ where
 
     /// Before the first item is asked for, those that are passed over are not computed.
     fn nth(&mut self, n: usize) -> Option<B> {
-        if n > 0 && let Stage::Still(items, _) | Stage::Alone(items, _) = &mut self.state {
+        if n > 0
+            && let Stage::Still(items, _) | Stage::Alone(items, _) = &mut self.state
+        {
             let passed = items.nth(n - 1);
             self.left = items.size_hint();
             passed?;

@@ -134,6 +134,11 @@ impl Table {
         Schema::of(types.map(|((name, column), note)| (name.clone(), column.column_type(), note.clone())).collect())
     }
 
+    /// The file that it was read from.
+    pub(crate) fn source(&self) -> &Path {
+        &self.source
+    }
+
     fn wrong(&self, problem: Problem) -> DataError {
         DataError::new(&self.source, problem)
     }

@@ -44,7 +44,7 @@ impl PartialEq for Schema {
 }
 
 impl Schema {
-    pub(super) fn of(columns: Vec<(String, ColumnType, Option<String>)>) -> Self {
+    pub(crate) fn of(columns: Vec<(String, ColumnType, Option<String>)>) -> Self {
         Self { columns }
     }
 
