@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::free_list::{ALIGN, FreeList};
 use super::memory::Map;
-use super::unit::{Place, Slot, SlotId};
+use super::unit::{Slot, SlotId, Storage};
 use super::{Plan, Summary};
 use crate::check::strategies::graph as random_graph;
 use crate::tape::{Graph, Var};
@@ -50,13 +50,13 @@ proptest! {
 /// Follows a run: every element that a unit reads of a value in the arena was written last as an element of that value.
 fn expect_values_kept(map: &Map) -> Result<(), TestCaseError> {
     let (slots, footprints) = map.parts();
-    let offset = |slot: SlotId| match slots[slot as usize].place {
-        Place::Arena(offset) => Some(offset),
+    let offset = |slot: SlotId| match slots[slot as usize].storage {
+        Storage::Arena(offset) => Some(offset),
         _ => None,
     };
     let mut sum = 0;
-    for &Slot { place, len } in slots {
-        if let Place::Arena(offset) = place {
+    for &Slot { storage, len } in slots {
+        if let Storage::Arena(offset) = storage {
             prop_assert!(offset.is_multiple_of(ALIGN));
             sum += len.next_multiple_of(ALIGN);
         }

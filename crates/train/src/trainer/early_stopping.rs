@@ -5,7 +5,7 @@ use gradus_graph::expect_setting;
 /// Ends a run when a value of the [`History`](crate::History) has not improved for some epochs, and gives back the
 /// parameters of its best epoch.
 ///
-/// A loss improves when it falls; a metric as [`Metric::higher_is_better`](crate::metrics::Metric) has it. A value that is
+/// A loss improves when it falls; a metric as [`Score::higher_is_better`](crate::metrics::Score::higher_is_better) has it. A value that is
 /// not a number is not better.
 ///
 /// # Example

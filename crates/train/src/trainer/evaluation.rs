@@ -89,7 +89,7 @@ where
                 Data::Index(targets) => AnyTensor::Index(targets.clone()),
             };
             for metric in &mut self.metrics {
-                metric.update(prediction.real(), &targets);
+                metric.update(prediction.real(), &targets).map_err(TrainError::before)?;
             }
         }
         if count == 0 {
