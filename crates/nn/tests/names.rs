@@ -1,9 +1,11 @@
 //! Every layer refuses a name that a parameter could not have, or that is taken, at the caller's line.
 
-use std::sync::{Arc, Mutex};
+#[path = "../../optim/tests/refusals/mod.rs"]
+mod refusals;
 
 use gradus_graph::{Params, Tensor};
 use gradus_nn::*;
+use refusals::refusal;
 
 type Make = fn(&mut Params<f64>, &str);
 
@@ -40,15 +42,9 @@ fn layers() -> Vec<(&'static str, Make)> {
     ]
 }
 
-/// The panic of a layer that is made with a name, with its line.
-fn refusal(make: Make, params: &mut Params<f64>, name: &str) -> Option<String> {
-    let place = Arc::new(Mutex::new(String::new()));
-    let seen = Arc::clone(&place);
-    std::panic::set_hook(Box::new(move |info| *seen.lock().unwrap() = info.to_string()));
-    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| make(params, name)));
-    let _ = std::panic::take_hook();
-    let message = place.lock().unwrap().clone();
-    refused.is_err().then_some(message)
+/// The file and the message of the panic of a layer that is made with a name.
+fn refused(make: Make, params: &mut Params<f64>, name: &str) -> Option<String> {
+    refusal(|| make(params, name)).map(|(message, file)| format!("{file}: {message}"))
 }
 
 /// One test for both, since a hook for panics is of the whole process.
@@ -57,7 +53,7 @@ fn names_that_no_parameter_can_have_or_that_are_taken_are_refused_at_the_line_of
     let mut wrong = Vec::new();
     for (layer, make) in layers() {
         for name in ["a.b", ".a", "a.", ".", ""] {
-            let message = refusal(make, &mut Params::new(0), name).unwrap_or_default();
+            let message = refused(make, &mut Params::new(0), name).unwrap_or_default();
             if !message.contains("tests/names.rs") || !message.contains(&format!("{name:?}")) {
                 wrong.push(format!("{layer} of {name:?}: {message}"));
             }
@@ -70,7 +66,7 @@ fn names_that_no_parameter_can_have_or_that_are_taken_are_refused_at_the_line_of
             let mut params = Params::new(0);
             let (scopes, own) = taken.rsplit_once('.').expect("a parameter of a layer is in its scope");
             add(&mut params, scopes, own);
-            let message = refusal(make, &mut params, "name").unwrap_or_default();
+            let message = refused(make, &mut params, "name").unwrap_or_default();
             if !message.contains("tests/names.rs") || !message.contains(&format!("`{taken}` exists already")) {
                 wrong.push(format!("{layer} with `{taken}` taken: {message}"));
             }

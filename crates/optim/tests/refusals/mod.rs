@@ -33,7 +33,9 @@ pub(crate) fn refusal(work: impl FnOnce()) -> Option<(String, String)> {
     }));
     let result = catch_unwind(AssertUnwindSafe(work));
     let _ = std::panic::take_hook();
-    let message = *result.err()?.downcast::<String>().expect("a formatted message");
+    let payload = result.err()?;
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let message = text.or_else(|| payload.downcast_ref::<String>().cloned()).expect("a message");
     let place = place.lock().unwrap().clone();
     Some((message, place))
 }
