@@ -53,7 +53,7 @@ pub mod op {
 
 /// The types of running a plan that a program seldom names.
 pub mod plan {
-    pub use gradus_graph::{Arena, Data, Inputs, Outputs, Summary};
+    pub use gradus_graph::{Arena, Data, Inputs, Outputs, Profile, ProfileEntry, Summary};
 }
 
 /// The types of arguments and of guards that a program seldom names.

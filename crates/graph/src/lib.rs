@@ -33,6 +33,7 @@ mod setting;
 mod shape;
 mod tape;
 mod tensor;
+mod xml;
 
 pub use axes::Axes;
 pub use closure::{loss_fn, loss_with_aux_fn, model_fn};
@@ -44,7 +45,7 @@ pub use ops::Span;
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use params::{Param, Params, ValueMut};
-pub use plan::{Arena, Feed, Inputs, Outputs, Plan, Session, Summary};
+pub use plan::{Arena, Feed, Inputs, Outputs, Plan, Profile, ProfileEntry, Session, Summary};
 pub use random::Random;
 pub use real::Real;
 pub use setting::{POSITIVE, expect_setting};

@@ -1,7 +1,7 @@
 //! What a step and a function share: the traces of a closure, the memory in which they run, and the position in the random
 //! streams.
 
-use gradus_graph::{Arena, Error, Graph, Plan, Real, Summary, Var};
+use gradus_graph::{Arena, Data, Error, Feed, Graph, Params, Plan, Profile, Real, Summary, Var};
 
 use crate::random::Random;
 use crate::traces::{Declared, Traced, Traces};
@@ -34,6 +34,20 @@ impl<C, T: Real> Compiled<C, T> {
         let plan = Plan::new(graph, outputs)?;
         self.summary = Some(plan.summary().clone());
         Ok(Traced::new(declared, plan.session_in(&self.arena)))
+    }
+
+    /// Measures the units of the plan for these outputs; the inputs have the names that [`Declared`] gives them.
+    #[track_caller]
+    pub(crate) fn profile(
+        &self,
+        graph: &Graph,
+        outputs: &[Var<'_>],
+        params: &Params<T>,
+        values: &[Data<'_, T>],
+        runs: usize,
+    ) -> Result<Profile, Error> {
+        let feed = Feed::in_order(values).random(self.random.seed, self.random.position);
+        graph.profile(outputs, params, &feed, runs)
     }
 }
 

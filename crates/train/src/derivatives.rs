@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Kind, Param, Params, Real, Var};
+use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Kind, Param, Params, Profile, Real, Var};
 
 use crate::compiled::Compiled;
 use crate::gradients::Layout;
@@ -120,13 +120,44 @@ impl<T: Real> Derivatives<T> {
         trace: Trace<'_>,
     ) -> Result<Derivative<T>, Error> {
         let (declared, graph) = (Declared::of(values), Graph::new());
-        let declared_vars = declared.declare(&graph);
-        let (inputs, directions) = declared_vars.split_at(count);
-        let (loss, aux) = trace(&graph, inputs);
-        check_stored(&graph, params)?;
+        let (layout, outputs) = self.record(params, &declared.declare(&graph), count, order, trace, &graph)?;
+        let traced = self.compiled.compile(declared, &graph, &outputs)?;
+        Ok(Derivative { traced, order, layout })
+    }
+
+    /// Measures the units of the plan that gives the loss and its first derivatives; see [`Graph::profile`].
+    #[track_caller]
+    pub(crate) fn profile(
+        &mut self,
+        params: &Params<T>,
+        values: &[Data<'_, T>],
+        trace: Trace<'_>,
+        runs: usize,
+    ) -> Result<Profile, Error> {
+        check_not_empty(values)?;
+        self.find_wrt(params)?;
+        let (declared, graph) = (Declared::of(values), Graph::new());
+        let (_, outputs) = self.record(params, &declared.declare(&graph), values.len(), Order::First, trace, &graph)?;
+        self.compiled.profile(&graph, &outputs, params, values, runs)
+    }
+
+    /// Records the loss and its derivatives; the inputs are the first `count` variables, the others directions.
+    #[track_caller]
+    fn record<'g>(
+        &self,
+        params: &Params<T>,
+        declared: &[Var<'g>],
+        count: usize,
+        order: Order,
+        trace: Trace<'_>,
+        graph: &'g Graph,
+    ) -> Result<(Layout, Vec<Var<'g>>), Error> {
+        let (inputs, directions) = declared.split_at(count);
+        let (loss, aux) = trace(graph, inputs);
+        check_stored(graph, params)?;
         let wrt = Arc::clone(&self.wrt);
         if !self.allow_unused {
-            check_used(&graph, &wrt)?;
+            check_used(graph, &wrt)?;
         }
         let mut vars = Vec::with_capacity(wrt.len() + self.wrt_inputs.len());
         // No closure: the line of the caller passes through.
@@ -151,8 +182,7 @@ impl<T: Real> Derivatives<T> {
             }
             Order::Second => outputs.extend(graph.hvp(loss, &vars, directions)?),
         }
-        let traced = self.compiled.compile(declared, &graph, &outputs)?;
-        Ok(Derivative { traced, order, layout })
+        Ok((layout, outputs))
     }
 }
 

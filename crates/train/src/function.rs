@@ -1,6 +1,6 @@
 //! A closure compiled for the shapes that it is called with.
 
-use gradus_graph::{AnyTensor, Error, Graph, Inputs, Params, Real, Summary, Var};
+use gradus_graph::{AnyTensor, Error, Graph, Inputs, Params, Profile, Real, Summary, Var};
 use gradus_optim::{RestoreError, SavedState, Stateful};
 
 use crate::compiled::{Compiled, compiled_methods};
@@ -53,6 +53,37 @@ where
         }
         let outputs = compiled.traces.recall(key).run(params, &inputs, compiled.random.next())?.all();
         Ok(std::array::from_fn(|number| &outputs[number]))
+    }
+
+    /// Where the time of a run goes: each unit of its plan, measured over `runs` runs after a first one. The function is
+    /// traced and compiled anew for it, and its position in the random streams stays as it is.
+    ///
+    /// # Errors
+    /// As [`Function::run`].
+    ///
+    /// # Panics
+    /// If the number of runs is 0, and where the closure does.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_train::Function;
+    /// let square = Function::new(|_, [x]| [x.matmul(x)]);
+    /// let profile = square.profile(&Params::new(0), &Tensor::<f32>::ones([64, 64]), 3)?;
+    /// assert_eq!(profile.units().len(), 1);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn profile<'a>(
+        &self,
+        params: &Params<T>,
+        inputs: impl Inputs<'a, T, N>,
+        runs: usize,
+    ) -> Result<Profile, Error> {
+        let inputs = inputs.data();
+        let (declared, graph) = (Declared::of(&inputs), Graph::new());
+        let outputs = (self.trace)(&graph, as_array(&declared.declare(&graph)));
+        self.compiled.profile(&graph, &outputs, params, &inputs, runs)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The compiled training step: loss and gradients from parameters and a batch.
 
-use gradus_graph::{Data, Error, ErrorKind, Graph, Inputs, Params, Real, Summary, Var};
+use gradus_graph::{Data, Error, ErrorKind, Graph, Inputs, Params, Profile, Real, Summary, Var};
 use gradus_optim::{RestoreError, SavedState, Stateful};
 
 use crate::compiled::compiled_methods;
@@ -261,6 +261,44 @@ where
         let values: Vec<Data<'_, T>> = inputs.data().into_iter().chain(directions).collect();
         let (layout, outputs) = self.derivatives.run(params, &values, N, Order::Second, &trace)?;
         Ok(Gradients::new(layout, outputs))
+    }
+}
+
+impl<F, T: Real, const N: usize, const M: usize> Step<F, N, T, M>
+where
+    F: Loss<N, M>,
+{
+    /// Where the time of a step goes: each unit of its plan, measured over `runs` runs after a first one. The step is
+    /// traced and compiled anew for it; parameters, buffers and the position in the random streams stay as they are. The
+    /// optimizer is not a part of it.
+    ///
+    /// # Errors
+    /// As [`Step::at`].
+    ///
+    /// # Panics
+    /// If the number of runs is 0, and where the closure does.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_train::Step;
+    /// let mut params: Params = Params::new(0);
+    /// let w = params.add("w", Tensor::full([64, 64], 0.1));
+    /// let mut step = Step::new(|graph, [x]| x.matmul(graph.param(&w)).tanh().square().mean());
+    /// let profile = step.profile(&params, &Tensor::ones([32, 64]), 5)?;
+    /// assert!(profile.by_op().iter().any(|entry| entry.name == "matmul"));
+    /// println!("{profile}");
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn profile<'a>(
+        &mut self,
+        params: &Params<T>,
+        inputs: impl Inputs<'a, T, N>,
+        runs: usize,
+    ) -> Result<Profile, Error> {
+        let trace = untyped(&self.loss);
+        self.derivatives.profile(params, &inputs.data(), &trace, runs)
     }
 }
 

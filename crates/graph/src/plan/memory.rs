@@ -130,6 +130,12 @@ impl Map {
         }
     }
 
+    /// The number of elements that a unit reads and writes.
+    pub(super) fn touched(&self, unit: usize) -> usize {
+        let Footprint { reads, writes } = &self.footprints[unit];
+        reads.iter().chain(writes).map(|part| part.len).sum()
+    }
+
     /// The slots, and what each unit reads and writes of them.
     #[cfg(test)]
     pub(super) fn parts(&self) -> (&[Slot], &[Footprint]) {

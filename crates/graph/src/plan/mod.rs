@@ -14,6 +14,7 @@ mod fused;
 mod inputs;
 mod memory;
 mod order;
+mod profile;
 mod reference;
 mod registers;
 mod run;
@@ -41,6 +42,7 @@ use unit::{SlotId, Unit};
 pub use arena::Arena;
 pub use feed::Feed;
 pub use inputs::Inputs;
+pub use profile::{Profile, ProfileEntry};
 pub use session::{Outputs, Session};
 
 /// A compiled graph: the work for chosen outputs, in order, with memory assigned. It has no precision: sessions in `f32`

@@ -57,17 +57,20 @@ impl<T: Real> Run<'_, T> {
         }
     }
 
-    /// Runs the units from index `first` on, counted from the first one of the prologue.
-    pub(super) fn units(&mut self, first: usize) -> Result<(), Error> {
+    /// Runs the units from index `first` on, counted from the first one of the prologue. `done` is called after each.
+    #[inline(always)]
+    pub(super) fn units(&mut self, first: usize, mut done: impl FnMut(usize)) -> Result<(), Error> {
         let inner = self.inner;
         let fault = |problem: String| Error::new(ErrorKind::Run, problem);
         for (number, unit) in inner.prologue.iter().enumerate().skip(first) {
             self.unit(number, unit).map_err(fault)?;
+            done(number);
         }
         let before = inner.prologue.len();
         for (number, (unit, _)) in inner.body.iter().enumerate() {
             let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));
             self.unit(before + number, unit).map_err(named)?;
+            done(before + number);
             if inner.anomaly {
                 self.check_finite(before + number, unit, &inner.lines[number], &inner.shapes[number])?;
             }

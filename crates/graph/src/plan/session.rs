@@ -1,5 +1,7 @@
 //! A plan with the memory that it runs in.
 
+use std::time::Instant;
+
 use super::arena::{Arena, Memory};
 use super::feed::Feed;
 use super::fused;
@@ -141,6 +143,38 @@ impl<T: Real> Session<T> {
         feed: &Feed<'_, T>,
         outputs: &mut Vec<AnyTensor<T>>,
     ) -> Result<(), Error> {
+        self.run_units(params, feed, outputs, |run, first| run.units(first, |_| {}))
+    }
+
+    /// [`Session::run_into`] that adds to the times of the units, in seconds, from unit number `before` on.
+    pub(super) fn run_observed(
+        &mut self,
+        params: &Params<T>,
+        feed: &Feed<'_, T>,
+        outputs: &mut Vec<AnyTensor<T>>,
+        times: &mut [Vec<f64>],
+        before: usize,
+    ) -> Result<(), Error> {
+        self.run_units(params, feed, outputs, |run, first| {
+            let mut last = Instant::now();
+            run.units(first, |number| {
+                let now = Instant::now();
+                if let Some(times) = number.checked_sub(before).and_then(|number| times.get_mut(number)) {
+                    times.push((now - last).as_secs_f64());
+                }
+                last = Instant::now();
+            })
+        })
+    }
+
+    /// Binds the memory of a run, in which `units` runs the units from a number on.
+    fn run_units(
+        &mut self,
+        params: &Params<T>,
+        feed: &Feed<'_, T>,
+        outputs: &mut Vec<AnyTensor<T>>,
+        units: impl FnOnce(&mut Run<'_, T>, usize) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         feed.check_names(&inner.declared)?;
         let memory = &mut *self.arena.lock();
@@ -192,7 +226,7 @@ impl<T: Real> Session<T> {
         if inner.anomaly {
             check_leaves(inner, params, feed)?;
         }
-        if self.is_divided { within_pool(|| run.units(first)) } else { run.units(first) }?;
+        if self.is_divided { within_pool(|| units(&mut run, first)) } else { units(&mut run, first) }?;
         self.prologue_done = true;
         Ok(())
     }

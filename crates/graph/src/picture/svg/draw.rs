@@ -8,6 +8,7 @@ use super::legend::Legend;
 use super::place::Placement;
 use super::sketch::{BoxKind, Line, Sketch, is_scalar, node_of, reference};
 use crate::tape::{NodeId, Source, Tape};
+use crate::xml::escaped;
 
 pub(super) const MARGIN: f64 = 16.0;
 /// The length of an arrow's head.
@@ -153,22 +154,6 @@ text {{ font: 12px Helvetica, Arial, sans-serif; text-anchor: middle; fill: #000
 <rect width="100%" height="100%" fill="#ffffff" style="stroke: none"/>
 "##
     )
-}
-
-pub(super) fn escaped(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for character in name.chars() {
-        match character {
-            '&' => text.push_str("&amp;"),
-            '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            '"' => text.push_str("&quot;"),
-            // XML has no way to write these.
-            other if other.is_control() => text.push('\u{fffd}'),
-            other => text.push(other),
-        }
-    }
-    text
 }
 
 #[cfg(test)]

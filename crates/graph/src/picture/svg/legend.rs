@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::draw::{LETTER, MARGIN, escaped, shortened};
+use super::draw::{LETTER, MARGIN, shortened};
 use super::sketch::{BoxKind, RowBox, node_of};
 use crate::tape::{NodeId, Tape};
+use crate::xml::escaped;
 
 /// The scopes with a colour each, by their outermost names.
 pub(super) struct Legend {
