@@ -8,7 +8,7 @@ use super::sources;
 /// The files and folders of `crates/graph/src`, each group before those that may use it; `docs/architecture.md` has the
 /// same order.
 const LAYERS: &[&[&str]] = &[
-    &["error", "setting"],
+    &["error", "setting", "xml"],
     &["shape"],
     &["real", "kernel"],
     &["tensor"],
