@@ -8,22 +8,22 @@ use gradus_graph::{Shape, Tensor};
 use crate::error::{APPENDED, Problem};
 use crate::half;
 
-/// Writes [`Array`], [`Element`] and what depends on each element type: its name, its size, its bytes.
+/// Writes [`FileArray`], [`Element`] and what depends on each element type: its name, its size, its bytes.
 macro_rules! elements {
     ($($variant:ident, $type:ty, $name:literal, $size:literal, $doc:literal, $from_be:expr, $from_le:expr, $to_le:expr;)*) => {
         /// An array in the element type that it has in a file.
         ///
         /// # Example
         /// ```
-        /// use gradus_data::Array;
+        /// use gradus_data::FileArray;
         /// use gradus_graph::Tensor;
-        /// let array = Array::from(Tensor::from([1_u8, 255]));
+        /// let array = FileArray::from(Tensor::from([1_u8, 255]));
         /// assert_eq!((array.element(), array.shape().sizes()), ("u8", &[2][..]));
         /// assert_eq!(array.to_f32().data(), [1.0, 255.0]);
         /// assert_eq!(array.to_i64().unwrap().data(), [1, 255]);
         /// ```
         #[derive(Clone, PartialEq)]
-        pub enum Array {
+        pub enum FileArray {
             $(#[doc = $doc] $variant(Tensor<$type>),)*
         }
 
@@ -33,7 +33,7 @@ macro_rules! elements {
             $($variant,)*
         }
 
-        impl Array {
+        impl FileArray {
             /// The sizes of the axes.
             pub fn shape(&self) -> &Shape {
                 match self { $(Self::$variant(tensor) => tensor.shape(),)* }
@@ -76,11 +76,11 @@ macro_rules! elements {
                 shape: Shape,
                 bytes: impl Read,
                 source: Source,
-            ) -> Result<Array, Problem> {
+            ) -> Result<FileArray, Problem> {
                 match self {
                     $(Self::$variant => {
                         let from_bytes: fn([u8; $size]) -> $type = if big_endian { $from_be } else { $from_le };
-                        Ok(Array::$variant(elements(bytes, source, shape, self, from_bytes)?))
+                        Ok(FileArray::$variant(elements(bytes, source, shape, self, from_bytes)?))
                     })*
                 }
             }
@@ -103,7 +103,7 @@ elements! {
     F64, f64, "f64", 8, "Reals of eight bytes.", f64::from_be_bytes, f64::from_le_bytes, f64::to_le_bytes;
 }
 
-impl Array {
+impl FileArray {
     /// The name of the element type as Rust has it, such as `"u8"` or `"f32"`; of booleans `"bool"`.
     pub fn element(&self) -> &'static str {
         self.kind().name()
@@ -158,7 +158,7 @@ impl Array {
     }
 }
 
-impl fmt::Debug for Array {
+impl fmt::Debug for FileArray {
     /// Element type and shape only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Array {} {}", self.element(), self.shape())
@@ -167,13 +167,13 @@ impl fmt::Debug for Array {
 
 macro_rules! from_tensors {
     ($($variant:ident $type:ty),*) => {$(
-        impl From<Tensor<$type>> for Array {
+        impl From<Tensor<$type>> for FileArray {
             fn from(tensor: Tensor<$type>) -> Self {
                 Self::$variant(tensor)
             }
         }
 
-        impl From<&Tensor<$type>> for Array {
+        impl From<&Tensor<$type>> for FileArray {
             /// Shares the elements.
             fn from(tensor: &Tensor<$type>) -> Self {
                 Self::$variant(tensor.clone())
@@ -184,9 +184,9 @@ macro_rules! from_tensors {
 
 from_tensors!(Bool bool, U8 u8, U16 u16, U32 u32, U64 u64, I8 i8, I16 i16, I32 i32, I64 i64, F32 f32, F64 f64);
 
-impl From<&Array> for Array {
+impl From<&FileArray> for FileArray {
     /// Shares the elements.
-    fn from(array: &Array) -> Self {
+    fn from(array: &FileArray) -> Self {
         array.clone()
     }
 }
@@ -264,12 +264,12 @@ mod tests {
 
     #[test]
     fn numbers_are_converted_once() {
-        let large = Array::from(Tensor::from([(1_i64 << 60) + (1 << 36) + 1, i64::MIN]));
+        let large = FileArray::from(Tensor::from([(1_i64 << 60) + (1 << 36) + 1, i64::MIN]));
         assert_eq!(large.to_f32().data()[0], ((1_i64 << 60) + (1 << 36) + 1) as f32);
-        let unsigned = Array::from(Tensor::from([u64::MAX]));
+        let unsigned = FileArray::from(Tensor::from([u64::MAX]));
         assert_eq!(unsigned.to_i64(), None);
         assert_eq!(unsigned.to_f32().data(), [18_446_744_073_709_551_615.0]);
-        assert_eq!(Array::from(Tensor::from([true, false])).to_i64().unwrap().data(), [1, 0]);
-        assert_eq!(Array::F16(Tensor::from([1.5])).to_f64().data(), [1.5]);
+        assert_eq!(FileArray::from(Tensor::from([true, false])).to_i64().unwrap().data(), [1, 0]);
+        assert_eq!(FileArray::F16(Tensor::from([1.5])).to_f64().data(), [1.5]);
     }
 }

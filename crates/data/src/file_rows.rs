@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use gradus_graph::Shape;
 
-use crate::array::{Array, Element, Source};
+use crate::array::{Element, FileArray, Source};
 use crate::error::{DataError, Problem};
 use crate::file;
 use crate::idx;
@@ -116,13 +116,13 @@ impl FileRows {
 }
 
 impl Rows for FileRows {
-    type Batch = Array;
+    type Batch = FileArray;
 
     fn len(&self) -> usize {
         self.shape[0]
     }
 
-    fn get(&self, rows: &[usize]) -> Result<Array, DataError> {
+    fn get(&self, rows: &[usize]) -> Result<FileArray, DataError> {
         if let Some(row) = rows.iter().find(|&&row| row >= self.len()) {
             panic!("row {row} of {}, an array of shape {}", self.path.display(), self.shape);
         }

@@ -11,8 +11,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use gradus_graph::Shape;
 
-pub use crate::array::Array;
-use crate::array::{Element, Source, up_to};
+use crate::array::{Element, FileArray, Source, up_to};
 use crate::error::{DataError, Problem};
 use crate::file;
 
@@ -33,7 +32,7 @@ use crate::file;
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(path: impl AsRef<Path>) -> Result<Array, DataError> {
+pub fn read(path: impl AsRef<Path>) -> Result<FileArray, DataError> {
     let path = path.as_ref();
     let bytes = file::read(path)?;
     decode(&bytes).map_err(|problem| DataError::new(path, problem))
@@ -51,14 +50,14 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array, DataError> {
 /// assert_eq!(array.to_i64().unwrap().at(&[0, 2]), 9);
 /// # Ok::<(), gradus_data::Problem>(())
 /// ```
-pub fn decode(bytes: &[u8]) -> Result<Array, Problem> {
+pub fn decode(bytes: &[u8]) -> Result<FileArray, Problem> {
     match bytes.starts_with(&[0x1f, 0x8b]) {
         true => decode_plain(MultiGzDecoder::new(bytes), Source { size: bytes.len(), compressed: true }),
         false => decode_plain(bytes, Source { size: bytes.len(), compressed: false }),
     }
 }
 
-fn decode_plain(mut bytes: impl Read, source: Source) -> Result<Array, Problem> {
+fn decode_plain(mut bytes: impl Read, source: Source) -> Result<FileArray, Problem> {
     let (element, shape) = header(&mut bytes)?;
     element.read(true, shape, bytes, source)
 }

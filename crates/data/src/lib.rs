@@ -47,7 +47,7 @@ mod table;
 pub mod text;
 mod windows;
 
-pub use array::Array;
+pub use array::FileArray;
 pub use augment::{Augment, centre_crop, mix_up};
 pub use batches::{Batch, Batches, Order};
 pub use dataset::Dataset;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use gradus_graph::Tensor;
 
+use crate::array::FileArray;
 use crate::dataset::Dataset;
 use crate::error::{DataError, Problem};
 use crate::idx;
@@ -90,7 +91,7 @@ pub fn read(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Datase
 pub fn read_images(path: impl AsRef<Path>) -> Result<Tensor<f32>, DataError> {
     let path = path.as_ref();
     match idx::read(path)? {
-        idx::Array::U8(pixels) if pixels.shape().rank() >= 3 => Ok(pixels.map(|&pixel| f32::from(pixel) / 255.0)),
+        FileArray::U8(pixels) if pixels.shape().rank() >= 3 => Ok(pixels.map(|&pixel| f32::from(pixel) / 255.0)),
         other => {
             let problem = Problem::NotImages { shape: other.shape().clone(), element: other.element() };
             Err(DataError::new(path, problem))

@@ -21,7 +21,7 @@ use std::path::Path;
 
 use gradus_graph::Shape;
 
-use crate::array::{Array, Element, Source};
+use crate::array::{Element, FileArray, Source};
 use crate::error::{DataError, Problem, quoted};
 use crate::file;
 
@@ -34,7 +34,7 @@ const ALIGNMENT: usize = 64;
 /// # Errors
 /// If the file is no regular file, cannot be read, or is not a whole npy file of booleans, integers or reals, and nothing
 /// more.
-pub fn read(path: impl AsRef<Path>) -> Result<Array, DataError> {
+pub fn read(path: impl AsRef<Path>) -> Result<FileArray, DataError> {
     let path = path.as_ref();
     decode(&file::read(path)?).map_err(|problem| DataError::new(path, problem))
 }
@@ -43,7 +43,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array, DataError> {
 ///
 /// # Errors
 /// As [`read`], for the bytes.
-pub fn decode(bytes: &[u8]) -> Result<Array, Problem> {
+pub fn decode(bytes: &[u8]) -> Result<FileArray, Problem> {
     let (header, start) = header(bytes)?;
     let source = Source { size: bytes.len(), compressed: false };
     let read = |shape| header.element.read(header.big_endian, shape, &bytes[start..], source);
@@ -56,7 +56,7 @@ pub fn decode(bytes: &[u8]) -> Result<Array, Problem> {
 }
 
 /// The array as an npy file: version 1, little-endian, in C order, as NumPy writes it.
-pub fn encode(array: impl Into<Array>) -> Vec<u8> {
+pub fn encode(array: impl Into<FileArray>) -> Vec<u8> {
     let array = array.into();
     let sizes: String = array.shape().iter().map(|size| format!("{size}, ")).collect();
     // A comma after a single size is what makes it a tuple in Python.

@@ -6,10 +6,10 @@
 //! # Example
 //! ```
 //! use std::collections::BTreeMap;
-//! use gradus_data::{Array, npz};
+//! use gradus_data::{FileArray, npz};
 //! use gradus_graph::Tensor;
 //! let inputs = Tensor::from_fn([4, 2], |k| k as f64);
-//! let arrays = BTreeMap::from([("x".to_owned(), Array::from(&inputs)), ("y".into(), Tensor::from([0_i64, 1, 1, 0]).into())]);
+//! let arrays = BTreeMap::from([("x".to_owned(), FileArray::from(&inputs)), ("y".into(), Tensor::from([0_i64, 1, 1, 0]).into())]);
 //! let file = npz::encode(&arrays, true);
 //! assert_eq!(npz::decode(&file)?["x"].to_f64(), inputs);
 //! # Ok::<(), gradus_data::Problem>(())
@@ -24,7 +24,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
 
-use crate::array::{Array, plausible};
+use crate::array::{FileArray, plausible};
 use crate::error::{DataError, Problem, quoted};
 use crate::file;
 use crate::npy;
@@ -43,7 +43,7 @@ use crate::npy;
 /// }
 /// # Ok::<(), gradus_data::DataError>(())
 /// ```
-pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>, DataError> {
+pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, FileArray>, DataError> {
     let path = path.as_ref();
     decode(&file::read(path)?).map_err(|problem| DataError::new(path, problem))
 }
@@ -52,7 +52,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>, DataError
 ///
 /// # Errors
 /// As [`read`], for the bytes.
-pub fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Array>, Problem> {
+pub fn decode(bytes: &[u8]) -> Result<BTreeMap<String, FileArray>, Problem> {
     let mut arrays = BTreeMap::new();
     let mut left = plausible(bytes.len());
     for member in directory(bytes)? {
@@ -216,7 +216,7 @@ impl Member {
 ///
 /// # Panics
 /// If a name has more than 65,531 bytes.
-pub fn encode(arrays: &BTreeMap<String, Array>, compressed: bool) -> Vec<u8> {
+pub fn encode(arrays: &BTreeMap<String, FileArray>, compressed: bool) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for (name, array) in arrays {
         let name = format!("{name}.npy");

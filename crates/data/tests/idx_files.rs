@@ -3,18 +3,18 @@
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
-use gradus_data::idx::{self, Array};
+use gradus_data::{FileArray, idx};
 use gradus_graph::{Shape, Tensor};
 use proptest::prelude::*;
 
-fn encode(array: &Array) -> Vec<u8> {
+fn encode(array: &FileArray) -> Vec<u8> {
     let (code, elements): (u8, Vec<u8>) = match array {
-        Array::U8(x) => (0x08, x.data().to_vec()),
-        Array::I8(x) => (0x09, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
-        Array::I16(x) => (0x0b, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
-        Array::I32(x) => (0x0c, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
-        Array::F32(x) => (0x0d, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
-        Array::F64(x) => (0x0e, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
+        FileArray::U8(x) => (0x08, x.data().to_vec()),
+        FileArray::I8(x) => (0x09, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
+        FileArray::I16(x) => (0x0b, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
+        FileArray::I32(x) => (0x0c, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
+        FileArray::F32(x) => (0x0d, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
+        FileArray::F64(x) => (0x0e, x.data().iter().flat_map(|value| value.to_be_bytes()).collect()),
         other => unreachable!("IDX has no {}", other.element()),
     };
     let mut bytes = vec![0, 0, code, array.shape().rank() as u8];
@@ -30,19 +30,19 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Arrays of every element type with up to four axes, some empty.
-fn arrays() -> impl Strategy<Value = Array> {
+fn arrays() -> impl Strategy<Value = FileArray> {
     fn filled<T: Clone>(sizes: &[usize], numbers: &[i32], of: impl Fn(i32) -> T) -> Tensor<T> {
         Tensor::from_fn(Shape::from(sizes), |k| of(numbers[k % numbers.len()].wrapping_mul(k as i32 + 1)))
     }
     let sizes = prop::collection::vec(0_usize..4, 0..5);
     let numbers = prop::collection::vec(any::<i32>(), 1..9);
     (0..6, sizes, numbers).prop_map(|(kind, sizes, numbers)| match kind {
-        0 => Array::U8(filled(&sizes, &numbers, |value| value as u8)),
-        1 => Array::I8(filled(&sizes, &numbers, |value| value as i8)),
-        2 => Array::I16(filled(&sizes, &numbers, |value| value as i16)),
-        3 => Array::I32(filled(&sizes, &numbers, |value| value)),
-        4 => Array::F32(filled(&sizes, &numbers, |value| value as f32 / 3.0)),
-        _ => Array::F64(filled(&sizes, &numbers, |value| f64::from(value) / 3.0)),
+        0 => FileArray::U8(filled(&sizes, &numbers, |value| value as u8)),
+        1 => FileArray::I8(filled(&sizes, &numbers, |value| value as i8)),
+        2 => FileArray::I16(filled(&sizes, &numbers, |value| value as i16)),
+        3 => FileArray::I32(filled(&sizes, &numbers, |value| value)),
+        4 => FileArray::F32(filled(&sizes, &numbers, |value| value as f32 / 3.0)),
+        _ => FileArray::F64(filled(&sizes, &numbers, |value| f64::from(value) / 3.0)),
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gradus_data::{
-    Array, Categories, Filling, FittedState, Impute, MinMax, OneHot, Standardize, balance, folds, npy, npz,
+    Categories, FileArray, Filling, FittedState, Impute, MinMax, OneHot, Standardize, balance, folds, npy, npz,
 };
 use gradus_graph::Tensor;
 
@@ -15,10 +15,10 @@ fn recorded(name: &str) -> PathBuf {
 }
 
 /// As `values` of the script, by the names of NumPy.
-fn values() -> BTreeMap<String, Array> {
+fn values() -> BTreeMap<String, FileArray> {
     macro_rules! integers {
         ($($name:literal $type:ty),*) => {
-            [$(($name, Array::from(Tensor::from_rows([[1 as $type, 2, 3], [<$type>::MAX, <$type>::MIN, 100]])))),*]
+            [$(($name, FileArray::from(Tensor::from_rows([[1 as $type, 2, 3], [<$type>::MAX, <$type>::MIN, 100]])))),*]
         };
     }
     let integers = integers!("uint8" u8, "uint16" u16, "uint32" u32, "uint64" u64, "int8" i8, "int16" i16, "int32" i32, "int64" i64);
@@ -28,10 +28,10 @@ fn values() -> BTreeMap<String, Array> {
     let f64 = Tensor::from_rows([[0.1, -2.5, f64::MAX], [5e-324, f64::INFINITY, -0.0]]);
     let bools = Tensor::from_rows([[true, false, false], [true, true, false]]);
     let others = [
-        ("bool", Array::from(bools)),
-        ("float16", Array::F16(f16)),
-        ("float32", Array::from(f32)),
-        ("float64", Array::from(f64)),
+        ("bool", FileArray::from(bools)),
+        ("float16", FileArray::F16(f16)),
+        ("float32", FileArray::from(f32)),
+        ("float64", FileArray::from(f64)),
     ];
     integers.into_iter().chain(others).map(|(name, array)| (name.to_owned(), array)).collect()
 }
@@ -52,15 +52,15 @@ fn arrays_of_every_type_order_and_version_are_read() {
 fn archives_of_every_kind_are_read() {
     let arrays = npz::read(recorded("deflated.npz")).unwrap();
     let large = Tensor::from_fn([20, 300], |k| k as i32);
-    assert_eq!(arrays["large"], Array::from(&large));
-    assert_eq!(arrays["scalar"], Array::from(Tensor::scalar(2.5)));
+    assert_eq!(arrays["large"], FileArray::from(&large));
+    assert_eq!(arrays["scalar"], FileArray::from(Tensor::scalar(2.5)));
     assert_eq!(arrays["none"].shape().sizes(), [0, 4]);
     let streamed = npz::read(recorded("streamed.npz")).unwrap();
-    assert_eq!(streamed["streamed"], Array::from(large.rows(0, 2)));
+    assert_eq!(streamed["streamed"], FileArray::from(large.rows(0, 2)));
 }
 
 /// The arrays that the script expects in the archives.
-fn archive() -> BTreeMap<String, Array> {
+fn archive() -> BTreeMap<String, FileArray> {
     let mut arrays = values();
     arrays.insert("scalar".into(), Tensor::scalar(2.5).into());
     arrays.insert("none".into(), Tensor::<f32>::zeros([0, 4]).into());
@@ -119,12 +119,12 @@ fn others_read_what_we_write() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn cases() -> BTreeMap<String, Array> {
+fn cases() -> BTreeMap<String, FileArray> {
     npz::read(recorded("cases.npz")).unwrap()
 }
 
 #[track_caller]
-fn close(found: &Tensor<f64>, expected: &Array) {
+fn close(found: &Tensor<f64>, expected: &FileArray) {
     assert_eq!(found.shape(), expected.shape());
     for (found, expected) in found.data().iter().zip(expected.to_f64().data()) {
         let near = (found - expected).abs() <= 1e-12 * expected.abs().max(1.0);

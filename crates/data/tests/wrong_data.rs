@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gradus_data::{
-    Array, Categories, Column, Csv, FileRows, Filling, FittedState, Impute, OneHot, Rows, Standardize, Table,
+    Categories, Column, Csv, FileArray, FileRows, Filling, FittedState, Impute, OneHot, Rows, Standardize, Table,
     TableRecipe, cifar, npy, npz, text,
 };
 use gradus_graph::Tensor;
@@ -168,7 +168,7 @@ fn fits(messages: &mut Messages) {
     messages.add("a fitted value that is not there", state.get::<Standardize>("inputs"));
     messages.add("a fitted value of another type", state.get::<Impute>("scale"));
     let lengths = [("scale.means", vec![1.0]), ("scale.deviations", vec![1.0, 2.0])];
-    let arrays: BTreeMap<String, Array> =
+    let arrays: BTreeMap<String, FileArray> =
         lengths.into_iter().map(|(name, values)| (name.to_owned(), Tensor::from(values).into())).collect();
     messages.add("a fitted value in parts", FittedState::from(arrays).get::<Standardize>("scale"));
 }
@@ -302,31 +302,97 @@ proptest! {
     }
 }
 
-/// A file of any size takes the memory of one piece: here 40 MiB in 1 MiB.
-#[test]
-fn a_long_table_streams_through_little_memory() {
-    let path = folder().join("stream.csv");
-    let mut file = std::io::BufWriter::new(fs::File::create(&path).unwrap());
+/// Writes a table of so many rows.
+fn long_table(name: &str, rows: u64) -> PathBuf {
     use std::io::Write as _;
+    let path = folder().join(name);
+    let mut file = std::io::BufWriter::new(fs::File::create(&path).unwrap());
     writeln!(file, "id,x,y,class").unwrap();
-    let lines = 1_000_000_u64;
-    for row in 0..lines {
+    for row in 0..rows {
         writeln!(file, "{row},{}.25,{:.12},class{}", row % 1000, (row as f64).sin(), row % 7).unwrap();
     }
-    drop(file);
+    path
+}
+
+/// Reads it in pieces of 4096 rows.
+fn stream(path: &Path, rows: u64) {
     let csv = Csv::new();
-    let ((count, total), peak) = CountingAllocator::peak_of(|| {
-        let schema = csv.schema(&path).unwrap();
-        assert_eq!(schema.categories("class").unwrap().len(), 7);
-        let (mut count, mut total) = (0, 0);
-        for table in csv.chunks(&path, &schema, 4096).unwrap() {
-            let table = table.unwrap();
-            count += table.len() as u64;
-            total += table.labels("id").unwrap().data().iter().sum::<i64>();
-        }
-        (count, total)
-    });
-    assert_eq!((count, total), (lines, (lines * (lines - 1) / 2) as i64));
+    let schema = csv.schema(path).unwrap();
+    assert_eq!(schema.categories("class").unwrap().len(), 7);
+    let (mut count, mut total) = (0, 0);
+    for table in csv.chunks(path, &schema, 4096).unwrap() {
+        let table = table.unwrap();
+        count += table.len() as u64;
+        total += table.labels("id").unwrap().data().iter().sum::<i64>();
+    }
+    assert_eq!((count, total), (rows, (rows * (rows - 1) / 2) as i64));
+}
+
+/// A file of any size takes the memory of one piece: here 30 MB in 1 MiB.
+#[test]
+fn a_long_table_streams_through_little_memory() {
+    let path = long_table("stream.csv", 800_000);
+    let ((), peak) = CountingAllocator::peak_of(|| stream(&path, 800_000));
     assert!(peak < 1 << 20, "{peak} bytes");
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+#[ignore = "writes a gigabyte; the only test of its process, it reads off the memory of the process"]
+fn a_gigabyte_streams_through_a_hundred_megabytes() {
+    let rows = 25_500_000;
+    let path = long_table("gigabyte.csv", rows);
+    let size = fs::metadata(&path).unwrap().len();
+    let start = std::time::Instant::now();
+    stream(&path, rows);
+    let seconds = start.elapsed().as_secs_f64();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: f64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("{size} bytes in {seconds:.1} s, read twice; the process held {:.1} MiB", peak / 1024.0);
+    assert!(size >= 1_000_000_000 && peak < 100.0 * 1024.0);
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+#[ignore = "a measurement: steps a second with reading on another thread and without"]
+fn reading_ahead_is_measured() {
+    use gradus_data::Stream;
+    let path = long_table("ahead.csv", 2_000_000);
+    let csv = Csv::new();
+    let schema = csv.schema(&path).unwrap();
+    let inputs = |table: Result<Table, gradus_data::DataError>| table.unwrap().numbers::<f32>(&["x", "y"]).unwrap();
+    // Work of about the time that reading takes.
+    let step = |batch: &Tensor<f32>| {
+        let mut sum = 0.0;
+        for _ in 0..STEP {
+            sum +=
+                batch.data().iter().map(|value| value * 1.000_1 - 0.5).fold(0.0, |sum: f32, value| sum * 0.5 + value);
+        }
+        std::hint::black_box(sum);
+    };
+    const STEP: usize = 40;
+    let rate = |threads: Option<usize>, steps: bool| {
+        let start = std::time::Instant::now();
+        let chunks = csv.chunks(&path, &schema, 4096).unwrap();
+        let run = |batches: &mut dyn Iterator<Item = Tensor<f32>>| {
+            batches
+                .inspect(|x| {
+                    if steps {
+                        step(x)
+                    }
+                })
+                .count()
+        };
+        let count = match threads {
+            Some(threads) => run(&mut chunks.prefetched(threads, inputs)),
+            None => run(&mut chunks.map(inputs)),
+        };
+        count as f64 / start.elapsed().as_secs_f64()
+    };
+    println!("reading alone: {:.0} batches/s", rate(None, false));
+    for _ in 0..3 {
+        println!("steps/s: in turn {:.0}, prefetched on a thread {:.0}", rate(None, true), rate(Some(1), true));
+    }
     fs::remove_file(path).unwrap();
 }

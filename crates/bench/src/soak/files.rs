@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use gradus_data::{idx, mnist};
+use gradus_data::image::{Colours, decode as decode_image};
+use gradus_data::{Csv, FileArray, FittedState, TableEncoder, TableRecipe, cifar, idx, mnist, npy, npz};
 use gradus_graph::{Graph, Params, Tensor, Var};
 use gradus_optim::{Accumulator, Adam, Average, Optimizer, ReduceOnPlateau, Stateful};
 use gradus_train::{Step, checkpoint, weights};
@@ -20,6 +21,8 @@ use crate::table::Table;
 /// Bytes that a reader may allocate for a small file, and for each byte of a file.
 const ROOM: usize = 1 << 20;
 const ROOM_EACH: usize = 16;
+/// What the decoder of JPEG may hold beside that, for blocks of pixels that a header promises.
+const ROOM_OF_JPEG: usize = 8 << 20;
 /// Characters that a message may have.
 const MESSAGE: usize = 5_000;
 
@@ -50,7 +53,7 @@ pub(super) fn run(table: &mut Table, count: usize) -> bool {
             peak = peak.max(most);
             let fault = match outcome {
                 Err(panic) => Some(format!("panicked: {}", said(&*panic))),
-                Ok(_) if most > ROOM + ROOM_EACH * bytes.len() => {
+                Ok(_) if most > reader.room + ROOM_EACH * bytes.len() => {
                     Some(format!("allocated {most} bytes for a file of {}", bytes.len()))
                 }
                 Ok(Err(message)) if message.chars().count() > MESSAGE => {
@@ -96,6 +99,8 @@ fn said(panic: &dyn std::any::Any) -> &str {
 struct Reader<'a> {
     name: &'static str,
     originals: Vec<Vec<u8>>,
+    /// Bytes that it may allocate for a small file.
+    room: usize,
     /// What happens to a damaged file before it is read.
     pack: fn(Vec<u8>) -> Vec<u8>,
     read: Read<'a>,
@@ -112,20 +117,96 @@ fn readers(folder: &Folder) -> Vec<Reader<'_>> {
         })
     };
     let (pair, arrays) = (mnist_files(), idx_files());
+    let gzipped = arrays.iter().cloned().map(gzip).collect();
+    let reader = |name, originals, read| Reader { name, originals, room: ROOM, pack: plain, read };
     vec![
-        Reader { name: "IDX", originals: arrays.clone(), pack: plain, read: decode() },
-        Reader { name: "IDX, then gzip", originals: arrays.clone(), pack: gzip, read: decode() },
-        Reader { name: "gzip of IDX", originals: arrays.into_iter().map(gzip).collect(), pack: plain, read: decode() },
-        Reader { name: "folder of MNIST", read: read_mnist(folder, &pair), originals: pair, pack: plain },
-        Reader { name: "weights", originals: vec![weights_file(folder)], pack: plain, read: read_weights(folder) },
-        Reader {
-            name: "some weights",
-            originals: vec![weights_file(folder), checkpoint_file(folder)],
-            pack: plain,
-            read: read_some_weights(folder),
-        },
-        Reader { name: "checkpoint", originals: vec![checkpoint_file(folder)], pack: plain, read: read_run(folder) },
+        reader("IDX", arrays.clone(), decode()),
+        Reader { pack: gzip, ..reader("IDX, then gzip", arrays, decode()) },
+        reader("gzip of IDX", gzipped, decode()),
+        reader("folder of MNIST", pair.clone(), read_mnist(folder, &pair)),
+        reader("npy", npy_files(), Box::new(|bytes, _| read_array(npy::decode(bytes)))),
+        reader("npz", npz_files(), Box::new(|bytes, _| read_arrays(bytes))),
+        reader("fitted values", vec![fitted_file()], Box::new(|bytes, _| read_fitted(bytes))),
+        reader("CSV", vec![TABLE.to_vec()], Box::new(|bytes, _| read_table(bytes))),
+        reader("CIFAR", vec![[3; 2 * 3073].to_vec()], read_cifar(folder)),
+        reader("PNG", vec![PNG.to_vec(), PALETTE.to_vec()], Box::new(|bytes, _| read_image(bytes))),
+        Reader { room: ROOM_OF_JPEG, ..reader("JPEG", vec![JPEG.to_vec()], Box::new(|bytes, _| read_image(bytes))) },
+        reader("weights", vec![weights_file(folder)], read_weights(folder)),
+        reader("some weights", vec![weights_file(folder), checkpoint_file(folder)], read_some_weights(folder)),
+        reader("checkpoint", vec![checkpoint_file(folder)], read_run(folder)),
     ]
+}
+
+const PNG: &[u8] = include_bytes!("../../../data/tests/recorded/colours.png");
+const PALETTE: &[u8] = include_bytes!("../../../data/tests/recorded/palette.png");
+const JPEG: &[u8] = include_bytes!("../../../data/tests/recorded/colours.jpg");
+const TABLE: &[u8] =
+    b"age,fare,class,note\n29,211.5,first,\"Allen, Miss\"\n,20.25,third,\"said \"\"no\"\"\"\n7,,first,\n";
+
+fn npy_files() -> Vec<Vec<u8>> {
+    let fortran =
+        b"\x93NUMPY\x02\x00\x40\x00\x00\x00{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }         \n";
+    let fortran = [&fortran[..], &[1; 12]].concat();
+    vec![npy::encode(Tensor::from_fn([7, 3, 2], |k| k as f32)), npy::encode(Tensor::scalar(1.5)), fortran]
+}
+
+fn npz_files() -> Vec<Vec<u8>> {
+    let arrays = [("x", FileArray::from(Tensor::from_fn([50, 3], |k| k as f64))), ("y", Tensor::from([true]).into())];
+    let arrays = arrays.into_iter().map(|(name, array)| (name.to_owned(), array)).collect();
+    vec![npz::encode(&arrays, false), npz::encode(&arrays, true)]
+}
+
+fn read_array(array: Result<FileArray, gradus_data::Problem>) -> Result<(), String> {
+    let array = array.map_err(|problem| problem.to_string())?;
+    assert!(format!("{array:?}").len() < MESSAGE, "the array is printed at length");
+    assert_eq!(array.to_f32().shape(), array.shape());
+    Ok(())
+}
+
+fn read_arrays(bytes: &[u8]) -> Result<(), String> {
+    let arrays = npz::decode(bytes).map_err(|problem| problem.to_string())?;
+    arrays.into_values().try_for_each(|array| read_array(Ok(array)))
+}
+
+fn fitted_file() -> Vec<u8> {
+    let table = Csv::new().decode(TABLE).expect("the table is right");
+    let encoder = TableRecipe::new().numbers(&["age", "fare"]).categories(&["class"]).fit(&table);
+    let mut state = FittedState::new();
+    state.put("encoder", &encoder.expect("the table is right"));
+    state.put("schema", &table.schema());
+    npz::encode(state.arrays(), false)
+}
+
+fn read_fitted(bytes: &[u8]) -> Result<(), String> {
+    let read = || {
+        let state = FittedState::from(npz::decode(bytes)?);
+        let encoder: TableEncoder = state.get("encoder")?;
+        state.get::<gradus_data::Schema>("schema")?;
+        Ok(encoder.features().len())
+    };
+    read().map(|_| ()).map_err(|problem: gradus_data::Problem| problem.to_string())
+}
+
+fn read_table(bytes: &[u8]) -> Result<(), String> {
+    let csv = Csv::new();
+    let table = csv.decode(bytes).map_err(|error| error.to_string())?;
+    let again = csv.decode_as(&csv.encode(&table), &table.schema());
+    assert_eq!(again.map(|again| again.len()).map_err(|error| error.to_string()), Ok(table.len()));
+    Ok(())
+}
+
+fn read_cifar(folder: &Folder) -> Read<'_> {
+    let path = folder.join("cifar");
+    Box::new(move |bytes, _| {
+        std::fs::write(&path, bytes).expect("it can be written");
+        cifar::read_10(&path).map(|_| ()).map_err(|error| error.to_string())
+    })
+}
+
+fn read_image(bytes: &[u8]) -> Result<(), String> {
+    let image = decode_image(bytes, Colours::Rgb).map_err(|problem| problem.to_string())?;
+    assert!(image.data().iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+    Ok(())
 }
 
 fn gzip(bytes: Vec<u8>) -> Vec<u8> {

@@ -6,7 +6,7 @@ use gradus_graph::{Real, Tensor};
 
 use super::fitted::{Fitted, put_texts, texts};
 use super::{Filling, FittedState, Impute, OneHot, Standardize};
-use crate::array::Array;
+use crate::array::FileArray;
 use crate::error::{DataError, Problem};
 use crate::table::{Categories, Column, Table};
 
@@ -154,7 +154,7 @@ impl TableEncoder {
 }
 
 impl Fitted for TableEncoder {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let mut state = FittedState::new();
         if let Some((fill, scale)) = &self.scale {
             state.put("fill", fill);
@@ -169,7 +169,7 @@ impl Fitted for TableEncoder {
         arrays
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         let names = |name| Ok(texts(arrays, name)?.iter().map(str::to_owned).collect::<Vec<String>>());
         let (numbers, columns) = (names("numbers")?, names("columns")?);
         let state = FittedState::from(arrays.clone());

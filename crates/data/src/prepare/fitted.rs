@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gradus_graph::Tensor;
 
-use crate::array::Array;
+use crate::array::FileArray;
 use crate::error::{Problem, quoted};
 use crate::table::{Categories, ColumnType, Schema, Texts};
 use crate::text::{Unit, Vocabulary};
@@ -12,13 +12,13 @@ use crate::text::{Unit, Vocabulary};
 /// A value that was fitted to data, and can be kept as named arrays.
 pub trait Fitted: Sized {
     /// The arrays that give the value back.
-    fn to_arrays(&self) -> BTreeMap<String, Array>;
+    fn to_arrays(&self) -> BTreeMap<String, FileArray>;
 
     /// The value of these arrays.
     ///
     /// # Errors
     /// If one is missing, or is not as [`Fitted::to_arrays`] makes it.
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem>;
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem>;
 }
 
 /// Fitted values by name, as arrays that any file of arrays can hold: an npz file, or that of a model.
@@ -42,11 +42,11 @@ pub trait Fitted: Sized {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FittedState {
-    arrays: BTreeMap<String, Array>,
+    arrays: BTreeMap<String, FileArray>,
 }
 
-impl From<BTreeMap<String, Array>> for FittedState {
-    fn from(arrays: BTreeMap<String, Array>) -> Self {
+impl From<BTreeMap<String, FileArray>> for FittedState {
+    fn from(arrays: BTreeMap<String, FileArray>) -> Self {
         Self { arrays }
     }
 }
@@ -71,7 +71,7 @@ impl FittedState {
     pub fn get<F: Fitted>(&self, name: &str) -> Result<F, Problem> {
         let prefix = format!("{name}.");
         let own = self.arrays.iter().filter_map(|(key, array)| Some((key.strip_prefix(&prefix)?, array)));
-        let own: BTreeMap<String, Array> = own.map(|(key, array)| (key.to_owned(), array.clone())).collect();
+        let own: BTreeMap<String, FileArray> = own.map(|(key, array)| (key.to_owned(), array.clone())).collect();
         if own.is_empty() {
             let mut names: Vec<&str> = self.arrays.keys().filter_map(|key| key.split('.').next()).collect();
             names.dedup();
@@ -82,18 +82,18 @@ impl FittedState {
     }
 
     /// All arrays, `name.part`.
-    pub fn arrays(&self) -> &BTreeMap<String, Array> {
+    pub fn arrays(&self) -> &BTreeMap<String, FileArray> {
         &self.arrays
     }
 }
 
 /// The array of a name.
-fn array<'a>(arrays: &'a BTreeMap<String, Array>, name: &str) -> Result<&'a Array, Problem> {
+fn array<'a>(arrays: &'a BTreeMap<String, FileArray>, name: &str) -> Result<&'a FileArray, Problem> {
     arrays.get(name).ok_or_else(|| Problem::Other(format!("the array {} is missing", quoted(name))))
 }
 
 /// The reals of a name, along one axis.
-pub(super) fn reals(arrays: &BTreeMap<String, Array>, name: &str) -> Result<Vec<f64>, Problem> {
+pub(super) fn reals(arrays: &BTreeMap<String, FileArray>, name: &str) -> Result<Vec<f64>, Problem> {
     let array = array(arrays, name)?;
     match array.shape().rank() {
         1 => Ok(array.to_f64().into_vec()),
@@ -102,7 +102,7 @@ pub(super) fn reals(arrays: &BTreeMap<String, Array>, name: &str) -> Result<Vec<
 }
 
 /// The integers of a name, along one axis.
-pub(super) fn integers(arrays: &BTreeMap<String, Array>, name: &str) -> Result<Vec<i64>, Problem> {
+pub(super) fn integers(arrays: &BTreeMap<String, FileArray>, name: &str) -> Result<Vec<i64>, Problem> {
     let array = array(arrays, name)?;
     match array.to_i64() {
         Some(integers) if array.shape().rank() == 1 => Ok(integers.into_vec()),
@@ -120,7 +120,7 @@ pub(super) fn expect_lengths(first: usize, second: usize) -> Result<(), Problem>
 
 /// Texts as their bytes and the places where they end.
 pub(super) fn put_texts<'a>(
-    arrays: &mut BTreeMap<String, Array>,
+    arrays: &mut BTreeMap<String, FileArray>,
     name: &str,
     texts: impl IntoIterator<Item = &'a str>,
 ) {
@@ -133,9 +133,9 @@ pub(super) fn put_texts<'a>(
     arrays.insert(format!("{name}_ends"), Tensor::from(ends).into());
 }
 
-pub(super) fn texts(arrays: &BTreeMap<String, Array>, name: &str) -> Result<Texts, Problem> {
+pub(super) fn texts(arrays: &BTreeMap<String, FileArray>, name: &str) -> Result<Texts, Problem> {
     let wrong = || Problem::Other(format!("the array {} holds no texts", quoted(name)));
-    let Array::U8(bytes) = array(arrays, name)? else { return Err(wrong()) };
+    let FileArray::U8(bytes) = array(arrays, name)? else { return Err(wrong()) };
     let ends = integers(arrays, &format!("{name}_ends"))?;
     let whole = std::str::from_utf8(bytes.data()).map_err(|_| wrong())?;
     let mut start = 0;
@@ -149,26 +149,26 @@ pub(super) fn texts(arrays: &BTreeMap<String, Array>, name: &str) -> Result<Text
 }
 
 impl Fitted for Categories {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let mut arrays = BTreeMap::new();
         put_texts(&mut arrays, "names", self.names().iter().map(String::as_str));
         arrays
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         Categories::new(texts(arrays, "names")?.iter())
     }
 }
 
 impl Fitted for Vocabulary {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let mut arrays = self.tokens().map(Fitted::to_arrays).unwrap_or_default();
         let unit = UNITS.iter().position(|unit| *unit == self.unit()).expect("all units are listed");
         arrays.insert("unit".into(), Tensor::from([unit as i64]).into());
         arrays
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         let [unit] = integers(arrays, "unit")?[..] else { return Err(Problem::Other("`unit` is one number".into())) };
         let unit = usize::try_from(unit).ok().and_then(|unit| UNITS.get(unit));
         match unit {
@@ -182,7 +182,7 @@ impl Fitted for Vocabulary {
 const UNITS: [Unit; 4] = [Unit::Bytes, Unit::Characters, Unit::Words, Unit::Lines];
 
 impl Fitted for Schema {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let (mut arrays, mut types, mut counts, mut names) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
         for (_, column_type) in self.columns() {
             let (code, categories): (i64, &[String]) = match column_type {
@@ -202,7 +202,7 @@ impl Fitted for Schema {
         arrays
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         let (columns, categories) = (texts(arrays, "columns")?, texts(arrays, "categories")?);
         let (types, counts) = (integers(arrays, "types")?, integers(arrays, "counts")?);
         expect_lengths(columns.len(), types.len())?;

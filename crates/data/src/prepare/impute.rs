@@ -6,7 +6,7 @@ use gradus_graph::{Real, Tensor};
 
 use super::fitted::{Fitted, reals};
 use super::{expect_features, features, map_features, values_by_feature};
-use crate::array::Array;
+use crate::array::FileArray;
 use crate::error::Problem;
 
 /// What takes the place of a missing value.
@@ -85,11 +85,11 @@ impl Impute {
 }
 
 impl Fitted for Impute {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         BTreeMap::from([("values".into(), Tensor::from(self.values.clone()).into())])
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         Ok(Self { values: reals(arrays, "values")? })
     }
 }

@@ -6,7 +6,7 @@ use gradus_graph::{Real, Tensor};
 
 use super::fitted::{Fitted, expect_lengths, reals};
 use super::{expect_features, map_features, values_by_feature};
-use crate::array::Array;
+use crate::array::FileArray;
 use crate::error::Problem;
 
 /// Moves the least value of each feature to one bound and the largest to another.
@@ -73,12 +73,12 @@ impl MinMax {
 }
 
 impl Fitted for MinMax {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let array = |values: &Vec<f64>| Tensor::from(values.clone()).into();
         BTreeMap::from([("factors".into(), array(&self.factors)), ("offsets".into(), array(&self.offsets))])
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         let (factors, offsets) = (reals(arrays, "factors")?, reals(arrays, "offsets")?);
         expect_lengths(factors.len(), offsets.len())?;
         Ok(Self { factors, offsets })

@@ -6,7 +6,7 @@ use gradus_graph::{Real, Shape, Tensor};
 
 use super::features;
 use super::fitted::{Fitted, integers};
-use crate::array::Array;
+use crate::array::FileArray;
 use crate::error::Problem;
 
 /// Replaces each feature of codes by as many features as it has different codes: 1 for the code of a row, 0 for others.
@@ -121,13 +121,13 @@ impl OneHot {
 }
 
 impl Fitted for OneHot {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let counts: Vec<i64> = self.codes.iter().map(|codes| codes.len() as i64).collect();
         let codes = Tensor::from(self.codes.concat());
         BTreeMap::from([("codes".into(), codes.into()), ("counts".into(), Tensor::from(counts).into())])
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         let all = integers(arrays, "codes")?;
         let (mut rest, mut codes) = (&all[..], Vec::new());
         for count in integers(arrays, "counts")? {

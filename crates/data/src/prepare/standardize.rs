@@ -6,7 +6,7 @@ use gradus_graph::{Real, Tensor};
 
 use super::fitted::{Fitted, expect_lengths, reals};
 use super::{expect_features, map_features, values_by_feature};
-use crate::array::Array;
+use crate::array::FileArray;
 use crate::error::Problem;
 
 /// (x − mean) / standard deviation, of each feature.
@@ -92,12 +92,12 @@ impl Standardize {
 }
 
 impl Fitted for Standardize {
-    fn to_arrays(&self) -> BTreeMap<String, Array> {
+    fn to_arrays(&self) -> BTreeMap<String, FileArray> {
         let array = |values: &Vec<f64>| Tensor::from(values.clone()).into();
         BTreeMap::from([("means".into(), array(&self.means)), ("deviations".into(), array(&self.deviations))])
     }
 
-    fn from_arrays(arrays: &BTreeMap<String, Array>) -> Result<Self, Problem> {
+    fn from_arrays(arrays: &BTreeMap<String, FileArray>) -> Result<Self, Problem> {
         let (means, deviations) = (reals(arrays, "means")?, reals(arrays, "deviations")?);
         expect_lengths(means.len(), deviations.len())?;
         Ok(Self { means, deviations })
