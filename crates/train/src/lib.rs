@@ -2,7 +2,8 @@
 //!
 //! A [`Step`] turns a closure that traces a loss into a compiled function from parameters and a batch to the loss and
 //! its [`Gradients`]; a [`Function`] does the same for any outputs. [`metrics`] are taken over batches,
-//! [`Progress`] says how far the work is, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
+//! [`Progress`] says how far the work is, [`statistics`] of its steps
+//! say whether it goes well, [`logs`] keep values, and [`plot`] draws curves. [`weights`] keeps a model in a file, and
 //! [`checkpoint`] a whole run, so that it continues bit for bit; these and all other files are written by
 //! [`replace_file`].
 
@@ -16,12 +17,14 @@ mod gradients;
 mod header;
 mod histogram;
 mod image;
+pub mod logs;
 mod loss;
 pub mod metrics;
 pub mod plot;
 mod progress;
 mod random;
 mod replace;
+pub mod statistics;
 mod step;
 mod traces;
 mod trainer;

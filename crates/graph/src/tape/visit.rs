@@ -18,7 +18,7 @@ use petgraph::visit::{
 use petgraph::{Directed, Direction};
 
 use super::op::{Meta, Metas};
-use super::{Graph, NodeId, Tape};
+use super::{Graph, NodeId, Source, Tape};
 
 type Index = NodeIndex<u32>;
 
@@ -93,6 +93,39 @@ impl GraphView<'_> {
     /// The description of a node as in messages: "`matmul` in scope `hidden` at src/main.rs:3:4".
     pub fn describe(&self, node: NodeIndex<u32>) -> String {
         self.tape.describe(NodeId(node.index() as u32))
+    }
+
+    /// The op of a node, or what kind of leaf it is: `matmul`, `input`, `parameter`.
+    pub fn op(&self, node: NodeIndex<u32>) -> &'static str {
+        self.tape.name(NodeId(node.index() as u32))
+    }
+
+    /// The name of an input or of a parameter; of any other node, that of its op.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::Graph;
+    /// use petgraph::visit::NodeIndexable;
+    /// let graph = Graph::new();
+    /// let scope = graph.scope("head");
+    /// let y = graph.input("x", [3]).exp();
+    /// drop(scope);
+    /// let view = graph.view();
+    /// let [x, y] = [0, y.node().index()].map(|node| view.from_index(node));
+    /// assert_eq!((view.op(x), view.name(x), view.name(y)), ("input", "x", "exp"));
+    /// assert_eq!(view.scope(y), "head");
+    /// ```
+    pub fn name(&self, node: NodeIndex<u32>) -> &str {
+        match self.tape.nodes[node.index()].source {
+            Source::Input(input) => &self.tape.inputs[input as usize].0,
+            Source::Param(param) => self.tape.params[param as usize].0.name(),
+            _ => self.op(node),
+        }
+    }
+
+    /// The dotted path of the scope that a node was recorded in; empty outside of scopes.
+    pub fn scope(&self, node: NodeIndex<u32>) -> String {
+        self.tape.scope_path(self.tape.nodes[node.index()].scope)
     }
 
     pub(crate) fn tape(&self) -> &Tape {
