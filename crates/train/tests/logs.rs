@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gradus_graph::{Graph, Tensor};
-use gradus_train::logs::{Csv, JsonLines, Logger, TensorBoard};
+use gradus_train::logs::{CsvLog, JsonLines, Logger, TensorBoard};
 use gradus_train::{Histogram, Image};
 use serde_json::{Value, json};
 
@@ -28,8 +28,8 @@ type Opened = Result<Box<dyn Logger>, Error>;
 
 fn csv(path: &Path, resumed: Option<u64>) -> Opened {
     let log = match resumed {
-        Some(step) => Csv::resume(path, step)?,
-        None => Csv::create(path)?,
+        Some(step) => CsvLog::resume(path, step)?,
+        None => CsvLog::create(path)?,
     };
     Ok(Box::new(log))
 }
@@ -213,7 +213,7 @@ fn tensorboard_reads_what_is_logged() {
 fn pandas_reads_the_table() {
     let folder = folder("pandas-reads");
     let path = folder.join("run.csv");
-    let mut table = Csv::create(&path).unwrap();
+    let mut table = CsvLog::create(&path).unwrap();
     log(&mut table, 1..=3);
     table.scalar(4, "loss", f64::NEG_INFINITY).unwrap();
     table.scalar(5, "loss", 1e-300).unwrap();

@@ -14,24 +14,24 @@ use super::records::Records;
 ///
 /// # Example
 /// ```
-/// use gradus_train::logs::{Csv, Logger};
+/// use gradus_train::logs::{CsvLog, Logger};
 /// let path = std::env::temp_dir().join(format!("gradus-csv-{}.csv", std::process::id()));
-/// let mut log = Csv::create(&path)?;
+/// let mut log = CsvLog::create(&path)?;
 /// log.scalar(1, "loss", 0.5)?;
 /// log.scalar(2, "loss", 0.25)?;
 /// drop(log);
-/// let mut log = Csv::resume(&path, 1)?;
+/// let mut log = CsvLog::resume(&path, 1)?;
 /// log.scalar(2, "loss", 0.125)?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "step,name,value\n1,loss,0.5\n2,loss,0.125\n");
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Csv(Records);
+pub struct CsvLog(Records);
 
 const HEAD: &str = "step,name,value\n";
 
-impl Csv {
+impl CsvLog {
     /// An empty table, in the place of a file of that path. Missing folders are made.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Csv {
     }
 }
 
-impl Logger for Csv {
+impl Logger for CsvLog {
     /// # Errors
     /// If the name has a line break, or the line cannot be written.
     fn scalar(&mut self, step: u64, name: &str, value: f64) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! Logs of a run: values by step and name, in files that other programs read.
 //!
 //! A [`Logger`] takes scalars, histograms and images; a list of loggers is one. [`TensorBoard`] writes event files,
-//! [`JsonLines`] one JSON object a line, and [`Csv`] a table of steps, names and values. Each record is in the file when
+//! [`JsonLines`] one JSON object a line, and [`CsvLog`] a table of steps, names and values. Each record is in the file when
 //! the call returns; [`Logger::flush`] forces it to the disk. A file that one logger writes to is refused to another.
 //!
 //! After a run was resumed from a checkpoint at some step, `resume` continues its log there, and what was logged of later
@@ -16,7 +16,7 @@ mod tensorboard;
 
 use std::io::Error;
 
-pub use csv::Csv;
+pub use csv::CsvLog;
 pub use json_lines::JsonLines;
 pub use tensorboard::TensorBoard;
 
@@ -27,10 +27,10 @@ use crate::image::Image;
 ///
 /// # Example
 /// ```
-/// use gradus_train::logs::{Csv, JsonLines, Logger};
+/// use gradus_train::logs::{CsvLog, JsonLines, Logger};
 /// let folder = std::env::temp_dir().join(format!("gradus-logs-{}", std::process::id()));
 /// let mut log: Vec<Box<dyn Logger>> =
-///     vec![Box::new(Csv::create(folder.join("run.csv"))?), Box::new(JsonLines::create(folder.join("run.jsonl"))?)];
+///     vec![Box::new(CsvLog::create(folder.join("run.csv"))?), Box::new(JsonLines::create(folder.join("run.jsonl"))?)];
 /// log.scalar(1, "loss", 0.25)?;
 /// log.flush()?;
 /// assert_eq!(std::fs::read_to_string(folder.join("run.csv"))?, "step,name,value\n1,loss,0.25\n");
