@@ -36,7 +36,7 @@ pub mod guide;
 pub mod prelude {
     pub use crate::nn::{Layer, Mode, loss};
     pub use crate::optim::Optimizer;
-    pub use crate::train::{Function, Step};
+    pub use crate::train::{Evaluation, Function, Step, Trainer};
     pub use crate::{Graph, Param, Params, Tensor, Var, nn, optim};
 }
 

@@ -8,6 +8,7 @@ use gradus_data::{Dataset, Split, digits};
 use gradus_graph::{Params, Tensor};
 use gradus_nn::{BatchNorm, Dense, Dropout, Layer, Mode, Relu, loss};
 use gradus_optim::{Accumulator, Adam, ClipGlobalNorm, Cosine, Optimizer, ReduceOnPlateau, ScheduleFree, Sgd};
+use gradus_train::logs::CsvLog;
 use gradus_train::metrics::Accuracy;
 use gradus_train::{Checkpoints, EarlyStopping, Ending, Evaluation, Event, Step, TrainError, Trainer};
 
@@ -293,4 +294,35 @@ fn targets_may_be_real_numbers() {
     let mut trainer = Trainer::new(Adam::new(0.1), |_, [x, y]| loss::mse(model.forward(x), y)).epochs(60);
     let history = trainer.fit(&mut params, |epoch| line.batches(8).shuffled(0, epoch)).expect("it trains");
     assert!(history.last("loss") < 1e-3, "{history}");
+}
+
+#[test]
+fn a_run_is_logged_and_its_updates_are_watched() {
+    let folder = Folder::new("logged");
+    let table = folder.0.join("run.csv");
+    let mut params: Params<f64> = Params::new(0);
+    let w = params.add("w", Tensor::from_rows([[1.0, -3.0]]));
+    let evaluation = Evaluation::new(|graph, [x]| [(graph.param(&w) * x).sum(), graph.param(&w) * 1.0]);
+    let seen = RefCell::new(Vec::new());
+    let mut trainer = Trainer::new(Sgd::new(0.5), |graph, [x]| (graph.param(&w) * x).sum())
+        .epochs(2)
+        .validation(evaluation, || [Tensor::scalar(1.0)])
+        .log(CsvLog::create(&table).expect("it is made"))
+        .watch_updates(2)
+        .on_event(|event| {
+            if let Event::Updates { step, report } = event {
+                seen.borrow_mut().push((*step, report.weight_update(), report.gradient_norm()));
+            }
+            ControlFlow::Continue(())
+        });
+    trainer.fit(&mut params, |_| vec![Tensor::scalar(1.0); 3]).expect("it trains");
+    drop(trainer);
+    // Each step takes half of a gradient of ones.
+    assert_eq!(seen.into_inner(), [(2, 0.5, 2.0_f64.sqrt()), (4, 0.5, 2.0_f64.sqrt()), (6, 0.5, 2.0_f64.sqrt())]);
+    let text = std::fs::read_to_string(&table).expect("it is there");
+    for line in
+        ["1,loss,-2.0", "1,learning rate,0.5", "4,weight update,0.5", "2,weight update/w,0.5", "3,validation loss,-5.0"]
+    {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
 }

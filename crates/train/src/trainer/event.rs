@@ -6,6 +6,7 @@ use gradus_graph::{Params, Real};
 
 use super::history::{Ending, History};
 use crate::gradients::Gradients;
+use crate::statistics::UpdateReport;
 
 /// What a callback of [`Trainer::on_event`](crate::Trainer::on_event) sees. Epochs and batches count from 0, steps from 1.
 #[derive(Debug)]
@@ -30,6 +31,13 @@ pub enum Event<'a, T: Real> {
         gradients: Gradients<'a, T>,
         /// The parameters.
         params: &'a Params<T>,
+    },
+    /// What the step of the optimizer did to the parameters: [`Trainer::watch_updates`](crate::Trainer::watch_updates).
+    Updates {
+        /// The number of batches since the beginning of the run.
+        step: u64,
+        /// The statistics.
+        report: &'a UpdateReport,
     },
     /// A batch is done. With accumulation the parameters have moved only after the last batch of a group.
     Step {

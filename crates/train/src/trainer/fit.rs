@@ -14,8 +14,11 @@ use super::evaluation::{Evaluation, LOSS, Scores};
 use super::event::Event;
 use super::history::{Ending, History};
 use super::state::Position;
+use super::watch::{self, Logs, Watch};
+use crate::logs::Logger;
 use crate::loss::Loss;
 use crate::progress::Progress;
+use crate::statistics::Updates;
 use crate::step::Step;
 use crate::{checkpoint, weights};
 
@@ -68,6 +71,8 @@ pub struct Trainer<'a, F, const N: usize, T: Real = f32, const M: usize = 0> {
     checkpoints: Option<Checkpoints>,
     callbacks: Vec<Callback<'a, T>>,
     stop_when: Vec<Box<dyn Fn() -> bool + 'a>>,
+    logs: Logs<'a>,
+    watch: Option<Watch>,
     show_progress: bool,
     progress: Option<Progress>,
     position: Position<T>,
@@ -118,6 +123,8 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
             checkpoints: None,
             callbacks: Vec::new(),
             stop_when: Vec::new(),
+            logs: Vec::new(),
+            watch: None,
             show_progress: false,
             progress: None,
             position: Position::default(),
@@ -186,6 +193,26 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
     /// Writes checkpoints into a folder. [`resume`](Self::resume) reads them.
     pub fn checkpoints(self, checkpoints: Checkpoints) -> Self {
         Self { checkpoints: Some(checkpoints), ..self }
+    }
+
+    /// Logs `loss` and `learning rate` after each batch, and the scores of the validation after each epoch, by the number
+    /// of batches. A resumed run takes a log that was resumed at the same step.
+    pub fn log(mut self, logger: impl Logger + 'a) -> Self {
+        self.logs.push(Box::new(logger));
+        self
+    }
+
+    /// Measures after each `n` batches what the step does to each parameter ([`Updates`]): the logs get `weight update`,
+    /// `update ratio` and `gradient norm`, of all and of each parameter, callbacks an [`Event::Updates`], and the standard
+    /// error a line for each trouble that is new, such as a vanishing gradient. With accumulation, gradients are not
+    /// looked at.
+    ///
+    /// # Panics
+    /// If the number is 0.
+    #[track_caller]
+    pub fn watch_updates(self, n: u64) -> Self {
+        assert!(n > 0, "`Trainer::watch_updates`: updates are measured after at least one batch, not 0");
+        Self { watch: Some(Watch::new(n)), ..self }
     }
 
     /// Shows [`Progress`] on the standard error: the epoch, the loss of the latest batch, the scores of the latest
@@ -414,23 +441,39 @@ where
             let event = Event::Gradients { epoch, batch: number, gradients: gradients.without_aux(), params };
             flow = notify(&mut self.callbacks, &event);
         }
+        let step = self.position.step + 1;
+        let updates = self.watch.as_ref().filter(|watch| watch.is_due(step)).map(|_| Updates::new(params));
         if self.accumulate == 1 {
             self.optimizer.step(params, &gradients).map_err(|problem| failed(problem.into()))?;
         } else {
             self.accumulator.add(params, &gradients, n as f64).map_err(|problem| failed(problem.into()))?;
             if (number + 1).is_multiple_of(self.accumulate) {
-                self.step_accumulated(params)?;
+                self.accumulator.step(&mut self.optimizer, params).map_err(|problem| failed(problem.into()))?;
+            }
+        }
+        if let (Some(updates), Some(watch)) = (updates, &mut self.watch) {
+            let report = match self.accumulate {
+                1 => updates.measure(params, &gradients),
+                _ => updates.measure(params, []),
+            };
+            watch.log(&mut self.logs, step, &report).map_err(|problem| failed(problem.into()))?;
+            if notify(&mut self.callbacks, &Event::Updates { step, report: &report }).is_break() {
+                flow = ControlFlow::Break(());
             }
         }
         let position = &mut self.position;
         position.loss += loss * n as f64;
         position.rows += n as u64;
         position.batch += 1;
-        position.step += 1;
+        position.step = step;
         if let Some(progress) = &mut self.progress {
             progress.advance(1, Message { epoch, epochs: self.epochs, loss, history: &position.history });
         }
-        let (step, learning_rate) = (position.step, self.optimizer.learning_rate());
+        let learning_rate = self.optimizer.learning_rate();
+        let logs = &mut self.logs;
+        watch::scalar(logs, step, LOSS, loss)
+            .and_then(|()| watch::scalar(logs, step, LEARNING_RATE, learning_rate))
+            .map_err(|problem| failed(problem.into()))?;
         let event = Event::Step { epoch, batch: number, step, loss, learning_rate, params };
         if notify(&mut self.callbacks, &event).is_break() {
             flow = ControlFlow::Break(());
@@ -483,6 +526,7 @@ where
                 position.stopped = position.waited > stopping.patience;
             }
         }
+        watch::epoch(&mut self.logs, step, &position.history, VALIDATION).map_err(TrainError::before)?;
         let event = Event::EpochEnd { epoch, step, history: &position.history, params: &averaged };
         let flow = notify(&mut self.callbacks, &event);
         if let Some(checkpoints) = &self.checkpoints {

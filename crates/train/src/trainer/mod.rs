@@ -11,6 +11,7 @@ mod history;
 #[cfg(feature = "ctrlc")]
 mod interrupt;
 mod state;
+mod watch;
 
 pub use batch::BatchInputs;
 pub use checkpoints::Checkpoints;
