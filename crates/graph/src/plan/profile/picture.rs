@@ -31,12 +31,12 @@ impl Profile {
             let y = ROW * (number + 1) + 4;
             let width = entry.seconds / longest * (WIDTH - LEFT - 8) as f64;
             let limit = width * self.share_of_limit(entry).clamp(0.0, 1.0);
-            write!(
+            writeln!(
                 text,
                 "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\
                  <rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"{}\" fill=\"#bcd4e6\"/>\
                  <rect x=\"{LEFT}\" y=\"{y}\" width=\"{limit:.1}\" height=\"{}\" fill=\"#4a86b8\"/>\
-                 <text x=\"{}\" y=\"{}\">{}</text>\n",
+                 <text x=\"{}\" y=\"{}\">{}</text>",
                 LEFT - 6,
                 y + 14,
                 escaped(&time(entry.seconds)),
