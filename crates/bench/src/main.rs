@@ -14,6 +14,7 @@
 //!                                           damaged files, killed runs, savers beside readers, ever other lengths; all
 //!                                           parts in full, or those that are named
 //!     gradus-bench steps [--json FILE]      training steps on one thread
+//!     gradus-bench train [--json FILE]      the trainer beside the loop that it replaces
 //!
 //! `check`, `mutants` and `soak` end with an error if a bar is missed.
 
@@ -28,6 +29,7 @@ mod search;
 mod soak;
 mod steps;
 mod table;
+mod train;
 
 use gradus_graph::check::CountingAllocator;
 use std::error::Error;
@@ -38,7 +40,7 @@ use gradus_train::replace_file;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps [--json FILE]\n       \
+const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps|train [--json FILE]\n       \
                      gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ("scale", []) => (scale::run(), true),
         ("search", []) => (search::run(), true),
         ("steps", []) => (steps::run(), true),
+        ("train", []) => (train::run(), true),
         _ => return fail(USAGE),
     };
     println!("{table}");
