@@ -1,5 +1,7 @@
 //! Every layer refuses a name that a parameter could not have, or that is taken, at the caller's line.
 
+use std::path::Path;
+
 #[path = "../../optim/tests/refusals/mod.rs"]
 mod refusals;
 
@@ -80,5 +82,42 @@ fn add(params: &mut Params<f64>, scopes: &str, own: &str) {
     match scopes.split_once('.') {
         Some((first, rest)) => add(&mut params.enter(first), rest, own),
         None => _ = params.enter(scopes).add(own, Tensor::zeros([1])),
+    }
+}
+
+/// Layers that have other names for each number of axes or each cell: those are in the table.
+const GENERAL: [&str; 3] = ["Conv", "ConvTranspose", "Recurrent"];
+
+#[test]
+fn every_layer_that_is_made_with_a_name_is_in_the_table() {
+    let mut made = Vec::new();
+    makers_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut made);
+    assert!(made.len() > 20, "the sources have more layers than {made:?}");
+    let known: Vec<&str> = layers().iter().map(|(layer, _)| *layer).chain(GENERAL).collect();
+    made.retain(|layer| !known.contains(&&layer[..]));
+    assert!(made.is_empty(), "no test gives these layers a name that is refused: {made:?}");
+}
+
+/// The types whose constructor takes a store and a name.
+fn makers_in(folder: &Path, made: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("the sources are here") {
+        let path = entry.expect("the sources can be read").path();
+        if path.is_dir() {
+            makers_in(&path, made);
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).expect("the sources can be read");
+        let own = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for block in own.split("\nimpl").skip(1) {
+            let header = block.lines().next().unwrap_or_default();
+            let header = header.split_once("> ").filter(|_| header.starts_with('<')).map_or(header, |(_, rest)| rest);
+            let owner: String = header.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
+            let mut constructors = block.split("    pub fn new").skip(1).filter_map(|rest| rest.split('{').next());
+            if constructors
+                .any(|signature| signature.contains("params: &mut Params") && signature.contains("name: &str"))
+            {
+                made.push(owner);
+            }
+        }
     }
 }
