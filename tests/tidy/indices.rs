@@ -10,6 +10,7 @@ const WITH_CODE: &[&str] = &[
     "bench/src/accuracy",
     "bench/src/minima",
     "bench/src/soak",
+    "data/src/prepare",
     "data/src/table",
     "graph/src/check",
     "graph/src/diff",
