@@ -1,5 +1,7 @@
 //! Every layer refuses a name that a parameter could not have, or that is taken, at the caller's line.
 
+use std::path::Path;
+
 #[path = "../../optim/tests/refusals/mod.rs"]
 mod refusals;
 
