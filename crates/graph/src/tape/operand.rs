@@ -7,9 +7,11 @@ use crate::tensor::Tensor;
 /// The other operand of an operator on a variable: a variable, or a number of type `f64`, `f32`, `i32`, `i64`, `u32`,
 /// `u64`, `isize` or `usize`.
 ///
+/// Operands are broadcast by NumPy's rule: axes are aligned at the last one, and a size of 1 is repeated.
+///
 /// An integer and an index variable make an index: `+`, `−` and `*` of indices are those of 64-bit integers, as are
-/// [`Var::floor_div`] and [`Var::modulo`]. Indices and real numbers cannot be combined; convert with [`Var::to_real`] or
-/// [`Var::to_index`].
+/// [`Var::floor_div`] and [`Var::modulo`], and overflow is an error of the run. Indices and real numbers cannot be
+/// combined; convert with [`Var::to_real`] or [`Var::to_index`].
 ///
 /// On the left of an operator a number is an `f64` or an `i32`, the types of literals: with more types there, the
 /// compiler could not infer the type of `(1.0 - x).exp()`. For another type write `f64::from(a) - x`.
