@@ -148,7 +148,7 @@ impl<'g> Var<'g> {
     /// An operator: the integer op for two indices, else the pointwise op.
     #[track_caller]
     fn operator<P: Pointwise>(self, op: P, integer: Option<Integer>, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.as_operand_of(self);
+        let other = other.operand_of(self);
         match integer {
             Some(integer) if self.kind() == Kind::Index && other.kind() == Kind::Index => self.integer(integer, other),
             _ => self.pointwise(op, other),
@@ -189,7 +189,7 @@ macro_rules! operator {
 
             #[track_caller]
             fn $method(self, other: Var<'g>) -> Var<'g> {
-                $trait::$method(self.as_operand_of(other), other)
+                $trait::$method(self.operand_of(other), other)
             }
         }
     };

@@ -224,7 +224,7 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn where_(self, a: impl Operand<'g>, b: impl Operand<'g>) -> Var<'g> {
         let graph = self.graph();
-        let (a, b) = a.as_operand_of(self).broadcast_with("where", b.as_operand_of(self));
+        let (a, b) = a.operand_of(self).broadcast_with("where", b.operand_of(self));
         let (mask, a) = self.broadcast_with("where", a);
         graph.call(Where, &[mask, a, b.broadcast_to(a.shape())])
     }

@@ -128,7 +128,7 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn cotangent_times(self, slope: impl Operand<'g>) -> Var<'g> {
-        let (g, slope) = self.broadcast_with("cotangent_product", slope.as_operand_of(self));
+        let (g, slope) = self.broadcast_with("cotangent_product", slope.operand_of(self));
         self.graph().call(CotangentProduct, &[g, slope])
     }
 

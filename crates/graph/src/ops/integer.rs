@@ -102,7 +102,7 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn floor_div(self, divisor: impl Operand<'g>) -> Var<'g> {
-        self.integer(Integer::FloorDiv, divisor.as_operand_of(self))
+        self.integer(Integer::FloorDiv, divisor.operand_of(self))
     }
 
     /// The remainder of [`Var::floor_div`], `x − y·⌊x/y⌋`, which has the sign of the divisor, as Python's `%`. A
@@ -112,7 +112,7 @@ impl<'g> Var<'g> {
     /// If a variable is real, or the shapes do not broadcast.
     #[track_caller]
     pub fn modulo(self, divisor: impl Operand<'g>) -> Var<'g> {
-        self.integer(Integer::Modulo, divisor.as_operand_of(self))
+        self.integer(Integer::Modulo, divisor.operand_of(self))
     }
 }
 

@@ -71,7 +71,8 @@ impl Param {
         &self.0.shape
     }
 
-    /// Whether it is a buffer, which is not trained; see [`Params::add_buffer`].
+    /// Whether it is a buffer, which is not trained; see
+    /// [`Params::add_buffer`](crate::Params::add_buffer).
     pub fn is_buffer(&self) -> bool {
         self.0.buffer
     }

@@ -30,7 +30,7 @@ pub trait Operand<'g>: Sized {
     /// The operand as a variable of the graph of `other`.
     #[doc(hidden)]
     #[track_caller]
-    fn as_operand_of(self, other: Var<'g>) -> Var<'g>;
+    fn operand_of(self, other: Var<'g>) -> Var<'g>;
 
     /// `base` to the power of the operand.
     #[doc(hidden)]
@@ -39,7 +39,7 @@ pub trait Operand<'g>: Sized {
 }
 
 impl<'g> Operand<'g> for Var<'g> {
-    fn as_operand_of(self, _other: Var<'g>) -> Var<'g> {
+    fn operand_of(self, _other: Var<'g>) -> Var<'g> {
         self
     }
 
@@ -53,7 +53,7 @@ macro_rules! real_operand {
     ($($number:ty),*) => {$(
         impl<'g> Operand<'g> for $number {
             #[track_caller]
-            fn as_operand_of(self, other: Var<'g>) -> Var<'g> {
+            fn operand_of(self, other: Var<'g>) -> Var<'g> {
                 other.graph().scalar(f64::from(self))
             }
 
@@ -69,7 +69,7 @@ macro_rules! integer_operand {
     ($($number:ty),*) => {$(
         impl<'g> Operand<'g> for $number {
             #[track_caller]
-            fn as_operand_of(self, other: Var<'g>) -> Var<'g> {
+            fn operand_of(self, other: Var<'g>) -> Var<'g> {
                 match other.kind() {
                     Kind::Real => other.graph().scalar(self as f64),
                     Kind::Index => match i64::try_from(self) {
@@ -97,7 +97,7 @@ impl<'g> Var<'g> {
     /// Applies a pointwise op of two inputs, after broadcasting.
     #[track_caller]
     pub(crate) fn pointwise<P: Pointwise>(self, op: P, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.as_operand_of(self);
+        let other = other.operand_of(self);
         let (x, y) = self.broadcast_with(P::NAME, other);
         self.graph().call(op, &[x, y])
     }
