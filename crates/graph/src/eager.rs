@@ -1,7 +1,7 @@
-//! Ops of the graph applied to tensors at once: reductions, places of extremes, and products.
+//! Ops of the graph applied to tensors eagerly: reductions, argmax and argmin, and products.
 //!
-//! Each records the op on a graph of its own and evaluates it, in the precision of the tensor: so the shape rules, the
-//! kernels and their accuracy are those of [`Var`], at the price of about a microsecond a call.
+//! Each records the op on a new graph and evaluates it in the precision of the tensor: so the shape rules, the kernels
+//! and their accuracy are those of [`Var`], with an overhead of about a microsecond per call.
 
 use crate::axes::Axes;
 use crate::params::Params;
@@ -10,7 +10,7 @@ use crate::real::Real;
 use crate::tape::{Graph, Var};
 use crate::tensor::{AnyTensor, Data, Tensor};
 
-/// The value of an expression of tensors as variables; a macro, so that a refusal names the line of the caller.
+/// The value of an expression of tensors as variables; a macro, so that a panic is at the caller's line.
 macro_rules! eager {
     ($($x:ident = $tensor:expr),+ => $value:expr) => {{
         let graph = Graph::new();
@@ -36,7 +36,7 @@ macro_rules! reductions {
                 eager!(x = self => x.$all()).real().item()
             }
 
-            #[doc = concat!("The ", $what, " over one or several axes, which disappear.", $(" ", $none)?)]
+            #[doc = concat!("The ", $what, " over one or several axes, which are removed.", $(" ", $none)?)]
             ///
             /// # Panics
             /// If an axis is out of range or named twice.
@@ -45,7 +45,7 @@ macro_rules! reductions {
                 eager!(x = self => x.$some(axes)).real().clone()
             }
 
-            #[doc = concat!("The ", $what, " over one or several axes, which stay with size 1.", $(" ", $none)?)]
+            #[doc = concat!("The ", $what, " over one or several axes, which are kept with size 1.", $(" ", $none)?)]
             ///
             /// # Panics
             /// If an axis is out of range or named twice.
@@ -65,7 +65,7 @@ reductions! {
 }
 
 impl<T: Real> Tensor<T> {
-    /// For each line along an axis the place of its largest element: see [`Var::argmax`].
+    /// The index of the largest element of each line along an axis: see [`Var::argmax`].
     ///
     /// # Panics
     /// If the axis is out of range or has size 0.
@@ -82,7 +82,7 @@ impl<T: Real> Tensor<T> {
         eager!(x = self => x.argmax(axis)).index().clone()
     }
 
-    /// For each line along an axis the place of its smallest element: see [`Var::argmin`].
+    /// The index of the smallest element of each line along an axis: see [`Var::argmin`].
     ///
     /// # Panics
     /// If the axis is out of range or has size 0.

@@ -1,29 +1,29 @@
-//! What can go wrong, said once and in full.
+//! Errors of this crate.
 
 use std::fmt;
 use std::panic::Location;
 
-/// What kind of thing went wrong.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An op does not accept its inputs.
     Op,
-    /// A derivative was asked for that does not exist.
+    /// A derivative does not exist.
     Derivative,
     /// The data that was fed does not fit what the graph declares.
     Feed,
-    /// A run met something that it could not know before: an index that the graph computed is out of range.
+    /// A run failed for a reason that depends on values, such as an index that is out of range.
     Run,
     /// Anomaly mode found a NaN or an infinity.
     Anomaly,
-    /// Parameters of a store do not fit what is asked of them.
+    /// Parameters of a store do not fit an operation on them.
     Params,
     /// A graph is too large to be drawn.
     Picture,
 }
 
-/// An error: one message that names the op, the shapes and the line of the caller.
+/// An error: a message with the op, the shapes and the line of the caller.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -33,7 +33,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// The error with the given message: for code that builds on graphs and has its own reasons to refuse.
+    /// An error with the given message, for code that builds on graphs.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), line: None }
     }
@@ -52,7 +52,7 @@ impl Error {
         }
     }
 
-    /// What kind of thing went wrong.
+    /// The kind of an error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
@@ -68,7 +68,7 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
-    /// The message itself, so that a `main` that returns the error prints a sentence.
+    /// The message itself, which is printed by a `main` that returns the error.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

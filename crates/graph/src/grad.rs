@@ -1,4 +1,4 @@
-//! Gradients of plain functions of tensors, without a graph of the caller's.
+//! Gradients of functions of tensors, without an explicit graph.
 
 use crate::error::Error;
 use crate::params::Params;
@@ -7,14 +7,15 @@ use crate::real::Real;
 use crate::tape::{Graph, Var};
 use crate::tensor::{Data, Tensor};
 
-/// The value of a function of tensors at a point, and its gradient there: for each argument a tensor of its shape, zeros
-/// if the function does not depend on it. The precision is that of the tensors.
+/// The value of a function of tensors at a point, and its gradient there: for each argument a tensor of its shape,
+/// zeros if the function does not depend on it. The precision is that of the tensors.
 ///
 /// The function is recorded and evaluated once, node by node; for one that is evaluated often, compile a
-/// [`Plan`](crate::Plan). What it captures is constant: `x.graph().constant(&tensor)`. Random leaves draw under seed 0.
+/// [`Plan`](crate::Plan). Captured tensors are constants: `x.graph().constant(&tensor)`. Random leaves use seed 0.
 ///
 /// # Errors
-/// If the value is no real scalar, an op between them has no derivative, or an index that was computed is out of range.
+/// If the value is not a real scalar, an op between them has no derivative, or an index that was computed is out of
+/// range.
 ///
 /// # Example
 /// ```

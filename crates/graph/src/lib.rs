@@ -1,8 +1,9 @@
 //! The computation graph of Gradus: tensors, the tape and its ops, derivatives, gradient checks, plans and kernels.
 //!
-//! A [`Graph`] is recorded by arithmetic on [`Var`]s, differentiated by [`Graph::grad`] and related methods (which append nodes),
-//! looked at with [`Graph::eval`], and compiled to a [`Plan`], whose [`Session`]s run it in `f32` or `f64` on values of
-//! [`Params`] and a [`Feed`]. New ops implement [`Op`] or [`Pointwise`]; [`check`] compares derivatives with differences.
+//! A [`Graph`] is recorded by arithmetic on [`Var`]s, differentiated by [`Graph::grad`] and related methods (which
+//! append nodes), looked at with [`Graph::eval`], and compiled to a [`Plan`], whose [`Session`]s run it in `f32` or
+//! `f64` on values of [`Params`] and a [`Feed`]. New ops implement [`Op`] or [`Pointwise`]; [`check`] compares
+//! derivatives with differences.
 //!
 //! # Example
 //! ```

@@ -11,8 +11,9 @@ use crate::tensor::Tensor;
 /// A sequence of random numbers: a function of the seed alone, on every machine and for every number of threads.
 ///
 /// It counts the numbers that it has drawn, and each is a function of the seed and its count (Philox4x32-10, as that of
-/// the random leaves of a graph, which have other numbers for the same seed). [`Random::stream`] gives further sequences of the same seed, which have no numbers in
-/// common: one an epoch, say, or one a thread. The numbers of an `f32` are those of the `f64`, cut or rounded.
+/// the random leaves of a graph, which have other numbers for the same seed). [`Random::stream`] gives further
+/// sequences of the same seed, which have no numbers in common: one an epoch, say, or one a thread. The numbers of an
+/// `f32` are those of the `f64`, cut or rounded.
 ///
 /// # Example
 /// ```
@@ -122,7 +123,8 @@ impl Random {
         order
     }
 
-    /// For each line along the last axis a place on it, each as probable as its weight says. The weights need not sum to
+    /// For each line along the last axis a place on it, each as probable as its weight says. The weights need not sum
+    /// to
     /// 1.
     ///
     /// # Shapes

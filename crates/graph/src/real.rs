@@ -1,8 +1,8 @@
-//! The numbers a run may compute with.
+//! The precisions of runs.
 //!
-//! A graph has no precision; a run has. Kernels are written once, over `T: Real`, and instantiated for `f32` and
-//! `f64`. The transcendental functions are methods of this trait and not of `num_traits::Float`, because ours are
-//! branch-free polynomials that the compiler turns into vector code ([`crate::kernel`]).
+//! A graph has no precision, a run has one. Kernels are generic over `T: Real` and instantiated for `f32` and `f64`.
+//! The transcendental functions are methods of this trait and not of `num_traits::Float`, because they are branch-free
+//! polynomials that are vectorised ([`crate::kernel`]).
 
 use std::fmt::{Debug, Display};
 
@@ -14,8 +14,8 @@ use crate::kernel::math::Math;
 
 /// A floating-point number that kernels can be instantiated with: `f32` or `f64`.
 ///
-/// Arithmetic, comparisons, `abs`, `floor`, `ceil`, `is_nan` and the like come from `num_traits` ([`FloatCore`] and
-/// [`NumAssign`]); `exp`, `ln`, `tanh` and the like from [`Math`].
+/// Arithmetic, comparisons, `abs`, `floor`, `ceil`, `is_nan` and similar functions come from `num_traits`
+/// ([`FloatCore`] and [`NumAssign`]); `exp`, `ln`, `tanh` and similar functions from [`Math`].
 ///
 /// # Example
 /// ```
@@ -26,7 +26,7 @@ use crate::kernel::math::Math;
 /// assert!((swish(1.0_f64) - 0.731_058_578_630_004_9).abs() < 1e-15);
 /// ```
 pub trait Real: FloatCore + NumAssign + Math + Gemm + Debug + Display + Default + Send + Sync + 'static {
-    /// `"f32"` or `"f64"`, as messages say it.
+    /// `"f32"` or `"f64"`, for messages.
     const NAME: &'static str;
     /// The distance from 1 to the next larger number.
     const EPS: f64;

@@ -1,15 +1,15 @@
-//! Whether a number that a caller gives has a meaning: rates, probabilities, widths and the like.
+//! Checks of numeric settings: rates, probabilities, widths.
 
 use std::ops::{Bound, RangeBounds};
 
-/// The numbers above 0, without infinity.
+/// The finite numbers above 0.
 pub const POSITIVE: (Bound<f64>, Bound<f64>) = (Bound::Excluded(0.0), Bound::Unbounded);
 
-/// Asserts that a setting lies in a range. NaN lies in none. A side of the range without a bound excludes infinity; to
-/// allow it, name it: `0.0..=f64::INFINITY`.
+/// Asserts that a setting lies in a range. NaN is in no range. An unbounded side of the range excludes infinity; to
+/// allow it, write it: `0.0..=f64::INFINITY`.
 ///
 /// # Panics
-/// If it does not. The message has the caller's line.
+/// If it does not, at the caller's line.
 ///
 /// # Example
 /// ```

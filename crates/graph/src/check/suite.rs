@@ -1,10 +1,10 @@
 //! Checks over inputs that are drawn: assertions for tests, and suites of ops for longer runs.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestCaseError, TestError, TestRng, TestRunner};
+use rustc_hash::FxHashSet;
 
 use super::entry::Entry;
 use super::report::{Failure, Report};
@@ -117,7 +117,7 @@ pub(super) fn entry_is_right(entry: &Entry) -> Result<(), String> {
 
 /// Scans the domains of the elementwise ops that an entry draws, each once; the first failure.
 fn scan(check: &Check, entry: &Entry, runner: &mut TestRunner) -> Option<Box<Failure>> {
-    let mut scanned = HashSet::new();
+    let mut scanned = FxHashSet::default();
     for _ in 0..SCANNED {
         let sample = entry.samples.new_tree(runner).expect("the strategies of a suite refuse nothing").current();
         if scanned.insert(format!("{:?}", sample.op))

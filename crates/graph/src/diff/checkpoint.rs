@@ -1,9 +1,9 @@
 //! Gradient checkpointing: parts of a graph whose values are recomputed in the backward pass instead of kept in memory.
 //!
 //! A checkpointed part is an interval of the tape. When the reverse sweep reaches it, it copies the interval's nodes to
-//! the end of the tape and visits the copy instead of the original. The copy reads values from outside through one node,
-//! [`Recompute`], whose inputs include the cotangents so far: so a plan does not share the work of copy and original, and
-//! cannot start the copy before the sweep reaches it. The copy of a random leaf draws the same numbers.
+//! the end of the tape and visits the copy instead of the original. The copy reads values from outside through one
+//! node, [`Recompute`], whose inputs include the cotangents so far: so a plan does not share the work of copy and
+//! original, and cannot start the copy before the sweep reaches it. The copy of a random leaf draws the same numbers.
 //!
 //! The sweep adds cotangents in the same order as without checkpoints, so gradients are the same bit for bit. Intervals
 //! can be nested; then the copy of the outer one contains copies of the inner ones, of which schedules for long chains
@@ -23,24 +23,24 @@ use crate::tape::{Graph, Node, NodeId, Region, Source, Value};
 /// with sublinear memory cost" (2016), for the square root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointSchedule {
-    /// Segments of that many steps: the state after each is kept, and the values within one segment at a time. Each step
-    /// except those of the last segment runs twice.
+    /// Segments of that many steps: the state after each is kept, and the values within one segment at a time. Each
+    /// step except those of the last segment runs twice.
     Every(usize),
     /// Segments of `⌈√n⌉` of `n` steps: memory grows like `√n`.
     SquareRoot,
     /// At most that many states are kept besides the first one, and the values within one step. With `s` states, chains
-    /// of up to `C(s + 1 + r, r)` steps run each step at most `r` additional times: memory can grow like the logarithm of
-    /// the number of steps, as can `r`.
+    /// of up to `C(s + 1 + r, r)` steps run each step at most `r` additional times: memory can grow like the logarithm
+    /// of the number of steps, as can `r`.
     Binomial(usize),
 }
 
 impl Graph {
-    /// Runs `build`, and recomputes its values in the backward pass: only values that are used outside of it are kept in
-    /// memory until then. Gradients are the same bit for bit; a checkpointed part runs twice.
+    /// Runs `build`, and recomputes its values in the backward pass: only values that are used outside of it are kept
+    /// in memory until then. Gradients are the same bit for bit; a checkpointed part runs twice.
     ///
     /// It is useful for parts with large intermediate values and small inputs and outputs, such as blocks of layers or
-    /// segments of a recurrence. Random leaves draw the same numbers again, and updates of buffers apply once. Forward mode
-    /// ([`Graph::jvp`]) keeps no values for a backward pass and ignores checkpoints.
+    /// segments of a recurrence. Random leaves draw the same numbers again, and updates of buffers apply once. Forward
+    /// mode ([`Graph::jvp`]) keeps no values for a backward pass and ignores checkpoints.
     ///
     /// # Example
     /// ```
@@ -55,7 +55,7 @@ impl Graph {
     ///     let gradient = graph.grad(h.square().sum(), &[x])?[0];
     ///     Ok::<_, gradus_graph::Error>(Plan::new(&graph, &[gradient])?.summary().arena)
     /// };
-    /// // Four times as many layers take about as much memory: the values within one block more.
+    /// // Four times the layers take about the same memory, plus the values within one block.
     /// assert!(arena(8)? < 2 * arena(2)?);
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
@@ -69,8 +69,8 @@ impl Graph {
         result
     }
 
-    /// Runs `step` for 0, 1, …, `count − 1` with checkpoints by a schedule: for the steps of a long chain, each of which
-    /// continues from the state of the one before it.
+    /// Runs `step` for 0, 1, …, `count − 1` with checkpoints by a schedule: for the steps of a long chain, each of
+    /// which continues from the state of the one before it.
     ///
     /// # Panics
     /// With [`CheckpointSchedule::Every`] of no steps.
@@ -226,8 +226,8 @@ fn first_part(length: usize, states: usize) -> usize {
     length.saturating_sub(others).max(1).max(reach(states, repeats.saturating_sub(2)).min(length - 1))
 }
 
-/// The values that a copy reads from outside: output `k` is input `controls + k`. The inputs before these are cotangents,
-/// which the copy waits for. The number distinguishes copies.
+/// The values that a copy reads from outside: output `k` is input `controls + k`. The inputs before these are
+/// cotangents, which the copy waits for. The number distinguishes copies.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Recompute {
     number: u32,
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_chain_of_pointwise_work_is_not_computed_ahead() {
-        // Nothing of it stands at a index of its own in the order of the tape.
+        // It has no node with a position of its own on the tape.
         let arena = |schedule: Option<CheckpointSchedule>| {
             let graph = Graph::new();
             let x = graph.input("x", [1000]);

@@ -1,7 +1,7 @@
 //! Derivatives. They append nodes to the graph, so that they can be differentiated again.
 //!
-//! Reverse mode is one backward pass over the tape. Forward mode needs no rule from the author of an op: a vjp is linear
-//! in its cotangent, so its transpose, found by a second backward pass, is the jvp.
+//! Reverse mode is one backward pass over the tape. Forward mode needs no rule from the author of an op: a vjp is
+//! linear in its cotangent, so its transpose, found by a second backward pass, is the jvp.
 
 mod checkpoint;
 mod dense;
@@ -18,8 +18,8 @@ pub use checkpoint::CheckpointSchedule;
 impl Graph {
     /// The gradient of a scalar with respect to each of `wrt`.
     ///
-    /// If the scalar does not depend on a variable differentiably, which is usually a layer that was forgotten, this is an
-    /// error; [`Graph::grad_or_zeros`] returns zeros instead.
+    /// If the scalar does not depend on a variable differentiably, which is usually a layer that was forgotten, this is
+    /// an error; [`Graph::grad_or_zeros`] returns zeros instead.
     ///
     /// # Errors
     /// If `of` is not a scalar, does not depend on one of `wrt`, or an op between them has no derivative.

@@ -77,8 +77,8 @@ pub(super) struct Interval {
 }
 
 impl Graph {
-    /// The cotangents of `wrt` from the seeds, pairs of a value and its cotangent; `None` for independent variables. Nodes
-    /// before `floor` are not visited. Checkpointed parts are recomputed if `recompute` is true.
+    /// The cotangents of `wrt` from the seeds, pairs of a value and its cotangent; `None` for independent variables.
+    /// Nodes before `floor` are not visited. Checkpointed parts are recomputed if `recompute` is true.
     pub(super) fn sweep<'g>(
         &'g self,
         seeds: &[(Value, Value)],

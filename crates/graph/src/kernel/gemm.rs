@@ -1,13 +1,13 @@
-//! Products of matrices, without an allocation: the packing buffers are the caller's.
+//! Matrix products, without allocations: the packing buffers are those of the caller.
 //!
 //! Four files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
-//! computes tiles of c in registers, `blocks` cuts a product into panels that stay in the caches, `share` divides large
-//! products among threads. The instruction set is chosen at run time.
+//! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `share` divides
+//! large products among threads. The instruction set is chosen at run time.
 //!
-//! Order of sums: k is cut into equal blocks of at most 384, by k alone; within a block each element of c is one chain
-//! of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element do
-//! not depend on the sizes m and n, on the strides, on its place, or on the number of threads.
-//! Safety: the public functions check that strides stay inside the slices; the files below work on raw pointers.
+//! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
+//! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element
+//! do not depend on the sizes m and n, on the strides, on its position, or on the number of threads. Safety: the public
+//! functions check that strides stay inside the slices; the files below work on raw pointers.
 
 #![allow(unsafe_code)] // Hands checked pointers to the kernels; each block says why it may.
 

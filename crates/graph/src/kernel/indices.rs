@@ -1,20 +1,19 @@
-//! The check that every kernel makes of the indices that it is given.
+//! Bounds checks of indices in kernels.
 
 use crate::shape::{Shape, unravel};
 
-/// Says which index is not a place on an axis of the given size, if there is one. Negative indices are none: a graph
-/// that counts from the end says so with the size.
+/// Checks that indices are in range for an axis of the given size. Negative indices are out of range.
 ///
 /// # Errors
-/// Names the first index that is out of range, and its position.
+/// The first index that is out of range, and its position.
 pub(crate) fn check_within(indices: &[i64], shape: &Shape, axis: usize, size: usize) -> Result<(), String> {
     check_below(indices, shape, size, "index", || format!("axis {axis} of size {size}"))
 }
 
-/// Says which index is not below `count`; `what` it is called and `of` what it is out of range complete the sentence.
+/// Checks that indices are nonnegative and below `count`; `what` and `of` complete the message.
 ///
 /// # Errors
-/// Names the first index that is out of range, and its position.
+/// The first index that is out of range, and its position.
 pub(crate) fn check_below(
     indices: &[i64],
     shape: &Shape,
@@ -24,9 +23,9 @@ pub(crate) fn check_below(
 ) -> Result<(), String> {
     match indices.iter().position(|&index| index < 0 || index as usize >= count) {
         None => Ok(()),
-        Some(place) => {
-            let position = unravel(place, shape);
-            Err(format!("{what} {} at position {position:?} is out of range for {}", indices[place], of()))
+        Some(first) => {
+            let position = unravel(first, shape);
+            Err(format!("{what} {} at position {position:?} is out of range for {}", indices[first], of()))
         }
     }
 }

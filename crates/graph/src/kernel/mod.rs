@@ -1,7 +1,7 @@
-//! The work that runs on the CPU: the functions of one number, and the products of matrices.
+//! Kernels for the CPU: elementwise functions, matrix products, convolutions, reductions, random numbers.
 //!
-//! All code here is generic over the precision and written so that the compiler turns its loops into vector code;
-//! [`simd`] picks the widest instruction set that the machine has, at run time.
+//! They are generic over the precision, and their loops are written so that the compiler vectorises them; [`simd`]
+//! selects the widest instruction set of the machine at run time.
 
 pub(crate) mod along_axis;
 pub(crate) mod convolution;

@@ -1,11 +1,11 @@
-//! Dividing work over threads, without allocating, and so that the division does not show in the results.
+//! Division of work over threads, without allocations and without effect on the results.
 
 #![allow(unsafe_code)] // Hands pieces of one slice to several threads.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Runs `work(part, range)` over disjoint ranges that cover `0..len`, on at most `threads` threads of the present rayon
+/// Runs `work(part, range)` over disjoint ranges that cover `0..len`, on at most `threads` threads of the current rayon
 /// pool. No range but the last is shorter than `grain` elements, and all start at multiples of `align`; part numbers
 /// differ and are below `threads`. Small work runs inline.
 pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(impl Fn(usize, Range<usize>) + Sync)) {
@@ -15,7 +15,7 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     }
     let size = len.div_ceil(parts).next_multiple_of(align);
     divide(0, parts, &|part| {
-        // Ranges stay disjoint whatever the alignment: one that begins beyond all numbers is empty.
+        // Ranges are disjoint for any alignment: one that starts past the end is empty.
         let range = part.saturating_mul(size).min(len)..(part + 1).saturating_mul(size).min(len);
         if !range.is_empty() {
             work(part, range);
@@ -31,7 +31,7 @@ fn divide(from: usize, to: usize, work: &(impl Fn(usize) + Sync)) {
     rayon::join(|| divide(from, middle, work), || divide(middle, to, work));
 }
 
-/// Runs `work` on a thread of the present rayon pool, which each part of it that is divided would enter otherwise.
+/// Runs `work` on a thread of the current rayon pool, so that parallel parts of it do not each enter the pool.
 pub(crate) fn within_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     match rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
         true => work(),
@@ -56,7 +56,7 @@ impl<'a, T> Pieces<'a, T> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
     }
 
-    /// Where the elements `from..from + count` are.
+    /// A pointer to the elements `from..from + count`.
     ///
     /// # Panics
     /// If they leave the slice.

@@ -2,15 +2,15 @@
 //! of nothing else, so neither threads nor the order of work change it.
 //!
 //! Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). One block
-//! of the generator serves two elements. The numbers of an `f32` run are those of the `f64` run, cut to 24 bits for
-//! uniform numbers and rounded for normal ones.
+//! of the generator makes two elements. The numbers of an `f32` run are those of the `f64` run, truncated to 24 bits
+//! for uniform numbers and rounded for normal ones.
 
 use std::ops::Range;
 
 use crate::kernel::math::{Math, sin_and_cos};
 use crate::real::Real;
 
-/// Which numbers of the generator: seed and step of the run, stream of the node.
+/// A stream of the generator: seed and step of the run, number of the node.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     /// The seed of the run.
@@ -32,7 +32,7 @@ impl Stream {
 
     /// Fills `out` with the elements from `start` on, uniform in [0, 1).
     pub fn uniform<T: Real>(self, start: usize, out: &mut [T]) {
-        // Cut to the digits of the precision, so that rounding cannot give 1.
+        // Truncated to the bits of the precision, so that rounding cannot give 1.
         let digits = (1.0 / T::EPS).log2() as i32 + 1;
         let (shift, unit) = (64 - digits, (-f64::from(digits)).exp2());
         self.fill(start, out, |[a, b]| [a, b].map(|word| T::of((word >> shift) as f64 * unit)));
@@ -53,8 +53,7 @@ impl Stream {
         });
     }
 
-    /// Fills `out` with the elements from `start` on, integers of the range, which must not be empty, all of one
-    /// probability but for 2⁻⁶⁴ of it.
+    /// Fills `out` with the elements from `start` on, integers of a nonempty range with equal probabilities up to 2⁻⁶⁴.
     pub fn integers(self, range: Range<i64>, start: usize, out: &mut [i64]) {
         let count = range.end.abs_diff(range.start);
         let draw = |word: u64| range.start.wrapping_add(((u128::from(word) * u128::from(count)) >> 64) as i64);

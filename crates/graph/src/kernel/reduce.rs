@@ -1,8 +1,8 @@
-//! Folding a tensor along axes, in an order that does not depend on threads.
+//! Reductions of a tensor along axes, in an order that does not depend on threads.
 //!
-//! Sums lose little, however many numbers they are of: blocks of at most `BLOCK` elements, or `ROWS` rows, are added
-//! as they come, and a total of blocks keeps what rounding takes from it beside it ([`Fold::gather`]). To first order the
-//! error is within 40 roundings of the sum of the absolute values, for any number of elements, over any axes.
+//! Sums are accurate for any number of elements: blocks of at most `BLOCK` elements, or `ROWS` rows, are added without
+//! compensation, and their totals with it ([`Fold::gather`]). To first order the error is within 40 roundings of the
+//! sum of the absolute values, over any axes.
 
 use smallvec::SmallVec;
 
@@ -10,22 +10,22 @@ use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 
-/// How two partial results become one. The join must be associative and commutative but for rounding.
+/// A binary operation of a reduction, which must be associative and commutative except for rounding.
 pub(crate) trait Fold {
-    /// The result for no elements.
+    /// The neutral element.
     fn start<T: Real>() -> T;
 
-    /// Two results as one; marked `#[inline(always)]`.
+    /// Combines two partial results; marked `#[inline(always)]`.
     fn join<T: Real>(a: T, b: T) -> T;
 
-    /// Joins a result to a total; `lost` is what rounding has taken from the total so far, if anything. Marked
+    /// Combines a partial result with a total; `lost` is the compensation for rounding of the total so far. Marked
     /// `#[inline(always)]`.
     #[inline(always)]
     fn gather<T: Real>(total: &mut T, _lost: &mut T, value: T) {
         *total = Self::join(*total, value);
     }
 
-    /// The result from a total and what rounding has taken from it.
+    /// The result from a total and its compensation.
     #[inline(always)]
     fn finish<T: Real>(total: T, _lost: T) -> T {
         total
@@ -45,7 +45,7 @@ impl Fold for Add {
         a + b
     }
 
-    /// The error of one addition, exactly, as Knuth (The Art of Computer Programming, volume 2, 4.2.2) finds it.
+    /// The exact error of one addition (Knuth, The Art of Computer Programming, volume 2, 4.2.2).
     #[inline(always)]
     fn gather<T: Real>(total: &mut T, lost: &mut T, value: T) {
         let sum = *total + value;
@@ -54,7 +54,7 @@ impl Fold for Add {
         *total = sum;
     }
 
-    /// Where the total is infinite or NaN, what was lost has no meaning.
+    /// If the total is infinite or NaN the compensation has no meaning.
     #[inline(always)]
     fn finish<T: Real>(total: T, lost: T) -> T {
         let sum = total + lost;
@@ -104,21 +104,21 @@ impl Fold for Smallest {
     }
 }
 
-/// The most numbers that scattered sums add without compensation; of more, what rounding takes from the sum is kept.
+/// The most numbers that scatter-add adds without compensation.
 pub(crate) const UNCOMPENSATED: usize = 32;
 
-/// Partial results kept side by side, so that the loop over a row becomes vector code.
+/// Independent partial results, so that the loop over a row is vectorised.
 const LANES: usize = 32;
-/// Elements folded into one set of lanes before it is joined to the rest.
+/// Elements that are reduced without compensation.
 const BLOCK: usize = 1024;
-/// Rows joined element by element before they are joined to the rest.
+/// Rows that are reduced without compensation.
 const ROWS: usize = 32;
-/// Results that are worked on at once: totals and what is lost of them stay in the nearest cache.
+/// Results that are computed together: totals and compensations stay in the L1 cache.
 const TILE: usize = 256;
-/// Elements of rows that are joined in registers.
+/// Elements of rows that are combined in registers.
 pub(crate) const WIDTH: usize = 32;
 
-/// Folds `x` of the given shape along `axes` (counted from the first, in order) into `y`.
+/// Reduces `x` of the given shape along `axes` (counted from the first, in order) into `y`.
 pub(crate) fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
     vectorized(Reduce::<T, F> { x, rows: &Rows::of(shape, axes), y, fold: std::marker::PhantomData });
 }
@@ -144,25 +144,25 @@ struct Plain<'a, T, F>(&'a [T], std::marker::PhantomData<F>);
 
 impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
     #[inline(always)]
-    fn fold(&self, place: Place, len: usize) -> T {
-        fold_row::<T, F>(&self.0[place.row..place.row + len])
+    fn fold(&self, start: RowStart, len: usize) -> T {
+        fold_row::<T, F>(&self.0[start.row..start.row + len])
     }
 
     #[inline(always)]
-    fn wide(&self, place: Place) -> [T; WIDTH] {
-        lanes(self.0, place.row)
+    fn wide(&self, start: RowStart) -> [T; WIDTH] {
+        lanes(self.0, start.row)
     }
 
     #[inline(always)]
-    fn one(&self, place: Place) -> T {
-        self.0[place.row]
+    fn one(&self, start: RowStart) -> T {
+        self.0[start.row]
     }
 }
 
-/// The mean of `x` along `axes` into `y`. That of equal numbers is that number; that of no numbers is 0.
+/// The mean of `x` along `axes` into `y`, 0 for no elements.
 ///
-/// What is added are the distances from the first element: equal numbers have none, and numbers that lie close together
-/// far from 0 keep their digits.
+/// It adds the differences from the first element, so that the mean of equal numbers is exact, and that of similar
+/// numbers far from 0 accurate.
 pub(crate) fn mean<T: Real>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
     let count: usize = axes.iter().map(|&axis| shape[axis]).product();
     vectorized(Mean { x, rows: &Rows::of(shape, axes), y, count: T::of(count.max(1) as f64) });
@@ -188,20 +188,20 @@ impl<T: Real> Loop for Mean<'_, T> {
         rows.groups(|first, at| {
             for i in 0..rows.kept() {
                 let mean = x[first + i] + y[at + i] / count;
-                // Distances between numbers that are infinite or far apart are not numbers: then as they are.
+                // Differences of infinite or very distant numbers may be infinite or NaN: then the plain mean.
                 y[at + i] = if mean.is_finite() { mean } else { rows.plain_mean(x, first + i, count) };
             }
         });
     }
 }
 
-/// The distances from the first element that goes to the same result.
+/// The differences from the first element with the same result.
 struct FromFirst<'a, T>(&'a [T]);
 
 impl<T: Real> Terms<T> for FromFirst<'_, T> {
     #[inline(always)]
-    fn fold(&self, place: Place, len: usize) -> T {
-        let (first, row) = (self.0[place.first], &self.0[place.row..place.row + len]);
+    fn fold(&self, start: RowStart, len: usize) -> T {
+        let (first, row) = (self.0[start.first], &self.0[start.row..start.row + len]);
         sum_of(len, |from, terms| {
             for (term, &value) in terms.iter_mut().zip(&row[from..]) {
                 *term = value - first;
@@ -210,24 +210,23 @@ impl<T: Real> Terms<T> for FromFirst<'_, T> {
     }
 
     #[inline(always)]
-    fn wide(&self, place: Place) -> [T; WIDTH] {
-        let (values, first) = (lanes(self.0, place.row), lanes(self.0, place.first));
+    fn wide(&self, start: RowStart) -> [T; WIDTH] {
+        let (values, first) = (lanes(self.0, start.row), lanes(self.0, start.first));
         std::array::from_fn(|lane| values[lane] - first[lane])
     }
 
     #[inline(always)]
-    fn one(&self, place: Place) -> T {
-        self.0[place.row] - self.0[place.first]
+    fn one(&self, start: RowStart) -> T {
+        self.0[start.row] - self.0[start.first]
     }
 }
 
 /// `√Σx²` along `axes` into `y`.
 ///
-/// The squares are added as they are, and scaled by a power of two only where that sum lies outside of the range in which
-/// it has all its digits.
+/// The squares are scaled by a power of two only if their sum overflows or underflows.
 pub(crate) fn norm<T: Real>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
     let count: usize = axes.iter().map(|&axis| shape[axis]).product();
-    // What squares lose where they are subnormal counts for nothing beside a larger sum.
+    // The error of subnormal squares is negligible compared with a larger sum.
     let least = T::min_positive_value() * T::of(count.max(1) as f64);
     vectorized(Norm { x, rows: &Rows::of(shape, axes), y, least });
 }
@@ -263,8 +262,8 @@ struct Squares<'a, T>(&'a [T]);
 
 impl<T: Real> Terms<T> for Squares<'_, T> {
     #[inline(always)]
-    fn fold(&self, place: Place, len: usize) -> T {
-        let row = &self.0[place.row..place.row + len];
+    fn fold(&self, start: RowStart, len: usize) -> T {
+        let row = &self.0[start.row..start.row + len];
         sum_of(len, |from, terms| {
             for (term, &value) in terms.iter_mut().zip(&row[from..]) {
                 *term = value * value;
@@ -273,17 +272,17 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     }
 
     #[inline(always)]
-    fn wide(&self, place: Place) -> [T; WIDTH] {
-        lanes(self.0, place.row).map(|value| value * value)
+    fn wide(&self, start: RowStart) -> [T; WIDTH] {
+        lanes(self.0, start.row).map(|value| value * value)
     }
 
     #[inline(always)]
-    fn one(&self, place: Place) -> T {
-        self.0[place.row] * self.0[place.row]
+    fn one(&self, start: RowStart) -> T {
+        self.0[start.row] * self.0[start.row]
     }
 }
 
-/// The sum of `len` terms, without memory for them: `fill` gives those from a number on.
+/// The sum of `len` terms, without memory for them: `fill` computes those from an index on.
 #[inline(always)]
 pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
     let mut terms = [T::zero(); 256];
@@ -296,23 +295,23 @@ pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
     Add::finish(total, lost)
 }
 
-/// A tensor as rows of elements that are neighbours, for a reduction along axes: a row is either all folded and becomes
-/// one number, or all kept and is added to a row.
+/// A tensor as rows of contiguous elements, for a reduction along axes: either all elements of a row are reduced to one
+/// number, or the row is combined elementwise with others.
 pub(crate) struct Rows {
     /// Elements of a row.
     pub(crate) row: usize,
-    /// Whether the elements of a row are folded.
-    pub(crate) folded: bool,
-    /// Where the result of each row goes: the layout of the output with stride 0 along folded axes.
+    /// Whether the elements of a row are reduced.
+    pub(crate) reduced: bool,
+    /// The position of the result of each row: the layout of the output with stride 0 along reduced axes.
     pub(crate) target: Layout,
 }
 
-/// Where a row is, in elements.
+/// The position of a row, in elements.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
-    /// The first element of the row, or of the part of it that is asked for.
+pub(crate) struct RowStart {
+    /// The first element of the row, or of the needed part of it.
     pub(crate) row: usize,
-    /// The first element of the first row that goes to the same results.
+    /// The first element of the first row with the same results.
     pub(crate) first: usize,
     /// The first of these results.
     pub(crate) at: usize,
@@ -322,25 +321,25 @@ impl Rows {
     /// The rows of a shape for a reduction along `axes` (counted from the first, in order).
     pub(crate) fn of(shape: &Shape, axes: &[usize]) -> Self {
         let rank = shape.rank();
-        let is_folded = |axis: usize| axes.contains(&axis);
-        let folded = rank > 0 && is_folded(rank - 1);
-        let split = (0..rank).rev().find(|&axis| is_folded(axis) != folded).map_or(0, |axis| axis + 1);
+        let is_reduced = |axis: usize| axes.contains(&axis);
+        let reduced = rank > 0 && is_reduced(rank - 1);
+        let split = (0..rank).rev().find(|&axis| is_reduced(axis) != reduced).map_or(0, |axis| axis + 1);
         let row: usize = shape[split..].iter().product();
-        Self { row, folded, target: output_layout(shape, split, axes, if folded { 1 } else { row }) }
+        Self { row, reduced, target: output_layout(shape, split, axes, if reduced { 1 } else { row }) }
     }
 
-    /// Results that a row goes to.
+    /// The number of results of a row.
     pub(crate) fn kept(&self) -> usize {
-        if self.folded { 1 } else { self.row }
+        if self.reduced { 1 } else { self.row }
     }
 
-    /// The layout of the first elements of rows: over the axes that are folded, or those that are kept.
-    fn starts(&self, folded: bool) -> Layout {
+    /// The layout of the first elements of rows: over the axes that are reduced, or those that are kept.
+    fn starts(&self, reduced: bool) -> Layout {
         let Layout { shape, strides, .. } = &self.target;
         let (mut sizes, mut steps) = (SmallVec::<[usize; 8]>::new(), SmallVec::new());
         let mut step = self.row as isize;
         for axis in (0..shape.rank()).rev() {
-            if (strides[axis] == 0) == folded {
+            if (strides[axis] == 0) == reduced {
                 sizes.push(shape[axis]);
                 steps.push(step);
             }
@@ -351,7 +350,7 @@ impl Rows {
         Layout { shape: sizes.into_iter().collect(), strides: steps, offset: 0 }
     }
 
-    /// Calls `visit` with the first element and the first result of each group of rows that go to the same results.
+    /// Calls `visit` with the first element and the first result of each group of rows with the same results.
     #[inline(always)]
     pub(crate) fn groups(&self, mut visit: impl FnMut(usize, usize)) {
         let kept = self.starts(false);
@@ -361,32 +360,32 @@ impl Rows {
         }
     }
 
-    /// Folds the terms of all rows into `y`. Each result is finished before the next is begun.
+    /// Reduces the terms of all rows into `y`. Each result is finished before the next one is started.
     #[inline(always)]
     pub(crate) fn accumulate<T: Real, F: Fold>(&self, y: &mut [T], terms: &impl Terms<T>) {
         y.fill(F::start());
         if y.is_empty() || self.row == 0 || self.target.shape.contains(&0) {
             return;
         }
-        // The last of the folded axes is walked along in steps, the others place by place.
-        let mut folded = self.starts(true);
-        let (count, step) = match (folded.shape.last().copied(), folded.strides.pop()) {
+        // The last of the reduced axes is iterated with its stride, the others by positions.
+        let mut reduced = self.starts(true);
+        let (count, step) = match (reduced.shape.last().copied(), reduced.strides.pop()) {
             (Some(count), Some(step)) => (count, step as usize),
             _ => (1, 0),
         };
-        folded.shape = folded.shape[..folded.shape.rank().saturating_sub(1)].iter().copied().collect();
+        reduced.shape = reduced.shape[..reduced.shape.rank().saturating_sub(1)].iter().copied().collect();
         self.groups(|first, at| {
-            if self.folded {
-                let place = |row: usize| Place { row, first, at };
-                if count * folded.shape.len() == 1 {
-                    y[at] = terms.fold(place(first), self.row);
+            if self.reduced {
+                let start = |row: usize| RowStart { row, first, at };
+                if count * reduced.shape.len() == 1 {
+                    y[at] = terms.fold(start(first), self.row);
                     return;
                 }
                 let (mut total, mut lost) = (F::start(), T::zero());
-                for offset in folded.positions() {
+                for offset in reduced.positions() {
                     for number in 0..count {
                         let row = first + offset + number * step;
-                        F::gather(&mut total, &mut lost, terms.fold(place(row), self.row));
+                        F::gather(&mut total, &mut lost, terms.fold(start(row), self.row));
                     }
                 }
                 y[at] = F::finish(total, lost);
@@ -394,22 +393,22 @@ impl Rows {
             }
             for from in (0..self.row).step_by(TILE) {
                 let (first, at, len) = (first + from, at + from, TILE.min(self.row - from));
-                let place =
-                    |row: usize, column: usize| Place { row: row + column, first: first + column, at: at + column };
+                let start =
+                    |row: usize, column: usize| RowStart { row: row + column, first: first + column, at: at + column };
                 let (mut totals, mut lost) = ([F::start(); TILE], [T::zero(); TILE]);
                 let mut sums = [F::start(); TILE];
                 let wide = len - len % WIDTH;
-                for offset in folded.positions() {
+                for offset in reduced.positions() {
                     for number in (0..count).step_by(ROWS) {
-                        // Row after row, as they lie in memory; two at once, for half the visits to the sums.
+                        // Row after row in memory order; two at a time, for half the accesses to the sums.
                         let rows = ROWS.min(count - number);
                         for pair in (0..rows).step_by(2) {
                             let row = first + offset + (number + pair) * step;
                             let is_pair = pair + 1 < rows;
                             for column in (0..wide).step_by(WIDTH) {
-                                let mut values = terms.wide(place(row, column));
+                                let mut values = terms.wide(start(row, column));
                                 if is_pair {
-                                    let others = terms.wide(place(row + step, column));
+                                    let others = terms.wide(start(row + step, column));
                                     for lane in 0..WIDTH {
                                         values[lane] = F::join(values[lane], others[lane]);
                                     }
@@ -419,9 +418,9 @@ impl Rows {
                                 }
                             }
                             for column in wide..len {
-                                let mut value = terms.one(place(row, column));
+                                let mut value = terms.one(start(row, column));
                                 if is_pair {
-                                    value = F::join(value, terms.one(place(row + step, column)));
+                                    value = F::join(value, terms.one(start(row + step, column)));
                                 }
                                 sums[column] = F::join(sums[column], value);
                             }
@@ -438,15 +437,15 @@ impl Rows {
         });
     }
 
-    /// Calls `visit` with each element that goes to the same result as the one at `first`.
+    /// Calls `visit` with each element with the same result as the one at `first`.
     pub(crate) fn elements(&self, first: usize, mut visit: impl FnMut(usize)) {
         for offset in self.starts(true).positions() {
             let row = first + offset;
-            (row..row + if self.folded { self.row } else { 1 }).for_each(&mut visit);
+            (row..row + if self.reduced { self.row } else { 1 }).for_each(&mut visit);
         }
     }
 
-    /// The mean of the elements that go to the same result as the one at `first`, added as they are.
+    /// The mean of the elements with the same result as the one at `first`, without differences.
     #[cold]
     fn plain_mean<T: Real>(&self, x: &[T], first: usize, count: T) -> T {
         let (mut total, mut lost) = (T::zero(), T::zero());
@@ -454,8 +453,8 @@ impl Rows {
         Add::finish(total, lost) / count
     }
 
-    /// `√Σ value²` over the elements that go to the same result as the one at `first`, scaled by a power of two so that
-    /// no square leaves the range of numbers.
+    /// `√Σ value²` over the elements with the same result as the one at `first`, scaled by a power of two so that no
+    /// square overflows or underflows.
     #[cold]
     pub(crate) fn scaled_norm<T: Real>(&self, first: usize, value: impl Fn(usize) -> T) -> T {
         let mut largest = T::zero();
@@ -483,32 +482,32 @@ impl Rows {
     }
 }
 
-/// What is folded: a term for each element of a tensor.
+/// The terms of a reduction, one for each element of a tensor.
 pub(crate) trait Terms<T> {
-    /// The terms of a row of `len` elements, folded.
-    fn fold(&self, place: Place, len: usize) -> T;
+    /// The terms of a row of `len` elements, reduced.
+    fn fold(&self, start: RowStart, len: usize) -> T;
 
-    /// The terms of the elements from a place on.
-    fn wide(&self, place: Place) -> [T; WIDTH];
+    /// The terms of `WIDTH` elements from a position on.
+    fn wide(&self, start: RowStart) -> [T; WIDTH];
 
-    /// The term of the element at a place.
-    fn one(&self, place: Place) -> T;
+    /// The term of the element at a position.
+    fn one(&self, start: RowStart) -> T;
 }
 
-/// The elements of a slice from a place on.
+/// `WIDTH` elements of a slice from an index on.
 #[inline(always)]
 pub(crate) fn lanes<T: Copy>(values: &[T], from: usize) -> [T; WIDTH] {
     *values[from..].first_chunk().expect("a row is at least as wide")
 }
 
-/// The layout of the output over the axes before `split`, in as few axes as it takes.
+/// The layout of the output over the axes before `split`, with adjacent axes merged.
 fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Layout {
     let mut merged: SmallVec<[(usize, isize); 6]> = SmallVec::new();
     let mut step = row as isize;
     for axis in (0..split).rev().filter(|&axis| shape[axis] != 1) {
-        let (size, folded) = (shape[axis], axes.contains(&axis));
-        let stride = if folded { 0 } else { step };
-        step *= if folded { 1 } else { size as isize };
+        let (size, reduced) = (shape[axis], axes.contains(&axis));
+        let stride = if reduced { 0 } else { step };
+        step *= if reduced { 1 } else { size as isize };
         match merged.last_mut() {
             Some((inner, own)) if stride == *own * *inner as isize && (stride == 0) == (*own == 0) => *inner *= size,
             _ => merged.push((size, stride)),
@@ -518,7 +517,7 @@ fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Lay
     Layout { shape: sizes.collect(), strides: strides.collect(), offset: 0 }
 }
 
-/// Folds a row: lanes within a block, blocks one after another.
+/// Reduces a row: lanes within a block, blocks one after another.
 #[inline(always)]
 pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
     if values.len() <= BLOCK {
@@ -543,7 +542,7 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
     for (lane, &value) in chunks.remainder().iter().enumerate() {
         lanes[lane] = F::join(lanes[lane], value);
     }
-    // Arrays of their own, which stay in registers.
+    // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
     let half: [T; 8] = halved::<T, F, 16, 8>(half);
     let half: [T; 4] = halved::<T, F, 8, 4>(half);
@@ -551,7 +550,7 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
     F::join(a, b)
 }
 
-/// The two halves of a list, joined.
+/// The two halves of a list, combined elementwise.
 #[inline(always)]
 fn halved<T: Real, F: Fold, const N: usize, const HALF: usize>(list: [T; N]) -> [T; HALF] {
     std::array::from_fn(|lane| F::join(list[lane], list[lane + HALF]))

@@ -1,25 +1,25 @@
-//! Runs a loop with the widest vector instructions that the machine has.
+//! Runs a loop with the widest vector instructions of the machine.
 //!
-//! A library is compiled for the oldest machine that it must run on. [`vectorized`] compiles the loop that it is given
-//! once for that machine and once for each newer instruction set, and picks at run time. What the loop calls must be
-//! `#[inline(always)]`, or it stays behind in the old instruction set.
+//! A library is compiled for the oldest machine that it supports. [`vectorized`] compiles a loop for that machine and
+//! for each newer instruction set, and selects one at run time. Functions that the loop calls must be
+//! `#[inline(always)]`, or they are compiled for the oldest machine only.
 
 #![allow(unsafe_code)] // Calls of functions compiled for a checked instruction set.
 
 /// A loop to be compiled for several instruction sets.
 pub trait Loop {
-    /// What the loop gives back.
+    /// The result of the loop.
     type Output;
 
     /// The loop; marked `#[inline(always)]` by every implementor.
     fn run(self) -> Self::Output;
 }
 
-/// What the machine has.
+/// The instruction set of the machine.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(super) enum Level {
-    /// What every machine has.
+    /// The baseline of the target.
     Old,
     /// AVX2 and FMA.
     Avx2,
@@ -27,7 +27,7 @@ pub(super) enum Level {
     Avx512,
 }
 
-/// What the machine has, looked up once.
+/// The instruction set of the machine, detected once.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(super) fn level() -> Level {
@@ -44,7 +44,7 @@ pub(super) fn level() -> Level {
     })
 }
 
-/// Runs the loop with the widest instruction set that the machine has.
+/// Runs the loop with the widest instruction set of the machine.
 #[inline]
 pub fn vectorized<L: Loop>(work: L) -> L::Output {
     #[cfg(target_arch = "x86_64")]
@@ -58,7 +58,7 @@ pub fn vectorized<L: Loop>(work: L) -> L::Output {
     work.run()
 }
 
-/// What the loop gives with each instruction set that the machine has, the oldest first.
+/// The results of the loop with each instruction set of the machine, the oldest first.
 #[cfg(test)]
 pub(crate) fn at_every_level<L: Loop>(work: impl Fn() -> L) -> Vec<(&'static str, L::Output)> {
     #[allow(unused_mut)]

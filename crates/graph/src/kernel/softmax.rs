@@ -1,19 +1,19 @@
-//! Softmax of a row, and the logarithm of its sum of exponentials, shared by the ops that are made of them.
+//! The softmax of a row and the logarithm of its sum of exponentials, which several ops share.
 
 use super::reduce::{Add, Largest, fold_row, sum_of};
 use crate::real::Real;
 
-/// What is to be subtracted from a row before `exp`: its largest element, or 0 if that is infinite.
+/// The number to subtract from a row before `exp`: its largest element, or 0 if that is infinite.
 #[inline(always)]
 pub(crate) fn shift<T: Real>(row: &[T]) -> T {
     let largest = fold_row::<T, Largest>(row);
     if largest.is_infinite() { T::zero() } else { largest }
 }
 
-/// `ln Σ exp(xᵢ − shift)`, without memory for the terms, where the shift is one of the elements or 0.
+/// `ln Σ exp(xᵢ − shift)`, where the shift is one of the elements or 0, without memory for the terms.
 ///
-/// The term of the first element that is the shift is 1 and is not added: `ln_1p` of the others is exact also where they
-/// are small.
+/// The term 1 of the first element that equals the shift is left out of the sum: `ln_1p` of the others is accurate even
+/// if they are small.
 #[inline(always)]
 pub(crate) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
     let largest = row.iter().position(|&x| x == shift);
@@ -21,7 +21,7 @@ pub(crate) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
         for (term, &x) in terms.iter_mut().zip(&row[from..]) {
             *term = (x - shift).exp();
         }
-        if let Some(term) = largest.and_then(|place| terms.get_mut(place.wrapping_sub(from))) {
+        if let Some(term) = largest.and_then(|index| terms.get_mut(index.wrapping_sub(from))) {
             *term = T::zero();
         }
     });

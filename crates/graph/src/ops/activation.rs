@@ -1,6 +1,6 @@
 //! Activation functions, with PyTorch's definitions and defaults.
 //!
-//! Values and slopes are written so that they stay finite for large inputs of either sign.
+//! Values and slopes are finite for large inputs of either sign.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -34,7 +34,7 @@ impl Pointwise for Relu {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        // A choice and not a product: a unit that is off stays off under a cotangent that is infinite.
+        // A selection, not a product: an infinite cotangent times 0 would be NaN.
         call.x(0).greater(0.0).where_(call.g(), 0.0)
     }
 
@@ -44,12 +44,12 @@ impl Pointwise for Relu {
 }
 
 unary! {
-    /// `1 / (1 + e^(−x))`; its derivative, `y·(1 − y)`, is within two roundings of 1 and so loses its digits as y nears 1
+    /// `1 / (1 + e^(−x))`; its derivative `y·(1 − y)` has an absolute error of two roundings of 1, so its relative error grows as y approaches 1
     Sigmoid, sigmoid: |x| x.sigmoid(), slope |_x, y| y * (1.0 - y),
 }
 
 unary! {
-    /// `1 / (1 + e^(−x))`, the derivative of softplus; its own is the product of its values at x and −x, which keeps its digits where one is near 1
+    /// `1 / (1 + e^(−x))`, the derivative of softplus; its derivative is the product of its values at x and −x, which is accurate where one of them is near 1
     SoftplusSlope, softplus_slope: |x| x.sigmoid(), slope |x, y| y * (-x).softplus_slope(),
 }
 
@@ -77,7 +77,7 @@ unary! {
 }
 
 unary! {
-    /// `x · Φ(x)` with the normal distribution function Φ, by erf (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
+    /// `x · Φ(x)` with the normal distribution function Φ, computed by erf (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
     Gelu, gelu: |x| weighted(x, T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf())), slope |x, _y| {
         let density = (x * x * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
         ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + density.cotangent_times(x)
@@ -108,7 +108,7 @@ unary! {
 }
 
 unary! {
-    /// `x` cut to [−1, 1]; the subgradient at ±1 is 0
+    /// `x` clamped to [−1, 1]; the subgradient at ±1 is 0
     HardTanh, hard_tanh: |x| {
         let raised = if x < -T::one() { -T::one() } else { x };
         if raised > T::one() { T::one() } else { raised }
@@ -117,14 +117,14 @@ unary! {
 }
 
 unary! {
-    /// `x/6 + 1/2` cut to [0, 1]; the subgradient at ±3 is 0
-    HardSigmoid, hard_sigmoid: |x| cut(x / T::of(6.0) + T::of(0.5)),
+    /// `x/6 + 1/2` clamped to [0, 1]; the subgradient at ±3 is 0
+    HardSigmoid, hard_sigmoid: |x| clamped(x / T::of(6.0) + T::of(0.5)),
     slope |x, _y| x.abs().less(3.0) * (1.0 / 6.0), kinks Kinks::At(vec![(-3.0, 0.0), (3.0, 0.0)]),
 }
 
 unary! {
     /// `x · hard_sigmoid(x)`; the subgradient is 0 at −3 and 1 at 3
-    HardSwish, hard_swish: |x| if x > -T::of(3.0) || x.is_nan() { x * cut(x / T::of(6.0) + T::of(0.5)) } else { T::zero() },
+    HardSwish, hard_swish: |x| if x > -T::of(3.0) || x.is_nan() { x * clamped(x / T::of(6.0) + T::of(0.5)) } else { T::zero() },
     slope |x, _y| x.abs().less(3.0).where_(x * (1.0 / 3.0) + 0.5, x.greater_equal(3.0)),
     kinks Kinks::At(vec![(-3.0, 0.0), (3.0, 1.0)]),
 }
@@ -136,16 +136,16 @@ unary! {
     kinks Kinks::At(vec![(0.0, SELU_SCALE * SELU_ALPHA)]),
 }
 
-/// `x · weight`, and 0 where the weight is, also of an infinite `x`: what comes of −∞ is the limit.
+/// `x · weight`, and 0 for a weight of 0 and an infinite `x`, which is the limit at −∞.
 #[inline(always)]
 fn weighted<T: Real>(x: T, weight: T) -> T {
     let product = x * weight;
     if weight == T::zero() && x.is_infinite() { T::zero() } else { product }
 }
 
-/// Cuts to [0, 1].
+/// Clamps to [0, 1].
 #[inline(always)]
-fn cut<T: Real>(x: T) -> T {
+fn clamped<T: Real>(x: T) -> T {
     let raised = if x < T::zero() { T::zero() } else { x };
     if raised > T::one() { T::one() } else { raised }
 }
@@ -197,7 +197,7 @@ impl Pointwise for Elu {
 }
 
 impl<'g> Var<'g> {
-    /// `max(x, 0)`; the subgradient at 0 is 0
+    /// `max(x, 0)`; the subgradient at 0 is 0, as in PyTorch
     #[track_caller]
     pub fn relu(self) -> Var<'g> {
         self.graph().call(Relu, &[self])
@@ -314,7 +314,7 @@ mod tests {
         }
     }
 
-    /// Those whose values or slopes lose digits of numbers that are small beside `x`, or beside 1: the pages say so.
+    /// Functions whose values or slopes are inaccurate where they are small compared with `x` or 1, as documented.
     const ROUGH_VALUES: [&str; 2] = ["gelu", "gelu_tanh"];
     const ROUGH_SLOPES: [&str; 4] = ["sigmoid", "gelu", "gelu_tanh", "mish"];
 

@@ -1,6 +1,5 @@
-//! The place on an axis where the largest or smallest element lies: the first of equal ones.
-//!
-//! NaN counts as larger than every number, so that a maximum that is NaN is found.
+//! The index of the largest or smallest element along an axis: the first of equal elements, and the first NaN if there
+//! is one.
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
@@ -8,7 +7,7 @@ use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Form, Kinks, Meta, Metas, Op, Signature, Work};
 
-/// The place of the largest element along `axis`, or of the smallest.
+/// The index of the largest element along `axis`, or of the smallest.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ArgExtreme {
     axis: usize,
@@ -26,7 +25,7 @@ impl Op for ArgExtreme {
         let shape = &inputs[0].shape;
         check_axes(&[self.axis], shape)?;
         if shape[self.axis] == 0 {
-            return Err(format!("axis {} has size 0: no element is there to be found", self.axis));
+            return Err(format!("axis {} has size 0: there is no element", self.axis));
         }
         Ok(smallvec::smallvec![Meta::index(shape.without(|axis| axis == self.axis))])
     }
@@ -38,11 +37,11 @@ impl Op for ArgExtreme {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let x = work.inputs[0].real();
         let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
-        let places = work.outputs[0].index();
+        let indices = work.outputs[0].index();
         if self.largest {
-            first_place(x, along, places, |a, b| a > b || (a.is_nan() && !b.is_nan()));
+            first_index(x, along, indices, |a, b| a > b || (a.is_nan() && !b.is_nan()));
         } else {
-            first_place(x, along, places, |a, b| a < b || (a.is_nan() && !b.is_nan()));
+            first_index(x, along, indices, |a, b| a < b || (a.is_nan() && !b.is_nan()));
         }
         Ok(())
     }
@@ -52,16 +51,16 @@ impl Op for ArgExtreme {
     }
 }
 
-/// The place of the first element of each line that no other is `ahead` of.
+/// The index of the first element of each line that is `ahead` of all others.
 #[inline(always)]
-fn first_place<T: Real>(x: &[T], along: AlongAxis, places: &mut [i64], ahead: impl Fn(T, T) -> bool) {
-    places.fill(0);
+fn first_index<T: Real>(x: &[T], along: AlongAxis, indices: &mut [i64], ahead: impl Fn(T, T) -> bool) {
+    indices.fill(0);
     for block in 0..along.outer {
-        let best = &mut places[block * along.inner..(block + 1) * along.inner];
-        for place in 1..along.size {
+        let best = &mut indices[block * along.inner..(block + 1) * along.inner];
+        for index in 1..along.size {
             for (inner, best) in best.iter_mut().enumerate() {
-                if ahead(x[along.start(block, place) + inner], x[along.start(block, *best as usize) + inner]) {
-                    *best = place as i64;
+                if ahead(x[along.start(block, index) + inner], x[along.start(block, *best as usize) + inner]) {
+                    *best = index as i64;
                 }
             }
         }
@@ -69,8 +68,8 @@ fn first_place<T: Real>(x: &[T], along: AlongAxis, places: &mut [i64], ahead: im
 }
 
 impl<'g> Var<'g> {
-    /// For each line along an axis the place of its largest element, as an index: the first of equal ones, and the
-    /// first NaN if there is one. The axis disappears.
+    /// The index of the largest element of each line along an axis: the first of equal elements, and the first NaN if
+    /// there is one. The axis is removed.
     ///
     /// # Panics
     /// If the axis is out of range or has size 0.
@@ -89,8 +88,8 @@ impl<'g> Var<'g> {
         self.graph().call(ArgExtreme { axis, largest: true }, &[self])
     }
 
-    /// For each line along an axis the place of its smallest element, as an index: the first of equal ones, and the
-    /// first NaN if there is one. The axis disappears.
+    /// The index of the smallest element of each line along an axis: the first of equal elements, and the first NaN if
+    /// there is one. The axis is removed.
     ///
     /// # Panics
     /// If the axis is out of range or has size 0.
@@ -122,8 +121,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         )
     };
     vec![
-        Entry::new("argmax", "the place of the largest element along an axis, an index", samples(true)),
-        Entry::new("argmin", "the place of the smallest element along an axis, an index", samples(false)),
+        Entry::new("argmax", "the index of the largest element along an axis", samples(true)),
+        Entry::new("argmin", "the index of the smallest element along an axis", samples(false)),
     ]
 }
 
@@ -134,7 +133,7 @@ mod tests {
     use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
-    fn places(x: Var<'_>) -> Vec<i64> {
+    fn indices(x: Var<'_>) -> Vec<i64> {
         x.graph().eval_with::<f64>(&[x], &Params::new(0), &Feed::new()).unwrap()[0].index().data().to_vec()
     }
 
@@ -142,19 +141,19 @@ mod tests {
     fn every_axis_ties_and_nan() {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from_rows([[3.0, 1.0, 3.0], [0.0, 1.0, 4.0]]));
-        assert_eq!(places(x.argmax(0)), [0, 0, 1]);
-        assert_eq!(places(x.argmax(1)), [0, 2]);
-        assert_eq!(places(x.argmin(0)), [1, 0, 0]);
-        assert_eq!(places(x.argmin(-1)), [1, 0]);
+        assert_eq!(indices(x.argmax(0)), [0, 0, 1]);
+        assert_eq!(indices(x.argmax(1)), [0, 2]);
+        assert_eq!(indices(x.argmin(0)), [1, 0, 0]);
+        assert_eq!(indices(x.argmin(-1)), [1, 0]);
         let x = graph.constant(&Tensor::from([1.0, f64::NAN, f64::INFINITY, f64::NAN]));
-        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![1], vec![1]));
+        assert_eq!((indices(x.argmax(0)), indices(x.argmin(0))), (vec![1], vec![1]));
         let x = graph.constant(&Tensor::from([f64::NAN, f64::NAN, 2.0, f64::NEG_INFINITY]));
-        assert_eq!((places(x.argmax(0)), places(x.argmin(0))), (vec![0], vec![0]));
-        assert_eq!(places(graph.zeros([0, 2]).argmax(1)), [0_i64; 0]);
+        assert_eq!((indices(x.argmax(0)), indices(x.argmin(0))), (vec![0], vec![0]));
+        assert_eq!(indices(graph.zeros([0, 2]).argmax(1)), [0_i64; 0]);
     }
 
     #[test]
-    #[should_panic(expected = "`argmin` of [2, 0]: axis 1 has size 0: no element is there to be found")]
+    #[should_panic(expected = "`argmin` of [2, 0]: axis 1 has size 0: there is no element")]
     fn an_empty_axis_has_no_smallest_element() {
         Graph::new().zeros([2, 0]).argmin(1);
     }

@@ -1,7 +1,6 @@
 //! `+ − × ÷`, negation and the reciprocal, with NumPy's broadcasting and scalars on either side.
 //!
-//! Broadcasting is an op of its own that the binary methods insert, so these ops see equal shapes only and their
-//! derivatives never sum over axes.
+//! The operators insert `broadcast_to`, so the inputs of these ops have equal shapes.
 
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
@@ -146,10 +145,10 @@ impl Pointwise for Recip {
 }
 
 impl<'g> Var<'g> {
-    /// An operator: between indices that of integers, else the pointwise op.
+    /// An operator: the integer op for two indices, else the pointwise op.
     #[track_caller]
     fn operator<P: Pointwise>(self, op: P, integer: Option<Integer>, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.as_operand_of(self);
+        let other = other.operand_of(self);
         match integer {
             Some(integer) if self.kind() == Kind::Index && other.kind() == Kind::Index => self.integer(integer, other),
             _ => self.pointwise(op, other),
@@ -190,7 +189,7 @@ macro_rules! operator {
 
             #[track_caller]
             fn $method(self, other: Var<'g>) -> Var<'g> {
-                $trait::$method(self.as_operand_of(other), other)
+                $trait::$method(self.operand_of(other), other)
             }
         }
     };

@@ -44,7 +44,8 @@ impl Op for BroadcastTo {
 }
 
 impl<'g> Var<'g> {
-    /// The variable repeated to `shape` by NumPy's rule: axes are aligned at the last, and a size of 1 stretches.
+    /// The variable repeated to `shape` by NumPy's rule: axes are aligned at the last one, and a size of 1 is repeated.
+    /// In a plan this costs nothing; the derivative sums the cotangent over the repeated axes.
     ///
     /// # Panics
     /// If it cannot be repeated to that shape.
@@ -57,8 +58,8 @@ impl<'g> Var<'g> {
         self.graph().call(BroadcastTo { shape }, &[self])
     }
 
-    /// If this is [`Var::broadcast_to`] of another variable: that one with as many axes, and the axes along which it is
-    /// repeated.
+    /// If this is [`Var::broadcast_to`] of another variable: that one with the same number of axes, and the axes along
+    /// which it is repeated.
     #[track_caller]
     pub(super) fn repeated(self) -> Option<(Var<'g>, SmallVec<[usize; 4]>)> {
         let source = {
@@ -73,7 +74,7 @@ impl<'g> Var<'g> {
         Some((source.reshape((0..to.rank()).map(own).collect::<Shape>()), axes))
     }
 
-    /// Both variables repeated to the shape that they have together.
+    /// Both variables, repeated to their common shape.
     #[track_caller]
     pub(crate) fn broadcast_with(self, op: &str, other: Var<'g>) -> (Var<'g>, Var<'g>) {
         let (mine, its) = (self.shape(), other.shape());

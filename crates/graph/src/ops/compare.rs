@@ -1,13 +1,13 @@
 //! Comparisons, logic on masks, choice by a mask, and the larger and smaller of two.
 //!
-//! A mask holds the real numbers 1 (true) and 0 (false); any number but 0 is taken for true. Masks have no derivative.
+//! A mask holds the real numbers 1 (true) and 0 (false); any nonzero number is true. The derivative of a mask is zero.
 
 use crate::real::Real;
 use crate::tape::op::elementwise::piecewise_constant;
 use crate::tape::op::{Call, Derivative, Kinks, Pointwise};
 use crate::tape::{Operand, Var};
 
-/// Defines an op that gives a mask from two inputs, and its method on `Var`.
+/// Defines an op of two inputs whose output is a mask, and its method on `Var`.
 macro_rules! mask {
     ($(#[doc = $doc:literal])+ $op:ident, $method:ident: |$a:ident, $b:ident| $value:expr, kinks $kinks:expr) => {
         $(#[doc = $doc])+
@@ -47,6 +47,9 @@ macro_rules! mask {
 
         impl<'g> Var<'g> {
             $(#[doc = $doc])+
+            ///
+            /// A mask holds the real numbers 1 (true) and 0 (false); in logical operations and in [`Var::where_`] any
+            /// nonzero number is true. The derivative of a mask is zero.
             ///
             /// # Panics
             /// If the shapes do not broadcast.
@@ -99,7 +102,7 @@ mask! {
 }
 
 mask! {
-    /// `x ⊻ y` as a mask: whether just one is true
+    /// `x ⊻ y` as a mask: whether exactly one is true
     Xor, logical_xor: |a, b| (a != T::zero()) != (b != T::zero()), kinks Kinks::At(vec![(0.0, 0.0)])
 }
 
@@ -145,7 +148,7 @@ impl Pointwise for Where {
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         let (mask, g) = (call.x(0), call.g());
-        // A choice and not a product: what was not chosen gets zero, also from a cotangent that is infinite.
+        // A selection, not a product: an infinite cotangent times 0 would be NaN.
         if input == 1 { mask.where_(g, 0.0) } else { mask.where_(0.0, g) }
     }
 
@@ -213,19 +216,20 @@ impl Pointwise for Minimum {
 }
 
 impl<'g> Var<'g> {
-    /// `a` where this mask is true, else `b`. What is not chosen gets a cotangent of exactly zero.
+    /// `a` where this mask is true (nonzero), else `b`. The derivative of the operand that is not selected is 0, even
+    /// if the cotangent is infinite or NaN.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
     #[track_caller]
     pub fn where_(self, a: impl Operand<'g>, b: impl Operand<'g>) -> Var<'g> {
         let graph = self.graph();
-        let (a, b) = a.as_operand_of(self).broadcast_with("where", b.as_operand_of(self));
+        let (a, b) = a.operand_of(self).broadcast_with("where", b.operand_of(self));
         let (mask, a) = self.broadcast_with("where", a);
         graph.call(Where, &[mask, a, b.broadcast_to(a.shape())])
     }
 
-    /// The larger of two; where they are equal each gets half the cotangent.
+    /// `max(x, y)`; NaN if one of them is NaN. Where they are equal each gets half of the derivative, as in PyTorch.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -234,7 +238,7 @@ impl<'g> Var<'g> {
         self.pointwise(Maximum, other)
     }
 
-    /// The smaller of two; where they are equal each gets half the cotangent.
+    /// `min(x, y)`; NaN if one of them is NaN. Where they are equal each gets half of the derivative, as in PyTorch.
     ///
     /// # Panics
     /// If the shapes do not broadcast.

@@ -1,4 +1,4 @@
-//! Variables joined along an axis, one after another; the derivative cuts the cotangent at the seams.
+//! Concatenation along an axis; the derivative slices the cotangent.
 
 use smallvec::SmallVec;
 
@@ -13,8 +13,8 @@ use crate::tape::{Graph, Var, refuse};
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Concat {
     axis: usize,
-    /// Where each input begins in the whole: its derivative is asked for one input at a time, and to add up the sizes
-    /// of those before it for each would take time that grows with the square of their number.
+    /// The start of each input in the output, stored because the derivative is computed for one input at a time: adding
+    /// up the sizes each time would take quadratic time.
     starts: Vec<usize>,
 }
 
@@ -44,7 +44,7 @@ impl Op for Concat {
         let mut size = first.shape[self.axis];
         for other in &inputs[1..] {
             if other.kind != first.kind {
-                return Err("real numbers and indices cannot be joined".into());
+                return Err("real numbers and indices cannot be concatenated".into());
             }
             let rest = |shape: &Shape| shape.without(|axis| axis == self.axis);
             if other.shape.rank() != first.shape.rank() || rest(&other.shape) != rest(&first.shape) {
@@ -54,7 +54,7 @@ impl Op for Concat {
         }
         let shape = first.shape.with_size(self.axis, size)?;
         if *self != Self::new(self.axis, inputs.iter().map(|input| &input.shape)) {
-            return Err(format!("the inputs do not begin at {:?} on axis {}", self.starts, self.axis));
+            return Err(format!("the inputs do not start at {:?} on axis {}", self.starts, self.axis));
         }
         Ok(smallvec::smallvec![Meta { shape, ..first.clone() }])
     }
@@ -65,15 +65,15 @@ impl Op for Concat {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let to = AlongAxis::new(self.axis, &work.output_shapes[0]);
-        let mut place = 0;
+        let mut start = 0;
         for (x, shape) in work.inputs.iter().zip(work.input_shapes) {
-            let run = shape[self.axis] * to.inner;
+            let len = shape[self.axis] * to.inner;
             match (*x, &mut work.outputs[0]) {
-                (Array::Real(x), ArrayMut::Real(y)) => copy_blocks(x, run, y, to, place),
-                (Array::Index(x), ArrayMut::Index(y)) => copy_blocks(x, run, y, to, place),
+                (Array::Real(x), ArrayMut::Real(y)) => copy_blocks(x, len, y, to, start),
+                (Array::Index(x), ArrayMut::Index(y)) => copy_blocks(x, len, y, to, start),
                 _ => unreachable!("inputs and output are of one kind by the shape rule"),
             }
-            place += shape[self.axis];
+            start += shape[self.axis];
         }
         Ok(())
     }
@@ -84,19 +84,19 @@ impl Op for Concat {
     }
 }
 
-/// Copies `x`, in blocks of `run` elements, to the given place of each block of `y`.
-fn copy_blocks<T: Copy>(x: &[T], run: usize, y: &mut [T], to: AlongAxis, place: usize) {
+/// Copies `x`, in blocks of `len` elements, to an index of the axis in each block of `y`.
+fn copy_blocks<T: Copy>(x: &[T], len: usize, y: &mut [T], to: AlongAxis, index: usize) {
     for block in 0..to.outer {
-        let start = to.start(block, place);
-        y[start..start + run].copy_from_slice(&x[block * run..(block + 1) * run]);
+        let start = to.start(block, index);
+        y[start..start + len].copy_from_slice(&x[block * len..(block + 1) * len]);
     }
 }
 
 impl Graph {
-    /// Variables joined along an axis, one after another.
+    /// Concatenates variables along an axis. The derivative of each is its slice of the cotangent.
     ///
     /// # Shapes
-    /// All have as many axes and the same sizes but for `axis`, on which the sizes add up.
+    /// The shapes are equal except on `axis`, on which the sizes add up.
     ///
     /// # Panics
     /// If there are none, the shapes do not fit, or the axis is out of range.
@@ -114,7 +114,7 @@ impl Graph {
     #[track_caller]
     pub fn concat<'g>(&'g self, vars: &[Var<'g>], axis: isize) -> Var<'g> {
         if vars.is_empty() {
-            refuse("concat", &[], "there is nothing to join");
+            refuse("concat", &[], "there are no variables");
         }
         let axis = resolve_axis("concat", axis, &vars[0].shape());
         if vars.len() == 1 {
@@ -124,13 +124,13 @@ impl Graph {
         self.call(Concat::new(axis, shapes.iter()), vars)
     }
 
-    /// Variables of one shape joined along a new axis at the given place of the result.
+    /// Concatenates variables of one shape along a new axis, which is axis `axis` of the result.
     ///
     /// # Shapes
     /// `n` variables of `[a, b]` give `[n, a, b]` for axis 0.
     ///
     /// # Panics
-    /// If there are none, the shapes differ, or the place is out of range.
+    /// If there are none, the shapes differ, or the axis is out of range.
     ///
     /// # Example
     /// ```
@@ -144,7 +144,7 @@ impl Graph {
     #[track_caller]
     pub fn stack<'g>(&'g self, vars: &[Var<'g>], axis: isize) -> Var<'g> {
         if vars.is_empty() {
-            refuse("stack", &[], "there is nothing to join");
+            refuse("stack", &[], "there are no variables");
         }
         let shape = vars[0].shape();
         for var in vars {
@@ -173,14 +173,14 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
             tensor(shape.with_size(axis, size).expect("it is small"), -4.0..4.0).prop_map(AnyTensor::Real)
         };
         let others: Vec<_> = others.iter().map(part).collect();
-        // A list of indices is joined with itself, since all are of one kind.
+        // Indices are concatenated with themselves, since all inputs are of one kind.
         (any_tensor(shape.clone()), others).prop_map(move |(first, others)| {
             let others = if matches!(first, AnyTensor::Index(_)) { vec![first.clone(); others.len()] } else { others };
             let inputs: Vec<AnyTensor<f64>> = std::iter::once(first).chain(others).collect();
             Sample::new(Concat::new(axis, inputs.iter().map(AnyTensor::shape)), inputs)
         })
     });
-    vec![Entry::new("concat", "the inputs along an axis, one after another", samples)]
+    vec![Entry::new("concat", "the inputs, concatenated along an axis", samples)]
 }
 
 #[cfg(test)]

@@ -1,11 +1,8 @@
-//! Convolution of planes, as neural networks count it (no flip): with zeros around `x`,
-//! `y[n, o, p, q] = Σ w[o, c, i, j] · x[n, c, p·stride + i·dilation − padding, …]` over the channels `c` of the group of
-//! `o` and the elements `(i, j)` of its filter.
+//! Two-dimensional convolution.
 //!
-//! Shapes: `x` `[N, C, H, W]`, `w` `[O, C/groups, kh, kw]`, `y` `[N, O, P, Q]`. The value is linear in each input, so
-//! three ops are closed under differentiation: `conv`, the transpose `conv_input` that takes a cotangent of `y` to one
-//! of `x` (also called transposed convolution), and `conv_weight` that takes it to one of `w`. The derivatives of each
-//! are the other two. Sums are over blocks of sizes that the shapes give, the same at any number of threads.
+//! It is linear in the planes and in the filters, so three ops are closed under differentiation: `conv`; `conv_input`,
+//! which maps a cotangent of the output to one of the planes (also called transposed convolution); and `conv_weight`,
+//! which maps it to one of the filters. The derivatives of each are the other two.
 
 use super::conv_input::ConvInput;
 use super::conv_weight::ConvWeight;
@@ -27,7 +24,7 @@ pub(super) fn check_planes(inputs: &[Meta]) -> Result<(), String> {
     }
 }
 
-/// Elements of planes, for each of which all that filters of the given shape have in a channel is multiplied.
+/// The multiply-adds of a convolution with outputs and filters of these shapes.
 pub(super) fn multiply_adds(values: &Shape, filters: &Shape) -> usize {
     values.len().saturating_mul(filters[1..].iter().product::<usize>())
 }
@@ -92,7 +89,7 @@ impl Convolution {
         g.graph().call(ConvWeight { convolution: *self, kernel: [w[2], w[3]] }, &[x, g])
     }
 
-    /// The matrices `[N, groups, C/groups·kh·kw, P·Q]` of what the filters see of `x`.
+    /// The im2col matrices of `x`, `[N, groups, C/groups·kh·kw, P·Q]`.
     pub(super) fn columns<'g>(&self, x: Var<'g>, kernel: [usize; 2]) -> Var<'g> {
         let mut padded = x;
         for (axis, [before, after]) in [-2, -1].into_iter().zip(self.padding) {
@@ -106,7 +103,7 @@ impl Convolution {
         windows.permute([0, 1, 4, 5, 2, 3]).reshape([shape[0], self.groups, rows, shape[2] * shape[3]])
     }
 
-    /// Filters, or planes by channel, as matrices with a row for each filter: `[…, groups, rows, …]`.
+    /// Filters, or planes by channel, as matrices with a row for each filter, `[…, groups, rows, …]`.
     pub(super) fn matrices<'g>(&self, value: Var<'g>, axis: usize) -> Var<'g> {
         let shape = value.shape();
         let rest = shape[axis + 1..].iter().product();
@@ -116,7 +113,13 @@ impl Convolution {
 }
 
 impl<'g> Var<'g> {
-    /// The convolution of planes with filters, as neural networks count it: the filters are not flipped.
+    /// The two-dimensional convolution of planes with filters, which are not flipped (cross-correlation, as PyTorch's
+    /// `conv2d`):
+    ///
+    /// `y[n, o, p, q] = Σ w[o, c, i, j] · x[n, c, p·stride + i·dilation − padding, q·stride + j·dilation − padding]`
+    ///
+    /// over the channels `c` of the group of filter `o` and the elements `(i, j)` of the filter, with zeros for
+    /// elements outside of the plane. The order of the sums depends on the shapes alone, not on the number of threads.
     ///
     /// # Shapes
     /// `[N, C, H, W]` and filters of `[O, C/groups, kh, kw]` give `[N, O, P, Q]`, see [`Convolution::positions`].
@@ -162,10 +165,10 @@ pub(super) mod samples {
 
     /// A convolution with the shapes of planes and filters.
     pub(in crate::ops) fn cases() -> impl Strategy<Value = (Convolution, Shape, Shape)> {
-        // Kernel, stride, dilation, padding before and behind, and elements more than one position needs.
+        // Kernel, stride, dilation, padding before and after, and additional elements.
         let axis = || (1..4_usize, 1..3_usize, 1..3_usize, 0..3_usize, 0..2_usize, 0..3_usize);
         let counts = (size(), 1..3_usize, prop_oneof![9 => Just(1), 3 => Just(2), 1 => Just(0_usize)], 1..3_usize);
-        // What few of the steps have at once, or the planes would be large.
+        // Only some options at the same time, or the planes would be large.
         (counts, axis(), axis(), 0..4_u8).prop_map(|((images, groups, channels, filters), down, along, plain)| {
             let axes = [down, along].map(|(kernel, stride, dilation, before, after, more)| match plain {
                 0 => (kernel, stride, dilation, before, after, more),
@@ -187,7 +190,7 @@ pub(super) mod samples {
         })
     }
     pub(in crate::ops) fn fits(convolution: Convolution, x: &Shape, w: &Shape) -> Shape {
-        convolution.output(x, w).expect("the filters have a place")
+        convolution.output(x, w).expect("the filters fit")
     }
 }
 
@@ -205,8 +208,9 @@ mod tests {
     fn by_loops(convolution: Convolution, x: &Tensor<f64>, w: &Tensor<f64>) -> Tensor<f64> {
         let y = convolution.output(x.shape(), w.shape()).unwrap();
         let (channels, filters) = (w.shape()[1], w.shape()[0] / convolution.groups);
-        let at = |tensor: &Tensor<f64>, place: [usize; 4]| {
-            tensor.data()[place.iter().zip(tensor.shape().iter()).fold(0, |at, (index, size)| at * size + index)]
+        let at = |tensor: &Tensor<f64>, index: [usize; 4]| {
+            tensor.data()
+                [index.iter().zip(tensor.shape().iter()).fold(0, |position, (index, size)| position * size + index)]
         };
         Tensor::from_fn(y.clone(), |k| {
             let (q, p, o, n) = (k % y[3], k / y[3] % y[2], k / y[3] / y[2] % y[1], k / y[3] / y[2] / y[1]);
@@ -214,12 +218,12 @@ mod tests {
             for c in 0..channels {
                 for i in 0..w.shape()[2] {
                     for j in 0..w.shape()[3] {
-                        let place = |position: usize, element: usize, axis: usize| {
+                        let element_at = |position: usize, element: usize, axis: usize| {
                             (position * convolution.stride[axis] + element * convolution.dilation[axis])
                                 .checked_sub(convolution.padding[axis][0])
-                                .filter(|&place| place < x.shape()[2 + axis])
+                                .filter(|&index| index < x.shape()[2 + axis])
                         };
-                        if let (Some(row), Some(column)) = (place(p, i, 0), place(q, j, 1)) {
+                        if let (Some(row), Some(column)) = (element_at(p, i, 0), element_at(q, j, 1)) {
                             sum += at(w, [o, c, i, j]) * at(x, [n, o / filters * channels + c, row, column]);
                         }
                     }
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "filters that reach over [5, 3] elements have no place on [4, 4], padding included")]
+    #[should_panic(expected = "filters that reach over [5, 3] elements do not fit on [4, 4], padding included")]
     fn filters_that_do_not_fit_are_named() {
         let graph = Graph::new();
         graph.zeros([1, 1, 4, 4]).conv(graph.zeros([1, 1, 5, 3]), Convolution::default());

@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
-/// From a cotangent of the values and the filters, that of planes of `size`.
+/// The cotangent of planes of `size` from that of the output and the filters.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ConvInput {
     pub(super) convolution: Convolution,
@@ -90,8 +90,13 @@ impl Op for ConvInput {
 }
 
 impl<'g> Var<'g> {
-    /// The transposed convolution: the linear map that takes a cotangent of [`Var::conv`] to one of planes of the given
-    /// rows and columns.
+    /// The transposed convolution: the linear map from a cotangent of [`Var::conv`] to one of planes of the given rows
+    /// and columns,
+    ///
+    /// `x[n, c, p·stride + i·dilation − padding, q·stride + j·dilation − padding] += w[o, c, i, j] · g[n, o, p, q]`
+    ///
+    /// summed over the filters `o` of the group of channel `c`, their elements `(i, j)` and the positions `(p, q)`. It
+    /// is PyTorch's `conv_transpose2d`, which has an `output_padding` instead of the size.
     ///
     /// # Shapes
     /// `[N, O, P, Q]` and filters of `[O, C/groups, kh, kw]` give `[N, C, H, W]` with `size = [H, W]`.

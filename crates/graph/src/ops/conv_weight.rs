@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
-/// From the planes and a cotangent of the values, that of filters of `kernel`.
+/// The cotangent of filters of `kernel` from the planes and that of the output.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ConvWeight {
     pub(super) convolution: Convolution,

@@ -1,4 +1,4 @@
-//! Products and quotients of cotangents, in which an exact 0 wins against an infinite slope.
+//! Products and quotients of cotangents, which are 0 for a cotangent of 0 even if the slope is infinite or NaN.
 
 use super::arithmetic::{DivOp, MulOp};
 use crate::kernel::simd::{Loop, vectorized};
@@ -74,8 +74,8 @@ impl Op for CotangentQuotient {
     }
 }
 
-/// Values of two numbers, and 0 in the place of a NaN where `is_zero` says so. NaN is rare: the values are computed
-/// first, and gone through again only if there is one.
+/// A function of two numbers, with 0 for NaN where `is_zero` is true. NaN is rare: there is a second pass over the
+/// values only if one of them is NaN.
 struct Cotangents<'a, T, V, Z> {
     x: [&'a [T]; 2],
     y: &'a mut [T],
@@ -106,13 +106,12 @@ impl<T: Real, V: Fn(T, T) -> T, Z: Fn(T, T) -> bool> Loop for Cotangents<'_, T, 
 }
 
 impl<'g> Var<'g> {
-    /// This cotangent times a slope, as a [vjp](crate::Op::vjp) forms it: what is exactly 0 wins against what is
-    /// infinite. Where the cotangent is 0 the product is 0, whatever the slope, NaN as well; where the slope is 0 it is
-    /// 0 for every cotangent but NaN.
+    /// This cotangent times a slope, for use in a [vjp](crate::Op::vjp): 0 for a cotangent of 0, even if the slope is
+    /// infinite or NaN; and 0 for a slope of 0, unless the cotangent is NaN.
     ///
-    /// So no NaN comes of a branch that was not taken: of the root of a number below 0 behind a
-    /// [`where_`](Var::where_), of an overflow behind a [`clamp`](Var::clamp), of `√(c·x)` where `c` is 0. The default
-    /// vjp of a [`Pointwise`](crate::Pointwise) op uses it. Values are not touched: a NaN among them stays.
+    /// So a branch that was not taken adds no NaN to a derivative: the square root of a negative number in a
+    /// [`where_`](Var::where_), an overflow before a [`clamp`](Var::clamp), `√(c·x)` where `c` is 0. The default vjp of
+    /// a [`Pointwise`](crate::Pointwise) op uses it. Values are not changed: a NaN among them remains.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -129,11 +128,11 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn cotangent_times(self, slope: impl Operand<'g>) -> Var<'g> {
-        let (g, slope) = self.broadcast_with("cotangent_product", slope.as_operand_of(self));
+        let (g, slope) = self.broadcast_with("cotangent_product", slope.operand_of(self));
         self.graph().call(CotangentProduct, &[g, slope])
     }
 
-    /// This cotangent by a number, and 0 where it is 0.
+    /// This cotangent divided by a variable, and 0 where the cotangent is 0.
     #[track_caller]
     pub(super) fn cotangent_over(self, by: Var<'g>) -> Var<'g> {
         let (g, by) = self.broadcast_with("cotangent_quotient", by);

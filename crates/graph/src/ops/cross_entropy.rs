@@ -1,9 +1,7 @@
 //! `−ln softmax(x)[label]` for each row of logits, and `−Σᵢ pᵢ·ln softmax(x)ᵢ` for a distribution `p` over the classes.
 //!
-//! Both are taken from the logits in one pass, `ln Σⱼ exp(xⱼ) − x[label]`, so that nothing overflows and no digits are
-//! lost, also where the label's probability is near 1. Derivatives: `(softmax(x) − one_hot(label))·g` and
-//! `(softmax(x)·Σp − p)·g`. A class of probability 0 adds
-//! nothing, also where its logit is −∞.
+//! Both are computed from the logits in one pass, `ln Σⱼ exp(xⱼ) − x[label]`. Derivatives:
+//! `(softmax(x) − one_hot(label))·g` and `(softmax(x)·Σp − p)·g`.
 
 use crate::kernel::indices::check_below;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
@@ -154,7 +152,7 @@ impl<T: Real> Loop for LossSlopes<'_, T> {
         let rows = logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
         for ((row, slope), (&label, &g)) in rows.zip(labels.iter().zip(g)) {
             softmax_row(row, slope);
-            // The distance from 1 of the label's own probability is the sum of the others, where no digits cancel.
+            // 1 minus the probability of the label is the sum of the others, without cancellation.
             let own = std::mem::replace(&mut slope[label as usize], T::zero());
             let others = fold_row::<T, Add>(slope);
             slope[label as usize] = if own == T::zero() { -T::one() } else { -others };
@@ -242,9 +240,11 @@ impl<T: Real> Loop for LossesWith<'_, T> {
 }
 
 impl<'g> Var<'g> {
-    /// The cross entropy of each row of logits with its label, `−ln softmax(x)[label]`.
+    /// The cross entropy of each row of logits with its label, `−ln softmax(x)[label] = ln Σⱼ exp(xⱼ) − x[label]`, as
+    /// PyTorch's `cross_entropy` with `reduction="none"`.
     ///
-    /// A label that is no class is an error of the run.
+    /// It is computed in one pass, does not overflow, and is accurate where the probability of the label is near 1. The
+    /// derivative is `softmax(x) − one_hot(label)`. A label that is out of range is an error of the run.
     ///
     /// # Shapes
     /// Logits of `[…, classes]` and index labels of `[…]` give losses of `[…]`.
@@ -267,6 +267,9 @@ impl<'g> Var<'g> {
     }
 
     /// The cross entropy of each row of logits with a distribution over the classes, `−Σᵢ pᵢ·ln softmax(x)ᵢ`.
+    ///
+    /// A class of probability 0 adds 0, even if its logit is −∞. The derivative with respect to the logits is
+    /// `softmax(x)·Σp − p`, that with respect to the probabilities `−ln softmax(x)`.
     ///
     /// # Shapes
     /// Logits and probabilities of `[…, classes]` give losses of `[…]`.

@@ -1,7 +1,7 @@
-//! Running sums along an axis, `yᵢ = x₀ + … + xᵢ`. The derivative is the running sum of the cotangent from the end.
+//! Cumulative sums along an axis, `yᵢ = x₀ + … + xᵢ`. The derivative is the cumulative sum of the cotangent from the
+//! end.
 //!
-//! What rounding takes from a sum is kept beside it: the error is within two roundings of the sum and, to second order,
-//! of `Σ|x|`, however long the axis is.
+//! Sums are compensated.
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
@@ -52,7 +52,7 @@ struct Running<'a, T> {
     along: AlongAxis,
 }
 
-/// Lines that are summed side by side.
+/// Lines that are summed together.
 const LINES: usize = 256;
 
 impl<T: Real> Loop for Running<'_, T> {
@@ -65,8 +65,8 @@ impl<T: Real> Loop for Running<'_, T> {
             for from in (0..along.inner).step_by(LINES) {
                 let (mut totals, mut lost) = ([T::zero(); LINES], [T::zero(); LINES]);
                 let len = LINES.min(along.inner - from);
-                for place in 0..along.size {
-                    let start = along.start(block, place) + from;
+                for index in 0..along.size {
+                    let start = along.start(block, index) + from;
                     let lines = x[start..start + len].iter().zip(&mut y[start..start + len]);
                     for ((&x, y), (total, lost)) in lines.zip(totals.iter_mut().zip(&mut lost)) {
                         Add::gather(total, lost, x);
@@ -79,7 +79,10 @@ impl<T: Real> Loop for Running<'_, T> {
 }
 
 impl<'g> Var<'g> {
-    /// Running sums along an axis: each element with all before it.
+    /// Cumulative sums along an axis, `yᵢ = x₀ + … + xᵢ`.
+    ///
+    /// Sums are compensated: the error is within two roundings of the sum and, to second order, of `Σ|x|`, for any
+    /// number of elements. The derivative is the cumulative sum of the cotangent from the end.
     ///
     /// # Panics
     /// If the axis is out of range.

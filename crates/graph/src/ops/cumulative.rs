@@ -1,8 +1,7 @@
-//! Running products, running maxima, running logarithms of sums of exponentials, and differences, along an axis.
+//! Cumulative products, maxima and logarithms of sums of exponentials, and differences, along an axis.
 //!
-//! The running product and the running logarithm are defined by a scan that doubles the distance at each step, and take
-//! their derivatives from it: a product has the right ones where elements are 0, a logarithm never leaves the range.
-//! Running maxima take elements by their places, to which their derivatives go.
+//! Products and logarithms expand into a parallel scan, whose derivative is theirs: so the derivative of a product is
+//! correct where elements are 0, and that of a logarithm does not overflow. Maxima are gathered by their indices.
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
@@ -24,13 +23,13 @@ struct LogCumSumExp {
     axis: usize,
 }
 
-/// The place of the largest element so far along `axis`.
+/// The index of the largest element so far along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CumArgMax {
     axis: usize,
 }
 
-/// Joins each element with all before it, in steps whose reach doubles; `start` is what changes nothing.
+/// Combines each element with all before it, in steps of doubling distance; `start` is the neutral element.
 fn scan<'g>(x: Var<'g>, axis: usize, start: f64, join: fn(Var<'g>, Var<'g>) -> Var<'g>) -> Var<'g> {
     let (size, along) = (x.shape()[axis], axis as isize);
     let (mut y, mut reach) = (x, 1);
@@ -43,7 +42,7 @@ fn scan<'g>(x: Var<'g>, axis: usize, start: f64, join: fn(Var<'g>, Var<'g>) -> V
     y
 }
 
-/// Fills `y` with the elements of `x` joined to all before them along the axis.
+/// Fills `y` with the elements of `x`, each combined with all before it along the axis.
 struct Running<'a, T, F> {
     x: &'a [T],
     y: &'a mut [T],
@@ -148,15 +147,15 @@ impl Op for CumArgMax {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let along = AlongAxis::new(self.axis, &work.input_shapes[0]);
-        let (x, places) = (work.inputs[0].real(), work.outputs[0].index());
+        let (x, indices) = (work.inputs[0].real(), work.outputs[0].index());
         for (block, inner) in (0..along.outer).flat_map(|block| (0..along.inner).map(move |inner| (block, inner))) {
             let mut best = 0;
-            for place in 0..along.size {
-                let [value, largest] = [place, best].map(|place| x[along.start(block, place) + inner]);
+            for index in 0..along.size {
+                let [value, largest] = [index, best].map(|index| x[along.start(block, index) + inner]);
                 if !largest.is_nan() && (value >= largest || value.is_nan()) {
-                    best = place;
+                    best = index;
                 }
-                places[along.start(block, place) + inner] = best as i64;
+                indices[along.start(block, index) + inner] = best as i64;
             }
         }
         Ok(())
@@ -168,7 +167,9 @@ impl Op for CumArgMax {
 }
 
 impl<'g> Var<'g> {
-    /// Running products along an axis: each element times all before it.
+    /// Cumulative products along an axis, `yᵢ = x₀·…·xᵢ`.
+    ///
+    /// The derivative does not divide, so it is correct where elements are 0, to every order.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -189,9 +190,9 @@ impl<'g> Var<'g> {
         self.graph().call(CumProd { axis }, &[self])
     }
 
-    /// Running maxima along an axis: the largest of each element and all before it. NaN stays, once it has come.
+    /// Cumulative maxima along an axis, `yᵢ = max(x₀, …, xᵢ)`; NaN from the first NaN on.
     ///
-    /// Of equal elements the last gets the cotangent, as in PyTorch.
+    /// Of equal elements the last one gets the derivative, as in PyTorch.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -212,8 +213,8 @@ impl<'g> Var<'g> {
         self.take_along(axis, self.graph().call(CumArgMax { axis: line }, &[self]))
     }
 
-    /// The logarithms of running sums of exponentials along an axis, `ln(exp x₀ + … + exp xᵢ)`, without overflow.
-    /// PyTorch calls it `logcumsumexp`.
+    /// Logarithms of cumulative sums of exponentials along an axis, `yᵢ = ln(exp x₀ + … + exp xᵢ)`, without overflow:
+    /// PyTorch's `logcumsumexp`.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -233,7 +234,8 @@ impl<'g> Var<'g> {
         self.graph().call(LogCumSumExp { axis }, &[self])
     }
 
-    /// The differences of neighbours along an axis, `xᵢ₊₁ − xᵢ`, one fewer than elements; none of no elements.
+    /// The differences of adjacent elements along an axis, `xᵢ₊₁ − xᵢ`; the axis becomes one shorter, unless it is
+    /// empty.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -268,13 +270,13 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     let logarithms = shape_and_axis(5).prop_flat_map(|(shape, axis)| {
         tensor(shape, -4.0..4.0).prop_map(move |x| Sample::new(LogCumSumExp { axis }, [x.into()]))
     });
-    let places = shape_and_axis(5).prop_flat_map(|(shape, axis)| {
+    let indices = shape_and_axis(5).prop_flat_map(|(shape, axis)| {
         separated(shape, 0.25).prop_map(move |x| Sample::new(CumArgMax { axis }, [x.into()]))
     });
     vec![
         Entry::new("cumprod", "`x₀·…·xᵢ` along an axis", products),
         Entry::new("log_cumsum_exp", "`ln(exp x₀ + … + exp xᵢ)` along an axis", logarithms),
-        Entry::new("cum_argmax", "the place of the largest element so far along an axis, an index", places),
+        Entry::new("cum_argmax", "the index of the largest element so far along an axis", indices),
     ]
 }
 

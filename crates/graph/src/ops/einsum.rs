@@ -1,9 +1,7 @@
 //! Einstein's summation: `"ij,jk->ik"` is the matrix product, `"ii->"` the trace, `"bqd,bkd->bqk"` the scores of
 //! attention.
 //!
-//! It is written in other ops and so has their derivatives. Operands are contracted from the left to the right, each
-//! pair by one matrix product, over a batch if they share indices that are kept; an index that occurs once and is not
-//! in the output is summed first.
+//! It is composed of other ops, which give its derivatives.
 
 use crate::shape::subscripts::{Index, Subscripts};
 use crate::tape::{Graph, Var};
@@ -15,8 +13,8 @@ struct Indexed<'g> {
 }
 
 impl<'g> Indexed<'g> {
-    /// An operand as given: of an index that it has twice only the diagonal is taken, and axes of size 1 under an
-    /// ellipsis are left away, because they broadcast.
+    /// An operand as given, with the diagonal of an index that it has twice, and without axes of size 1 of an ellipsis,
+    /// because they broadcast.
     #[track_caller]
     fn operand(var: Var<'g>, indices: &[Index]) -> Self {
         let shape = var.shape();
@@ -58,7 +56,7 @@ impl<'g> Indexed<'g> {
         indices.iter().filter_map(|&index| self.size(index)).product()
     }
 
-    /// Summed over the indices for which `keep` does not hold.
+    /// Summed over the indices for which `keep` is false.
     #[track_caller]
     fn summed(self, keep: impl Fn(Index) -> bool) -> Self {
         let axes: Vec<isize> =
@@ -69,16 +67,17 @@ impl<'g> Indexed<'g> {
         }
     }
 
-    /// The variable with its axes in the order of `indices`, which names each of its own; others become size 1.
+    /// The variable with its axes in the order of `indices`, which include its own; other indices become axes of size
+    /// 1.
     #[track_caller]
     fn ordered(&self, indices: &[Index]) -> Var<'g> {
-        let place = |index: &Index| self.indices.iter().position(|other| other == index);
-        let order: Vec<isize> = indices.iter().filter_map(place).map(|axis| axis as isize).collect();
+        let axis_of = |index: &Index| self.indices.iter().position(|other| other == index);
+        let order: Vec<isize> = indices.iter().filter_map(axis_of).map(|axis| axis as isize).collect();
         let sizes: Vec<usize> = indices.iter().map(|&index| self.size(index).unwrap_or(1)).collect();
         self.var.permute(&order[..]).reshape(sizes)
     }
 
-    /// The product with another operand, summed over what they share and `keep` does not hold for.
+    /// The product with another operand, summed over the shared indices for which `keep` is false.
     #[track_caller]
     fn times(self, other: Self, keep: impl Fn(Index) -> bool) -> Self {
         let (left, right) = (self.summed(|i| keep(i) || other.has(i)), other);
@@ -91,8 +90,8 @@ impl<'g> Indexed<'g> {
         let (rows, columns) = (which(&left, &|i| !right.has(i)), which(&right, &|i| !left.has(i)));
         let indices = [&batch[..], &rows, &columns].concat();
 
-        // Without a sum there is only a product of numbers; one that leaves neither rows nor columns in a batch is
-        // many products of vectors, for which a matrix product would be a detour.
+        // Without a sum this is an elementwise product; and a batch of products of vectors is computed without a matrix
+        // product.
         if inner.is_empty() || (!batch.is_empty() && rows.is_empty() && columns.is_empty()) {
             let with_inner = [&indices[..], &inner].concat();
             let product = Self { var: left.ordered(&with_inner) * right.ordered(&with_inner), indices: with_inner };
@@ -111,7 +110,7 @@ impl<'g> Indexed<'g> {
     }
 }
 
-/// Says so if two operands disagree on the size of an index.
+/// Checks that the operands agree on the size of each index.
 fn check_sizes(subscripts: &Subscripts, vars: &[Var<'_>]) -> Result<(), String> {
     let mut seen: Vec<(Index, usize, usize)> = Vec::new();
     for (number, (indices, var)) in subscripts.operands.iter().zip(vars).enumerate() {
@@ -124,7 +123,7 @@ fn check_sizes(subscripts: &Subscripts, vars: &[Var<'_>]) -> Result<(), String> 
                 Some(&(_, before, first)) if before != size => {
                     let what = match index {
                         Index::Letter(letter) => format!("`{letter}`"),
-                        Index::Ellipsis(place) => format!("axis -{} of the ellipsis", place + 1),
+                        Index::Ellipsis(axis) => format!("axis -{} of the ellipsis", axis + 1),
                     };
                     return Err(format!("{what} has size {before} in operand {first} and {size} in operand {number}"));
                 }
@@ -138,12 +137,16 @@ fn check_sizes(subscripts: &Subscripts, vars: &[Var<'_>]) -> Result<(), String> 
 impl Graph {
     /// Einstein's summation over any number of operands.
     ///
-    /// The spec names the index of each axis of each operand by a letter, and after `->` those of the output; what the
-    /// output does not name is summed. Without `->` the output has the letters that occur once, in alphabetical order.
-    /// A letter twice in an operand takes the diagonal. `...` stands for any axes, which broadcast.
+    /// The subscripts have a letter for the index of each axis of each operand and, after `->`, of the output; indices
+    /// that are not in the output are summed over. Without `->` the output has the letters that occur once, in
+    /// alphabetical order. A letter that occurs twice in an operand selects the diagonal. `...` is any number of axes,
+    /// which broadcast. These are the rules of NumPy and PyTorch.
+    ///
+    /// Operands are contracted from left to right, each pair by one matrix product, batched over the indices that both
+    /// have and that are kept. An index of one operand that is not needed later is summed over first.
     ///
     /// # Panics
-    /// If the spec is malformed or does not fit the shapes.
+    /// If the subscripts are malformed or do not fit the shapes.
     ///
     /// # Example
     /// ```
@@ -157,13 +160,13 @@ impl Graph {
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     #[track_caller]
-    pub fn einsum<'g>(&'g self, spec: &str, operands: &[Var<'g>]) -> Var<'g> {
+    pub fn einsum<'g>(&'g self, subscripts: &str, operands: &[Var<'g>]) -> Var<'g> {
         let shapes: Vec<_> = operands.iter().map(|var| var.shape()).collect();
         let parsed =
-            Subscripts::parse(spec, &shapes).and_then(|parsed| check_sizes(&parsed, operands).map(|()| parsed));
+            Subscripts::parse(subscripts, &shapes).and_then(|parsed| check_sizes(&parsed, operands).map(|()| parsed));
         let Subscripts { operands: indices, output } = match parsed {
             Ok(parsed) => parsed,
-            Err(problem) => panic!("`einsum` of \"{spec}\": {problem}"),
+            Err(problem) => panic!("`einsum` of \"{subscripts}\": {problem}"),
         };
         let mut result: Option<Indexed<'g>> = None;
         for (number, (&var, own)) in operands.iter().zip(&indices).enumerate() {
@@ -175,7 +178,7 @@ impl Graph {
                 Some(before) => before.times(operand, keep),
             });
         }
-        result.expect("a spec names an operand").ordered(&output)
+        result.expect("there is an operand").ordered(&output)
     }
 }
 
@@ -224,13 +227,13 @@ mod tests {
     }
 
     /// The sum over all values of all letters.
-    fn by_definition(spec: &str, letters: &[&str], operands: &[Tensor<f64>], output: &Shape) -> Tensor<f64> {
+    fn by_definition(subscripts: &str, letters: &[&str], operands: &[Tensor<f64>], output: &Shape) -> Tensor<f64> {
         let sizes: BTreeMap<char, usize> = letters
             .iter()
             .zip(operands)
             .flat_map(|(letters, tensor)| letters.chars().zip(tensor.shape().iter().copied()))
             .collect();
-        let kept = spec.split_once("->").map_or("ik", |(_, kept)| kept);
+        let kept = subscripts.split_once("->").map_or("ik", |(_, kept)| kept);
         let all: Shape = sizes.values().copied().collect();
         let mut sum = Tensor::zeros(output.clone());
         for position in 0..all.len() {
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`einsum` of \"ij->ik\": the output names `k`, which no operand has")]
+    #[should_panic(expected = "`einsum` of \"ij->ik\": the output has `k`, which no operand has")]
     fn a_malformed_spec_is_named() {
         let graph = Graph::new();
         graph.einsum("ij->ik", &[graph.zeros([2, 3])]);

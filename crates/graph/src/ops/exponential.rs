@@ -9,7 +9,7 @@ unary! {
 }
 
 unary! {
-    /// `eˣ − 1`, exact also near 0
+    /// `eˣ − 1`, accurate near 0
     ExpM1, exp_m1: |x| x.exp_m1(), slope |x, _y| x.exp(),
 }
 
@@ -19,7 +19,7 @@ unary! {
 }
 
 unary! {
-    /// `ln(1 + x)`, exact also near 0
+    /// `ln(1 + x)`, accurate near 0
     Ln1p, ln_1p: |x| x.ln_1p(), slope |x, _y| (x + 1.0).recip(), domain Domain::between(-1.0, f64::INFINITY),
 }
 

@@ -1,7 +1,4 @@
-//! The largest and the smallest element over axes. NaN propagates.
-//!
-//! Elements that are equally extreme share the cotangent equally: at a tie this is the middle of the derivatives that
-//! the tied elements would have had alone.
+//! The largest and the smallest element over axes. NaN propagates, and tied elements share the cotangent equally.
 
 use smallvec::SmallVec;
 
@@ -33,7 +30,7 @@ impl Op for Extreme {
         check_axes(&self.axes, shape)?;
         let output: Shape = shape.without(|axis| self.axes.contains(&axis));
         if let Some(axis) = self.axes.iter().find(|&&axis| shape[axis] == 0) {
-            return Err(format!("axis {axis} has size 0: no element is there to be found"));
+            return Err(format!("axis {axis} has size 0: there is no element"));
         }
         Ok(smallvec::smallvec![Meta::real(output)])
     }
@@ -53,7 +50,7 @@ impl Op for Extreme {
         let kept = x.shape().with_ones(|axis| self.axes.contains(&axis));
         let axes: SmallVec<[isize; 4]> = self.axes.iter().map(|&axis| axis as isize).collect();
         let reached = x.equal(call.y().reshape(kept.clone()));
-        // A choice and not a product: what was not reached gets zero, also from a cotangent that is infinite.
+        // A selection, not a product: an infinite cotangent times 0 would be NaN.
         reached.where_(call.g().reshape(kept) / reached.sum_keep(&axes[..]), 0.0)
     }
 
@@ -84,8 +81,10 @@ impl<'g> Var<'g> {
 
 reduction! {
     ///
+    /// NaN if an element is NaN. Tied elements share the derivative equally, as with PyTorch's `amax`.
+    ///
     /// # Panics
-    /// If there are none.
+    /// If there are no elements.
     ///
     /// # Example
     /// ```
@@ -102,8 +101,10 @@ reduction! {
 
 reduction! {
     ///
+    /// NaN if an element is NaN. Tied elements share the derivative equally, as with PyTorch's `amin`.
+    ///
     /// # Panics
-    /// If there are none.
+    /// If there are no elements.
     "smallest element", min, min_axes, min_keep = min_resolved
 }
 
@@ -116,7 +117,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     let samples = |largest| {
         let shapes = full_shape(0, 4).prop_flat_map(|shape| (axes(shape.rank()), Just(shape)));
         (shapes, proptest::bool::weighted(0.1)).prop_flat_map(move |((axes, shape), empty)| {
-            // An axis that stays may be empty.
+            // An axis that is kept may be empty.
             let shape = match (0..shape.rank()).find(|axis| empty && !axes.contains(axis)) {
                 Some(kept) => shape.with_size(kept, 0).expect("it is small"),
                 None => shape,
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`max` of [2, 0]: axis 1 has size 0: no element is there to be found")]
+    #[should_panic(expected = "`max` of [2, 0]: axis 1 has size 0: there is no element")]
     fn nothing_has_no_largest_element() {
         Graph::new().zeros([2, 0]).max();
     }

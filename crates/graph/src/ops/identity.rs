@@ -1,5 +1,5 @@
-//! The same value as a node of its own: expansions are recorded on it where they are differentiated, so that their
-//! derivatives are not mixed with those of other uses of the value.
+//! The same value as a new node: where an expansion is differentiated, it is recorded on such nodes, so that its
+//! derivatives are separate from those of other uses of the value.
 
 use crate::shape::Layout;
 use crate::tape::Var;
@@ -34,7 +34,7 @@ impl Op for Identity {
 }
 
 impl<'g> Var<'g> {
-    /// The same value as a new node, so that a derivative can tell it from other uses of the value.
+    /// The same value as a new node, so that its derivative is separate from those of other uses of the value.
     pub(crate) fn as_new_node(self) -> Var<'g> {
         self.graph().call(Identity, &[self])
     }
@@ -47,5 +47,5 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use proptest::prelude::*;
 
     let samples = shape(5).prop_flat_map(any_tensor).prop_map(|x| Sample::new(Identity, [x]));
-    vec![Entry::new("identity", "`x` as a node of its own", samples)]
+    vec![Entry::new("identity", "`x` as a new node", samples)]
 }

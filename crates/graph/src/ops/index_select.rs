@@ -1,7 +1,5 @@
-//! The parts of a variable at the places on an axis that a list of indices names: the rows of an embedding table.
-//!
-//! The derivative adds the parts of the cotangent at those places (`index_add`), whose derivative selects them again.
-//! Additions to one place are made in the order of the indices.
+//! Selection of slices by a list of indices, such as rows of an embedding table, and its derivative, which adds slices
+//! at indices (`index_add`).
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
@@ -12,13 +10,13 @@ use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Signature, Work};
 
-/// From the input at the places on `axis` that the indices name.
+/// The slices of the input at the indices along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct IndexSelect {
     axis: usize,
 }
 
-/// The input with parts of a source added at the places on `axis` that the indices name.
+/// The input with slices of a source added at the indices along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct IndexAdd {
     axis: usize,
@@ -67,8 +65,8 @@ impl Op for IndexSelect {
 fn select<T: Copy>(x: &[T], from: AlongAxis, indices: &[i64], y: &mut [T]) {
     let to = AlongAxis { size: indices.len(), ..from };
     for block in 0..from.outer {
-        for (place, &index) in indices.iter().enumerate() {
-            let (start, source) = (to.start(block, place), from.start(block, index as usize));
+        for (position, &index) in indices.iter().enumerate() {
+            let (start, source) = (to.start(block, position), from.start(block, index as usize));
             y[start..start + to.inner].copy_from_slice(&x[source..source + from.inner]);
         }
     }
@@ -95,7 +93,7 @@ impl Op for IndexAdd {
         Form::Kernel
     }
 
-    /// How often each place is named, and what rounding takes from the sums.
+    /// The number of occurrences of each index, and the compensation of the sums.
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
         if inputs[1].len() <= UNCOMPENSATED { 0 } else { inputs[0].len() + inputs[0][self.axis] }
     }
@@ -111,7 +109,7 @@ impl Op for IndexAdd {
             let start = to.start(block, index as usize);
             start..start + to.inner
         };
-        // How often each place is named; `f32` counts far enough to tell few from many.
+        // The number of occurrences of each index; exact enough in `f32` to compare with the limit.
         let (counts, lost) = match indices.len() <= UNCOMPENSATED {
             true => work.workspace.split_at_mut(0),
             false => work.workspace.split_at_mut(to.size),
@@ -125,8 +123,8 @@ impl Op for IndexAdd {
             for &index in indices.iter().filter(|&&index| many(index)) {
                 lost[run(block, index)].fill(T::zero());
             }
-            for (place, &index) in indices.iter().enumerate() {
-                let part = &source[from.start(block, place)..][..from.inner];
+            for (position, &index) in indices.iter().enumerate() {
+                let part = &source[from.start(block, position)..][..from.inner];
                 let totals = &mut y[run(block, index)];
                 if many(index) {
                     for ((total, lost), &x) in totals.iter_mut().zip(&mut lost[run(block, index)]).zip(part) {
@@ -155,15 +153,17 @@ impl Op for IndexAdd {
 }
 
 impl<'g> Var<'g> {
-    /// The parts at the places on an axis that `indices` names, in their order; a place may be named several times.
+    /// The slices at a list of indices along an axis, in the order of the list: `y[…, k, …] = x[…, indices[k], …]`. An
+    /// index may occur several times.
     ///
-    /// An index that is not a place on the axis is an error of the run.
+    /// The derivative is [`Var::index_add`] of the cotangent to zeros. An index that is out of range is an error of the
+    /// run.
     ///
     /// # Shapes
-    /// The indices have one axis, whose size takes the place of that of `axis`.
+    /// The indices have one axis, whose size replaces that of `axis`.
     ///
     /// # Panics
-    /// If the axis is out of range, or `indices` is real or has not one axis.
+    /// If the axis is out of range, or `indices` is real or does not have one axis.
     ///
     /// # Example
     /// ```
@@ -180,13 +180,15 @@ impl<'g> Var<'g> {
         self.graph().call(IndexSelect { axis }, &[self, indices])
     }
 
-    /// The variable with the parts of `source` along an axis added at the places that `indices` names; what is added
-    /// to one place more than once adds up.
+    /// The variable with slices of `source` added at a list of indices along an axis:
+    /// `y[…, indices[k], …] += source[…, k, …]`. An index may occur several times.
     ///
-    /// An index that is not a place on the axis is an error of the run.
+    /// Additions are made in the order of the list; those to an index that occurs more than 32 times are compensated.
+    /// An index that is out of range is an error of the run.
     ///
     /// # Shapes
-    /// The indices have one axis; the source has the shape of the variable but for the size of `axis`, which is theirs.
+    /// The indices have one axis; the source has the shape of the variable except for the size of `axis`, which is that
+    /// of the indices.
     ///
     /// # Panics
     /// If the shapes do not fit, the axis is out of range, or `indices` is real.
@@ -203,7 +205,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    /// A shape, one of its axes, and how many places of it are named: none if there are none.
+    /// A shape, one of its axes, and the number of indices, 0 for an empty axis.
     fn named() -> impl Strategy<Value = (crate::Shape, usize, usize)> {
         (shape_and_axis(5), 0..4_usize).prop_map(|((shape, axis), count)| {
             let count = if shape[axis] == 0 { 0 } else { count };
@@ -212,12 +214,12 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     }
     let select = named().prop_flat_map(|(shape, axis, count)| {
         (any_tensor(shape.clone()), indices(count, shape[axis]))
-            .prop_map(move |(x, places)| Sample::new(IndexSelect { axis }, [x, places.into()]))
+            .prop_map(move |(x, indices)| Sample::new(IndexSelect { axis }, [x, indices.into()]))
     });
     let add = named().prop_flat_map(|(shape, axis, count)| {
         let source = shape.with_size(axis, count).expect("it is small");
         (tensor(shape.clone(), -4.0..4.0), indices(count, shape[axis]), tensor(source, -4.0..4.0)).prop_map(
-            move |(x, places, source)| Sample::new(IndexAdd { axis }, [x.into(), places.into(), source.into()]),
+            move |(x, indices, source)| Sample::new(IndexAdd { axis }, [x.into(), indices.into(), source.into()]),
         )
     });
     vec![

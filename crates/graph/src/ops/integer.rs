@@ -1,4 +1,4 @@
-//! Arithmetic of indices: exact, and without derivatives. What is no 64-bit integer is an error of the run.
+//! Integer arithmetic of indices, without derivatives. Overflow of 64 bits is an error of the run.
 
 use crate::real::Real;
 use crate::shape::unravel;
@@ -27,7 +27,7 @@ impl Integer {
     }
 
     fn value(self, x: i64, y: i64) -> Option<i64> {
-        // Whether the remainder has another sign than the divisor: truncation has then rounded up.
+        // Whether the remainder and the divisor have different signs: then truncation has rounded up.
         let rounded_up = |rest: i64| rest != 0 && (rest < 0) != (y < 0);
         match self {
             Self::Add => x.checked_add(y),
@@ -66,9 +66,9 @@ impl Op for Integer {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let (x, y) = (work.inputs[0].index(), work.inputs[1].index());
-        for (place, (out, (&x, &y))) in work.outputs[0].index().iter_mut().zip(x.iter().zip(y)).enumerate() {
+        for (element, (out, (&x, &y))) in work.outputs[0].index().iter_mut().zip(x.iter().zip(y)).enumerate() {
             let fault = || {
-                let position = unravel(place, &work.input_shapes[0]);
+                let position = unravel(element, &work.input_shapes[0]);
                 format!("{x} {} {y} at position {position:?} is no 64-bit integer", self.sign())
             };
             *out = self.value(x, y).ok_or_else(fault)?;
@@ -85,7 +85,7 @@ impl<'g> Var<'g> {
         self.graph().call(op, &[x, y])
     }
 
-    /// The quotient of two indices, rounded down, as Python's `//`. A divisor of 0 is an error of the run.
+    /// The quotient of two indices rounded down, `⌊x/y⌋`, as Python's `//`. A divisor of 0 is an error of the run.
     ///
     /// # Panics
     /// If a variable is real, or the shapes do not broadcast.
@@ -94,25 +94,25 @@ impl<'g> Var<'g> {
     /// ```
     /// use gradus_graph::{Graph, Tensor};
     /// let graph = Graph::new();
-    /// let place = graph.index_constant(&Tensor::from([7, -7]));
-    /// let (row, column) = (place.floor_div(3), place.modulo(3));
+    /// let position = graph.index_constant(&Tensor::from([7, -7]));
+    /// let (row, column) = (position.floor_div(3), position.modulo(3));
     /// assert_eq!(graph.eval(row.to_real())?.data(), [2.0, -3.0]);
     /// assert_eq!(graph.eval((row * 3 + column).to_real())?.data(), [7.0, -7.0]);
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     #[track_caller]
     pub fn floor_div(self, divisor: impl Operand<'g>) -> Var<'g> {
-        self.integer(Integer::FloorDiv, divisor.as_operand_of(self))
+        self.integer(Integer::FloorDiv, divisor.operand_of(self))
     }
 
-    /// What [`Var::floor_div`] leaves, which has the sign of the divisor, as Python's `%`. A divisor of 0 is an error of
-    /// the run.
+    /// The remainder of [`Var::floor_div`], `x − y·⌊x/y⌋`, which has the sign of the divisor, as Python's `%`. A
+    /// divisor of 0 is an error of the run.
     ///
     /// # Panics
     /// If a variable is real, or the shapes do not broadcast.
     #[track_caller]
     pub fn modulo(self, divisor: impl Operand<'g>) -> Var<'g> {
-        self.integer(Integer::Modulo, divisor.as_operand_of(self))
+        self.integer(Integer::Modulo, divisor.operand_of(self))
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
     use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
-    /// By a plan, which must be what plain evaluation gives.
+    /// By a plan, compared with evaluation node by node.
     fn value(x: Var<'_>) -> Vec<i64> {
         let (params, feed) = (Params::<f32>::new(0), Feed::new());
         let plain = x.graph().eval_with(&[x], &params, &feed).unwrap()[0].index().clone();

@@ -1,6 +1,6 @@
 //! The matrix product, of vectors, matrices and batches of matrices.
 //!
-//! The op sees two inputs of equal rank ≥ 2 whose axes before the last two are alike: `[…, m, k]·[…, k, n] = […, m, n]`.
+//! The op has two inputs of equal rank ≥ 2 whose axes before the last two are equal: `[…, m, k]·[…, k, n] = […, m, n]`.
 //! Derivatives: `ḡ·bᵀ` and `aᵀ·ḡ`; the transposes are views, which the product reads through its strides.
 
 use crate::shape::Shape;
@@ -47,11 +47,12 @@ impl Op for MatMul {
 }
 
 impl<'g> Var<'g> {
-    /// The matrix product.
+    /// The matrix product `cᵢⱼ = Σₖ aᵢₖ·bₖⱼ` over the last two axes, as NumPy's and PyTorch's `matmul`. Its derivatives
+    /// are `g·bᵀ` and `aᵀ·g`.
     ///
     /// # Shapes
     /// `[…, m, k]·[…, k, n] = […, m, n]`, where the leading axes broadcast; a vector on the left is a row, one on the
-    /// right a column, and the axis of size 1 that this makes disappears, as in NumPy.
+    /// right a column, and the axis of size 1 is removed from the result.
     ///
     /// # Panics
     /// If an operand is a scalar, the inner sizes differ or the leading axes do not broadcast.
@@ -88,7 +89,7 @@ impl<'g> Var<'g> {
             |rows: usize, columns: usize| -> Vec<usize> { lead.iter().copied().chain([rows, columns]).collect() };
         let whole = expect_shape("matmul", &both, with(m, n));
         let product = if b_lead.rank() == 0 && a_lead.rank() > 0 {
-            // One matrix for the whole batch: the rows of all its members make one product.
+            // One right matrix for the whole batch: the rows of all left matrices make one product.
             let rows = a.reshape([a_lead.len() * m, k]);
             self.graph().call(MatMul, &[rows, b]).reshape(whole)
         } else {

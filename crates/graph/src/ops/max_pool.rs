@@ -1,10 +1,5 @@
-//! The largest element of each of many ranges of a plane, and its place: `y[…, p, q] = max x[…, i, j]` over the rows `i`
-//! of span `p` and the columns `j` of span `q`.
-//!
-//! Windows that slide, padding that never wins, and ranges of unequal sizes are all lists of spans. The place, row times
-//! columns plus column, is an output of its own: the derivative adds the cotangent there (`scatter_add`), and its own
-//! derivative takes it from there again. Of equal elements the first in row-major order takes all of it, as in PyTorch;
-//! NaN propagates.
+//! Max pooling over lists of ranges, which express sliding windows, padding and adaptive pooling. The derivative
+//! scatters the cotangent to the indices of the largest elements, which are a second output.
 
 use crate::kernel::parallel::{Pieces, in_parts};
 use crate::real::Real;
@@ -12,14 +7,14 @@ use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Kinks, Meta, Metas, Op, Signature, Work};
 
-/// Elements of an axis: `count` from `start`, `step` apart.
+/// A range of an axis: `count` elements from `start`, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
-    /// The first one.
+    /// The first element.
     pub start: usize,
-    /// From one to the next; at least 1.
+    /// The distance from one element to the next; at least 1.
     pub step: usize,
-    /// How many; at least one.
+    /// The number of elements; at least one.
     pub count: usize,
 }
 
@@ -65,70 +60,72 @@ impl Op for MaxPool {
         let shape = &work.input_shapes[0];
         let (x, width) = (work.inputs[0].real(), shape[shape.rank() - 1]);
         let (plane, count) = (shape[shape.rank() - 2] * width, self.rows.len() * self.columns.len());
-        let [values, places] = &mut *work.outputs else { unreachable!("the op has two outputs") };
-        let (values, places) = (values.real(), places.index());
+        let [values, indices] = &mut *work.outputs else { unreachable!("the op has two outputs") };
+        let (values, indices) = (values.real(), indices.index());
         if values.is_empty() {
             return Ok(());
         }
         let planes = values.len() / count;
-        let (values, places) = (Pieces::new(values), Pieces::new(places));
+        let (values, indices) = (Pieces::new(values), Pieces::new(indices));
         in_parts(planes, (GRAIN / plane).max(1), 1, rayon::current_num_threads(), &|_, range| {
             for n in range {
                 // SAFETY: no other range has this plane.
                 #[allow(unsafe_code)]
-                let (values, places) = unsafe { (values.piece(n * count, count), places.piece(n * count, count)) };
-                self.plane(&x[n * plane..][..plane], width, values, places);
+                let (values, indices) = unsafe { (values.piece(n * count, count), indices.piece(n * count, count)) };
+                self.plane(&x[n * plane..][..plane], width, values, indices);
             }
         });
         Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        let (shape, places, g) = (call.x(0).shape(), call.outputs[1], call.g());
+        let (shape, indices, g) = (call.x(0).shape(), call.outputs[1], call.g());
         let flat = |shape: &Shape| -> Shape {
             let (lead, sizes) = shape.split_last_chunk::<2>().expect("the shape rule saw two axes");
             lead.iter().copied().chain([sizes[0] * sizes[1]]).collect()
         };
         let to = flat(&g.shape());
         let zeros = g.graph().zeros(flat(&shape));
-        zeros.scatter_few(-1, places.reshape(to.clone()), g.reshape(to)).reshape(shape)
+        zeros.scatter_few(-1, indices.reshape(to.clone()), g.reshape(to)).reshape(shape)
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
-        // The elements of a range make them together.
+        // They depend on all elements of a range.
         Kinks::Joint
     }
 }
 
 impl MaxPool {
-    fn plane<T: Real>(&self, x: &[T], width: usize, values: &mut [T], places: &mut [i64]) {
+    fn plane<T: Real>(&self, x: &[T], width: usize, values: &mut [T], indices: &mut [i64]) {
         let columns = self.columns.len();
         for (p, rows) in self.rows.iter().enumerate() {
-            let (values, places) = (&mut values[p * columns..][..columns], &mut places[p * columns..][..columns]);
-            for ((span, value), at) in self.columns.iter().zip(values).zip(places) {
+            let (values, indices) = (&mut values[p * columns..][..columns], &mut indices[p * columns..][..columns]);
+            for ((span, value), at) in self.columns.iter().zip(values).zip(indices) {
                 let first = rows.start * width + span.start;
-                let (mut largest, mut place) = (x[first], first);
+                let (mut largest, mut index) = (x[first], first);
                 for i in 0..rows.count {
                     let row = first + i * rows.step * width;
                     for j in 0..span.count {
                         let at = row + j * span.step;
                         let x = x[at];
-                        // Both are chosen without a branch, which would be taken wrongly half of the time.
+                        // Selected without a branch, which would be unpredictable.
                         let larger = (x > largest) | (x.is_nan() & !largest.is_nan());
                         largest = if larger { x } else { largest };
-                        place = if larger { at } else { place };
+                        index = if larger { at } else { index };
                     }
                 }
-                (*value, *at) = (largest, place as i64);
+                (*value, *at) = (largest, index as i64);
             }
         }
     }
 }
 
 impl<'g> Var<'g> {
-    /// The largest element of each span of rows and each span of columns, and its place: row times columns plus column.
+    /// Max pooling: `y[…, p, q] = max x[…, i, j]` over the rows `i` of span `p` and the columns `j` of span `q`, and
+    /// the index of the largest element in the plane, `i·W + j`.
     ///
-    /// Of equal elements the first counts, and takes all of the derivative.
+    /// Of equal elements the first in row-major order gets the derivative, as in PyTorch. NaN propagates. Sliding
+    /// windows and ranges of different sizes are lists of spans; padding is left out of them.
     ///
     /// # Shapes
     /// `[…, H, W]` gives two values of `[…, rows.len(), columns.len()]`, the second of them an index.
@@ -142,9 +139,9 @@ impl<'g> Var<'g> {
     /// let graph = Graph::new();
     /// let x = graph.constant(&Tensor::from_rows([[1.0, 5.0, 2.0], [4.0, 3.0, 9.0]]));
     /// let both = [Span { start: 0, step: 1, count: 2 }];
-    /// let (y, places) = x.max_pool(&both, &[both[0], Span { start: 2, step: 1, count: 1 }]);
+    /// let (y, indices) = x.max_pool(&both, &[both[0], Span { start: 2, step: 1, count: 1 }]);
     /// assert_eq!(graph.eval(y)?.data(), [5.0, 9.0]);
-    /// assert_eq!(graph.eval(places.to_real())?.data(), [1.0, 5.0]);
+    /// assert_eq!(graph.eval(indices.to_real())?.data(), [1.0, 5.0]);
     /// # Ok::<(), gradus_graph::Error>(())
     /// ```
     #[track_caller]
@@ -177,8 +174,8 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
             .prop_map(|(x, rows, columns)| Sample::new(MaxPool { rows, columns }, [x.into()]))
     });
     vec![
-        Entry::new("max_pool", "the largest element of each of many ranges of a plane, and its place", samples)
-            .kinks("ties: the first takes all"),
+        Entry::new("max_pool", "the largest element of each of a list of ranges of a plane, and its index", samples)
+            .kinks("ties: all to the first"),
     ]
 }
 
@@ -205,10 +202,10 @@ mod tests {
         let graph = Graph::new();
         let (low, nan) = (f64::NEG_INFINITY, f64::NAN);
         let x = graph.constant(&Tensor::from_rows([[low, low, 1.0], [low, low, nan]]));
-        let (y, places) = x.max_pool(&PAIRS[..1], &PAIRS);
+        let (y, indices) = x.max_pool(&PAIRS[..1], &PAIRS);
         let y = graph.eval(y).unwrap();
         assert!(y.data()[0] == low && y.data()[1].is_nan());
-        assert_eq!(graph.eval(places.to_real()).unwrap().data(), [0.0, 5.0]);
+        assert_eq!(graph.eval(indices.to_real()).unwrap().data(), [0.0, 5.0]);
     }
 
     #[test]

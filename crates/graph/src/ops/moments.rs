@@ -1,8 +1,7 @@
 //! Mean, variance and standard deviation over axes: `Σx/n`, `Σ(x − mean)²/(n − c)` and its square root.
 //!
-//! The mean adds the distances from the first element, so that the mean of equal numbers is that number. The variance
-//! takes two passes, so that a large mean costs it no digits. The standard deviation is a norm, so that its derivative
-//! where all elements are equal is 0 and not NaN.
+//! The variance takes two passes, so that a large mean does not reduce its accuracy. The standard deviation is a norm,
+//! so that its derivative where all elements are equal is 0 and not NaN.
 
 use smallvec::SmallVec;
 
@@ -21,7 +20,7 @@ struct Mean {
 }
 
 impl Mean {
-    /// The number of elements that each result is made of.
+    /// The number of elements of each mean.
     fn count(&self, shape: &Shape) -> usize {
         self.axes.iter().map(|&axis| shape[axis]).product()
     }
@@ -66,7 +65,7 @@ impl Op for Mean {
 impl<'g> Var<'g> {
     #[track_caller]
     fn mean_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
-        // Numbers that are repeated to be averaged are not written out.
+        // Broadcast elements are averaged without materialising them.
         if let Some((source, repeated)) = self.repeated()
             && axes.iter().all(|axis| repeated.contains(axis))
             && self.count(&axes) > 0
@@ -90,14 +89,14 @@ impl<'g> Var<'g> {
         self.centred(&axes).norm_resolved(axes) / (count as f64).sqrt()
     }
 
-    /// The variable less its mean over the axes.
+    /// The variable minus its mean over the axes.
     #[track_caller]
     fn centred(self, axes: &SmallVec<[usize; 4]>) -> Var<'g> {
         let kept = self.shape().with_ones(|axis| axes.contains(&axis));
         self - self.mean_resolved(axes.clone()).reshape(kept)
     }
 
-    /// The number of elements that each result of a reduction is made of.
+    /// The number of elements that are reduced to each result.
     fn count(self, axes: &[usize]) -> usize {
         let shape = self.shape();
         axes.iter().map(|&axis| shape[axis]).product()
@@ -106,7 +105,8 @@ impl<'g> Var<'g> {
 
 reduction! {
     ///
-    /// That of no elements is NaN.
+    /// `Σx/n`, NaN for no elements. It adds the distances from the first element, so that the mean of equal numbers is
+    /// exactly that number.
     ///
     /// # Example
     /// ```
@@ -123,9 +123,9 @@ reduction! {
 
 reduction! {
     ///
-    /// The sum of the squared distances from the mean is divided by the number of elements less `correction`: 0 for
-    /// the variance of the elements themselves, 1 for an unbiased estimate from a sample. Where that number is 0 the
-    /// result is NaN.
+    /// `Σ(x − mean)²/(n − correction)`, with a `correction` of 0 for the population variance and 1 (PyTorch's default)
+    /// for the unbiased sample variance; NaN if `n = correction`. It takes two passes, so that a large mean does not
+    /// reduce its accuracy.
     ///
     /// # Example
     /// ```
@@ -141,8 +141,8 @@ reduction! {
 
 reduction! {
     ///
-    /// The root of [`Var::var`], with the same `correction`. Where all elements are equal its derivative is taken
-    /// as 0.
+    /// `√(Σ(x − mean)²/(n − correction))`, the square root of [`Var::var`] with the same `correction`. Where all
+    /// elements are equal its derivative is 0.
     "standard deviation", std, std_axes, std_keep = std_resolved, correction: usize
 }
 
@@ -152,7 +152,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    // Now and then an axis that stays is empty; the mean of no elements is NaN.
+    // Sometimes an axis that is kept is empty; the mean of no elements is NaN.
     let shapes = prop_oneof![8 => full_shape(0, 4), 2 => shape(4)];
     let samples = shapes.prop_flat_map(|shape| (axes(shape.rank()), Just(shape))).prop_flat_map(|(axes, shape)| {
         let axes: Vec<usize> = axes.into_iter().filter(|&axis| shape[axis] > 0).collect();

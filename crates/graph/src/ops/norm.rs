@@ -1,7 +1,6 @@
 //! The 2-norm over axes, `√Σx²`, and its derivative `x/‖x‖·g`, which is 0 for the zero vector at every order.
 //!
-//! Where the sum of the squares leaves the range of numbers, they are scaled before they are added, as LAPACK's `nrm2`
-//! does: the norm overflows only if it is too large itself, and keeps its digits down to the smallest numbers.
+//! If the sum of the squares overflows or underflows they are scaled before they are added, as in LAPACK's `nrm2`.
 
 use smallvec::SmallVec;
 
@@ -91,7 +90,9 @@ impl<'g> Var<'g> {
 
 reduction! {
     ///
-    /// The derivative at the zero vector is taken as 0.
+    /// Squares are scaled where their sum would overflow or underflow, as in LAPACK's `nrm2`, so that only a norm that
+    /// is itself out of range overflows. The derivative is `x/‖x‖`; at the zero vector it and those of higher order are
+    /// 0.
     ///
     /// # Example
     /// ```
@@ -116,7 +117,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         (axes(shape.rank()), away_from(shape, -4.0..4.0, &[0.0]))
             .prop_map(|(axes, x)| Sample::new(Norm { axes: axes.into() }, [x.into()]))
     });
-    // Just at a kink where the function jumps to infinity there is nothing to be seen.
+    // Exactly at the discontinuity differences show nothing.
     let quotient = shape(5).prop_flat_map(|shape| {
         (tensor(shape.clone(), -4.0..4.0), away_from(shape, -4.0..4.0, &[0.0]))
             .prop_map(|(x, y)| Sample::new(Quotient, [x.into(), y.into()]))

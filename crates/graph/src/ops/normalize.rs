@@ -1,17 +1,17 @@
 //! Normalisation over axes: `y = (x − mean)/√(variance + ε)·w + b`, with mean and variance as further outputs.
 //!
-//! The variance is the biased one, `Σ(x − mean)²/n`, in two passes, so that a large mean costs no digits. With
+//! The variance is the biased one, `Σ(x − mean)²/n`, in two passes. With
 //! `x̂ = (x − mean)/√(variance + ε)` the derivatives are `Σg·x̂` for `w`, `Σg` for `b`, and for `x`
 //! `w/√(variance + ε)·(g − (Σg + x̂·Σg·x̂)/n)`; these three come from one op, in two passes. Mean and variance of no
-//! elements are 0, so that nothing that is not a number comes of an empty batch.
+//! elements are 0, so that an empty batch gives no NaN.
 //!
-//! Where the variance is too large a number, the output `variance` is ∞, but `y` and the first derivatives are taken from
-//! the deviation itself and keep their digits.
+//! If the variance overflows, the output `variance` is ∞, but `y` and the first derivatives are computed from the
+//! standard deviation.
 
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, check_axes};
-use crate::kernel::reduce::{Add, Fold, Place, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
+use crate::kernel::reduce::{Add, Fold, RowStart, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -35,12 +35,12 @@ impl Normalize {
         shape.with_ones(|axis| self.axes.contains(&axis))
     }
 
-    /// What a sum is divided by to be a mean: the number of its elements, or 1 if there are none.
+    /// The divisor of a mean: the number of elements, or 1 if there are none.
     fn count(&self, shape: &Shape) -> f64 {
         self.axes.iter().map(|&axis| shape[axis]).product::<usize>().max(1) as f64
     }
 
-    /// Says so if the inputs are not `x` and others of the shapes that fit it.
+    /// Checks that the shapes of the inputs fit that of `x`.
     fn check_inputs(&self, inputs: &[Meta], names: &[&str]) -> Result<(), String> {
         let shape = &inputs[0].shape;
         check_axes(&self.axes, shape)?;
@@ -114,7 +114,7 @@ impl Op for Normalize {
         let of_variance = call.cotangents[2].map(|g| (x - mean) * (g * (2.0 / count)));
         let others = if input == 0 { [of_mean, of_variance] } else { [None, None] };
         let all = of_y.into_iter().chain(others.into_iter().flatten());
-        // Mean and variance know nothing of weight and bias.
+        // Mean and variance do not depend on weight and bias.
         all.reduce(|a, b| a + b).unwrap_or_else(|| x.graph().zeros(call.x(input).shape()))
     }
 }
@@ -144,7 +144,7 @@ impl<T: Real> Loop for Forward<'_, T> {
             *variance /= count;
         }
         for ((x, y), at) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)).zip(rows.target.positions()) {
-            if rows.folded {
+            if rows.reduced {
                 let (mean, scale, bias) = (mean[at], weight[at] / (variance[at] + eps).sqrt(), bias[at]);
                 for i in 0..size {
                     y[i] = (x[i] - mean) * scale + bias;
@@ -176,8 +176,8 @@ impl<T: Real> Centred<'_, T> {
 
 impl<T: Real> Terms<T> for Centred<'_, T> {
     #[inline(always)]
-    fn fold(&self, place: Place, len: usize) -> T {
-        let (x, g, mean) = (&self.x[place.row..][..len], &self.g[place.row..][..len], self.mean[place.at]);
+    fn fold(&self, start: RowStart, len: usize) -> T {
+        let (x, g, mean) = (&self.x[start.row..][..len], &self.g[start.row..][..len], self.mean[start.at]);
         sum_of(len, |from, terms| {
             for ((term, &x), &g) in terms.iter_mut().zip(&x[from..]).zip(&g[from..]) {
                 *term = self.term(x, g, mean);
@@ -186,19 +186,19 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
     }
 
     #[inline(always)]
-    fn wide(&self, place: Place) -> [T; WIDTH] {
-        let (x, g, mean) = (lanes(self.x, place.row), lanes(self.g, place.row), lanes(self.mean, place.at));
+    fn wide(&self, start: RowStart) -> [T; WIDTH] {
+        let (x, g, mean) = (lanes(self.x, start.row), lanes(self.g, start.row), lanes(self.mean, start.at));
         std::array::from_fn(|lane| self.term(x[lane], g[lane], mean[lane]))
     }
 
     #[inline(always)]
-    fn one(&self, place: Place) -> T {
-        self.term(self.x[place.row], self.g[place.row], self.mean[place.at])
+    fn one(&self, start: RowStart) -> T {
+        self.term(self.x[start.row], self.g[start.row], self.mean[start.at])
     }
 }
 
-/// Calls `visit` for each result whose variance is out of range although its deviation, the root, is not: with the
-/// first of its elements, its place and the deviation, beside which ε counts for nothing.
+/// Calls `visit` for each result whose variance overflows although its standard deviation does not: with the first of
+/// its elements, its index and the standard deviation, compared with which ε is negligible.
 fn overflown<T: Real>(
     x: &[T],
     rows: &Rows,
@@ -308,7 +308,7 @@ impl<T: Real> Loop for Backward<'_, T> {
         }
         let rows_of_all = x.chunks_exact(size).zip(g.chunks_exact(size)).zip(of_x.chunks_exact_mut(size));
         for (((x, g), of_x), at) in rows_of_all.zip(rows.target.positions()) {
-            if rows.folded {
+            if rows.reduced {
                 let (mean, root) = (mean[at], (variance[at] + eps).sqrt());
                 let (scale, slope, shift) = (weight[at] / root, of_weight[at] / count / root, of_bias[at] / count);
                 for i in 0..size {
@@ -329,9 +329,16 @@ impl<T: Real> Loop for Backward<'_, T> {
 
 impl<'g> Var<'g> {
     /// `(x − mean)/√(variance + eps)·weight + bias` over the given axes, then the mean and the variance, whose axes
-    /// stay with size 1.
+    /// are kept with size 1.
     ///
-    /// The variance is the biased one, `Σ(x − mean)²/n`. Over no elements mean and variance are 0.
+    /// The variance is the biased one, `Σ(x − mean)²/n`, in two passes, so that a large mean does not reduce the
+    /// accuracy. Over no elements mean and variance are 0. If the variance overflows it is ∞, but the first output and
+    /// its first derivatives are computed from the standard deviation.
+    ///
+    /// With `x̂ = (x − mean)/√(variance + eps)` the derivatives of the first output are
+    /// `weight/√(variance + eps)·(g − (Σg + x̂·Σg·x̂)/n)` for `x`, `Σg·x̂` for the weight and `Σg` for the bias. Batch,
+    /// layer, group and instance normalisation (Ioffe and Szegedy 2015; Ba et al. 2016; Wu and He 2018; Ulyanov et al.
+    /// 2016) are this op over different axes.
     ///
     /// # Shapes
     /// Weight and bias broadcast to the shape of the mean.
@@ -440,7 +447,7 @@ mod tests {
         check::<f64>(1e307);
     }
 
-    /// Layouts with folded and with kept rows, longer than a block of terms.
+    /// Layouts with reduced and with kept rows, longer than a block of terms.
     #[test]
     fn kernels_agree_with_their_expansions() {
         let graph = Graph::new();

@@ -1,4 +1,4 @@
-//! Rows of zeros with a 1 at the place that an index names.
+//! One-hot encoding of indices.
 
 use crate::kernel::indices::check_below;
 use crate::real::Real;
@@ -41,9 +41,9 @@ impl Op for OneHot {
 }
 
 impl<'g> Var<'g> {
-    /// For each index a row of `depth` zeros with a 1 at its place.
+    /// The one-hot encoding: for each index a row of `depth` numbers, 1 at the index and 0 elsewhere.
     ///
-    /// An index that is not below `depth` is an error of the run.
+    /// An index that is out of range is an error of the run.
     ///
     /// # Shapes
     /// `[…]` gives `[…, depth]`.
@@ -72,9 +72,9 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use proptest::prelude::*;
 
     let samples = (shape(4), 1..5_usize).prop_flat_map(|(shape, depth)| {
-        indices(shape, depth).prop_map(move |places| Sample::new(OneHot { depth }, [places.into()]))
+        indices(shape, depth).prop_map(move |indices| Sample::new(OneHot { depth }, [indices.into()]))
     });
-    vec![Entry::new("one_hot", "zeros with a 1 at the place that an index names", samples)]
+    vec![Entry::new("one_hot", "1 at the index and 0 elsewhere along a new axis", samples)]
 }
 
 #[cfg(test)]

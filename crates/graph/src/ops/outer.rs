@@ -3,7 +3,7 @@
 use crate::tape::{Var, refuse};
 
 impl<'g> Var<'g> {
-    /// The products of each element of this vector with each of another.
+    /// The outer product of two vectors, `yᵢⱼ = aᵢ·bⱼ`.
     ///
     /// # Shapes
     /// `[m]` and `[n]` give `[m, n]`.

@@ -25,7 +25,7 @@ impl Op for Permute {
         let mut seen: SmallVec<[usize; 4]> = self.axes.clone();
         seen.sort_unstable();
         if !seen.iter().copied().eq(0..shape.rank()) {
-            return Err(format!("{:?} is not an order of its {} axes", self.axes, shape.rank()));
+            return Err(format!("{:?} is not a permutation of its {} axes", self.axes, shape.rank()));
         }
         let shape = self.axes.iter().map(|&axis| shape[axis]).collect();
         Ok(smallvec::smallvec![Meta { shape, ..inputs[0].clone() }])
@@ -49,10 +49,10 @@ impl Op for Permute {
 }
 
 impl<'g> Var<'g> {
-    /// The axes in another order: axis `k` of the result is axis `axes[k]`.
+    /// The axes permuted: axis `k` of the result is axis `axes[k]`. In a plan this costs nothing.
     ///
     /// # Panics
-    /// If `axes` is not an order of all axes.
+    /// If `axes` is not a permutation of all axes.
     #[track_caller]
     pub fn permute(self, axes: impl AsRef<[isize]>) -> Var<'g> {
         let shape = self.shape();

@@ -6,7 +6,7 @@ use crate::tape::op::{Domain, Number, Pointwise};
 use crate::tape::{Operand, Var};
 
 unary! {
-    /// `√x`; the derivative at 0 is infinite
+    /// `√x`; NaN for negative x, and the derivative at 0 is infinite
     Sqrt, sqrt: |x| x.sqrt(), slope |_x, y| 0.5 / y, domain Domain::POSITIVE,
 }
 
@@ -107,20 +107,21 @@ impl Pointwise for Pow {
 }
 
 impl<'g> Var<'g> {
-    /// `xⁿ` for an integer n
+    /// `xⁿ` for an integer n; the derivative `n·xⁿ⁻¹` is 0 for `n = 0`, also at `x = 0`
     #[track_caller]
     pub fn powi(self, exponent: i32) -> Var<'g> {
         self.graph().call(PowI { exponent }, &[self])
     }
 
-    /// `xᵖ` for a constant p; NaN for a negative x unless p is whole
+    /// `xᵖ` for a constant p; NaN for a negative x unless p is an integer
     #[track_caller]
     pub fn powf(self, exponent: f64) -> Var<'g> {
         self.graph().call(PowF { exponent: Number(exponent) }, &[self])
     }
 
     /// `x` to a power: [`Var::powi`] for an integer, [`Var::powf`] for another number, and for a variable y `xʸ` with
-    /// derivatives to both, that to y taken as 0 where `x ≤ 0`.
+    /// derivatives `y·xʸ⁻¹` and
+    /// `xʸ·ln x`, the second of which is 0 where `x ≤ 0`, and the first 0 at `0⁰`.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -160,7 +161,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Rsqrt::entry(),
         Square::entry(),
         Entry::new("powi", "`xⁿ` for an integer n", powi).domain("`x ≠ 0` if `n < 0`"),
-        Entry::new("powf", "`xᵖ` for a constant p", powf).domain("`x > 0`; if p is whole as `powi`"),
+        Entry::new("powf", "`xᵖ` for a constant p", powf).domain("`x > 0`; if p is an integer as `powi`"),
         Entry::new("pow", "`xʸ`", pointwise_within(Pow, vec![-4.0..4.0, -3.0..3.0])),
     ]
 }

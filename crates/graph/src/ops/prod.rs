@@ -1,7 +1,7 @@
 //! The product over axes.
 //!
-//! The derivative with respect to an element is the product of the others. It is taken through a tree of products of
-//! pairs and never divides, so that it is right where elements are 0, at every order.
+//! The derivative with respect to an element is the product of the others. It is that of a tree of pairwise products
+//! and never divides, so that it is correct where elements are 0, to every order.
 
 use smallvec::SmallVec;
 
@@ -36,7 +36,7 @@ impl Op for Prod {
         if count == 0 {
             return Some(smallvec::smallvec![inputs[0].graph().ones(kept)]);
         }
-        // The product of the factors that were left over when their number was odd.
+        // The product of the factors that remained when their number was odd.
         let mut left_over: Option<Var<'g>> = None;
         let mut count = count as isize;
         while count > 1 {
@@ -78,7 +78,7 @@ impl<'g> Var<'g> {
 
 reduction! {
     ///
-    /// That of no elements is 1.
+    /// `Πx`, 1 for no elements. The derivative does not divide, so it is correct where elements are 0, to every order.
     ///
     /// # Example
     /// ```

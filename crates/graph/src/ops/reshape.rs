@@ -42,8 +42,8 @@ impl Op for Reshape {
 }
 
 impl<'g> Var<'g> {
-    /// The elements in row-major order under another shape. One size may be −1, or [`Var::INFERRED`] beside sizes of
-    /// type `usize`: it is worked out from the others.
+    /// The elements in row-major order under another shape. One size may be −1, or [`Var::INFERRED`] among sizes of
+    /// type `usize`: it is inferred from the others.
     ///
     /// # Panics
     /// If the numbers of elements differ.
@@ -69,10 +69,10 @@ impl<'g> Var<'g> {
         self.graph().call(Reshape { shape }, &[self])
     }
 
-    /// Stands in a shape for the one size that [`Var::reshape`] is to work out.
+    /// The size that [`Var::reshape`] infers from the others.
     pub const INFERRED: usize = OPEN;
 
-    /// Without the given axes, which must have size 1.
+    /// Removes the given axes, which must have size 1.
     ///
     /// # Panics
     /// If an axis is out of range or has another size.
@@ -88,10 +88,10 @@ impl<'g> Var<'g> {
         self.reshape(shape.without(|axis| axes.contains(&axis)))
     }
 
-    /// With a new axis of size 1 at the given place of the result.
+    /// Inserts an axis of size 1, which is axis `axis` of the result.
     ///
     /// # Panics
-    /// If the place is out of range.
+    /// If the axis is out of range.
     #[track_caller]
     pub fn unsqueeze(self, axis: isize) -> Var<'g> {
         let mut sizes: SmallVec<[usize; 4]> = SmallVec::from_slice(&self.shape());

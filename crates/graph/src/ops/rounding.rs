@@ -23,17 +23,17 @@ piecewise_constant! {
 }
 
 piecewise_constant! {
-    /// `⌊x⌋`, the largest integer that is not above `x`; the derivative is zero
+    /// `⌊x⌋`, the largest integer `≤ x`; the derivative is zero
     Floor, floor: |x| x.floor(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
 piecewise_constant! {
-    /// `⌈x⌉`, the smallest integer that is not below `x`; the derivative is zero
+    /// `⌈x⌉`, the smallest integer `≥ x`; the derivative is zero
     Ceil, ceil: |x| x.ceil(), kinks Kinks::Every { first: 0.0, step: 1.0 },
 }
 
 piecewise_constant! {
-    /// `x` rounded to the nearest integer, of two to the even one; the derivative is zero
+    /// `x` rounded to the nearest integer, halfway cases to the even one; the derivative is zero
     Round, round: |x| x.round_even(), kinks Kinks::Every { first: 0.5, step: 1.0 },
 }
 

@@ -44,7 +44,7 @@ impl Op for Slice {
     }
 }
 
-/// Zeros of `shape`, with the input at the places that the ranges name.
+/// Zeros of `shape`, with the input at the elements of the ranges.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Embed {
     shape: Shape,
@@ -63,7 +63,7 @@ impl Op for Embed {
             && self.ranges.iter().zip(self.shape.iter()).all(|(range, &size)| range.fits(size))
             && self.ranges.iter().map(|range| range.count).eq(inputs[0].shape.iter().copied());
         if !fits {
-            return Err(format!("the ranges {:?} do not place it within {}", self.ranges, self.shape));
+            return Err(format!("the ranges {:?} do not put it into {}", self.ranges, self.shape));
         }
         Ok(smallvec::smallvec![Meta::real(self.shape.clone())])
     }
@@ -80,13 +80,13 @@ impl Op for Embed {
             return Ok(());
         }
         let target = Layout::contiguous(self.shape.clone()).sliced(&self.ranges);
-        let run = match (target.strides.last(), target.shape.last()) {
-            (Some(1), Some(&run)) => run,
+        let len = match (target.strides.last(), target.shape.last()) {
+            (Some(1), Some(&len)) => len,
             _ => 1,
         };
-        let rows = if run == 1 { target } else { row_starts(&target) };
+        let rows = if len == 1 { target } else { row_starts(&target) };
         for (row, position) in rows.positions().enumerate() {
-            y[position..position + run].copy_from_slice(&x[row * run..(row + 1) * run]);
+            y[position..position + len].copy_from_slice(&x[row * len..(row + 1) * len]);
         }
         Ok(())
     }
@@ -107,8 +107,8 @@ fn row_starts(layout: &Layout) -> Layout {
 }
 
 impl<'g> Var<'g> {
-    /// The elements `start..end` along an axis. Negative ends count from the end of the axis, and `None` is the end
-    /// of the axis, as in Python.
+    /// The elements `start..end` along an axis. Negative ends count from the end of the axis, and `None` is the end of
+    /// the axis, as in Python. In a plan this costs nothing; the derivative puts the cotangent into zeros.
     ///
     /// # Panics
     /// If the range leaves the axis.
@@ -127,8 +127,8 @@ impl<'g> Var<'g> {
         self.slice_step(axis, start, end, 1)
     }
 
-    /// Every `step`-th element of `start..end` along an axis; a negative step walks backwards from `start` down to,
-    /// but without, `end`.
+    /// Every `step`-th element of `start..end` along an axis; with a negative step backwards from `start` down to
+    /// `end`, which is not included.
     ///
     /// # Panics
     /// If the range leaves the axis or the step is 0.
@@ -152,7 +152,7 @@ impl<'g> Var<'g> {
         self.graph().call(Slice { ranges }, &[self])
     }
 
-    /// The order along an axis reversed.
+    /// The elements in reverse order along an axis.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -161,7 +161,7 @@ impl<'g> Var<'g> {
         self.slice_step(axis, None, None, -1)
     }
 
-    /// With `before` and `after` zeros added along an axis.
+    /// The variable with `before` zeros before it and `after` zeros after it along an axis.
     ///
     /// # Panics
     /// If the axis is out of range.

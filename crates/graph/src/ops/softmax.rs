@@ -1,14 +1,12 @@
 //! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis, its logarithm, and `logsumexp(x) = ln Σⱼ exp(xⱼ)`.
 //!
-//! Derivatives: `y·(g − Σ g·y)`, `g − exp(y)·Σ g` and `softmax(x)·g`. They keep their digits where one element has nearly
-//! all the weight: the first counts `g` from that of the largest element, which changes nothing but the rounding, and the
-//! second is taken as `−expm1(y)·g − exp(y)·(Σ g − g)`. The sum of exponentials keeps the 1 of the largest element apart,
-//! so that its logarithm is exact where the others are small. Second derivatives of softmax are within a few roundings of
-//! the largest of them.
+//! Derivatives: `y·(g − Σ g·y)`, `g − exp(y)·Σ g` and `softmax(x)·g`. They are accurate where one element has nearly
+//! all the weight: the first uses `g` minus that of the largest element, which differs only in rounding, and the second
+//! is computed as `−expm1(y)·g − exp(y)·(Σ g − g)`. The sum of exponentials leaves out the 1 of the largest element, so
+//! that its logarithm is accurate where the others are small. Second derivatives of softmax are within a few roundings
+//! of the largest of them.
 //!
-//! The largest element of a line is subtracted before `exp`, so that nothing overflows. In a line of nothing but −∞
-//! (all of it masked) softmax is 0, and the others are −∞: no NaN arises there, nor in the derivatives. Kernels work
-//! on rows; another axis is permuted to the last.
+//! Kernels work on rows; another axis is permuted to the last.
 
 use smallvec::SmallVec;
 
@@ -47,7 +45,7 @@ fn check_rows(inputs: &[Meta]) -> Result<(), String> {
     if inputs[0].shape.rank() == 0 { Err("a scalar has no axis".into()) } else { Ok(()) }
 }
 
-/// Rows less their largest elements; the definitions start from them. Rows without elements have none.
+/// Rows minus their largest elements, from which the expansions start; `None` for rows without elements.
 fn shifted(x: Var<'_>) -> Option<Var<'_>> {
     let some = x.shape().last().is_some_and(|&size| size > 0);
     some.then(|| x - x.max_keep(-1).stop_gradient())
@@ -70,7 +68,7 @@ impl RowWise for LogSoftmax {
     #[inline(always)]
     fn row<T: Real>(x: &[T], y: &mut [T]) {
         let shift = shift(x);
-        // Where the sum is 0 all elements are −∞, and so stay.
+        // If the sum is 0 all elements are −∞, as is the result.
         let log = ln_sum_of_exp(x, shift);
         let log = if log == T::neg_infinity() { T::zero() } else { log };
         for (y, &x) in y.iter_mut().zip(x) {
@@ -199,7 +197,7 @@ impl<T: Real> Loop for SoftmaxVjpRows<'_, T> {
         let Self { y, g, x, size } = self;
         let rows = y.chunks_exact(size).zip(g.chunks_exact(size)).zip(x.chunks_exact_mut(size));
         for ((y, g), x) in rows {
-            // Counted from the cotangent of the element that has most of the weight, no digits cancel.
+            // Minus the cotangent of the element with most of the weight, so that there is no cancellation.
             for i in 0..size {
                 x[i] = if y[i] > T::of(0.5) { g[i] } else { T::zero() };
             }
@@ -281,9 +279,10 @@ impl Op for LogSumExp {
 }
 
 impl<'g> Var<'g> {
-    /// `exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis: positive numbers that sum to 1.
+    /// `exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis: positive numbers with sum 1.
     ///
-    /// Elements of −∞ get 0; if all are −∞, all get 0.
+    /// The largest element is subtracted first, so that nothing overflows. The softmax of −∞ is 0, also if all elements
+    /// are −∞, as where all are masked; in PyTorch it is NaN then. The derivative is `y·(g − Σ g·y)`.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -302,9 +301,9 @@ impl<'g> Var<'g> {
         self.graph().call(Softmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
     }
 
-    /// The logarithm of [`Var::softmax`], `xᵢ − ln Σⱼ exp(xⱼ)`, without the overflow and loss of digits of the two.
+    /// The logarithm of [`Var::softmax`], `xᵢ − ln Σⱼ exp(xⱼ)`, without overflow and with full accuracy.
     ///
-    /// Elements of −∞ stay −∞.
+    /// It is −∞ for elements of −∞. The derivative is `g − softmax(x)·Σ g`.
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -322,7 +321,8 @@ impl<'g> Var<'g> {
 
 reduction! {
     ///
-    /// It neither overflows nor loses digits. That of no elements, or of elements that are all −∞, is −∞.
+    /// The largest element is subtracted first, so that nothing overflows. It is −∞ for no elements, and if all are −∞.
+    /// The derivative is `softmax(x)·g`.
     ///
     /// # Example
     /// ```

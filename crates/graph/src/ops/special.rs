@@ -1,8 +1,8 @@
-//! Special functions: the error function's relatives, the gamma function's logarithm and its derivatives, sinc, and
-//! logarithms of sums, odds and powers that keep their digits where the plain formula loses them.
+//! Special functions: `erfc` and the inverse of erf, the logarithm of the gamma function and its derivatives, sinc, and
+//! logarithms of sums, odds and powers that are accurate where the naive formula is not.
 //!
-//! Names and conventions are those of PyTorch. How the values are made says `crate::kernel::math::special`; `erfc` and
-//! `lgamma` are the crate `libm`'s.
+//! Names and conventions are those of PyTorch. The methods are described in `crate::kernel::math::special`; `erfc` and
+//! `lgamma` are those of the crate `libm`.
 
 use std::f64::consts::{FRAC_2_SQRT_PI, LN_2, LOG10_E};
 
@@ -24,30 +24,30 @@ unary! {
 }
 
 unary! {
-    /// `1 − erf x`, with its digits where erf is near 1
+    /// `1 − erf x`, accurate where erf is near 1; by the crate `libm`
     Erfc, erfc: |x| T::of(libm::erfc(x.as_f64())), slope |x, _y| (-(x * x)).exp() * -FRAC_2_SQRT_PI,
 }
 
 unary! {
-    /// `erf⁻¹ x`, the inverse of erf; ±∞ at ±1
+    /// `erf⁻¹ x`, the inverse of erf; ±∞ at ±1; by Winitzki's approximation (2008) and Halley's method
     ErfInv, erfinv: |x| T::of(special::erf_inv(x.as_f64())), slope |_x, y| (y * y).exp() * (1.0 / FRAC_2_SQRT_PI),
     domain Domain::between(-1.0, 1.0),
 }
 
 unary! {
-    /// `ln |Γ(x)|`; also for negative x, ∞ at the whole ones and 0
+    /// `ln |Γ(x)|`; also for negative x, ∞ at 0 and the negative integers; by the crate `libm`
     Lgamma, lgamma: |x| T::of(libm::lgamma(x.as_f64())), slope |x, _y| x.digamma(), domain Domain::POSITIVE,
 }
 
 unary! {
-    /// `Γ'(x)/Γ(x)`, the derivative of lgamma; also for negative x, NaN at the whole ones
+    /// `Γ'(x)/Γ(x)`, the derivative of lgamma; also for negative x, NaN at the negative integers; by the recurrence and the asymptotic series (DLMF 5.11.2)
     Digamma, digamma: |x| T::of(special::digamma(x.as_f64())), slope |x, _y| x.polygamma(1), domain Domain::POSITIVE,
 }
 
 unary! {
     /// `ln(x/(1 − x))`, the inverse of sigmoid
     Logit, logit: |x| {
-        // Near ½ the odds are near 1, and their distance from it is exact.
+        // Near ½ the odds are near 1, and their difference from 1 is exact.
         let rest = T::one() - x;
         let excess = x - T::of(0.5);
         let near = ((excess + excess) / rest).ln_1p();
@@ -57,7 +57,7 @@ unary! {
     slope |x, _y| (x * (1.0 - x)).recip(), domain Domain::between(0.0, 1.0),
 }
 
-/// The derivative of digamma of an order from 1 on.
+/// The derivative of digamma of an order `≥ 1`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Polygamma {
     order: u32,
@@ -137,7 +137,7 @@ impl Pointwise for Xlogy {
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
         if input == 0 {
-            // Where both are 0 the function is 0 along the first, so that its slope is too.
+            // Where both are 0 the function is 0 along `x`, and so is its slope.
             x[0].equal(0.0).logical_and(x[1].equal(0.0)).where_(0.0, x[1].ln())
         } else {
             x[0].cotangent_over(x[1])
@@ -164,14 +164,15 @@ impl Pointwise for LogAddExp {
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, input: usize) -> Var<'g> {
         let (own, other) = (x[input], x[1 - input]);
-        // Infinities that are equal have no distance.
+        // The difference of equal infinities is taken as 0.
         let equal = own.equal(other).logical_and(own.is_finite().logical_not());
         equal.where_(0.0, own - other).softplus_slope()
     }
 }
 
 impl<'g> Var<'g> {
-    /// The derivative of [`Var::digamma`] of the given order: `polygamma(1)` is the first, and order 0 digamma itself.
+    /// `ψ⁽ⁿ⁾(x) = dⁿ⁺¹/dxⁿ⁺¹ ln Γ(x)`, the derivative of [`Var::digamma`] of the given order: `polygamma(1)` is the
+    /// first, and order 0 digamma itself. By the Hurwitz zeta function (DLMF 25.11.28).
     ///
     /// Orders above 1 are NaN for negative `x`.
     #[track_caller]
@@ -179,13 +180,13 @@ impl<'g> Var<'g> {
         if order == 0 { self.digamma() } else { self.graph().call(Polygamma { order }, &[self]) }
     }
 
-    /// `sin(πx)/(πx)`, and 1 at 0
+    /// `sin(πx)/(πx)`, and 1 at 0: the normalised sinc, as in NumPy and PyTorch
     #[track_caller]
     pub fn sinc(self) -> Var<'g> {
         self.graph().call(Sinc { order: 0 }, &[self])
     }
 
-    /// `√(x² + y²)`, without overflow of the squares; the derivatives at the origin are taken as 0.
+    /// `√(x² + y²)`, without overflow of the squares; the derivatives at the origin are 0.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -194,8 +195,8 @@ impl<'g> Var<'g> {
         self.pointwise(Hypot, other)
     }
 
-    /// `x·ln y`, which is 0 where `x` is, also where `y` is 0 or infinite; there the derivative with respect to `x` is 0
-    /// if `y` is 0, and that with respect to `y` always.
+    /// `x·ln y`, and 0 where `x` is 0, even if `y` is 0 or infinite, as in PyTorch. There the derivative with respect
+    /// to `x` is 0 if `y` is 0, and that with respect to `y` is always 0.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -214,7 +215,7 @@ impl<'g> Var<'g> {
         self.pointwise(Xlogy, other)
     }
 
-    /// `ln(eˣ + eʸ)`, without overflow.
+    /// `ln(eˣ + eʸ)`, without overflow. The derivatives are the sigmoids of `x − y` and `y − x`.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -271,7 +272,8 @@ mod tests {
     fn formulas_would_lose_these_digits() {
         let graph = Graph::new();
         let of = |x: f64| graph.constant(&Tensor::from([x]));
-        // Expected values from mpmath: `erfc(10)`, `log(mpf(x)/(1 - mpf(x)))`, `sinpi(x)/(pi*x)`, `loggamma(1 + mpf(x))`.
+        // Expected values from mpmath: `erfc(10)`, `log(mpf(x)/(1 - mpf(x)))`, `sinpi(x)/(pi*x)`,
+        // `loggamma(1 + mpf(x))`.
         let cases = [
             (of(10.0).erfc(), 2.088_487_583_762_545e-45),
             (of(0.5 + 2.0_f64.powi(-40)).logit(), 3.637_978_807_091_713e-12),

@@ -1,8 +1,8 @@
-//! Cuts along an axis, and repetitions: made of views, so that in a plan the parts cost nothing.
+//! Splits along an axis, and tiling: made of views, so that in a plan the parts cost nothing.
 //!
-//! A cut is one op, recorded as slices with a derivative of its own: the cotangents of the parts joined. The slices'
-//! own derivatives would write, for each part, zeros of the size of the whole: for a sequence that is cut into its
-//! steps, time and memory that grow with the square of its length.
+//! A split is one op that is recorded as slices, with a rule for its derivative, the concatenation of the cotangents of
+//! the parts. The derivatives of slices would fill zeros of the size of the whole for each part: for a sequence that is
+//! split into its steps, quadratic time and memory.
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::shape::Shape;
@@ -61,7 +61,8 @@ fn total(sizes: &[usize]) -> usize {
 }
 
 impl<'g> Var<'g> {
-    /// The parts of the given sizes along an axis, one after another.
+    /// Consecutive parts of the given sizes along an axis. In a plan they cost nothing; the derivative concatenates the
+    /// cotangents.
     ///
     /// # Panics
     /// If the axis is out of range, or the sizes do not add up to that of the axis.
@@ -87,7 +88,7 @@ impl<'g> Var<'g> {
         self.parts(sizes.to_vec(), axis)
     }
 
-    /// `count` parts of equal size along an axis, one after another.
+    /// `count` consecutive parts of equal size along an axis.
     ///
     /// # Panics
     /// If the axis is out of range, or its size is not a multiple of `count`.
@@ -106,14 +107,13 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("chunks", axis, &shape);
         let size = shape[axis];
         if count == 0 || !size.is_multiple_of(count) {
-            let problem = format!("axis {axis} of size {size} cannot be cut into {count} equal parts");
+            let problem = format!("axis {axis} of size {size} cannot be divided into {count} equal parts");
             refuse("chunks", &[&shape], &problem);
         }
         self.parts(vec![size / count; count], axis)
     }
 
-    /// The places along an axis, one after another, each without the axis: what [`Graph::stack`](crate::Graph::stack)
-    /// joins.
+    /// The slices at all indices of an axis, without the axis: the inverse of [`Graph::stack`](crate::Graph::stack).
     ///
     /// # Panics
     /// If the axis is out of range.
@@ -130,8 +130,8 @@ impl<'g> Var<'g> {
     pub fn unstack(self, axis: isize) -> Vec<Var<'g>> {
         let shape = self.shape();
         let axis = resolve_axis("unstack", axis, &shape);
-        let place = shape.without(|other| other == axis);
-        self.parts(vec![1; shape[axis]], axis).into_iter().map(|part| part.reshape(place.clone())).collect()
+        let slice = shape.without(|other| other == axis);
+        self.parts(vec![1; shape[axis]], axis).into_iter().map(|part| part.reshape(slice.clone())).collect()
     }
 
     #[track_caller]
@@ -146,10 +146,10 @@ impl<'g> Var<'g> {
         }
     }
 
-    /// The whole repeated side by side, `repeats[k]` times along axis `k`.
+    /// The variable repeated `repeats[k]` times along axis `k`, as NumPy's `tile`.
     ///
-    /// The repeats are aligned with the axes at the last, as in NumPy: where there are more repeats, axes of size 1
-    /// are added in front; where there are fewer, the first axes are not repeated.
+    /// Repeats and axes are aligned at the last one: if there are more repeats, axes of size 1 are added in front; if
+    /// there are fewer, the first axes are not repeated.
     ///
     /// # Example
     /// ```
@@ -214,7 +214,8 @@ mod tests {
         assert_property(matrix(), |x| x[0].tile([2]).square() + x[0].tile([1, 1, 1, 2]));
     }
 
-    /// One node for each part and its reshape, and one join in the derivative: no embedding of each part in the whole.
+    /// One node for each part and its reshape, and one concatenation in the derivative; no zeros of the size of the
+    /// whole.
     #[test]
     fn a_long_axis_takes_few_nodes() {
         let graph = Graph::new();
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`chunks` of [5, 2]: axis 0 of size 5 cannot be cut into 2 equal parts")]
+    #[should_panic(expected = "`chunks` of [5, 2]: axis 0 of size 5 cannot be divided into 2 equal parts")]
     fn parts_must_be_equal() {
         Graph::new().zeros([5, 2]).chunks(2, 0);
     }

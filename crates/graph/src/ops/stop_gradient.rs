@@ -1,4 +1,4 @@
-//! The same value, through which no derivative passes; straight-through estimators are made of it.
+//! The same value with a derivative of zero, and straight-through estimators.
 
 use crate::shape::Layout;
 use crate::tape::Var;
@@ -33,17 +33,18 @@ impl Op for StopGradient {
 }
 
 impl<'g> Var<'g> {
-    /// The same value, through which no derivative passes (`detach`).
+    /// The same value with a derivative of zero: PyTorch's `detach`.
     #[track_caller]
     pub fn stop_gradient(self) -> Var<'g> {
         self.graph().call(StopGradient, &[self])
     }
 
-    /// The value of `forward` with the derivatives of this variable: a straight-through estimator, for what has no
-    /// useful derivative of its own. The value is exact where this variable is finite.
+    /// The value of `forward` with the derivatives of this variable, `forward + x − stop_gradient(x)`: a
+    /// straight-through estimator, for functions without a useful derivative. The value is exact where this variable is
+    /// finite.
     ///
-    /// A model with it fails a comparison with differences, which see the value alone. An op of its own declares the
-    /// like by [`Op::is_surrogate`](crate::Op::is_surrogate).
+    /// A model with it fails a comparison with differences, which depend on values alone. A custom op declares a
+    /// surrogate derivative by [`Op::is_surrogate`](crate::Op::is_surrogate).
     ///
     /// # Panics
     /// If the shapes do not broadcast, or a variable is an index.
@@ -64,7 +65,7 @@ impl<'g> Var<'g> {
     /// computation" (2013).
     #[track_caller]
     pub fn straight_through(self, forward: Var<'g>) -> Var<'g> {
-        // In this order: the difference is 0 exactly, and what it is added to stays as it is.
+        // In this order, the difference is exactly 0 and does not change the value.
         forward.stop_gradient() + (self - self.stop_gradient())
     }
 }

@@ -1,8 +1,4 @@
 //! The sum over axes. Its derivative repeats the cotangent along them.
-//!
-//! Sums run in a fixed order, in blocks whose partial sums are added with what rounding takes from them: the error is
-//! within 40 roundings of `Σ|x|`, however many numbers there are, the compiler makes vector code of it, and the bits do
-//! not depend on threads.
 
 use smallvec::SmallVec;
 
@@ -51,7 +47,7 @@ impl<'g> Var<'g> {
         if axes.is_empty() {
             return self;
         }
-        // Equal numbers are not written out to be added: their sum is one of them times their number.
+        // Broadcast elements are not materialised: their sum is one of them times their number.
         let Some((source, repeated)) = self.repeated() else { return self.graph().call(Sum { axes }, &[self]) };
         let shape = self.shape();
         let count = |&axis: &usize| axes.contains(&axis).then(|| shape[axis]);
@@ -64,12 +60,15 @@ impl<'g> Var<'g> {
     }
 
     /// The sum of all elements.
+    ///
+    /// Elements are added in a fixed order, in blocks with compensated partial sums: the error is within 40 roundings
+    /// of `Σ|x|` for any number of elements, and does not depend on the number of threads.
     #[track_caller]
     pub fn sum(self) -> Var<'g> {
         self.sum_resolved(Axes::all(&self.shape()))
     }
 
-    /// The sum over the given axes, which disappear.
+    /// The sum over the given axes, which are removed; with the accuracy of [`Var::sum`].
     ///
     /// # Panics
     /// If an axis is out of range or named twice.
@@ -78,7 +77,7 @@ impl<'g> Var<'g> {
         self.sum_resolved(axes.into().resolve("sum", &self.shape()))
     }
 
-    /// The sum over the given axes, which stay with size 1.
+    /// The sum over the given axes, which are kept with size 1; with the accuracy of [`Var::sum`].
     ///
     /// # Panics
     /// If an axis is out of range or named twice.

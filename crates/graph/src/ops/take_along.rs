@@ -1,7 +1,4 @@
-//! One element of each line along an axis, or several: `y[i, k] = x[i, idx[i, k]]`.
-//!
-//! The derivative adds the cotangent at the places that were taken (`scatter_add`), whose derivative takes it from
-//! there again. Additions to one place are made in the order of the indices.
+//! Gather along an axis, `y[i, k] = x[i, indices[i, k]]`, and its derivative, scatter-add.
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
@@ -12,30 +9,30 @@ use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Signature, Work};
 
-/// From the input at the places on `axis` that the indices name.
+/// The elements of the input at the indices along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TakeAlong {
     axis: usize,
 }
 
-/// The input, with a source added at the places on `axis` that the indices name.
+/// The input with a source added at the indices along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ScatterAdd {
     axis: usize,
-    /// Whether so few numbers are added to one that they are added as they come.
+    /// Whether few numbers are added to each element, so that sums need no compensation.
     few: bool,
 }
 
-/// Checks that the indices have as many axes as `x`, of equal sizes but for `axis`.
+/// Checks that the indices have the shape of `x` except for the size of `axis`.
 fn check_lines(x: &Shape, indices: &Shape, axis: usize) -> Result<(), String> {
     check_axes(&[axis], x)?;
     let alike = x.rank() == indices.rank() && (0..x.rank()).all(|a| a == axis || x[a] == indices[a]);
     if alike { Ok(()) } else { Err(format!("the shapes differ on another axis than {axis}")) }
 }
 
-/// Calls `visit` with the position of each index and the position on the axis that it names.
+/// Calls `visit` with the position of each index and the position of the element that it selects.
 #[inline(always)]
-fn each_place(
+fn for_each_index(
     indices: &[i64],
     [shape, size]: [&Shape; 2],
     axis: usize,
@@ -44,8 +41,8 @@ fn each_place(
     check_within(indices, shape, axis, size[axis])?;
     let (from, to) = (AlongAxis::new(axis, shape), AlongAxis::new(axis, size));
     for block in 0..from.outer {
-        for place in 0..from.size {
-            let start = from.start(block, place);
+        for index in 0..from.size {
+            let start = from.start(block, index);
             for inner in 0..from.inner {
                 visit(start + inner, to.start(block, indices[start + inner] as usize) + inner);
             }
@@ -74,8 +71,12 @@ impl Op for TakeAlong {
         let shapes = [&work.input_shapes[1], &work.input_shapes[0]];
         let indices = work.inputs[1].index();
         match (work.inputs[0], &mut work.outputs[0]) {
-            (Array::Real(x), ArrayMut::Real(y)) => each_place(indices, shapes, self.axis, |to, from| y[to] = x[from]),
-            (Array::Index(x), ArrayMut::Index(y)) => each_place(indices, shapes, self.axis, |to, from| y[to] = x[from]),
+            (Array::Real(x), ArrayMut::Real(y)) => {
+                for_each_index(indices, shapes, self.axis, |to, from| y[to] = x[from])
+            }
+            (Array::Index(x), ArrayMut::Index(y)) => {
+                for_each_index(indices, shapes, self.axis, |to, from| y[to] = x[from])
+            }
             _ => unreachable!("input and output are of one kind by the shape rule"),
         }
     }
@@ -111,7 +112,7 @@ impl Op for ScatterAdd {
         Form::Kernel
     }
 
-    /// What rounding takes from the sums.
+    /// The compensation of the sums.
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
         if self.adds_few(&inputs[1]) { 0 } else { inputs[0].len() }
     }
@@ -122,12 +123,12 @@ impl Op for ScatterAdd {
         y.copy_from_slice(work.inputs[0].real());
         let (indices, shapes) = (work.inputs[1].index(), [&work.input_shapes[1], &work.input_shapes[0]]);
         if self.adds_few(shapes[0]) {
-            return each_place(indices, shapes, self.axis, |from, to| y[to] += source[from]);
+            return for_each_index(indices, shapes, self.axis, |from, to| y[to] += source[from]);
         }
         let lost = &mut *work.workspace;
-        each_place(indices, shapes, self.axis, |_, to| lost[to] = T::zero())?;
-        each_place(indices, shapes, self.axis, |from, to| Add::gather(&mut y[to], &mut lost[to], source[from]))?;
-        each_place(indices, shapes, self.axis, |_, to| {
+        for_each_index(indices, shapes, self.axis, |_, to| lost[to] = T::zero())?;
+        for_each_index(indices, shapes, self.axis, |from, to| Add::gather(&mut y[to], &mut lost[to], source[from]))?;
+        for_each_index(indices, shapes, self.axis, |_, to| {
             y[to] = Add::finish(y[to], std::mem::replace(&mut lost[to], T::zero()));
         })
     }
@@ -142,12 +143,14 @@ impl Op for ScatterAdd {
 }
 
 impl<'g> Var<'g> {
-    /// The elements at the places on an axis that `indices` names: NumPy's `take_along_axis`, PyTorch's `gather`.
+    /// The elements at indices along an axis, `y[i, k] = x[i, indices[i, k]]` for the last of two axes: NumPy's
+    /// `take_along_axis`, PyTorch's `gather`.
     ///
-    /// An index that is not a place on the axis is an error of the run.
+    /// The derivative is [`Var::scatter_add`] of the cotangent to zeros. An index that is out of range is an error of
+    /// the run.
     ///
     /// # Shapes
-    /// The indices have as many axes as the variable and the same sizes but for `axis`; the result has their shape.
+    /// The indices have the shape of the variable except for the size of `axis`; the result has their shape.
     ///
     /// # Panics
     /// If the shapes do not fit, the axis is out of range, or `indices` is real.
@@ -168,13 +171,15 @@ impl<'g> Var<'g> {
         self.graph().call(TakeAlong { axis }, &[self, indices])
     }
 
-    /// The variable with each element of `source` added at the place on an axis that `indices` names; what is added
-    /// to one place more than once adds up.
+    /// The variable with each element of `source` added at an index along an axis,
+    /// `y[i, indices[i, k]] += source[i, k]` for the last of two axes: PyTorch's `scatter_add`. An index may occur
+    /// several times.
     ///
-    /// An index that is not a place on the axis is an error of the run.
+    /// Additions are made in the order of the indices; they are compensated if there are more than 32 along the axis.
+    /// An index that is out of range is an error of the run.
     ///
     /// # Shapes
-    /// Indices and source have one shape, with as many axes as the variable and the same sizes but for `axis`.
+    /// Indices and source have one shape, that of the variable except for the size of `axis`.
     ///
     /// # Panics
     /// If the shapes do not fit, the axis is out of range, or `indices` is real.
@@ -194,7 +199,7 @@ impl<'g> Var<'g> {
         self.graph().call(ScatterAdd { axis, few: false }, &[self, indices, source])
     }
 
-    /// [`Var::scatter_add`] where the indices name each place a few times at most.
+    /// [`Var::scatter_add`] for indices that occur a few times at most.
     #[track_caller]
     pub(super) fn scatter_few(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
         let axis = resolve_axis("scatter_add", axis, &self.shape());
@@ -208,7 +213,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    /// A shape, one of its axes, and a shape that differs on that axis: of no indices where there is no place.
+    /// A shape, one of its axes, and a shape that differs on that axis; without indices for an empty axis.
     fn lines() -> impl Strategy<Value = (Shape, usize, Shape)> {
         (shape_and_axis(5), 0..4_usize).prop_map(|((shape, axis), count)| {
             let taken = shape.with_size(axis, if shape[axis] == 0 { 0 } else { count }).expect("it is small");
@@ -217,12 +222,12 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     }
     let take = lines().prop_flat_map(|(shape, axis, taken)| {
         (any_tensor(shape.clone()), indices(taken, shape[axis]))
-            .prop_map(move |(x, places)| Sample::new(TakeAlong { axis }, [x, places.into()]))
+            .prop_map(move |(x, indices)| Sample::new(TakeAlong { axis }, [x, indices.into()]))
     });
     let add = lines().prop_flat_map(|(shape, axis, taken)| {
         (tensor(shape.clone(), -4.0..4.0), indices(taken.clone(), shape[axis]), tensor(taken, -4.0..4.0)).prop_map(
-            move |(x, places, source)| {
-                Sample::new(ScatterAdd { axis, few: false }, [x.into(), places.into(), source.into()])
+            move |(x, indices, source)| {
+                Sample::new(ScatterAdd { axis, few: false }, [x.into(), indices.into(), source.into()])
             },
         )
     });

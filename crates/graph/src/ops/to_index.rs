@@ -5,7 +5,7 @@ use crate::shape::unravel;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Form, Kind, Kinks, Meta, Metas, Op, Signature, Work};
 
-/// The integers that real numbers are cut to.
+/// Real numbers truncated to integers.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ToIndex;
 
@@ -26,8 +26,8 @@ impl Op for ToIndex {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let x = work.inputs[0].real();
-        if let Some(place) = x.iter().position(|x| x.is_nan()) {
-            return Err(format!("NaN at position {:?} is no index", unravel(place, &work.input_shapes[0])));
+        if let Some(position) = x.iter().position(|x| x.is_nan()) {
+            return Err(format!("NaN at position {:?} is not an index", unravel(position, &work.input_shapes[0])));
         }
         work.outputs[0].index().iter_mut().zip(x).for_each(|(y, x)| *y = x.as_f64() as i64);
         Ok(())
@@ -39,9 +39,9 @@ impl Op for ToIndex {
 }
 
 impl<'g> Var<'g> {
-    /// The real numbers as indices, without their fractions: 2.9 becomes 2, and −2.9 becomes −2. [`Var::floor`] or
-    /// [`Var::round`] first for another rule. Numbers beyond 64 bits become the largest or smallest index; NaN is an
-    /// error of the run. An index stays as it is.
+    /// The real numbers truncated to integers, as indices: 2.9 becomes 2, and −2.9 becomes −2. For another rounding use
+    /// [`Var::floor`] or [`Var::round`] first. Numbers beyond 64 bits saturate; NaN is an error of the run. An index
+    /// variable is unchanged.
     ///
     /// # Example
     /// ```
@@ -70,7 +70,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         away_from(shape, -4.0..4.0, &[-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0])
             .prop_map(|x| Sample::new(ToIndex, [x.into()]))
     });
-    vec![Entry::new("to_index", "`x` without its fraction, an index", samples).kinks("integers")]
+    vec![Entry::new("to_index", "`x` truncated to an integer, an index", samples).kinks("integers")]
 }
 
 #[cfg(test)]
@@ -99,6 +99,6 @@ mod tests {
         let graph = Graph::new();
         let x = graph.constant(&Tensor::from_rows([[1.0], [f64::NAN]]));
         let error = graph.eval(x.to_index().to_real()).unwrap_err().to_string();
-        assert!(error.ends_with("NaN at position [1, 0] is no index"), "{error}");
+        assert!(error.ends_with("NaN at position [1, 0] is not an index"), "{error}");
     }
 }

@@ -40,7 +40,7 @@ impl Op for ToReal {
 }
 
 impl<'g> Var<'g> {
-    /// The indices as real numbers; a real variable stays as it is.
+    /// The indices as real numbers; a real variable is unchanged.
     #[track_caller]
     pub fn to_real(self) -> Var<'g> {
         match self.kind() {

@@ -54,8 +54,8 @@ impl Op for Triangle {
 }
 
 impl<'g> Var<'g> {
-    /// The lower triangle of the matrices in the last two axes, up to the given diagonal and with it (0 is the main
-    /// one, 1 that above it, −1 that below), and zeros above.
+    /// The lower triangle of the matrices in the last two axes, `xᵢⱼ` where `j ≤ i + diagonal` and 0 elsewhere: up to
+    /// and including the given diagonal (0 is the main one, 1 that above it, −1 that below it).
     ///
     /// # Panics
     /// If there are fewer than two axes.
@@ -73,7 +73,8 @@ impl<'g> Var<'g> {
         self.graph().call(Triangle { upper: false, diagonal }, &[self])
     }
 
-    /// The upper triangle of the matrices in the last two axes, from the given diagonal and with it, and zeros below.
+    /// The upper triangle of the matrices in the last two axes, `xᵢⱼ` where `j ≥ i + diagonal` and 0 elsewhere: from
+    /// the given diagonal on.
     ///
     /// # Panics
     /// If there are fewer than two axes.

@@ -26,17 +26,17 @@ unary! {
 }
 
 unary! {
-    /// `arcsin x`, within −π/2 and π/2
+    /// `arcsin x`, from −π/2 to π/2
     Asin, asin: |x| x.asin(), slope |x, _y| ((1.0 - x) * (x + 1.0)).rsqrt(), domain OPEN_UNIT,
 }
 
 unary! {
-    /// `arccos x`, within 0 and π
+    /// `arccos x`, from 0 to π
     Acos, acos: |x| x.acos(), slope |x, _y| -((1.0 - x) * (x + 1.0)).rsqrt(), domain OPEN_UNIT,
 }
 
 unary! {
-    /// `arctan x`, within −π/2 and π/2
+    /// `arctan x`, from −π/2 to π/2
     Atan, atan: |x| x.atan(), slope |x, _y| (x * x + 1.0).recip(),
 }
 
@@ -51,7 +51,7 @@ unary! {
 }
 
 unary! {
-    /// `tanh x`; its derivative, `1 − y²`, is within two roundings of 1 and so loses its digits as |y| nears 1
+    /// `tanh x`; its derivative `1 − y²` has an absolute error of two roundings of 1, so its relative error grows as |y| approaches 1
     Tanh, tanh: |x| x.tanh(), slope |_x, y| 1.0 - y * y,
 }
 
@@ -96,8 +96,8 @@ impl Pointwise for Atan2 {
 }
 
 impl<'g> Var<'g> {
-    /// The angle of the point `(x, y)`, where `y` is `self`: within −π and π. The derivatives at the origin are taken
-    /// as 0.
+    /// The angle of the point `(x, y)`, where `y` is `self`, from −π to π. The derivatives are `x/(x² + y²)` for `y`
+    /// and `−y/(x² + y²)` for `x`, and 0 at the origin.
     ///
     /// # Panics
     /// If the shapes do not broadcast.
@@ -113,7 +113,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    // Away from the origin and from the cut along the negative x axis.
+    // Away from the origin and from the branch cut along the negative x axis.
     let points = shape(5).prop_flat_map(|shape| [tensor(shape.clone(), -4.0..4.0), tensor(shape, -4.0..4.0)]);
     let atan2 = points.prop_map(|[mut y, x]| {
         let near = |(y, x): (&mut f64, &f64)| {

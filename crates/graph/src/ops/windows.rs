@@ -1,8 +1,7 @@
 //! Sliding windows as a view, and their transpose, which adds what overlaps.
 //!
-//! Along each of the last axes `y[…, p, …, k, …] = x[…, stride·p + dilation·k, …]`: the positions `p` come in the place
-//! of the axes, the elements `k` of the windows behind them. Strides over the buffer of `x` express it, so that in a
-//! plan it costs nothing but what its reader makes of it. The derivative is `fold`, whose derivative is `windows`.
+//! Along each of the last axes `y[…, p, …, k, …] = x[…, stride·p + dilation·k, …]`. The derivative is `fold`, whose
+//! derivative is `windows`.
 
 use smallvec::SmallVec;
 
@@ -19,7 +18,7 @@ struct Windows {
     windows: List,
 }
 
-/// What windows over last axes of these sizes hold, added at the places that they were taken from.
+/// Windows over last axes of these sizes, added at the positions of their elements.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Fold {
     sizes: SmallVec<[usize; 2]>,
@@ -99,14 +98,17 @@ impl Op for Fold {
 }
 
 impl<'g> Var<'g> {
-    /// All positions of windows that slide along the last axes, one window an axis.
+    /// All positions of windows that slide along the last axes, one window per axis:
+    /// `y[…, p, k] = x[…, stride·p + dilation·k]` for positions `p` and elements `k` along one axis.
+    ///
+    /// It is a view, as PyTorch's `Tensor.unfold`; the derivative is [`Var::fold`].
     ///
     /// # Shapes
     /// `[…, a, b]` gives `[…, positions on a, positions on b, size of the first window, size of the second]`, and
-    /// likewise for any number of windows. Elements at the end that no window reaches are left out.
+    /// similarly for any number of windows. Elements at the end that no window reaches are left out.
     ///
     /// # Panics
-    /// If a window has no place on its axis, or there are more windows than axes.
+    /// If a window does not fit on its axis, or there are more windows than axes.
     ///
     /// # Example
     /// ```
@@ -122,8 +124,8 @@ impl<'g> Var<'g> {
         self.graph().call(Windows { windows: windows.into() }, &[self])
     }
 
-    /// What windows hold, added at the places that [`Var::windows`] takes them from on last axes of the given sizes:
-    /// its transpose, not its inverse.
+    /// The transpose (not the inverse) of [`Var::windows`]: zeros with last axes of the given sizes, to which the
+    /// windows are added, `y[…, stride·p + dilation·k] += x[…, p, k]`. The derivative is [`Var::windows`].
     ///
     /// # Shapes
     /// `[…, positions, sizes of the windows]` gives `[…, sizes]`.
@@ -169,7 +171,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     let fold = cases().prop_flat_map(move |(lead, windows)| {
         let sizes: SmallVec<[usize; 2]> = windows.iter().map(|(_, size)| *size).collect();
         let list: List = windows.iter().map(|(window, _)| *window).collect();
-        let shape = windowed_shape(&whole(&lead, &windows), &list).expect("the windows have places");
+        let shape = windowed_shape(&whole(&lead, &windows), &list).expect("the windows fit");
         tensor(shape, -4.0..4.0)
             .prop_map(move |x| Sample::new(Fold { sizes: sizes.clone(), windows: list.clone() }, [x.into()]))
     });

@@ -24,8 +24,8 @@ struct Entry<T> {
 /// The store of a model's parameters: named, ordered, in one precision.
 ///
 /// Layers add their parameters when they are constructed and keep only a [`Param`]; so the store is the state of the
-/// model, which is saved, counted, frozen and updated. [`Params::scope`] prefixes names. [`Params::seed`] derives a seed
-/// for each parameter, so that initial values are reproducible.
+/// model, which is saved, counted, frozen and updated. [`Params::scope`] prefixes names. [`Params::seed`] derives a
+/// seed for each parameter, so that initial values are reproducible.
 ///
 /// # Example
 /// ```
@@ -61,8 +61,8 @@ impl<T: Real> Params<T> {
         self.insert(name, value, false)
     }
 
-    /// Adds a buffer under the current scope: a tensor that is saved and loaded with the parameters but not trained, such
-    /// as a running mean. A training run may update it: [`Graph::update`](crate::Graph::update).
+    /// Adds a buffer under the current scope: a tensor that is saved and loaded with the parameters but not trained,
+    /// such as a running mean. A training run may update it: [`Graph::update`](crate::Graph::update).
     ///
     /// # Panics
     /// As [`Params::add`].
@@ -94,8 +94,8 @@ impl<T: Real> Params<T> {
         param
     }
 
-    /// Renames a parameter, under the current scope; its index and value are unchanged. Handles with the old name do not
-    /// belong to this store any more.
+    /// Renames a parameter, under the current scope; its index and value are unchanged. Handles with the old name do
+    /// not belong to this store any more.
     ///
     /// It is used where a weight is computed from other parameters, one of which has its initial value: see
     /// [`Graph::substitute`](crate::Graph::substitute).
@@ -128,11 +128,11 @@ impl<T: Real> Params<T> {
         renamed
     }
 
-    /// The seed for the initial value of a parameter: a function of the store's seed and the parameter's full name, so that
-    /// adding a layer does not change the initial values of others.
+    /// The seed for the initial value of a parameter: a function of the store's seed and the parameter's full name, so
+    /// that adding a layer does not change the initial values of others.
     pub fn seed(&self, name: &str) -> u64 {
-        // FNV-1a of the name, which is the same on all platforms and in all versions, unlike the hash of tables; then the
-        // finaliser of SplitMix64, so that streams of similar seeds are independent.
+        // FNV-1a of the name, which is the same on all platforms and in all versions, unlike the hash of tables; then
+        // the finaliser of SplitMix64, so that streams of similar seeds are independent.
         let hash = |start: u64, byte: u8| (start ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let name = self.full_name(name).bytes().fold(0xcbf2_9ce4_8422_2325, hash);
         let mut mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name;

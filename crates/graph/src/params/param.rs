@@ -8,8 +8,8 @@ use crate::shape::Shape;
 
 /// A handle to a parameter: the identity of the store, the index in it, the name and the shape. Cheap to clone.
 ///
-/// Two are equal if they are the same parameter of the same store. Clones and casts of a store are the same store; one that
-/// was constructed separately is another, even if it has the same names.
+/// Two are equal if they are the same parameter of the same store. Clones and casts of a store are the same store; one
+/// that was constructed separately is another, even if it has the same names.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Param(Arc<Spec>);
 

@@ -44,8 +44,8 @@ impl<T: Real> Params<T> {
         build(&mut self.enter(name))
     }
 
-    /// Opens the scope `name` until the returned guard, which dereferences to the store, is dropped. For constructors with
-    /// `#[track_caller]`, as the closure of [`Params::scope`] loses the line of the caller.
+    /// Opens the scope `name` until the returned guard, which dereferences to the store, is dropped. For constructors
+    /// with `#[track_caller]`, as the closure of [`Params::scope`] loses the line of the caller.
     ///
     /// # Panics
     /// If the name is empty or contains a dot.
@@ -80,8 +80,8 @@ impl<T: Real> Params<T> {
         if self.scope.is_empty() { name.to_owned() } else { format!("{}.{name}", self.scope) }
     }
 
-    /// Copies the values of the parameters and buffers of one scope to those of another, such as a target network. Scopes
-    /// are given by their full names, and include the scopes within them. Frozen parameters are copied as well.
+    /// Copies the values of the parameters and buffers of one scope to those of another, such as a target network.
+    /// Scopes are given by their full names, and include the scopes within them. Frozen parameters are copied as well.
     ///
     /// # Errors
     /// If a scope is empty, or names or shapes differ; then nothing is written.
@@ -203,7 +203,7 @@ mod tests {
     /// Name, size, and whether it is a buffer.
     type Made = (&'static str, usize, bool);
 
-    /// A store with values of its own in two scopes, one within the other's scope.
+    /// A store with different values in two scopes within a scope.
     fn two_scopes(in_target: &[Made]) -> Params<f64> {
         let mut params: Params<f64> = Params::new(0);
         let mut add = |scope: &str, list: &[Made]| {

@@ -11,13 +11,13 @@ use crate::tape::op::Meta;
 use crate::tape::{Graph, NodeId, Source, Tape, Var};
 
 impl Graph {
-    /// The summary of the part of the graph that `outputs` depend on (all of it if there are none): for each scope, with
-    /// the scopes within it, the shape of its last value, the number of nodes, the scalars in the parameters first used
-    /// there, and the multiply-adds of its products; then the units of the plan for the outputs, and its arena compared
-    /// with the sum of all activations.
+    /// The summary of the part of the graph that `outputs` depend on (all of it if there are none): for each scope,
+    /// with the scopes within it, the shape of its last value, the number of nodes, the scalars in the parameters first
+    /// used there, and the multiply-adds of its products; then the units of the plan for the outputs, and its arena
+    /// compared with the sum of all activations.
     ///
-    /// Scopes of one name within the same scope, such as the steps of a loop, share a line. The scope of a layer has the
-    /// name of the layer, so the summary of a model's output is a table of its layers.
+    /// Scopes of one name within the same scope, such as the steps of a loop, share a line. The scope of a layer has
+    /// the name of the layer, so the summary of a model's output is a table of its layers.
     ///
     /// # Panics
     /// If an output belongs to another graph.

@@ -1,6 +1,7 @@
 //! From drafts to units: a slot for every value that needs memory, and what each unit reads and writes.
 //!
-//! The arena is assigned in the order of the run: a value is allocated when it is produced, and freed after its last use.
+//! The arena is assigned in the order of the run: a value is allocated when it is produced, and freed after its last
+//! use.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -132,8 +133,8 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
     Assigned { prologue, body, real: real.map(outputs), index: index.map(outputs), constants, leaves }
 }
 
-/// The buffer of each output of the plan, in row-major order: the result of a unit if it is not used for another output,
-/// else a copy.
+/// The buffer of each output of the plan, in row-major order: the result of a unit if it is not used for another
+/// output, else a copy.
 fn claim_outputs(drafts: &mut Drafts) -> Vec<(u32, u32)> {
     let mut claimed: Vec<(u32, u32)> = Vec::new();
     let mut taken: FxHashSet<u32> = FxHashSet::default();

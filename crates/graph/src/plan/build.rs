@@ -2,8 +2,8 @@
 //! constants alone is marked.
 //!
 //! Units run in the order of their creation. A pointwise node may join an earlier loop over the same number of elements
-//! if its other inputs come from units before that loop. Axes along which all inputs are broadcast are computed once and
-//! broadcast afterwards.
+//! if its other inputs come from units before that loop. Axes along which all inputs are broadcast are computed once
+//! and broadcast afterwards.
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -267,8 +267,8 @@ impl Builder<'_> {
         }
     }
 
-    /// The loop that a pointwise node joins: the last unit that it reads from, if that is a matching loop; else the latest
-    /// matching loop, if all inputs of the node come from units before it; else a new one.
+    /// The loop that a pointwise node joins: the last unit that it reads from, if that is a matching loop; else the
+    /// latest matching loop, if all inputs of the node come from units before it; else a new one.
     fn choose_loop(&mut self, id: NodeId, len: usize, constant: bool, views: &[View]) -> u32 {
         // Values that depend on constants alone are computed before the first unit runs.
         let unit_of = |view: &View| match self.buffers[view.buffer as usize] {

@@ -1,5 +1,5 @@
-//! Runs a fused loop: block by block, one vector loop per op, with intermediate values in registers of one block that stay
-//! in the L1 cache.
+//! Runs a fused loop: block by block, one vector loop per op, with intermediate values in registers of one block that
+//! stay in the L1 cache.
 
 use std::sync::Arc;
 

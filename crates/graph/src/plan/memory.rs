@@ -1,9 +1,10 @@
 //! The memory of a session, and the only module of the plan that makes slices from offsets.
 //!
-//! Slices of several values of one arena are alive at the same time, some of them mutable; the borrow checker cannot see
-//! that they do not overlap. A [`Map`] is checked for that when it is made: each part that a unit reads or writes lies
-//! within its slot, each slot within its space, and the parts that a unit writes overlap no other part of it. Memory is
-//! bound to a map for one run ([`Bound`]), and then lent to one unit at a time, so other modules need no `unsafe`.
+//! Slices of several values of one arena are alive at the same time, some of them mutable; the borrow checker cannot
+//! see that they do not overlap. A [`Map`] is checked for that when it is made: each part that a unit reads or writes
+//! lies within its slot, each slot within its space, and the parts that a unit writes overlap no other part of it.
+//! Memory is bound to a map for one run ([`Bound`]), and then lent to one unit at a time, so other modules need no
+//! `unsafe`.
 //!
 //! The safety of each block below rests on these facts:
 //!
@@ -74,8 +75,8 @@ pub(super) struct Map {
 
 impl Map {
     /// # Panics
-    /// If a part leaves its slot or a slot its space, or a part that a unit writes overlaps another part of it: a bug of an
-    /// earlier pass.
+    /// If a part leaves its slot or a slot its space, or a part that a unit writes overlaps another part of it: a bug
+    /// of an earlier pass.
     pub(super) fn new(slots: Vec<Slot>, footprints: Vec<Footprint>, arena: usize, kept: usize, outputs: usize) -> Self {
         let mut map = Self { slots, footprints, arena, kept, outputs: vec![None; outputs] };
         for (number, slot) in map.slots.iter().enumerate() {
@@ -317,8 +318,9 @@ impl<T> Bound<'_, T> {
         unsafe { write(self.starts, Part { slot, from: 0, len }) }
     }
 
-    /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Each part writes
-    /// its own range of the values that the unit writes, and has `registers` registers of `block` elements of `scratch`.
+    /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Each part
+    /// writes its own range of the values that the unit writes, and has `registers` registers of `block` elements of
+    /// `scratch`.
     ///
     /// # Panics
     /// If a value that the unit writes does not have `len` elements, or the scratch is too small.
@@ -381,8 +383,8 @@ impl<'a, T> LoopPart<'a, T> {
     /// For one step: elements `from..from + count` of its arguments and of its target.
     ///
     /// # Panics
-    /// If these elements do not belong to this part, `count` is longer than a block, there are too many arguments, or one
-    /// of them is the target.
+    /// If these elements do not belong to this part, `count` is longer than a block, there are too many arguments, or
+    /// one of them is the target.
     #[inline]
     pub(super) fn step(
         &mut self,

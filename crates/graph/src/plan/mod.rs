@@ -1,8 +1,8 @@
 //! Running a graph: compiled to a plan, or node by node.
 //!
-//! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise chains
-//! into fused loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between threads; a
-//! [`Session`] holds the memory of its runs.
+//! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
+//! chains into fused loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between
+//! threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
 mod assign;
@@ -45,8 +45,8 @@ pub use inputs::Inputs;
 pub use profile::{Profile, ProfileEntry};
 pub use session::{Outputs, Session};
 
-/// A compiled graph: the work for chosen outputs, in order, with memory assigned. It has no precision: sessions in `f32`
-/// and `f64` may run one plan. Cheap to clone.
+/// A compiled graph: the work for chosen outputs, in order, with memory assigned. It has no precision: sessions in
+/// `f32` and `f64` may run one plan. Cheap to clone.
 ///
 /// # Example
 /// ```
@@ -130,8 +130,8 @@ impl Plan {
         Self::compile(graph, outputs, true, Location::caller())
     }
 
-    /// [`Plan::new`] without fusion, for debugging: a run stops at the first value that is NaN or infinite, with an error
-    /// that names the op, its scope, its line and the ranges of its inputs.
+    /// [`Plan::new`] without fusion, for debugging: a run stops at the first value that is NaN or infinite, with an
+    /// error that names the op, its scope, its line and the ranges of its inputs.
     ///
     /// # Errors
     /// As [`Plan::new`].

@@ -1,9 +1,9 @@
 //! The nodes that a plan needs, common subexpressions among them, and their order.
 //!
-//! Ops are interned by the graph, so two nodes are equal if they have the same op and the same inputs. Pointwise ops and
-//! views are delayed until their first consumer, so that a mask that only the backward pass reads is not written in the
-//! forward pass. A pointwise op that is the last use of several values, such as the addition to a running sum, is not
-//! delayed.
+//! Ops are interned by the graph, so two nodes are equal if they have the same op and the same inputs. Pointwise ops
+//! and views are delayed until their first consumer, so that a mask that only the backward pass reads is not written in
+//! the forward pass. A pointwise op that is the last use of several values, such as the addition to a running sum, is
+//! not delayed.
 
 use std::hash::{Hash, Hasher};
 

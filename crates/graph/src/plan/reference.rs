@@ -22,16 +22,16 @@ pub(super) fn no_memory(bytes: usize) -> String {
 }
 
 impl Graph {
-    /// The value of a variable in double precision, evaluated eagerly: for inspection, and for control flow that depends on
-    /// values. The variable may depend on constants and random leaves (under seed 0 at step 0), but not on inputs and
-    /// parameters, for which there is [`Graph::eval_with`].
+    /// The value of a variable in double precision, evaluated eagerly: for inspection, and for control flow that
+    /// depends on values. The variable may depend on constants and random leaves (under seed 0 at step 0), but not on
+    /// inputs and parameters, for which there is [`Graph::eval_with`].
     ///
     /// The values of all nodes that it depends on are kept until the graph is dropped, so that repeated evaluation
     /// computes new nodes only.
     ///
     /// # Errors
-    /// If the variable is an index ([`Graph::eval_with`] gives those), depends on an input or a parameter, or belongs to
-    /// another graph, or if an index that was computed is out of range.
+    /// If the variable is an index (use [`Graph::eval_with`]), depends on an input or a parameter, or belongs
+    /// to another graph, or if an index that was computed is out of range.
     #[track_caller]
     pub fn eval(&self, var: Var<'_>) -> Result<Tensor<f64>, Error> {
         let caller = Location::caller();

@@ -49,7 +49,7 @@ impl Assigner<'_> {
                 }))
             };
             let own = &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
-            for (number_of_arg, arg) in own.iter().enumerate() {
+            for (position, arg) in own.iter().enumerate() {
                 args.push(match *arg {
                     DraftArg::Load(load) => match loads[load as usize].access {
                         Access::Slice => Arg::Slice(load),
@@ -57,8 +57,7 @@ impl Assigner<'_> {
                     },
                     DraftArg::Step(other) => match targets[other as usize] {
                         Target::Register(register) => {
-                            let again =
-                                own[..number_of_arg].iter().any(|a| matches!(a, DraftArg::Step(o) if *o == other));
+                            let again = own[..position].iter().any(|a| matches!(a, DraftArg::Step(o) if *o == other));
                             if last[other as usize] == number as u32 && !again {
                                 free.push(register);
                             }

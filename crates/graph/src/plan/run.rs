@@ -15,8 +15,8 @@ use crate::shape::{Shape, unravel};
 use crate::tape::op::{Array, ArrayMut, Kind, Work};
 use crate::tensor::{Data, Tensor};
 
-/// The lists of a kernel's inputs and outputs, empty between units and kept for their allocations: slices of any element
-/// type have the same layout.
+/// The lists of a kernel's inputs and outputs, empty between units and kept for their allocations: slices of any
+/// element type have the same layout.
 #[derive(Default)]
 pub(super) struct Lists {
     inputs: Vec<Array<'static, f64>>,

@@ -21,10 +21,10 @@ use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// A plan with its memory, in one precision.
 ///
-/// After its first run it does not allocate, on any number of threads, except for a new tensor for an output of which the
-/// caller kept a clone, in ops outside of this library, and for layouts of more than eight axes. Called from a thread
-/// outside of the pool, with enough work for more than one thread, it enters the pool once; the pool's queue of such calls
-/// allocates a block of memory every sixty-third time.
+/// After its first run it does not allocate, on any number of threads, except for a new tensor for an output of which
+/// the caller kept a clone, in ops outside of this library, and for layouts of more than eight axes. Called from a
+/// thread outside of the pool, with enough work for more than one thread, it enters the pool once; the pool's queue of
+/// such calls allocates a block of memory every sixty-third time.
 pub struct Session<T> {
     plan: Plan,
     arena: Arena<T>,
@@ -71,8 +71,8 @@ impl<'a, T: Real> Outputs<'a, T> {
 }
 
 impl Plan {
-    /// The plan with memory for its runs, in the precision `T`. Work is divided over the threads of the current rayon pool;
-    /// results do not depend on their number.
+    /// The plan with memory for its runs, in the precision `T`. Work is divided over the threads of the current rayon
+    /// pool; results do not depend on their number.
     pub fn session<T: Real>(&self) -> Session<T> {
         self.session_in(&Arena::new())
     }
@@ -131,9 +131,9 @@ impl<T: Real> Session<T> {
         Ok(Outputs(&self.outputs))
     }
 
-    /// Runs the plan and stores the outputs in a list of the caller, which several sessions may use one after another. A
-    /// tensor in it is reused if it has the kind and shape of the output with its index; others are replaced. After an
-    /// error the elements are unspecified.
+    /// Runs the plan and stores the outputs in a list of the caller, which several sessions may use one after another.
+    /// A tensor in it is reused if it has the kind and shape of the output with its index; others are replaced. After
+    /// an error the elements are unspecified.
     ///
     /// # Errors
     /// As [`Session::run`].

@@ -1,4 +1,5 @@
-//! The forms in which callers write shapes: arrays, slices, vectors, one size, and targets with a size that is inferred.
+//! The forms in which callers write shapes: arrays, slices, vectors, one size, and targets with a size that is
+//! inferred.
 
 use smallvec::SmallVec;
 
@@ -6,8 +7,8 @@ use super::{Shape, Sizes};
 
 /// Sizes of axes as a caller writes them: an array, a slice, a vector, one size, a shape.
 ///
-/// Functions with a shape as argument take this, so that a panic about invalid sizes has the name of the op and the line
-/// of the caller.
+/// Functions with a shape as argument take this, so that a panic about invalid sizes has the name of the op and the
+/// line of the caller.
 pub trait IntoShape {
     /// The shape.
     ///
@@ -73,11 +74,11 @@ from_sizes! {
     [] usize = |size| SmallVec::from_slice(&[size]);
 }
 
-/// The target shape of [`Var::reshape`](crate::Var::reshape) and [`Tensor::reshape`](crate::Tensor::reshape), of which one
-/// size may be inferred.
+/// The target shape of [`Var::reshape`](crate::Var::reshape) and [`Tensor::reshape`](crate::Tensor::reshape), of which
+/// one size may be inferred.
 ///
-/// It is any [`IntoShape`], or an array of up to eight `i32` or `isize`, one of which may be −1: `[3, -1]`. In an array of
-/// `usize` the size to infer is [`Var::INFERRED`](crate::Var::INFERRED): `[rows, Var::INFERRED]`.
+/// It is any [`IntoShape`], or an array of up to eight `i32` or `isize`, one of which may be −1: `[3, -1]`. In an array
+/// of `usize` the size to infer is [`Var::INFERRED`](crate::Var::INFERRED): `[rows, Var::INFERRED]`.
 pub trait TargetShape {
     /// The sizes, with [`OPEN`] for −1.
     ///

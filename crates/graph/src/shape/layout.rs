@@ -45,8 +45,8 @@ impl Layout {
         true
     }
 
-    /// The layout if it lies within a buffer of `len` elements and has a stride for each axis, else `None`. Strides of axes
-    /// with at most one element are set to 0 if they leave the buffer.
+    /// The layout if it lies within a buffer of `len` elements and has a stride for each axis, else `None`. Strides of
+    /// axes with at most one element are set to 0 if they leave the buffer.
     pub(crate) fn within(mut self, len: usize) -> Option<Self> {
         if self.strides.len() != self.shape.rank() {
             return None;
@@ -84,7 +84,8 @@ impl Layout {
         if self.is_contiguous() {
             return Some(Self { offset: self.offset, ..Self::contiguous(shape.clone()) });
         }
-        // From the last axis of both shapes: a group of old axes that are contiguous together can be divided differently.
+        // From the last axis of both shapes: a group of old axes that are contiguous together can be divided
+        // differently.
         let mut strides: SmallVec<[isize; AXES]> = SmallVec::from_elem(0, shape.rank());
         let old: SmallVec<[(usize, isize); AXES]> =
             self.shape.iter().copied().zip(self.strides.iter().copied()).filter(|(size, _)| *size != 1).collect();

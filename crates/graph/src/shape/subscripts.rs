@@ -35,7 +35,7 @@ impl Subscripts {
         };
         let terms: Vec<Term> = inputs.split(',').map(Term::parse).collect::<Result<_, _>>()?;
         if terms.len() != shapes.len() {
-            return Err(format!("it names {} operands; {} were given", terms.len(), shapes.len()));
+            return Err(format!("it has {} operands; {} were given", terms.len(), shapes.len()));
         }
         let operands: Vec<Vec<Index>> = terms
             .iter()
@@ -68,7 +68,7 @@ impl Term {
         let letters = |text: &str| match text.chars().find(|letter| !letter.is_ascii_alphabetic()) {
             None => Ok(text.chars().collect()),
             Some('.') => Err("an ellipsis is three dots, once in an operand".to_owned()),
-            Some('-' | '>') => Err("one `->` stands between operands and output".to_owned()),
+            Some('-' | '>') => Err("there must be one `->`, between operands and output".to_owned()),
             Some(',') => Err("the output is one term".to_owned()),
             Some(other) => Err(format!("`{other}` is not a letter")),
         };
@@ -117,10 +117,10 @@ impl Term {
         for (axis, index) in indices.iter().enumerate() {
             let Index::Letter(letter) = index else { continue };
             if !operands.iter().flatten().any(|other| other == index) {
-                return Err(format!("the output names `{letter}`, which no operand has"));
+                return Err(format!("the output has `{letter}`, which no operand has"));
             }
             if indices[..axis].contains(index) {
-                return Err(format!("the output names `{letter}` twice"));
+                return Err(format!("the output has `{letter}` twice"));
             }
         }
         Ok(indices)
@@ -147,17 +147,17 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_said() {
-        refuses("ij,jk", &[&[2, 2]], "it names 2 operands; 1 were given");
+        refuses("ij,jk", &[&[2, 2]], "it has 2 operands; 1 were given");
         refuses("ij", &[&[2, 2, 3]], "operand 0 (`ij`) has 2 letters for the 3 axes of [2, 2, 3]");
         refuses("i,i...j", &[&[2], &[2]], "operand 1 (`i...j`) has 2 letters for the 1 axes of [2]");
         refuses("i1", &[&[2, 2]], "`1` is not a letter");
         refuses("i..", &[&[2, 2]], "an ellipsis is three dots, once in an operand");
         refuses("...i...", &[&[2, 2]], "an ellipsis is three dots, once in an operand");
-        refuses("ij->i->j", &[&[2, 2]], "one `->` stands between operands and output");
-        refuses("ij>i", &[&[2, 2]], "one `->` stands between operands and output");
+        refuses("ij->i->j", &[&[2, 2]], "there must be one `->`, between operands and output");
+        refuses("ij>i", &[&[2, 2]], "there must be one `->`, between operands and output");
         refuses("ij->i,j", &[&[2, 2]], "the output is one term");
-        refuses("ij->ik", &[&[2, 2]], "the output names `k`, which no operand has");
-        refuses("ij->ii", &[&[2, 2]], "the output names `i` twice");
+        refuses("ij->ik", &[&[2, 2]], "the output has `k`, which no operand has");
+        refuses("ij->ii", &[&[2, 2]], "the output has `i` twice");
         refuses("...i->i", &[&[2, 2]], "the output lacks the ellipsis that an operand has");
     }
 }

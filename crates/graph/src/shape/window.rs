@@ -13,11 +13,11 @@ use super::{Layout, Shape};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// The elements of the window; at least one.
+    /// The number of elements of the window; at least one.
     pub size: usize,
-    /// From one position to the next; at least 1.
+    /// The distance from one position to the next; at least 1.
     pub stride: usize,
-    /// From one element of the window to the next; at least 1.
+    /// The distance from one element of the window to the next; at least 1.
     pub dilation: usize,
 }
 
@@ -27,7 +27,7 @@ impl Window {
         self.dilation.saturating_mul(self.size.saturating_sub(1)).saturating_add(1)
     }
 
-    /// The positions on an axis of `elements`.
+    /// The number of positions on an axis of `elements` elements.
     pub fn count(&self, elements: usize) -> usize {
         elements.checked_sub(self.reach()).map_or(0, |room| room / self.stride.max(1) + 1)
     }

@@ -1,4 +1,5 @@
-//! State that a guard or a closure sets for its lifetime: scopes, values that replace parameters, the line of new nodes.
+//! State that a guard or a closure sets for its lifetime: scopes, values that replace parameters, the line of new
+//! nodes.
 
 use std::panic::Location;
 
@@ -75,9 +76,9 @@ impl Graph {
         result
     }
 
-    /// Replaces a parameter by a value: until the guard is dropped, [`Graph::param`] returns the value. So the weight of a
-    /// layer can be computed from other parameters, as in weight normalisation, without a change of the layer. Of several
-    /// values for one parameter the latest whose guard is alive applies.
+    /// Replaces a parameter by a value: until the guard is dropped, [`Graph::param`] returns the value. So the weight
+    /// of a layer can be computed from other parameters, as in weight normalisation, without a change of the layer. Of
+    /// several values for one parameter the latest whose guard is alive applies.
     ///
     /// # Panics
     /// If the value is an index, has another shape than the parameter, or belongs to another graph.

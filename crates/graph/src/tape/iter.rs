@@ -11,10 +11,10 @@ macro_rules! fold {
             #[doc = $doc]
             ///
             /// The standard library does not pass on the caller's line: each node has the line of the term that it
-            /// takes up.
+            /// adds.
             ///
             /// # Panics
-            /// If there are no terms, as there is no graph to make a constant in; or the shapes do not broadcast.
+            /// If there are no terms, and so no graph for a constant; or the shapes do not broadcast.
             ///
             /// # Example
             /// ```

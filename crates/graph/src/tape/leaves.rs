@@ -139,7 +139,8 @@ impl Graph {
         self.tape().params.iter().map(var).collect()
     }
 
-    /// Random numbers, uniform in [0, 1). They are a function of the seed and the step of a run.
+    /// Random numbers, uniform in [0, 1), by the counter-based generator Philox4x32-10 (Salmon et al. 2011): a function
+    /// of the seed and the step of a run, the number of the leaf and the index of the element.
     ///
     /// # Panics
     /// If the sizes are no valid [`Shape`].
@@ -148,7 +149,8 @@ impl Graph {
         self.random(Distribution::Uniform, expect_shape("uniform", &[], shape), Location::caller())
     }
 
-    /// Random numbers, normal with mean 0 and standard deviation 1.
+    /// Random numbers, normal with mean 0 and standard deviation 1, by the method of Box and Muller (1958); see
+    /// [`Graph::uniform`] for the generator.
     ///
     /// # Panics
     /// If the sizes are no valid [`Shape`].

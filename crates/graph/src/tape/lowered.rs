@@ -1,8 +1,8 @@
 //! Ops that are recorded as their expansion.
 //!
-//! An op that declares a rule for its derivative gets a node after its expansion: its inputs are those of the op and the
-//! outputs of the expansion, its outputs are those of the expansion. So a run computes the expansion, and the reverse
-//! sweep uses the vjp of the op.
+//! An op that declares a rule for its derivative gets a node after its expansion: its inputs are those of the op and
+//! the outputs of the expansion, its outputs are those of the expansion. So a run computes the expansion, and the
+//! reverse sweep uses the vjp of the op.
 
 use std::hash::{Hash, Hasher};
 use std::panic::Location;
@@ -236,7 +236,7 @@ mod tests {
         let slope = graph.grad(y, &[x]).unwrap()[0];
         assert_eq!(graph.eval(slope).unwrap().data(), [0.6, 0.8]);
 
-        // Nor to refuse one: the 1 that a gradient begins with is there already.
+        // Nor for an error: the constant 1 of the gradient exists already.
         let product = graph.call(Mixed([Derivative::Undefined; 2]), &[x.floor() + x, x]).sum();
         let before = graph.len();
         let error = graph.grad(product, &[x]).unwrap_err().to_string();

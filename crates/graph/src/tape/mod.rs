@@ -1,7 +1,7 @@
 //! Recording: a graph is a tape of nodes in an order in which they can be evaluated.
 //!
-//! Nodes are appended and never change. A node has its op, its inputs, the kind and shape of its outputs, the line of the
-//! user's code that made it, and its scope.
+//! Nodes are appended and never change. A node has its op, its inputs, the kind and shape of its outputs, the line of
+//! the user's code that made it, and its scope.
 
 pub(crate) mod form;
 mod guards;
@@ -357,7 +357,7 @@ impl Graph {
     /// Appends a node for an op of one output.
     ///
     /// # Panics
-    /// Where [`Graph::apply`] gives an error.
+    /// Where [`Graph::apply`] returns an error.
     #[track_caller]
     pub fn call<'g, O: Op>(&'g self, op: O, inputs: &[Var<'g>]) -> Var<'g> {
         match self.apply(op, inputs) {
@@ -377,8 +377,8 @@ impl Graph {
         self.apply_interned(id, inputs, Location::caller())
     }
 
-    /// Records again the nodes from index `start` on that `of` depends on. `replace` is called with the name, the inputs and
-    /// the output of each, and may return a variable to use instead. `None` if it never does.
+    /// Records again the nodes from index `start` on that `of` depends on. `replace` is called with the name, the
+    /// inputs and the output of each, and may return a variable to use instead. `None` if it never does.
     #[cfg(any(test, feature = "proptest"))]
     pub(crate) fn rerecord<'g>(
         &'g self,
@@ -453,7 +453,7 @@ impl Graph {
     /// [`Graph::check_own`] in methods that return no error.
     ///
     /// # Panics
-    /// Where that gives an error.
+    /// Where that returns an error.
     #[track_caller]
     pub(crate) fn expect_own(&self, what: &str, vars: &[Var<'_>]) {
         if let Err(error) = self.check_own(what, vars, Location::caller()) {

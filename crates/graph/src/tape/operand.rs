@@ -7,9 +7,11 @@ use crate::tensor::Tensor;
 /// The other operand of an operator on a variable: a variable, or a number of type `f64`, `f32`, `i32`, `i64`, `u32`,
 /// `u64`, `isize` or `usize`.
 ///
+/// Operands are broadcast by NumPy's rule: axes are aligned at the last one, and a size of 1 is repeated.
+///
 /// An integer and an index variable make an index: `+`, `−` and `*` of indices are those of 64-bit integers, as are
-/// [`Var::floor_div`] and [`Var::modulo`]. Indices and real numbers cannot be combined; convert with [`Var::to_real`] or
-/// [`Var::to_index`].
+/// [`Var::floor_div`] and [`Var::modulo`], and overflow is an error of the run. Indices and real numbers cannot be
+/// combined; convert with [`Var::to_real`] or [`Var::to_index`].
 ///
 /// On the left of an operator a number is an `f64` or an `i32`, the types of literals: with more types there, the
 /// compiler could not infer the type of `(1.0 - x).exp()`. For another type write `f64::from(a) - x`.
@@ -28,7 +30,7 @@ pub trait Operand<'g>: Sized {
     /// The operand as a variable of the graph of `other`.
     #[doc(hidden)]
     #[track_caller]
-    fn as_operand_of(self, other: Var<'g>) -> Var<'g>;
+    fn operand_of(self, other: Var<'g>) -> Var<'g>;
 
     /// `base` to the power of the operand.
     #[doc(hidden)]
@@ -37,7 +39,7 @@ pub trait Operand<'g>: Sized {
 }
 
 impl<'g> Operand<'g> for Var<'g> {
-    fn as_operand_of(self, _other: Var<'g>) -> Var<'g> {
+    fn operand_of(self, _other: Var<'g>) -> Var<'g> {
         self
     }
 
@@ -51,7 +53,7 @@ macro_rules! real_operand {
     ($($number:ty),*) => {$(
         impl<'g> Operand<'g> for $number {
             #[track_caller]
-            fn as_operand_of(self, other: Var<'g>) -> Var<'g> {
+            fn operand_of(self, other: Var<'g>) -> Var<'g> {
                 other.graph().scalar(f64::from(self))
             }
 
@@ -67,7 +69,7 @@ macro_rules! integer_operand {
     ($($number:ty),*) => {$(
         impl<'g> Operand<'g> for $number {
             #[track_caller]
-            fn as_operand_of(self, other: Var<'g>) -> Var<'g> {
+            fn operand_of(self, other: Var<'g>) -> Var<'g> {
                 match other.kind() {
                     Kind::Real => other.graph().scalar(self as f64),
                     Kind::Index => match i64::try_from(self) {
@@ -95,7 +97,7 @@ impl<'g> Var<'g> {
     /// Applies a pointwise op of two inputs, after broadcasting.
     #[track_caller]
     pub(crate) fn pointwise<P: Pointwise>(self, op: P, other: impl Operand<'g>) -> Var<'g> {
-        let other = other.as_operand_of(self);
+        let other = other.operand_of(self);
         let (x, y) = self.broadcast_with(P::NAME, other);
         self.graph().call(op, &[x, y])
     }

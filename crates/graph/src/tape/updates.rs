@@ -5,9 +5,9 @@ use super::{Graph, Var};
 use crate::params::Param;
 
 impl Graph {
-    /// Records that a training run updates a buffer of the store to `value`, as batch normalisation does with its running
-    /// statistics. A graph does not write the store: a `Step` of `gradus-train` writes the updates after each successful
-    /// run.
+    /// Records that a training run updates a buffer of the store to `value`, as batch normalisation does with its
+    /// running statistics. A graph does not write the store: a `Step` of `gradus-train` writes the updates after each
+    /// successful run.
     ///
     /// Several updates of one buffer are composed if each starts from [`Graph::updated`].
     ///

@@ -1,8 +1,8 @@
 //! petgraph's `visit` traits over the tape, so that its algorithms run on a graph without a copy of it.
 //!
-//! The tape is a plain vector. Edges point from producer to consumer: an edge is an input slot of its target, so `x * x`
-//! has two edges that differ only in the slot. The outgoing edges of a node are found in a table of consumers, which is
-//! made on first use. This is the only file whose signatures name petgraph.
+//! The tape is a plain vector. Edges point from producer to consumer: an edge is an input slot of its target, so
+//! `x * x` has two edges that differ only in the slot. The outgoing edges of a node are found in a table of consumers,
+//! which is made on first use. This is the only file whose signatures name petgraph.
 
 use std::cell::{OnceCell, Ref};
 use std::iter::Map;
@@ -24,9 +24,9 @@ type Index = NodeIndex<u32>;
 
 /// A graph as petgraph sees it, borrowed by [`Graph::view`].
 ///
-/// It implements the traits of petgraph 0.8's `visit` module. Nodes have petgraph's own index type, whose number is that
-/// of [`NodeId::index`](crate::NodeId::index). The weight of a node is the [`Metas`] of its outputs, that of an edge the
-/// [`Meta`] of its value. An edge is identified by its target and the number of the input there.
+/// It implements the traits of petgraph 0.8's `visit` module. Nodes have petgraph's own index type, whose number is
+/// that of [`NodeId::index`](crate::NodeId::index). The weight of a node is the [`Metas`] of its outputs, that of an
+/// edge the [`Meta`] of its value. An edge is identified by its target and the number of the input there.
 ///
 /// A graph can be millions of nodes deep, and some algorithms of petgraph are recursive (`tarjan_scc`,
 /// `is_cyclic_directed`, `depth_first_search`); use their iterative counterparts (`kosaraju_scc`, `toposort`, `Dfs`).

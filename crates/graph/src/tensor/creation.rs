@@ -4,8 +4,8 @@ use super::Tensor;
 use crate::real::Real;
 
 impl<T: Real> Tensor<T> {
-    /// The numbers `start`, `start + step`, … before `end`, as NumPy's `arange`. Each is computed from its index, so that
-    /// rounding errors do not add up.
+    /// The numbers `start`, `start + step`, … before `end`, as NumPy's `arange`. Each is computed from its index, so
+    /// that rounding errors do not add up.
     ///
     /// # Panics
     /// If the step is 0, or the numbers are not finite or too many for a tensor.

@@ -1,8 +1,8 @@
 //! Dense row-major arrays.
 //!
-//! Elementwise arithmetic, views and concatenation are implemented here for elements of any type; reductions and products
-//! call the ops of the graph, in [`crate::eager`]. Conversions to `ndarray` are a feature: as a dependency it would be most
-//! of the code that a small model compiles.
+//! Elementwise arithmetic, views and concatenation are implemented here for elements of any type; reductions and
+//! products call the ops of the graph, in [`crate::eager`]. Conversions to `ndarray` are a feature: as a dependency it
+//! would be most of the code that a small model compiles.
 
 mod any;
 mod arithmetic;
@@ -36,7 +36,7 @@ impl<T: Clone> Tensor<T> {
     /// The tensor of the given shape with the elements in row-major order.
     ///
     /// # Panics
-    /// If the number of elements is not the product of the sizes; [`Tensor::try_new`] gives an error instead.
+    /// If the number of elements is not the product of the sizes; [`Tensor::try_new`] returns an error instead.
     #[track_caller]
     pub fn new(shape: impl IntoShape, data: Vec<T>) -> Self {
         match Self::try_new(shape, data) {
@@ -48,7 +48,8 @@ impl<T: Clone> Tensor<T> {
     /// The tensor of the given shape with the elements in row-major order.
     ///
     /// # Errors
-    /// If the number of elements is not the product of the sizes, or the sizes are no valid [`Shape`]: the message names them.
+    /// If the number of elements is not the product of the sizes, or the sizes are no valid [`Shape`]: the message
+    /// names them.
     pub fn try_new(shape: impl IntoShape, data: Vec<T>) -> Result<Self, String> {
         let shape = shape.try_into_shape()?;
         if shape.len() != data.len() {
@@ -242,7 +243,7 @@ impl<T: Real> Tensor<T> {
     }
 
     /// Whether both have one shape and every pair of elements satisfies `|a − b| ≤ absolute + relative·|b|`. Equal
-    /// infinities are close; NaN is close to nothing.
+    /// infinities are close; NaN is not close to any number.
     ///
     /// # Example
     /// ```

@@ -103,8 +103,8 @@ fn readable(text: String) -> String {
 }
 
 impl<T: fmt::Display> fmt::Display for Tensor<T> {
-    /// Nested brackets as NumPy prints them, abbreviated above 1,000 elements, numbers aligned. Very large and very small
-    /// numbers have an exponent. `{:.3}` sets the number of decimals.
+    /// Nested brackets as NumPy prints them, abbreviated above 1,000 elements, numbers aligned. Very large and very
+    /// small numbers have an exponent. `{:.3}` sets the number of decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let precision = f.precision();
         let text = |position: usize| match precision {

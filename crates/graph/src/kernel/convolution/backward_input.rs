@@ -1,4 +1,4 @@
-//! The cotangent of the planes: the elements of `wᵀ·ȳ` added up where columns come from.
+//! The cotangent of the planes: `col2im` of `wᵀ·ȳ`.
 
 use super::geometry::{Blocks, Geometry, ROWS};
 use super::im2col::Col2Im;
@@ -14,10 +14,10 @@ impl Geometry {
         let taps = self.kernel[0] * self.kernel[1];
         if self.is_plain() {
             let room = T::workspace(self.channels, self.filters, self.area());
-            let blocks = Blocks { rows: self.channels, columns: 0, images: 1, scratch: 0, beside: 0 };
+            let blocks = Blocks { rows: self.channels, columns: 0, images: 1, scratch: 0, packed: 0 };
             return (blocks, self.images * self.groups, room);
         }
-        // Whole channels, so that each task has planes of its own.
+        // Whole channels, so that tasks do not share planes.
         let channels = self.channels.div_ceil(self.taps().div_ceil(ROWS).max(1)).max(1);
         let blocks = self.blocks::<T>((channels * taps).min(ROWS));
         let blocks = Blocks { rows: channels * taps, scratch: channels * taps * blocks.columns, ..blocks };
@@ -47,7 +47,8 @@ impl Geometry {
     /// The transpose of [`Geometry::forward`] in `x`: what the cotangent `g` of the values makes of it.
     ///
     /// # Panics
-    /// If a buffer has another size than the geometry says, or the workspace is smaller than `backward_input_workspace`.
+    /// If a buffer has another size than the geometry says, or the workspace is smaller than
+    /// `backward_input_workspace`.
     pub(crate) fn backward_input<T: Real>(&self, g: &[T], w: &[T], x: &mut [T], workspace: &mut [T]) {
         self.expect_sizes(x.len(), w.len(), g.len());
         if self.is_empty() || self.channels == 0 {
@@ -55,10 +56,10 @@ impl Geometry {
             return;
         }
         if self.is_depthwise() {
-            let turned = self.turned();
+            let reversed = self.reversed();
             return self.depthwise(x, self.plane(), workspace, |n, x, scratch| {
                 let (g, w) = (&g[n * self.area()..][..self.area()], self.filter(w, n));
-                match turned {
+                match reversed {
                     Some(geometry) => vectorized(PlaneForward { geometry: &geometry, x: g, w, y: x, scratch }),
                     None => vectorized(PlaneBackwardInput { geometry: self, g, w, x }),
                 }
@@ -71,7 +72,7 @@ impl Geometry {
         let result = Pieces::new(x);
         divided(tasks, self.multiplications(), room, workspace, |range, scratch| {
             let (columns, rest) = scratch.split_at_mut(blocks.scratch);
-            let (beside, workspace) = rest.split_at_mut(blocks.beside);
+            let (packed, workspace) = rest.split_at_mut(blocks.packed);
             for task in range {
                 let (group, chunk) = (task / per_member % self.groups, task % per_member);
                 let first = task / per_member / self.groups * blocks.images;
@@ -84,7 +85,7 @@ impl Geometry {
                     unsafe { result.piece((member * self.channels + channels.start) * plane, channels.len() * plane) }
                 };
                 let filters = group * self.filters * taps;
-                // Without filters there is no weight whose place could be named.
+                // Without filters the offset would be out of range.
                 let offset = if self.filters == 0 { 0 } else { filters + rows.start };
                 let a = Matrix { data: w, offset, row: 1, col: taps as isize };
                 let member = first * self.groups + group;
@@ -100,14 +101,14 @@ impl Geometry {
                 }
                 (0..images).for_each(|k| planes(k).fill(T::zero()));
                 if images > 1 {
-                    self.side_by_side(g, group, first..first + images, beside);
+                    self.pack_images(g, group, first..first + images, packed);
                 }
                 for positions in self.ranges(if images > 1 { area } else { blocks.columns }) {
                     let count = images * positions.len();
                     let columns = &mut columns[..rows.len() * count];
                     let b = match images {
                         1 => of(positions.start),
-                        _ => Matrix { data: &*beside, offset: 0, row: count as isize, col: 1 },
+                        _ => Matrix { data: &*packed, offset: 0, row: count as isize, col: 1 },
                     };
                     T::gemm(rows.len(), self.filters, count, a, b, false, columns, workspace);
                     for k in 0..images {

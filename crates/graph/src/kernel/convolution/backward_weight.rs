@@ -12,7 +12,7 @@ use crate::real::Real;
 
 impl Geometry {
     /// What the filters of a group have at the positions of several images, row after row of `to`.
-    pub(super) fn side_by_side<T: Copy>(&self, g: &[T], group: usize, images: Range<usize>, to: &mut [T]) {
+    pub(super) fn pack_images<T: Copy>(&self, g: &[T], group: usize, images: Range<usize>, to: &mut [T]) {
         let (area, count) = (self.area(), images.len() * self.area());
         for (k, image) in images.enumerate() {
             let g = &g[(image * self.groups + group) * self.filters * area..][..self.filters * area];
@@ -46,7 +46,8 @@ impl Geometry {
     /// The transpose of [`Geometry::forward`] in `w`.
     ///
     /// # Panics
-    /// If a buffer has another size than the geometry says, or the workspace is smaller than `backward_weight_workspace`.
+    /// If a buffer has another size than the geometry says, or the workspace is smaller than
+    /// `backward_weight_workspace`.
     pub(crate) fn backward_weight<T: Real>(&self, x: &[T], g: &[T], w: &mut [T], workspace: &mut [T]) {
         self.expect_sizes(x.len(), w.len(), g.len());
         if self.is_empty() || w.is_empty() {
@@ -72,7 +73,7 @@ impl Geometry {
         let into = Pieces::new(sums);
         divided(total, self.multiplications(), room, workspace, |range, scratch| {
             let (columns, rest) = scratch.split_at_mut(blocks.scratch);
-            let (beside, workspace) = rest.split_at_mut(blocks.beside);
+            let (packed, workspace) = rest.split_at_mut(blocks.packed);
             let mut next = range.start;
             while next < range.end {
                 let (group, first) = (next / taps, next % taps);
@@ -84,7 +85,7 @@ impl Geometry {
                     let member = |k: usize| (image + k) * self.groups + group;
                     let planes = |k: usize| &x[member(k) * members..][..members];
                     if images > 1 {
-                        self.side_by_side(g, group, image..image + images, beside);
+                        self.pack_images(g, group, image..image + images, packed);
                     }
                     for positions in self.ranges(if images > 1 { area } else { blocks.columns }) {
                         let count = images * positions.len();
@@ -93,7 +94,7 @@ impl Geometry {
                                 let offset = member(0) * self.filters * area + positions.start;
                                 Matrix { data: g, offset, row: 1, col: area as isize }
                             }
-                            _ => Matrix { data: &*beside, offset: 0, row: 1, col: count as isize },
+                            _ => Matrix { data: &*packed, offset: 0, row: 1, col: count as isize },
                         };
                         let a = if self.is_plain() {
                             let offset = rows.start * area + positions.start;

@@ -51,7 +51,7 @@ impl Geometry {
         let result = Pieces::new(y);
         divided(tasks, self.multiplications(), room, workspace, |range, scratch| {
             let (columns, rest) = scratch.split_at_mut(blocks.scratch);
-            let (beside, workspace) = rest.split_at_mut(blocks.beside);
+            let (packed, workspace) = rest.split_at_mut(blocks.packed);
             for task in range {
                 let (group, block) = (task / per_plane % self.groups, task % per_plane);
                 let first = task / per_plane / self.groups * blocks.images;
@@ -68,12 +68,12 @@ impl Geometry {
                         let from = members(0) * self.filters * area + positions.start;
                         (result.start(from, (self.filters - 1) * area + positions.len()), area)
                     }
-                    _ => (beside.as_mut_ptr(), count),
+                    _ => (packed.as_mut_ptr(), count),
                 };
                 let multiply = |first: usize, steps: usize, b: Matrix<'_, T>, workspace: &mut [T]| {
                     let a = Matrix { data: w, offset: filters + first, row: taps as isize, col: 1 };
                     // SAFETY: rows of the planes of this member of a group, at positions that no other task has; or this
-                    // thread's scratch beside the columns, which has room for as many rows of as many columns.
+                    // thread's scratch next to the columns, which has room for them.
                     unsafe { gemm_into(self.filters, steps, count, a, b, first > 0, into, row, workspace) }
                 };
                 let planes = |k: usize| &x[members(k) * self.channels * self.plane()..][..self.channels * self.plane()];
@@ -95,7 +95,7 @@ impl Geometry {
                     for k in 0..images {
                         // SAFETY: the planes of this member of a group, which no other task has.
                         let y = unsafe { result.piece(members(k) * self.filters * area, self.filters * area) };
-                        for (y, from) in y.chunks_exact_mut(area).zip(beside.chunks_exact(count)) {
+                        for (y, from) in y.chunks_exact_mut(area).zip(packed.chunks_exact(count)) {
                             y.copy_from_slice(&from[k * area..][..area]);
                         }
                     }

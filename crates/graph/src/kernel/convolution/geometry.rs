@@ -1,17 +1,17 @@
-//! Sizes and steps of a convolution, how it is cut into blocks, and which positions meet which elements.
+//! The geometry of a convolution: sizes and strides, blocks, and the elements of the input at each position.
 
 use std::ops::Range;
 
 /// Bytes of a block of columns.
 const NEAR: usize = 256 << 10;
-/// The most rows of a block: as many as the product sums before it adds to its result.
+/// The most rows of a block: the length of the blocks of sums of a matrix product.
 pub(super) const ROWS: usize = 384;
-/// Columns of blocks come in multiples of this.
+/// The columns of a block are a multiple of this.
 pub(super) const LANES: usize = 16;
-/// Sums that run side by side, so that they fill registers.
+/// Independent sums, which fill registers.
 pub(super) const SUMS: usize = 16;
 
-/// Sizes and steps of a convolution. Channels and filters are counted within a group.
+/// The sizes and strides of a convolution. Channels and filters are counted within a group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub(crate) images: usize,
@@ -27,11 +27,11 @@ pub(crate) struct Geometry {
     pub(crate) dilation: [usize; 2],
     /// Zeros before the first row and the first column.
     pub(crate) before: [usize; 2],
-    /// Whether the elements of each filter come in the opposite order; for filters of one channel only.
-    pub(crate) is_turned: bool,
+    /// Whether the elements of each filter are in reverse order; for filters of one channel only.
+    pub(crate) is_reversed: bool,
 }
 
-/// How a convolution is cut into blocks of columns.
+/// The division of a convolution into blocks of columns.
 #[derive(Clone, Copy)]
 pub(super) struct Blocks {
     pub(super) rows: usize,
@@ -40,12 +40,12 @@ pub(super) struct Blocks {
     pub(super) images: usize,
     /// Elements of scratch for a block; none where the input is read as it is.
     pub(super) scratch: usize,
-    /// Elements of scratch for what the images of a block have at the other side of the product.
-    pub(super) beside: usize,
+    /// Elements of scratch for the other factor of the product of several images.
+    pub(super) packed: usize,
 }
 
-/// The positions of one row of the output that meet an element of the input, for one column of the filter, and the
-/// element that position 0 would meet, counted from the padding.
+/// The positions of one row of the output that overlap the input, for one column of the filter, and the element at
+/// position 0, counted from the padding.
 #[derive(Clone, Copy)]
 pub(super) struct Reach {
     pub(super) first: usize,
@@ -79,7 +79,7 @@ impl Geometry {
         same && (self.images == 1 || self.area() >= 8 * LANES)
     }
 
-    /// Whether each filter sees one channel that no other sees.
+    /// Whether each filter is applied to one channel, and each channel has one filter.
     pub(super) fn is_depthwise(&self) -> bool {
         self.channels == 1 && self.filters == 1
     }
@@ -128,14 +128,14 @@ impl Geometry {
         let count = self.area().div_ceil(most).max(1);
         let columns = self.area().div_ceil(count).next_multiple_of(LANES).min(most);
         if self.is_plain() {
-            return Blocks { rows, columns: self.area().clamp(1, 1024), images: 1, scratch: 0, beside: 0 };
+            return Blocks { rows, columns: self.area().clamp(1, 1024), images: 1, scratch: 0, packed: 0 };
         }
         if 2 * self.area() <= most && self.images > 1 {
             let images = (most / self.area()).min(self.images);
             let columns = images * self.area();
-            return Blocks { rows, columns, images, scratch: rows * columns, beside: self.filters * columns };
+            return Blocks { rows, columns, images, scratch: rows * columns, packed: self.filters * columns };
         }
-        Blocks { rows, columns, images: 1, scratch: rows * columns, beside: 0 }
+        Blocks { rows, columns, images: 1, scratch: rows * columns, packed: 0 }
     }
 
     /// The blocks of images: the first of each, and how many.
@@ -165,17 +165,22 @@ impl Geometry {
         Reach { first, end, from }
     }
 
-    /// The row of the input that row `i` of the filter meets at row `position` of the output.
+    /// The row of the input at row `i` of the filter for row `position` of the output.
     #[inline(always)]
     pub(super) fn line(&self, position: usize, i: usize) -> Option<usize> {
         let row = (position * self.stride[0] + i * self.dilation[0]).checked_sub(self.before[0])?;
         (row < self.size[0]).then_some(row)
     }
 
-    /// Calls `visit` for each run of positions within a row of the output that meets the input: the place of the run in
-    /// the block, and the place of its first partner in a plane of the input.
+    /// Calls `visit` for each contiguous range of positions within a row of the output that overlaps the input: the
+    /// range within the block, and the position of its first element in a plane of the input.
     #[inline(always)]
-    pub(super) fn runs(&self, row: usize, positions: &Range<usize>, mut visit: impl FnMut(Range<usize>, usize)) {
+    pub(super) fn ranges_in_rows(
+        &self,
+        row: usize,
+        positions: &Range<usize>,
+        mut visit: impl FnMut(Range<usize>, usize),
+    ) {
         let (_, i, j) = self.tap(row);
         let reach = self.reach(j);
         let width = self.positions[1];

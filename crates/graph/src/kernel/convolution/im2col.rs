@@ -22,20 +22,20 @@ impl Geometry {
             if self.is_padded(row) {
                 to[..positions.len()].fill(T::zero());
             }
-            self.runs(row, &positions, |place, from| {
+            self.ranges_in_rows(row, &positions, |range, from| {
                 if stride == 1 {
-                    to[place.clone()].copy_from_slice(&plane[from..from + place.len()]);
+                    to[range.clone()].copy_from_slice(&plane[from..from + range.len()]);
                 } else {
                     let from = plane[from..].iter().step_by(stride);
-                    to[place].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    to[range].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                 }
             });
         }
     }
 }
 
-/// Adds a block of columns, whose rows are `pitch` apart, at the places that they come from. `x` begins with the channel
-/// of the first row.
+/// Adds a block of columns, whose rows are `pitch` apart, to the elements of the planes. `x` starts with the channel of
+/// the first row.
 pub(super) struct Col2Im<'a, T> {
     pub(super) geometry: &'a Geometry,
     pub(super) from: &'a [T],
@@ -54,12 +54,12 @@ impl<T: Real> Loop for Col2Im<'_, T> {
         let (stride, first, size) = (geometry.stride[1], geometry.tap(rows.start).0, geometry.plane());
         for (row, from) in rows.zip(from.chunks(pitch)) {
             let plane = &mut x[(geometry.tap(row).0 - first) * size..][..size];
-            geometry.runs(row, &positions, |place, to| {
+            geometry.ranges_in_rows(row, &positions, |range, to| {
                 if stride == 1 {
-                    plane[to..to + place.len()].iter_mut().zip(&from[place]).for_each(|(to, from)| *to += *from);
+                    plane[to..to + range.len()].iter_mut().zip(&from[range]).for_each(|(to, from)| *to += *from);
                 } else {
                     let to = plane[to..].iter_mut().step_by(stride);
-                    to.zip(&from[place]).for_each(|(to, from)| *to += *from);
+                    to.zip(&from[range]).for_each(|(to, from)| *to += *from);
                 }
             });
         }

@@ -1,18 +1,17 @@
-//! Convolutions of planes: the values, and the cotangents of what is convolved and of the filters.
+//! Two-dimensional convolution: forward, backward with respect to the input, backward with respect to the filters.
 //!
 //! All three are products with the matrix of columns: row `(channel, i, j)`, column `p` holds the element of the input
-//! that the filters' element `(i, j)` meets at the position `p`, or zero where that lies in the padding. The matrix is
+//! at the filters' element `(i, j)` for position `p`, or zero where that lies in the padding. The matrix is
 //! made block by block, each small enough for the L2 cache, and the product reads it from there:
-//! `y = w·columns`, `w̄ = ȳ·columnsᵀ`, and `x̄` adds up the elements of `wᵀ·ȳ` where columns come from.
-//! Where a filter is one element and nothing is skipped or padded, the input is that matrix. Of small planes several
-//! images share a block. Filters that each see one channel of their own leave nothing to multiply matrices for: they
-//! are loops over planes with zeros around them.
+//! `y = w·columns`, `w̄ = ȳ·columnsᵀ`, and `x̄` is `wᵀ·ȳ` added to the elements of the columns (col2im).
+//! For a kernel of size 1 without stride and padding the input is that matrix. Several images with
+//! small planes share a block. Depthwise convolutions need no matrix products: they are loops over padded planes.
 //!
 //! Order of sums: blocks depend on sizes alone, images and blocks follow each other in order, and threads divide the
 //! elements of a result, never the terms of one. So the bits do not depend on the number of threads.
 //!
-//! Safety: threads get disjoint parts of a result, found by products of the sizes of the geometry. Each entry checks first
-//! that all buffers have these sizes and that no such product overflows ([`Geometry::expect_sizes`]).
+//! Safety: threads get disjoint parts of a result, found by products of the sizes of the geometry. Each entry checks
+//! first that all buffers have these sizes and that no such product overflows ([`Geometry::expect_sizes`]).
 
 #![allow(unsafe_code)] // Hands disjoint parts of a result to threads.
 

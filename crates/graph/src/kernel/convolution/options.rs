@@ -3,7 +3,8 @@
 use super::Geometry;
 use crate::shape::{Shape, Window};
 
-/// The steps of a convolution of planes: rows first, columns second.
+/// The options of a two-dimensional convolution: rows first, columns second. Terms and defaults are those of PyTorch's
+/// `conv2d`.
 ///
 /// # Example
 /// ```
@@ -14,18 +15,18 @@ use crate::shape::{Shape, Window};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Convolution {
-    /// From one position of the filters to the next.
+    /// The distance from one position of the filters to the next.
     pub stride: [usize; 2],
-    /// Zeros before the first and behind the last element of each axis.
+    /// The number of zeros before the first and after the last element of each axis.
     pub padding: [[usize; 2]; 2],
-    /// From one element that a filter sees to the next.
+    /// The distance between elements of the input under a filter.
     pub dilation: [usize; 2],
-    /// The number of groups into which channels and filters are divided; a filter sees the channels of its group.
+    /// The number of groups of channels and filters; a filter is applied to the channels of its group.
     pub groups: usize,
 }
 
 impl Default for Convolution {
-    /// Every position once, nothing around, nothing left out, one group.
+    /// Stride 1, no padding, dilation 1, one group.
     fn default() -> Self {
         Self { stride: [1, 1], padding: [[0, 0], [0, 0]], dilation: [1, 1], groups: 1 }
     }
@@ -42,15 +43,18 @@ impl Convolution {
         Some([padded(0)?, padded(1)?])
     }
 
-    /// The rows and columns of the output for planes and filters of the given rows and columns; nothing if a filter
-    /// does not fit even once.
+    /// The rows and columns of the output for planes and filters of the given rows and columns; `None` if a filter does
+    /// not fit.
     pub fn positions(&self, size: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let (windows, padded) = (self.windows(kernel), self.padded(size)?);
         let counts = [0, 1].map(|axis| windows[axis].count(padded[axis]));
         (!counts.contains(&0)).then_some(counts)
     }
 
-    /// The shape of the output, or what does not fit.
+    /// The shape of the output.
+    ///
+    /// # Errors
+    /// If planes and filters do not fit.
     pub(crate) fn output(&self, x: &Shape, w: &Shape) -> Result<Shape, String> {
         let (&[images, channels, height, width], &[filters, inner, rows, columns]) = (&x[..], &w[..]) else {
             return Err(
@@ -58,7 +62,7 @@ impl Convolution {
             );
         };
         if self.groups == 0 {
-            return Err("there are no groups; one is the least".into());
+            return Err("there must be at least one group".into());
         }
         let windows = self.windows([rows, columns]);
         windows.iter().try_for_each(Window::check_steps)?;
@@ -69,19 +73,19 @@ impl Convolution {
         if filters % self.groups != 0 {
             return Err(format!("{filters} filters cannot be divided into {} groups", self.groups));
         }
-        // The planes with their padding are a shape as well, so that no place in them overflows.
+        // The planes with their padding are a shape as well, so that no position in them overflows.
         let padded = self.padded([height, width]).unwrap_or([usize::MAX; 2]);
         Shape::try_new([images, channels, padded[0], padded[1]])?;
         match self.positions([height, width], [rows, columns]) {
             Some([down, along]) => Shape::try_new([images, filters, down, along]),
             None => {
                 let reach = windows.map(|window| window.reach());
-                Err(format!("filters that reach over {reach:?} elements have no place on {padded:?}, padding included"))
+                Err(format!("filters that reach over {reach:?} elements do not fit on {padded:?}, padding included"))
             }
         }
     }
 
-    /// The geometry of inputs that the shape rules accepted.
+    /// The geometry for inputs that the shape rules accept.
     pub(crate) fn geometry(&self, x: &[usize], w: &[usize], y: &[usize]) -> Geometry {
         Geometry {
             images: x[0],
@@ -94,7 +98,7 @@ impl Convolution {
             stride: self.stride,
             dilation: self.dilation,
             before: self.padding.map(|padding| padding[0]),
-            is_turned: false,
+            is_reversed: false,
         }
     }
 }

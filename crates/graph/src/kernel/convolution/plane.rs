@@ -1,5 +1,4 @@
-//! Depthwise convolutions: each filter sees one channel of its own, so that they are loops over planes with zeros around
-//! them.
+//! Depthwise convolutions, with one filter per channel: loops over padded planes.
 
 use std::ops::Range;
 
@@ -10,14 +9,14 @@ use crate::kernel::simd::Loop;
 use crate::real::Real;
 
 impl Geometry {
-    /// The filter that plane `n` of the images meets.
+    /// The filter of plane `n` of the images.
     pub(super) fn filter<'a, T>(&self, w: &'a [T], n: usize) -> &'a [T] {
         let taps = self.taps();
         &w[n % self.groups * taps..][..taps]
     }
 
-    /// Rows and columns of a plane with zeros around it, columns enough that whole registers can be read.
-    fn framed(&self) -> [usize; 2] {
+    /// Rows and columns of a padded plane, with enough columns that whole registers can be read.
+    fn padded_plane(&self) -> [usize; 2] {
         let reach = |axis: usize| {
             (self.positions[axis] - 1) * self.stride[axis] + self.dilation[axis] * (self.kernel[axis] - 1) + 1
         };
@@ -25,30 +24,30 @@ impl Geometry {
         [rows, (reach(1) + SUMS * self.stride[1]).max(self.size[1] + self.before[1])]
     }
 
-    /// Elements of scratch that a thread needs: a plane with zeros around it, for this and for the turned convolution.
-    fn framed_workspace(&self) -> usize {
-        let size = |geometry: &Self| geometry.framed().iter().product::<usize>();
-        size(self).max(self.turned().map_or(0, |turned| size(&turned))).next_multiple_of(LANES)
+    /// Elements of scratch of a thread: a padded plane, for this and for the reversed convolution.
+    fn padded_workspace(&self) -> usize {
+        let size = |geometry: &Self| geometry.padded_plane().iter().product::<usize>();
+        size(self).max(self.reversed().map_or(0, |reversed| size(&reversed))).next_multiple_of(LANES)
     }
 
     pub(super) fn depthwise_workspace(&self) -> usize {
-        self.framed_workspace() * workers(8 * self.multiplications(), self.images * self.groups)
+        self.padded_workspace() * workers(8 * self.multiplications(), self.images * self.groups)
     }
 
-    /// The convolution of the cotangent that gives the cotangent of the input, if it is one: with the filters turned
-    /// around, which the filters' last element first says.
-    pub(super) fn turned(&self) -> Option<Self> {
+    /// The convolution of the cotangent, with reversed filters, that is the cotangent of the input; `None` if it is not
+    /// a convolution.
+    pub(super) fn reversed(&self) -> Option<Self> {
         let before = [0, 1].map(|axis| (self.dilation[axis] * (self.kernel[axis] - 1)).checked_sub(self.before[axis]));
         match (self.stride, before) {
             ([1, 1], [Some(down), Some(along)]) if !self.size.contains(&0) => {
                 let (size, positions) = (self.positions, self.size);
-                Some(Self { size, positions, before: [down, along], is_turned: !self.is_turned, ..*self })
+                Some(Self { size, positions, before: [down, along], is_reversed: !self.is_reversed, ..*self })
             }
             _ => None,
         }
     }
 
-    /// Calls `work` for each of the planes that a result consists of, on several threads if there is enough work.
+    /// Calls `work` for each plane of a result, on several threads if there is enough work.
     pub(super) fn depthwise<T: Real>(
         &self,
         result: &mut [T],
@@ -57,7 +56,7 @@ impl Geometry {
         work: impl Fn(usize, &mut [T], &mut [T]) + Sync,
     ) {
         let (planes, pieces) = (result.len() / plane.max(1), Pieces::new(result));
-        divided(planes, 8 * self.multiplications(), self.framed_workspace(), workspace, |range, scratch| {
+        divided(planes, 8 * self.multiplications(), self.padded_workspace(), workspace, |range, scratch| {
             for n in range {
                 // SAFETY: no other range has this plane.
                 work(n, unsafe { pieces.piece(n * plane, plane) }, scratch);
@@ -65,10 +64,10 @@ impl Geometry {
         });
     }
 
-    /// Puts a plane into zeros.
+    /// Copies a plane into a padded plane.
     #[inline(always)]
-    fn frame<T: Real>(&self, x: &[T], to: &mut [T]) {
-        let [rows, pitch] = self.framed();
+    fn pad<T: Real>(&self, x: &[T], to: &mut [T]) {
+        let [rows, pitch] = self.padded_plane();
         to[..rows * pitch].fill(T::zero());
         if x.is_empty() {
             return;
@@ -79,14 +78,14 @@ impl Geometry {
         }
     }
 
-    /// Where the first position of row `y` finds the element of the filter, in a plane with zeros around it.
+    /// The element of a padded plane at element `(i, j)` of the filter for the first position of row `y`.
     #[inline(always)]
     fn place(&self, y: usize, i: usize, j: usize, pitch: usize) -> usize {
         (y * self.stride[0] + i * self.dilation[0]) * pitch + j * self.dilation[1]
     }
 
-    /// Calls `visit` for each row of the output and each element of a filter that meets the input there: the number of
-    /// the element, the positions, and the place of the first one's partner.
+    /// Calls `visit` for each row of the output and each element of a filter that overlaps the input there: the index
+    /// of the element, the positions, and the position of the first one in the input.
     #[inline(always)]
     fn rows(&self, mut visit: impl FnMut(usize, Range<usize>, usize)) {
         let width = self.positions[1];
@@ -119,7 +118,7 @@ impl<T: Real> Loop for PlaneForward<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { geometry, x, w, y, scratch } = self;
-        geometry.frame(x, scratch);
+        geometry.pad(x, scratch);
         let stride = geometry.stride[1];
         if stride == 1 {
             geometry.correlate(w, y, scratch, |from| {
@@ -136,19 +135,19 @@ impl<T: Real> Loop for PlaneForward<'_, T> {
 }
 
 impl Geometry {
-    /// The values of one plane with zeros around it. `next` gives the elements that [`SUMS`] neighbouring positions meet.
+    /// The values of one padded plane. `next` returns the elements of the input for [`SUMS`] adjacent positions.
     #[inline(always)]
-    fn correlate<T: Real>(&self, w: &[T], y: &mut [T], framed: &[T], next: impl Fn(&[T]) -> [T; SUMS]) {
-        let ([_, pitch], [height, width]) = (self.framed(), self.kernel);
+    fn correlate<T: Real>(&self, w: &[T], y: &mut [T], padded_plane: &[T], next: impl Fn(&[T]) -> [T; SUMS]) {
+        let ([_, pitch], [height, width]) = (self.padded_plane(), self.kernel);
         let (stride, dilation) = (self.stride[1], self.dilation[1]);
         for (row, y) in y.chunks_exact_mut(self.positions[1]).enumerate() {
             for (block, y) in y.chunks_mut(SUMS).enumerate() {
                 let mut sums = [T::zero(); SUMS];
                 for i in 0..height {
-                    let from = &framed[self.place(row, i, 0, pitch) + block * SUMS * stride..];
+                    let from = &padded_plane[self.place(row, i, 0, pitch) + block * SUMS * stride..];
                     for j in 0..width {
                         let tap = i * width + j;
-                        let w = w[if self.is_turned { w.len() - 1 - tap } else { tap }];
+                        let w = w[if self.is_reversed { w.len() - 1 - tap } else { tap }];
                         let from = next(&from[j * dilation..]);
                         for k in 0..SUMS {
                             sums[k] += w * from[k];
@@ -202,8 +201,8 @@ impl<T: Real> Loop for PlaneBackwardWeight<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { geometry, x, g, w, scratch } = self;
-        geometry.frame(x, scratch);
-        let ([_, pitch], width) = (geometry.framed(), geometry.kernel[1]);
+        geometry.pad(x, scratch);
+        let ([_, pitch], width) = (geometry.padded_plane(), geometry.kernel[1]);
         let stride = geometry.stride[1];
         for (tap, w) in w.iter_mut().enumerate() {
             let mut sums = [T::zero(); SUMS];

@@ -13,10 +13,10 @@ const PLAIN: Geometry = Geometry {
     stride: [1, 1],
     dilation: [1, 1],
     before: [0, 0],
-    is_turned: false,
+    is_reversed: false,
 };
 
-/// Runs all three with buffers of these sizes and gives which of them are refused.
+/// Runs all three with buffers of these sizes and returns which of them panic.
 fn refused(geometry: Geometry, [x, w, y]: [usize; 3]) -> [bool; 3] {
     let buffers = || [vec![1.0_f64; x], vec![1.0; w], vec![1.0; y], vec![0.0; 4096]];
     let run = |work: &dyn Fn(Geometry, [Vec<f64>; 4])| {

@@ -1,4 +1,4 @@
-//! How the work is divided over threads, and the workspace that each needs.
+//! The division of the work over threads, and the workspace of each.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use super::geometry::{Blocks, Geometry, LANES};
 use crate::kernel::parallel::{Pieces, in_parts};
 use crate::real::Real;
 
-/// Multiplications for which another thread is started.
+/// Multiplications per thread.
 const PER_THREAD: usize = 1 << 19;
 
-/// The threads that get workspace: those of the pool, but no more than there are parts of the work worth one.
+/// The number of threads with workspace: those of the pool, but no more than there is work for.
 pub(super) fn workers(multiplications: usize, parts: usize) -> usize {
     rayon::current_num_threads().min(multiplications / PER_THREAD).min(parts).max(1)
 }
@@ -42,7 +42,7 @@ pub(super) fn thread_workspace<T: Real>(blocks: Blocks, [m, k, n]: [[usize; 2]; 
             most = n.iter().fold(most, |most, &n| most.max(T::workspace(m, k, n)));
         }
     }
-    (blocks.scratch + blocks.beside + most).next_multiple_of(LANES)
+    (blocks.scratch + blocks.packed + most).next_multiple_of(LANES)
 }
 
 /// The columns of a block and those of the last one.
@@ -53,7 +53,7 @@ pub(super) fn widths(geometry: &Geometry, blocks: Blocks) -> [usize; 2] {
     }
 }
 
-/// The size of a block and that of the last one, where `whole` is cut into blocks of `part`.
+/// The size of a block and that of the last one, where `whole` is divided into blocks of `part`.
 pub(super) fn whole_and_last(whole: usize, part: usize) -> [usize; 2] {
     let part = part.min(whole);
     [part, whole.checked_rem(part).unwrap_or(0)]

@@ -1,12 +1,12 @@
 //! The outer loops of a product: which blocks of a and b are packed, and in which order the tiles of c are computed.
 //!
-//! Blocking (after Goto): c is cut into wide bands of columns, k into blocks; the block of b that they share is packed
-//! into panels that stay in the second-level cache. Then, panel by panel, the rows of a are packed into the first-level
-//! cache and meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of
-//! a or is small, and its rows are contiguous; a when it is small or meets few columns of b.
+//! Blocking (after Goto): c is divided into wide bands of columns, k into blocks; the block of b that they share is
+//! packed into panels that stay in the L2 cache. Then, panel by panel, the rows of a are packed into the L1 cache and
+//! meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
+//! small, and its rows are contiguous; a when it is small or meets few columns of b.
 //!
-//! Order of sums: k is cut into equal blocks of at most [`STEPS`], by k alone; the sums of the blocks are added to c in
-//! order. So each element of c has the same bits whatever m, n, the strides and the tile that it falls into.
+//! Order of sums: k is divided into equal blocks of at most [`STEPS`], by k alone; the sums of the blocks are added to
+//! c in order. So each element of c has the same bits whatever m, n, the strides and the tile that it falls into.
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
@@ -15,14 +15,14 @@ use super::panel::{Panel, Tile};
 
 /// The most steps of k that are summed before the sum is added to c.
 pub(super) const STEPS: usize = 384;
-/// Bytes of packed b; most of a usual second-level cache.
+/// Bytes of packed b; most of a usual L2 cache.
 const BAND: usize = 768 << 10;
-/// The bytes that a block may be spread over and still be read where it lies: a quarter of a usual second-level cache,
-/// and no more pages than the first level of address translation holds. Packing such a block costs more than it saves.
+/// The bytes that a block may be spread over and still be read where it lies: a quarter of a usual L2 cache,
+/// and no more pages than the first-level TLB holds. Packing such a block costs more than it saves.
 const NEAR: usize = 256 << 10;
 /// The same for a block of b that only a few panels of rows will read.
 const FAR: usize = 4 * NEAR;
-/// The most registers side by side in a packed panel of b, so that the panel fits into the first-level cache.
+/// The most registers side by side in a packed panel of b, so that the panel fits into the L1 cache.
 const PACKED: usize = 2;
 /// The alignment of packed panels.
 const LINE: usize = 64;
@@ -49,7 +49,7 @@ pub(super) struct Product<T> {
     pub(super) c_row: isize,
 }
 
-/// The length of the blocks that k is cut into.
+/// The length of the blocks that k is divided into.
 pub(super) fn block(k: usize) -> usize {
     if k <= STEPS { k } else { k.div_ceil(k.div_ceil(STEPS)) }
 }
@@ -77,8 +77,8 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
 /// Computes a product.
 ///
 /// # Safety
-/// The machine has the instructions of `L`; a and b can be read and c be read and written wherever the sizes and strides
-/// reach; `workspace` has room for [`room`] elements; c and the workspace overlap with nothing else.
+/// The machine has the instructions of `L`; a and b can be read and c be read and written wherever the sizes and
+/// strides reach; `workspace` has room for [`room`] elements; c and the workspace overlap with nothing else.
 #[inline(always)]
 pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut L::Scalar) {
     let mut product = *product;
@@ -179,7 +179,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     }
 }
 
-/// The panels that the columns are cut into: the first column of each, its registers, and its columns.
+/// The panels that the columns are divided into: the first column of each, its registers, and its columns.
 struct Panels<L> {
     next: usize,
     columns: usize,

@@ -173,7 +173,7 @@ macro_rules! portable {
                 for lane in 0..$width {
                     let row = rows(lane);
                     for x in 0..$width {
-                        // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+                        // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
                         unsafe { *to.add(x * pitch + lane) = *row.add(x) }
                     }
                 }
@@ -334,7 +334,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn transpose(rows: impl Fn(usize) -> *const f32, to: *mut f32, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
             unsafe {
                 for part in 0..4 {
                     let load = |row: usize| {
@@ -364,7 +364,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn transpose(rows: impl Fn(usize) -> *const f64, to: *mut f64, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
             unsafe {
                 for part in 0..4 {
                     let load = |row: usize| {
@@ -390,7 +390,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn transpose(rows: impl Fn(usize) -> *const f32, to: *mut f32, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
             unsafe {
                 for part in 0..2 {
                     let load = |row: usize| {
@@ -418,7 +418,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn transpose(rows: impl Fn(usize) -> *const f64, to: *mut f64, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` places at each multiple of `pitch` are valid.
+            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
             unsafe {
                 for part in 0..2 {
                     let load = |row: usize| {

@@ -6,7 +6,7 @@
 //! (columns of b, or rows of a) side by side, padded to whole registers; what the padding holds never reaches c.
 //!
 //! Order of sums: every element of c starts from zero, takes one multiply-add for each step, in order, and is then
-//! written to c or added to it. Neither the size of the tile nor the element's place in it plays a part.
+//! written to c or added to it. Neither the size of the tile nor the element's position in it matters.
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Panel` or a `Tile` answers for them.
 
@@ -95,7 +95,7 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
 ///
 /// # Safety
 /// The machine has the instructions of `L`; the `H` rows of a and the `width` columns of b can be read at every step,
-/// and the `H × width` places of c can be read and written and overlap with neither.
+/// and the `H × width` elements of c can be read and written and overlap with neither.
 #[inline(always)]
 pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
     let whole = (V - 1) * L::WIDTH;

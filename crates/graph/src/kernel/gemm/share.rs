@@ -1,19 +1,19 @@
 //! One product on several threads.
 //!
-//! c is cut into a grid of equal blocks, one for each thread, each with its own part of the workspace. Since no bit of
-//! an element depends on the block that it falls into, neither does any depend on the number of threads.
+//! c is divided into a grid of equal blocks, one for each thread, each with its own part of the workspace. Since no bit
+//! of an element depends on the block that it falls into, neither does any depend on the number of threads.
 
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
 use super::blocks::Product;
 use super::{Gemm, Matrix, expect_product};
 
-/// Multiplications that are worth a thread of their own: some ten microseconds of work.
+/// Multiplications per thread: about ten microseconds of work.
 const WORTH: usize = 1 << 19;
 /// Columns of blocks come in multiples of this, so that only the last ones end inside a register or a cache line.
 const COLUMNS: usize = 32;
 
-/// How c is cut: blocks below and beside each other, and the rows and columns of each (the last ones of fewer).
+/// The division of c: rows and columns of blocks, and the rows and columns of each (the last ones of fewer).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Grid {
     pub(super) below: usize,
@@ -132,7 +132,8 @@ impl<T: Gemm> Shared<T> {
         (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
         assert!(workspace.len() >= self.room, "the workspace has room for every block");
         // SAFETY: row i and column j exist, and the block ends where the whole does; `product` has checked the whole and
-        // holds c exclusively, and no other block has the same elements of c. A smaller block needs no larger workspace.
+        // holds c exclusively, and no other block has the same elements of c. A smaller block needs no larger
+        // workspace.
         unsafe {
             block.a.data = block.a.data.offset(i as isize * block.a.row);
             block.b.data = block.b.data.offset(j as isize * block.b.col);

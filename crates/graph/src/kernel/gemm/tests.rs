@@ -412,7 +412,8 @@ fn sizes_whose_products_overflow_are_refused() {
     }
 }
 
-/// Every workspace is as small as it may be, so that a sanitizer sees what goes beyond it, and c ends with its last row.
+/// Every workspace is as small as it may be, so that a sanitizer sees what goes beyond it, and c ends with its last
+/// row.
 #[test]
 fn no_product_needs_more_than_its_workspace() {
     for (m, n) in [(1, 1), (1, 9), (9, 1), (3, 7), (13, 5), (14, 130), (40, 1), (40, 33), (200, 2), (2, 600)] {

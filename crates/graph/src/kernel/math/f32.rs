@@ -121,9 +121,9 @@ fn log2_in_double(x: f32) -> f64 {
 
 /// `sin(x + quarters·π/2)`, for `x` of any size.
 ///
-/// The turns of `x` are the product with 2/π, of which only the part below four counts. So of the bits of 2/π only those
-/// are taken whose products with `x`, a multiple of its last bit, are no multiples of four: 28 bits, 28 bits and the
-/// rest, which makes the first two products exact (Payne and Hanek 1983).
+/// The turns of `x` are the product with 2/π, of which only the part below four counts. So of the bits of 2/π only
+/// those are taken whose products with `x`, a multiple of its last bit, are no multiples of four: 28 bits, 28 bits and
+/// the rest, which makes the first two products exact (Payne and Hanek 1983).
 #[inline(always)]
 fn wave(x: f32, quarters: u64) -> f32 {
     const FOURS: f64 = 4.0 * DOUBLE_SHIFT;

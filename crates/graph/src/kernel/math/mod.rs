@@ -1,8 +1,8 @@
-//! Functions of one number, as formulas without branches, tables or calls, which loops turn into vector code; those
-//! that are an exception say so.
+//! Elementwise functions as formulas without branches, tables or calls, which are vectorised in loops; exceptions are
+//! documented.
 //!
-//! The largest error in units in the last place, rounded up. It was measured at every second argument from 0.0005 to 128
-//! and every 61st of the others (f32), and at 10⁵ and more of every size (f64); for `powf` at 40,000 pairs:
+//! The largest error in units in the last place, rounded up. It was measured at every second argument from 0.0005 to
+//! 128 and every 61st of the others (f32), and at 10⁵ and more of every size (f64); for `powf` at 40,000 pairs:
 //!
 //! | function   | f32 | f64 |
 //! |------------|-----|-----|
@@ -142,10 +142,11 @@ pub trait Math: Sized {
     /// `2/√π · ∫₀ˣ exp(-t²) dt`, from -1 to 1; in double precision one call for each number.
     fn erf(self) -> Self;
 
-    /// `x` to the power of `exponent`; NaN for a negative `x` unless the exponent is whole, otherwise by the rules of C.
+    /// `x` to the power of `exponent`; NaN for a negative `x` unless the exponent is an integer, otherwise by the rules
+    /// of C.
     fn powf(self, exponent: Self) -> Self;
 
-    /// The nearest integer, the even one of two that are as near.
+    /// The nearest integer, halfway cases to the even one.
     fn round_even(self) -> Self;
 }
 

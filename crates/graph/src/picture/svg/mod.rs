@@ -1,9 +1,9 @@
 //! A graph as a standalone SVG file, so that no Graphviz is needed.
 //!
 //! The rows are computed here: an op is drawn below its inputs, a leaf above its first reader. A line that would cross
-//! many rows, such as that of a value that the backward pass reads again, is replaced by a reference to the node. The crate
-//! `layout-rs` orders the boxes of each row and computes their positions. Its own passes for rows and bends are not used:
-//! they take exponential time on graphs with many paths between two nodes.
+//! many rows, such as that of a value that the backward pass reads again, is replaced by a reference to the node. The
+//! crate `layout-rs` orders the boxes of each row and computes their positions. Its own passes for rows and bends are
+//! not used: they take exponential time on graphs with many paths between two nodes.
 
 mod draw;
 mod layers;
@@ -29,8 +29,8 @@ const MAX_BENDS: usize = 600;
 impl Graph {
     /// The part of the graph that `outputs` need (all of it if there are none) as the text of an SVG file. Data flows
     /// down. A box shows op and shape and has its scope's colour; inputs are round, parameters have a bold frame,
-    /// outputs a double one. A dashed box is a reference to a value made further up, and links to it. The tooltip of a box
-    /// is the line that made it. Behind the feature `svg`, which is on by default.
+    /// outputs a double one. A dashed box is a reference to a value made further up, and links to it. The tooltip of a
+    /// box is the line that made it. Behind the feature `svg`, which is on by default.
     ///
     /// # Errors
     /// If the part has more than 2,000 nodes, or an output belongs to another graph.

@@ -78,8 +78,8 @@ pub enum Kinks {
     },
     /// Where compared elements are equal; they share the derivative equally.
     Ties,
-    /// At points that depend on several inputs, such as the branch cut of `atan2`: they are not declared, and checks use
-    /// only the given samples.
+    /// At points that depend on several inputs, such as the branch cut of `atan2`: they are not declared, and checks
+    /// use only the given samples.
     Joint,
 }
 

@@ -55,7 +55,7 @@ pub enum Form {
 /// The kind of the derivative of an op with respect to one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Derivative {
-    /// A rule: [`Op::vjp`] gives the cotangent of the input.
+    /// A rule: [`Op::vjp`] returns the cotangent of the input.
     Rule,
     /// The identity: the cotangent of the input is that of an output.
     Identity {
@@ -118,8 +118,8 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// The name that messages and pictures use, such as `"matmul"`.
     fn name(&self) -> &'static str;
 
-    /// The shape rule: kinds and shapes of the outputs. An error message need not name the op, the shapes or the line: the
-    /// graph adds them.
+    /// The shape rule: kinds and shapes of the outputs. An error message need not name the op, the shapes or the line:
+    /// the graph adds them.
     ///
     /// # Errors
     /// If the op does not accept these inputs.
@@ -154,8 +154,9 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         unreachable!("{} is a kernel but has no `run`", self.name())
     }
 
-    /// For [`Form::Kernel`]: the number of elements of scratch memory that a run needs for inputs of these shapes, on the
-    /// threads of the current rayon pool. A plan allocates it once for all its kernels, so that runs do not allocate.
+    /// For [`Form::Kernel`]: the number of elements of scratch memory that a run needs for inputs of these shapes, on
+    /// the threads of the current rayon pool. A plan allocates it once for all its kernels, so that runs do not
+    /// allocate.
     fn workspace<T: Real>(&self, _inputs: &[Shape]) -> usize {
         0
     }

@@ -8,8 +8,8 @@ use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
 
-/// An elementwise function: each element of the output is computed from the elements of the inputs at the same index, all
-/// of one shape.
+/// An elementwise function: each element of the output is computed from the elements of the inputs at the same index,
+/// all of one shape.
 ///
 /// # Example
 /// ```

@@ -1,5 +1,5 @@
-//! What all reductions have in common: the shape rule, and three methods, over all elements, over axes that disappear,
-//! and over axes that stay with size 1.
+//! What all reductions have in common: the shape rule, and three methods, over all elements, over axes that are
+//! removed, and over axes that are kept with size 1.
 
 /// Defines the methods of a reduction from a method of `Var` that takes resolved axes.
 macro_rules! reduction {
@@ -16,7 +16,7 @@ macro_rules! reduction {
                 self.$work(Axes::all(&self.shape()) $(, $argument)?)
             }
 
-            #[doc = concat!("The ", $what, " over the given axes, which disappear.")]
+            #[doc = concat!("The ", $what, " over the given axes, which are removed.")]
             ///
             /// # Panics
             #[doc = concat!("If an axis is out of range or named twice, or as [`Var::", stringify!($all), "`].")]
@@ -25,7 +25,7 @@ macro_rules! reduction {
                 self.$work(axes.into().resolve(stringify!($all), &self.shape()) $(, $argument)?)
             }
 
-            #[doc = concat!("The ", $what, " over the given axes, which stay with size 1.")]
+            #[doc = concat!("The ", $what, " over the given axes, which are kept with size 1.")]
             ///
             /// # Panics
             #[doc = concat!("If an axis is out of range or named twice, or as [`Var::", stringify!($all), "`].")]
@@ -48,15 +48,15 @@ use super::{Meta, Metas};
 use crate::axes::check_axes;
 use crate::tape::Var;
 
-/// The shape rule of a reduction of one real input: the axes disappear.
+/// The shape rule of a reduction of one real input: the axes are removed.
 pub(crate) fn reduced_shape(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> {
     check_axes(axes, &inputs[0].shape)?;
     Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| axes.contains(&axis)))])
 }
 
 impl<'g> Var<'g> {
-    /// The variable with the axes to reduce merged into one, which comes last: for reductions whose kernel works along the
-    /// last axis.
+    /// The variable with the axes to reduce merged into one, which comes last: for reductions whose kernel works along
+    /// the last axis.
     #[track_caller]
     pub(crate) fn reduced_axes_last(self, axes: &[usize]) -> Var<'g> {
         let shape = self.shape();

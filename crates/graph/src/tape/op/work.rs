@@ -66,6 +66,7 @@ pub struct Work<'a, 'b, T> {
     pub outputs: &'a mut [ArrayMut<'b, T>],
     /// Their shapes.
     pub output_shapes: &'a [Shape],
-    /// Scratch memory of at least [`Op::workspace`](super::Op::workspace) elements. Its initial contents are unspecified.
+    /// Scratch memory of at least [`Op::workspace`](super::Op::workspace) elements. Its initial contents are
+    /// unspecified.
     pub workspace: &'a mut [T],
 }
