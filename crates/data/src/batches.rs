@@ -95,10 +95,11 @@ impl<'a, X: Clone, Y: Clone> Batches<'a, X, Y> {
     /// ```
     pub fn numbered(self) -> impl ExactSizeIterator<Item = (Vec<usize>, Batch<X, Y>)> + use<'a, X, Y> {
         let Self { dataset, order } = self;
-        order.map(move |rows| {
+        let make = |rows: Vec<usize>| {
             let batch = dataset.select(&rows).full_batch();
             (rows, batch)
-        })
+        };
+        Made { order, make }
     }
 }
 
@@ -190,6 +191,30 @@ impl Iterator for Order {
 }
 
 impl ExactSizeIterator for Order {}
+
+/// What a function makes of the rows of each batch; unlike `Map`, it makes nothing of those that are passed over.
+pub(crate) struct Made<F> {
+    pub(crate) order: Order,
+    pub(crate) make: F,
+}
+
+impl<B, F: FnMut(Vec<usize>) -> B> Iterator for Made<F> {
+    type Item = B;
+
+    fn next(&mut self) -> Option<B> {
+        self.nth(0)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.order.size_hint()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<B> {
+        self.order.nth(n).map(&mut self.make)
+    }
+}
+
+impl<B, F: FnMut(Vec<usize>) -> B> ExactSizeIterator for Made<F> {}
 
 #[cfg(test)]
 mod tests {

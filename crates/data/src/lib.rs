@@ -1,8 +1,20 @@
 //! Data for Gradus: labelled rows, batches of them, and where they come from.
 //!
 //! A [`Dataset`] pairs a tensor of inputs with a tensor of targets, row by row, and cuts them into batches. The
-//! handwritten [`digits`] and the yearly [`sunspots`] are built in; [`mnist`] reads files in the format of MNIST, and
-//! [`idx`] any file of that kind.
+//! handwritten [`digits`] and the yearly [`sunspots`] are built in.
+//!
+//! **Readers**: `Csv` for tables (feature `csv`), [`npy`] and [`npz`], [`idx`] and [`mnist`], [`cifar`], [`text`], and
+//! `image` for folders of images (feature `images`). None trusts a header, none takes more memory than in proportion to
+//! its file, and an error names the file and the line and column, or what was expected there. What is written is bytes:
+//! how a file is replaced is the caller's affair.
+//!
+//! **Rows** ([`Rows`]) are found by their numbers, in memory, in a file ([`FileRows`]) or by a function ([`from_fn`]):
+//! their order in an epoch depends on a seed and the epoch, and a run that resumes passes over batches without reading
+//! them. **Streams** ([`Stream`]) are any iterators: of the tables of a long file, say. Both are read ahead on threads.
+//!
+//! **Preparation** is fitted on the training part and kept with the model ([`FittedState`]): [`TableEncoder`] for whole
+//! tables, [`Standardize`], [`MinMax`], [`Impute`], [`OneHot`], [`Categories`] and [`text::Vocabulary`] for parts of it.
+//! [`folds`] and [`balance`] choose rows, [`Augment`] and [`mix_up`] change images.
 //!
 //! # Example
 //! ```

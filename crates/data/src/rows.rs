@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gradus_graph::Tensor;
 
-use crate::batches::{Batch, Order};
+use crate::batches::{Batch, Made, Order};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::stream::{Prefetched, Stream};
@@ -336,7 +336,11 @@ impl<A: Joined, B: Joined> Joined for (A, B) {
 }
 
 /// The batches of rows, made by [`Rows::batches`] and [`Rows::into_batches`]; its length is the number of batches to
-/// come. A batch is read when it is asked for, and one that is passed over is not read.
+/// come.
+///
+/// A batch is read when it is asked for, and one that is passed over by `nth` or `skip` is not read. (Behind std's `map`
+/// it is: what is to be done to rows goes into [`Rows::mapped`], [`RowBatches::numbered`] or [`Stream::prefetched`], which
+/// pass on what is passed over.)
 #[derive(Clone, Debug)]
 #[must_use = "batches are read as they are asked for"]
 pub struct RowBatches<R> {
@@ -389,7 +393,7 @@ impl<R: Rows> RowBatches<R> {
     /// The batches with the numbers of their rows, by which a random transform of a row can be drawn.
     pub fn numbered(self) -> impl ExactSizeIterator<Item = Result<(Vec<usize>, R::Batch), DataError>> {
         let Self { rows, order } = self;
-        order.map(move |numbers| rows.get(&numbers).map(|batch| (numbers, batch)))
+        Made { order, make: move |numbers: Vec<usize>| rows.get(&numbers).map(|batch| (numbers, batch)) }
     }
 
     /// Reads batches on `threads` threads before they are asked for. Their order is the same for any number of threads;

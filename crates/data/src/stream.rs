@@ -56,7 +56,7 @@ pub trait Stream: Iterator + Sized {
         F: Fn(Self::Item) -> B + Send + Sync + 'static,
     {
         let left = self.size_hint();
-        Prefetched { threads, left, state: Stage::Still(self, Arc::new(f)) }
+        Prefetched { threads, left, state: Stage::Still(Numbered::new(self), Arc::new(f)) }
     }
 }
 
@@ -132,9 +132,9 @@ type Work<T, B> = Arc<dyn Fn(T) -> B + Send + Sync>;
 
 enum Stage<I: Iterator, B> {
     /// No item has been asked for.
-    Still(I, Work<I::Item, B>),
+    Still(Numbered<I>, Work<I::Item, B>),
     /// Each is computed when it is asked for.
-    Alone(I, Work<I::Item, B>),
+    Alone(Numbered<I>, Work<I::Item, B>),
     Shared(Arc<Shared<I, B>>),
     Ended,
 }
@@ -153,6 +153,19 @@ struct Shared<I: Iterator, B> {
 struct Numbered<I> {
     items: I,
     next: usize,
+    /// How many items are to be passed over before it.
+    passed: usize,
+}
+
+impl<I: Iterator> Numbered<I> {
+    fn new(items: I) -> Self {
+        Self { items, next: 0, passed: 0 }
+    }
+
+    fn take(&mut self) -> Option<I::Item> {
+        self.next += 1;
+        self.items.nth(std::mem::take(&mut self.passed))
+    }
 }
 
 struct Results<B> {
@@ -188,8 +201,7 @@ impl<I: Iterator, B> Shared<I, B> {
                 return;
             }
             drop(results);
-            let item = catch_unwind(AssertUnwindSafe(|| source.items.next()));
-            source.next += 1;
+            let item = catch_unwind(AssertUnwindSafe(|| source.take()));
             if !matches!(item, Ok(Some(_))) {
                 // The end, or a panic, after which there is nothing either.
                 let end = if item.is_err() { number + 1 } else { number };
@@ -241,14 +253,14 @@ where
         if !matches!(self.state, Stage::Still(..)) {
             return;
         }
-        let Stage::Still(items, work) = std::mem::replace(&mut self.state, Stage::Ended) else { return };
+        let Stage::Still(source, work) = std::mem::replace(&mut self.state, Stage::Ended) else { return };
         if self.threads == 0 {
-            self.state = Stage::Alone(items, work);
+            self.state = Stage::Alone(source, work);
             return;
         }
         let results = Results { done: BTreeMap::new(), wanted: 0, end: None, dropped: false };
         let shared = Arc::new(Shared {
-            source: Mutex::new(Numbered { items, next: 0 }),
+            source: Mutex::new(source),
             results: Mutex::new(results),
             changed: Condvar::new(),
             work,
@@ -263,7 +275,7 @@ where
         self.state = match Arc::try_unwrap(shared) {
             Ok(shared) if started == 0 => {
                 let source = shared.source.into_inner().unwrap_or_else(PoisonError::into_inner);
-                Stage::Alone(source.items, shared.work)
+                Stage::Alone(source, shared.work)
             }
             Ok(shared) => Stage::Shared(Arc::new(shared)),
             Err(shared) => Stage::Shared(shared),
@@ -282,7 +294,7 @@ where
     fn next(&mut self) -> Option<B> {
         self.start();
         let item = match &mut self.state {
-            Stage::Alone(items, work) => items.next().map(|item| work(item)),
+            Stage::Alone(source, work) => source.take().map(|item| work(item)),
             Stage::Shared(shared) => shared.next(),
             Stage::Still(..) | Stage::Ended => None,
         };
@@ -304,12 +316,9 @@ where
 
     /// Before the first item is asked for, those that are passed over are not computed.
     fn nth(&mut self, n: usize) -> Option<B> {
-        if n > 0
-            && let Stage::Still(items, _) | Stage::Alone(items, _) = &mut self.state
-        {
-            let passed = items.nth(n - 1);
-            self.left = items.size_hint();
-            passed?;
+        if let Stage::Still(source, _) | Stage::Alone(source, _) = &mut self.state {
+            source.passed = source.passed.saturating_add(n);
+            self.left = (self.left.0.saturating_sub(n), self.left.1.map(|most| most.saturating_sub(n)));
             return self.next();
         }
         for _ in 0..n {

@@ -27,7 +27,8 @@ pub struct Windows<T: Clone> {
     length: usize,
     horizon: usize,
     stride: usize,
-    gap: usize,
+    /// From the beginning of a window to that of its target.
+    offset: usize,
 }
 
 impl<T: Clone> Windows<T> {
@@ -39,7 +40,26 @@ impl<T: Clone> Windows<T> {
     pub fn new(series: Tensor<T>, length: usize, horizon: usize) -> Self {
         assert!(series.shape().rank() > 0, "`Windows::new`: a series is a tensor of one axis or more, not a scalar");
         assert!(length > 0, "`Windows::new`: a window of no steps");
-        Self { series, length, horizon, stride: 1, gap: 0 }
+        Self { series, length, horizon, stride: 1, offset: length }
+    }
+
+    /// Windows of `length` steps, each with a target that is as long and begins one step later: what a model learns that
+    /// says the next step after each.
+    ///
+    /// # Panics
+    /// If the series is a scalar, or the length is 0.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_data::{Rows, Windows};
+    /// use gradus_graph::Tensor;
+    /// let batch = Windows::next_steps(Tensor::from([5, 6, 7, 8]), 3).get(&[0])?;
+    /// assert_eq!((batch.inputs.data(), batch.targets.data()), (&[5, 6, 7][..], &[6, 7, 8][..]));
+    /// # Ok::<(), gradus_data::DataError>(())
+    /// ```
+    #[track_caller]
+    pub fn next_steps(series: Tensor<T>, length: usize) -> Self {
+        Self { offset: 1, ..Self::new(series, length, length) }
     }
 
     /// A window at every `stride`-th place.
@@ -53,10 +73,10 @@ impl<T: Clone> Windows<T> {
         Self { stride, ..self }
     }
 
-    /// Leaves out `gap` steps between a window and its target.
+    /// Moves the targets by `gap` steps away from their windows.
     #[must_use]
     pub fn gap(self, gap: usize) -> Self {
-        Self { gap, ..self }
+        Self { offset: self.offset.saturating_add(gap), ..self }
     }
 }
 
@@ -64,7 +84,7 @@ impl<T: Clone> Rows for Windows<T> {
     type Batch = Batch<T, T>;
 
     fn len(&self) -> usize {
-        let whole = self.length.saturating_add(self.gap).saturating_add(self.horizon);
+        let whole = self.offset.saturating_add(self.horizon).max(self.length);
         match self.series.shape()[0].checked_sub(whole) {
             Some(last) => last / self.stride + 1,
             None => 0,
@@ -84,7 +104,7 @@ impl<T: Clone> Rows for Windows<T> {
             }
             Tensor::new(shape, values)
         };
-        let (inputs, targets) = (pieces(0, self.length), pieces(self.length + self.gap, self.horizon));
+        let (inputs, targets) = (pieces(0, self.length), pieces(self.offset, self.horizon));
         Ok(Batch { inputs, targets })
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use gradus_data::{
     Categories, FileArray, Filling, FittedState, Impute, MinMax, OneHot, Standardize, balance, folds, npy, npz,
@@ -115,7 +114,7 @@ fn others_read_what_we_write() {
     std::fs::write(folder.join("table.csv"), csv.encode(&table)).unwrap();
     std::fs::write(folder.join("table.tsv"), Csv::tsv().encode(&table)).unwrap();
     let python = std::env::var("PYTHON").unwrap_or("python3".into());
-    let done = Command::new(python).arg(recorded("make.py")).arg("check").arg(&folder).output().unwrap();
+    let done = std::process::Command::new(python).arg(recorded("make.py")).arg("check").arg(&folder).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 

@@ -49,6 +49,30 @@ fn what_is_passed_over_first_is_not_computed() {
     assert_eq!((0..3).prefetched(1, |number| number).nth(5), None);
 }
 
+/// However batches are asked for, a run that resumes reads those alone that it has not seen.
+#[test]
+fn batches_that_are_passed_over_are_not_read() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&read);
+    let rows = Arc::new(from_fn(1000, move |rows| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(rows[0])
+    }));
+    let batches = || rows.clone().into_batches(10).shuffled(1, 0);
+    let expected: Vec<usize> = batches().skip(97).map(Result::unwrap).collect();
+    assert_eq!(expected.len(), 3);
+    // `skip` of std may take the last of those that it passes over.
+    let few = || assert!((3..=4).contains(&read.swap(0, Ordering::Relaxed)));
+    few();
+    assert!(batches().numbered().skip(97).map(|item| item.unwrap().1).eq(expected.iter().copied()));
+    few();
+    assert!(batches().read_ahead(2).skip(97).map(Result::unwrap).eq(expected.iter().copied()));
+    few();
+    let numbers = batches().numbered().prefetched(2, |item| item.unwrap().1).skip(97);
+    assert!(numbers.eq(expected));
+    few();
+}
+
 #[test]
 fn few_results_are_held() {
     let started = Arc::new(AtomicUsize::new(0));

@@ -5,8 +5,6 @@ use std::path::Path;
 #[path = "../../optim/tests/refusals/mod.rs"]
 mod refusals;
 
-use std::path::Path;
-
 use gradus_graph::{Params, Tensor};
 use gradus_nn::*;
 use refusals::refusal;

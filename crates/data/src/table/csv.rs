@@ -422,7 +422,6 @@ impl<R: Read> Records<R> {
         }
         match self.fields == self.names.len() {
             true => Ok(true),
-            false if self.fields == 0 => Ok(false),
             false => {
                 let there_are = if self.names.len() == 1 { "there is" } else { "there are" };
                 let (cells, columns) = (counted(self.fields, "cell"), counted(self.names.len(), "column"));
@@ -469,7 +468,9 @@ impl<R: Read> Records<R> {
                 }
                 csv_core::ReadRecordResult::InputEmpty => {}
                 csv_core::ReadRecordResult::OutputFull if self.bytes.len() >= LONGEST => {
-                    return Err(self.wrong(format!("the record has more than {} MiB", LONGEST >> 20)));
+                    return Err(
+                        self.wrong(format!("the record has more than {} MiB; is a quote left open?", LONGEST >> 20))
+                    );
                 }
                 csv_core::ReadRecordResult::OutputFull => self.bytes.resize(2 * self.bytes.len(), 0),
                 csv_core::ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
