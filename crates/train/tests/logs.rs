@@ -86,9 +86,13 @@ fn damaged_logs_are_refused_and_stay_as_they_are() {
         ("csv", b"step,name,value\n1,loss,0.5\nx,loss,0.5\n", "line 3: the step `x` is no number"),
         ("csv", b"step,name,value\nloss\n", "line 2: it has one column"),
         ("csv", b"\xff\xfe\n", "it is not UTF-8"),
-        ("jsonl", b"{\"step\":1}\n{\"step\":}\n", "line 2: it is no JSON: expected value at line 1 column 9"),
-        ("jsonl", b"{\"name\":1}\n", "line 1: it has no `step`"),
-        ("jsonl", b"{\"step\":-1}\n", "line 1: it has no `step`"),
+        ("jsonl", b"{\"step\":1}\n{\"step\":}\n", "line 2: it is no record: expected value at line 1 column 9"),
+        ("jsonl", b"{\"name\":1}\n", "line 1: it is no record: missing field `step` at line 1 column 10"),
+        (
+            "jsonl",
+            b"{\"step\":-1}\n",
+            "line 1: it is no record: invalid value: integer `-1`, expected u64 at line 1 column 10",
+        ),
     ];
     for (kind, bytes, wanted) in rows {
         let path = folder.join(format!("damaged.{kind}"));
@@ -104,6 +108,49 @@ fn damaged_logs_are_refused_and_stay_as_they_are() {
             let problem = open(&folder, resumed).err().expect("it is a folder").to_string();
             assert!(problem.starts_with(&folder.display().to_string()), "{problem}");
         }
+    }
+    remove_dir_all(&folder).unwrap();
+}
+
+/// Whatever happened to the bytes of a log, it is refused and stays as it is, or what is kept is a log.
+#[test]
+fn a_log_with_other_bytes_is_refused_or_continued() {
+    let folder = folder("other-bytes");
+    let mut random = gradus_graph::Random::new(7);
+    for (kind, open) in KINDS {
+        let path = folder.join(kind);
+        let mut original = open(&path, None).unwrap();
+        log(&mut *original, 1..=6);
+        drop(original);
+        let bytes = std::fs::read(&path).unwrap();
+        let mut refused = 0;
+        for _ in 0..500 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=random.below(3) {
+                let (place, byte) = (random.below(damaged.len()), random.below(256) as u8);
+                match random.below(4) {
+                    0 => damaged[place] = byte,
+                    1 => damaged.insert(place, byte),
+                    2 => damaged.truncate(place.max(1)),
+                    _ => damaged[place] ^= 1 << random.below(8),
+                }
+            }
+            write(&path, &damaged).unwrap();
+            let opened = open(&path, Some(4)).map(drop);
+            let after = std::fs::read(&path).unwrap();
+            match opened {
+                Err(problem) => {
+                    refused += 1;
+                    assert_eq!(after, damaged, "{problem}");
+                    assert!(problem.to_string().len() < 1000);
+                }
+                Ok(()) => {
+                    assert!(open(&path, Some(4)).is_ok());
+                    assert_eq!(std::fs::read(&path).unwrap(), after);
+                }
+            }
+        }
+        assert!((50..450).contains(&refused), "{kind}: {refused}");
     }
     remove_dir_all(&folder).unwrap();
 }

@@ -47,7 +47,7 @@ impl CsvLog {
     pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self, Error> {
         let step_of = |line: &str| {
             let (step, _) = line.split_once(',').ok_or("it has one column")?;
-            step.parse().map_err(|_| format!("the step `{}` is no number", crate::faults::brief(step.to_owned())))
+            step.parse().map_err(|_| format!("the step `{step}` is no number"))
         };
         Ok(Self(Records::resume(path.as_ref(), HEAD, step, step_of)?))
     }

@@ -3,7 +3,8 @@
 use std::io::Error;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::Logger;
 use super::records::Records;
@@ -28,6 +29,12 @@ use crate::histogram::Histogram;
 #[derive(Debug)]
 pub struct JsonLines(Records);
 
+/// What a line is read for.
+#[derive(Deserialize)]
+struct Record {
+    step: u64,
+}
+
 impl JsonLines {
     /// An empty log, in the place of a file of that path. Missing folders are made.
     ///
@@ -43,8 +50,8 @@ impl JsonLines {
     /// If the file is no such log, cannot be read or written, or another logger writes to it; it is then not changed.
     pub fn resume(path: impl AsRef<Path>, step: u64) -> Result<Self, Error> {
         let step_of = |line: &str| {
-            let record: Value = serde_json::from_str(line).map_err(|problem| format!("it is no JSON: {problem}"))?;
-            record["step"].as_u64().ok_or_else(|| "it has no `step`".to_owned())
+            let record: Record = serde_json::from_str(line).map_err(|problem| format!("it is no record: {problem}"))?;
+            Ok(record.step)
         };
         Ok(Self(Records::resume(path.as_ref(), "", step, step_of)?))
     }

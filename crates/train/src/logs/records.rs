@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::at;
+use crate::faults::brief;
 use crate::replace::{check_file, replace_file};
 
 /// A file that lines are appended to. It is locked while it is open.
@@ -50,7 +51,9 @@ impl Records {
         let mut kept = head.to_owned();
         for (number, line) in records.lines().enumerate() {
             let line_number = number + 1 + head.lines().count();
-            if step_of(line).map_err(|problem| invalid(format!("line {line_number}: {problem}")))? <= step {
+            let step_of_line =
+                step_of(line).map_err(|problem| invalid(format!("line {line_number}: {}", brief(problem))))?;
+            if step_of_line <= step {
                 kept.push_str(line);
                 kept.push('\n');
             }

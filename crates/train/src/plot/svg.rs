@@ -75,8 +75,8 @@ pub(super) fn shortened(text: &str, size: f64, room: f64) -> String {
 }
 
 /// Colours that people with any of the common kinds of colour blindness tell apart, on white and on a dark page
-/// (after Okabe and Ito).
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080"];
+/// (after Okabe and Ito, with a lighter blue).
+const COLOURS: [&str; 7] = ["#1f83c4", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#808080"];
 /// With each pattern the colours begin anew.
 const DASHES: [&str; 4] = ["", "7 3", "2 3", "9 3 2 3"];
 
