@@ -43,9 +43,10 @@ impl Error {
         Self { kind, message, line: Some(line) }
     }
 
-    /// Panics with the message. It names the line only if that is another than the one that Rust prints.
+    /// Panics with the message, for methods that return no `Result`. It names the line only if that is another than the
+    /// one that Rust prints.
     #[track_caller]
-    pub(crate) fn panic(self) -> ! {
+    pub fn panic(self) -> ! {
         match self.line {
             Some(line) if line != Location::caller() => panic!("{self}"),
             _ => panic!("{}", self.message),

@@ -45,7 +45,7 @@ pub use kernel::convolution::Convolution;
 pub use ops::Span;
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
-pub use params::{Param, Params, ValueMut};
+pub use params::{Param, Params, ValueMut, hash_of_name};
 pub use plan::{Arena, Feed, Inputs, Outputs, Plan, Profile, ProfileEntry, Session, Summary};
 pub use random::Random;
 pub use real::Real;

@@ -1,6 +1,6 @@
 //! The state of one parameter, and a pass of transforms over it.
 
-use gradus_graph::{Param, Real, Tensor};
+use gradus_graph::{Param, Real, Tensor, hash_of_name};
 
 use crate::block::Slots;
 use crate::chain::{Chain, Entry};
@@ -93,7 +93,7 @@ impl<T: Real> ParamState<T> {
         let waits = first_is_whole || chain.pass_from(0) < chain.transforms.len();
         let pending = if waits { vec![T::zero(); value.len()] } else { Vec::new() };
         let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
-        let (stream, sums) = (hash(param.name()), Sums::default());
+        let (stream, sums) = (hash_of_name(param.name()), Sums::default());
         Ok(Self { param: param.clone(), rate, stream, steps: 0, slots, numbers, pending, sums, call: 0 })
     }
 
@@ -169,11 +169,6 @@ impl<T: Real> ParamState<T> {
         });
         self.sums = sums;
     }
-}
-
-/// The FNV-1a hash of a name.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Calls `then` with the change that makes `before` and then all transforms of this range that are for the parameter;

@@ -197,7 +197,7 @@ fn fit<B: gradus_train::BatchInputs<f64, 1>>(batches: impl Fn(u64) -> Vec<B>) ->
     let mut params: Params<f64> = Params::new(0);
     let w = params.add("w", Tensor::scalar(1.0));
     let mut trainer = Trainer::new(Sgd::new(0.25), |graph, [x]| (graph.param(&w) * x).sum()).epochs(3);
-    trainer.fit(&mut params, |epoch| batches(epoch))?;
+    trainer.fit(&mut params, batches)?;
     Ok(params.get(&w).item())
 }
 

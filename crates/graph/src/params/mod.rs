@@ -131,11 +131,8 @@ impl<T: Real> Params<T> {
     /// The seed for the initial value of a parameter: a function of the store's seed and the parameter's full name, so
     /// that adding a layer does not change the initial values of others.
     pub fn seed(&self, name: &str) -> u64 {
-        // FNV-1a of the name, which is the same on all platforms and in all versions, unlike the hash of tables; then
-        // the finaliser of SplitMix64, so that streams of similar seeds are independent.
-        let hash = |start: u64, byte: u8| (start ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        let name = self.full_name(name).bytes().fold(0xcbf2_9ce4_8422_2325, hash);
-        let mut mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name;
+        // Then the finaliser of SplitMix64, so that streams of similar seeds are independent.
+        let mut mixed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash_of_name(&self.full_name(name));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
@@ -335,6 +332,12 @@ impl<T: Real> fmt::Debug for Params<T> {
         }
         write!(f, "{:width$}  {:14} {:>10}", "total", "", self.count())
     }
+}
+
+/// The FNV-1a hash of a name, which is the same on all platforms and in all versions: for random streams that belong to a
+/// name.
+pub fn hash_of_name(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! One JSON object a line.
 
+use std::fmt;
 use std::io::Error;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde_core::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::json;
 
 use super::Logger;
@@ -29,10 +30,35 @@ use crate::histogram::Histogram;
 #[derive(Debug)]
 pub struct JsonLines(Records);
 
-/// What a line is read for.
-#[derive(Deserialize)]
+/// What a line is read for; its other fields are passed over.
 struct Record {
     step: u64,
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Record;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a record with its step")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
+                let mut step = None;
+                while let Some(field) = map.next_key::<String>()? {
+                    if field == "step" {
+                        step = Some(map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Record { step: step.ok_or_else(|| A::Error::missing_field("step"))? })
+            }
+        }
+        source.deserialize_map(Fields)
+    }
 }
 
 impl JsonLines {

@@ -41,16 +41,7 @@ impl Watch {
 
     /// Logs a report, and warns once of each trouble of each parameter.
     pub(super) fn log(&mut self, logs: &mut Logs<'_>, step: u64, report: &UpdateReport) -> Result<(), Error> {
-        scalar(logs, step, "weight update", report.weight_update())?;
-        scalar(logs, step, "update ratio", report.update_ratio())?;
-        scalar(logs, step, "gradient norm", report.gradient_norm())?;
-        for row in report.rows() {
-            scalar(logs, step, &format!("weight update/{}", row.name), row.mean_update)?;
-            scalar(logs, step, &format!("update ratio/{}", row.name), row.update_ratio)?;
-            if let Some(gradient) = &row.gradient {
-                scalar(logs, step, &format!("gradient norm/{}", row.name), gradient.norm)?;
-            }
-        }
+        logs.iter_mut().try_for_each(|log| report.log(step, &mut **log))?;
         for warning in report.warnings(&Thresholds::default()) {
             let known = (warning.name.clone(), warning.trouble);
             if !self.given.contains(&known) {

@@ -214,7 +214,7 @@ impl CrossEntropy {
         let Some(ignored) = self.ignored else { return (labels, None) };
         match labels.graph().apply(Ignore { label: ignored }, &[labels]) {
             Ok(outputs) => (outputs[0], Some(outputs[1])),
-            Err(error) => panic!("{error}"),
+            Err(error) => error.panic(),
         }
     }
 }

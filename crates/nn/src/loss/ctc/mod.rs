@@ -139,7 +139,7 @@ impl Ctc {
         let classes = log_probabilities.shape().last().copied().unwrap_or(0);
         let extended = match graph.apply(Extended { blank: self.blank, classes }, &[labels, label_lengths]) {
             Ok(extended) => extended,
-            Err(error) => panic!("{error}"),
+            Err(error) => error.panic(),
         };
         let inputs = [log_probabilities, extended[0], extended[1], extended[2], input_lengths];
         let terms = graph.call(CtcLoss, &inputs);

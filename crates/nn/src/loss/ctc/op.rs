@@ -15,7 +15,7 @@ fn lattice<'g>(from_the_end: bool, inputs: &[Var<'g>]) -> [Var<'g>; 2] {
     let of_labels = log_p.take_along(2, everywhere(log_p, extended));
     match log_p.graph().apply(Lattice { from_the_end }, &[of_labels, skips, ends, lengths]) {
         Ok(outputs) => [outputs[0], outputs[1]],
-        Err(error) => panic!("{error}"),
+        Err(error) => error.panic(),
     }
 }
 
