@@ -144,8 +144,7 @@ const TABLE: &[u8] =
     b"age,fare,class,note\n29,211.5,first,\"Allen, Miss\"\n,20.25,third,\"said \"\"no\"\"\"\n7,,first,\n";
 
 fn npy_files() -> Vec<Vec<u8>> {
-    let fortran =
-        b"\x93NUMPY\x02\x00\x40\x00\x00\x00{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }         \n";
+    let fortran = b"\x93NUMPY\x02\x00\x40\x00\x00\x00{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }     \n";
     let fortran = [&fortran[..], &[1; 12]].concat();
     vec![npy::encode(Tensor::from_fn([7, 3, 2], |k| k as f32)), npy::encode(Tensor::scalar(1.5)), fortran]
 }
