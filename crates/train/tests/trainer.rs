@@ -326,3 +326,23 @@ fn a_run_is_logged_and_its_updates_are_watched() {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
 }
+
+#[test]
+fn the_last_parameters_stay_if_they_are_asked_for() {
+    let run = |stopping: EarlyStopping| {
+        let mut params: Params<f64> = Params::new(0);
+        let w = params.add("w", Tensor::scalar(1.0));
+        let mut trainer = Trainer::new(Sgd::new(0.25), |graph, [t]| (graph.param(&w) - t).square())
+            .epochs(10)
+            .early_stopping(stopping);
+        let target = |epoch: u64| if epoch < 2 { 0.0 } else { 10.0 };
+        let history = trainer.fit(&mut params, |epoch| [Tensor::scalar(target(epoch))]).expect("it trains");
+        (history.epochs(), params.get(&w).item())
+    };
+    assert_eq!(run(EarlyStopping::new("loss", 1)), (4, 0.25));
+    let (epochs, last) = run(EarlyStopping::new("loss", 1).restore_best(false));
+    assert_eq!(epochs, 4);
+    assert!(last > 5.0, "{last}");
+    // From 1 to 0.25 is no improvement by 0.9: the first epoch is the best, after which two were not better.
+    assert_eq!(run(EarlyStopping::new("loss", 1).min_delta(0.9)), (3, 0.5));
+}

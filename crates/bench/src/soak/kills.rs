@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use gradus_data::{Dataset, Split, digits};
+use gradus_data::{Augment, Dataset, Split, digits};
 use gradus_graph::Params;
-use gradus_nn::{BatchNorm, Dense, Dropout, GaussianNoise, Layer, Mode, Relu, loss};
+use gradus_nn::{BatchNorm, Dense, Dropout, Flatten, GaussianNoise, Layer, Mode, Relu, loss};
 use gradus_optim::{Adam, Average, CosineRestarts, ReduceOnPlateau, WarmUp};
 use gradus_train::{Checkpoints, EarlyStopping, Evaluation, Trainer, weights};
 
@@ -25,11 +25,12 @@ const FINAL: &str = "final.safetensors";
 /// What a process does: continues from the latest checkpoint in the folder, if there is one, saves after each batch, and
 /// puts the weights beside the checkpoints at the end.
 pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
-    let Split { train, test } = digits::load().reshaped([64]);
+    let Split { train, test } = digits::load();
     let few = |data: &Dataset, rows: usize| data.select(&(0..rows).collect::<Vec<_>>());
     let (train, test) = (few(&train, 96), few(&test, 48));
     let mut params: Params = Params::new(1);
     let model = (
+        Flatten::new(),
         GaussianNoise::new(0.1),
         Dense::new(&mut params, "hidden", 64, 128),
         BatchNorm::new(&mut params, "norm", 128),
@@ -50,7 +51,11 @@ pub(crate) fn resume(folder: &Path) -> Result<(), Box<dyn Error>> {
         .early_stopping(EarlyStopping::new("validation loss", 3))
         .checkpoints(Checkpoints::new(folder).every_steps(1).keep(2));
     trainer.resume(&mut params)?;
-    trainer.fit(&mut params, |epoch| train.batches(32).shuffled(7, epoch))?;
+    let augment = &Augment::new().shift(1, 1).noise(0.05);
+    trainer.fit(&mut params, |epoch| {
+        let batches = train.batches(32).shuffled(7, epoch).numbered();
+        batches.map(move |(rows, batch)| augment.apply(batch, 7, epoch, &rows))
+    })?;
     weights::save(folder.join(FINAL), &params)?;
     Ok(())
 }
