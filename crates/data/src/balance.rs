@@ -93,6 +93,11 @@ mod tests {
     }
 
     #[test]
+    fn a_class_that_does_not_occur_weighs_nothing() {
+        assert_eq!(class_weights::<f64>(&[0, 0, 0, 2], 3).data(), [4.0 / 6.0, 0.0, 2.0]);
+    }
+
+    #[test]
     #[should_panic = "`balance::class_weights`: row 1 has the label 2, and there are 2 classes"]
     fn a_label_that_is_no_class_is_refused() {
         class_weights::<f32>(&[0, 2], 2);

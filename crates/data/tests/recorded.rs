@@ -233,6 +233,7 @@ mod images {
     #[test]
     fn a_png_of_every_kind_is_read() {
         assert_eq!(read("colours.png", Colours::Rgb), pixels("colours"));
+        assert_eq!(read("interlaced.png", Colours::Rgb), pixels("colours"));
         assert_eq!(read("alpha.png", Colours::Rgb), pixels("colours"));
         assert_eq!(read("palette.png", Colours::Rgb), pixels("palette"));
         assert_eq!(read("grey.png", Colours::Grey), pixels("grey"));

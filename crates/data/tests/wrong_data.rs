@@ -264,7 +264,15 @@ fn readers() -> Vec<(&'static str, Vec<Vec<u8>>, Reader)> {
     #[cfg(feature = "images")]
     {
         use gradus_data::image::{self, Colours};
-        let files = ["colours.png", "palette.png", "sixteen.png", "colours.jpg", "progressive.jpg", "grey.jpg"];
+        let files = [
+            "colours.png",
+            "palette.png",
+            "interlaced.png",
+            "sixteen.png",
+            "colours.jpg",
+            "progressive.jpg",
+            "grey.jpg",
+        ];
         readers.push(("images", files.map(recorded).to_vec(), |bytes| {
             let _ = image::decode(bytes, Colours::Rgb);
         }));

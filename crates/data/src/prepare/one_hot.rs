@@ -143,3 +143,18 @@ impl Fitted for OneHot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_code_has_no_feature() {
+        let codes = Tensor::from([2, -1, 5]);
+        let one_hot = OneHot::fit(&codes);
+        assert_eq!(one_hot, OneHot { codes: vec![vec![2, 5]] });
+        let features = one_hot.transform::<f64>(&codes).unwrap();
+        assert_eq!(features, Tensor::from_rows([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]));
+        assert_eq!(one_hot.inverse(&features), codes);
+    }
+}

@@ -9,8 +9,10 @@
 
 import io
 import pathlib
+import struct
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -74,12 +76,29 @@ def csv():
     table.to_csv(HERE / "pandas.tsv", index=False, sep="\t")
 
 
+def interlaced(pixels):
+    """A PNG in the seven passes of Adam7, which Pillow reads and does not write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    parts = [pixels[y::down, x::right] for x, y, right, down in passes]
+    lines = b"".join(b"\0" + line.tobytes() for part in parts if part.size for line in part)
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + content
+
+
 def images():
     from PIL import Image
 
     colours = np.clip(np.add.outer(np.arange(9) * 20, np.arange(11) * 7)[..., None] + [0, 40, 80], 0, 255).astype(np.uint8)
     grey = colours[..., 0]
     Image.fromarray(colours).save(HERE / "colours.png")
+    (HERE / "interlaced.png").write_bytes(interlaced(colours))
+    assert (np.array(Image.open(HERE / "interlaced.png")) == colours).all()
     Image.fromarray(grey).save(HERE / "grey.png")
     Image.fromarray(np.dstack([colours, 255 - grey])).save(HERE / "alpha.png")
     Image.fromarray(colours).quantize(16).save(HERE / "palette.png")
