@@ -182,10 +182,8 @@ impl<T: Real> Model<T> {
         let names = inputs.iter().map(|(name, _)| name.as_str());
         let given = listed(names.zip(fed.into_iter().flatten().map(|value| value.meta())));
         let known = self.signatures().map(|inputs| listed(inputs.iter().map(|(name, meta)| (&name[..], meta.clone()))));
-        format!(
-            "{path}: the model was not saved for {given}; {}",
-            brief(known.collect::<Vec<_>>().join(", or ")) + " fit"
-        )
+        let known = brief(known.collect::<Vec<_>>().join(", or for "));
+        format!("{path}: the model was not saved for {given}, but for {known}")
     }
 
     /// Names, kinds and shapes of the inputs, in order: one list for each combination that the model was saved for.

@@ -219,7 +219,9 @@ fn threads_run_clones_of_a_model() {
     let folder = Folder::new("clones");
     let path = folder.join("model");
     let double = Function::new(|_, [x]| [x * 2.0]);
-    double.save_model(&path, &Params::<f32>::new(0), ["x"], ["y"], [&Tensor::<f32>::zeros([2])]).expect("it can be written");
+    double
+        .save_model(&path, &Params::<f32>::new(0), ["x"], ["y"], [&Tensor::<f32>::zeros([2])])
+        .expect("it can be written");
     let model: Model = Model::load(&path).expect("it can be read");
     std::thread::scope(|scope| {
         for number in 0..4 {
@@ -322,8 +324,14 @@ fn what_is_fed_wrong_is_named() {
     let cases = [
         (Feed::new(), format!("{path}: input `x` was not fed")),
         (Feed::new().with("y", &right), format!("{path}: input `x` was not fed")),
-        (Feed::new().with("x", &long), format!("{path}: the model was not saved for `x` real [3]; `x` real [2] fit")),
-        (Feed::new().with("x", &index), format!("{path}: the model was not saved for `x` index [2]; `x` real [2] fit")),
+        (
+            Feed::new().with("x", &long),
+            format!("{path}: the model was not saved for `x` real [3], but for `x` real [2]"),
+        ),
+        (
+            Feed::new().with("x", &index),
+            format!("{path}: the model was not saved for `x` index [2], but for `x` real [2]"),
+        ),
         (Feed::new().with("x", &right).with("z", &right), "the graph has no input named `z`".to_owned()),
     ];
     for (feed, message) in cases {
