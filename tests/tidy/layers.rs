@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["ops"],
     &["diff"],
     &["plan"],
-    &["check", "picture", "eager", "grad", "closure"],
+    &["check", "picture", "portable", "saved_op", "eager", "grad", "closure"],
 ];
 
 /// Upward uses that are meant: the file, the method or the layer that it names, and why.

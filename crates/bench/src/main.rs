@@ -10,8 +10,8 @@
 //!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
 //!     gradus-bench search [--json FILE]     searches without gradients on standard functions
-//!     gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]
-//!                                           damaged files, killed runs, savers beside readers, ever other lengths; all
+//!     gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]
+//!                                           damaged files and models, killed runs, savers beside readers, ever other lengths; all
 //!                                           parts in full, or those that are named
 //!     gradus-bench steps [--json FILE]      training steps on one thread
 //!     gradus-bench train [--json FILE]      the trainer beside the loop that it replaces
@@ -41,7 +41,7 @@ use gradus_train::replace_file;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps|train [--json FILE]\n       \
-                     gradus-bench soak [--files N] [--kills N] [--saves N] [--steps N] [--json FILE]";
+                     gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -22,6 +22,11 @@ fn damaged_files() {
 }
 
 #[test]
+fn damaged_models() {
+    soak(&["--models", "600"]);
+}
+
+#[test]
 fn killed_runs() {
     soak(&["--kills", "2"]);
 }

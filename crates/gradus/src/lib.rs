@@ -49,11 +49,13 @@ pub mod op {
         Accepts, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Layout, Meta, Metas, Number, Op,
         POSITIVE, Pointwise, Signature, Vars, Work, expect_setting, kernel, smallvec,
     };
+    pub use gradus_graph::{Attribute, AttributeValue, Attributes, Ops, SavedOp, saved_op};
 }
 
 /// The types of running a plan that a program seldom names.
 pub mod plan {
     pub use gradus_graph::{Arena, Data, Inputs, Outputs, Profile, ProfileEntry, Summary};
+    pub use gradus_graph::{GraphDescription, NodeDescription};
 }
 
 /// The types of arguments and of guards that a program seldom names.

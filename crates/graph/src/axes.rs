@@ -61,8 +61,11 @@ impl Axes {
     }
 }
 
-/// Checks that axes are in range for a shape.
+/// Checks that axes are in range for a shape, in order, and each named once.
 pub(crate) fn check_axes(axes: &[usize], shape: &Shape) -> Result<(), String> {
+    if !axes.is_sorted_by(|a, b| a < b) {
+        return Err(format!("the axes {axes:?} are not in order, each named once"));
+    }
     match axes.iter().find(|&&axis| axis >= shape.rank()) {
         Some(axis) => Err(format!("axis {axis} is out of range for {} axes", shape.rank())),
         None => Ok(()),

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Anomaly,
     /// Parameters of a store do not fit an operation on them.
     Params,
+    /// An op or a graph cannot be described for a file, or a description does not make a graph.
+    Description,
     /// A graph is too large to be drawn.
     Picture,
 }

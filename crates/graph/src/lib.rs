@@ -16,6 +16,9 @@
 //! # Ok::<(), gradus_graph::Error>(())
 //! ```
 
+#[macro_use]
+mod saved_op;
+
 mod axes;
 pub mod check;
 mod closure;
@@ -28,6 +31,7 @@ mod ops;
 mod params;
 mod picture;
 mod plan;
+mod portable;
 mod random;
 mod real;
 mod setting;
@@ -47,6 +51,7 @@ pub use ops::Span;
 pub use ops::registry;
 pub use params::{Param, Params, ValueMut, hash_of_name};
 pub use plan::{Arena, Feed, Inputs, Outputs, Plan, Profile, ProfileEntry, Session, Summary};
+pub use portable::{GraphDescription, NodeDescription};
 pub use random::Random;
 pub use real::Real;
 pub use setting::{POSITIVE, expect_setting};
@@ -54,8 +59,8 @@ pub use shape::{IntoShape, Layout, Shape, TargetShape, Window};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{
-    Accepts, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Meta, Metas, Number, Op, Pointwise,
-    Signature, Vars, Work,
+    Accepts, Array, ArrayMut, Attribute, AttributeValue, Attributes, Call, Derivative, Domain, Form, Kind, Kinks, Meta,
+    Metas, Number, Op, Ops, Pointwise, SavedOp, Signature, Vars, Work,
 };
 pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Operand, Scoped, Substituted, Var};
 pub use tensor::{AnyTensor, Data, Tensor};

@@ -59,6 +59,7 @@ mod pool;
 mod prelu;
 mod recurrent;
 mod residual;
+mod saved;
 #[cfg(test)]
 mod test_numbers;
 mod upsample;
@@ -101,4 +102,5 @@ pub use recurrent::{
     RnnOptions, Sequence, State,
 };
 pub use residual::{Highway, Residual};
+pub use saved::saved_ops;
 pub use upsample::{Interpolation, Resize, Upsample, Upsample1d, Upsample2d};

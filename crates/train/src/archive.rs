@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::faults::brief;
 use crate::header::{Array, Dtype, Header, NOTES};
 use crate::replace::{check_file, replace_file};
-use gradus_graph::{Real, Shape, Tensor};
+use gradus_graph::{AnyTensor, Real, Shape, Tensor};
 
 /// Named arrays, as a file holds them.
 #[derive(Debug, Default)]
@@ -50,9 +50,48 @@ impl Archive {
         self.put_tensor(name, &Tensor::scalar(number));
     }
 
+    /// A tensor in the smaller type if that has all of its numbers, to the bit.
+    pub(crate) fn put_exact(&mut self, name: String, tensor: &Tensor<f64>) {
+        let narrow = tensor.cast::<f32>();
+        let is_exact = |(wide, narrow): (&f64, &f32)| wide.to_bits() == f64::from(*narrow).to_bits();
+        match tensor.data().iter().zip(narrow.data()).all(is_exact) {
+            true => self.put_tensor(name, &narrow),
+            false => self.put_tensor(name, tensor),
+        }
+    }
+
+    pub(crate) fn put_indices(&mut self, name: String, tensor: &Tensor<i64>) {
+        let bytes = tensor.data().iter().flat_map(|index| index.to_le_bytes());
+        self.put(name, Dtype::I64, tensor.shape().sizes(), bytes);
+    }
+
+    /// Adds a text to the notes of the header.
+    pub(crate) fn put_note(&mut self, name: &str, text: String) {
+        self.header.notes.insert(name.to_owned(), text);
+    }
+
+    /// A text among the notes of the header.
+    pub(crate) fn note(&self, name: &str) -> Option<&str> {
+        self.header.notes.get(name).map(String::as_str)
+    }
+
+    /// A constant of a graph, if there is one of that name: integers are indices.
+    pub(crate) fn constant(&self, name: &str) -> Result<Option<AnyTensor<f64>>, String> {
+        match self.header.arrays.get(name) {
+            None => Ok(None),
+            Some(Array { dtype: Dtype::I64, shape, bytes }) => {
+                let bytes = self.data[bytes.clone()].as_chunks().0;
+                let indices = bytes.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect();
+                let tensor = Tensor::try_new(Shape::from(&shape[..]), indices);
+                tensor.map(|tensor| Some(tensor.into())).map_err(|problem| format!("`{name}`: {problem}"))
+            }
+            Some(_) => self.tensor(name).map(|tensor: Tensor<f64>| Some(tensor.into())),
+        }
+    }
+
     /// The format in the header.
     pub(crate) fn format(&self) -> Option<&str> {
-        self.header.notes.get(FORMAT).map(String::as_str)
+        self.note(FORMAT)
     }
 
     /// The names that begin with the prefix, without it.
@@ -122,7 +161,8 @@ impl Archive {
         if self.header.arrays.contains_key(NOTES) {
             return Err(wrong(path, &format!("the format keeps the name `{NOTES}` for its own notes")));
         }
-        let notes = BTreeMap::from([(FORMAT.to_owned(), format.to_owned())]);
+        let mut notes = self.header.notes.clone();
+        notes.insert(FORMAT.to_owned(), format.to_owned());
         // As the format asks: wider types first, so that every array is aligned.
         let mut order: Vec<(&String, &Array)> = self.header.arrays.iter().collect();
         order.sort_by_key(|(_, array)| std::cmp::Reverse(array.dtype.bits()));
@@ -187,7 +227,7 @@ const LENGTH: usize = size_of::<u64>();
 const LONGEST: u64 = 100_000_000;
 
 /// The name of the format among the notes of a header.
-const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 
 /// Returns an error unless the arrays take the bytes from 0 to `total`, one after another and each as many as its shape
 /// needs.

@@ -16,7 +16,7 @@ use gradus_optim::{SavedState, Stateful};
 
 use crate::archive::{Archive, wrong};
 use crate::faults::{Faults, brief};
-use crate::weights;
+use crate::{model, weights};
 
 /// The prefix of the names of the parameters.
 pub(crate) const PARAMETERS: &str = "parameters/";
@@ -102,6 +102,9 @@ pub fn load<T: Real>(
     let path = path.as_ref();
     let archive = Archive::read(path)?;
     let refuse = |problem: String| wrong(path, &problem);
+    if archive.format() == Some(model::FORMAT) {
+        return Err(refuse("this is no checkpoint but a model: `Model::load` reads it".to_owned()));
+    }
     if archive.format() != Some(FORMAT) && archive.names(PARAMETERS).next().is_none() {
         let problem = "this is no checkpoint but a file of arrays alone, such as weights: `weights::load` reads it";
         return Err(refuse(problem.to_owned()));

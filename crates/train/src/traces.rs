@@ -94,6 +94,7 @@ pub(crate) fn shape<'a, T: Real>(input: &Data<'a, T>) -> &'a Shape {
 }
 
 /// The inputs of a closure, by their numbers.
+#[derive(PartialEq)]
 pub(crate) struct Declared {
     metas: Vec<Meta>,
 }
@@ -106,6 +107,12 @@ impl Declared {
     /// The variables that stand for them in the graph.
     #[track_caller]
     pub(crate) fn declare<'g>(&self, graph: &'g Graph) -> Vec<Var<'g>> {
+        self.declare_as(graph, name)
+    }
+
+    /// The variables that stand for them in the graph, with these names.
+    #[track_caller]
+    pub(crate) fn declare_as<'g>(&self, graph: &'g Graph, name: impl Fn(usize) -> String) -> Vec<Var<'g>> {
         let mut vars = Vec::with_capacity(self.metas.len());
         // No closure: the line of the caller passes through.
         for (number, meta) in self.metas.iter().enumerate() {

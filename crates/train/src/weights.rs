@@ -8,6 +8,7 @@ use gradus_graph::{Params, Real};
 use crate::archive::{Archive, wrong};
 use crate::checkpoint::{self, PARAMETERS};
 use crate::faults::Faults;
+use crate::model;
 
 /// Writes the parameters. The file is complete or is not changed.
 ///
@@ -46,6 +47,13 @@ pub fn load<T: Real>(path: impl AsRef<Path>, params: &mut Params<T>) -> Result<(
         let problem = format!(
             "this is a checkpoint, the file of a whole run: `checkpoint::load` reads it, and `weights::load_from` its \
              parameters alone, whose names begin with `{PARAMETERS}` there"
+        );
+        return Err(wrong(path, &problem));
+    }
+    if archive.format() == Some(model::FORMAT) {
+        let problem = format!(
+            "this is a model: `Model::load` reads it, and `weights::load_from` its parameters alone, whose names begin \
+             with `{PARAMETERS}` there"
         );
         return Err(wrong(path, &problem));
     }

@@ -91,7 +91,7 @@ fn row(table: &mut Table, name: &str, cases: usize, wrong: usize, refused: usize
 }
 
 /// What a panic said.
-fn said(panic: &dyn std::any::Any) -> &str {
+pub(super) fn said(panic: &dyn std::any::Any) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

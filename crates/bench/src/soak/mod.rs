@@ -1,9 +1,10 @@
-//! What must hold for days, in minutes: damaged files, processes killed while they save, savers beside readers, and
+//! What must hold for days, in minutes: damaged files and models, processes killed while they save, savers beside readers, and
 //! sequences of ever other lengths. Each part counts what went wrong, and nothing may.
 
 mod files;
 mod kills;
 mod lengths;
+mod models;
 mod mutation;
 mod savers;
 
@@ -18,13 +19,14 @@ use crate::table::Table;
 #[derive(Clone, Copy)]
 pub(crate) struct Extent {
     files: usize,
+    models: usize,
     kills: usize,
     saves: usize,
     steps: usize,
 }
 
 /// What a whole run does.
-const WHOLE: Extent = Extent { files: 1_000_000, kills: 50, saves: 1_000, steps: 20_000 };
+const WHOLE: Extent = Extent { files: 1_000_000, models: 1_000_000, kills: 50, saves: 1_000, steps: 20_000 };
 
 impl Extent {
     /// All parts in full if there are no options; otherwise the parts that are named, as far as they say.
@@ -32,12 +34,13 @@ impl Extent {
         if options.is_empty() {
             return Some(WHOLE);
         }
-        let mut extent = Self { files: 0, kills: 0, saves: 0, steps: 0 };
+        let mut extent = Self { files: 0, models: 0, kills: 0, saves: 0, steps: 0 };
         for pair in options.chunks(2) {
             let &[option, count] = pair else { return None };
             let count = count.parse().ok()?;
             match option {
                 "--files" => extent.files = count,
+                "--models" => extent.models = count,
                 "--kills" => extent.kills = count,
                 "--saves" => extent.saves = count,
                 "--steps" => extent.steps = count,
@@ -54,6 +57,9 @@ pub(crate) fn run(extent: Extent) -> (Table, bool) {
     let mut right = true;
     if extent.files > 0 {
         right &= files::run(&mut table, extent.files);
+    }
+    if extent.models > 0 {
+        right &= models::run(&mut table, extent.models);
     }
     if extent.kills > 0 {
         right &= kills::run(&mut table, extent.kills);

@@ -216,6 +216,25 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "relu": Relu {},
+    "leaky_relu": LeakyRelu { slope },
+    "elu": Elu { alpha },
+    "sigmoid": Sigmoid {},
+    "softplus_slope": SoftplusSlope {},
+    "softplus": Softplus {},
+    "log_sigmoid": LogSigmoid {},
+    "silu": Silu {},
+    "mish": Mish {},
+    "gelu": Gelu {},
+    "gelu_tanh": GeluTanh {},
+    "softsign": Softsign {},
+    "hard_tanh": HardTanh {},
+    "hard_sigmoid": HardSigmoid {},
+    "hard_swish": HardSwish {},
+    "selu": Selu {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::Entry;

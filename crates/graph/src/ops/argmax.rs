@@ -100,6 +100,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("arg_extreme": ArgExtreme { axis, largest });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{full_shape, separated};

@@ -212,6 +212,15 @@ impl<'g> Neg for Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "add": AddOp {},
+    "sub": SubOp {},
+    "mul": MulOp {},
+    "div": DivOp {},
+    "neg": NegOp {},
+    "recip": Recip {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::Entry;

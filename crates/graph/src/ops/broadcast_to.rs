@@ -88,6 +88,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("broadcast_to": BroadcastTo { shape });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, shape};

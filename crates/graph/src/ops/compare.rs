@@ -248,6 +248,24 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "equal": Equal {},
+    "not_equal": NotEqual {},
+    "less": Less {},
+    "less_equal": LessEqual {},
+    "greater": Greater {},
+    "greater_equal": GreaterEqual {},
+    "logical_and": And {},
+    "logical_or": Or {},
+    "logical_xor": Xor {},
+    "logical_not": Not {},
+    "is_finite": IsFinite {},
+    "is_nan": IsNan {},
+    "where": Where {},
+    "maximum": Maximum {},
+    "minimum": Minimum {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::Entry;

@@ -161,6 +161,8 @@ impl Graph {
     }
 }
 
+crate::tape::op::saved_ops!("concat": Concat { axis, starts });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, shape_and_axis, size, tensor};

@@ -142,6 +142,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("conv": Conv { 0 });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use self::samples::cases;

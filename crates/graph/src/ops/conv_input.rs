@@ -120,6 +120,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("conv_input": ConvInput { convolution, size });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use super::conv::samples::{cases, fits};

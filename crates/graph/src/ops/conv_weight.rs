@@ -79,6 +79,8 @@ impl Op for ConvWeight {
     }
 }
 
+crate::tape::op::saved_ops!("conv_weight": ConvWeight { convolution, kernel });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use super::conv::samples::{cases, fits};

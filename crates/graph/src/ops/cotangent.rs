@@ -140,6 +140,11 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "cotangent_product": CotangentProduct {},
+    "cotangent_quotient": CotangentQuotient {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{away_from, shape, tensor};

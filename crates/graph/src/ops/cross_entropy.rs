@@ -292,6 +292,12 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "cross_entropy": CrossEntropy {},
+    "cross_entropy_vjp": CrossEntropyVjp {},
+    "cross_entropy_with": CrossEntropyWith {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{indices, shape, tensor};

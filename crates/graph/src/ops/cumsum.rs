@@ -102,6 +102,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("cumsum": CumSum { axis });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{shape_and_axis, tensor};

@@ -255,6 +255,12 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "cumprod": CumProd { axis },
+    "log_cumsum_exp": LogCumSumExp { axis },
+    "cum_argmax": CumArgMax { axis },
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{number, separated, shape_and_axis, tensor};

@@ -33,6 +33,15 @@ unary! {
     Erf, erf: |x| x.erf(), slope |x, _y| (-(x * x)).exp() * std::f64::consts::FRAC_2_SQRT_PI,
 }
 
+crate::tape::op::saved_ops! {
+    "exp": Exp {},
+    "exp_m1": ExpM1 {},
+    "ln": Ln {},
+    "ln_1p": Ln1p {},
+    "log2": Log2 {},
+    "erf": Erf {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     vec![Exp::entry(), ExpM1::entry(), Ln::entry(), Ln1p::entry(), Log2::entry(), Erf::entry()]

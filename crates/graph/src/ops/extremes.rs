@@ -108,6 +108,8 @@ reduction! {
     "smallest element", min, min_axes, min_keep = min_resolved
 }
 
+crate::tape::op::saved_ops!("extreme": Extreme { axes, largest });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{axes, full_shape, separated};

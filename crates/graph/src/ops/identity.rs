@@ -40,6 +40,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("identity": Identity {});
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, shape};

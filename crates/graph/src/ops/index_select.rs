@@ -199,6 +199,11 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "index_select": IndexSelect { axis },
+    "index_add": IndexAdd { axis },
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, indices, shape_and_axis, tensor};

@@ -2,7 +2,7 @@
 
 use crate::real::Real;
 use crate::shape::unravel;
-use crate::tape::op::{Accepts, Form, Meta, Metas, Op, Signature, Work};
+use crate::tape::op::{Accepts, Attributes, Form, Meta, Metas, Op, Ops, SavedOp, Signature, Work};
 use crate::tape::{Operand, Var};
 
 /// An operation on two indices.
@@ -114,6 +114,25 @@ impl<'g> Var<'g> {
     pub fn modulo(self, divisor: impl Operand<'g>) -> Var<'g> {
         self.integer(Integer::Modulo, divisor.operand_of(self))
     }
+}
+
+impl SavedOp for Integer {
+    const SAVED_AS: &'static str = "integer";
+
+    fn attributes(&self) -> Attributes {
+        Attributes::new().with("sign", &self.sign().to_owned())
+    }
+
+    fn from_attributes(attributes: &Attributes, _version: u32) -> Result<Self, String> {
+        let sign: String = attributes.get("sign")?;
+        let all = [Self::Add, Self::Sub, Self::Mul, Self::FloorDiv, Self::Modulo];
+        all.into_iter().find(|op| op.sign() == sign).ok_or_else(|| format!("no arithmetic has the sign `{sign}`"))
+    }
+}
+
+/// Adds the op that files may hold.
+pub(super) fn saved(ops: Ops) -> Ops {
+    ops.with::<Integer>()
 }
 
 #[cfg(any(test, feature = "proptest"))]

@@ -112,6 +112,8 @@ fn last_two(shape: &Shape) -> (usize, usize) {
     (shape[shape.rank() - 2], shape[shape.rank() - 1])
 }
 
+crate::tape::op::saved_ops!("matmul": MatMul {});
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{shape, size, tensor};

@@ -154,6 +154,9 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved::fields!(Span { start, step, count });
+crate::tape::op::saved_ops!("max_pool": MaxPool { rows, columns });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{separated, shape};

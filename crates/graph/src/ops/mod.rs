@@ -46,6 +46,55 @@ mod windows;
 
 pub use max_pool::Span;
 
+impl crate::tape::op::Ops {
+    /// The built-in ops that a graph can hold.
+    pub fn builtin() -> Self {
+        let files: [fn(Self) -> Self; 40] = [
+            activation::saved,
+            argmax::saved,
+            arithmetic::saved,
+            broadcast_to::saved,
+            compare::saved,
+            concat::saved,
+            conv::saved,
+            conv_input::saved,
+            conv_weight::saved,
+            cotangent::saved,
+            cross_entropy::saved,
+            cumsum::saved,
+            cumulative::saved,
+            exponential::saved,
+            extremes::saved,
+            identity::saved,
+            index_select::saved,
+            integer::saved,
+            matmul::saved,
+            max_pool::saved,
+            moments::saved,
+            norm::saved,
+            normalize::saved,
+            one_hot::saved,
+            permute::saved,
+            power::saved,
+            prod::saved,
+            reshape::saved,
+            rounding::saved,
+            slice::saved,
+            softmax::saved,
+            special::saved,
+            stop_gradient::saved,
+            sum::saved,
+            take_along::saved,
+            to_index::saved,
+            to_real::saved,
+            triangle::saved,
+            trigonometric::saved,
+            windows::saved,
+        ];
+        files.into_iter().fold(Self::default(), |ops, saved| saved(ops))
+    }
+}
+
 /// Every built-in op with its samples, as the suite checks them and the table of ops lists them.
 #[cfg(any(test, feature = "proptest"))]
 pub fn registry() -> Vec<crate::check::Entry> {

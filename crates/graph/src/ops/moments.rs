@@ -146,6 +146,8 @@ reduction! {
     "standard deviation", std, std_axes, std_keep = std_resolved, correction: usize
 }
 
+crate::tape::op::saved_ops!("mean": Mean { axes });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{axes, full_shape, shape, tensor};

@@ -107,6 +107,11 @@ reduction! {
     "2-norm, `√Σx²`,", norm, norm_axes, norm_keep = norm_resolved
 }
 
+crate::tape::op::saved_ops! {
+    "norm": Norm { axes },
+    "quotient_or_zero": Quotient {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{away_from, axes, shape, tensor};

@@ -370,6 +370,12 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved::fields!(Normalize { axes, eps });
+crate::tape::op::saved_ops! {
+    "normalize": Normalize { axes, eps },
+    "normalize_vjp": NormalizeVjp { 0 },
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{axes, shape, tensor};

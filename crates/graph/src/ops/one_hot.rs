@@ -65,6 +65,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("one_hot": OneHot { depth });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{indices, shape};

@@ -90,6 +90,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("permute": Permute { axes });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, permutation, shape};

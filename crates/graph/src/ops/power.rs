@@ -147,6 +147,15 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "sqrt": Sqrt {},
+    "rsqrt": Rsqrt {},
+    "square": Square {},
+    "powi": PowI { exponent },
+    "powf": PowF { exponent },
+    "pow": Pow {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::Entry;

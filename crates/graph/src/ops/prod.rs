@@ -93,6 +93,8 @@ reduction! {
     "product", prod, prod_axes, prod_keep = prod_resolved
 }
 
+crate::tape::op::saved_ops!("prod": Prod { axes });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{axes, number, shape};

@@ -103,6 +103,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("reshape": Reshape { shape });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, reshaped, shape};

@@ -85,6 +85,15 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "abs": Abs {},
+    "sign": Sign {},
+    "floor": Floor {},
+    "ceil": Ceil {},
+    "round": Round {},
+    "clamp": Clamp { low, high },
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::Entry;

@@ -336,6 +336,13 @@ reduction! {
     logsumexp, logsumexp_axes, logsumexp_keep = logsumexp_resolved
 }
 
+crate::tape::op::saved_ops! {
+    "softmax": Softmax {},
+    "softmax_vjp": SoftmaxVjp {},
+    "log_softmax": LogSoftmax {},
+    "log_sum_exp": LogSumExp {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{shape, tensor};

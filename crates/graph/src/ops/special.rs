@@ -225,6 +225,21 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "log10": Log10 {},
+    "exp2": Exp2 {},
+    "erfc": Erfc {},
+    "erfinv": ErfInv {},
+    "lgamma": Lgamma {},
+    "digamma": Digamma {},
+    "logit": Logit {},
+    "polygamma": Polygamma { order },
+    "sinc": Sinc { order },
+    "hypot": Hypot {},
+    "xlogy": Xlogy {},
+    "logaddexp": LogAddExp {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{away_from, pointwise, shape, tensor};

@@ -70,6 +70,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("stop_gradient": StopGradient {});
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, shape};

@@ -89,6 +89,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("sum": Sum { axes });
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{axes, shape, tensor};

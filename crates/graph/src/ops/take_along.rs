@@ -207,6 +207,11 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "take_along": TakeAlong { axis },
+    "scatter_add": ScatterAdd { axis, few },
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, indices, shape_and_axis, tensor};

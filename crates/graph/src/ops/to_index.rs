@@ -60,6 +60,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("to_index": ToIndex {});
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{away_from, shape};

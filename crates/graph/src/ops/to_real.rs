@@ -50,6 +50,8 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops!("to_real": ToReal {});
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{any_tensor, indices, shape};

@@ -40,9 +40,9 @@ impl Op for Triangle {
         y.fill(T::zero());
         for (row, (x, y)) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).enumerate() {
             // The column in which the diagonal crosses the row.
-            let cross = (row % rows) as isize + self.diagonal;
+            let cross = ((row % rows) as isize).saturating_add(self.diagonal);
             let within = |column: isize| column.clamp(0, columns as isize) as usize;
-            let kept = if self.upper { within(cross)..columns } else { 0..within(cross + 1) };
+            let kept = if self.upper { within(cross)..columns } else { 0..within(cross.saturating_add(1)) };
             y[kept.clone()].copy_from_slice(&x[kept]);
         }
         Ok(())
@@ -83,6 +83,8 @@ impl<'g> Var<'g> {
         self.graph().call(Triangle { upper: true, diagonal }, &[self])
     }
 }
+
+crate::tape::op::saved_ops!("triangle": Triangle { upper, diagonal });
 
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {

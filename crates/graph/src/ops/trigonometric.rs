@@ -107,6 +107,22 @@ impl<'g> Var<'g> {
     }
 }
 
+crate::tape::op::saved_ops! {
+    "sin": Sin {},
+    "cos": Cos {},
+    "tan": Tan {},
+    "asin": Asin {},
+    "acos": Acos {},
+    "atan": Atan {},
+    "sinh": Sinh {},
+    "cosh": Cosh {},
+    "tanh": Tanh {},
+    "asinh": Asinh {},
+    "acosh": Acosh {},
+    "atanh": Atanh {},
+    "atan2": Atan2 {},
+}
+
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{shape, tensor};

@@ -88,6 +88,20 @@ pub(crate) struct InputSpec {
 }
 
 impl<T: Real> Feed<'_, T> {
+    /// What is fed to the input of that number and name, in order or by name.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Feed, Tensor};
+    /// let x = Tensor::from([1.0, 2.0]);
+    /// let feed = Feed::new().with("x", &x);
+    /// assert!(feed.value(0, "x").is_some() && feed.value(0, "y").is_none());
+    /// ```
+    pub fn value(&self, number: usize, name: &str) -> Option<Data<'_, T>> {
+        let named = || self.values.iter().find(|(given, _)| *given == name).map(|(_, value)| value);
+        self.ordered.get(number).or_else(named).copied()
+    }
+
     /// The value of an input.
     ///
     /// # Errors

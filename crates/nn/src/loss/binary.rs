@@ -1,6 +1,6 @@
 //! Binary cross entropy, from logits and from probabilities.
 
-use gradus_graph::{Domain, Operand, Pointwise, Real, Var};
+use gradus_graph::{Domain, Operand, Ops, Pointwise, Real, Var, saved_op};
 
 use super::expect_alike;
 
@@ -186,6 +186,14 @@ pub fn binary_cross_entropy_with_logits_weighted_terms<'g>(
     let weighted = targets * positive;
     expect_alike("binary_cross_entropy_with_logits_weighted", logits, weighted);
     (1.0 - targets) * logits.softplus() + weighted * (-logits).softplus()
+}
+
+saved_op!("nn.binary_cross_entropy_with_logits": OfLogits {});
+saved_op!("nn.binary_cross_entropy": OfProbabilities {});
+
+/// Adds the ops that files may hold.
+pub(super) fn saved(ops: Ops) -> Ops {
+    ops.with::<OfLogits>().with::<OfProbabilities>()
 }
 
 #[cfg(test)]

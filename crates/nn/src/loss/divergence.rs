@@ -1,6 +1,6 @@
 //! The Kullback–Leibler divergence.
 
-use gradus_graph::{Domain, Pointwise, Real, Var};
+use gradus_graph::{Domain, Ops, Pointwise, Real, Var, saved_op};
 
 use super::expect_alike;
 
@@ -128,6 +128,14 @@ pub fn kl_divergence_of_logs<'g>(log_prediction: Var<'g>, log_target: Var<'g>) -
 pub fn kl_divergence_of_logs_terms<'g>(log_prediction: Var<'g>, log_target: Var<'g>) -> Var<'g> {
     expect_alike("kl_divergence_of_logs", log_prediction, log_target);
     log_prediction.graph().call(DivergenceOfLogs, &[log_prediction, log_target]).sum_axes(-1)
+}
+
+saved_op!("nn.kl_divergence": Divergence {});
+saved_op!("nn.kl_divergence_of_logs": DivergenceOfLogs {});
+
+/// Adds the ops that files may hold.
+pub(super) fn saved(ops: Ops) -> Ops {
+    ops.with::<Divergence>().with::<DivergenceOfLogs>()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod likelihood;
 mod regression;
 mod triplet;
 
-use gradus_graph::{Shape, Var};
+use gradus_graph::{Ops, Shape, Var};
 
 pub use binary::{
     binary_cross_entropy, binary_cross_entropy_terms, binary_cross_entropy_with_logits,
@@ -82,4 +82,9 @@ fn expect_unambiguous(loss: &str, scores: Var<'_>, labels: Var<'_>) {
         "`{loss}` of {scores} with labels {labels}: the classes are expected in the last axis, and seem to be axis 1 as in \
          PyTorch; {which}"
     );
+}
+
+/// Adds the ops of losses that files may hold.
+pub(crate) fn saved(ops: Ops) -> Ops {
+    [binary::saved, cross_entropy::saved, ctc::saved, divergence::saved].into_iter().fold(ops, |ops, saved| saved(ops))
 }

@@ -10,6 +10,7 @@ mod meta;
 mod number;
 mod pointwise;
 pub(crate) mod reduction;
+pub(crate) mod saved;
 mod work;
 
 use std::fmt::Debug;
@@ -27,6 +28,8 @@ pub use domain::{Domain, Kinks};
 pub use meta::{Accepts, Kind, Meta, Metas, Signature};
 pub use number::Number;
 pub use pointwise::Pointwise;
+pub use saved::{Attribute, AttributeValue, Attributes, Ops, SavedOp};
+pub(crate) use saved::{LEAVES, saved_ops};
 pub use work::{Array, ArrayMut, Work};
 
 /// A list of variables, such as the outputs of an op.

@@ -1,6 +1,6 @@
 //! The op that tells ignored labels from others.
 
-use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Signature, Work, smallvec};
+use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Signature, Work, saved_op, smallvec};
 
 /// Indices with the ignored one replaced by 0, and a mask of the others.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,8 @@ impl Op for Ignore {
         Ok(())
     }
 }
+
+saved_op!("nn.ignore": Ignore { label });
 
 #[cfg(test)]
 mod tests {

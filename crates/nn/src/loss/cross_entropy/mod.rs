@@ -3,7 +3,7 @@
 mod ignore;
 mod options;
 
-use gradus_graph::Var;
+use gradus_graph::{Ops, Var};
 
 use super::expect_unambiguous;
 pub use options::CrossEntropy;
@@ -117,6 +117,11 @@ pub fn nll<'g>(log_probabilities: Var<'g>, labels: Var<'g>) -> Var<'g> {
 pub fn nll_terms<'g>(log_probabilities: Var<'g>, labels: Var<'g>) -> Var<'g> {
     expect_unambiguous("nll", log_probabilities, labels);
     -log_probabilities.take_along(-1, labels.unsqueeze(-1)).squeeze(-1)
+}
+
+/// Adds the op that files may hold.
+pub(super) fn saved(ops: Ops) -> Ops {
+    ops.with::<ignore::Ignore>()
 }
 
 #[cfg(test)]

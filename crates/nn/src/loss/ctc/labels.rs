@@ -1,6 +1,6 @@
 //! The labels of a batch, extended by blanks.
 
-use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Shape, Signature, Work, smallvec};
+use gradus_graph::{Accepts, Form, Meta, Metas, Op, Real, Shape, Signature, Work, saved_op, smallvec};
 
 /// From labels and their numbers: the classes of the extended labels, whether a path may come to a state from two
 /// before it, and whether it may end there, each `[batch, 2·labels + 1]`.
@@ -68,6 +68,8 @@ impl Op for Extended {
         Ok(())
     }
 }
+
+saved_op!("nn.ctc_labels": Extended { blank, classes });
 
 #[cfg(test)]
 mod tests {

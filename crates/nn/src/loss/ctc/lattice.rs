@@ -1,7 +1,7 @@
 //! The forward and backward variables of all paths.
 
 use gradus_graph::{
-    Accepts, Derivative, Form, Graph, Meta, Metas, Op, Real, Signature, Tensor, Var, Vars, Work, smallvec,
+    Accepts, Derivative, Form, Graph, Meta, Metas, Op, Real, Signature, Tensor, Var, Vars, Work, saved_op, smallvec,
 };
 
 /// Stands for the logarithm of 0 within sums, so that derivatives are numbers.
@@ -158,6 +158,8 @@ pub(super) fn running(lengths: Var<'_>, time: usize) -> Var<'_> {
     let ended = lengths.one_hot(time + 1).cumsum(1).slice(1, 0, time as isize);
     ended.logical_not().t().unsqueeze(2)
 }
+
+saved_op!("nn.ctc_lattice": Lattice { from_the_end });
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ mod op;
 
 use std::panic::Location;
 
-use gradus_graph::Var;
+use gradus_graph::{Ops, Var};
 
 use labels::Extended;
 use op::CtcLoss;
@@ -145,6 +145,11 @@ impl Ctc {
         let terms = graph.call(CtcLoss, &inputs);
         if self.zero_infinity { terms.equal(f64::INFINITY).where_(0.0, terms) } else { terms }
     }
+}
+
+/// Adds the ops that files may hold.
+pub(super) fn saved(ops: Ops) -> Ops {
+    ops.with::<labels::Extended>().with::<lattice::Lattice>()
 }
 
 #[cfg(test)]
