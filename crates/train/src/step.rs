@@ -285,7 +285,7 @@ where
     /// let mut params: Params = Params::new(0);
     /// let w = params.add("w", Tensor::full([64, 64], 0.1));
     /// let mut step = Step::new(|graph, [x]| x.matmul(graph.param(&w)).tanh().square().mean());
-    /// let profile = step.profile(&params, &Tensor::ones([32, 64]), 5)?;
+    /// let profile = step.profile(&params, &Tensor::<f32>::ones([32, 64]), 5)?;
     /// assert!(profile.by_op().iter().any(|entry| entry.name == "matmul"));
     /// println!("{profile}");
     /// # Ok::<(), gradus_graph::Error>(())
