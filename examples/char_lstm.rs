@@ -13,7 +13,7 @@ use std::time::Instant;
 use gradus::nn::{
     Dense, Dropout, Given, GruCell, LstmCell, Mode, Recurrent, RecurrentCell, RecurrentOptions, Sequence, State, loss,
 };
-use gradus::op::kernel::random::Stream;
+use gradus::op::kernel::random::RandomStream;
 use gradus::optim::{AdamW, ClipGlobalNorm, Cosine, Optimizer};
 use gradus::train::{Function, Progress, Step};
 use gradus::{Params, Tensor, Var};
@@ -191,7 +191,7 @@ fn drawn(logits: &Tensor<f32>, temperature: f64, place: u64) -> i64 {
     let weight = |&logit: &f32| (f64::from(logit - largest) / temperature).exp();
     let weights: Vec<f64> = logits.data().iter().map(weight).collect();
     let mut number = [0.0_f64];
-    Stream { seed: 1, step: place, stream: 0 }.uniform(0, &mut number);
+    RandomStream { seed: 1, step: place, stream: 0 }.uniform(0, &mut number);
     let mut left = number[0] * weights.iter().sum::<f64>();
     let below = |weight: &f64| {
         left -= weight;

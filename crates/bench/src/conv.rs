@@ -7,7 +7,7 @@ use gradus_graph::check::CountingAllocator;
 use std::hint::black_box;
 use std::time::Instant;
 
-use gradus_graph::kernel::gemm::{Gemm, Matrix};
+use gradus_graph::kernel::gemm::{Gemm, MatrixView};
 use gradus_graph::{Feed, Graph, Params, Plan, Tensor, Var};
 use gradus_nn::{Conv2d, Conv2dOptions, MaxPool2d};
 
@@ -113,7 +113,7 @@ pub(crate) fn time(
     let (a, mut c) = (numbers(SIZE * SIZE), vec![0.0; SIZE * SIZE]);
     let mut workspace = vec![0.0; f32::workspace(SIZE, SIZE, SIZE)];
     let mut product = || {
-        let a = Matrix { data: &a, offset: 0, row: SIZE as isize, col: 1 };
+        let a = MatrixView { data: &a, offset: 0, row: SIZE as isize, col: 1 };
         f32::gemm(SIZE, SIZE, SIZE, a, a, false, black_box(&mut c), &mut workspace);
     };
     values();

@@ -6,7 +6,7 @@ use gradus_graph::check::CountingAllocator;
 use std::hint::black_box;
 use std::time::Instant;
 
-use gradus_graph::kernel::gemm::{Gemm, Matrix};
+use gradus_graph::kernel::gemm::{Gemm, MatrixView};
 use gradus_graph::{Feed, Graph, Params, Plan, Tensor};
 use gradus_nn::{Dense, loss};
 use gradus_optim::{Adam, NonFinite, Optimizer};
@@ -85,8 +85,8 @@ fn wide(table: &mut Table) {
     let mut workspace = vec![0.0; room];
     let mut multiply = || {
         for &(m, k, n) in &products {
-            let a = Matrix { data: &a, offset: 0, row: k as isize, col: 1 };
-            let b = Matrix { data: &b, offset: 0, row: n as isize, col: 1 };
+            let a = MatrixView { data: &a, offset: 0, row: k as isize, col: 1 };
+            let b = MatrixView { data: &b, offset: 0, row: n as isize, col: 1 };
             f32::gemm(m, k, n, a, b, false, black_box(&mut c[..m * n]), &mut workspace);
         }
     };

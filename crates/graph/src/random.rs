@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::kernel::random::Stream;
+use crate::kernel::random::RandomStream;
 use crate::real::Real;
 use crate::setting::{POSITIVE, expect_setting};
 use crate::shape::IntoShape;
@@ -26,7 +26,7 @@ use crate::tensor::Tensor;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Random {
-    stream: Stream,
+    stream: RandomStream,
     next: usize,
 }
 
@@ -46,7 +46,7 @@ impl Random {
     /// ```
     pub fn stream(seed: u64, number: u64) -> Self {
         // The random leaves of a graph count their streams from 0: those of the same seed are others.
-        Self { stream: Stream { seed, step: number, stream: u32::MAX }, next: 0 }
+        Self { stream: RandomStream { seed, step: number, stream: u32::MAX }, next: 0 }
     }
 
     /// Moves on by that many numbers; the count before.

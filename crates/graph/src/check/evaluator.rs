@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::numeric::{self, Place, Slope, Sum};
 use super::target::Target;
 use crate::error::Error;
-use crate::kernel::random::Stream;
+use crate::kernel::random::RandomStream;
 use crate::params::{Param, Params};
 use crate::plan::{Feed, Plan, Session};
 use crate::real::Real;
@@ -55,7 +55,7 @@ pub(super) struct Evaluator<'g> {
 /// Numbers of either sign, between a quarter and five quarters in size, that can be typed.
 pub(super) fn signed(seed: u64, stream: u32, len: usize) -> Vec<f64> {
     let mut drawn = vec![0.0; len];
-    Stream { seed, step: 0, stream }.uniform(0, &mut drawn);
+    RandomStream { seed, step: 0, stream }.uniform(0, &mut drawn);
     drawn.iter().map(|x| 2.0 * x - 1.0).map(|x| ((x + 0.25_f64.copysign(x)) * 64.0).round() / 64.0).collect()
 }
 

@@ -19,7 +19,7 @@ use super::numeric;
 use super::report::{Method, Report};
 use super::{Check, Sample};
 use crate::error::Error;
-use crate::kernel::random::Stream;
+use crate::kernel::random::RandomStream;
 use crate::tape::Graph;
 use crate::tape::op::{Domain, Form, Kind, Kinks};
 use crate::tensor::{AnyTensor, Tensor};
@@ -103,7 +103,7 @@ fn settings(sample: &Sample) -> Vec<Vec<f64>> {
 /// The special numbers, numbers near the ends of the domain, and one drawn number of each scale and sign; all within.
 fn points(domain: Domain, seed: u64) -> Vec<f64> {
     let mut drawn = vec![0.0; 2 * SCALES.count()];
-    Stream { seed, step: 0, stream: 77 }.uniform(0, &mut drawn);
+    RandomStream { seed, step: 0, stream: 77 }.uniform(0, &mut drawn);
     let scales = SCALES.flat_map(|scale| [1.0, -1.0].map(|sign| sign * f64::from(scale).exp2()));
     let ends = domain
         .ends()

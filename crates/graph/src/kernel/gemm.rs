@@ -1,4 +1,4 @@
-//! Matrix products, without allocations: the packing buffers are those of the caller.
+//! MatrixView products, without allocations: the packing buffers are those of the caller.
 //!
 //! Four files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
 //! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `share` divides
@@ -27,7 +27,7 @@ pub use share::{product, product_workspace};
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]
-pub struct Matrix<'a, T> {
+pub struct MatrixView<'a, T> {
     /// The buffer.
     pub data: &'a [T],
     /// The position of element `(0, 0)`.
@@ -38,7 +38,7 @@ pub struct Matrix<'a, T> {
     pub col: isize,
 }
 
-impl<T> Matrix<'_, T> {
+impl<T> MatrixView<'_, T> {
     /// The same matrix behind a pointer, for reading `rows × cols` elements; neither is zero.
     #[track_caller]
     fn expect_inside(&self, side: &str, rows: usize, cols: usize) -> Strided<T> {
@@ -86,9 +86,9 @@ pub trait Gemm: kernel::Kernel {
     ///
     /// # Example
     /// ```
-    /// use gradus_graph::kernel::gemm::{Gemm, Matrix};
-    /// let a = Matrix { data: &[1.0, 2.0, 3.0, 4.0], offset: 0, row: 2, col: 1 };
-    /// let transposed = Matrix { row: 1, col: 2, ..a };
+    /// use gradus_graph::kernel::gemm::{Gemm, MatrixView};
+    /// let a = MatrixView { data: &[1.0, 2.0, 3.0, 4.0], offset: 0, row: 2, col: 1 };
+    /// let transposed = MatrixView { row: 1, col: 2, ..a };
     /// let mut workspace = vec![0.0; f64::workspace(2, 2, 2)];
     /// let mut c = [0.0; 4];
     /// f64::gemm(2, 2, 2, a, transposed, false, &mut c, &mut workspace);
@@ -100,8 +100,8 @@ pub trait Gemm: kernel::Kernel {
         m: usize,
         k: usize,
         n: usize,
-        a: Matrix<'_, Self>,
-        b: Matrix<'_, Self>,
+        a: MatrixView<'_, Self>,
+        b: MatrixView<'_, Self>,
         accumulate: bool,
         c: &mut [Self],
         workspace: &mut [Self],
@@ -117,8 +117,8 @@ impl<T: kernel::Kernel> Gemm for T {
         m: usize,
         k: usize,
         n: usize,
-        a: Matrix<'_, Self>,
-        b: Matrix<'_, Self>,
+        a: MatrixView<'_, Self>,
+        b: MatrixView<'_, Self>,
         accumulate: bool,
         c: &mut [Self],
         workspace: &mut [Self],
@@ -149,8 +149,8 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
     m: usize,
     k: usize,
     n: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
+    a: MatrixView<'_, T>,
+    b: MatrixView<'_, T>,
     accumulate: bool,
     c: *mut T,
     c_row: usize,
@@ -179,8 +179,8 @@ fn expect_product<T: kernel::Kernel>(
     m: usize,
     k: usize,
     n: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
+    a: MatrixView<'_, T>,
+    b: MatrixView<'_, T>,
     accumulate: bool,
     c: &mut [T],
 ) -> Option<Product<T>> {

@@ -12,7 +12,7 @@ use crate::real::Real;
 
 /// A stream of the generator: seed and step of the run, number of the node.
 #[derive(Clone, Copy, Debug)]
-pub struct Stream {
+pub struct RandomStream {
     /// The seed of the run.
     pub seed: u64,
     /// The step of the run.
@@ -21,7 +21,7 @@ pub struct Stream {
     pub stream: u32,
 }
 
-impl Stream {
+impl RandomStream {
     /// The two 64-bit words for elements `2·block` and `2·block + 1`.
     pub fn words(self, block: u64) -> [u64; 2] {
         let counter = [block as u32, (block >> 32) as u32, self.stream, self.step as u32];
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn any_part_of_a_stream_is_the_same_as_in_the_whole() {
-        let stream = Stream { seed: 1, step: 2, stream: 3 };
+        let stream = RandomStream { seed: 1, step: 2, stream: 3 };
         let mut whole = [0.0_f64; 20];
         stream.normal(0, &mut whole);
         for start in 0..20 {
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_the_distributions() {
-        let stream = Stream { seed: 5, step: 0, stream: 0 };
+        let stream = RandomStream { seed: 5, step: 0, stream: 0 };
         let n = 100_000;
         let mut x = vec![0.0_f32; n];
         let mean = |x: &[f32], power: i32| x.iter().map(|&v| f64::from(v).powi(power)).sum::<f64>() / n as f64;

@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use super::feed::{Feed, InputSpec};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::Matrix;
-use crate::kernel::random::Stream;
+use crate::kernel::gemm::MatrixView;
+use crate::kernel::random::RandomStream;
 use crate::params::Params;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
@@ -150,7 +150,7 @@ fn evaluate<T: Real>(
         Source::Random(random) => {
             let zeros = AnyTensor::zeros(&node.outputs[0]);
             let mut value = zeros.map_err(|bytes| Error::new(ErrorKind::Run, no_memory(bytes)))?;
-            let stream = Stream { seed: feed.seed, step: feed.step, stream: random };
+            let stream = RandomStream { seed: feed.seed, step: feed.step, stream: random };
             draw(&tape.randoms[random as usize], stream, value.array_mut());
             one(value)
         }
@@ -169,7 +169,7 @@ pub(crate) fn input_spec(tape: &Tape, input: u32) -> InputSpec {
 }
 
 /// Fills `out` with the elements of a random leaf.
-pub(crate) fn draw<T: Real>(distribution: &Distribution, stream: Stream, mut out: ArrayMut<'_, T>) {
+pub(crate) fn draw<T: Real>(distribution: &Distribution, stream: RandomStream, mut out: ArrayMut<'_, T>) {
     match distribution {
         Distribution::Uniform => stream.uniform(0, out.real()),
         Distribution::Normal => stream.normal(0, out.real()),
@@ -228,8 +228,8 @@ fn product<T: Real>(a: &Tensor<T>, b: &Tensor<T>, c: &mut [T]) {
     let mut workspace = vec![T::zero(); T::workspace(m, k, n)];
     let batches: usize = a.shape()[..rank - 2].iter().product();
     for batch in 0..batches {
-        let a = Matrix { data: a.data(), offset: batch * m * k, row: k as isize, col: 1 };
-        let b = Matrix { data: b.data(), offset: batch * k * n, row: n as isize, col: 1 };
+        let a = MatrixView { data: a.data(), offset: batch * m * k, row: k as isize, col: 1 };
+        let b = MatrixView { data: b.data(), offset: batch * k * n, row: n as isize, col: 1 };
         T::gemm(m, k, n, a, b, false, &mut c[batch * m * n..(batch + 1) * m * n], &mut workspace);
     }
 }

@@ -7,8 +7,8 @@ use super::memory::Bound;
 use super::reference::draw;
 use super::unit::{Factor, Target, Unit};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{Matrix, product};
-use crate::kernel::random::Stream;
+use crate::kernel::gemm::{MatrixView, product};
+use crate::kernel::random::RandomStream;
 use crate::params::Params;
 use crate::real::Real;
 use crate::shape::{Shape, unravel};
@@ -37,7 +37,7 @@ pub(super) fn product_sizes([a, b]: &[Factor; 2]) -> [usize; 3] {
 /// One run of a plan.
 pub(super) struct Run<'a, T: Real> {
     pub(super) inner: &'a Inner,
-    pub(super) stream: Stream,
+    pub(super) stream: RandomStream,
     pub(super) real: Bound<'a, T>,
     pub(super) index: Bound<'a, i64>,
     pub(super) scratch: &'a mut [T],
@@ -91,7 +91,7 @@ impl<T: Real> Run<'_, T> {
                 };
                 let [a, b] = &**factors;
                 let matrix =
-                    |data, offset, strides: [isize; 2]| Matrix { data, offset, row: strides[0], col: strides[1] };
+                    |data, offset, strides: [isize; 2]| MatrixView { data, offset, row: strides[0], col: strides[1] };
                 for (number, (from_a, from_b)) in a.batch.positions().zip(b.batch.positions()).enumerate() {
                     let (a, b) = (matrix(left, from_a, a.strides), matrix(right, from_b, b.strides));
                     product(m, k, n, a, b, false, &mut c[number * m * n..(number + 1) * m * n], self.workspace);
@@ -129,7 +129,7 @@ impl<T: Real> Run<'_, T> {
                     Kind::Real => ArrayMut::Real(self.real.lend(number).1.next().expect(WRITTEN)),
                     Kind::Index => ArrayMut::Index(self.index.lend(number).1.next().expect(WRITTEN)),
                 };
-                draw(distribution, Stream { stream: *stream, ..self.stream }, out);
+                draw(distribution, RandomStream { stream: *stream, ..self.stream }, out);
             }
             Unit::IndexCopy(layout) => {
                 let (mut reads, mut writes) = self.index.lend(number);

@@ -13,7 +13,7 @@ use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::{product_is_divided, product_workspace};
 use crate::kernel::parallel::within_pool;
-use crate::kernel::random::Stream;
+use crate::kernel::random::RandomStream;
 use crate::params::Params;
 use crate::real::Real;
 use crate::tape::op::{Kind, Meta};
@@ -211,7 +211,7 @@ impl<T: Real> Session<T> {
         }
         let mut run = Run {
             inner,
-            stream: Stream { seed: feed.seed, step: feed.step, stream: 0 },
+            stream: RandomStream { seed: feed.seed, step: feed.step, stream: 0 },
             real: real.finish(),
             index: index.finish(),
             scratch: aligned(&mut memory.scratch),

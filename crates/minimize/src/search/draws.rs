@@ -1,7 +1,7 @@
 //! Random numbers of one candidate in one generation.
 
 use gradus_graph::expect_setting;
-use gradus_graph::kernel::random::Stream;
+use gradus_graph::kernel::random::RandomStream;
 
 /// A sequence of random numbers: a function of the seed, the generation and the number it was asked for with.
 ///
@@ -16,7 +16,7 @@ use gradus_graph::kernel::random::Stream;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Draws {
-    stream: Stream,
+    stream: RandomStream,
     next: usize,
     /// The last two uniform numbers, which the generator makes at once, and the index of their pair.
     pair: [f64; 2],
@@ -27,7 +27,7 @@ impl Draws {
     /// The sequence of a seed, a generation and a number within it.
     pub fn new(seed: u64, generation: u64, number: u32) -> Self {
         Self {
-            stream: Stream { seed, step: generation, stream: number },
+            stream: RandomStream { seed, step: generation, stream: number },
             next: 0,
             pair: [0.0; 2],
             pair_index: usize::MAX,

@@ -4,7 +4,7 @@ mod fan;
 mod gain;
 mod orthogonal;
 
-use gradus_graph::kernel::random::Stream;
+use gradus_graph::kernel::random::RandomStream;
 use gradus_graph::{IntoShape, Param, Params, Real, Shape, Tensor, expect_setting};
 
 pub use fan::{Fan, Fans};
@@ -192,7 +192,7 @@ impl Init {
     #[track_caller]
     pub fn tensor<T: Real>(self, shape: impl IntoShape, fans: Fans, seed: u64) -> Tensor<T> {
         let shape = expect_shape("Init::tensor", shape);
-        let values = self.values(&shape, fans, Stream { seed, step: 0, stream: 0 });
+        let values = self.values(&shape, fans, RandomStream { seed, step: 0, stream: 0 });
         Tensor::new(shape, values.into_iter().map(|value| T::of(self.gain * value)).collect())
     }
 
@@ -217,7 +217,7 @@ impl Init {
     }
 
     #[track_caller]
-    fn values(self, shape: &Shape, fans: Fans, stream: Stream) -> Vec<f64> {
+    fn values(self, shape: &Shape, fans: Fans, stream: RandomStream) -> Vec<f64> {
         let mut values = vec![0.0; shape.len()];
         // A layer without inputs has no weights, but its bias has a size.
         let scale = |fan: Fan| 1.0 / fans.size(fan).max(1.0).sqrt();
@@ -275,10 +275,10 @@ pub(crate) fn expect_shape(what: &str, shape: impl IntoShape) -> Shape {
 
 /// A normal number between −2 and 2. Each attempt at an element has a stream of its own, so that one element's
 /// attempts do not move the others.
-fn truncated(stream: Stream, element: usize) -> f64 {
+fn truncated(stream: RandomStream, element: usize) -> f64 {
     let attempt = |number: u32| -> f64 {
         let mut drawn = [0.0];
-        Stream { stream: number, ..stream }.normal(element, &mut drawn);
+        RandomStream { stream: number, ..stream }.normal(element, &mut drawn);
         drawn[0]
     };
     (0..).map(attempt).find(|value| value.abs() <= 2.0).expect("about one attempt in twenty fails")

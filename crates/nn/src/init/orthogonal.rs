@@ -4,11 +4,11 @@
 //! matrices and no signs are left to correct (Mezzadri, "How to generate random matrices from the classical compact
 //! groups", 2007).
 
-use gradus_graph::kernel::random::Stream;
+use gradus_graph::kernel::random::RandomStream;
 use gradus_linalg::orthonormalize;
 
 /// Row-major; the rows are orthonormal if there are no more rows than columns, else the columns are.
-pub(super) fn orthogonal(rows: usize, columns: usize, stream: Stream) -> Vec<f64> {
+pub(super) fn orthogonal(rows: usize, columns: usize, stream: RandomStream) -> Vec<f64> {
     let (count, length) = (rows.min(columns), rows.max(columns));
     let mut vectors = vec![0.0; count * length];
     stream.normal(0, &mut vectors);

@@ -1,6 +1,6 @@
 //! The transform `AddNoise`.
 
-use gradus_graph::kernel::random::Stream;
+use gradus_graph::kernel::random::RandomStream;
 use gradus_graph::{Real, expect_setting};
 
 use crate::{Block, StepInfo, Transform};
@@ -66,7 +66,7 @@ impl Transform for AddNoise {
         let sigma = T::of((self.eta / (step.number as f64).powf(self.gamma)).sqrt());
         // Half of the parameter's number tells the stream, the other half joins the seed.
         let (low, high) = (step.stream as u32, step.stream >> 32);
-        let stream = Stream { seed: self.seed ^ (high << 32), step: step.number, stream: low };
+        let stream = RandomStream { seed: self.seed ^ (high << 32), step: step.number, stream: low };
         move |block| {
             let start = block.start();
             let mut noise = [T::zero(); DRAWN];

@@ -4,7 +4,7 @@ use super::geometry::{Blocks, Geometry, ROWS};
 use super::im2col::Col2Im;
 use super::plane::{PlaneBackwardInput, PlaneForward};
 use super::threads::{divided, thread_workspace, whole_and_last, widths, workers};
-use crate::kernel::gemm::Matrix;
+use crate::kernel::gemm::MatrixView;
 use crate::kernel::parallel::Pieces;
 use crate::kernel::simd::vectorized;
 use crate::real::Real;
@@ -87,9 +87,9 @@ impl Geometry {
                 let filters = group * self.filters * taps;
                 // Without filters the offset would be out of range.
                 let offset = if self.filters == 0 { 0 } else { filters + rows.start };
-                let a = Matrix { data: w, offset, row: 1, col: taps as isize };
+                let a = MatrixView { data: w, offset, row: 1, col: taps as isize };
                 let member = first * self.groups + group;
-                let of = |start: usize| Matrix {
+                let of = |start: usize| MatrixView {
                     data: g,
                     offset: if self.filters == 0 { 0 } else { member * self.filters * area + start },
                     row: area as isize,
@@ -108,7 +108,7 @@ impl Geometry {
                     let columns = &mut columns[..rows.len() * count];
                     let b = match images {
                         1 => of(positions.start),
-                        _ => Matrix { data: &*packed, offset: 0, row: count as isize, col: 1 },
+                        _ => MatrixView { data: &*packed, offset: 0, row: count as isize, col: 1 },
                     };
                     T::gemm(rows.len(), self.filters, count, a, b, false, columns, workspace);
                     for k in 0..images {

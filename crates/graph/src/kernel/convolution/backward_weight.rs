@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::geometry::{Blocks, Geometry, LANES};
 use super::plane::PlaneBackwardWeight;
 use super::threads::{divided, thread_workspace, whole_and_last, widths, workers};
-use crate::kernel::gemm::Matrix;
+use crate::kernel::gemm::MatrixView;
 use crate::kernel::parallel::Pieces;
 use crate::kernel::simd::vectorized;
 use crate::real::Real;
@@ -92,19 +92,19 @@ impl Geometry {
                         let b = match images {
                             1 => {
                                 let offset = member(0) * self.filters * area + positions.start;
-                                Matrix { data: g, offset, row: 1, col: area as isize }
+                                MatrixView { data: g, offset, row: 1, col: area as isize }
                             }
-                            _ => Matrix { data: &*packed, offset: 0, row: 1, col: count as isize },
+                            _ => MatrixView { data: &*packed, offset: 0, row: 1, col: count as isize },
                         };
                         let a = if self.is_plain() {
                             let offset = rows.start * area + positions.start;
-                            Matrix { data: planes(0), offset, row: area as isize, col: 1 }
+                            MatrixView { data: planes(0), offset, row: area as isize, col: 1 }
                         } else {
                             for k in 0..images {
                                 let to = &mut columns[k * positions.len()..];
                                 self.im2col(planes(k), rows.clone(), positions.clone(), to, blocks.columns);
                             }
-                            Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 }
+                            MatrixView { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 }
                         };
                         T::gemm(rows.len(), count, self.filters, a, b, started, sums, workspace);
                         started = true;

@@ -3,7 +3,7 @@
 use super::geometry::{Blocks, Geometry};
 use super::plane::PlaneForward;
 use super::threads::{divided, thread_workspace, whole_and_last, widths, workers};
-use crate::kernel::gemm::{Matrix, gemm_into};
+use crate::kernel::gemm::{MatrixView, gemm_into};
 use crate::kernel::parallel::Pieces;
 use crate::kernel::simd::vectorized;
 use crate::real::Real;
@@ -70,15 +70,15 @@ impl Geometry {
                     }
                     _ => (packed.as_mut_ptr(), count),
                 };
-                let multiply = |first: usize, steps: usize, b: Matrix<'_, T>, workspace: &mut [T]| {
-                    let a = Matrix { data: w, offset: filters + first, row: taps as isize, col: 1 };
+                let multiply = |first: usize, steps: usize, b: MatrixView<'_, T>, workspace: &mut [T]| {
+                    let a = MatrixView { data: w, offset: filters + first, row: taps as isize, col: 1 };
                     // SAFETY: rows of the planes of this member of a group, at positions that no other task has; or this
                     // thread's scratch next to the columns, which has room for them.
                     unsafe { gemm_into(self.filters, steps, count, a, b, first > 0, into, row, workspace) }
                 };
                 let planes = |k: usize| &x[members(k) * self.channels * self.plane()..][..self.channels * self.plane()];
                 if self.is_plain() || taps == 0 {
-                    let b = Matrix { data: planes(0), offset: positions.start, row: area as isize, col: 1 };
+                    let b = MatrixView { data: planes(0), offset: positions.start, row: area as isize, col: 1 };
                     multiply(0, taps, b, workspace);
                 } else {
                     for first in (0..taps).step_by(blocks.rows) {
@@ -87,7 +87,7 @@ impl Geometry {
                             let to = &mut columns[k * positions.len()..];
                             self.im2col(planes(k), rows.clone(), positions.clone(), to, blocks.columns);
                         }
-                        let b = Matrix { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 };
+                        let b = MatrixView { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 };
                         multiply(first, rows.len(), b, workspace);
                     }
                 }

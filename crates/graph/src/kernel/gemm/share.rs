@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
 use super::blocks::Product;
-use super::{Gemm, Matrix, expect_product};
+use super::{Gemm, MatrixView, expect_product};
 
 /// Multiplications per thread: about ten microseconds of work.
 const WORTH: usize = 1 << 19;
@@ -66,9 +66,9 @@ pub fn product_workspace<T: Gemm>(m: usize, k: usize, n: usize) -> usize {
 ///
 /// # Example
 /// ```
-/// use gradus_graph::kernel::gemm::{Matrix, product, product_workspace};
+/// use gradus_graph::kernel::gemm::{MatrixView, product, product_workspace};
 /// let ones = vec![1.0_f32; 200 * 200];
-/// let a = Matrix { data: &ones, offset: 0, row: 200, col: 1 };
+/// let a = MatrixView { data: &ones, offset: 0, row: 200, col: 1 };
 /// let mut workspace = vec![0.0; product_workspace::<f32>(200, 200, 200)];
 /// let mut c = vec![0.0; 200 * 200];
 /// product(200, 200, 200, a, a, false, &mut c, &mut workspace);
@@ -80,8 +80,8 @@ pub fn product<T: Gemm>(
     m: usize,
     k: usize,
     n: usize,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
+    a: MatrixView<'_, T>,
+    b: MatrixView<'_, T>,
     accumulate: bool,
     c: &mut [T],
     workspace: &mut [T],

@@ -12,7 +12,7 @@ use crate::Real;
 /// `T` with what the tests need of it.
 trait Tested: Real {
     fn fused(self, y: Self, sum: Self) -> Self;
-    fn reference(m: usize, k: usize, n: usize, a: Matrix<'_, Self>, b: Matrix<'_, Self>, c: &mut [Self]);
+    fn reference(m: usize, k: usize, n: usize, a: MatrixView<'_, Self>, b: MatrixView<'_, Self>, c: &mut [Self]);
     /// Runs the product with each instruction set that the machine has; whether its multiply-adds are fused.
     fn each(run: impl FnMut(bool, Run<Self>, Room));
 }
@@ -27,7 +27,14 @@ macro_rules! tested {
                 self.mul_add(y, sum)
             }
 
-            fn reference(m: usize, k: usize, n: usize, a: Matrix<'_, Self>, b: Matrix<'_, Self>, c: &mut [Self]) {
+            fn reference(
+                m: usize,
+                k: usize,
+                n: usize,
+                a: MatrixView<'_, Self>,
+                b: MatrixView<'_, Self>,
+                c: &mut [Self],
+            ) {
                 let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
                 // SAFETY: the matrices stay inside their buffers, and c has m·n elements.
                 unsafe {
@@ -120,8 +127,8 @@ impl<T: Real> Laid<T> {
         Laid { data: numbers(reach as usize + 2, seed), offset, row, col }
     }
 
-    fn matrix(&self) -> Matrix<'_, T> {
-        Matrix { data: &self.data, offset: self.offset, row: self.row, col: self.col }
+    fn matrix(&self) -> MatrixView<'_, T> {
+        MatrixView { data: &self.data, offset: self.offset, row: self.row, col: self.col }
     }
 
     fn at(&self, i: usize, j: usize) -> T {
@@ -158,7 +165,13 @@ fn chain<T: Tested>(
 }
 
 /// The product as users get it, with a workspace full of NaN.
-fn ours<T: Tested>(sizes: (usize, usize, usize), a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool, c: &mut [T]) {
+fn ours<T: Tested>(
+    sizes: (usize, usize, usize),
+    a: MatrixView<'_, T>,
+    b: MatrixView<'_, T>,
+    accumulate: bool,
+    c: &mut [T],
+) {
     let (m, k, n) = sizes;
     let mut workspace = vec![T::nan(); T::workspace(m, k, n)];
     T::gemm(m, k, n, a, b, accumulate, c, &mut workspace);
@@ -359,8 +372,10 @@ fn nan_and_infinity_pass_through_zeros() {
         let a = [0.0f32, 1.0, 0.0, 0.0];
         let mut b = vec![1.0f32; 2 * n];
         b[0] = f32::INFINITY;
-        let (a, b) =
-            (Matrix { data: &a, offset: 0, row: 2, col: 1 }, Matrix { data: &b, offset: 0, row: n as isize, col: 1 });
+        let (a, b) = (
+            MatrixView { data: &a, offset: 0, row: 2, col: 1 },
+            MatrixView { data: &b, offset: 0, row: n as isize, col: 1 },
+        );
         let mut c = vec![5.0; 2 * n];
         ours((2, 2, n), a, b, false, &mut c);
         assert!(c[0].is_nan() && c[n].is_nan());
@@ -372,21 +387,21 @@ fn nan_and_infinity_pass_through_zeros() {
 #[should_panic(expected = "the right matrix of 3×2 elements with offset 1 and strides 2, 1 leaves its buffer of 6")]
 fn a_matrix_must_stay_inside_its_buffer() {
     let (a, b) = ([1.0; 6], [1.0; 6]);
-    let left = Matrix { data: &a, offset: 0, row: 3, col: 1 };
-    ours((2, 3, 2), left, Matrix { data: &b, offset: 1, row: 2, col: 1 }, false, &mut [0.0; 4]);
+    let left = MatrixView { data: &a, offset: 0, row: 3, col: 1 };
+    ours((2, 3, 2), left, MatrixView { data: &b, offset: 1, row: 2, col: 1 }, false, &mut [0.0; 4]);
 }
 
 #[test]
 fn strides_that_leave_the_buffer_are_refused() {
     let data = [1.0f64; 12];
     let sound = |offset, row, col| {
-        std::panic::catch_unwind(|| Matrix { data: &data, offset, row, col }.expect_inside("left", 3, 4)).is_ok()
+        std::panic::catch_unwind(|| MatrixView { data: &data, offset, row, col }.expect_inside("left", 3, 4)).is_ok()
     };
     assert!(sound(0, 4, 1) && sound(11, -4, -1) && sound(8, -4, 1) && sound(5, 0, 0));
     assert!(!sound(1, 4, 1) && !sound(10, -4, -1) && !sound(7, -4, 1) && !sound(12, 0, 0));
     assert!(!sound(0, isize::MAX, 1) && !sound(0, isize::MIN, 1) && !sound(0, isize::MAX / 2, isize::MAX / 3));
     assert!(!sound(usize::MAX, 1, 1) && !sound(0, -1, 1));
-    let tall = || Matrix { data: &data, offset: 5, row: 1, col: 1 }.expect_inside("left", usize::MAX, 1);
+    let tall = || MatrixView { data: &data, offset: 5, row: 1, col: 1 }.expect_inside("left", usize::MAX, 1);
     assert!(std::panic::catch_unwind(tall).is_err());
 }
 
@@ -396,7 +411,7 @@ fn sizes_whose_products_overflow_are_refused() {
     let data = [1.0f64; 8];
     for large in LARGE {
         for (m, k, n) in [(large, 1, large), (large, 1, 3), (3, 1, large), (1, large, 1), (2, large, 2)] {
-            let matrix = Matrix { data: &data, offset: 0, row: 1, col: 1 };
+            let matrix = MatrixView { data: &data, offset: 0, row: 1, col: 1 };
             for divided in [false, true] {
                 let (mut c, mut workspace) = (vec![0.0; m.wrapping_mul(n).min(4)], vec![0.0; 1 << 17]);
                 let run = || match divided {
@@ -423,9 +438,9 @@ fn no_product_needs_more_than_its_workspace() {
                 let mut workspace = vec![f32::NAN; f32::workspace(m, k, n)].into_boxed_slice();
                 let mut c = vec![1.0f32; (m - 1) * c_row + n].into_boxed_slice();
                 for (row, col) in [(k as isize, 1), (1, m as isize)] {
-                    let a = Matrix { data: &a, offset: 0, row, col };
+                    let a = MatrixView { data: &a, offset: 0, row, col };
                     for (row, col) in [(n as isize, 1), (1, k as isize)] {
-                        let b = Matrix { data: &b, offset: 0, row, col };
+                        let b = MatrixView { data: &b, offset: 0, row, col };
                         c.fill(1.0);
                         // SAFETY: c has all of its rows, and nothing else reaches it.
                         unsafe {
@@ -447,7 +462,7 @@ fn no_product_needs_more_than_its_workspace() {
 #[should_panic(expected = "it needs")]
 fn a_short_workspace_is_refused() {
     let a = [1.0f32; 64];
-    let a = Matrix { data: &a, offset: 0, row: 8, col: 1 };
+    let a = MatrixView { data: &a, offset: 0, row: 8, col: 1 };
     f32::gemm(8, 8, 8, a, a, false, &mut [0.0; 64], &mut []);
 }
 
@@ -463,8 +478,8 @@ fn the_workspace_is_bounded() {
 #[test]
 fn a_stride_that_is_never_taken_may_be_anything() {
     let data = [1.0f64, 2.0, 3.0];
-    let a = Matrix { data: &data, offset: 0, row: isize::MAX, col: 1 };
-    let b = Matrix { data: &data, offset: 0, row: 1, col: isize::MIN };
+    let a = MatrixView { data: &data, offset: 0, row: isize::MAX, col: 1 };
+    let b = MatrixView { data: &data, offset: 0, row: 1, col: isize::MIN };
     let mut c = [0.0];
     ours((1, 3, 1), a, b, false, &mut c);
     assert_eq!(c, [14.0]);

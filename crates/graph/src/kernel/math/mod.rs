@@ -193,7 +193,7 @@ fn power_border<T: FloatCore>(x: T, y: T, size: T, one_apart: T) -> T {
 mod tests {
     use super::Math;
     use crate::Real;
-    use crate::kernel::random::Stream;
+    use crate::kernel::random::RandomStream;
     use crate::kernel::simd::{Loop, at_every_level, vectorized};
 
     /// The error that the header states for a function, column 2 for f32 and 3 for f64.
@@ -416,7 +416,7 @@ mod tests {
         }
     }
 
-    struct Draw<T>(Stream, Vec<T>);
+    struct Draw<T>(RandomStream, Vec<T>);
 
     impl<T: Real> Loop for Draw<T> {
         type Output = Vec<T>;
@@ -436,7 +436,7 @@ mod tests {
 
     /// The bits of all functions and of random numbers as a line each, after a comparison of the instruction sets.
     fn same_bits<T: Real>(inputs: &[T]) -> Vec<String> {
-        let draw = || Draw(Stream { seed: 1, step: 2, stream: 3 }, vec![T::zero(); 100_000]);
+        let draw = || Draw(RandomStream { seed: 1, step: 2, stream: 3 }, vec![T::zero(); 100_000]);
         let random = ("random numbers".to_owned(), at_every_level(draw));
         let values = functions::<T>().into_iter().map(|(name, run)| (name, run(inputs)));
         let mut lines = Vec::new();
