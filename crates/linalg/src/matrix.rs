@@ -23,9 +23,9 @@ impl<'a, T> Matrix<'a, T> {
         Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
     }
 
-    fn operand(&self) -> gemm::Matrix<'a, T> {
+    fn operand(&self) -> gemm::MatrixView<'a, T> {
         let (row, col) = if self.transposed { (1, self.rows as isize) } else { (self.columns as isize, 1) };
-        gemm::Matrix { data: self.data, offset: 0, row, col }
+        gemm::MatrixView { data: self.data, offset: 0, row, col }
     }
 }
 

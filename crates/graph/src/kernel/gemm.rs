@@ -1,4 +1,4 @@
-//! MatrixView products, without allocations: the packing buffers are those of the caller.
+//! Matrix products, without allocations: the packing buffers are those of the caller.
 //!
 //! Four files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
 //! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `share` divides
