@@ -1,6 +1,6 @@
 //! The macro that says how an op is written to files. It comes before the other modules, which use it.
 
-/// Implements [`SavedOp`] for an op: its name in files, and its fields, each of which is an
+/// Implements [`SavedOp`](crate::SavedOp) for an op: its name in files, and its fields, each an
 /// [`AttributeValue`](crate::AttributeValue).
 ///
 /// # Example
