@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gradus::data::{Split, digits};
+use gradus::data::{Augment, Split, digits};
 use gradus::nn::{Conv2d, Conv2dOptions, Dense, Dropout, Flatten, Layer, MaxPool2d, Mode, Padding, Relu, loss};
-use gradus::optim::{AdamW, Cosine, Optimizer};
-use gradus::train::plot::Plot;
-use gradus::train::{Confusion, Function, Progress, Step};
-use gradus::{Params, Random, Tensor, Var};
+use gradus::optim::{AdamW, Cosine};
+use gradus::train::metrics::Accuracy;
+use gradus::train::{Confusion, Evaluation, Function, Trainer};
+use gradus::{Params, Var};
 
-const EPOCHS: usize = 40;
+const EPOCHS: u64 = 40;
 const BATCH: usize = 32;
 
 struct Classifier {
@@ -39,17 +39,6 @@ impl Classifier {
     fn forward<'g>(&self, images: Var<'g>, mode: Mode) -> Var<'g> {
         self.head.forward_in(self.features.forward_in(images, mode), mode)
     }
-}
-
-/// The images, each moved by −1, 0 or 1 pixels along both axes; what comes in is empty.
-fn moved(images: &Tensor<f32>, random: &mut Random) -> Tensor<f32> {
-    let moves = random.integers(0..3, [images.shape()[0], 2]);
-    Tensor::from_fn(images.shape().clone(), |k| {
-        let [down, along] = [0, 1].map(|axis| moves.at(&[k / 64, axis]) as usize);
-        let (row, column) = (k / 8 % 8 + down, k % 8 + along);
-        let inside = (1..=8).contains(&row) && (1..=8).contains(&column);
-        if inside { images.data()[k / 64 * 64 + (row - 1) * 8 + column - 1] } else { 0.0 }
-    })
 }
 
 fn main() -> ExitCode {
@@ -78,40 +67,33 @@ fn train(seed: u64) -> Result<(), Box<dyn std::error::Error>> {
     let model = Classifier::new(&mut params);
     println!("{params:?}\n\n{} images to train on, {} held out\n", train.len(), test.len());
 
-    let mut step =
-        Step::new(|_, [images, digits]| loss::cross_entropy(model.forward(images, Mode::Train), digits)).seed(seed);
-    let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
-    let cosine = Cosine::new(2e-3, (EPOCHS * train.len().div_ceil(BATCH)) as u64);
-    let mut optimizer = Optimizer::new(AdamW::new(cosine).decay(0.05));
-
-    let (mut losses, mut random) = (Vec::new(), Random::new(seed));
-    let mut progress = Progress::new(EPOCHS);
+    let augment = &Augment::new().shift(1, 1);
+    let cosine = Cosine::new(2e-3, EPOCHS * train.batches(BATCH).len() as u64);
+    let evaluation = Evaluation::new(|_, [images, digits]| {
+        let logits = model.forward(images, Mode::Eval);
+        [loss::cross_entropy(logits, digits), logits]
+    });
+    let mut trainer = Trainer::new(AdamW::new(cosine).decay(0.05), |_, [images, digits]| {
+        loss::cross_entropy(model.forward(images, Mode::Train), digits)
+    })
+    .epochs(EPOCHS)
+    .seed(seed)
+    .validation(evaluation.metric(Accuracy::new()), || test.batches(test.len()))
+    .progress();
     let start = Instant::now();
-    for epoch in 0..EPOCHS {
-        let mut total = 0.0;
-        for batch in train.batches(BATCH).shuffled(seed, epoch as u64) {
-            let images = moved(&batch.inputs, &mut random);
-            let gradients = step.run(&mut params, (&images, &batch.targets))?;
-            total += f64::from(gradients.loss()) * batch.len() as f64;
-            optimizer.step(&mut params, &gradients)?;
-        }
-        let loss = total / train.len() as f64;
-        losses.push((epoch as f64 + 1.0, loss));
-        progress.advance(1, format_args!("loss {loss:.4}"));
-    }
-    progress.finish();
-    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), losses[losses.len() - 1].1);
+    let history = trainer.fit(&mut params, |epoch| {
+        let batches = train.batches(BATCH).shuffled(seed, epoch).numbered();
+        batches.map(move |(rows, batch)| augment.apply(batch, seed, epoch, &rows))
+    })?;
+    println!("{EPOCHS} epochs in {:.1} s, last loss {:.4}", start.elapsed().as_secs_f64(), history.last("loss"));
 
-    let held_out = test.full_batch();
-    let [logits] = classify.run(&params, &held_out.inputs)?;
-    let confusion = Confusion::new(logits.real(), &held_out.targets);
+    let mut classify = Function::new(|_, [images]| [model.forward(images, Mode::Eval)]);
+    let [logits] = classify.run(&params, test.inputs())?;
+    let confusion = Confusion::new(logits.real(), test.targets());
     println!("accuracy on the held-out digits: {:.2}%\n\n{confusion}\n", 100.0 * confusion.accuracy());
 
     let picture = Path::new("target/digits-cnn-loss.svg");
-    Plot::new("Handwritten digits")
-        .axes("epoch", "cross-entropy, nats")
-        .line("training loss", &losses)
-        .save(picture)?;
+    history.plot("Handwritten digits").axes("epoch", "cross-entropy, nats").save(picture)?;
     println!("the loss curve is in {}", picture.display());
     Ok(())
 }

@@ -1,5 +1,12 @@
 //! The guides and reference pages of `docs`, whose examples are compiled and run with the tests.
 
+/// [ops]: crate::guide::ops
+/// [layers]: crate::guide::layers
+/// [guide]: crate::guide::gradient_checks
+#[cfg_attr(feature = "csv", doc = include_str!("../docs/guide.md"))]
+#[cfg_attr(not(feature = "csv"), doc = "This page needs the feature `csv`.")]
+pub mod tutorial {}
+
 #[doc = include_str!("../docs/gradient-checks.md")]
 pub mod gradient_checks {}
 

@@ -1,3 +1,4 @@
+//! [tutorial]: crate::guide::tutorial
 //! [guide]: crate::guide::gradient_checks
 //! [ops]: crate::guide::ops
 //! [layers]: crate::guide::layers
