@@ -9,6 +9,7 @@ use penguins::model;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The table, and a quarter of each species held out.
     let table = Csv::new().read("penguins.csv")?;
+    let species = table.schema().categories("species").ok_or("`species` holds no categories")?.clone();
     let fold = folds::held_out(table.labels("species")?.data(), 0.25, 7);
     let (train, test) = (table.select(&fold.train), table.select(&fold.test));
 
@@ -24,13 +25,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The model, its loss, and how it is judged.
     let mut params = Params::new(7);
-    let model = model(&mut params, encoder.features().len(), 3);
-    let evaluation = Evaluation::new(|_, [features, species]| {
+    let model = model(&mut params, encoder.features().len(), species.len());
+    let evaluation = Evaluation::new(|_, [features, labels]| {
         let logits = model.forward_in(features, Mode::Eval);
-        [loss::cross_entropy(logits, species), logits]
+        [loss::cross_entropy(logits, labels), logits]
     });
-    let mut trainer = Trainer::new(AdamW::new(0.01), |_, [features, species]| {
-        loss::cross_entropy(model.forward_in(features, Mode::Train), species)
+    let mut trainer = Trainer::new(AdamW::new(0.01), |_, [features, labels]| {
+        loss::cross_entropy(model.forward_in(features, Mode::Train), labels)
     })
     .epochs(100)
     .validation(evaluation.metric(Accuracy::new()).metric(F1::new(Averaging::Macro)), || test.batches(100))
@@ -40,12 +41,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{history}");
 
     // What another program needs: the weights, and how its features are made.
-    history.plot("Penguins").axes("epoch", "cross-entropy, nats").save("penguins-loss.svg")?;
+    history.plot("Penguins").axes("epoch", "cross-entropy, nats").log_y().save("penguins-loss.svg")?;
     weights::save("penguins.safetensors", &params)?;
     let mut state = FittedState::new();
     state.put("columns", &table.schema().without(&["species", "year"])?);
     state.put("encoder", &encoder);
-    state.put("species", table.schema().categories("species").ok_or("no categories")?);
+    state.put("species", &species);
     replace_file("penguins.npz", &npz::encode(state.arrays(), false))?;
     Ok(())
 }
