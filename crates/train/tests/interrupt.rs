@@ -27,6 +27,23 @@ fn trains_until_it_is_interrupted() {
         });
     let history = trainer.fit(&mut params, |_| std::iter::repeat(Tensor::scalar(1.0))).expect("it trains");
     assert_eq!(history.ending(), Some(Ending::Interrupted));
+    // No run is in progress, so that Ctrl-C ends the process.
+    std::fs::write(folder.join("ended"), "").expect("the folder is there");
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+/// Waits for a file.
+fn wait_for(path: &Path) {
+    let begun = Instant::now();
+    while !path.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{} does not come", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn interrupt(process: u32) {
+    let sent = Command::new("kill").args(["-INT", &process.to_string()]).status().expect("there is `kill`");
+    assert!(sent.success());
 }
 
 #[test]
@@ -40,16 +57,13 @@ fn ctrl_c_saves_the_run() {
         .stdout(Stdio::null())
         .spawn()
         .expect("a process can be started");
-    let begun = Instant::now();
-    while !Path::new(&folder.join("started")).exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the run does not begin");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("there is `kill`");
-    assert!(sent.success());
+    wait_for(&folder.join("started"));
+    interrupt(child.id());
+    wait_for(&folder.join("ended"));
+    interrupt(child.id());
     let output = child.wait_with_output().expect("the process ends");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    assert_eq!(output.status.code(), Some(130), "{said}");
     let checkpoint =
         Checkpoints::new(&folder).latest().expect("the folder is there").expect("a checkpoint was written");
     let line = format!("the checkpoint is {}, from which `Trainer::resume` continues", checkpoint.display());

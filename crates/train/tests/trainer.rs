@@ -8,8 +8,8 @@ use gradus_data::{Dataset, Split, digits};
 use gradus_graph::{Params, Tensor};
 use gradus_nn::{BatchNorm, Dense, Dropout, Layer, Mode, Relu, loss};
 use gradus_optim::{Accumulator, Adam, ClipGlobalNorm, Cosine, Optimizer, ReduceOnPlateau, ScheduleFree, Sgd};
-use gradus_train::logs::CsvLog;
-use gradus_train::metrics::Accuracy;
+use gradus_train::logs::{CsvLog, Logger};
+use gradus_train::metrics::{Accuracy, Mse};
 use gradus_train::{Checkpoints, EarlyStopping, Ending, Evaluation, Event, Step, TrainError, Trainer};
 
 type Model = (Dense, BatchNorm, Relu, Dropout, Dense);
@@ -205,7 +205,7 @@ fn fit<B: gradus_train::BatchInputs<f64, 1>>(batches: impl Fn(u64) -> Vec<B>) ->
 fn an_error_says_where_the_run_was() {
     let nan = fit(|epoch| vec![Tensor::scalar(1.0), Tensor::scalar(if epoch == 1 { f64::NAN } else { 1.0 })]);
     let error = nan.expect_err("a gradient is NaN");
-    assert_eq!(error.position(), Some((1, 1)));
+    assert_eq!((error.epoch(), error.batch()), (Some(1), Some(1)));
     assert_eq!(
         error.to_string(),
         "epoch 2, batch 2: the gradient of `w` is NaN at [] in step 4; no parameter was changed"
@@ -228,7 +228,7 @@ fn a_column_that_is_not_there_is_refused_before_the_first_batch() {
         "`Trainer::early_stopping` watches `validation loss`, which the history does not have; it has `loss`, \
          `learning rate`"
     );
-    assert_eq!((error.position(), params.get(&w).item()), (None, 1.0));
+    assert_eq!((error.epoch(), params.get(&w).item()), (None, 1.0));
     let error = trainer.resume(&mut params).expect_err("there is no folder");
     assert_eq!(error.to_string(), "`Trainer::resume` needs the folder that `Trainer::checkpoints` takes");
 }
@@ -345,4 +345,116 @@ fn the_last_parameters_stay_if_they_are_asked_for() {
     assert!(last > 5.0, "{last}");
     // From 1 to 0.25 is no improvement by 0.9: the first epoch is the best, after which two were not better.
     assert_eq!(run(EarlyStopping::new("loss", 1).min_delta(0.9)), (3, 0.5));
+}
+
+/// A run of one number towards 0 that is checkpointed and watched, resumed if there is a checkpoint.
+fn watched(folder: &Folder, column: &str, patience: u64, epochs: u64) -> Result<(usize, Option<Ending>), TrainError> {
+    let mut params: Params<f64> = Params::new(0);
+    let w = params.add("w", Tensor::scalar(1.0));
+    // The loss of the validation grows while that of the training falls; the score, an error of 1 − w, grows too.
+    let evaluation = Evaluation::new(|graph, [t]| [(graph.param(&w) - 2.0).square() + t, graph.param(&w) * 1.0]);
+    let mut trainer = Trainer::new(Sgd::new(0.25), |graph, [t]| (graph.param(&w) - t).square())
+        .epochs(epochs)
+        .validation(evaluation.metric_as("score", Mse::new()), || [Tensor::scalar(0.0)])
+        .early_stopping(EarlyStopping::new(column, patience))
+        .checkpoints(Checkpoints::new(&folder.0));
+    trainer.resume(&mut params)?;
+    let history = trainer.fit(&mut params, |_| [Tensor::scalar(0.0)])?;
+    Ok((history.epochs(), history.ending()))
+}
+
+#[test]
+fn another_column_and_more_patience_begin_anew() {
+    let folder = Folder::new("column");
+    assert_eq!(watched(&folder, "validation loss", 1, 10).expect("it trains"), (3, Some(Ending::Stopped)));
+    // More patience: it goes on from where it was.
+    assert_eq!(watched(&folder, "validation loss", 3, 10).expect("it trains"), (5, Some(Ending::Stopped)));
+    // A column that improves has no best yet, and its run goes to the end.
+    assert_eq!(watched(&folder, "validation score", 0, 10).expect("it trains"), (10, Some(Ending::Finished)));
+}
+
+#[test]
+fn a_folder_belongs_to_one_run() {
+    let folder = Folder::new("used");
+    let fit = |accumulate: u64, resume: bool| {
+        let mut params: Params<f64> = Params::new(0);
+        let w = params.add("w", Tensor::scalar(1.0));
+        let mut trainer = Trainer::new(Sgd::new(0.25), |graph, [x]| graph.param(&w) * x)
+            .accumulate(accumulate)
+            .checkpoints(Checkpoints::new(&folder.0));
+        if resume {
+            trainer.resume(&mut params)?;
+        }
+        trainer.fit(&mut params, |_| [Tensor::scalar(1.0)]).map(|_| ())
+    };
+    fit(2, false).expect("the folder is new");
+    let written = folder.0.join("step-0000000001.safetensors");
+    let bytes = std::fs::read(&written).expect("it is there");
+    let error = fit(2, false).expect_err("a run is there").to_string();
+    let expected =
+        "is there already, and the folder of checkpoints belongs to one run: continue it by `Trainer::resume`";
+    assert!(error.contains(expected), "{error}");
+    assert_eq!(std::fs::read(&written).expect("it is there"), bytes);
+    let error = fit(3, true).expect_err("the gradients are accumulated otherwise").to_string();
+    assert!(error.contains("accumulate (2 for 3)"), "{error}");
+    fit(2, true).expect("it is resumed");
+
+    let file = Folder::new("file");
+    std::fs::write(&file.0, "").expect("it can be written");
+    let mut params: Params<f64> = Params::new(0);
+    let w = params.add("w", Tensor::scalar(1.0));
+    let mut trainer =
+        Trainer::new(Sgd::new(0.25), |graph, [x]| graph.param(&w) * x).checkpoints(Checkpoints::new(&file.0));
+    let error = trainer.fit(&mut params, |_| [Tensor::scalar(1.0)]).expect_err("it is no folder");
+    assert_eq!((error.epoch(), params.get(&w).item()), (None, 1.0), "{error}");
+    std::fs::remove_file(&file.0).expect("it is there");
+}
+
+#[test]
+fn a_plateau_knows_which_direction_is_better() {
+    let mut params: Params<f64> = Params::new(0);
+    let w = params.add("w", Tensor::scalar(1.0));
+    let trainer = || Trainer::new(Sgd::new(0.25), |graph, [x]| graph.param(&w) * x);
+    let mut wrong = trainer().reduce_on_plateau("loss", ReduceOnPlateau::new().maximize());
+    let error = wrong.fit(&mut params.clone(), |_| [Tensor::scalar(1.0)]).expect_err("less is better");
+    assert_eq!(
+        error.to_string(),
+        "`Trainer::reduce_on_plateau` watches `loss`, of which less is better: leave out `ReduceOnPlateau::maximize`"
+    );
+    trainer()
+        .reduce_on_plateau("loss", ReduceOnPlateau::new())
+        .fit(&mut params, |_| [Tensor::scalar(1.0)])
+        .expect("it trains");
+}
+
+#[test]
+#[should_panic = "two scores are named `accuracy`; `Evaluation::metric_as` gives another name"]
+fn two_metrics_of_one_name_are_refused() {
+    let _ = Evaluation::<_, 1>::new(|_, [x]| [x.sum(), x]).metric(Accuracy::new()).metric(Accuracy::new());
+}
+
+/// A log whose third record fails.
+struct Full(u64);
+
+impl Logger for Full {
+    fn scalar(&mut self, _step: u64, _name: &str, _value: f64) -> Result<(), std::io::Error> {
+        self.0 += 1;
+        if self.0 == 3 { Err(std::io::Error::other("the disk is full")) } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), std::io::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_batch_that_cannot_be_logged_is_done() {
+    let mut params: Params<f64> = Params::new(0);
+    let w = params.add("w", Tensor::scalar(1.0));
+    let mut trainer = Trainer::new(Sgd::new(0.25), |graph, [x]| graph.param(&w) * x).log(Full(0)).watch_updates(1);
+    let batches = |_| vec![Tensor::scalar(1.0); 3];
+    let error = trainer.fit(&mut params, batches).expect_err("the log is full");
+    assert_eq!(error.to_string(), "epoch 1, batch 1: the disk is full");
+    trainer.fit(&mut params, batches).expect("the log has room again");
+    assert_eq!(params.get(&w).item(), 0.25);
 }

@@ -110,6 +110,11 @@ impl ReduceOnPlateau {
         Self { threshold, absolute: true, ..self }
     }
 
+    /// Whether the metric should go up.
+    pub fn is_maximizing(&self) -> bool {
+        self.maximize
+    }
+
     /// For a metric that should go up.
     #[must_use]
     pub fn maximize(self) -> Self {

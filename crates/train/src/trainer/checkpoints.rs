@@ -79,6 +79,12 @@ impl Checkpoints {
         self.folder.join("best.safetensors")
     }
 
+    /// Makes the folder, if it is not there.
+    pub(super) fn create(&self) -> Result<(), Error> {
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|problem| Error::new(problem.kind(), format!("{}: {problem}", self.folder.display())))
+    }
+
     pub(super) fn path(&self, step: u64) -> PathBuf {
         self.folder.join(format!("{PREFIX}{step:010}{SUFFIX}"))
     }

@@ -5,35 +5,52 @@ use std::fmt;
 
 /// Why a training run could not go on. The message says where it was, and what happened there. Parameters, optimizer and
 /// history are as the last step that succeeded left them.
-#[derive(Debug)]
 pub struct TrainError {
-    /// The position, or nothing if the run had not begun.
-    position: Option<(u64, u64)>,
+    epoch: Option<u64>,
+    batch: Option<u64>,
     cause: Box<dyn Error + Send + Sync>,
 }
 
 impl TrainError {
     pub(super) fn before(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { position: None, cause: cause.into() }
+        Self { epoch: None, batch: None, cause: cause.into() }
+    }
+
+    /// What went wrong around an epoch, which counts from 0, not in one of its batches.
+    pub(super) fn around(epoch: u64, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { epoch: Some(epoch), batch: None, cause: cause.into() }
     }
 
     /// `epoch` and `batch` count from 0.
     pub(super) fn at(epoch: u64, batch: u64, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { position: Some((epoch, batch)), cause: cause.into() }
+        Self { epoch: Some(epoch), batch: Some(batch), cause: cause.into() }
     }
 
-    /// The epoch and the batch, counted from 0; `None` if the run had not begun.
-    pub fn position(&self) -> Option<(u64, u64)> {
-        self.position
+    /// The epoch, counted from 0; `None` if the run had not begun.
+    pub fn epoch(&self) -> Option<u64> {
+        self.epoch
+    }
+
+    /// The batch, counted from 0; `None` if it was not in a batch, but in the validation or a checkpoint.
+    pub fn batch(&self) -> Option<u64> {
+        self.batch
     }
 }
 
 impl fmt::Display for TrainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Some((epoch, batch)) => write!(f, "epoch {}, batch {}: {}", epoch + 1, batch + 1, self.cause),
-            None => self.cause.fmt(f),
+        match (self.epoch, self.batch) {
+            (Some(epoch), Some(batch)) => write!(f, "epoch {}, batch {}: {}", epoch + 1, batch + 1, self.cause),
+            (Some(epoch), None) => write!(f, "epoch {}: {}", epoch + 1, self.cause),
+            _ => self.cause.fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for TrainError {
+    /// The message, as `main` prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -36,7 +36,7 @@ use crate::metrics::Metric;
 #[must_use]
 pub struct Evaluation<F, const N: usize, T = f32> {
     outputs: Function<F, N, 2, T>,
-    metrics: Vec<Box<dyn Metric<T>>>,
+    metrics: Vec<(String, Box<dyn Metric<T>>)>,
 }
 
 impl<F, T: Real, const N: usize> Evaluation<F, N, T>
@@ -49,14 +49,34 @@ where
     }
 
     /// Adds a metric.
-    pub fn metric(mut self, metric: impl Metric<T> + 'static) -> Self {
-        self.metrics.push(Box::new(metric));
+    ///
+    /// # Panics
+    /// If another metric has its name: [`metric_as`](Self::metric_as) gives it another.
+    #[track_caller]
+    pub fn metric(self, metric: impl Metric<T> + 'static) -> Self {
+        let name = metric.name().to_owned();
+        self.metric_as(name, metric)
+    }
+
+    /// Adds a metric under a name, such as that of one of two that differ in an option alone.
+    ///
+    /// # Panics
+    /// If another metric, or the loss, has that name.
+    #[track_caller]
+    pub fn metric_as(mut self, name: impl Into<String>, metric: impl Metric<T> + 'static) -> Self {
+        let name = name.into();
+        let taken = name == LOSS || self.metrics.iter().any(|(known, _)| *known == name);
+        assert!(
+            !taken,
+            "`Evaluation::metric`: two scores are named `{name}`; `Evaluation::metric_as` gives another name"
+        );
+        self.metrics.push((name, Box::new(metric)));
         self
     }
 
     /// The names of the scores, and whether larger ones are better.
     pub(super) fn scores(&self) -> Vec<(String, bool)> {
-        let metrics = self.metrics.iter().map(|metric| (metric.name().to_owned(), metric.higher_is_better()));
+        let metrics = self.metrics.iter().map(|(name, metric)| (name.clone(), metric.higher_is_better()));
         std::iter::once((LOSS.to_owned(), false)).chain(metrics).collect()
     }
 
@@ -74,7 +94,7 @@ where
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Scores, TrainError> {
         let (mut sum, mut count) = (0.0, 0);
-        for metric in &mut self.metrics {
+        for (_, metric) in &mut self.metrics {
             metric.reset();
         }
         for batch in batches {
@@ -88,14 +108,14 @@ where
                 Data::Real(targets) => AnyTensor::Real(targets.clone()),
                 Data::Index(targets) => AnyTensor::Index(targets.clone()),
             };
-            for metric in &mut self.metrics {
+            for (_, metric) in &mut self.metrics {
                 metric.update(prediction.real(), &targets).map_err(TrainError::before)?;
             }
         }
         if count == 0 {
             return Err(TrainError::before("there is nothing to evaluate: the iterator gave no batch with a row"));
         }
-        let metrics = self.metrics.iter().map(|metric| (metric.name().to_owned(), metric.value()));
+        let metrics = self.metrics.iter().map(|(name, metric)| (name.clone(), metric.value()));
         Ok(Scores(std::iter::once((LOSS.to_owned(), sum / count as f64)).chain(metrics).collect()))
     }
 }

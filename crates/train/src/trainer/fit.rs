@@ -63,7 +63,6 @@ pub struct Trainer<'a, F, const N: usize, T: Real = f32, const M: usize = 0> {
     optimizer: Optimizer<T>,
     epochs: u64,
     batches_per_epoch: Option<usize>,
-    accumulate: u64,
     accumulator: Accumulator<T>,
     validation: Option<Validation<'a, T>>,
     plateau: Option<(String, ReduceOnPlateau)>,
@@ -71,6 +70,8 @@ pub struct Trainer<'a, F, const N: usize, T: Real = f32, const M: usize = 0> {
     checkpoints: Option<Checkpoints>,
     callbacks: Vec<Callback<'a, T>>,
     stop_when: Vec<Box<dyn Fn() -> bool + 'a>>,
+    #[cfg(feature = "ctrlc")]
+    stops_on_ctrl_c: bool,
     logs: Logs<'a>,
     watch: Option<Watch>,
     show_progress: bool,
@@ -115,7 +116,6 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
             optimizer,
             epochs: 1,
             batches_per_epoch: None,
-            accumulate: 1,
             accumulator: Accumulator::new(),
             validation: None,
             plateau: None,
@@ -123,6 +123,8 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
             checkpoints: None,
             callbacks: Vec::new(),
             stop_when: Vec::new(),
+            #[cfg(feature = "ctrlc")]
+            stops_on_ctrl_c: false,
             logs: Vec::new(),
             watch: None,
             show_progress: false,
@@ -157,9 +159,10 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
     /// # Panics
     /// If the number is 0.
     #[track_caller]
-    pub fn accumulate(self, n: u64) -> Self {
+    pub fn accumulate(mut self, n: u64) -> Self {
         assert!(n > 0, "`Trainer::accumulate`: a step takes the gradients of at least one batch, not 0");
-        Self { accumulate: n, ..self }
+        self.position.accumulate = n;
+        self
     }
 
     /// Evaluates the model after each epoch, on the batches that the closure gives. The history has its scores as
@@ -236,13 +239,15 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
     }
 
     /// Ends the run at Ctrl-C: the batch in progress is finished, a checkpoint is written, and a line says how to resume.
-    /// A second Ctrl-C ends the process at once. The handler is that of the process, for all trainers in it, and stays.
+    /// A second Ctrl-C ends the process at once, as the first does while no trainer runs. The handler is that of the
+    /// process, for all trainers in it, and stays.
     ///
     /// # Panics
     /// If the process has another handler that was set through the crate `ctrlc`.
     #[cfg(feature = "ctrlc")]
     #[track_caller]
-    pub fn stop_on_ctrl_c(self) -> Self {
+    pub fn stop_on_ctrl_c(mut self) -> Self {
+        self.stops_on_ctrl_c = true;
         match super::interrupt::pressed() {
             Ok(pressed) => self.stop_when(pressed),
             Err(problem) => panic!("`Trainer::stop_on_ctrl_c`: {problem}"),
@@ -281,7 +286,46 @@ impl<'a, F, T: Real, const N: usize, const M: usize> Trainer<'a, F, N, T, M> {
                 return Err(TrainError::before(problem));
             }
         }
-        Ok(())
+        let higher = |column: &String| columns.iter().any(|(name, higher)| name == column && *higher);
+        match &self.plateau {
+            Some((column, plateau)) if higher(column) != plateau.is_maximizing() => {
+                let (more, advice) = match higher(column) {
+                    true => ("more", "add `ReduceOnPlateau::maximize`"),
+                    false => ("less", "leave out `ReduceOnPlateau::maximize`"),
+                };
+                let problem =
+                    format!("`Trainer::reduce_on_plateau` watches `{column}`, of which {more} is better: {advice}");
+                Err(TrainError::before(problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns an error if a run that begins would write into the folder of another, or cannot.
+    fn check_folder(&self) -> Result<(), TrainError> {
+        let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| self.position.step == 0) else { return Ok(()) };
+        checkpoints.create().map_err(TrainError::before)?;
+        match checkpoints.latest().map_err(TrainError::before)? {
+            Some(path) => Err(TrainError::before(format!(
+                "{} is there already, and the folder of checkpoints belongs to one run: continue it by \
+                 `Trainer::resume`, or take another folder",
+                path.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets the best value if another column is watched than before.
+    fn forget_other_best(&mut self) {
+        let watched = self.early_stopping.as_ref().map(|stopping| &stopping.column);
+        if self.position.best.as_ref().map(|(column, _)| column) != watched {
+            (self.position.best, self.position.best_params, self.position.waited) = (None, None, 0);
+        }
+    }
+
+    /// Whether the watched column has not improved for too long.
+    fn has_stopped(&self) -> bool {
+        self.early_stopping.as_ref().is_some_and(|stopping| self.position.waited > stopping.patience)
     }
 }
 
@@ -336,7 +380,9 @@ where
     ///
     /// The closure must give the same batches for the same epoch, as `|epoch| train.batches(32).shuffled(7, epoch)` does;
     /// then a resumed run reads what the undisturbed one would have read. It skips what is done by
-    /// [`Iterator::nth`]. A later call continues; once all epochs are done it does nothing.
+    /// [`Iterator::nth`]. A later call continues, with more epochs or patience; once all epochs are done it does nothing. It begins with
+    /// the parameters that it is given: after early stopping these are the best ones, beside the optimizer of the last
+    /// epoch.
     ///
     /// # Errors
     /// If an epoch has no batch, if the iterator gives an error in place of one, if a step, the validation or the
@@ -356,9 +402,13 @@ where
         I: IntoIterator<Item = B>,
     {
         self.check_columns()?;
+        self.check_folder()?;
+        self.forget_other_best();
+        #[cfg(feature = "ctrlc")]
+        let _running = self.stops_on_ctrl_c.then(super::interrupt::Running::begin);
         self.position.history.end(None);
         let mut ending = Ending::Finished;
-        while self.position.epoch < self.epochs && !self.position.stopped {
+        while self.position.epoch < self.epochs && !self.has_stopped() {
             let batches = batches(self.position.epoch).into_iter();
             if self.run_epoch(params, batches)?.is_break() || self.end_epoch(params)?.is_break() {
                 ending = Ending::Interrupted;
@@ -366,7 +416,7 @@ where
             }
         }
         self.progress = None;
-        if self.position.stopped {
+        if self.has_stopped() {
             ending = Ending::Stopped;
         }
         if ending == Ending::Interrupted {
@@ -443,24 +493,18 @@ where
         }
         let step = self.position.step + 1;
         let updates = self.watch.as_ref().filter(|watch| watch.is_due(step)).map(|_| Updates::new(params));
-        if self.accumulate == 1 {
+        if self.position.accumulate == 1 {
             self.optimizer.step(params, &gradients).map_err(|problem| failed(problem.into()))?;
         } else {
             self.accumulator.add(params, &gradients, n as f64).map_err(|problem| failed(problem.into()))?;
-            if (number + 1).is_multiple_of(self.accumulate) {
+            if (number + 1).is_multiple_of(self.position.accumulate) {
                 self.accumulator.step(&mut self.optimizer, params).map_err(|problem| failed(problem.into()))?;
             }
         }
-        if let (Some(updates), Some(watch)) = (updates, &mut self.watch) {
-            let report = match self.accumulate {
-                1 => updates.measure(params, &gradients),
-                _ => updates.measure(params, []),
-            };
-            watch.log(&mut self.logs, step, &report).map_err(|problem| failed(problem.into()))?;
-            if notify(&mut self.callbacks, &Event::Updates { step, report: &report }).is_break() {
-                flow = ControlFlow::Break(());
-            }
-        }
+        let report = updates.map(|updates| match self.position.accumulate {
+            1 => updates.measure(params, &gradients),
+            _ => updates.measure(params, []),
+        });
         let position = &mut self.position;
         position.loss += loss * n as f64;
         position.rows += n as u64;
@@ -469,8 +513,15 @@ where
         if let Some(progress) = &mut self.progress {
             progress.advance(1, Message { epoch, epochs: self.epochs, loss, history: &position.history });
         }
+        // From here on the batch is done, whatever becomes of what is said of it.
         let learning_rate = self.optimizer.learning_rate();
         let logs = &mut self.logs;
+        if let (Some(report), Some(watch)) = (&report, &mut self.watch) {
+            watch.log(logs, step, report).map_err(|problem| failed(problem.into()))?;
+            if notify(&mut self.callbacks, &Event::Updates { step, report }).is_break() {
+                flow = ControlFlow::Break(());
+            }
+        }
         watch::scalar(logs, step, LOSS, loss)
             .and_then(|()| watch::scalar(logs, step, LEARNING_RATE, learning_rate))
             .map_err(|problem| failed(problem.into()))?;
@@ -503,7 +554,7 @@ where
         let averaged = self.optimizer.averaged(params);
         if let Some(validation) = &mut self.validation {
             let scores = (validation.run)(&averaged)
-                .map_err(|problem| TrainError::at(epoch, self.position.batch, format!("validation: {problem}")))?;
+                .map_err(|problem| TrainError::around(epoch, format!("validation: {problem}")))?;
             row.extend(scores.iter().map(|(name, value)| (format!("{VALIDATION}{name}"), value)));
         }
         let columns = self.columns();
@@ -517,23 +568,23 @@ where
         if let Some(stopping) = &self.early_stopping {
             let value = position.history.last(&stopping.column);
             let higher = columns.iter().any(|(name, higher)| *name == stopping.column && *higher);
-            improved = stopping.is_better(value, position.best, higher);
+            improved = stopping.is_better(value, position.best.as_ref().map(|(_, best)| *best), higher);
             if improved {
-                (position.best, position.waited) = (Some(value), 0);
+                (position.best, position.waited) = (Some((stopping.column.clone(), value)), 0);
                 position.best_params = Some(averaged.clone());
             } else {
                 position.waited += 1;
-                position.stopped = position.waited > stopping.patience;
             }
         }
-        watch::epoch(&mut self.logs, step, &position.history, VALIDATION).map_err(TrainError::before)?;
+        watch::epoch(&mut self.logs, step, &position.history, VALIDATION)
+            .map_err(|problem| TrainError::around(epoch, problem))?;
         let event = Event::EpochEnd { epoch, step, history: &position.history, params: &averaged };
         let flow = notify(&mut self.callbacks, &event);
         if let Some(checkpoints) = &self.checkpoints {
             if improved {
-                weights::save(checkpoints.best(), &averaged).map_err(TrainError::before)?;
+                weights::save(checkpoints.best(), &averaged).map_err(|problem| TrainError::around(epoch, problem))?;
             }
-            let is_last = self.position.epoch >= self.epochs || self.position.stopped;
+            let is_last = self.position.epoch >= self.epochs || self.has_stopped();
             if is_last || flow.is_break() || checkpoints.is_due_after_epoch(epoch) {
                 self.save(params)?;
             }
@@ -553,8 +604,9 @@ where
             (TRAINER, &self.position),
         ];
         parts.extend(self.plateau.as_ref().map(|(_, plateau)| (PLATEAU, plateau as &dyn Stateful<T>)));
-        checkpoint::save(&path, params, &parts).map_err(TrainError::before)?;
-        checkpoints.prune().map_err(TrainError::before)?;
+        let failed = |problem| TrainError::around(self.position.epoch, problem);
+        checkpoint::save(&path, params, &parts).map_err(failed)?;
+        checkpoints.prune().map_err(failed)?;
         // A checkpoint between two batches asks nobody whether to go on.
         let _ = notify(&mut self.callbacks, &Event::Checkpoint { step, path: &path });
         Ok(())

@@ -19,14 +19,14 @@ pub(super) struct Position<T: Real> {
     /// The sum of the losses of the epoch's rows, and their number.
     pub(super) loss: f64,
     pub(super) rows: u64,
-    /// The best value of the watched column.
-    pub(super) best: Option<f64>,
+    /// The column that is watched, and its best value.
+    pub(super) best: Option<(String, f64)>,
     /// The parameters that gave it.
     pub(super) best_params: Option<Params<T>>,
     /// Epochs since then.
     pub(super) waited: u64,
-    /// Whether the run was ended because it waited for too long.
-    pub(super) stopped: bool,
+    /// The batches whose gradients make one step.
+    pub(super) accumulate: u64,
     pub(super) history: History,
 }
 
@@ -41,13 +41,14 @@ impl<T: Real> Default for Position<T> {
             best: None,
             best_params: None,
             waited: 0,
-            stopped: false,
+            accumulate: 1,
             history: History::default(),
         }
     }
 }
 
 const BEST: &str = "best_parameters/";
+const BEST_VALUE: &str = "best/";
 const HISTORY: &str = "history/";
 
 impl<T: Real> Stateful<T> for Position<T> {
@@ -60,10 +61,10 @@ impl<T: Real> Stateful<T> for Position<T> {
             ("step", self.step),
             ("rows", self.rows),
             ("waited", self.waited),
-            ("stopped", self.stopped.into()),
+            ("accumulate", self.accumulate),
         ];
         let mut numbers = BTreeMap::from([("loss".to_owned(), self.loss)]);
-        numbers.extend(self.best.map(|best| ("best".to_owned(), best)));
+        numbers.extend(self.best.iter().map(|(column, best)| (format!("{BEST_VALUE}{column}"), *best)));
         for (number, name) in self.history.names().enumerate() {
             for (epoch, value) in self.history.column(name).iter().enumerate() {
                 numbers.insert(format!("{HISTORY}{epoch:09}/{number:03}/{name}"), *value);
@@ -76,7 +77,7 @@ impl<T: Real> Stateful<T> for Position<T> {
     fn restore(&mut self, params: &Params<T>, state: &SavedState<T>) -> Result<(), RestoreError> {
         let mut wrong = RestoreError::default();
         let mut counts = [0; 6];
-        let names = ["epoch", "batch", "step", "rows", "waited", "stopped"];
+        let names = ["epoch", "batch", "step", "rows", "waited", "accumulate"];
         for (count, name) in counts.iter_mut().zip(names) {
             match state.counts.get(name) {
                 Some(value) => *count = *value,
@@ -88,15 +89,18 @@ impl<T: Real> Stateful<T> for Position<T> {
         for (name, &value) in &state.numbers {
             match name.as_str() {
                 "loss" => loss = Some(value),
-                "best" => best = Some(value),
-                other => match history_cell(other) {
-                    Some((epoch, column)) => rows.push((epoch, column, value)),
-                    None => wrong.unexpected.push(name.clone()),
+                other => match (history_cell(other), other.strip_prefix(BEST_VALUE)) {
+                    (Some((epoch, column)), _) => rows.push((epoch, column, value)),
+                    (None, Some(column)) => best = Some((column.to_owned(), value)),
+                    (None, None) => wrong.unexpected.push(name.clone()),
                 },
             }
         }
         if loss.is_none() {
             wrong.missing.push("loss".to_owned());
+        }
+        if counts[5] != self.accumulate && wrong.missing.is_empty() {
+            wrong.misshapen.push(format!("accumulate ({} for {})", counts[5], self.accumulate));
         }
         let best_params = best_params(params, &state.tensors, &mut wrong);
         if wrong != RestoreError::default() {
@@ -107,9 +111,9 @@ impl<T: Real> Stateful<T> for Position<T> {
         for row in rows.chunk_by(|a, b| a.0 == b.0) {
             history.push(row.iter().map(|&(_, column, value)| (column, value)));
         }
-        let [epoch, batch, step, rows, waited, stopped] = counts;
-        let (loss, stopped) = (loss.unwrap_or(0.0), stopped != 0);
-        *self = Self { epoch, batch, step, loss, rows, best, best_params, waited, stopped, history };
+        let [epoch, batch, step, rows, waited, accumulate] = counts;
+        let loss = loss.unwrap_or(0.0);
+        *self = Self { epoch, batch, step, loss, rows, best, best_params, waited, accumulate, history };
         Ok(())
     }
 }

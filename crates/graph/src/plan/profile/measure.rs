@@ -46,7 +46,7 @@ impl Graph {
         feed: &Feed<'_, T>,
         runs: usize,
     ) -> Result<Profile, Error> {
-        assert!(runs > 0, "`Graph::profile`: at least one run is measured, not 0");
+        assert!(runs > 0, "a profile measures at least one run, not 0");
         let plan = Plan::new(self, outputs)?;
         let mut session = plan.session::<T>();
         let (mut results, mut whole) = (Vec::new(), Vec::with_capacity(runs));
