@@ -44,10 +44,17 @@ impl Ranking {
     fn value(&self, of: fn(&Ties) -> f64) -> f64 {
         let width = match self.reading.width {
             _ if self.labels.is_empty() => return f64::NAN,
-            None | Some(1 | 2) => return of(&self.ties([(0, 1)].into_iter(), 1)),
+            // Of two classes one score is kept, that of the second: the positive one, unless a class is asked for.
+            None | Some(1 | 2) => {
+                return match self.averaging {
+                    Averaging::Class(0) => of(&self.ties([(0, 0)].into_iter(), 1, -1.0)),
+                    Averaging::Class(number) if number > 1 => f64::NAN,
+                    _ => of(&self.ties([(0, 1)].into_iter(), 1, 1.0)),
+                };
+            }
             Some(width) => width,
         };
-        let class = |class: usize| of(&self.ties([(class, class)].into_iter(), width));
+        let class = |class: usize| of(&self.ties([(class, class)].into_iter(), width, 1.0));
         let count = |class: usize| self.labels.iter().filter(|label| **label == class).count() as f64;
         match self.averaging {
             Averaging::Class(number) => {
@@ -57,7 +64,7 @@ impl Ranking {
                     f64::NAN
                 }
             }
-            Averaging::Micro => of(&self.ties((0..width).map(|class| (class, class)), width)),
+            Averaging::Micro => of(&self.ties((0..width).map(|class| (class, class)), width, 1.0)),
             Averaging::Macro => (0..width).map(class).sum::<f64>() / width as f64,
             Averaging::Weighted => {
                 (0..width).map(|number| count(number) * class(number)).sum::<f64>() / self.labels.len() as f64
@@ -66,10 +73,10 @@ impl Ranking {
     }
 
     /// The order of the scores in some columns, each given with the class whose scores they are.
-    fn ties(&self, columns: impl Iterator<Item = (usize, usize)>, width: usize) -> Ties {
+    fn ties(&self, columns: impl Iterator<Item = (usize, usize)>, width: usize, sign: f64) -> Ties {
         let rows = || self.scores.chunks(width).zip(&self.labels);
         let mut order: Vec<(f64, bool)> = columns
-            .flat_map(|(column, class)| rows().map(move |(row, label)| (row[column], *label == class)))
+            .flat_map(|(column, class)| rows().map(move |(row, label)| (sign * row[column], *label == class)))
             .collect();
         order.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
         // 0 and −0 are one score; they stand together in the order.

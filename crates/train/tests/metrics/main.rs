@@ -264,3 +264,19 @@ fn what_is_better_is_said() {
     let names: Vec<&str> = higher.iter().chain(&lower).map(|metric| metric.name()).collect();
     assert_eq!(names, ["accuracy", "ROC AUC", "R²", "log loss", "perplexity", "MAPE"]);
 }
+
+/// Of two classes one may be asked for; the order for the first is that for the second, reversed.
+#[test]
+fn a_class_of_two_may_be_asked_for() {
+    let scores = Tensor::from_rows([[0.0_f64, 0.9], [0.0, 0.8], [0.0, 0.3], [0.0, 0.1]]);
+    let labels: AnyTensor<f64> = Tensor::from([1, 0, 0, 1]).into();
+    let value = |class: usize| {
+        let mut metric = AveragePrecision::new().averaging(Averaging::Class(class));
+        metric.update(&scores, &labels).expect("they fit");
+        metric.value()
+    };
+    // From the highest score down: 1, 0, 0, 1; from the lowest up: 1, 0, 0, 1.
+    assert!((value(1) - (1.0 + 2.0 / 4.0) / 2.0).abs() < 1e-15);
+    assert!((value(0) - (1.0 / 2.0 + 2.0 / 3.0) / 2.0).abs() < 1e-15);
+    assert!(value(2).is_nan());
+}
