@@ -380,9 +380,9 @@ where
     ///
     /// The closure must give the same batches for the same epoch, as `|epoch| train.batches(32).shuffled(7, epoch)` does;
     /// then a resumed run reads what the undisturbed one would have read. It skips what is done by
-    /// [`Iterator::nth`]. A later call continues, with more epochs or patience; once all epochs are done it does nothing. It begins with
-    /// the parameters that it is given: after early stopping these are the best ones, beside the optimizer of the last
-    /// epoch.
+    /// [`Iterator::nth`]. A later call continues, with more epochs or patience; once all epochs are done it does
+    /// nothing. It begins with the parameters that it is given: after early stopping these are the best ones, beside the
+    /// optimizer of the last epoch.
     ///
     /// # Errors
     /// If an epoch has no batch, if the iterator gives an error in place of one, if a step, the validation or the
