@@ -385,7 +385,7 @@ impl<'a, T> LoopPart<'a, T> {
     /// # Panics
     /// If these elements do not belong to this part, `count` is longer than a block, there are too many arguments, or
     /// one of them is the target.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step(
         &mut self,
         from: usize,
