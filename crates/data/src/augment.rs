@@ -51,7 +51,7 @@ impl Augment {
         self
     }
 
-    /// Moves an image by up to so many pixels down or up, and to the right or left, all distances equally probable.
+    /// Moves an image by up to `height` pixels down or up, and up to `width` to the right or left, all distances equally probable.
     #[must_use]
     pub fn shift(self, height: usize, width: usize) -> Self {
         self.and(Change::Shift { height, width })
@@ -81,7 +81,7 @@ impl Augment {
         self.and(Change::Crop { height, width })
     }
 
-    /// Turns an image about its centre, by up to so many degrees in either direction; between pixels, values are bilinear.
+    /// Turns an image about its centre, by up to `degrees` in either direction; between pixels, values are bilinear.
     ///
     /// # Panics
     /// If the angle is negative or not finite.

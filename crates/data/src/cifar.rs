@@ -78,7 +78,7 @@ fn records(path: &Path, labels: usize, classes: u8) -> Result<Dataset, DataError
     let size = labels + PIXELS;
     let wrong = |reason| DataError::new(path, Problem::Format { format: "CIFAR", reason });
     if bytes.len() % size != 0 {
-        return Err(wrong(format!("{} bytes are no whole number of records of {size} bytes", bytes.len())));
+        return Err(wrong(format!("{} bytes cannot be divided into records of {size} bytes", bytes.len())));
     }
     let (mut pixels, mut targets) = (Vec::with_capacity(bytes.len() / size * PIXELS), Vec::new());
     for (number, record) in bytes.chunks(size).enumerate() {

@@ -129,7 +129,7 @@ fn strata(method: &str, labels: &[i64], count: usize, mut order: impl FnMut(&mut
     }
     let most = rows.iter().map(|(_, rows)| rows.len()).max().unwrap_or(0);
     assert!(most >= count, "`{method}`: {count} folds, and no label has more than {most} rows");
-    // Sorted by label, every `count`-th row would be in the same fold: so many rows of each label has a fold.
+    // Sorted by label, every `count`-th row would be in the same fold: this is the number of rows of each label in a fold.
     let mut start = 0;
     let mut of_row = vec![0; labels.len()];
     for (_, rows) in &rows {
@@ -171,7 +171,7 @@ pub fn grouped(groups: &[i64], count: usize) -> Vec<Fold> {
 /// after the last.
 ///
 /// # Panics
-/// If there are no folds, or too few rows for so many.
+/// If there are no folds, or fewer rows than folds.
 ///
 /// # Example
 /// ```
@@ -195,7 +195,7 @@ pub fn by_time(rows: usize, count: usize, gap: usize) -> Vec<Fold> {
 /// training. Each keeps the order of the rows.
 ///
 /// # Panics
-/// If there are not so many rows.
+/// If there are fewer rows than both parts take.
 ///
 /// # Example
 /// ```

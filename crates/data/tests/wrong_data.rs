@@ -310,7 +310,7 @@ proptest! {
     }
 }
 
-/// Writes a table of so many rows.
+/// Writes a table with a number of rows.
 fn long_table(name: &str, rows: u64) -> PathBuf {
     use std::io::Write as _;
     let path = folder().join(name);

@@ -65,7 +65,7 @@ impl Progress {
         self
     }
 
-    /// Says that so many further steps are done. The message is only made when it is shown.
+    /// Adds to the number of steps that are done. The message is only made when it is shown.
     pub fn advance(&mut self, steps: usize, message: impl Display) {
         self.done += steps;
         if let Some(start) = self.start {

@@ -533,7 +533,7 @@ impl<R: Read> Chunks<R> {
         }
     }
 
-    /// The next rows, at most so many.
+    /// The next rows, at most the given number.
     fn take(&mut self, rows: usize) -> Result<Table, DataError> {
         let mut columns: Vec<Values> = Vec::new();
         for (_, column_type) in self.schema.columns() {

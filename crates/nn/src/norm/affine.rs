@@ -4,6 +4,29 @@ use gradus_graph::{Param, Params, Real, Shape, Var};
 
 use crate::init::{Fans, Init, optional_param};
 
+/// Defines the methods of the options of a normalisation that set the initial value of a parameter, or leave it out.
+macro_rules! initial_values {
+    ($options:ident: $($name:ident $without:ident $default:literal),+) => {
+        impl $options {
+            $(
+                #[doc = concat!("The initial ", stringify!($name), "; ", $default, " by default.")]
+                #[must_use]
+                pub fn $name(self, $name: Init) -> Self {
+                    Self { $name: Some($name), ..self }
+                }
+
+                #[doc = concat!("Leaves the ", stringify!($name), " out.")]
+                #[must_use]
+                pub fn $without(self) -> Self {
+                    Self { $name: None, ..self }
+                }
+            )+
+        }
+    };
+}
+
+pub(super) use initial_values;
+
 /// A weight and a bias, each of which may be left out.
 #[derive(Clone, Debug)]
 pub(super) struct Affine {

@@ -2,7 +2,7 @@
 
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
-use super::affine::Affine;
+use super::affine::{Affine, initial_values};
 use super::group::expect_channels;
 use super::running::Running;
 use crate::init::Init;
@@ -108,30 +108,6 @@ impl BatchNormOptions {
         Self { momentum: None, ..self }
     }
 
-    /// The initial weight; ones by default.
-    #[must_use]
-    pub fn weight(self, weight: Init) -> Self {
-        Self { weight: Some(weight), ..self }
-    }
-
-    /// Leaves the weight out.
-    #[must_use]
-    pub fn without_weight(self) -> Self {
-        Self { weight: None, ..self }
-    }
-
-    /// The initial bias; zeros by default.
-    #[must_use]
-    pub fn bias(self, bias: Init) -> Self {
-        Self { bias: Some(bias), ..self }
-    }
-
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn without_bias(self) -> Self {
-        Self { bias: None, ..self }
-    }
-
     /// Leaves the running statistics out, so that evaluation normalises by the batch as training does. PyTorch's
     /// `track_running_stats=False`.
     #[must_use]
@@ -139,6 +115,8 @@ impl BatchNormOptions {
         Self { running: false, ..self }
     }
 }
+
+initial_values!(BatchNormOptions: weight without_weight "ones", bias without_bias "zeros");
 
 impl BatchNorm {
     /// Adds a normalisation of `channels` channels, with PyTorch's initial values.

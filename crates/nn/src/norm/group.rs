@@ -2,7 +2,7 @@
 
 use gradus_graph::{Param, Params, Real, Shape, Var, expect_setting};
 
-use super::affine::Affine;
+use super::affine::{Affine, initial_values};
 use crate::init::Init;
 use crate::layer::layer;
 
@@ -77,31 +77,9 @@ impl GroupNormOptions {
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }
-
-    /// The initial weight; ones by default.
-    #[must_use]
-    pub fn weight(self, weight: Init) -> Self {
-        Self { weight: Some(weight), ..self }
-    }
-
-    /// Leaves the weight out.
-    #[must_use]
-    pub fn without_weight(self) -> Self {
-        Self { weight: None, ..self }
-    }
-
-    /// The initial bias; zeros by default.
-    #[must_use]
-    pub fn bias(self, bias: Init) -> Self {
-        Self { bias: Some(bias), ..self }
-    }
-
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn without_bias(self) -> Self {
-        Self { bias: None, ..self }
-    }
 }
+
+initial_values!(GroupNormOptions: weight without_weight "ones", bias without_bias "zeros");
 
 impl GroupNorm {
     /// Adds a normalisation of `groups` groups of channels, with PyTorch's initial values.

@@ -2,7 +2,7 @@
 
 use gradus_graph::{IntoShape, Param, Params, Real, Shape, Var, expect_setting};
 
-use super::affine::Affine;
+use super::affine::{Affine, initial_values};
 use crate::init::{Init, expect_shape};
 use crate::layer::layer;
 
@@ -72,31 +72,9 @@ impl LayerNormOptions {
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }
-
-    /// The initial weight; ones by default.
-    #[must_use]
-    pub fn weight(self, weight: Init) -> Self {
-        Self { weight: Some(weight), ..self }
-    }
-
-    /// Leaves the weight out.
-    #[must_use]
-    pub fn without_weight(self) -> Self {
-        Self { weight: None, ..self }
-    }
-
-    /// The initial bias; zeros by default.
-    #[must_use]
-    pub fn bias(self, bias: Init) -> Self {
-        Self { bias: Some(bias), ..self }
-    }
-
-    /// Leaves the bias out.
-    #[must_use]
-    pub fn without_bias(self) -> Self {
-        Self { bias: None, ..self }
-    }
 }
+
+initial_values!(LayerNormOptions: weight without_weight "ones", bias without_bias "zeros");
 
 impl LayerNorm {
     /// Adds a normalisation of the last axes, which have the given sizes, with PyTorch's initial values.

@@ -2,7 +2,7 @@
 
 use gradus_graph::{IntoShape, Param, Params, Real, Shape, Var, expect_setting};
 
-use super::affine::Affine;
+use super::affine::{Affine, initial_values};
 use super::layer::{as_rows, expect_last};
 use crate::init::{Init, expect_shape};
 use crate::layer::layer;
@@ -71,19 +71,9 @@ impl RmsNormOptions {
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }
-
-    /// The initial weight; ones by default.
-    #[must_use]
-    pub fn weight(self, weight: Init) -> Self {
-        Self { weight: Some(weight), ..self }
-    }
-
-    /// Leaves the weight out.
-    #[must_use]
-    pub fn without_weight(self) -> Self {
-        Self { weight: None, ..self }
-    }
 }
+
+initial_values!(RmsNormOptions: weight without_weight "ones");
 
 impl RmsNorm {
     /// Adds a normalisation of the last axes, which have the given sizes, with a weight of ones.

@@ -40,7 +40,7 @@ impl Ranking {
         })
     }
 
-    /// The average over the classes of what an order is worth.
+    /// The average over the classes of a score of the order.
     fn value(&self, of: fn(&Ties) -> f64) -> f64 {
         let width = match self.reading.width {
             _ if self.labels.is_empty() => return f64::NAN,

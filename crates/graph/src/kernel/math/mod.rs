@@ -214,7 +214,7 @@ mod tests {
             return if value.to_bits() == exact.to_bits() { 0.0 } else { f64::INFINITY };
         }
         let exponent = (exact.abs().to_bits() >> 52) as i32 - 1023;
-        // A power of one half, since one of 2 passes through infinity on its way to a subnormal number.
+        // A power of one half, since a power of 2 would overflow before the result became subnormal.
         (value - exact).abs() / smallest.max(0.5_f64.powi(-(exponent - (digits - 1)).max(-1074)))
     }
 

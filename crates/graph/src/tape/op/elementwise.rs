@@ -5,7 +5,7 @@ macro_rules! unary {
     (
         $(#[doc = $doc:literal])+
         $op:ident, $method:ident: |$x:ident| $value:expr, slope |$vx:ident, $vy:ident| $slope:expr
-        $(, domain $domain:expr)? $(, kinks $kinks:expr)? $(,)?
+        $(, derivative $derivative:expr)? $(, domain $domain:expr)? $(, kinks $kinks:expr)? $(,)?
     ) => {
         $(#[doc = $doc])+
         #[derive(Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,10 @@ macro_rules! unary {
                 let _ = ($vx, $vy);
                 $slope
             }
+
+            $(fn derivative(&self, _input: usize) -> crate::tape::op::Derivative {
+                $derivative
+            })?
 
             $(fn domain(&self, _input: usize) -> crate::tape::op::Domain {
                 $domain
@@ -65,51 +69,10 @@ macro_rules! piecewise_constant {
         $(#[doc = $doc:literal])+
         $op:ident, $method:ident: |$x:ident| $value:expr, kinks $kinks:expr $(,)?
     ) => {
-        $(#[doc = $doc])+
-        #[derive(Debug, PartialEq, Eq, Hash)]
-        struct $op;
-
-        impl crate::tape::op::Pointwise for $op {
-            const NAME: &'static str = stringify!($method);
-
-            #[inline(always)]
-            fn value<T: crate::real::Real>(&self, x: &[T]) -> T {
-                let $x = x[0];
-                $value
-            }
-
-            fn slope<'g>(
-                &self,
-                x: &[crate::tape::Var<'g>],
-                _y: crate::tape::Var<'g>,
-                _input: usize,
-            ) -> crate::tape::Var<'g> {
-                x[0].graph().zeros(x[0].shape())
-            }
-
-            fn derivative(&self, _input: usize) -> crate::tape::op::Derivative {
-                crate::tape::op::Derivative::Zero
-            }
-
-            fn kinks(&self, _input: usize) -> crate::tape::op::Kinks {
-                $kinks
-            }
-        }
-
-        #[cfg(any(test, feature = "proptest"))]
-        impl $op {
-            /// The entry of the op in the suite.
-            fn entry() -> crate::check::Entry {
-                crate::check::Entry::pointwise($op, concat!($($doc),+))
-            }
-        }
-
-        impl<'g> crate::tape::Var<'g> {
+        crate::tape::op::elementwise::unary! {
             $(#[doc = $doc])+
-            #[track_caller]
-            pub fn $method(self) -> crate::tape::Var<'g> {
-                self.graph().call($op, &[self])
-            }
+            $op, $method: |$x| $value, slope |x, _y| x.graph().zeros(x.shape()),
+            derivative crate::tape::op::Derivative::Zero, kinks $kinks
         }
     };
 }
