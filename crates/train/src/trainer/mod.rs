@@ -10,6 +10,7 @@ mod fit;
 mod history;
 #[cfg(feature = "ctrlc")]
 mod interrupt;
+mod options;
 mod state;
 mod watch;
 
@@ -19,5 +20,5 @@ pub use early_stopping::EarlyStopping;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, Scores};
 pub use event::Event;
-pub use fit::Trainer;
 pub use history::{Ending, History};
+pub use options::Trainer;
