@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Logger;
 use super::records::Records;
+use crate::csv_cell::quoted;
 
 /// A CSV file with the columns `step`, `name` and `value`, a line a scalar. Numbers that are not finite are `NaN`, `inf`
 /// and `-inf`; a name with a comma or a quote is quoted.
@@ -61,9 +62,7 @@ impl Logger for CsvLog {
             let problem = format!("the name {name:?} has a line break, which a line of a table has not");
             return Err(Error::new(ErrorKind::InvalidInput, problem));
         }
-        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-        let name = if name.contains([',', '"']) { &quoted } else { name };
-        self.0.append(&format!("{step},{name},{value:?}"))
+        self.0.append(&format!("{step},{},{value:?}", quoted(name)))
     }
 
     fn flush(&mut self) -> Result<(), Error> {

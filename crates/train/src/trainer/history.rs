@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::io::Error;
 use std::path::Path;
 
+use crate::csv_cell::quoted;
 use crate::plot::Plot;
 use crate::replace::replace_file;
 
@@ -21,7 +22,8 @@ pub enum Ending {
 
 /// Named values of each epoch: `loss`, `learning rate`, and what the validation gives.
 ///
-/// It prints as a table. It holds no times, so that two runs of one program have equal histories.
+/// It prints as a table. It holds no times, so that two runs of one program have equal histories: an epoch without a value
+/// equals another without it.
 ///
 /// # Example
 /// ```
@@ -32,7 +34,7 @@ pub enum Ending {
 /// assert_eq!(history.column("loss"), [0.75, 0.25]);
 /// assert_eq!(history.to_csv(), "epoch,loss,validation accuracy\n1,0.75,0.5\n2,0.25,0.875\n");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     names: Vec<String>,
     /// One for each name; NaN where an epoch has no value of it.
@@ -99,7 +101,7 @@ impl History {
         self.ending
     }
 
-    pub(super) fn end(&mut self, ending: Option<Ending>) {
+    pub(crate) fn end(&mut self, ending: Option<Ending>) {
         self.ending = ending;
     }
 
@@ -108,12 +110,7 @@ impl History {
     pub fn to_csv(&self) -> String {
         let mut text = "epoch".to_owned();
         for name in &self.names {
-            let quoted = name.contains([',', '"', '\n', '\r']);
-            match quoted {
-                true => write!(text, ",\"{}\"", name.replace('"', "\"\"")),
-                false => write!(text, ",{name}"),
-            }
-            .expect("a string takes what is written");
+            write!(text, ",{}", quoted(name)).expect("a string takes what is written");
         }
         text.push('\n');
         for epoch in 0..self.epochs {
@@ -135,6 +132,15 @@ impl History {
     }
 }
 
+impl PartialEq for History {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a: &f64, b: &f64| a == b || a.is_nan() && b.is_nan();
+        let columns = self.columns.iter().flatten().zip(other.columns.iter().flatten());
+        (self.epochs, self.ending, &self.names) == (other.epochs, other.ending, &other.names)
+            && columns.into_iter().all(|(a, b)| same(a, b))
+    }
+}
+
 impl fmt::Display for History {
     /// A table with a line for each epoch.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,14 +149,22 @@ impl fmt::Display for History {
             value if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) => format!("{value:.3e}"),
             value => format!("{value:.4}"),
         };
+        let columns: Vec<(&String, Vec<String>)> = self
+            .names
+            .iter()
+            .zip(self.columns.iter().map(|column| column.iter().copied().map(cell).collect()))
+            .collect();
+        let width = |(name, cells): &(&String, Vec<String>)| {
+            cells.iter().chain([*name]).map(|text| text.chars().count()).max().unwrap_or(0).max(9)
+        };
         f.write_str("epoch")?;
-        for name in &self.names {
-            write!(f, "  {name:>9}")?;
+        for column in &columns {
+            write!(f, "  {:>1$}", column.0, width(column))?;
         }
         for epoch in 0..self.epochs {
             write!(f, "\n{:>5}", epoch + 1)?;
-            for (name, column) in self.names.iter().zip(&self.columns) {
-                write!(f, "  {:>1$}", cell(column[epoch]), name.chars().count().max(9))?;
+            for column in &columns {
+                write!(f, "  {:>1$}", column.1[epoch], width(column))?;
             }
         }
         Ok(())
@@ -171,10 +185,23 @@ mod tests {
         assert!(history.column("loss")[2].is_nan() && history.column("a, \"b\"")[0].is_nan());
         assert_eq!(history.points("loss")[1], (2.0, 0.25));
         assert!(history.last("none").is_nan());
+        assert_eq!(history, history.clone());
+        assert_ne!(history, History { epochs: 2, ..history.clone() });
         assert_eq!(history.to_csv(), "epoch,loss,\"a, \"\"b\"\"\"\n1,0.5,NaN\n2,0.25,0.0000003\n3,NaN,NaN\n");
         assert_eq!(
             history.to_string(),
             "epoch       loss     a, \"b\"\n    1     0.5000          -\n    2     0.2500   3.000e-7\n    3          -          -"
+        );
+    }
+    /// A cell is as wide as its widest number.
+    #[test]
+    fn large_numbers_stay_in_their_columns() {
+        let mut history = History::default();
+        history.push([("loss", -1.5e-100), ("step", 99999.5)]);
+        history.push([("loss", 1.0), ("step", 2.0)]);
+        assert_eq!(
+            history.to_string(),
+            "epoch         loss        step\n    1  -1.500e-100  99999.5000\n    2       1.0000      2.0000"
         );
     }
 }
