@@ -79,6 +79,7 @@ fn the_numbers_are_those_of_their_definitions() {
     let [of_w, of_b] = report.rows() else { panic!("the frozen one is no row") };
     assert_eq!((of_w.mean_weight, of_w.mean_update, of_w.update_ratio), (2.0, 0.375, 0.1875));
     assert_eq!((of_w.norm_ratio, of_w.zero_weights), (1.25_f64.sqrt() / 26.0_f64.sqrt(), 0.5));
+    assert_eq!((of_w.changed_weights, of_b.changed_weights), (0.5, 1.0));
     let gradient = of_w.gradient.as_ref().expect("it was given");
     assert_eq!((gradient.norm, gradient.root_mean_square, gradient.largest, gradient.zeros), (3.0, 1.5, 2.0, 0.25));
     let histograms = of_w.histograms.as_ref().expect("they were asked for");

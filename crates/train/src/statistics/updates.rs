@@ -31,7 +31,7 @@ use crate::logs::Logger;
 /// let report = before.measure(&params, &gradients);
 ///
 /// assert_eq!(report.weight_update(), 0.75); // the mean of 0.5 and 1
-/// assert_eq!(report.rows()[0].update_ratio, 0.5);
+/// assert_eq!((report.rows()[0].update_ratio, report.rows()[0].changed_weights), (0.5, 1.0));
 /// assert_eq!(report.gradient_norm(), 20.0_f64.sqrt());
 /// report.warnings(&Thresholds::default()).iter().for_each(|warning| eprintln!("{warning}"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -102,7 +102,7 @@ fn row<T: Real>(
     bins: Option<usize>,
     sums: &mut Sums,
 ) -> UpdateStatistics {
-    let (mut weights, mut updates, mut zeros) = (0.0, 0.0, 0_usize);
+    let (mut weights, mut updates, mut zeros, mut changed) = (0.0, 0.0, 0_usize, 0_usize);
     let (mut squared_weights, mut squared_updates) = (0.0, 0.0);
     for (before, after) in before.data().iter().zip(after.data()) {
         let (before, after) = (before.as_f64(), after.as_f64());
@@ -112,6 +112,7 @@ fn row<T: Real>(
         squared_weights += before * before;
         squared_updates += change * change;
         zeros += usize::from(after == 0.0);
+        changed += usize::from(after != before);
     }
     let count = before.len() as f64;
     sums.count += before.len();
@@ -129,6 +130,7 @@ fn row<T: Real>(
         update_ratio: ratio(updates, weights),
         norm_ratio: ratio(squared_updates.sqrt(), squared_weights.sqrt()),
         zero_weights: zeros as f64 / count,
+        changed_weights: changed as f64 / count,
         non_finite_weight: after.first_non_finite(),
         gradient: gradient_statistics,
         histograms: bins.map(|bins| UpdateHistograms {
@@ -162,6 +164,8 @@ pub struct UpdateStatistics {
     pub norm_ratio: f64,
     /// The share of weights that are 0 after the step.
     pub zero_weights: f64,
+    /// The share of weights that the step changed.
+    pub changed_weights: f64,
     /// The place of the first weight that is NaN or infinite after the step.
     pub non_finite_weight: Option<Vec<usize>>,
     /// The gradient, if one was given.
