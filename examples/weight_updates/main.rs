@@ -11,6 +11,8 @@ mod convergence;
 mod parts;
 mod report;
 mod study;
+#[cfg(test)]
+mod tests;
 mod training;
 
 use std::process::ExitCode;
