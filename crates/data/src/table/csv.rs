@@ -19,8 +19,8 @@ use crate::file;
 ///
 /// The first record names the columns. What a column holds is guessed from all of its cells, unless it is declared:
 /// integers, if all are and none is missing; numbers; otherwise categories in alphabetical order, or texts if there are
-/// more than 256 different ones. Missing are empty cells and `NA`, `N/A`, `n/a`, `NaN`, `nan`, `null`, `NULL`, `None`, `<NA>`
-/// and `?`.
+/// more than 256 different ones. Missing are empty cells and `NA`, `N/A`, `n/a`, `NaN`, `nan`, `null`, `NULL`, `None`,
+/// `<NA>` and `?`.
 ///
 /// # Example
 /// ```
@@ -62,7 +62,8 @@ impl Default for Csv {
 impl Csv {
     /// Cells between commas, with a header.
     pub fn new() -> Self {
-        let missing = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "?"].map(str::to_owned).to_vec();
+        let missing =
+            ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "?"].map(str::to_owned).to_vec();
         Self { delimiter: b',', header: true, trim: false, missing, declared: Vec::new() }
     }
 
