@@ -50,6 +50,13 @@ impl Convergence {
     pub(crate) fn mean(&self) -> f64 {
         if self.steps.count == self.runs { self.steps.mean } else { f64::INFINITY }
     }
+
+    /// Whether all runs reached the target, and the others did not, or needed more steps by over two standard errors of the
+    /// difference.
+    pub(crate) fn is_clearly_below(&self, other: &Self) -> bool {
+        let squared_errors = [self, other].map(|of| of.steps.deviation.powi(2) / of.runs as f64);
+        self.mean().is_finite() && other.mean() - self.mean() > 2.0 * squared_errors.iter().sum::<f64>().sqrt()
+    }
 }
 
 impl fmt::Display for Convergence {
