@@ -46,7 +46,7 @@ pub use diff::CheckpointSchedule;
 pub use error::{Error, ErrorKind};
 pub use grad::{grad, value_and_grad};
 pub use kernel::convolution::Convolution;
-pub use ops::Span;
+pub use kernel::max_pool::Span;
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use params::{Param, Params, ValueMut, hash_of_name};

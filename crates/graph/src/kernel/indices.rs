@@ -21,6 +21,10 @@ pub(crate) fn check_below(
     what: &str,
     of: impl FnOnce() -> String,
 ) -> Result<(), String> {
+    // Negative ones are large as well. A loop without an exit is vectorised.
+    if indices.iter().fold(0, |largest, &index| largest.max(index as u64)) < count as u64 {
+        return Ok(());
+    }
     match indices.iter().position(|&index| index < 0 || index as usize >= count) {
         None => Ok(()),
         Some(first) => {

@@ -8,6 +8,7 @@ pub(crate) mod convolution;
 pub mod gemm;
 pub(crate) mod indices;
 pub mod math;
+pub(crate) mod max_pool;
 pub mod parallel;
 pub mod random;
 pub(crate) mod reduce;

@@ -1,22 +1,14 @@
 //! Max pooling over lists of ranges, which express sliding windows, padding and adaptive pooling. The derivative
-//! scatters the cotangent to the indices of the largest elements, which are a second output.
+//! adds the cotangent at the indices of the largest elements, which are a second output.
 
+use crate::kernel::indices::check_below;
+use crate::kernel::max_pool::{AddAtIndices, LargestOfWindows, Span};
 use crate::kernel::parallel::{Pieces, in_parts};
+use crate::kernel::simd::vectorized;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Kinks, Meta, Metas, Op, Signature, Work};
-
-/// A range of an axis: `count` elements from `start`, `step` apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Span {
-    /// The first element.
-    pub start: usize,
-    /// The distance from one element to the next; at least 1.
-    pub step: usize,
-    /// The number of elements; at least one.
-    pub count: usize,
-}
 
 /// The largest element of each span of rows and each span of columns.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -24,6 +16,16 @@ struct MaxPool {
     rows: Vec<Span>,
     columns: Vec<Span>,
 }
+
+/// The cotangent of max pooling's input, from the indices of the largest elements and the cotangent of these: planes of
+/// zeros, of `size`, with the one added at the other.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct MaxPoolVjp {
+    size: [usize; 2],
+}
+
+/// Elements that are worth a thread.
+const GRAIN: usize = 1 << 16;
 
 impl Op for MaxPool {
     const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
@@ -56,10 +58,9 @@ impl Op for MaxPool {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        const GRAIN: usize = 1 << 16;
-        let shape = &work.input_shapes[0];
-        let (x, width) = (work.inputs[0].real(), shape[shape.rank() - 1]);
-        let (plane, count) = (shape[shape.rank() - 2] * width, self.rows.len() * self.columns.len());
+        let (x, shape) = (work.inputs[0].real(), &work.input_shapes[0]);
+        let size = last_two(shape);
+        let (plane, count) = (size[0] * size[1], self.rows.len() * self.columns.len());
         let [values, indices] = &mut *work.outputs else { unreachable!("the op has two outputs") };
         let (values, indices) = (values.real(), indices.index());
         if values.is_empty() {
@@ -68,25 +69,19 @@ impl Op for MaxPool {
         let planes = values.len() / count;
         let (values, indices) = (Pieces::new(values), Pieces::new(indices));
         in_parts(planes, (GRAIN / plane).max(1), 1, rayon::current_num_threads(), &|_, range| {
-            for n in range {
-                // SAFETY: no other range has this plane.
-                #[allow(unsafe_code)]
-                let (values, indices) = unsafe { (values.piece(n * count, count), indices.piece(n * count, count)) };
-                self.plane(&x[n * plane..][..plane], width, values, indices);
-            }
+            let (from, results) = (range.start * count, range.len() * count);
+            // SAFETY: no other range has these planes.
+            #[allow(unsafe_code)]
+            let (values, indices) = unsafe { (values.piece(from, results), indices.piece(from, results)) };
+            let x = &x[range.start * plane..range.end * plane];
+            vectorized(LargestOfWindows { x, size, rows: &self.rows, columns: &self.columns, values, indices });
         });
         Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        let (shape, indices, g) = (call.x(0).shape(), call.outputs[1], call.g());
-        let flat = |shape: &Shape| -> Shape {
-            let (lead, sizes) = shape.split_last_chunk::<2>().expect("the shape rule saw two axes");
-            lead.iter().copied().chain([sizes[0] * sizes[1]]).collect()
-        };
-        let to = flat(&g.shape());
-        let zeros = g.graph().zeros(flat(&shape));
-        zeros.scatter_few(-1, indices.reshape(to.clone()), g.reshape(to)).reshape(shape)
+        let size = last_two(&call.x(0).shape());
+        call.g().graph().call(MaxPoolVjp { size }, &[call.outputs[1], call.g()])
     }
 
     fn kinks(&self, _input: usize) -> Kinks {
@@ -95,28 +90,61 @@ impl Op for MaxPool {
     }
 }
 
-impl MaxPool {
-    fn plane<T: Real>(&self, x: &[T], width: usize, values: &mut [T], indices: &mut [i64]) {
-        let columns = self.columns.len();
-        for (p, rows) in self.rows.iter().enumerate() {
-            let (values, indices) = (&mut values[p * columns..][..columns], &mut indices[p * columns..][..columns]);
-            for ((span, value), at) in self.columns.iter().zip(values).zip(indices) {
-                let first = rows.start * width + span.start;
-                let (mut largest, mut index) = (x[first], first);
-                for i in 0..rows.count {
-                    let row = first + i * rows.step * width;
-                    for j in 0..span.count {
-                        let at = row + j * span.step;
-                        let x = x[at];
-                        // Selected without a branch, which would be unpredictable.
-                        let larger = (x > largest) | (x.is_nan() & !largest.is_nan());
-                        largest = if larger { x } else { largest };
-                        index = if larger { at } else { index };
-                    }
-                }
-                (*value, *at) = (largest, index as i64);
-            }
+/// The rows and columns of planes.
+fn last_two(shape: &Shape) -> [usize; 2] {
+    *shape.last_chunk().expect("the shape rule saw two axes")
+}
+
+impl Op for MaxPoolVjp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index, Accepts::Real]);
+
+    fn name(&self) -> &'static str {
+        "max_pool_vjp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        let Some((lead, _)) = inputs[0].shape.split_last_chunk::<2>() else {
+            return Err("there must be two axes, rows and columns".into());
+        };
+        if inputs[1].shape != inputs[0].shape {
+            return Err("indices and cotangent have different shapes".into());
         }
+        Ok(smallvec::smallvec![Meta::real(Shape::try_collect(lead.iter().copied().chain(self.size))?)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let (indices, g, x) = (work.inputs[0].index(), work.inputs[1].real(), work.outputs[0].real());
+        let (shape, [height, width]) = (&work.input_shapes[0], self.size);
+        let (plane, count) = (height * width, last_two(shape).iter().product());
+        check_below(indices, shape, plane, "index", || format!("a plane of {height}×{width} elements"))?;
+        if x.is_empty() {
+            return Ok(());
+        }
+        let (planes, x) = (x.len() / plane, Pieces::new(x));
+        in_parts(planes, (GRAIN / plane).max(1), 1, rayon::current_num_threads(), &|_, range| {
+            // SAFETY: no other range has these planes.
+            #[allow(unsafe_code)]
+            let x = unsafe { x.piece(range.start * plane, range.len() * plane) };
+            let of_planes = range.start * count..range.end * count;
+            let (g, indices) = (&g[of_planes.clone()], &indices[of_planes]);
+            vectorized(AddAtIndices { g, indices, count, x, plane });
+        });
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        // Of each plane its elements at the indices.
+        let flat = |shape: &Shape| -> Shape {
+            let (lead, sizes) = shape.split_last_chunk::<2>().expect("the shape rule saw two axes");
+            lead.iter().copied().chain([sizes[0] * sizes[1]]).collect()
+        };
+        let (indices, g) = (call.x(0), call.g());
+        let shape = indices.shape();
+        g.reshape(flat(&g.shape())).take_along(-1, indices.reshape(flat(&shape))).reshape(shape)
     }
 }
 
@@ -155,11 +183,14 @@ impl<'g> Var<'g> {
 }
 
 crate::tape::op::saved::fields!(Span { start, step, count });
-crate::tape::op::saved_ops!("max_pool": MaxPool { rows, columns });
+crate::tape::op::saved_ops! {
+    "max_pool": MaxPool { rows, columns },
+    "max_pool_vjp": MaxPoolVjp { size },
+}
 
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
-    use crate::check::strategies::{separated, shape};
+    use crate::check::strategies::{indices, separated, shape, tensor};
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
@@ -176,9 +207,17 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         (separated(whole, 0.25), spans(height), spans(width))
             .prop_map(|(x, rows, columns)| Sample::new(MaxPool { rows, columns }, [x.into()]))
     });
+    // Without elements in a plane there are no windows.
+    let adds = (shape(2), [0..4_usize, 1..5_usize], [0..3_usize, 0..3_usize]).prop_flat_map(|(lead, size, windows)| {
+        let windows = if size.contains(&0) { [windows[0], 0] } else { windows };
+        let shape: Shape = lead.iter().copied().chain(windows).collect();
+        (indices(shape.clone(), size[0] * size[1]), tensor(shape, -4.0..4.0))
+            .prop_map(move |(indices, g)| Sample::new(MaxPoolVjp { size }, [indices.into(), g.into()]))
+    });
     vec![
         Entry::new("max_pool", "the largest element of each of a list of ranges of a plane, and its index", samples)
             .kinks("ties: all to the first"),
+        Entry::new("max_pool_vjp", "planes of zeros with `gₖ` added at `indexₖ`, the derivative of `max_pool`", adds),
     ]
 }
 
@@ -209,6 +248,18 @@ mod tests {
         let y = graph.eval(y).unwrap();
         assert!(y.data()[0] == low && y.data()[1].is_nan());
         assert_eq!(graph.eval(indices.to_real()).unwrap().data(), [0.0, 5.0]);
+    }
+
+    #[test]
+    fn an_index_outside_of_the_plane_is_named() {
+        let graph = Graph::new();
+        for index in [6, -1] {
+            let indices = graph.index_constant(&Tensor::from([0, index]).reshape([1, 2]));
+            let sum = graph.call(MaxPoolVjp { size: [2, 3] }, &[indices, graph.ones([1, 2])]);
+            let error = graph.eval(sum).unwrap_err().to_string();
+            let end = format!("index {index} at position [0, 1] is out of range for a plane of 2×3 elements");
+            assert!(error.ends_with(&end), "{error}");
+        }
     }
 
     #[test]

@@ -44,8 +44,6 @@ mod triangle;
 mod trigonometric;
 mod windows;
 
-pub use max_pool::Span;
-
 impl crate::tape::op::Ops {
     /// The built-in ops that a graph can hold.
     pub fn builtin() -> Self {

@@ -19,8 +19,6 @@ struct TakeAlong {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ScatterAdd {
     axis: usize,
-    /// Whether few numbers are added to each element, so that sums need no compensation.
-    few: bool,
 }
 
 /// Checks that the indices have the shape of `x` except for the size of `axis`.
@@ -83,13 +81,14 @@ impl Op for TakeAlong {
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let zeros = call.g().graph().zeros(call.x(0).shape());
-        call.g().graph().call(ScatterAdd { axis: self.axis, few: false }, &[zeros, call.x(1), call.g()])
+        call.g().graph().call(ScatterAdd { axis: self.axis }, &[zeros, call.x(1), call.g()])
     }
 }
 
 impl ScatterAdd {
+    /// Whether few numbers are added to each element, so that sums need no compensation.
     fn adds_few(&self, indices: &Shape) -> bool {
-        self.few || indices[self.axis] <= UNCOMPENSATED
+        indices[self.axis] <= UNCOMPENSATED
     }
 }
 
@@ -196,20 +195,13 @@ impl<'g> Var<'g> {
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
         let axis = resolve_axis("scatter_add", axis, &self.shape());
-        self.graph().call(ScatterAdd { axis, few: false }, &[self, indices, source])
-    }
-
-    /// [`Var::scatter_add`] for indices that occur a few times at most.
-    #[track_caller]
-    pub(super) fn scatter_few(self, axis: isize, indices: Var<'g>, source: Var<'g>) -> Var<'g> {
-        let axis = resolve_axis("scatter_add", axis, &self.shape());
-        self.graph().call(ScatterAdd { axis, few: true }, &[self, indices, source])
+        self.graph().call(ScatterAdd { axis }, &[self, indices, source])
     }
 }
 
 crate::tape::op::saved_ops! {
     "take_along": TakeAlong { axis },
-    "scatter_add": ScatterAdd { axis, few },
+    "scatter_add": ScatterAdd { axis },
 }
 
 #[cfg(any(test, feature = "proptest"))]
@@ -231,9 +223,7 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     });
     let add = lines().prop_flat_map(|(shape, axis, taken)| {
         (tensor(shape.clone(), -4.0..4.0), indices(taken.clone(), shape[axis]), tensor(taken, -4.0..4.0)).prop_map(
-            move |(x, indices, source)| {
-                Sample::new(ScatterAdd { axis, few: false }, [x.into(), indices.into(), source.into()])
-            },
+            move |(x, indices, source)| Sample::new(ScatterAdd { axis }, [x.into(), indices.into(), source.into()]),
         )
     });
     vec![

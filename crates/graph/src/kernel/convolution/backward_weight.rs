@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::geometry::{Blocks, Geometry, LANES};
+use super::im2col::Im2Col;
 use super::plane::PlaneBackwardWeight;
 use super::threads::{divided, thread_workspace, whole_and_last, widths, workers};
 use crate::kernel::gemm::MatrixView;
@@ -83,7 +84,7 @@ impl Geometry {
                 let mut started = false;
                 for (image, images) in self.batches(blocks.images) {
                     let member = |k: usize| (image + k) * self.groups + group;
-                    let planes = |k: usize| &x[member(k) * members..][..members];
+                    let x = &x[member(0) * members..];
                     if images > 1 {
                         self.pack_images(g, group, image..image + images, packed);
                     }
@@ -98,12 +99,18 @@ impl Geometry {
                         };
                         let a = if self.is_plain() {
                             let offset = rows.start * area + positions.start;
-                            MatrixView { data: planes(0), offset, row: area as isize, col: 1 }
+                            MatrixView { data: x, offset, row: area as isize, col: 1 }
                         } else {
-                            for k in 0..images {
-                                let to = &mut columns[k * positions.len()..];
-                                self.im2col(planes(k), rows.clone(), positions.clone(), to, blocks.columns);
-                            }
+                            vectorized(Im2Col {
+                                geometry: self,
+                                x,
+                                step: self.groups * members,
+                                images,
+                                rows: rows.clone(),
+                                positions: positions.clone(),
+                                to: columns,
+                                pitch: blocks.columns,
+                            });
                             MatrixView { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 }
                         };
                         T::gemm(rows.len(), count, self.filters, a, b, started, sums, workspace);

@@ -1,6 +1,7 @@
 //! The convolution itself: `y = w·columns`.
 
 use super::geometry::{Blocks, Geometry};
+use super::im2col::Im2Col;
 use super::plane::PlaneForward;
 use super::threads::{divided, thread_workspace, whole_and_last, widths, workers};
 use crate::kernel::gemm::{MatrixView, gemm_into};
@@ -76,17 +77,23 @@ impl Geometry {
                     // thread's scratch next to the columns, which has room for them.
                     unsafe { gemm_into(self.filters, steps, count, a, b, first > 0, into, row, workspace) }
                 };
-                let planes = |k: usize| &x[members(k) * self.channels * self.plane()..][..self.channels * self.plane()];
+                let x = &x[members(0) * self.channels * self.plane()..];
                 if self.is_plain() || taps == 0 {
-                    let b = MatrixView { data: planes(0), offset: positions.start, row: area as isize, col: 1 };
+                    let b = MatrixView { data: x, offset: positions.start, row: area as isize, col: 1 };
                     multiply(0, taps, b, workspace);
                 } else {
                     for first in (0..taps).step_by(blocks.rows) {
                         let rows = first..taps.min(first + blocks.rows);
-                        for k in 0..images {
-                            let to = &mut columns[k * positions.len()..];
-                            self.im2col(planes(k), rows.clone(), positions.clone(), to, blocks.columns);
-                        }
+                        vectorized(Im2Col {
+                            geometry: self,
+                            x,
+                            step: self.groups * self.channels * self.plane(),
+                            images,
+                            rows: rows.clone(),
+                            positions: positions.clone(),
+                            to: columns,
+                            pitch: blocks.columns,
+                        });
                         let b = MatrixView { data: &*columns, offset: 0, row: blocks.columns as isize, col: 1 };
                         multiply(first, rows.len(), b, workspace);
                     }

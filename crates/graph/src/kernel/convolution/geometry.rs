@@ -44,12 +44,24 @@ pub(super) struct Blocks {
     pub(super) packed: usize,
 }
 
-/// The positions of one row of the output that overlap the input, for one column of the filter, and the element at
-/// position 0, counted from the padding.
+/// The positions along one axis of the output that overlap the input, for one element of the filter along that axis, and
+/// the element at position 0, counted from the padding.
 #[derive(Clone, Copy)]
 pub(super) struct Reach {
     pub(super) first: usize,
     pub(super) end: usize,
+    pub(super) from: usize,
+}
+
+/// Positions of a block that overlap the input for one element of the filter: `count` side by side in each of `lines`
+/// rows of the output.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Band {
+    pub(super) lines: usize,
+    pub(super) count: usize,
+    /// The first position within the block; the next line is a row of the output further.
+    pub(super) at: usize,
+    /// Its element in a plane of the input.
     pub(super) from: usize,
 }
 
@@ -157,11 +169,12 @@ impl Geometry {
         (row / (height * width), row / width % height, row % width)
     }
 
+    /// What an element of the filter reaches along an axis.
     #[inline]
-    pub(super) fn reach(&self, column: usize) -> Reach {
-        let (stride, before, from) = (self.stride[1], self.before[1], column * self.dilation[1]);
-        let first = before.saturating_sub(from).div_ceil(stride).min(self.positions[1]);
-        let end = (self.size[1] + before).saturating_sub(from).div_ceil(stride).clamp(first, self.positions[1]);
+    pub(super) fn reach(&self, axis: usize, element: usize) -> Reach {
+        let (stride, before, from) = (self.stride[axis], self.before[axis], element * self.dilation[axis]);
+        let first = before.saturating_sub(from).div_ceil(stride).min(self.positions[axis]);
+        let end = (self.size[axis] + before).saturating_sub(from).div_ceil(stride).clamp(first, self.positions[axis]);
         Reach { first, end, from }
     }
 
@@ -172,40 +185,31 @@ impl Geometry {
         (row < self.size[0]).then_some(row)
     }
 
-    /// Calls `visit` for each contiguous range of positions within a row of the output that overlaps the input: the
-    /// range within the block, and the position of its first element in a plane of the input.
-    #[inline(always)]
-    pub(super) fn ranges_in_rows(
-        &self,
-        row: usize,
-        positions: &Range<usize>,
-        mut visit: impl FnMut(Range<usize>, usize),
-    ) {
-        let (_, i, j) = self.tap(row);
-        let reach = self.reach(j);
-        let width = self.positions[1];
-        let (mut y, mut x) = (positions.start / width, positions.start % width);
-        let mut done = 0;
-        while done < positions.len() {
-            let end = width.min(x + positions.len() - done);
-            if let Some(line) = self.line(y, i) {
-                let (first, last) = (reach.first.max(x), reach.end.min(end));
-                if first < last {
-                    let from = line * self.size[1] + first * self.stride[1] + reach.from - self.before[1];
-                    visit(done + first - x..done + last - x, from);
-                }
+    /// The positions of a block that overlap the input for element `(i, j)` of the filter: those of the first and of the
+    /// last row of the output, of which the block may have a part, and those of the rows between.
+    pub(super) fn bands(&self, i: usize, j: usize, positions: &Range<usize>) -> [Band; 3] {
+        let (down, along, width) = (self.reach(0, i), self.reach(1, j), self.positions[1]);
+        let first = down.first.max(positions.start / width);
+        let end = down.end.min(positions.end.div_ceil(width)).max(first);
+        let band = |rows: Range<usize>| {
+            if rows.is_empty() {
+                return Band::default();
             }
-            done += end - x;
-            (y, x) = (y + 1, 0);
+            let line = rows.start * width;
+            let first = along.first.max(positions.start.saturating_sub(line));
+            let end = along.end.min(positions.end - line);
+            if first >= end {
+                return Band::default();
+            }
+            let row = rows.start * self.stride[0] + down.from - self.before[0];
+            let from = row * self.size[1] + first * self.stride[1] + along.from - self.before[1];
+            Band { lines: rows.len(), count: end - first, at: line + first - positions.start, from }
+        };
+        if positions.start <= first * width + along.first && end * width <= positions.end + width - along.end {
+            return [band(first..end), Band::default(), Band::default()];
         }
-    }
-
-    /// Whether a row of the matrix of columns has zeros of the padding.
-    pub(super) fn is_padded(&self, row: usize) -> bool {
-        let (_, i, j) = self.tap(row);
-        let reach = self.reach(j);
-        let all = [0, self.positions[0] - 1].into_iter().all(|y| self.line(y, i).is_some());
-        !all || reach.first > 0 || reach.end < self.positions[1]
+        let (second, last) = (end.min(first + 1), end.saturating_sub(1).max(first + 1).min(end));
+        [band(first..second), band(second..last), band(last..end)]
     }
 
     pub(super) fn multiplications(&self) -> usize {

@@ -93,7 +93,7 @@ impl Geometry {
             for i in 0..self.kernel[0] {
                 let Some(line) = self.line(y, i) else { continue };
                 for j in 0..self.kernel[1] {
-                    let reach = self.reach(j);
+                    let reach = self.reach(1, j);
                     if reach.end > reach.first {
                         let from = line * self.size[1] + reach.first * self.stride[1] + reach.from - self.before[1];
                         visit(i * self.kernel[1] + j, y * width + reach.first..y * width + reach.end, from);
