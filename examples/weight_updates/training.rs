@@ -135,6 +135,12 @@ pub(crate) fn at(history: &History, step: u64, column: &str) -> f64 {
     row.map_or(f64::NAN, |row| history.column(column)[row])
 }
 
+/// The mean of a column over the evaluations that have a value of it.
+pub(crate) fn mean(history: &History, column: &str) -> f64 {
+    let values: Vec<f64> = history.column(column).iter().copied().filter(|value| !value.is_nan()).collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 /// The network of most parts, 64-32-10 with ReLU.
 pub(crate) fn network(params: &mut Params) -> impl Layer + Sync + use<> {
     (Dense::new(params, "hidden", 64, 32), Relu, Dense::new(params, "output", 32, 10))
