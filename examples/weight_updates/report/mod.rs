@@ -6,7 +6,7 @@ mod markdown;
 use std::fmt;
 use std::io::Error;
 
-use gradus::train::plot::{HeatMap, Plot};
+use gradus::train::plot::{HeatMap, Images, Plot};
 
 use crate::study::Study;
 
@@ -109,6 +109,12 @@ impl Picture for Plot {
 }
 
 impl Picture for HeatMap {
+    fn svg(&self) -> Result<String, Error> {
+        self.to_svg()
+    }
+}
+
+impl Picture for Images {
     fn svg(&self) -> Result<String, Error> {
         self.to_svg()
     }

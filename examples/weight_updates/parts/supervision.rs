@@ -1,9 +1,0 @@
-//! Supervised and unsupervised.
-
-use crate::Failure;
-use crate::report::Part;
-use crate::study::Study;
-
-pub(crate) fn part(_study: &Study) -> Result<Part, Failure> {
-    Ok(Part::new("Supervised and unsupervised", "", ""))
-}
