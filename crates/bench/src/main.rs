@@ -14,6 +14,8 @@
 //!                                           damaged files and models, killed runs, savers beside readers, ever other lengths; all
 //!                                           parts in full, or those that are named
 //!     gradus-bench steps [--json FILE]      training steps on one thread
+//!     gradus-bench threads [--busy] [--json FILE]
+//!                                           training steps on one thread and on all, alone or beside a busy process
 //!     gradus-bench train [--json FILE]      the trainer beside the loop that it replaces
 //!
 //! `check`, `mutants` and `soak` end with an error if a bar is missed.
@@ -29,6 +31,7 @@ mod search;
 mod soak;
 mod steps;
 mod table;
+mod threads;
 mod train;
 
 use gradus_graph::check::CountingAllocator;
@@ -41,6 +44,7 @@ use gradus_train::replace_file;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps|train [--json FILE]\n       \
+                     gradus-bench threads [--busy] [--json FILE]\n       \
                      gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
@@ -78,6 +82,8 @@ fn main() -> ExitCode {
         ("scale", []) => (scale::run(), true),
         ("search", []) => (search::run(), true),
         ("steps", []) => (steps::run(), true),
+        ("threads", []) => (threads::run(false), true),
+        ("threads", ["--busy"]) => (threads::run(true), true),
         ("train", []) => (train::run(), true),
         _ => return fail(USAGE),
     };

@@ -1,12 +1,13 @@
 //! The loop over the parameters: written once, for every rule.
 
+use gradus_graph::kernel::parallel::{WORTH, in_team};
 use gradus_graph::{Param, Params, Real, Tensor};
 
 use crate::chain::{Chain, Part};
 use crate::error::StepError;
 use crate::gradient_checks::check_finite;
 use crate::param_state::{ParamState, SharedStep};
-use crate::tensor_pass::{self, is_large};
+use crate::tensor_pass::{self, shares};
 use crate::transform::{Numbers, StepInfo, Sums};
 
 /// How a step handles a gradient that is NaN or infinite. In no case does a part of the parameters move.
@@ -166,14 +167,10 @@ impl<T: Real> Optimizer<T> {
 
     fn step_with(&mut self, params: &mut Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         self.admit(params)?;
-        let large = self.check_gradients(params, gradients)?;
+        self.check_gradients(params, gradients)?;
         self.check_rates(gradients)?;
-        let threads = large && rayon::current_num_threads() > 1;
-        if threads && rayon::current_thread_index().is_none() {
-            // Enters the pool once, not once a tensor.
-            return rayon::join(|| self.advance(params, gradients, threads), || ()).0;
-        }
-        self.advance(params, gradients, threads)
+        let shares: usize = gradients.iter().map(|(_, gradient)| shares(gradient.len())).filter(|&n| n > 1).sum();
+        if shares < WORTH { self.advance(params, gradients) } else { in_team(|| self.advance(params, gradients)) }
     }
 
     /// Passes observations beside the gradients to the transforms that average them: for [`Sophia`](crate::Sophia), an
@@ -206,7 +203,7 @@ impl<T: Real> Optimizer<T> {
         let mut averaged = params.clone();
         let (done, rate_factor) = (self.steps.saturating_sub(1), self.rate_factor);
         let (chain, numbers, total) = (&self.chain, &self.numbers[..], Sums::default());
-        let shared = SharedStep { chain, done, rate_factor, numbers, total, threads: false };
+        let shared = SharedStep { chain, done, rate_factor, numbers, total };
         for param_state in self.states.iter().flatten() {
             for (transform, slots, entry) in self.chain.transforms_of(&param_state.param) {
                 let step =
@@ -243,10 +240,9 @@ impl<T: Real> Optimizer<T> {
         Ok(())
     }
 
-    /// Checks that each gradient has its parameter; returns whether one is large.
-    fn check_gradients(&mut self, params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<bool, StepError> {
+    /// Checks that each gradient has its parameter.
+    fn check_gradients(&mut self, params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         self.calls += 1;
-        let mut large = false;
         for &(param, gradient) in gradients {
             if params.find(param.name()) != Some(param) {
                 return Err(StepError::Unknown(param.clone()));
@@ -259,9 +255,8 @@ impl<T: Real> Optimizer<T> {
             if gradient.shape() != param.shape() {
                 return Err(StepError::Shape(param.clone(), gradient.shape().clone()));
             }
-            large |= is_large(gradient.len());
         }
-        Ok(large)
+        Ok(())
     }
 
     /// Whether all learning rates of this step can be used.
@@ -288,12 +283,7 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Makes the step, once names and shapes are checked.
-    fn advance(
-        &mut self,
-        params: &mut Params<T>,
-        gradients: &[(&Param, &Tensor<T>)],
-        threads: bool,
-    ) -> Result<(), StepError> {
+    fn advance(&mut self, params: &mut Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
         let mut total = Sums::default();
         // Sums over all parameters are joined parameter by parameter.
@@ -304,7 +294,7 @@ impl<T: Real> Optimizer<T> {
         let measures = self.chain.transforms.first().is_some_and(|entry| entry.measures().is_some());
         if measures || self.non_finite != NonFinite::Trust {
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
+            let shared = SharedStep { chain, done, rate_factor, numbers, total };
             for &(param, gradient) in gradients {
                 let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
                 let finite = param_state.look(&shared, params.get(param).data(), gradient.data());
@@ -326,7 +316,7 @@ impl<T: Real> Optimizer<T> {
                 entry.block().expect("only a transform of blocks measures").update_numbers(&step, numbers);
             }
             let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let shared = SharedStep { chain, done, rate_factor, numbers, total, threads };
+            let shared = SharedStep { chain, done, rate_factor, numbers, total };
             let mut next_total = Sums::default();
             for &(param, gradient) in gradients {
                 let param_state = self.states[param.index()].as_mut().expect(ADMITTED);

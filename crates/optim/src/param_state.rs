@@ -41,7 +41,6 @@ pub(crate) struct SharedStep<'a, T> {
     pub(crate) numbers: &'a [Numbers],
     /// What the shared transform at the start of the pass measured.
     pub(crate) total: Sums,
-    pub(crate) threads: bool,
 }
 
 /// The part of [`StepInfo`] that all transforms of a parameter share.
@@ -107,7 +106,7 @@ impl<T: Real> ParamState<T> {
     pub(crate) fn look(&mut self, shared: &SharedStep<'_, T>, parameter: &[T], gradient: &[T]) -> bool {
         let (measure, count) = shared.measure(0, self, self.info(shared, self.steps + 1)).unzip();
         let views: StateViews<'_, T> = self.slots[..count.unwrap_or(0)].iter().map(Tensor::data).collect();
-        let (finite, sums) = survey_gradient(gradient, parameter, &views, measure, shared.threads);
+        let (finite, sums) = survey_gradient(gradient, parameter, &views, measure);
         self.sums = sums;
         finite
     }
@@ -158,13 +157,13 @@ impl<T: Real> ParamState<T> {
         let mut work = Some(Work { parameter, start: 0, gradient, pending: &mut self.pending, slots, views });
         let mut sums = Sums::default();
         let to = if last == transforms.len() { UpdateStorage::Direct } else { UpdateStorage::Buffered };
-        let (scale, threads) = (shared.chain.scale(self.rate.0, info.learning_rate), shared.threads);
+        let scale = shared.chain.scale(self.rate.0, info.learning_rate);
         let (param, numbers) = (&self.param, &self.numbers);
         let applying = transforms[first..last].iter().filter(|entry| entry.applies_to(param)).count();
         let step = |transform: usize| shared.step(transform, numbers, info, measured(transform));
         compose(shared.chain, (first, last), param, &step, 0, &|_| {}, &mut |change| {
             if let Some(work) = work.take() {
-                sums = Pass { change, transforms: applying, from, to, scale, measure, threads }.run(work);
+                sums = Pass { change, transforms: applying, from, to, scale, measure }.run(work);
             }
         });
         self.sums = sums;

@@ -3,7 +3,11 @@
 //! A tensor is divided into chunks in a way that depends on its length alone, and sums over chunks are added in the
 //! order of the cuts: so the result is the same, to the bit, with any number of threads.
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
 use gradus_graph::Real;
+use gradus_graph::kernel::parallel::in_parts;
 
 use smallvec::SmallVec;
 
@@ -25,10 +29,13 @@ const CHUNK: usize = 4 * LONG_BLOCK;
 /// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.
 const PIECE: usize = 4 * CHUNK;
 
-/// Whether a tensor of that many elements is spread over threads.
-pub(crate) fn is_large(len: usize) -> bool {
-    len > CHUNK
+/// How many threads a tensor of that many elements has enough work for.
+pub(crate) fn shares(len: usize) -> usize {
+    len / CHUNK
 }
+
+/// How often a tensor is cut for the division over threads, at most: into 32 parts.
+const CUTS: u32 = 5;
 
 /// A transform that measures, at a step.
 pub(crate) struct Measure<'a, T> {
@@ -53,7 +60,7 @@ impl<T> Copy for Measure<'_, T> {}
 pub(crate) type StateViews<'a, T> = SmallVec<[&'a [T]; 4]>;
 
 /// The elements of that range in each slice.
-fn cut<'a, T>(views: &[&'a [T]], range: &std::ops::Range<usize>) -> StateViews<'a, T> {
+fn view<'a, T>(views: &[&'a [T]], range: &Range<usize>) -> StateViews<'a, T> {
     views.iter().map(|slot| &slot[range.clone()]).collect()
 }
 
@@ -77,7 +84,6 @@ pub(crate) struct Pass<'a, T> {
     pub(crate) scale: T,
     /// The transform that needs sums over the update at the end of this pass.
     pub(crate) measure: Option<Measure<'a, T>>,
-    pub(crate) threads: bool,
 }
 
 /// The slices that a pass works on, all of one length; `pending` may be empty if no pass uses it.
@@ -92,6 +98,14 @@ pub(crate) struct Work<'a, T> {
 }
 
 impl<'a, T: Real> Work<'a, T> {
+    /// Its two parts, unless it is a chunk.
+    fn cut(self) -> Result<(Self, Self), Self> {
+        match self.parameter.len() {
+            len if len <= CHUNK => Err(self),
+            len => Ok(self.split(half(len, CHUNK))),
+        }
+    }
+
     fn split(self, at: usize) -> (Self, Self) {
         let (parameter, parameter_rest) = self.parameter.split_at_mut(at);
         let (gradient, gradient_rest) = self.gradient.split_at(at);
@@ -115,13 +129,7 @@ impl<'a, T: Real> Work<'a, T> {
 impl<T: Real> Pass<'_, T> {
     /// Makes the pass and gives the sums of the measuring transform.
     pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
-        let len = work.parameter.len();
-        if len <= CHUNK {
-            return self.run_chunk(work);
-        }
-        let (left, right) = work.split(half(len, CHUNK));
-        let (left, right) = fork(self.threads, || self.run(left), || self.run(right));
-        join(left, right)
+        over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk), join)
     }
 
     fn run_chunk(&self, mut work: Work<'_, T>) -> Sums {
@@ -148,7 +156,7 @@ impl<T: Real> Pass<'_, T> {
             let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.transforms, scale);
             (self.change)(&mut block);
             if let Some(Measure { transform, step }) = &self.measure {
-                let views = cut(&work.views, &range);
+                let views = view(&work.views, &range);
                 sums = join(sums, transform.measure(step, block.parameter(), block.current(), &views));
             }
             match self.to {
@@ -166,28 +174,28 @@ pub(crate) fn survey_gradient<T: Real>(
     parameter: &[T],
     views: &[&[T]],
     measure: Option<Measure<'_, T>>,
-    threads: bool,
 ) -> (bool, Sums) {
-    let len = gradient.len();
-    if len > PIECE {
-        let at = half(len, PIECE);
-        let ((a, b), (c, d)) = (gradient.split_at(at), parameter.split_at(at));
-        let (e, f) = (cut(views, &(0..at)), cut(views, &(at..len)));
-        let look = |gradient, parameter, views: &[&[T]]| survey_gradient(gradient, parameter, views, measure, threads);
-        let (left, right) = fork(threads, || look(a, c, &e), || look(b, d, &f));
-        return (left.0 && right.0, join(left.1, right.1));
-    }
-    let Some(Measure { transform, step }) = measure else {
-        return (reductions::all_finite(gradient), Sums::default());
+    let cut = |range: Range<usize>| match range.len() {
+        len if len <= PIECE => Err(range),
+        len => {
+            let middle = range.start + half(len, PIECE);
+            Ok((range.start..middle, middle..range.end))
+        }
     };
-    let mut found = (true, Sums::default());
-    for start in (0..len).step_by(LONG_BLOCK) {
-        let range = start..len.min(start + LONG_BLOCK);
-        let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
-        found.1 = join(found.1, transform.measure(&step, parameter, gradient, &cut(views, &range)));
-        found.0 &= reductions::all_finite(gradient);
-    }
-    found
+    let look = |piece: Range<usize>| {
+        let Some(Measure { transform, step }) = measure else {
+            return (reductions::all_finite(&gradient[piece]), Sums::default());
+        };
+        let mut found = (true, Sums::default());
+        for start in piece.clone().step_by(LONG_BLOCK) {
+            let range = start..piece.end.min(start + LONG_BLOCK);
+            let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
+            found.1 = join(found.1, transform.measure(&step, parameter, gradient, &view(views, &range)));
+            found.0 &= reductions::all_finite(gradient);
+        }
+        found
+    };
+    over_parts(0..gradient.len(), &cut, &look, |left, right| (left.0 && right.0, join(left.1, right.1)))
 }
 
 /// Where the tensor is divided: half of the chunks, rounded up.
@@ -195,7 +203,74 @@ fn half(len: usize, chunk: usize) -> usize {
     (len / 2).next_multiple_of(chunk)
 }
 
-/// Runs both, side by side if asked.
-fn fork<A: Send, B: Send>(threads: bool, left: impl FnOnce() -> A + Send, right: impl FnOnce() -> B + Send) -> (A, B) {
-    if threads { rayon::join(left, right) } else { (left(), right()) }
+/// Runs `run` on the chunks that `cut` leaves of the whole, which gives the two parts of what it cuts, and joins the
+/// results in the order of the cuts. The first cuts divide the work over threads.
+fn over_parts<W: Send, R: Send>(
+    whole: W,
+    cut: &(impl Fn(W) -> Result<(W, W), W> + Sync),
+    run: &(impl Fn(W) -> R + Sync),
+    join: impl Fn(R, R) -> R + Sync + Copy,
+) -> R {
+    /// A part before and after its run, and how often it was cut out of the whole.
+    struct Part<W, R> {
+        depth: u32,
+        state: Mutex<(Option<W>, Option<R>)>,
+    }
+
+    type Parts<W, R> = SmallVec<[Part<W, R>; 1 << CUTS]>;
+
+    fn divide<W, R>(whole: W, depth: u32, cut: &impl Fn(W) -> Result<(W, W), W>, parts: &mut Parts<W, R>) {
+        let rest = if depth < CUTS { cut(whole) } else { Err(whole) };
+        match rest {
+            Ok((left, right)) => {
+                divide(left, depth + 1, cut, parts);
+                divide(right, depth + 1, cut, parts);
+            }
+            Err(part) => parts.push(Part { depth, state: Mutex::new((Some(part), None)) }),
+        }
+    }
+
+    fn all<W, R>(
+        whole: W,
+        cut: &impl Fn(W) -> Result<(W, W), W>,
+        run: &impl Fn(W) -> R,
+        join: impl Fn(R, R) -> R + Copy,
+    ) -> R {
+        match cut(whole) {
+            Ok((left, right)) => {
+                let left = all(left, cut, run, join);
+                join(left, all(right, cut, run, join))
+            }
+            Err(chunk) => run(chunk),
+        }
+    }
+
+    let (left, right) = match cut(whole) {
+        Ok(both) => both,
+        Err(chunk) => return run(chunk),
+    };
+    let mut parts: Parts<W, R> = SmallVec::new();
+    divide(left, 1, cut, &mut parts);
+    divide(right, 1, cut, &mut parts);
+    in_parts(parts.len(), 1, 1, rayon::current_num_threads(), &|_, range| {
+        for part in &parts[range] {
+            let mut state = part.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let part = state.0.take().expect(ONCE);
+            state.1 = Some(all(part, cut, run, join));
+        }
+    });
+    // Two neighbours of one depth are the halves of one part.
+    let mut results: SmallVec<[(u32, R); 1 << CUTS]> = SmallVec::new();
+    for part in parts {
+        let (_, result) = part.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (mut depth, mut result) = (part.depth, result.expect(ONCE));
+        while results.last().is_some_and(|(before, _)| *before == depth) {
+            let (_, left) = results.pop().expect("it is there");
+            (depth, result) = (depth - 1, join(left, result));
+        }
+        results.push((depth, result));
+    }
+    results.pop().expect("there is a part").1
 }
+
+const ONCE: &str = "each part is run once";

@@ -22,8 +22,8 @@ mod tests;
 use super::simd::{Level, level};
 use blocks::{Product, Strided};
 use lanes::Portable;
-pub(crate) use share::product_is_divided;
 pub use share::{product, product_workspace};
+pub(crate) use share::{product_shares, products, products_workspace};
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,11 @@
 use std::ops::Range;
 
 use crate::kernel::math::{Math, sin_and_cos};
+use crate::kernel::parallel::in_pieces;
 use crate::real::Real;
+
+/// The numbers that are worth a thread, several microseconds.
+pub(crate) const GRAIN: usize = 1 << 10;
 
 /// A stream of the generator: seed and step of the run, number of the node.
 #[derive(Clone, Copy, Debug)]
@@ -60,18 +64,20 @@ impl RandomStream {
         self.fill(start, out, |[a, b]| [draw(a), draw(b)]);
     }
 
-    fn fill<T: Copy>(self, start: usize, out: &mut [T], pair: impl Fn([u64; 2]) -> [T; 2]) {
-        let mut position = 0;
-        while position < out.len() {
-            let element = start + position;
-            let both = pair(self.words(element as u64 / 2));
-            out[position] = both[element % 2];
-            position += 1;
-            if element.is_multiple_of(2) && position < out.len() {
-                out[position] = both[1];
+    fn fill<T: Copy + Send>(self, start: usize, out: &mut [T], pair: impl Fn([u64; 2]) -> [T; 2] + Sync) {
+        in_pieces(out, GRAIN, 2, &|from, out| {
+            let mut position = 0;
+            while position < out.len() {
+                let element = start + from + position;
+                let both = pair(self.words(element as u64 / 2));
+                out[position] = both[element % 2];
                 position += 1;
+                if element.is_multiple_of(2) && position < out.len() {
+                    out[position] = both[1];
+                    position += 1;
+                }
             }
-        }
+        });
     }
 }
 

@@ -4,8 +4,11 @@
 //! compensation, and their totals with it ([`Fold::gather`]). To first order the error is within 40 roundings of the
 //! sum of the absolute values, over any axes.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
+use crate::kernel::parallel::in_pieces;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
@@ -115,17 +118,23 @@ const BLOCK: usize = 1024;
 const ROWS: usize = 32;
 /// Results that are computed together: totals and compensations stay in the L1 cache.
 const TILE: usize = 256;
+/// Elements that are worth a thread, several microseconds.
+const GRAIN: usize = 1 << 14;
 /// Elements of rows that are combined in registers.
 pub(crate) const WIDTH: usize = 32;
 
 /// Reduces `x` of the given shape along `axes` (counted from the first, in order) into `y`.
 pub(crate) fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
-    vectorized(Reduce::<T, F> { x, rows: &Rows::of(shape, axes), y, fold: std::marker::PhantomData });
+    let rows = &Rows::of(shape, axes);
+    rows.in_pieces(x.len(), y, &|from, y| {
+        vectorized(Reduce::<T, F> { x, rows, from, y, fold: std::marker::PhantomData });
+    });
 }
 
 struct Reduce<'a, T, F> {
     x: &'a [T],
     rows: &'a Rows,
+    from: usize,
     y: &'a mut [T],
     fold: std::marker::PhantomData<F>,
 }
@@ -135,7 +144,7 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
 
     #[inline(always)]
     fn run(self) {
-        self.rows.accumulate::<T, F>(self.y, &Plain(self.x, self.fold));
+        self.rows.accumulate::<T, F>(self.from, self.y, &Plain(self.x, self.fold));
     }
 }
 
@@ -165,12 +174,14 @@ impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
 /// numbers far from 0 accurate.
 pub(crate) fn mean<T: Real>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
     let count: usize = axes.iter().map(|&axis| shape[axis]).product();
-    vectorized(Mean { x, rows: &Rows::of(shape, axes), y, count: T::of(count.max(1) as f64) });
+    let (rows, count) = (&Rows::of(shape, axes), T::of(count.max(1) as f64));
+    rows.in_pieces(x.len(), y, &|from, y| vectorized(Mean { x, rows, from, y, count }));
 }
 
 struct Mean<'a, T> {
     x: &'a [T],
     rows: &'a Rows,
+    from: usize,
     y: &'a mut [T],
     count: T,
 }
@@ -180,16 +191,16 @@ impl<T: Real> Loop for Mean<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, rows, y, count } = self;
-        rows.accumulate::<T, Add>(y, &FromFirst(x));
+        let Self { x, rows, from, y, count } = self;
+        rows.accumulate::<T, Add>(from, y, &FromFirst(x));
         if x.is_empty() {
             return;
         }
-        rows.groups(|first, at| {
-            for i in 0..rows.kept() {
-                let mean = x[first + i] + y[at + i] / count;
+        rows.groups(from..from + y.len(), |first, results| {
+            for (i, y) in y[results.start - from..results.end - from].iter_mut().enumerate() {
+                let mean = x[first + i] + *y / count;
                 // Differences of infinite or very distant numbers may be infinite or NaN: then the plain mean.
-                y[at + i] = if mean.is_finite() { mean } else { rows.plain_mean(x, first + i, count) };
+                *y = if mean.is_finite() { mean } else { rows.plain_mean(x, first + i, count) };
             }
         });
     }
@@ -228,12 +239,14 @@ pub(crate) fn norm<T: Real>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T])
     let count: usize = axes.iter().map(|&axis| shape[axis]).product();
     // The error of subnormal squares is negligible compared with a larger sum.
     let least = T::min_positive_value() * T::of(count.max(1) as f64);
-    vectorized(Norm { x, rows: &Rows::of(shape, axes), y, least });
+    let rows = &Rows::of(shape, axes);
+    rows.in_pieces(x.len(), y, &|from, y| vectorized(Norm { x, rows, from, y, least }));
 }
 
 struct Norm<'a, T> {
     x: &'a [T],
     rows: &'a Rows,
+    from: usize,
     y: &'a mut [T],
     least: T,
 }
@@ -243,13 +256,13 @@ impl<T: Real> Loop for Norm<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, rows, y, least } = self;
-        rows.accumulate::<T, Add>(y, &Squares(x));
+        let Self { x, rows, from, y, least } = self;
+        rows.accumulate::<T, Add>(from, y, &Squares(x));
         if x.is_empty() {
             return;
         }
-        rows.groups(|first, at| {
-            for (i, y) in y[at..at + rows.kept()].iter_mut().enumerate() {
+        rows.groups(from..from + y.len(), |first, results| {
+            for (i, y) in y[results.start - from..results.end - from].iter_mut().enumerate() {
                 let within = *y >= least && y.is_finite();
                 *y = if within { y.sqrt() } else { rows.scaled_norm(first + i, |k| x[k]) };
             }
@@ -350,19 +363,34 @@ impl Rows {
         Layout { shape: sizes.into_iter().collect(), strides: steps, offset: 0 }
     }
 
-    /// Calls `visit` with the first element and the first result of each group of rows with the same results.
+    /// Calls `visit` for each row of results of which some are in a range: with the position of the first element of
+    /// the first of these, and their own range.
     #[inline(always)]
-    pub(crate) fn groups(&self, mut visit: impl FnMut(usize, usize)) {
-        let kept = self.starts(false);
+    pub(crate) fn groups(&self, results: Range<usize>, mut visit: impl FnMut(usize, Range<usize>)) {
+        let kept = self.kept();
+        if results.is_empty() || kept == 0 {
+            return;
+        }
         // Results lie in the order of the axes that are kept.
-        for (number, first) in kept.positions().enumerate() {
-            visit(first, number * self.kept());
+        let groups = results.start / kept..results.end.div_ceil(kept);
+        for (group, first) in groups.clone().zip(self.starts(false).positions_of(groups)) {
+            let from = results.start.max(group * kept);
+            visit(first + from - group * kept, from..results.end.min((group + 1) * kept));
         }
     }
 
-    /// Reduces the terms of all rows into `y`. Each result is finished before the next one is started.
+    /// Runs `work(from, piece)` over pieces that the results `y` of `elements` elements are cut into, on the threads of
+    /// the current pool; `from` is the index of the first result of a piece.
+    pub(crate) fn in_pieces<T: Send>(&self, elements: usize, y: &mut [T], work: &(impl Fn(usize, &mut [T]) + Sync)) {
+        let each = elements.checked_div(y.len()).unwrap_or(0).max(1);
+        let (grain, align) = ((GRAIN / each).max(1), if self.reduced { 1 } else { WIDTH });
+        in_pieces(y, grain, align, work);
+    }
+
+    /// Reduces terms into `y`, the results from number `from` on. Each result is finished before the next one is
+    /// started.
     #[inline(always)]
-    pub(crate) fn accumulate<T: Real, F: Fold>(&self, y: &mut [T], terms: &impl Terms<T>) {
+    pub(crate) fn accumulate<T: Real, F: Fold>(&self, from: usize, y: &mut [T], terms: &impl Terms<T>) {
         y.fill(F::start());
         if y.is_empty() || self.row == 0 || self.target.shape.contains(&0) {
             return;
@@ -374,11 +402,12 @@ impl Rows {
             _ => (1, 0),
         };
         reduced.shape = reduced.shape[..reduced.shape.rank().saturating_sub(1)].iter().copied().collect();
-        self.groups(|first, at| {
+        self.groups(from..from + y.len(), |first, results| {
+            let (at, y) = (results.start, &mut y[results.start - from..results.end - from]);
             if self.reduced {
                 let start = |row: usize| RowStart { row, first, at };
                 if count * reduced.shape.len() == 1 {
-                    y[at] = terms.fold(start(first), self.row);
+                    y[0] = terms.fold(start(first), self.row);
                     return;
                 }
                 let (mut total, mut lost) = (F::start(), T::zero());
@@ -388,11 +417,11 @@ impl Rows {
                         F::gather(&mut total, &mut lost, terms.fold(start(row), self.row));
                     }
                 }
-                y[at] = F::finish(total, lost);
+                y[0] = F::finish(total, lost);
                 return;
             }
-            for from in (0..self.row).step_by(TILE) {
-                let (first, at, len) = (first + from, at + from, TILE.min(self.row - from));
+            for (from, y) in (0..).step_by(TILE).zip(y.chunks_mut(TILE)) {
+                let (first, at, len) = (first + from, at + from, y.len());
                 let start =
                     |row: usize, column: usize| RowStart { row: row + column, first: first + column, at: at + column };
                 let (mut totals, mut lost) = ([F::start(); TILE], [T::zero(); TILE]);
@@ -430,7 +459,7 @@ impl Rows {
                         }
                     }
                 }
-                for ((y, &total), &lost) in y[at..at + len].iter_mut().zip(&totals).zip(&lost) {
+                for ((y, &total), &lost) in y.iter_mut().zip(&totals).zip(&lost) {
                     *y = F::finish(total, lost);
                 }
             }

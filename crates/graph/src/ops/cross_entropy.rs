@@ -4,6 +4,7 @@
 //! `(softmax(x) − one_hot(label))·g` and `(softmax(x)·Σp − p)·g`.
 
 use crate::kernel::indices::check_below;
+use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
@@ -11,6 +12,9 @@ use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
+
+/// The elements that are worth a thread, several microseconds.
+const GRAIN: usize = 1 << 12;
 
 /// From logits and labels.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -67,7 +71,10 @@ impl Op for CrossEntropy {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         check_label_range(work)?;
         let (logits, labels) = (work.inputs[0].real(), work.inputs[1].index());
-        vectorized(Losses { logits, labels, losses: work.outputs[0].real() });
+        let classes = logits.len() / labels.len().max(1);
+        in_pieces(work.outputs[0].real(), GRAIN / classes.max(1), 1, &|from, losses| {
+            vectorized(Losses { logits: &logits[from * classes..], labels: &labels[from..], losses, classes });
+        });
         Ok(())
     }
 
@@ -80,6 +87,7 @@ struct Losses<'a, T> {
     logits: &'a [T],
     labels: &'a [i64],
     losses: &'a mut [T],
+    classes: usize,
 }
 
 impl<T: Real> Loop for Losses<'_, T> {
@@ -87,9 +95,8 @@ impl<T: Real> Loop for Losses<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { logits, labels, losses } = self;
         // Labels were checked, so that where there is a row there is a class.
-        let classes = logits.len() / labels.len().max(1);
+        let Self { logits, labels, losses, classes } = self;
         for ((row, &label), loss) in logits.chunks_exact(classes.max(1)).zip(labels).zip(losses) {
             let shift = shift(row);
             let log = ln_sum_of_exp(row, shift);
@@ -130,7 +137,12 @@ impl Op for CrossEntropyVjp {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         check_label_range(work)?;
         let (logits, labels, g) = (work.inputs[0].real(), work.inputs[1].index(), work.inputs[2].real());
-        vectorized(LossSlopes { logits, labels, g, slopes: work.outputs[0].real() });
+        let classes = (logits.len() / labels.len().max(1)).max(1);
+        in_pieces(work.outputs[0].real(), GRAIN, classes, &|from, slopes| {
+            let first = from / classes;
+            let (logits, labels, g) = (&logits[from..], &labels[first..], &g[first..]);
+            vectorized(LossSlopes { logits, labels, g, slopes, classes });
+        });
         Ok(())
     }
 }
@@ -140,6 +152,7 @@ struct LossSlopes<'a, T> {
     labels: &'a [i64],
     g: &'a [T],
     slopes: &'a mut [T],
+    classes: usize,
 }
 
 impl<T: Real> Loop for LossSlopes<'_, T> {
@@ -147,8 +160,7 @@ impl<T: Real> Loop for LossSlopes<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { logits, labels, g, slopes } = self;
-        let classes = (logits.len() / labels.len().max(1)).max(1);
+        let Self { logits, labels, g, slopes, classes } = self;
         let rows = logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
         for ((row, slope), (&label, &g)) in rows.zip(labels.iter().zip(g)) {
             softmax_row(row, slope);
@@ -192,7 +204,10 @@ impl Op for CrossEntropyWith {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let classes = *work.input_shapes[0].last().expect("a scalar was refused");
         let (logits, chances) = (work.inputs[0].real(), work.inputs[1].real());
-        vectorized(LossesWith { logits, chances, losses: work.outputs[0].real(), classes });
+        in_pieces(work.outputs[0].real(), GRAIN / classes.max(1), 1, &|from, losses| {
+            let [logits, chances] = [logits, chances].map(|all| &all[from * classes..]);
+            vectorized(LossesWith { logits, chances, losses, classes });
+        });
         Ok(())
     }
 

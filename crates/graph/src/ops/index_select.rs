@@ -4,6 +4,7 @@
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::indices::check_within;
+use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -21,6 +22,9 @@ struct IndexSelect {
 struct IndexAdd {
     axis: usize,
 }
+
+/// The elements that are worth a thread, several microseconds.
+const GRAIN: usize = 1 << 14;
 
 fn check_list(indices: &Shape) -> Result<(), String> {
     if indices.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
@@ -62,14 +66,20 @@ impl Op for IndexSelect {
     }
 }
 
-fn select<T: Copy>(x: &[T], from: AlongAxis, indices: &[i64], y: &mut [T]) {
-    let to = AlongAxis { size: indices.len(), ..from };
-    for block in 0..from.outer {
-        for (position, &index) in indices.iter().enumerate() {
-            let (start, source) = (to.start(block, position), from.start(block, index as usize));
-            y[start..start + to.inner].copy_from_slice(&x[source..source + from.inner]);
-        }
+fn select<T: Copy + Send + Sync>(x: &[T], from: AlongAxis, indices: &[i64], y: &mut [T]) {
+    if y.is_empty() {
+        return;
     }
+    let inner = from.inner;
+    in_pieces(y, GRAIN, inner, &|start, y| {
+        let (block, position) = (start / inner / indices.len(), start / inner % indices.len());
+        let first = indices[position..].iter().map(|index| (block, index));
+        let later = (block + 1..from.outer).flat_map(|block| indices.iter().map(move |index| (block, index)));
+        for ((block, &index), y) in first.chain(later).zip(y.chunks_exact_mut(inner)) {
+            let source = from.start(block, index as usize);
+            y.copy_from_slice(&x[source..source + inner]);
+        }
+    });
 }
 
 impl Op for IndexAdd {

@@ -11,12 +11,16 @@
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, check_axes};
+use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, Fold, RowStart, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Derivative, Domain, Form, Meta, Metas, Number, Op, Signature, Vars, Work};
+
+/// The elements that are worth a thread, several microseconds.
+const GRAIN: usize = 1 << 14;
 
 /// From `x`, `w` and `b`, over `axes`, which are counted from the first, in order, and have size 1 in all but `x`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -95,7 +99,15 @@ impl Op for Normalize {
         variance.fill(T::zero());
         if !x.is_empty() {
             let rows = &Rows::of(shape, &self.axes);
-            vectorized(Forward { x, weight, bias, y, mean, variance, rows, count, eps });
+            rows.in_pieces(x.len(), variance, &|from, variance| {
+                let terms = Centred { x, g: x, mean, square: true };
+                vectorized(Total { terms, rows, from, totals: variance, finish: |_, total| total / count });
+            });
+            let (variance_of, size) = (&*variance, rows.row);
+            in_pieces(y, GRAIN, size, &|from, y| {
+                let first = from / size;
+                vectorized(Forward { x: &x[from..], weight, bias, y, mean, variance: variance_of, rows, first, eps });
+            });
             overflown(x, rows, mean, variance, count, |first, at, deviation| {
                 rows.elements(first, |k| y[k] = (x[k] - mean[at]) / deviation * weight[at] + bias[at]);
             });
@@ -119,16 +131,38 @@ impl Op for Normalize {
     }
 }
 
-/// Variance and `y`, for a mean that is known and a variance that is 0.
+/// Sums of terms from result `from` on, finished by their index and total.
+struct Total<'a, T, F> {
+    terms: Centred<'a, T>,
+    rows: &'a Rows,
+    from: usize,
+    totals: &'a mut [T],
+    finish: F,
+}
+
+impl<T: Real, F: Fn(usize, T) -> T> Loop for Total<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { terms, rows, from, totals, finish } = self;
+        rows.accumulate::<T, Add>(from, totals, &terms);
+        for (total, number) in totals.iter_mut().zip(from..) {
+            *total = finish(number, *total);
+        }
+    }
+}
+
+/// The rows of `y` from number `first` on, and of `x`, for a mean and a variance that are known.
 struct Forward<'a, T> {
     x: &'a [T],
     weight: &'a [T],
     bias: &'a [T],
     y: &'a mut [T],
     mean: &'a [T],
-    variance: &'a mut [T],
+    variance: &'a [T],
     rows: &'a Rows,
-    count: T,
+    first: usize,
     eps: T,
 }
 
@@ -137,20 +171,17 @@ impl<T: Real> Loop for Forward<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, weight, bias, y, mean, variance, rows, count, eps } = self;
+        let Self { x, weight, bias, y, mean, variance, rows, first, eps } = self;
         let size = rows.row;
-        rows.accumulate::<T, Add>(variance, &Centred { x, g: x, mean, square: true });
-        for variance in variance.iter_mut() {
-            *variance /= count;
-        }
-        for ((x, y), at) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)).zip(rows.target.positions()) {
+        let targets = rows.target.positions_of(first..first + y.len() / size);
+        for ((x, y), at) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)).zip(targets) {
             if rows.reduced {
                 let (mean, scale, bias) = (mean[at], weight[at] / (variance[at] + eps).sqrt(), bias[at]);
                 for i in 0..size {
                     y[i] = (x[i] - mean) * scale + bias;
                 }
             } else {
-                let [mean, variance, weight, bias] = [mean, &*variance, weight, bias].map(|all| &all[at..at + size]);
+                let [mean, variance, weight, bias] = [mean, variance, weight, bias].map(|all| &all[at..at + size]);
                 for i in 0..size {
                     y[i] = (x[i] - mean[i]) * (weight[i] / (variance[i] + eps).sqrt()) + bias[i];
                 }
@@ -211,8 +242,8 @@ fn overflown<T: Real>(
         return;
     }
     let root = count.sqrt();
-    rows.groups(|first, at| {
-        for (first, at) in (0..rows.kept()).map(|i| (first + i, at + i)) {
+    rows.groups(0..variance.len(), |first, results| {
+        for (first, at) in (first..).zip(results) {
             if !variance[at].is_finite() {
                 let deviation = rows.scaled_norm(first, |k| (x[k] - mean[at]) / root);
                 if deviation.is_finite() {
@@ -262,7 +293,29 @@ impl Op for NormalizeVjp {
         of_weight.fill(T::zero());
         if !x.is_empty() {
             let rows = &Rows::of(shape, &self.0.axes);
-            vectorized(Backward { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps });
+            rows.in_pieces(x.len(), of_weight, &|from, of_weight| {
+                let terms = Centred { x, g, mean, square: false };
+                let finish = |number: usize, total: T| total / (variance[number] + eps).sqrt();
+                vectorized(Total { terms, rows, from, totals: of_weight, finish });
+            });
+            let (sums, size) = ([&*of_weight, &*of_bias], rows.row);
+            in_pieces(of_x, GRAIN, size, &|from, of_x| {
+                let ([x, g], [of_weight, of_bias], first) = ([x, g].map(|all| &all[from..]), sums, from / size);
+                vectorized(Backward {
+                    x,
+                    weight,
+                    mean,
+                    variance,
+                    g,
+                    of_x,
+                    of_weight,
+                    of_bias,
+                    rows,
+                    first,
+                    count,
+                    eps,
+                });
+            });
             overflown(x, rows, mean, variance, count, |first, at, deviation| {
                 let normal = |k: usize| (x[k] - mean[at]) / deviation;
                 let (mut total, mut lost) = (T::zero(), T::zero());
@@ -280,7 +333,7 @@ impl Op for NormalizeVjp {
     }
 }
 
-/// `Σg·x̂` and the cotangent of `x`, for a `Σg` that is known and a `Σg·x̂` that is 0.
+/// The rows from number `first` on of the cotangent of `x`, for `Σg` and `Σg·x̂` that are known.
 struct Backward<'a, T> {
     x: &'a [T],
     weight: &'a [T],
@@ -288,9 +341,10 @@ struct Backward<'a, T> {
     variance: &'a [T],
     g: &'a [T],
     of_x: &'a mut [T],
-    of_weight: &'a mut [T],
+    of_weight: &'a [T],
     of_bias: &'a [T],
     rows: &'a Rows,
+    first: usize,
     count: T,
     eps: T,
 }
@@ -300,14 +354,11 @@ impl<T: Real> Loop for Backward<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, count, eps } = self;
+        let Self { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, first, count, eps } = self;
         let size = rows.row;
-        rows.accumulate::<T, Add>(of_weight, &Centred { x, g, mean, square: false });
-        for (of_weight, &variance) in of_weight.iter_mut().zip(variance) {
-            *of_weight /= (variance + eps).sqrt();
-        }
+        let targets = rows.target.positions_of(first..first + of_x.len() / size);
         let rows_of_all = x.chunks_exact(size).zip(g.chunks_exact(size)).zip(of_x.chunks_exact_mut(size));
-        for (((x, g), of_x), at) in rows_of_all.zip(rows.target.positions()) {
+        for (((x, g), of_x), at) in rows_of_all.zip(targets) {
             if rows.reduced {
                 let (mean, root) = (mean[at], (variance[at] + eps).sqrt());
                 let (scale, slope, shift) = (weight[at] / root, of_weight[at] / count / root, of_bias[at] / count);
@@ -315,7 +366,7 @@ impl<T: Real> Loop for Backward<'_, T> {
                     of_x[i] = (g[i] - shift - (x[i] - mean) * slope) * scale;
                 }
             } else {
-                let all = [mean, weight, variance, &*of_weight, of_bias];
+                let all = [mean, weight, variance, of_weight, of_bias];
                 let [mean, weight, variance, of_weight, of_bias] = all.map(|all| &all[at..at + size]);
                 for i in 0..size {
                     let root = (variance[i] + eps).sqrt();

@@ -11,6 +11,7 @@
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, resolve_axis};
+use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
@@ -18,6 +19,9 @@ use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::reduction::reduction;
 use crate::tape::op::{Accepts, Call, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
+
+/// The elements that are worth a thread, several microseconds.
+const GRAIN: usize = 1 << 12;
 
 /// Along the last axis.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -110,7 +114,10 @@ fn by_rows<R: RowWise, T: Real>(work: &mut Work<'_, '_, T>, reduces: bool) {
     let size = *work.input_shapes[0].last().expect("a scalar was refused");
     if size > 0 {
         let size = [size, if reduces { 1 } else { size }];
-        vectorized(Rows::<T, R> { x, y, size, work: std::marker::PhantomData });
+        in_pieces(y, GRAIN / if reduces { size[0] } else { 1 }, size[1], &|start, y| {
+            let x = &x[start / size[1] * size[0]..];
+            vectorized(Rows::<T, R> { x, y, size, work: std::marker::PhantomData });
+        });
     } else {
         y.fill(T::neg_infinity());
     }
@@ -176,7 +183,9 @@ impl Op for SoftmaxVjp {
         let [y, g] = [work.inputs[0].real(), work.inputs[1].real()];
         let size = *work.input_shapes[0].last().expect("a scalar was refused");
         if size > 0 {
-            vectorized(SoftmaxVjpRows { y, g, x: work.outputs[0].real(), size });
+            in_pieces(work.outputs[0].real(), GRAIN, size, &|start, x| {
+                vectorized(SoftmaxVjpRows { y: &y[start..], g: &g[start..], x, size });
+            });
         }
         Ok(())
     }

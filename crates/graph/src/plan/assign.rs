@@ -10,13 +10,14 @@ use super::draft::{Buffer, Draft, DraftLoop, Drafts, Origin, View};
 use super::free_list::{ALIGN, FreeList};
 use super::memory::{Footprint, Map, Part};
 use super::unit::{Factor, Slot, SlotId, Storage, Unit};
+use crate::kernel::random;
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{NodeId, Tape};
 
-/// The least elements, and multiply-adds, for which a kernel may divide its work over threads.
-const LARGE: usize = 1 << 17;
-const LARGE_PRODUCTS: usize = 1 << 20;
+/// The elements and the multiply-adds of a kernel that are worth a thread: several microseconds of work, roughly.
+const ELEMENTS: usize = 1 << 14;
+const PRODUCTS: usize = 1 << 19;
 
 /// The memory of one kind of value.
 #[derive(Default)]
@@ -312,21 +313,22 @@ impl Assigner<'_> {
                     footprint.writes.push(self.whole(out));
                 }
                 let elements = metas.iter().chain(&node.outputs).map(|meta| meta.shape.len());
-                let is_large = elements.fold(0, usize::saturating_add) >= LARGE
-                    || tape.ops[op as usize].multiply_adds(&metas) >= LARGE_PRODUCTS;
+                let elements = elements.fold(0, usize::saturating_add);
+                let shares = elements / ELEMENTS + tape.ops[op as usize].multiply_adds(&metas) / PRODUCTS;
                 Unit::Kernel {
                     op,
                     inputs: metas.iter().map(|meta| meta.kind).collect(),
                     input_shapes: metas.into_iter().map(|meta| meta.shape).collect(),
                     outputs: node.outputs.iter().map(|meta| meta.kind).collect(),
                     output_shapes: node.outputs.iter().map(|meta| meta.shape.clone()).collect(),
-                    is_large,
+                    shares,
                 }
             }
             Draft::Random { distribution, stream, out } => {
                 let footprint = if distribution.kind() == Kind::Real { &mut real } else { &mut index };
-                footprint.writes.push(self.whole(out));
-                Unit::Random { distribution, stream }
+                let out = self.whole(out);
+                footprint.writes.push(out);
+                Unit::Random { distribution, stream, shares: out.len / random::GRAIN }
             }
             Draft::IndexCopy { from, out } => {
                 index = Footprint { reads: vec![self.part(&from, None)], writes: vec![self.whole(out)] };

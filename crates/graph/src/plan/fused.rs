@@ -11,8 +11,12 @@ use crate::tape::op::AnyOp;
 
 /// Elements of a block.
 pub(super) const BLOCK: usize = 1024;
-/// The least elements of a part of a loop that is divided over threads.
-pub(super) const GRAIN: usize = 16 * 1024;
+
+/// The elements of a loop that are worth a thread: several microseconds of work, of which a step is a part that depends
+/// on its function, and moving the elements the rest.
+pub(super) fn grain(fused: &Fused) -> usize {
+    (4 * 16 * 1024 / (3 + fused.steps.len())).max(BLOCK)
+}
 
 /// Elements of a register of a loop over `len` elements: a multiple of a cache line.
 fn block(len: usize) -> usize {
@@ -37,7 +41,7 @@ pub(super) fn run<T: Real>(
         return;
     }
     let (len, registers, block) = (fused.len, fused.registers as usize, block(fused.len));
-    let division = Division { len, grain: GRAIN, threads, registers, block };
+    let division = Division { len, grain: grain(fused), threads, registers, block };
     memory.divide(unit, division, space, &|part| run_part(fused, ops, part, block));
 }
 

@@ -319,8 +319,8 @@ impl<T> Bound<'_, T> {
     }
 
     /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Each part
-    /// writes its own range of the values that the unit writes, and has `registers` registers of `block` elements of
-    /// `scratch`.
+    /// writes its own range of the values that the unit writes, and each thread has `registers` registers of `block`
+    /// elements of `scratch`.
     ///
     /// # Panics
     /// If a value that the unit writes does not have `len` elements, or the scratch is too small.
@@ -337,9 +337,9 @@ impl<T> Bound<'_, T> {
         assert!(footprint.writes.iter().all(|part| part.len == len), "a loop writes as many elements as it has");
         let (starts, own) = (self.starts, registers * block);
         let scratch = Pieces::new(scratch);
-        in_parts(len, grain, block, threads, &|part, range| {
-            // SAFETY: part numbers are below `threads` and differ, so no two pieces overlap.
-            let registers = unsafe { scratch.piece(part * own, own) };
+        in_parts(len, grain, block, threads, &|worker, range| {
+            // SAFETY: workers that run at the same time differ, so no two pieces that are used then overlap.
+            let registers = unsafe { scratch.piece(worker * own, own) };
             work(&mut LoopPart { starts, footprint, range, registers, block });
         });
     }

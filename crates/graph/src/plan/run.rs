@@ -5,9 +5,10 @@ use super::feed::Feed;
 use super::fused::{self, gather};
 use super::memory::Bound;
 use super::reference::draw;
-use super::unit::{Factor, Target, Unit};
+use super::unit::{Target, Unit, product_sizes};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{MatrixView, product};
+use crate::kernel::gemm::{MatrixView, products};
+use crate::kernel::parallel::is_deserted;
 use crate::kernel::random::RandomStream;
 use crate::params::Params;
 use crate::real::Real;
@@ -29,11 +30,6 @@ fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
     list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }
 
-/// Rows, inner size and columns of a product.
-pub(super) fn product_sizes([a, b]: &[Factor; 2]) -> [usize; 3] {
-    [a.size[0], a.size[1], b.size[1]]
-}
-
 /// One run of a plan.
 pub(super) struct Run<'a, T: Real> {
     pub(super) inner: &'a Inner,
@@ -43,6 +39,7 @@ pub(super) struct Run<'a, T: Real> {
     pub(super) scratch: &'a mut [T],
     pub(super) workspace: &'a mut [T],
     pub(super) threads: usize,
+    pub(super) is_divided: bool,
     pub(super) lists: &'a mut Lists,
 }
 
@@ -58,8 +55,10 @@ impl<T: Real> Run<'_, T> {
     }
 
     /// Runs the units from index `first` on, counted from the first one of the prologue. `done` is called after each.
+    /// If the threads that help have left, returns the number of a later unit that is worth calling them, to go on
+    /// there.
     #[inline(always)]
-    pub(super) fn units(&mut self, first: usize, mut done: impl FnMut(usize)) -> Result<(), Error> {
+    pub(super) fn units(&mut self, first: usize, mut done: impl FnMut(usize)) -> Result<Option<usize>, Error> {
         let inner = self.inner;
         let fault = |problem: String| Error::new(ErrorKind::Run, problem);
         for (number, unit) in inner.prologue.iter().enumerate().skip(first) {
@@ -67,7 +66,10 @@ impl<T: Real> Run<'_, T> {
             done(number);
         }
         let before = inner.prologue.len();
-        for (number, (unit, _)) in inner.body.iter().enumerate() {
+        for (number, (unit, _)) in inner.body.iter().enumerate().skip(first.saturating_sub(before)) {
+            if self.is_divided && before + number != first && is_deserted(|| unit.shares()) {
+                return Ok(Some(before + number));
+            }
             let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));
             self.unit(before + number, unit).map_err(named)?;
             done(before + number);
@@ -75,7 +77,7 @@ impl<T: Real> Run<'_, T> {
                 self.check_finite(before + number, unit, &inner.lines[number], &inner.shapes[number])?;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn unit(&mut self, number: usize, unit: &Unit) -> Result<(), String> {
@@ -92,10 +94,13 @@ impl<T: Real> Run<'_, T> {
                 let [a, b] = &**factors;
                 let matrix =
                     |data, offset, strides: [isize; 2]| MatrixView { data, offset, row: strides[0], col: strides[1] };
-                for (number, (from_a, from_b)) in a.batch.positions().zip(b.batch.positions()).enumerate() {
-                    let (a, b) = (matrix(left, from_a, a.strides), matrix(right, from_b, b.strides));
-                    product(m, k, n, a, b, false, &mut c[number * m * n..(number + 1) * m * n], self.workspace);
-                }
+                let factors = |number: usize| {
+                    [
+                        matrix(left, a.batch.position(number), a.strides),
+                        matrix(right, b.batch.position(number), b.strides),
+                    ]
+                };
+                products(a.batch.shape.len(), [m, k, n], &factors, c, self.workspace);
             }
             Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes, .. } => {
                 let (mut real, mut written) = self.real.lend(number);
@@ -123,7 +128,7 @@ impl<T: Real> Run<'_, T> {
                 *self.lists = Lists { inputs: recycled(arrays), outputs: recycled(results) };
                 result?;
             }
-            Unit::Random { distribution, stream } => {
+            Unit::Random { distribution, stream, .. } => {
                 const WRITTEN: &str = "random numbers are written somewhere";
                 let out = match distribution.kind() {
                     Kind::Real => ArrayMut::Real(self.real.lend(number).1.next().expect(WRITTEN)),

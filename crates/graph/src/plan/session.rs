@@ -7,12 +7,12 @@ use super::feed::Feed;
 use super::fused;
 use super::memory::{Frame, aligned, reserve};
 use super::reference;
-use super::run::{Lists, Run, check_leaves, product_sizes};
-use super::unit::{Storage, Unit};
+use super::run::{Lists, Run, check_leaves};
+use super::unit::{Storage, Unit, product_sizes};
 use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{product_is_divided, product_workspace};
-use crate::kernel::parallel::within_pool;
+use crate::kernel::gemm::products_workspace;
+use crate::kernel::parallel::{self, Pause, in_team_with_pauses};
 use crate::kernel::random::RandomStream;
 use crate::params::Params;
 use crate::real::Real;
@@ -22,9 +22,10 @@ use crate::tensor::{AnyTensor, Data, Tensor};
 /// A plan with its memory, in one precision.
 ///
 /// After its first run it does not allocate, on any number of threads, except for a new tensor for an output of which
-/// the caller kept a clone, in ops outside of this library, and for layouts of more than eight axes. Called from a
-/// thread outside of the pool, with enough work for more than one thread, it enters the pool once; the pool's queue of
-/// such calls allocates a block of memory every sixty-third time.
+/// the caller kept a clone, in ops outside of this library, and for layouts of more than eight axes.
+///
+/// A run with enough work for more than one thread divides it: within a rayon pool over the threads of the pool that
+/// have nothing else to do, outside of any pool over threads of its own, as many as the global pool has.
 pub struct Session<T> {
     plan: Plan,
     arena: Arena<T>,
@@ -35,7 +36,7 @@ pub struct Session<T> {
     scratch: usize,
     workspace: usize,
     threads: usize,
-    /// Whether some unit has enough work for more than one thread.
+    /// Whether its units have enough work for more than one thread.
     is_divided: bool,
     lists: Lists,
     prologue_done: bool,
@@ -71,8 +72,8 @@ impl<'a, T: Real> Outputs<'a, T> {
 }
 
 impl Plan {
-    /// The plan with memory for its runs, in the precision `T`. Work is divided over the threads of the current rayon
-    /// pool; results do not depend on their number.
+    /// The plan with memory for its runs, in the precision `T`. Work is divided over as many threads as the current rayon
+    /// pool has; results do not depend on their number.
     pub fn session<T: Real>(&self) -> Session<T> {
         self.session_in(&Arena::new())
     }
@@ -86,20 +87,12 @@ impl Plan {
         let workspace = units().map(|unit| match unit {
             Unit::Product(factors) => {
                 let [m, k, n] = product_sizes(factors);
-                product_workspace::<T>(m, k, n)
+                products_workspace::<T>(factors[0].batch.shape.len(), m, k, n)
             }
             Unit::Kernel { op, input_shapes, .. } => inner.ops[*op as usize].work::<T>().workspace(input_shapes),
             _ => 0,
         });
-        let is_divided = units().any(|unit| match unit {
-            Unit::Fused(fused) => fused.len >= 2 * fused::GRAIN,
-            Unit::Product(factors) => {
-                let [m, k, n] = product_sizes(factors);
-                product_is_divided(m, k, n)
-            }
-            Unit::Kernel { is_large, .. } => *is_large,
-            Unit::Random { .. } | Unit::IndexCopy(_) => false,
-        });
+        let shares = units().map(Unit::shares).filter(|&shares| shares > 1).fold(0, usize::saturating_add);
         Session {
             arena: arena.clone(),
             real: Frame::new(),
@@ -108,7 +101,7 @@ impl Plan {
             scratch: scratch.unwrap_or(0).saturating_mul(threads),
             workspace: workspace.max().unwrap_or(0),
             threads,
-            is_divided,
+            is_divided: threads > 1 && shares >= parallel::WORTH,
             lists: Lists::default(),
             prologue_done: false,
             plan: self.clone(),
@@ -167,13 +160,14 @@ impl<T: Real> Session<T> {
         })
     }
 
-    /// Binds the memory of a run, in which `units` runs the units from a number on.
+    /// Binds the memory of a run, in which `units` runs the units from a number on; it returns the number of the one
+    /// before which it pauses, if it does.
     fn run_units(
         &mut self,
         params: &Params<T>,
         feed: &Feed<'_, T>,
         outputs: &mut Vec<AnyTensor<T>>,
-        units: impl FnOnce(&mut Run<'_, T>, usize) -> Result<(), Error> + Send,
+        mut units: impl FnMut(&mut Run<'_, T>, usize) -> Result<Option<usize>, Error> + Send,
     ) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         feed.check_names(&inner.declared)?;
@@ -217,16 +211,25 @@ impl<T: Real> Session<T> {
             scratch: aligned(&mut memory.scratch),
             workspace: aligned(&mut memory.workspace),
             threads: self.threads,
+            is_divided: self.is_divided,
             lists: &mut self.lists,
         };
         if !self.prologue_done {
             run.load_constants();
         }
-        let first = if self.prologue_done { inner.prologue.len() } else { 0 };
+        let mut next = if self.prologue_done { inner.prologue.len() } else { 0 };
         if inner.anomaly {
             check_leaves(inner, params, feed)?;
         }
-        if self.is_divided { within_pool(|| units(&mut run, first)) } else { units(&mut run, first) }?;
+        let mut go_on = || match units(&mut run, next) {
+            Ok(None) => Pause::Break(Ok(())),
+            Ok(Some(number)) => {
+                next = number;
+                Pause::Continue(())
+            }
+            Err(error) => Pause::Break(Err(error)),
+        };
+        if self.is_divided { in_team_with_pauses(go_on) } else { go_on().break_value().expect("it does not pause") }?;
         self.prologue_done = true;
         Ok(())
     }

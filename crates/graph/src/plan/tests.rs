@@ -6,6 +6,7 @@ use super::*;
 use crate::error::testing::panic_of;
 use crate::params::Params;
 use crate::real::Real;
+use crate::tape::op::Pointwise;
 use crate::tensor::Data;
 
 /// A random program over a stack of matrices: views, pointwise chains, sums and products in any order.
@@ -66,20 +67,115 @@ proptest! {
     }
 }
 
+/// A model of all kinds of work that are divided over threads, each large enough, with its gradients.
+fn divided(graph: &Graph) -> Vec<Var<'_>> {
+    let x = graph.input("x", [400, 500]);
+    let places = graph.index_input("places", [700]);
+    let loop_of_steps = (x * x + x.t().reshape([400, 500])).sqrt() * x.sum_keep(0);
+    let heads = x.slice(0, 0, 384).slice(1, 0, 480).reshape([96, 4, 480]);
+    let heads = heads.reshape([32, 12, 480]);
+    let attention = heads.matmul(heads.permute([0, 2, 1])).softmax(-1);
+    let rows = x.index_select(0, places) + graph.normal([700, 500]) * graph.bernoulli(0.5, [700, 500]);
+    let scaled = |axis: isize| x.normalize(axis, 1e-5, x.max_keep(axis), x.min_keep(axis));
+    let ([kept, mean, variance], [columns, ..]) = (scaled(1), scaled(0));
+    let mut outputs = vec![
+        loop_of_steps,
+        loop_of_steps.sum(),
+        x.matmul(x.t()),
+        attention.matmul(heads),
+        rows.log_softmax(1),
+        rows.logsumexp_axes(1),
+        rows.softmax(0),
+        x.sum_axes(0),
+        x.sum_axes(1),
+        x.reshape([20, 20, 500]).mean_axes([0, 2]),
+        x.reshape([20, 20, 500]).max_axes(1),
+        kept,
+        mean,
+        variance,
+        columns,
+        graph.uniform([123_457]),
+        graph.randint(0..400, [50_001]).to_real(),
+    ];
+    let loss = outputs.iter().map(|output| output.square().mean()).reduce(|a, b| a + b).expect("there are outputs");
+    outputs.push(graph.grad(loss, &[x]).unwrap()[0]);
+    outputs
+}
+
 #[test]
 fn threads_do_not_change_the_bits() {
     let graph = Graph::new();
-    let x = graph.input("x", [400, 500]);
-    let y = (x * x + x.t().reshape([400, 500])).sqrt() * x.sum_keep(0);
-    let plan = Plan::new(&graph, &[y, y.sum(), x.matmul(x.t())]).unwrap();
+    let plan = Plan::new(&graph, &divided(&graph)).unwrap();
     let x = Tensor::from_fn([400, 500], |k| ((k * 7919) % 1013) as f32 / 1013.0);
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| plan.session::<f32>().run(&Params::new(0), &Feed::new().with("x", &x)).unwrap().all().to_vec())
+    let places = Tensor::from_fn([700], |k| ((k * 7919) % 400) as i64);
+    let run = |session: &mut Session<f32>| {
+        let feed = Feed::new().with("x", &x).with("places", &places).random(3, 4);
+        session.run(&Params::new(0), &feed).unwrap().all().to_vec()
     };
-    let one = run(1);
-    assert_eq!(run(2), one);
-    assert_eq!(run(5), one);
+    let pools = [1, 2, 3, 8].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let one = pools[0].install(|| run(&mut plan.session()));
+    for pool in &pools {
+        let mut session = pool.install(|| plan.session());
+        for _ in 0..5 {
+            assert!(pool.install(|| run(&mut session)) == one, "{} threads", pool.current_num_threads());
+        }
+        // In another pool than the one that it was made for, and outside of any.
+        pools.iter().for_each(|other| assert!(other.install(|| run(&mut session)) == one));
+        assert!(run(&mut session) == one);
+    }
+    // Several at once, each on a thread of its own and in one pool.
+    std::thread::scope(|scope| {
+        for pool in pools.iter().chain(&pools) {
+            scope.spawn(|| (0..3).for_each(|_| assert!(pool.install(|| run(&mut plan.session())) == one)));
+            scope.spawn(|| (0..3).for_each(|_| assert!(run(&mut plan.session()) == one)));
+        }
+    });
+}
+
+/// The identity, which panics when it is told to, on any thread but one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PanicsOnHelpers(std::thread::ThreadId);
+
+/// Whether [`PanicsOnHelpers`] does.
+static PANICS: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(true);
+
+impl Pointwise for PanicsOnHelpers {
+    const NAME: &'static str = "panics_on_helpers";
+
+    fn value<T: Real>(&self, x: &[T]) -> T {
+        let is_helper = std::thread::current().id() != self.0;
+        assert!(!is_helper || !PANICS.load(std::sync::atomic::Ordering::Relaxed), "on a helper");
+        x[0]
+    }
+
+    fn slope<'g>(&self, _x: &[Var<'g>], y: Var<'g>, _input: usize) -> Var<'g> {
+        y * 0.0 + 1.0
+    }
+}
+
+#[test]
+fn a_panic_of_an_op_on_another_thread_is_one_of_the_run() {
+    let graph = Graph::new();
+    let x = graph.input("x", [1_000_000]);
+    let leader = std::thread::current().id();
+    let y = graph.call(PanicsOnHelpers(leader), &[x]);
+    let mut session = Plan::new(&graph, &[y]).unwrap().session::<f32>();
+    let x = Tensor::from_fn([1_000_000], |k| k as f32);
+    let mut run = || {
+        let outputs = session.run(&Params::new(0), &Feed::new().with("x", &x)).unwrap();
+        outputs.real(0).clone()
+    };
+    let begin = std::time::Instant::now();
+    let panic = loop {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut run));
+        match result {
+            Err(panic) => break panic,
+            Ok(y) => assert!(y == x && begin.elapsed().as_secs() < 20, "no other thread takes part"),
+        }
+    };
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on a helper"));
+    PANICS.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(run() == x && run() == x, "the session is as it was");
 }
 
 #[test]

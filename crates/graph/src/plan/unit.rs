@@ -1,5 +1,7 @@
 //! The units of work of a plan, as a session runs them.
 
+use super::fused;
+use crate::kernel::gemm::product_shares;
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
@@ -112,13 +114,36 @@ pub(super) enum Unit {
         input_shapes: Vec<Shape>,
         outputs: Vec<Kind>,
         output_shapes: Vec<Shape>,
-        /// Whether it has enough work for more than one thread.
-        is_large: bool,
+        /// How many threads it has enough work for.
+        shares: usize,
     },
     Random {
         distribution: Distribution,
         stream: u32,
+        /// As of a kernel.
+        shares: usize,
     },
     /// Indices brought into row-major order.
     IndexCopy(Layout),
+}
+
+impl Unit {
+    /// How many threads it has enough work for: several microseconds for each.
+    pub(super) fn shares(&self) -> usize {
+        match self {
+            Self::Fused(fused) => fused.len / fused::grain(fused),
+            Self::Product(factors) => {
+                let [m, k, n] = product_sizes(factors);
+                product_shares(factors[0].batch.shape.len(), m, k, n)
+            }
+            Self::Kernel { shares, .. } => *shares,
+            Self::Random { shares, .. } => *shares,
+            Self::IndexCopy(_) => 0,
+        }
+    }
+}
+
+/// Rows, inner size and columns of a product.
+pub(super) fn product_sizes([a, b]: &[Factor; 2]) -> [usize; 3] {
+    [a.size[0], a.size[1], b.size[1]]
 }

@@ -1,5 +1,7 @@
 //! Where the elements of a value lie in a buffer.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use super::{AXES, Shape};
@@ -127,10 +129,21 @@ impl Layout {
 
     /// The positions of all elements in row-major order.
     pub fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+        self.positions_of(0..self.shape.len())
+    }
+
+    /// The positions of the elements with these numbers in row-major order.
+    pub(crate) fn positions_of(&self, elements: Range<usize>) -> impl Iterator<Item = usize> + '_ {
         let mut index: SmallVec<[usize; AXES]> = SmallVec::from_elem(0, self.shape.rank());
         let mut position = self.offset as isize;
-        let total = self.shape.len();
-        (0..total).map(move |_| {
+        if elements.start > 0 && !elements.is_empty() {
+            let mut number = elements.start;
+            for axis in (0..self.shape.rank()).rev() {
+                (number, index[axis]) = (number / self.shape[axis], number % self.shape[axis]);
+                position += index[axis] as isize * self.strides[axis];
+            }
+        }
+        elements.map(move |_| {
             let now = position as usize;
             for axis in (0..self.shape.rank()).rev() {
                 index[axis] += 1;
@@ -143,6 +156,11 @@ impl Layout {
             }
             now
         })
+    }
+
+    /// The position of the element with this number in row-major order.
+    pub(crate) fn position(&self, number: usize) -> usize {
+        self.positions_of(number..number + 1).next().expect("one element is asked for")
     }
 }
 

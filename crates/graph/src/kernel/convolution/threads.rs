@@ -26,10 +26,11 @@ pub(super) fn divided<T: Real>(
         return;
     }
     let threads = workers(multiplications, tasks).min(workspace.len().checked_div(room).unwrap_or(usize::MAX)).max(1);
+    let grain = tasks / (multiplications / PER_THREAD).clamp(1, tasks);
     let scratch = Pieces::new(workspace);
-    in_parts(tasks, tasks.div_ceil(threads), 1, threads, &|part, range| {
-        // SAFETY: part numbers differ and are below `threads`, for which there is room.
-        work(range, unsafe { scratch.piece(part * room, room) });
+    in_parts(tasks, grain, 1, threads, &|worker, range| {
+        // SAFETY: workers that run at the same time differ, and are below `threads`, for which there is room.
+        work(range, unsafe { scratch.piece(worker * room, room) });
     });
 }
 

@@ -1,4 +1,4 @@
-//! One product on several threads.
+//! One product on several threads, and several products.
 //!
 //! c is divided into a grid of equal blocks, one for each thread, each with its own part of the workspace. Since no bit
 //! of an element depends on the block that it falls into, neither does any depend on the number of threads.
@@ -7,6 +7,7 @@
 
 use super::blocks::Product;
 use super::{Gemm, MatrixView, expect_product};
+use crate::kernel::parallel::{Pieces, in_chunks, in_parts};
 
 /// Multiplications per thread: about ten microseconds of work.
 const WORTH: usize = 1 << 19;
@@ -41,14 +42,14 @@ pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
     best
 }
 
-/// Whether [`product`] may divide a product of this size among threads.
-pub(crate) fn product_is_divided(m: usize, k: usize, n: usize) -> bool {
-    m.saturating_mul(k).saturating_mul(n) >= 2 * WORTH
+/// How many shares of work `count` products of this size are.
+pub(crate) fn product_shares(count: usize, m: usize, k: usize, n: usize) -> usize {
+    count.saturating_mul(m).saturating_mul(k).saturating_mul(n) / WORTH
 }
 
 /// How many threads may share this product.
 fn threads(m: usize, k: usize, n: usize) -> usize {
-    if product_is_divided(m, k, n) { rayon::current_num_threads() } else { 1 }
+    if product_shares(1, m, k, n) >= 2 { rayon::current_num_threads() } else { 1 }
 }
 
 /// Elements of scratch for [`product`] on the threads of the current pool: about a megabyte for each at most.
@@ -102,38 +103,36 @@ pub fn product<T: Gemm>(
             return T::gemm(m, k, n, a, b, accumulate, c, workspace);
         }
     };
-    let shared = Shared { whole, grid, room };
-    shared.run(0, grid.below * grid.beside, workspace);
+    let blocks = grid.below * grid.beside;
+    let (shared, scratch) = (Shared { whole, grid }, Pieces::new(&mut *workspace));
+    let is_shared = in_chunks(blocks, product_shares(1, m, k, n), blocks, &|worker, block| {
+        // SAFETY: workers that run at the same time differ.
+        shared.run(block, unsafe { scratch.piece(worker * room, room) });
+    });
+    if !is_shared {
+        T::gemm(m, k, n, a, b, accumulate, c, workspace);
+    }
 }
 
 /// A product that threads work on together.
 struct Shared<T> {
     whole: Product<T>,
     grid: Grid,
-    /// Elements of workspace for each block.
-    room: usize,
 }
 
 // SAFETY: a and b are only read, and each thread writes its own blocks of c.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
 impl<T: Gemm> Shared<T> {
-    /// Computes the blocks `first..last`, where `workspace` has room for all of them.
-    fn run(&self, first: usize, last: usize, workspace: &mut [T]) {
-        if last - first > 1 {
-            let middle = first.midpoint(last);
-            let (left, right) = workspace.split_at_mut((middle - first) * self.room);
-            rayon::join(|| self.run(first, middle, left), || self.run(middle, last, right));
-            return;
-        }
+    /// Computes a block.
+    fn run(&self, number: usize, workspace: &mut [T]) {
         let Grid { beside, rows, columns, .. } = self.grid;
-        let (i, j) = (first / beside * rows, first % beside * columns);
+        let (i, j) = (number / beside * rows, number % beside * columns);
         let mut block = self.whole;
         (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
-        assert!(workspace.len() >= self.room, "the workspace has room for every block");
+        assert!(workspace.len() >= T::workspace(block.m, block.k, block.n), "the workspace has room for every block");
         // SAFETY: row i and column j exist, and the block ends where the whole does; `product` has checked the whole and
-        // holds c exclusively, and no other block has the same elements of c. A smaller block needs no larger
-        // workspace.
+        // holds c exclusively, and no other block has the same elements of c.
         unsafe {
             block.a.data = block.a.data.offset(i as isize * block.a.row);
             block.b.data = block.b.data.offset(j as isize * block.b.col);
@@ -141,4 +140,49 @@ impl<T: Gemm> Shared<T> {
             T::run(&block, workspace.as_mut_ptr());
         }
     }
+}
+
+/// Elements of scratch for [`products`] on the threads of the current pool.
+pub(crate) fn products_workspace<T: Gemm>(count: usize, m: usize, k: usize, n: usize) -> usize {
+    let each = T::workspace(m, k, n);
+    match count > 1 && product_shares(count, m, k, n) >= 2 {
+        true => product_workspace::<T>(m, k, n).max(each.saturating_mul(rayon::current_num_threads())),
+        false => product_workspace::<T>(m, k, n),
+    }
+}
+
+/// `count` products of one size, one after another in `c`, on the threads of the current pool; `factors` gives those of
+/// each.
+///
+/// # Panics
+/// As [`Gemm::gemm`] does.
+pub(crate) fn products<'a, T: Gemm>(
+    count: usize,
+    [m, k, n]: [usize; 3],
+    factors: &(impl Fn(usize) -> [MatrixView<'a, T>; 2] + Sync),
+    c: &mut [T],
+    workspace: &mut [T],
+) {
+    assert!(m.checked_mul(n).and_then(|area| area.checked_mul(count)) == Some(c.len()), "c has room for all products");
+    let shares = product_shares(1, m, k, n);
+    if count == 1 || shares >= 2 * rayon::current_num_threads() {
+        for (number, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
+            let [a, b] = factors(number);
+            product(m, k, n, a, b, false, c, workspace);
+        }
+        return;
+    }
+    let room = T::workspace(m, k, n);
+    let threads = workspace.len().checked_div(room).unwrap_or(usize::MAX).min(rayon::current_num_threads());
+    let grain = (count / product_shares(count, m, k, n).max(1)).max(1);
+    let (c, scratch) = (Pieces::new(c), Pieces::new(workspace));
+    in_parts(count, grain, 1, threads, &|worker, range| {
+        // SAFETY: workers that run at the same time differ.
+        let workspace = unsafe { scratch.piece(worker * room, room) };
+        for number in range {
+            let [a, b] = factors(number);
+            // SAFETY: no other range has this number.
+            T::gemm(m, k, n, a, b, false, unsafe { c.piece(number * m * n, m * n) }, workspace);
+        }
+    });
 }

@@ -1,0 +1,113 @@
+//! Division of work over threads, without allocations and without effect on the results.
+//!
+//! A run or an optimizer's step opens a [team](in_team): its own thread, and the other threads of the rayon pool that it
+//! is called in, or, called from a thread outside of any pool, threads that are kept for this (`crew`). Each piece of
+//! work is announced to the team, whose threads take chunks of it until there are none (`team`). No thread waits for a
+//! chunk that no other has begun, so a thread whose core another process has taken costs little; between pieces of work
+//! threads stay awake for a moment, since waking one takes longer than many a piece of work.
+
+#![allow(unsafe_code)] // Hands pieces of one slice to several threads.
+
+mod crew;
+mod team;
+#[cfg(test)]
+mod tests;
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+pub use team::in_team;
+pub(crate) use team::{Pause, in_team_with_pauses, is_deserted};
+
+/// The least work for which a thread is woken, in shares of five microseconds: with less, waking it does not pay.
+pub const WORTH: usize = 16;
+/// Chunks for each thread: enough that one that comes late or is slow does not keep the others waiting.
+const CHUNKS: usize = 4;
+
+/// Runs `work(worker, range)` over disjoint ranges that cover `0..len`, on at most `threads` threads. A `grain` is a
+/// number of elements worth a thread, several microseconds; ranges start at multiples of `align`. A worker has one
+/// number below `threads` while `work` runs, and runs one range at a time. Small work runs inline.
+pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(impl Fn(usize, Range<usize>) + Sync)) {
+    let shares = len / grain.max(1);
+    if shares < 2 || threads < 2 {
+        return work(0, 0..len);
+    }
+    let chunks = shares.min(CHUNKS * threads).min(team::MOST_CHUNKS);
+    let size = len.div_ceil(chunks).next_multiple_of(align);
+    let range = |chunk: usize| {
+        let from = chunk.saturating_mul(size).min(len);
+        from..from.saturating_add(size).min(len)
+    };
+    if !in_chunks(len.div_ceil(size), shares, threads, &|worker, chunk| work(worker, range(chunk))) {
+        work(0, 0..len);
+    }
+}
+
+/// Runs `work(worker, chunk)` for the chunks below `chunks` on at most `threads` threads, and returns whether it did:
+/// nothing runs if the work, of about `shares` times five microseconds, is not worth another thread now.
+#[must_use]
+pub(crate) fn in_chunks(chunks: usize, shares: usize, threads: usize, work: &(impl Fn(usize, usize) + Sync)) -> bool {
+    chunks <= team::MOST_CHUNKS && team::share(chunks, threads, shares, work)
+}
+
+/// Runs `work(start, piece)` over pieces that a slice is cut into, on the threads of the current pool; `start` is the
+/// index of the first element of a piece. `grain` and `align` are as of [`in_parts`].
+pub(crate) fn in_pieces<T: Send>(
+    slice: &mut [T],
+    grain: usize,
+    align: usize,
+    work: &(impl Fn(usize, &mut [T]) + Sync),
+) {
+    let len = slice.len();
+    let pieces = Pieces::new(slice);
+    in_parts(len, grain, align, rayon::current_num_threads(), &|_, range| {
+        // SAFETY: ranges do not overlap.
+        work(range.start, unsafe { pieces.piece(range.start, range.len()) });
+    });
+}
+
+/// A slice of which several threads write pieces that do not overlap.
+pub struct Pieces<'a, T> {
+    start: *mut T,
+    len: usize,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: elements are reached only through `piece`, whose caller promises that no two pieces overlap, and through the
+// pointers of `start`, whose use is the caller's own `unsafe`; `T: Send`, since a piece may be used on another thread.
+unsafe impl<T: Send> Sync for Pieces<'_, T> {}
+
+impl<'a, T> Pieces<'a, T> {
+    /// The pieces of a slice.
+    pub fn new(slice: &'a mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    /// A pointer to the elements `from..from + count`.
+    ///
+    /// # Panics
+    /// If they leave the slice.
+    #[inline]
+    pub fn start(&self, from: usize, count: usize) -> *mut T {
+        assert!(
+            from <= self.len && count <= self.len - from,
+            "a piece of {count} elements from {from} of {}",
+            self.len
+        );
+        self.start.wrapping_add(from)
+    }
+
+    /// The elements `from..from + count`.
+    ///
+    /// # Panics
+    /// If they leave the slice.
+    ///
+    /// # Safety
+    /// While the piece is alive there is no other with one of its elements.
+    #[allow(clippy::mut_from_ref)]
+    #[inline]
+    pub unsafe fn piece(&self, from: usize, count: usize) -> &mut [T] {
+        // SAFETY: within the slice, which is borrowed for as long as `self`; not aliased by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start(from, count), count) }
+    }
+}
