@@ -189,7 +189,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let curves: Vec<&[(f64, f64)]> = curves.iter().map(|curve| &curve[curve.len() - test.len()..]).collect();
     let picture = Path::new("target/sunspots.svg");
     let plot = Plot::new("Sunspots of the held-out years").axes("year", "sunspots");
-    plot.line("observed", &truth).runs("forecast a year ahead, five seeds", &curves).save(picture)?;
+    plot.line("observed", &truth).runs("forecast a year ahead", &curves).save(picture)?;
     println!("\nthe forecasts are in {}", picture.display());
     Ok(())
 }

@@ -71,8 +71,9 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let retrained = [latest, all].map(|row| right(row, DURING));
     let memory = |row: &SweepRow<Care>| row.last("upright after").mean;
     let (before, after) = (online.last("upright before").mean, memory(online));
-    let remembered = found.rows().iter().filter(|row| matches!(row.options(), Care::Online(_)));
-    let remembered: Vec<String> = remembered.map(|row| format!("{:.1}%", memory(row))).collect();
+    let rates_run = || found.rows().iter().filter(|row| matches!(row.options(), Care::Online(_)));
+    let remembered: Vec<String> = rates_run().map(|row| format!("{:.1}%", memory(row))).collect();
+    let quietest = rates_run().map(|row| right(row, BEFORE)).fold(0.0, f64::max);
     // The first window whose mean over the seeds is too low, and its angle.
     let windows = length.stream / length.window;
     let mean = |window: usize| frozen.of(|history| history.column("right")[window]).mean;
@@ -145,7 +146,11 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     .finding(
         "while the data do not drift, a model that keeps learning is no better than a frozen one",
         right(online, BEFORE) <= right(frozen, BEFORE),
-        format!("{:.1}% online, {:.1}% frozen.", right(online, BEFORE), right(frozen, BEFORE)),
+        format!(
+            "{:.1}% online, {:.1}% frozen; {quietest:.1}% online at the rate that is best for this part of the stream.",
+            right(online, BEFORE),
+            right(frozen, BEFORE)
+        ),
     )
     .finding(
         "a model that keeps learning forgets what no longer comes",

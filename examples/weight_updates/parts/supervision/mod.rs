@@ -75,9 +75,9 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
          to fall.",
         "Adam makes a step of a weight about as long as the rate where its gradients agree, and shorter where they \
          change their sign from batch to batch; how large they are is divided out. So the updates of all four are of \
-         one size, and do not follow the gradients down. In a GAN the loss of each network is measured against an \
-         opponent that learns too: it says who is ahead, not how good the images are. Where the discriminator can only \
-         guess, its loss is 2·ln 2, and that of the generator ln 2.",
+         about one size, and follow the gradients down late or not at all. In a GAN the loss of each network is \
+         measured against an opponent that learns too: it says who is ahead, not how good the images are. Where the \
+         discriminator can only guess, its loss is 2·ln 2, and that of the generator ln 2.",
     )
     .setup(format!(
         "Digits. Classifier 64-{HIDDEN}-10; autoencoder 64-{HIDDEN}-{CODE}-{HIDDEN}-64 with the squared error; a GAN \
@@ -105,8 +105,8 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     .table("The squared error a pixel, of test digits with pixels from 0 to 1", codes)
     .table(
         "Images by three measures: \"near\" is the share that is as near to a training image as 95% of the test \
-         digits are; \"sure\", of which the classifier of the same seed is 90% sure; \"digits\", how many of the ten \
-         it sees, as the exponential of the entropy",
+         digits are; \"sure\", of which the classifier of the same seed is more than 90% sure; \"digits\", how many of \
+         the ten it sees, as the exponential of the entropy",
         images,
     )
     .picture(
