@@ -7,6 +7,9 @@
 //!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
+//!     gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]
+//!                                           Gradus beside PyTorch and JAX, at one thread and at two: all workloads, or those of
+//!                                           the given names, such as W1
 //!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
 //!     gradus-bench search [--json FILE]     searches without gradients on standard functions
@@ -18,13 +21,14 @@
 //!                                           training steps on one thread and on all, alone or beside a busy process
 //!     gradus-bench train [--json FILE]      the trainer beside the loop that it replaces
 //!
-//! `check`, `mutants` and `soak` end with an error if a bar is missed.
+//! `check`, `mutants` and `soak` end with an error if a bar is missed, `peers` if results differ or a peer fails.
 
 mod accuracy;
 mod check;
 mod conv;
 mod minima;
 mod optim;
+mod peers;
 mod recurrent;
 mod scale;
 mod search;
@@ -45,6 +49,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps|train [--json FILE]\n       \
                      gradus-bench threads [--busy] [--json FILE]\n       \
+                     gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]\n       \
                      gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
@@ -78,6 +83,10 @@ fn main() -> ExitCode {
         ("minima", []) => (minima::run(), true),
         ("mutants", []) => check::run_mutants(),
         ("optim", []) => (optim::run(), true),
+        ("peers", ["--python", python, workloads @ ..]) => match peers::run(python, workloads) {
+            Ok(outcome) => outcome,
+            Err(problem) => return fail(&problem.to_string()),
+        },
         ("recurrent", []) => (recurrent::run(), true),
         ("scale", []) => (scale::run(), true),
         ("search", []) => (search::run(), true),

@@ -15,7 +15,8 @@ const SIZES: [[usize; 4]; 3] = [[50, 32, 64, 128], [50, 8, 256, 256], [200, 1, 1
 pub(crate) fn run() -> Table {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool of one thread");
     pool.install(|| {
-        let mut table = Table::new(&["values µs", "share", "gradients µs", "share", "µs a step", "allocations"]);
+        let mut table =
+            Table::new(&["values µs", "values share", "gradients µs", "gradients share", "µs a step", "allocations"]);
         for sizes in SIZES {
             layer::<RnnCell>(&mut table, "RNN", sizes);
             layer::<GruCell>(&mut table, "GRU", sizes);
@@ -24,9 +25,7 @@ pub(crate) fn run() -> Table {
         table.note(
             "share: of the multiplications a second that a product 512×512×512 reaches; gradients: with the values",
         );
-        table.note(
-            "a step: one of the sequence, with gradients; each time is the processor's, the least of several runs",
-        );
+        table.note("a step: one of the sequence, with gradients; each time is the least of several runs");
         table
     })
 }

@@ -54,6 +54,7 @@ impl fmt::Display for Table {
                 let places = if figure.fract() == 0.0 && figure.abs() >= 10.0 { 0 } else { 3 };
                 let columns = heading.chars().count().max(14);
                 match figure.abs() {
+                    size if size.is_nan() => write!(f, "  {:>columns$}", "–")?,
                     size if (size > 0.0 && size < 1e-2) || size >= 1e9 => write!(f, "  {figure:>columns$.5e}")?,
                     _ => write!(f, "  {figure:>columns$.places$}")?,
                 }

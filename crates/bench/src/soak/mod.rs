@@ -74,16 +74,16 @@ pub(crate) fn run(extent: Extent) -> (Table, bool) {
 }
 
 /// A folder of temporary files that goes with the value.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(part: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("gradus-soak-{part}-{}", std::process::id()));
+    pub(crate) fn new(part: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gradus-bench-{part}-{}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder can be made");
         Self(path)
     }
 
-    fn join(&self, name: &str) -> PathBuf {
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
