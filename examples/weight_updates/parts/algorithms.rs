@@ -287,7 +287,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     .table("Each algorithm at the iteration at which it is looked at", table)
     .table("To a training loss of 1 (iterations, evaluations, time, validation accuracy there), and after 200 iterations", arrivals)
     .picture("algorithms", "Training loss over work, on all images; a gradient counts three evaluations. The band is one standard deviation over seeds.", &losses)?
-    .picture("algorithms-updates", "Mean absolute change, in an iteration, of the weights that are kept; mean over seeds.", &updates)?
+    .picture("algorithms-updates", "Mean absolute change, in an iteration, of the weights that are kept; mean over seeds, with a gap where none changed.", &updates)?
     .finding(
         "backpropagation needs fewer evaluations than either search to the same loss",
         work[0] < work[1].min(work[2]),

@@ -114,10 +114,9 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
             format!("{:.3}", row.of(|history| history.last("loss"))),
             format!("{:.1}%", row.of(|history| 100.0 * history.last("validation accuracy"))),
         ]);
-        let by_epoch =
-            |curve: Vec<(f64, f64)>| curve.into_iter().map(|(step, loss)| (step / epoch, loss)).collect::<Vec<_>>();
-        let curves: Vec<Vec<(f64, f64)>> = row.curves("step", "loss").into_iter().map(by_epoch).collect();
-        plot = plot.runs(&size.to_string(), &curves);
+        let mean_loss = |&step: &f64| (step / epoch, row.of(|history| at(history, step as u64, "loss")).mean);
+        let evaluated = row.runs()[0].1.column("step").iter().filter(|&&step| step <= epochs_all as f64 * epoch);
+        plot = plot.line(&size.to_string(), &evaluated.map(mean_loss).collect::<Vec<_>>());
     }
     let scaled = |base: f64| {
         let names = SCALINGS.iter().flat_map(|scaling| [format!("{scaling}: update"), "epochs".to_owned()]);
@@ -198,7 +197,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         batches(study)
     ))
     .table("One learning rate, the best for batches of 32; steps, epochs and time to a training loss of 0.2", constant)
-    .picture("batch-size", "Training loss over epochs at that rate, for each batch size; the band is one standard deviation over seeds.", &plot)?
+    .picture("batch-size", "Training loss over epochs at that rate, for each batch size; mean over seeds.", &plot)?
     .table("The rate scaled from the best for batches of 32: update at iteration 100, epochs to 0.2 (a dot where a seed does not arrive)", scaled(base))
     .table("The same from a tenth of that rate", scaled(base / 10.0))
     .table("Noise at the initial weights and after 100 steps of 32 images at the rate 0.1; that by 1/√batch from the batches of 8, and corrected for drawing without replacement", noises)
