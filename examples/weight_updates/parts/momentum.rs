@@ -118,6 +118,8 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let [yes, no] = [true, false].map(|is| list(RATES.iter().copied().filter(|rate| larger(rate) == is).collect()));
     let whole = |name: &str, rates: &str| if rates.is_empty() { String::new() } else { format!(" {name} {rates}.") };
     let same = [(NONE, 1.0), (USUAL, 0.1), (HIGH, 0.01)].map(|(rule, rate)| arrival(row_of(rule, rate)));
+    let slow = [(NONE, 0.1), (USUAL, 0.01), (HIGH, 0.001)]
+        .map(|(rule, rate)| format!("{:.3}", row_of(rule, rate).of(|history| mean_last(history, "loss")).mean));
     let means = same.each_ref().map(Convergence::mean);
     let valley = valley::measure()?;
     let part = Part::new(
@@ -178,8 +180,14 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         "rates with the same rate/(1 − momentum) arrive after as many steps, to a fifth",
         means.iter().all(|steps| steps.is_finite() && (steps / means[0] - 1.0).abs() <= 0.2),
         format!(
-            "Steps to a loss of {LOSS} at a quotient of 1: {} without momentum, {} with 0.9, {} with 0.99.",
-            same[0], same[1], same[2]
+            "Steps to a loss of {LOSS} at a quotient of 1: {} without momentum, {} with 0.9, {} with 0.99. At a quotient of \
+             0.1 the loss after {steps} steps is {}, {} and {}.",
+            same[0],
+            same[1],
+            same[2],
+            slow[0],
+            slow[1],
+            slow[2]
         ),
     )
     .finding(

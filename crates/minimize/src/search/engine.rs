@@ -131,7 +131,50 @@ impl<S: Strategy> Search<S> {
     ///
     /// # Errors
     /// The first error of the function; the parameters are then at the best point so far.
-    pub fn run<T: Real, F>(mut self, params: &mut Params<T>, objective: impl Fn() -> F + Sync) -> Result<Found, Error>
+    pub fn run<T: Real, F>(self, params: &mut Params<T>, objective: impl Fn() -> F + Sync) -> Result<Found, Error>
+    where
+        F: FnMut(&Params<T>) -> Result<T, Error> + Send,
+    {
+        self.search(params, objective, None)
+    }
+
+    /// [`run`](Self::run), with a look at the search after each generation.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// use gradus_minimize::search::{ParticleSwarm, Search};
+    /// let mut params: Params<f64> = Params::new(0);
+    /// let x = params.add("x", Tensor::scalar(3.0));
+    /// let objective = || |params: &Params<f64>| Ok(params.get(&x).item().powi(2));
+    /// let mut course = Vec::new();
+    /// Search::new(ParticleSwarm::new().particles(20)).budget(100).run_observed(&mut params, objective, |now| {
+    ///     course.push((now.evaluations(), now.best().get(&x).item().powi(2) == now.value()));
+    /// })?;
+    /// assert_eq!(course, [(20, true), (40, true), (60, true), (80, true), (100, true)]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    pub fn run_observed<T: Real, F>(
+        self,
+        params: &mut Params<T>,
+        objective: impl Fn() -> F + Sync,
+        mut look: impl FnMut(&Observed<'_, T>),
+    ) -> Result<Found, Error>
+    where
+        F: FnMut(&Params<T>) -> Result<T, Error> + Send,
+    {
+        self.search(params, objective, Some(&mut look))
+    }
+
+    fn search<T: Real, F>(
+        mut self,
+        params: &mut Params<T>,
+        objective: impl Fn() -> F + Sync,
+        mut look: Option<&mut dyn FnMut(&Observed<'_, T>)>,
+    ) -> Result<Found, Error>
     where
         F: FnMut(&Params<T>) -> Result<T, Error> + Send,
     {
@@ -148,8 +191,12 @@ impl<S: Strategy> Search<S> {
         };
         let mut best: Option<(Vec<f64>, f64)> = None;
         let mut found = Found { reason: Ended::Budget, value: f64::INFINITY, evaluations: 0, trace: Vec::new() };
+        // The parameters at the best point, for those who look.
+        let mut shown = look.is_some().then(|| start.clone());
         for number in 0.. {
             let (seed, budget, evaluations) = (self.seed, self.budget, found.evaluations);
+            let mut candidates: Vec<(Vec<f64>, f64)> = Vec::new();
+            let is_observed = look.is_some();
             let mut evaluate = |points: &[Vec<f64>]| {
                 let points = &points[..points.len().min(self.budget - found.evaluations)];
                 let values: Vec<Result<f64, Error>> = match points.len() {
@@ -158,6 +205,9 @@ impl<S: Strategy> Search<S> {
                 };
                 let values: Vec<f64> = values.into_iter().collect::<Result<_, _>>().map_err(Ended::Failed)?;
                 found.evaluations += values.len();
+                if is_observed {
+                    candidates.extend(points.iter().cloned().zip(values.iter().copied()));
+                }
                 for (point, &value) in points.iter().zip(&values) {
                     if value < found.value {
                         found.value = value;
@@ -173,6 +223,12 @@ impl<S: Strategy> Search<S> {
             let mut generation = Generation { number, seed, bounded, budget, evaluations, evaluate: &mut evaluate };
             let ended = self.strategy.advance(&mut generation);
             found.trace.push((found.evaluations, found.value));
+            if let (Some(look), Some(shown)) = (&mut look, &mut shown) {
+                if let Some((point, _)) = &best {
+                    region.layout.write(shown, &mut region.parameters_at(point));
+                }
+                look(&Observed { found: &found, best: shown, candidates: &candidates, region: &region });
+            }
             if let Err(reason) = ended {
                 found.reason = reason;
                 break;
@@ -219,6 +275,37 @@ impl Region {
     }
 }
 
+/// A search after one of its generations.
+pub struct Observed<'a, T> {
+    found: &'a Found,
+    best: &'a Params<T>,
+    candidates: &'a [(Vec<f64>, f64)],
+    region: &'a Region,
+}
+
+impl<T> Observed<'_, T> {
+    /// The number of evaluations so far.
+    pub fn evaluations(&self) -> usize {
+        self.found.evaluations
+    }
+
+    /// The best value so far; infinite if none was finite.
+    pub fn value(&self) -> f64 {
+        self.found.value
+    }
+
+    /// The store with its parameters at the best point so far.
+    pub fn best(&self) -> &Params<T> {
+        self.best
+    }
+
+    /// What was evaluated in this generation, with the values: the trainable scalars one after another, in the order of
+    /// the store.
+    pub fn candidates(&self) -> impl Iterator<Item = (Vec<f64>, f64)> {
+        self.candidates.iter().map(|(point, value)| (self.region.parameters_at(point), *value))
+    }
+}
+
 /// How a search ended. The parameters are at the best point, or unmoved if no value was finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -236,5 +323,44 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { value, evaluations, trace, .. } = self;
         write!(f, "value {value:.6e} after {} generations and {evaluations} evaluations", trace.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gradus_graph::Tensor;
+
+    use super::*;
+    use crate::search::Genetic;
+
+    /// The candidates are in the units of the store, the best of them is shown, and the search is the same as without a look.
+    #[test]
+    fn a_look_sees_each_generation_and_changes_nothing() {
+        let mut start: Params<f64> = Params::new(0);
+        let x = start.add("x", Tensor::from([4.0, -1.0]));
+        let objective = || |params: &Params<f64>| Ok(params.get(&x).data().iter().map(|x| x * x).sum());
+        let search = Search::new(Genetic::new().population(6)).seed(3).around(0.5).budget(27);
+        let (mut plain, mut observed) = (start.clone(), start.clone());
+        let expected = search.clone().run(&mut plain, objective).expect("it runs");
+
+        let (mut sizes, mut least) = (Vec::new(), f64::INFINITY);
+        let found = search.run_observed(&mut observed, objective, |now| {
+            let candidates: Vec<(Vec<f64>, f64)> = now.candidates().collect();
+            for (point, value) in &candidates {
+                assert!((point[0].powi(2) + point[1].powi(2) - value).abs() < 1e-12);
+                least = value.min(least);
+            }
+            if sizes.is_empty() {
+                assert!(
+                    candidates.iter().all(|(point, _)| (point[0] - 4.0).abs() <= 0.5 && (point[1] + 1.0).abs() <= 0.5)
+                );
+            }
+            sizes.push(candidates.len());
+            let at_best: f64 = now.best().get(&x).data().iter().map(|x| x * x).sum();
+            assert_eq!((now.value(), at_best), (least, least));
+        });
+        assert_eq!(found.expect("it runs"), expected);
+        assert_eq!(observed.get(&x), plain.get(&x));
+        assert_eq!(sizes, [6, 6, 6, 6, 3]);
     }
 }

@@ -45,7 +45,7 @@ pub use annealing::Annealing;
 pub use cma_es::CmaEs;
 pub use differential_evolution::{DifferentialEvolution, Variant};
 pub use draws::Draws;
-pub use engine::{Found, Search};
+pub use engine::{Found, Observed, Search};
 pub use evolution_strategy::{EvolutionStrategy, Survival};
 pub use generation::{Ended, Generation, Strategy};
 pub use genetic::{CrossoverOperator, Genetic, MutationOperator, SelectionOperator};

@@ -97,8 +97,8 @@ pub(super) fn measure() -> Result<Valley, Failure> {
         fastest: format!("In the valley the fastest of 0, 0.5, 0.9 and 0.99 is {}.", fastest.join(", ")),
         deviation: worst[0].0.max(worst[1].0),
         agreement: format!(
-            "With a fixed momentum the largest difference is {}, with the optimal one {}. A valley a thousand times as \
-             narrow takes {:.0} times as many steps without momentum, {:.0} times with the optimal one.",
+            "With a fixed momentum the largest difference is {}, with the optimal one {}. A κ a thousand \
+             times as large takes {:.0} times as many steps without momentum, {:.0} times with the optimal one.",
             worst[0].1,
             worst[1].1,
             growth(Some(NONE)),
