@@ -5,28 +5,17 @@ use std::fmt;
 use gradus::train::History;
 use gradus::train::sweep::{Spread, SweepRow};
 
-/// What is to be held.
+/// A loss that is to be held: not exceeded.
 #[derive(Clone, Copy)]
-pub(crate) enum Target {
-    Below(f64),
-    Above(f64),
-}
+pub(crate) struct Target(pub(crate) f64);
 
 /// Evaluations in a row at which a target must hold.
 const HELD: usize = 3;
 
 impl Target {
-    fn holds(self, value: f64) -> bool {
-        match self {
-            Self::Below(limit) => value <= limit,
-            Self::Above(limit) => value >= limit,
-        }
-    }
-
     /// The step of the first of three evaluations in a row at which the target holds; `None` if there is none.
     pub(crate) fn reached(self, history: &History, column: &str) -> Option<f64> {
-        let held =
-            history.column(column).windows(HELD).position(|values| values.iter().all(|&value| self.holds(value)));
+        let held = history.column(column).windows(HELD).position(|values| values.iter().all(|&value| value <= self.0));
         held.map(|first| history.column("step")[first])
     }
 }

@@ -1,6 +1,6 @@
 //! The study of weight updates, every comparison measured: `cargo run --release --example weight_updates -- [OPTIONS]`.
 //!
-//! Thirteen parts train on real data (handwritten digits, a text, sunspots; pictures of clothes where Debian's package
+//! Thirteen parts train on real data (handwritten digits and a text; pictures of clothes where Debian's package
 //! `dataset-fashion-mnist` is installed), with several seeds each. The report is one page, `target/weight-updates.html`,
 //! and with `--docs` also `docs/weight-updates.md` with its pictures.
 //!

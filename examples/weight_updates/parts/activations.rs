@@ -17,7 +17,7 @@ use crate::training::{Training, at};
 
 use network::{ACTIVATIONS, Activation, LAYERS, Network};
 
-const TARGET: Target = Target::Below(0.3);
+const TARGET: Target = Target(0.3);
 
 type Found = SweepResults<(Activation, f64)>;
 type Row = SweepRow<(Activation, f64)>;

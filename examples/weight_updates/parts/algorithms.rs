@@ -204,7 +204,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let sweep = Sweep::named(options).seeds(study.seeds());
     let found = sweep.run(|&(way, scale), seed| task.run(way, scale, seed))?;
     let reached = |row: &Row, column: &'static str| {
-        let step = |history: &History| Target::Below(LOSS).reached(history, "loss");
+        let step = |history: &History| Target(LOSS).reached(history, "loss");
         row.of(|history| step(history).map_or(f64::INFINITY, |step| at(history, step as u64, column)))
     };
     let whole = |value: f64| if value.is_finite() { format!("{value:.0}") } else { "·".to_owned() };
@@ -241,7 +241,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         let time = reached(&row, "seconds").mean;
         arrivals.push([
             way.to_string(),
-            Convergence::of(&row, "loss", Target::Below(LOSS)).to_string(),
+            Convergence::of(&row, "loss", Target(LOSS)).to_string(),
             whole(reached(&row, "evaluations").mean),
             if time.is_finite() { study.time(Duration::from_secs_f64(time)) } else { "·".to_owned() },
             percent(reached(&row, "validation accuracy").mean),
@@ -260,7 +260,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         [gradient, genetic, swarm].map(|row| kept(row, row.options().0.iteration()));
     let largest = |&step: &u64| kept(gradient, step) > kept(genetic, step).max(kept(swarm, step));
     let work = [gradient, genetic, swarm].map(|row| reached(row, "evaluations").mean);
-    let iterations = [genetic, swarm].map(|row| Convergence::of(row, "loss", Target::Below(LOSS)));
+    let iterations = [genetic, swarm].map(|row| Convergence::of(row, "loss", Target(LOSS)));
     let accuracies = [gradient, genetic, swarm].map(|row| reached(row, "validation accuracy").mean);
     let part = Part::new(
         "Algorithms",

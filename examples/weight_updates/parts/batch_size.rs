@@ -80,7 +80,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let row_of = |base: f64, scaling: Scaling, size: usize| {
         found.find(|&options| options == ((base, scaling), size)).expect("all were run")
     };
-    let steps = |row: &Row| Convergence::of(row, "loss", Target::Below(LOSS));
+    let steps = |row: &Row| Convergence::of(row, "loss", Target(LOSS));
     let passes = |row: &Row| steps(row).mean() * row.options().1 as f64 / images as f64;
     let update = |row: &Row| row.of(|history| at(history, 100, "weight update")).mean;
 

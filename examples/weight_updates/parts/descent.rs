@@ -77,7 +77,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
             rows.least(|row| row.of(|history| mean(history, "validation loss")).mean).cloned()
         })
         .collect();
-    let arrival = |row: &Row| Convergence::of(row, "loss", Target::Below(LOSS));
+    let arrival = |row: &Row| Convergence::of(row, "loss", Target(LOSS));
     let passes = |row: &Row, steps: f64| steps * row.options().0.size(&study.digits) as f64 / images as f64;
     let head = [
         "",
@@ -99,7 +99,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         let variant = row.options().0;
         let steps = training(variant).steps;
         let seconds = row.of(|history| {
-            let reached = Target::Below(LOSS).reached(history, "loss");
+            let reached = Target(LOSS).reached(history, "loss");
             reached.map_or(f64::INFINITY, |step| at(history, step as u64, "seconds"))
         });
         let reached = passes(row, arrival(row).mean());

@@ -73,7 +73,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     for row in constant.rows() {
         table.push([
             row.name().to_owned(),
-            Convergence::of(row, "loss", Target::Below(LOSS)).to_string(),
+            Convergence::of(row, "loss", Target(LOSS)).to_string(),
             format!("{:.3}", row.of(|history| at(history, steps, "loss"))),
             format!("{} of {}", row.runs().iter().filter(|(_, history)| is_lost(history)).count(), row.runs().len()),
             format!("{:.0}%", 100.0 * row.of(rises).mean),
@@ -95,7 +95,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         schedules.push([
             course.to_string(),
             format!("{:.2}", row.options().1),
-            Convergence::of(&row, "loss", Target::Below(LOSS)).to_string(),
+            Convergence::of(&row, "loss", Target(LOSS)).to_string(),
             format!("{:.4}", row.of(|history| at(history, steps, "loss"))),
             format!("{:.1}%", row.of(|history| 100.0 * at(history, steps, "validation accuracy"))),
             format!("{:.1}%", row.of(|history| 100.0 * history.last("test accuracy"))),
@@ -103,7 +103,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         chosen.push(row);
     }
     let of_rate = |rate: f64| constant.find(|&other| other == rate).expect("every rate was run");
-    let steps_at = |rate: f64| Convergence::of(of_rate(rate), "loss", Target::Below(LOSS));
+    let steps_at = |rate: f64| Convergence::of(of_rate(rate), "loss", Target(LOSS));
     let loss_of = |row: &SweepRow<(Course, f64)>| row.of(|history| at(history, steps, "loss")).mean;
     let falling =
         chosen.iter().filter(|row| row.options().0 != Course::Constant).map(loss_of).fold(f64::INFINITY, f64::min);

@@ -18,8 +18,11 @@ use crate::Failure;
 use crate::report::Part;
 use crate::study::Study;
 
+/// Runs a comparison.
+type Comparison = fn(&Study) -> Result<Part, Failure>;
+
 /// All parts, in the order of the report.
-pub(crate) const ALL: [fn(&Study) -> Result<Part, Failure>; 13] = [
+pub(crate) const ALL: [Comparison; 13] = [
     algorithms::part,
     descent::part,
     optimizers::part,

@@ -70,7 +70,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     })?;
     let row_of = |rule: Rule, rate: f64| found.find(|&options| options == (rule, rate)).expect("all were run");
     let update = |row: &Row| row.of(|history| at(history, 100, "weight update")).mean;
-    let arrival = |row: &Row| Convergence::of(row, "loss", Target::Below(LOSS));
+    let arrival = |row: &Row| Convergence::of(row, "loss", Target(LOSS));
     let percent = |row: &Row, column: &str| format!("{:.1}%", row.of(|history| 100.0 * mean_last(history, column)));
 
     let head = ["momentum", "update at 100", "beside none", "steps to 0.1", "loss", "validation"];

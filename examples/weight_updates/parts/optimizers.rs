@@ -88,7 +88,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         Ok::<_, Failure>(history)
     })?;
 
-    let target = Target::Below(LOSS);
+    let target = Target(LOSS);
     let mut table = Table::new(["rule", "best rate", "steps to 0.1", "loss", "update at 100", "validation", "test"]);
     let mut plot = Plot::new("Each rule at its best rate").axes("step", "training loss, nats").log_y();
     let mut best: Vec<&SweepRow<(Rule, f64)>> = Vec::new();

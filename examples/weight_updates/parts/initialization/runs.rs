@@ -19,7 +19,7 @@ use super::starts::{Deep, Hidden, Start};
 /// The hidden layers of the network that all starts are compared in.
 pub(super) const DEPTH: usize = 5;
 
-const TARGET: Target = Target::Below(0.3);
+const TARGET: Target = Target(0.3);
 
 pub(super) const STARTS: [Start; 13] = [
     Start::Zeros,

@@ -95,7 +95,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let sweep = Sweep::new(CELLS).crossed(rates.iter().copied()).seeds(study.seeds());
     let found = sweep.run(|&(cell, rate), seed| cell.run(&text, steps, rate, seed))?;
 
-    let target = Target::Below(LOSS);
+    let target = Target(LOSS);
     let mut table = Table::new(["cell", "weights", "rate", "steps to 3.5", "update at 100", "validation", "test"]);
     let mut updates = Table::new(["gate", "update at 100", "mean weight", "update/weight", "gradient"]);
     let mut losses = Plot::new("Each cell at its best rate").axes("step", "validation loss, bits a character");
