@@ -69,6 +69,7 @@ fn is_weight(name: &str) -> bool {
 }
 
 type Row = SweepRow<(Method, f64)>;
+type Found = SweepResults<(Method, f64)>;
 type Model = (Dense, Relu, Dropout, Dense);
 
 fn network(params: &mut Params, dropped: f64) -> Model {
@@ -153,7 +154,7 @@ fn few(digits: &Digits, wrong: usize, seed: u64) -> Digits {
 }
 
 /// Each method at each strength, as the rows where the validation loss is lowest, and all.
-fn sweep(study: &Study, steps: u64, wrong: usize) -> Result<(Vec<Row>, SweepResults<(Method, f64)>), Failure> {
+fn sweep(study: &Study, steps: u64, wrong: usize) -> Result<(Vec<Row>, Found), Failure> {
     let options = METHODS.into_iter().flat_map(|(method, strengths)| strengths.iter().map(move |&s| (method, s)));
     let sweep = Sweep::named(options.map(|(method, strength)| (format!("{method} {strength}"), (method, strength))));
     let found = sweep
@@ -354,7 +355,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
 }
 
 /// A value at the largest strength of a method.
-fn largest(found: &SweepResults<(Method, f64)>, method: Method, column: &str) -> f64 {
-    let rows = found.rows().iter().filter(|row| row.options().0 == method);
-    rows.last().map_or(f64::NAN, |row| row.last(column).mean)
+fn largest(found: &Found, method: Method, column: &str) -> f64 {
+    let row = found.rows().iter().rev().find(|row| row.options().0 == method);
+    row.map_or(f64::NAN, |row| row.last(column).mean)
 }
