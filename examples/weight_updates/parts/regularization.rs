@@ -69,6 +69,7 @@ fn is_weight(name: &str) -> bool {
 }
 
 type Row = SweepRow<(Method, f64)>;
+type Found = SweepResults<(Method, f64)>;
 type Model = (Dense, Relu, Dropout, Dense);
 
 fn network(params: &mut Params, dropped: f64) -> Model {
@@ -153,7 +154,7 @@ fn few(digits: &Digits, wrong: usize, seed: u64) -> Digits {
 }
 
 /// Each method at each strength, as the rows where the validation loss is lowest, and all.
-fn sweep(study: &Study, steps: u64, wrong: usize) -> Result<(Vec<Row>, SweepResults<(Method, f64)>), Failure> {
+fn sweep(study: &Study, steps: u64, wrong: usize) -> Result<(Vec<Row>, Found), Failure> {
     let options = METHODS.into_iter().flat_map(|(method, strengths)| strengths.iter().map(move |&s| (method, s)));
     let sweep = Sweep::named(options.map(|(method, strength)| (format!("{method} {strength}"), (method, strength))));
     let found = sweep
@@ -242,8 +243,8 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let [none, l1, proximal, early] =
         [row(Method::None)?, row(Method::L1)?, row(Method::ProximalL1)?, row(Method::EarlyStopping)?];
     let gains = |rows: &[Row]| {
-        let listed = rows[1..].iter().map(|row| format!("{} {:+.1}", row.options().0, gain(row, &rows[0])));
-        listed.collect::<Vec<_>>().join(", ")
+        let listed = rows[1..].iter().map(|row| format!("{} {:.1}", row.options().0, gain(row, &rows[0])));
+        listed.collect::<Vec<_>>().join("; ")
     };
     let clear = |rows: &[Row]| rows[1..].iter().filter(|row| is_clear(gain(row, &rows[0]))).count();
     let digits = few(&study.digits, 0, 0);
@@ -253,9 +254,14 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let (of_sgd, of_adam) = (apart(&digits, sgd)?, apart(&digits, adam)?);
     let changes: Vec<f64> = best[1..].iter().map(|row| 100.0 * (update(row) / update(&none) - 1.0)).collect();
     let listed = best[1..].iter().zip(&changes).map(|(row, change)| format!("{} {change:+.0}%", row.options().0));
-    let listed = listed.collect::<Vec<_>>().join(", ");
-    let lead = best[1..best.len() - 1].iter().map(|row| gain(row, &early)).max_by(|a, b| a.mean.total_cmp(&b.mean));
-    let lead = lead.ok_or("there are other methods")?;
+    let listed = listed.collect::<Vec<_>>().join("; ");
+    // The best of the other methods is the one with the lowest validation loss.
+    let rival = |rows: &[Row]| -> Option<Row> {
+        let loss = |row: &Row| row.last("final loss").mean;
+        rows[1..rows.len() - 1].iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).cloned()
+    };
+    let (rival_clean, rival_wrong) = (rival(&best).ok_or("no rival")?, rival(&wrong).ok_or("no rival")?);
+    let early_wrong = of(&wrong, Method::EarlyStopping).ok_or("a method has no finite validation loss")?;
     Ok(Part::new(
         "Regularisation",
         "On few images a network learns its training data by heart; penalties, decay, dropout and early stopping keep it from \
@@ -291,10 +297,10 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     )?
     .finding(
         "regularisation raises the accuracy on held-out data when images are few",
-        clear(&best) > 0,
+        2 * clear(&best) >= best.len(),
         format!(
-            "Gain in points of test accuracy: {}; {} of {} are above two standard errors. With three of ten training labels \
-             wrong: {}; {} of {} are.",
+            "Gain in points of test accuracy: {}. {} of {} are above two standard errors. With three of ten training labels \
+             wrong: {}. {} of {} are.",
             gains(&best),
             clear(&best),
             best.len() - 1,
@@ -333,18 +339,23 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     )
     .finding(
         "early stopping does as well as the other methods, in fewer steps",
-        !is_clear(lead),
+        !is_clear(gain(&rival_clean, &early)),
         format!(
-            "It stops after {:.0} of {steps} steps with a test accuracy of {:.1}%; the best of the others is {lead:+.1} points \
-             from it.",
+            "Its best epoch ends at step {:.0} of {steps}, with a test accuracy of {:.1}%; {}, the best of the others on the \
+             validation data, has {:.1}%. With wrong labels it has {:.1}%, and {} {:.1}%.",
             early.last("last step"),
-            early.last("test")
+            early.last("test"),
+            rival_clean.options().0,
+            rival_clean.last("test"),
+            early_wrong.last("test"),
+            rival_wrong.options().0,
+            rival_wrong.last("test")
         ),
     ))
 }
 
 /// A value at the largest strength of a method.
-fn largest(found: &SweepResults<(Method, f64)>, method: Method, column: &str) -> f64 {
-    let rows = found.rows().iter().filter(|row| row.options().0 == method);
-    rows.last().map_or(f64::NAN, |row| row.last(column).mean)
+fn largest(found: &Found, method: Method, column: &str) -> f64 {
+    let row = found.rows().iter().rev().find(|row| row.options().0 == method);
+    row.map_or(f64::NAN, |row| row.last(column).mean)
 }
