@@ -69,13 +69,13 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let constant = Sweep::new(RATES).seeds(study.seeds());
     let constant = constant.run(|&rate, seed| run(Optimizer::new(Sgd::new(rate)), seed))?;
     let mut table =
-        Table::new(["rate", "steps to 0.2", "loss", "diverged", "loss rises", "update at 100", "validation"]);
+        Table::new(["rate", "steps to 0.2", "loss", "highest loss", "loss rises", "update at 100", "validation"]);
     for row in constant.rows() {
         table.push([
             row.name().to_owned(),
             Convergence::of(row, "loss", Target(LOSS)).to_string(),
             format!("{:.3}", row.of(|history| at(history, steps, "loss"))),
-            format!("{} of {}", row.runs().iter().filter(|(_, history)| is_lost(history)).count(), row.runs().len()),
+            format!("{:.1}", row.of(highest).mean),
             format!("{:.0}%", 100.0 * row.of(rises).mean),
             format!("{:.2e}", row.of(|history| at(history, 100, "weight update")).mean),
             format!("{:.1}%", row.of(|history| 100.0 * at(history, steps, "validation accuracy"))),
@@ -162,10 +162,9 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
 
 const LAST: &str = "final validation loss";
 
-/// Whether a run has diverged: its loss is not finite, or is higher at the end than at the beginning.
-fn is_lost(history: &History) -> bool {
-    let losses: Vec<f64> = history.column("loss").iter().copied().filter(|loss| !loss.is_nan()).collect();
-    losses.last().is_none_or(|last| !last.is_finite() || *last > losses[0])
+/// The highest training loss at an evaluation.
+fn highest(history: &History) -> f64 {
+    history.column("loss").iter().copied().fold(0.0, f64::max)
 }
 
 /// The share of evaluations at which the training loss is higher than at the one before.

@@ -12,7 +12,7 @@ use crate::Failure;
 use crate::convergence::{Convergence, Target};
 use crate::report::{Part, Table};
 use crate::study::Study;
-use crate::training::{Training, at, network};
+use crate::training::{Training, at, mean, network};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
@@ -170,12 +170,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
 
 /// What rates are chosen by: the mean of the validation loss over all evaluations and seeds.
 fn score(row: &SweepRow<(Rule, f64)>) -> f64 {
-    row.of(|history| {
-        let losses: Vec<f64> =
-            history.column("validation loss").iter().copied().filter(|loss| !loss.is_nan()).collect();
-        losses.iter().sum::<f64>() / losses.len() as f64
-    })
-    .mean
+    row.of(|history| mean(history, "validation loss")).mean
 }
 
 fn scaled(row: &SweepRow<(Rule, f64)>, column: &str, factor: f64) -> Spread {
