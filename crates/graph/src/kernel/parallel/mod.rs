@@ -5,6 +5,9 @@
 //! work is announced to the team, whose threads take chunks of it until there are none (`team`). No thread waits for a
 //! chunk that no other has begun, so a thread whose core another process has taken costs little; between pieces of work
 //! threads stay awake for a moment, since waking one takes longer than many a piece of work.
+//!
+//! `gradus-bench threads` times steps of training on one thread and on all, and with `--busy` beside a thread that takes
+//! a core.
 
 #![allow(unsafe_code)] // Hands pieces of one slice to several threads.
 
