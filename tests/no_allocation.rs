@@ -1,8 +1,9 @@
 //! A training step allocates nothing once it is warm: trace, plan, session and optimizer make all their memory in the
 //! first two steps.
 //!
-//! Counted is what all threads of the process allocate, in pools of one and of several threads: work is divided over the
-//! pool in which a step is run. The batches are there before, as cutting a batch out of a data set makes new tensors.
+//! Counted is what all threads of the process allocate, in pools of one and of several threads and outside of any: work
+//! is divided over the pool in which a step is run. The batches are there before, as cutting a batch out of a data set
+//! makes new tensors.
 //! One test, since the count is that of the process.
 
 use gradus::check::CountingAllocator;
@@ -105,4 +106,7 @@ fn a_training_step_allocates_nothing_from_the_third_on() {
         pool.install(all_models);
         pool.install(more_than_gradients);
     }
+    // From outside of any pool, where the threads are the library's own.
+    all_models();
+    more_than_gradients();
 }

@@ -3,7 +3,7 @@
 //! A tensor is divided into chunks in a way that depends on its length alone, and sums over chunks are added in the
 //! order of the cuts: so the result is the same, to the bit, with any number of threads.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Mutex, PoisonError};
 
 use gradus_graph::Real;
@@ -99,10 +99,10 @@ pub(crate) struct Work<'a, T> {
 
 impl<'a, T: Real> Work<'a, T> {
     /// Its two parts, unless it is a chunk.
-    fn cut(self) -> Result<(Self, Self), Self> {
+    fn cut(self) -> Cut<Self> {
         match self.parameter.len() {
-            len if len <= CHUNK => Err(self),
-            len => Ok(self.split(half(len, CHUNK))),
+            len if len <= CHUNK => Cut::Break(self),
+            len => Cut::Continue(self.split(half(len, CHUNK))),
         }
     }
 
@@ -176,10 +176,10 @@ pub(crate) fn survey_gradient<T: Real>(
     measure: Option<Measure<'_, T>>,
 ) -> (bool, Sums) {
     let cut = |range: Range<usize>| match range.len() {
-        len if len <= PIECE => Err(range),
+        len if len <= PIECE => Cut::Break(range),
         len => {
             let middle = range.start + half(len, PIECE);
-            Ok((range.start..middle, middle..range.end))
+            Cut::Continue((range.start..middle, middle..range.end))
         }
     };
     let look = |piece: Range<usize>| {
@@ -203,11 +203,14 @@ fn half(len: usize, chunk: usize) -> usize {
     (len / 2).next_multiple_of(chunk)
 }
 
+/// What is not cut, or the two parts of what is.
+type Cut<W> = ControlFlow<W, (W, W)>;
+
 /// Runs `run` on the chunks that `cut` leaves of the whole, which gives the two parts of what it cuts, and joins the
 /// results in the order of the cuts. The first cuts divide the work over threads.
 fn over_parts<W: Send, R: Send>(
     whole: W,
-    cut: &(impl Fn(W) -> Result<(W, W), W> + Sync),
+    cut: &(impl Fn(W) -> Cut<W> + Sync),
     run: &(impl Fn(W) -> R + Sync),
     join: impl Fn(R, R) -> R + Sync + Copy,
 ) -> R {
@@ -219,35 +222,30 @@ fn over_parts<W: Send, R: Send>(
 
     type Parts<W, R> = SmallVec<[Part<W, R>; 1 << CUTS]>;
 
-    fn divide<W, R>(whole: W, depth: u32, cut: &impl Fn(W) -> Result<(W, W), W>, parts: &mut Parts<W, R>) {
-        let rest = if depth < CUTS { cut(whole) } else { Err(whole) };
+    fn divide<W, R>(whole: W, depth: u32, cut: &impl Fn(W) -> Cut<W>, parts: &mut Parts<W, R>) {
+        let rest = if depth < CUTS { cut(whole) } else { Cut::Break(whole) };
         match rest {
-            Ok((left, right)) => {
+            Cut::Continue((left, right)) => {
                 divide(left, depth + 1, cut, parts);
                 divide(right, depth + 1, cut, parts);
             }
-            Err(part) => parts.push(Part { depth, state: Mutex::new((Some(part), None)) }),
+            Cut::Break(part) => parts.push(Part { depth, state: Mutex::new((Some(part), None)) }),
         }
     }
 
-    fn all<W, R>(
-        whole: W,
-        cut: &impl Fn(W) -> Result<(W, W), W>,
-        run: &impl Fn(W) -> R,
-        join: impl Fn(R, R) -> R + Copy,
-    ) -> R {
+    fn all<W, R>(whole: W, cut: &impl Fn(W) -> Cut<W>, run: &impl Fn(W) -> R, join: impl Fn(R, R) -> R + Copy) -> R {
         match cut(whole) {
-            Ok((left, right)) => {
+            Cut::Continue((left, right)) => {
                 let left = all(left, cut, run, join);
                 join(left, all(right, cut, run, join))
             }
-            Err(chunk) => run(chunk),
+            Cut::Break(chunk) => run(chunk),
         }
     }
 
     let (left, right) = match cut(whole) {
-        Ok(both) => both,
-        Err(chunk) => return run(chunk),
+        Cut::Continue(both) => both,
+        Cut::Break(chunk) => return run(chunk),
     };
     let mut parts: Parts<W, R> = SmallVec::new();
     divide(left, 1, cut, &mut parts);

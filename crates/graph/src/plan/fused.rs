@@ -15,7 +15,7 @@ pub(super) const BLOCK: usize = 1024;
 /// The elements of a loop that are worth a thread: several microseconds of work, of which a step is a part that depends
 /// on its function, and moving the elements the rest.
 pub(super) fn grain(fused: &Fused) -> usize {
-    (4 * 16 * 1024 / (3 + fused.steps.len())).max(BLOCK)
+    (32 * 1024 / (3 + fused.steps.len())).max(BLOCK)
 }
 
 /// Elements of a register of a loop over `len` elements: a multiple of a cache line.

@@ -72,8 +72,8 @@ impl<'a, T: Real> Outputs<'a, T> {
 }
 
 impl Plan {
-    /// The plan with memory for its runs, in the precision `T`. Work is divided over as many threads as the current rayon
-    /// pool has; results do not depend on their number.
+    /// The plan with memory for its runs, in the precision `T`. Work is divided over as many threads as the current
+    /// rayon pool has; results do not depend on their number.
     pub fn session<T: Real>(&self) -> Session<T> {
         self.session_in(&Arena::new())
     }

@@ -131,8 +131,8 @@ impl<T: Gemm> Shared<T> {
         let mut block = self.whole;
         (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
         assert!(workspace.len() >= T::workspace(block.m, block.k, block.n), "the workspace has room for every block");
-        // SAFETY: row i and column j exist, and the block ends where the whole does; `product` has checked the whole and
-        // holds c exclusively, and no other block has the same elements of c.
+        // SAFETY: row i and column j exist, and the block ends where the whole does. `product` has checked the whole
+        // and holds c exclusively, and no other block has the same elements of c. The workspace is large enough.
         unsafe {
             block.a.data = block.a.data.offset(i as isize * block.a.row);
             block.b.data = block.b.data.offset(j as isize * block.b.col);

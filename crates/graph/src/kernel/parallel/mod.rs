@@ -1,10 +1,13 @@
 //! Division of work over threads, without allocations and without effect on the results.
 //!
-//! A run or an optimizer's step opens a [team](in_team): its own thread, and the other threads of the rayon pool that it
-//! is called in, or, called from a thread outside of any pool, threads that are kept for this (`crew`). Each piece of
+//! A run or an optimizer's step opens a [team](in_team): its own thread and the other threads of the rayon pool that it
+//! is called in or, if it is called from outside of any pool, threads that are kept for this (`crew`). Each piece of
 //! work is announced to the team, whose threads take chunks of it until there are none (`team`). No thread waits for a
-//! chunk that no other has begun, so a thread whose core another process has taken costs little; between pieces of work
+//! chunk that no other has begun, so a thread whose core another process has taken costs little. Between pieces of work
 //! threads stay awake for a moment, since waking one takes longer than many a piece of work.
+//!
+//! `gradus-bench threads` times steps of training on one thread and on all, with `--busy` beside a thread that takes a
+//! core.
 
 #![allow(unsafe_code)] // Hands pieces of one slice to several threads.
 

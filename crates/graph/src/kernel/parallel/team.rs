@@ -1,7 +1,7 @@
 //! Threads that work on one piece of work after another.
 //!
-//! A piece of work is a function and a number of chunks. Its own thread, the leader, announces it in one word, `chunks`:
-//! a number that counts pieces, how many workers may take part, and which chunks are left. The leader takes chunks from
+//! A piece of work is a function and a number of chunks. The leader, whose work it is, announces it in one word: a
+//! number that counts pieces, how many workers may take part, and which chunks are left. The leader takes chunks from
 //! the front and helpers from the back, so that in successive loops a thread meets the elements that are in its cache.
 //! When none is left, the leader waits for those that others have begun, and only for them.
 //!
@@ -11,7 +11,7 @@
 //! milliseconds.
 //!
 //! Safety. The function that is announced is borrowed from the leader's stack. A helper uses the pointer to it only
-//! after it has taken a chunk by exchanging the word that it read before the pointer. That succeeds only while the piece
+//! after it has taken a chunk, by exchanging the word that it read before the pointer. That succeeds only if the piece
 //! is the same: then the chunk is not done, and the leader does not return, nor announce another piece, before it is.
 //! The number of a piece would have to go through all 2³⁶ values between reading and exchanging to be mistaken.
 
