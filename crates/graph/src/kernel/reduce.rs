@@ -479,9 +479,7 @@ impl Rows {
             terms.across(&mut tile, size, from..end);
             let folded = tile.fold::<F>();
             let y = &mut y[from..end];
-            for row in 0..y.len() {
-                y[row] = folded[row];
-            }
+            y.copy_from_slice(&folded[..y.len()]);
         }
     }
 

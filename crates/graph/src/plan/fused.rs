@@ -116,11 +116,11 @@ pub(super) fn gather<T: Copy>(source: &[T], layout: &Layout, from: usize, out: &
 }
 
 /// Fills `out` with the elements from a position on, `stride` apart.
+#[allow(clippy::manual_memcpy)] // A call takes longer than a few elements.
 #[inline(always)]
 fn copy_row<T: Copy>(source: &[T], position: isize, stride: isize, out: &mut [T]) {
     match stride {
         0 => out.fill(source[position as usize]),
-        // A call takes longer than a few elements.
         1 if out.len() < 16 => {
             let source = &source[position as usize..][..out.len()];
             for k in 0..out.len() {
