@@ -3,6 +3,7 @@
 //! They are generic over the precision, and their loops are written so that the compiler vectorises them; [`simd`]
 //! selects the widest instruction set of the machine at run time.
 
+pub(crate) mod across;
 pub(crate) mod along_axis;
 pub(crate) mod convolution;
 pub mod gemm;

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::kernel::across::{Tile, groups};
 use crate::kernel::parallel::in_pieces;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
@@ -118,6 +119,8 @@ const BLOCK: usize = 1024;
 const ROWS: usize = 32;
 /// Results that are computed together: totals and compensations stay in the L1 cache.
 const TILE: usize = 256;
+/// The longest rows of which several are reduced side by side.
+const SHORT: usize = 16;
 /// Elements that are worth a thread, several microseconds.
 const GRAIN: usize = 1 << 14;
 /// Elements of rows that are combined in registers.
@@ -165,6 +168,11 @@ impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
     #[inline(always)]
     fn one(&self, start: RowStart) -> T {
         self.0[start.row]
+    }
+
+    #[inline(always)]
+    fn across(&self, tile: &mut Tile<T>, size: usize, rows: Range<usize>) {
+        tile.load(&self.0[rows.start * size..rows.end * size]);
     }
 }
 
@@ -214,16 +222,20 @@ impl<T: Real> Terms<T> for FromFirst<'_, T> {
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (first, row) = (self.0[start.first], &self.0[start.row..start.row + len]);
         sum_of(len, |from, terms| {
-            for (term, &value) in terms.iter_mut().zip(&row[from..]) {
-                *term = value - first;
+            let row = &row[from..from + terms.len()];
+            for k in 0..terms.len() {
+                terms[k] = row[k] - first;
             }
         })
     }
 
     #[inline(always)]
     fn wide(&self, start: RowStart) -> [T; WIDTH] {
-        let (values, first) = (lanes(self.0, start.row), lanes(self.0, start.first));
-        std::array::from_fn(|lane| values[lane] - first[lane])
+        let (mut values, first) = (lanes(self.0, start.row), lanes(self.0, start.first));
+        for lane in 0..WIDTH {
+            values[lane] -= first[lane];
+        }
+        values
     }
 
     #[inline(always)]
@@ -278,15 +290,20 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     fn fold(&self, start: RowStart, len: usize) -> T {
         let row = &self.0[start.row..start.row + len];
         sum_of(len, |from, terms| {
-            for (term, &value) in terms.iter_mut().zip(&row[from..]) {
-                *term = value * value;
+            let row = &row[from..from + terms.len()];
+            for k in 0..terms.len() {
+                terms[k] = row[k] * row[k];
             }
         })
     }
 
     #[inline(always)]
     fn wide(&self, start: RowStart) -> [T; WIDTH] {
-        lanes(self.0, start.row).map(|value| value * value)
+        let mut values = lanes(self.0, start.row);
+        for lane in 0..WIDTH {
+            values[lane] *= values[lane];
+        }
+        values
     }
 
     #[inline(always)]
@@ -346,6 +363,12 @@ impl Rows {
         if self.reduced { 1 } else { self.row }
     }
 
+    /// Whether each row has a result of its own, so that rows follow each other as the results do.
+    fn are_in_order(&self) -> bool {
+        let Layout { shape, strides, .. } = &self.target;
+        self.reduced && (0..shape.rank()).all(|axis| strides[axis] != 0)
+    }
+
     /// The layout of the first elements of rows: over the axes that are reduced, or those that are kept.
     fn starts(&self, reduced: bool) -> Layout {
         let Layout { shape, strides, .. } = &self.target;
@@ -373,6 +396,9 @@ impl Rows {
         }
         // Results lie in the order of the axes that are kept.
         let groups = results.start / kept..results.end.div_ceil(kept);
+        if self.are_in_order() {
+            return groups.for_each(|group| visit(group * self.row, group..group + 1));
+        }
         for (group, first) in groups.clone().zip(self.starts(false).positions_of(groups)) {
             let from = results.start.max(group * kept);
             visit(first + from - group * kept, from..results.end.min((group + 1) * kept));
@@ -394,6 +420,9 @@ impl Rows {
         y.fill(F::start());
         if y.is_empty() || self.row == 0 || self.target.shape.contains(&0) {
             return;
+        }
+        if self.row <= SHORT && self.are_in_order() {
+            return self.accumulate_across::<T, F>(from, y, terms);
         }
         // The last of the reduced axes is iterated with its stride, the others by positions.
         let mut reduced = self.starts(true);
@@ -454,16 +483,30 @@ impl Rows {
                                 sums[column] = F::join(sums[column], value);
                             }
                         }
-                        for ((total, lost), sum) in totals[..len].iter_mut().zip(&mut lost).zip(&mut sums) {
-                            F::gather(total, lost, std::mem::replace(sum, F::start()));
+                        for column in 0..len {
+                            F::gather(&mut totals[column], &mut lost[column], sums[column]);
+                            sums[column] = F::start();
                         }
                     }
                 }
-                for ((y, &total), &lost) in y.iter_mut().zip(&totals).zip(&lost) {
-                    *y = F::finish(total, lost);
+                for column in 0..len {
+                    y[column] = F::finish(totals[column], lost[column]);
                 }
             }
         });
+    }
+
+    /// The same for short rows that follow each other as their results do.
+    #[inline(always)]
+    fn accumulate_across<T: Real, F: Fold>(&self, from: usize, y: &mut [T], terms: &impl Terms<T>) {
+        let size = self.row;
+        let mut tile = Tile::new(size);
+        for (first, end) in groups(y.len()) {
+            terms.across(&mut tile, size, from + first..from + end);
+            let folded = tile.fold::<F>();
+            let y = &mut y[first..end];
+            y.copy_from_slice(&folded[..y.len()]);
+        }
     }
 
     /// Calls `visit` with each element with the same result as the one at `first`.
@@ -512,7 +555,7 @@ impl Rows {
 }
 
 /// The terms of a reduction, one for each element of a tensor.
-pub(crate) trait Terms<T> {
+pub(crate) trait Terms<T: Real> {
     /// The terms of a row of `len` elements, reduced.
     fn fold(&self, start: RowStart, len: usize) -> T;
 
@@ -521,6 +564,18 @@ pub(crate) trait Terms<T> {
 
     /// The term of the element at a position.
     fn one(&self, start: RowStart) -> T;
+
+    /// Fills a tile with the terms of some rows, whose results have the numbers of the rows.
+    #[inline(always)]
+    fn across(&self, tile: &mut Tile<T>, size: usize, rows: Range<usize>) {
+        let columns = tile.columns();
+        for at in rows.clone() {
+            let first = at * size;
+            for i in 0..size {
+                columns[i][at - rows.start] = self.one(RowStart { row: first + i, first, at });
+            }
+        }
+    }
 }
 
 /// `WIDTH` elements of a slice from an index on.
@@ -562,14 +617,16 @@ pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
 #[inline(always)]
 fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
     let mut lanes = [F::start::<T>(); LANES];
-    let mut chunks = block.chunks_exact(LANES);
-    for chunk in &mut chunks {
+    let whole = block.len() - block.len() % LANES;
+    for from in (0..whole).step_by(LANES) {
+        let chunk = &block[from..from + LANES];
         for lane in 0..LANES {
             lanes[lane] = F::join(lanes[lane], chunk[lane]);
         }
     }
-    for (lane, &value) in chunks.remainder().iter().enumerate() {
-        lanes[lane] = F::join(lanes[lane], value);
+    let rest = &block[whole..];
+    for lane in 0..rest.len().min(LANES) {
+        lanes[lane] = F::join(lanes[lane], rest[lane]);
     }
     // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
@@ -582,5 +639,9 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
 /// The two halves of a list, combined elementwise.
 #[inline(always)]
 fn halved<T: Real, F: Fold, const N: usize, const HALF: usize>(list: [T; N]) -> [T; HALF] {
-    std::array::from_fn(|lane| F::join(list[lane], list[lane + HALF]))
+    let mut half = [T::zero(); HALF];
+    for lane in 0..HALF {
+        half[lane] = F::join(list[lane], list[lane + HALF]);
+    }
+    half
 }

@@ -1,5 +1,6 @@
 //! The softmax of a row and the logarithm of its sum of exponentials, which several ops share.
 
+use super::across::{ACROSS, Tile};
 use super::reduce::{Add, Largest, fold_row, sum_of};
 use crate::real::Real;
 
@@ -18,8 +19,9 @@ pub(crate) fn shift<T: Real>(row: &[T]) -> T {
 pub(crate) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
     let largest = row.iter().position(|&x| x == shift);
     let others = sum_of(row.len(), |from, terms| {
-        for (term, &x) in terms.iter_mut().zip(&row[from..]) {
-            *term = (x - shift).exp();
+        let row = &row[from..from + terms.len()];
+        for k in 0..terms.len() {
+            terms[k] = (row[k] - shift).exp();
         }
         if let Some(term) = largest.and_then(|index| terms.get_mut(index.wrapping_sub(from))) {
             *term = T::zero();
@@ -32,12 +34,66 @@ pub(crate) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
 #[inline(always)]
 pub(crate) fn softmax_row<T: Real>(row: &[T], y: &mut [T]) {
     let shift = shift(row);
-    for (y, &x) in y.iter_mut().zip(row) {
-        *y = (x - shift).exp();
+    let y = &mut y[..row.len()];
+    for k in 0..row.len() {
+        y[k] = (row[k] - shift).exp();
     }
     let total = fold_row::<T, Add>(y);
     let scale = if total == T::zero() { T::zero() } else { T::one() / total };
     for y in y {
         *y *= scale;
+    }
+}
+
+/// [`shift`] of each row of a tile.
+#[inline(always)]
+pub(crate) fn shifts<T: Real>(tile: &mut Tile<T>) -> [T; ACROSS] {
+    let mut largest = tile.fold::<Largest>();
+    for row in 0..ACROSS {
+        largest[row] = if largest[row].is_infinite() { T::zero() } else { largest[row] };
+    }
+    largest
+}
+
+/// [`ln_sum_of_exp`] of each row of a tile, which holds the terms afterwards.
+#[inline(always)]
+pub(crate) fn ln_sums_of_exp<T: Real>(tile: &mut Tile<T>, shifts: [T; ACROSS]) -> [T; ACROSS] {
+    let mut found = [false; ACROSS];
+    for column in tile.columns() {
+        for row in 0..ACROSS {
+            let is_largest = (column[row] == shifts[row]) & !found[row];
+            // Of which the exponential is 0.
+            column[row] = if is_largest { T::neg_infinity() } else { column[row] - shifts[row] };
+            found[row] |= is_largest;
+        }
+    }
+    tile.exp();
+    let mut sums = tile.fold::<Add>();
+    for row in 0..ACROSS {
+        let (of_others, of_all) = (sums[row].ln_1p(), sums[row].ln());
+        sums[row] = if found[row] { of_others } else { of_all };
+    }
+    sums
+}
+
+/// [`softmax_row`] of each row of a tile.
+#[inline(always)]
+pub(crate) fn softmax_tile<T: Real>(tile: &mut Tile<T>) {
+    let shifts = shifts(tile);
+    for column in tile.columns() {
+        for row in 0..ACROSS {
+            column[row] -= shifts[row];
+        }
+    }
+    tile.exp();
+    let totals = tile.fold::<Add>();
+    let mut scales = [T::zero(); ACROSS];
+    for row in 0..ACROSS {
+        scales[row] = if totals[row] == T::zero() { T::zero() } else { T::one() / totals[row] };
+    }
+    for column in tile.columns() {
+        for row in 0..ACROSS {
+            column[row] *= scales[row];
+        }
     }
 }

@@ -3,11 +3,12 @@
 //! Both are computed from the logits in one pass, `ln Σⱼ exp(xⱼ) − x[label]`. Derivatives:
 //! `(softmax(x) − one_hot(label))·g` and `(softmax(x)·Σp − p)·g`.
 
+use crate::kernel::across::{ACROSS, LONGEST, Tile, groups};
 use crate::kernel::indices::check_below;
 use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
-use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
+use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts, softmax_row, softmax_tile};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -95,12 +96,27 @@ impl<T: Real> Loop for Losses<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        // Labels were checked, so that where there is a row there is a class.
         let Self { logits, labels, losses, classes } = self;
-        for ((row, &label), loss) in logits.chunks_exact(classes.max(1)).zip(labels).zip(losses) {
-            let shift = shift(row);
-            let log = ln_sum_of_exp(row, shift);
-            *loss = if log == T::neg_infinity() { T::infinity() } else { (shift - row[label as usize]) + log };
+        let loss = |row: usize, shift: T, log: T| match log == T::neg_infinity() {
+            true => T::infinity(),
+            false => (shift - logits[row * classes + labels[row] as usize]) + log,
+        };
+        if classes > LONGEST {
+            for row in 0..losses.len() {
+                let logits = &logits[row * classes..][..classes];
+                let shift = shift(logits);
+                losses[row] = loss(row, shift, ln_sum_of_exp(logits, shift));
+            }
+            return;
+        }
+        let mut tile = Tile::new(classes);
+        for (first, end) in groups(losses.len()) {
+            tile.load(&logits[first * classes..end * classes]);
+            let shifts = shifts(&mut tile);
+            let logs = ln_sums_of_exp(&mut tile, shifts);
+            for row in first..end {
+                losses[row] = loss(row, shifts[row - first], logs[row - first]);
+            }
         }
     }
 }
@@ -161,16 +177,57 @@ impl<T: Real> Loop for LossSlopes<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { logits, labels, g, slopes, classes } = self;
-        let rows = logits.chunks_exact(classes).zip(slopes.chunks_exact_mut(classes));
-        for ((row, slope), (&label, &g)) in rows.zip(labels.iter().zip(g)) {
-            softmax_row(row, slope);
-            // 1 minus the probability of the label is the sum of the others, without cancellation.
-            let own = std::mem::replace(&mut slope[label as usize], T::zero());
-            let others = fold_row::<T, Add>(slope);
-            slope[label as usize] = if own == T::zero() { -T::one() } else { -others };
-            for slope in slope {
-                *slope *= g;
+        let rows = slopes.len() / classes;
+        if classes > LONGEST {
+            for row in 0..rows {
+                let (from, end) = (row * classes, (row + 1) * classes);
+                slope_row(&logits[from..end], labels[row] as usize, g[row], &mut slopes[from..end]);
             }
+            return;
+        }
+        let mut tile = Tile::new(classes);
+        for (first, end) in groups(rows) {
+            tile.load(&logits[first * classes..end * classes]);
+            slope_tile(&mut tile, &labels[first..end], &g[first..end]);
+            tile.store(&mut slopes[first * classes..end * classes]);
+        }
+    }
+}
+
+#[inline(always)]
+fn slope_row<T: Real>(logits: &[T], label: usize, g: T, slopes: &mut [T]) {
+    softmax_row(logits, slopes);
+    // 1 minus the probability of the label is the sum of the others, without cancellation.
+    let own = std::mem::replace(&mut slopes[label], T::zero());
+    let others = fold_row::<T, Add>(slopes);
+    slopes[label] = slope_of_label(own, others);
+    for slope in slopes {
+        *slope *= g;
+    }
+}
+
+/// The slope of a label of probability `own`, from the sum of the others.
+#[inline(always)]
+fn slope_of_label<T: Real>(own: T, others: T) -> T {
+    if own == T::zero() { -T::one() } else { -others }
+}
+
+/// [`slope_row`] of each row of a tile, in place.
+#[inline(always)]
+fn slope_tile<T: Real>(tile: &mut Tile<T>, labels: &[i64], g: &[T]) {
+    softmax_tile(tile);
+    let (mut own, mut of_loss) = ([T::zero(); ACROSS], [T::zero(); ACROSS]);
+    for row in 0..labels.len() {
+        own[row] = std::mem::replace(&mut tile.columns()[labels[row] as usize][row], T::zero());
+        of_loss[row] = g[row];
+    }
+    let others = tile.fold::<Add>();
+    for row in 0..labels.len() {
+        tile.columns()[labels[row] as usize][row] = slope_of_label(own[row], others[row]);
+    }
+    for column in tile.columns() {
+        for row in 0..ACROSS {
+            column[row] *= of_loss[row];
         }
     }
 }
@@ -360,6 +417,44 @@ mod tests {
         let shape = logits.shape();
         let (classes, rows) = shape.split_last().unwrap();
         logits.graph().index_constant(&Tensor::from_fn(rows, |k| ((k * k + 1) % classes) as i64))
+    }
+
+    /// The slopes of many classes come row by row, those of a few side by side.
+    #[test]
+    fn slopes_side_by_side_have_the_bits_of_one_row() {
+        fn check<T: Real>() {
+            for (classes, rows) in (1..=LONGEST).flat_map(|classes| [1, 15, 16, 37].map(|rows| (classes, rows))) {
+                let number = |k: usize| match k % 23 {
+                    3 => f64::NEG_INFINITY,
+                    5 => 900.0,
+                    _ => (k * 37 % 101) as f64 / 10.0 - 5.0,
+                };
+                let logits: Vec<T> = (0..rows * classes).map(|k| T::of(number(k))).collect();
+                let labels: Vec<i64> = (0..rows).map(|row| (row * 7 % classes) as i64).collect();
+                let g: Vec<T> = (0..rows).map(|row| T::of(row as f64 - 3.5)).collect();
+                let (mut across, mut alone) = (vec![T::zero(); logits.len()], vec![T::zero(); logits.len()]);
+                vectorized(LossSlopes { logits: &logits, labels: &labels, g: &g, slopes: &mut across });
+                for row in 0..rows {
+                    let (from, end) = (row * classes, (row + 1) * classes);
+                    slope_row(&logits[from..end], labels[row] as usize, g[row], &mut alone[from..end]);
+                }
+                let bits =
+                    |all: &[T]| all.iter().map(|x| (!x.is_nan()).then(|| x.as_f64().to_bits())).collect::<Vec<_>>();
+                assert_eq!(bits(&across), bits(&alone), "{rows} rows of {classes} classes");
+                let mut losses = vec![T::zero(); rows];
+                vectorized(Losses { logits: &logits, labels: &labels, losses: &mut losses });
+                for row in 0..rows {
+                    let logits = &logits[row * classes..][..classes];
+                    let shift = shift(logits);
+                    let log = ln_sum_of_exp(logits, shift);
+                    let loss = (shift - logits[labels[row] as usize]) + log;
+                    let loss = if log == T::neg_infinity() { T::infinity() } else { loss };
+                    assert_eq!(bits(&losses[row..=row]), bits(&[loss]));
+                }
+            }
+        }
+        check::<f32>();
+        check::<f64>();
     }
 
     #[test]

@@ -210,8 +210,9 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (x, g, mean) = (&self.x[start.row..][..len], &self.g[start.row..][..len], self.mean[start.at]);
         sum_of(len, |from, terms| {
-            for ((term, &x), &g) in terms.iter_mut().zip(&x[from..]).zip(&g[from..]) {
-                *term = self.term(x, g, mean);
+            let (x, g) = (&x[from..from + terms.len()], &g[from..from + terms.len()]);
+            for k in 0..terms.len() {
+                terms[k] = self.term(x[k], g[k], mean);
             }
         })
     }
@@ -219,7 +220,11 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
     #[inline(always)]
     fn wide(&self, start: RowStart) -> [T; WIDTH] {
         let (x, g, mean) = (lanes(self.x, start.row), lanes(self.g, start.row), lanes(self.mean, start.at));
-        std::array::from_fn(|lane| self.term(x[lane], g[lane], mean[lane]))
+        let mut terms = [T::zero(); WIDTH];
+        for lane in 0..WIDTH {
+            terms[lane] = self.term(x[lane], g[lane], mean[lane]);
+        }
+        terms
     }
 
     #[inline(always)]

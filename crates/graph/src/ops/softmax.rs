@@ -11,10 +11,11 @@
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, resolve_axis};
+use crate::kernel::across::{ACROSS, LONGEST, Tile, groups};
 use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row};
 use crate::kernel::simd::{Loop, vectorized};
-use crate::kernel::softmax::{ln_sum_of_exp, shift, softmax_row};
+use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts, softmax_row, softmax_tile};
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::reduction::reduction;
@@ -59,12 +60,23 @@ fn shifted(x: Var<'_>) -> Option<Var<'_>> {
 trait RowWise {
     /// Fills `y` from `x`; marked `#[inline(always)]`.
     fn row<T: Real>(x: &[T], y: &mut [T]);
+
+    /// The same for the rows of a tile, whose results it returns in `y`; marked `#[inline(always)]`.
+    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>);
 }
 
 impl RowWise for Softmax {
     #[inline(always)]
     fn row<T: Real>(x: &[T], y: &mut [T]) {
         softmax_row(x, y);
+    }
+
+    #[inline(always)]
+    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
+        softmax_tile(x);
+        for i in 0..x.columns().len() {
+            y.columns()[i] = x.columns()[i];
+        }
     }
 }
 
@@ -75,8 +87,26 @@ impl RowWise for LogSoftmax {
         // If the sum is 0 all elements are −∞, as is the result.
         let log = ln_sum_of_exp(x, shift);
         let log = if log == T::neg_infinity() { T::zero() } else { log };
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = (x - shift) - log;
+        let y = &mut y[..x.len()];
+        for k in 0..x.len() {
+            y[k] = (x[k] - shift) - log;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
+        let shifts = shifts(x);
+        for i in 0..x.columns().len() {
+            y.columns()[i] = x.columns()[i];
+        }
+        let mut logs = ln_sums_of_exp(x, shifts);
+        for row in 0..ACROSS {
+            logs[row] = if logs[row] == T::neg_infinity() { T::zero() } else { logs[row] };
+        }
+        for y in y.columns() {
+            for row in 0..ACROSS {
+                y[row] = (y[row] - shifts[row]) - logs[row];
+            }
         }
     }
 }
@@ -86,6 +116,15 @@ impl RowWise for LogSumExp {
     fn row<T: Real>(x: &[T], y: &mut [T]) {
         let shift = shift(x);
         y[0] = shift + ln_sum_of_exp(x, shift);
+    }
+
+    #[inline(always)]
+    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
+        let shifts = shifts(x);
+        let logs = ln_sums_of_exp(x, shifts);
+        for row in 0..ACROSS {
+            y.columns()[0][row] = shifts[row] + logs[row];
+        }
     }
 }
 
@@ -103,8 +142,18 @@ impl<T: Real, R: RowWise> Loop for Rows<'_, T, R> {
     #[inline(always)]
     fn run(self) {
         let Self { x, y, size, .. } = self;
-        for (x, y) in x.chunks_exact(size[0]).zip(y.chunks_exact_mut(size[1])) {
-            R::row(x, y);
+        let rows = y.len() / size[1];
+        if size[0] > LONGEST {
+            for row in 0..rows {
+                R::row(&x[row * size[0]..][..size[0]], &mut y[row * size[1]..][..size[1]]);
+            }
+            return;
+        }
+        let (mut from, mut to) = (Tile::new(size[0]), Tile::new(size[1]));
+        for (first, end) in groups(rows) {
+            from.load(&x[first * size[0]..end * size[0]]);
+            R::tile(&mut from, &mut to);
+            to.store(&mut y[first * size[1]..end * size[1]]);
         }
     }
 }
@@ -204,21 +253,67 @@ impl<T: Real> Loop for SoftmaxVjpRows<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { y, g, x, size } = self;
-        let rows = y.chunks_exact(size).zip(g.chunks_exact(size)).zip(x.chunks_exact_mut(size));
-        for ((y, g), x) in rows {
-            // Minus the cotangent of the element with most of the weight, so that there is no cancellation.
-            for i in 0..size {
-                x[i] = if y[i] > T::of(0.5) { g[i] } else { T::zero() };
+        if size <= LONGEST {
+            let [mut of_y, mut of_g, mut of_x] = [(); 3].map(|()| Tile::new(size));
+            for (first, end) in groups(x.len() / size) {
+                of_y.load(&y[first * size..end * size]);
+                of_g.load(&g[first * size..end * size]);
+                softmax_vjp_tile(&mut of_y, &mut of_g, &mut of_x);
+                of_x.store(&mut x[first * size..end * size]);
             }
-            let base = fold_row::<T, Add>(x);
-            let base = if base.is_finite() { base } else { T::zero() };
-            for i in 0..size {
-                x[i] = y[i] * (g[i] - base);
-            }
-            let (total, weight) = (fold_row::<T, Add>(x), fold_row::<T, Add>(y));
-            for i in 0..size {
-                x[i] = y[i] * ((g[i] - base) * weight - total);
-            }
+            return;
+        }
+        for row in 0..x.len() / size {
+            let row = row * size..(row + 1) * size;
+            softmax_vjp_row(&y[row.clone()], &g[row.clone()], &mut x[row]);
+        }
+    }
+}
+
+#[inline(always)]
+fn softmax_vjp_row<T: Real>(y: &[T], g: &[T], x: &mut [T]) {
+    let size = y.len();
+    let (g, x) = (&g[..size], &mut x[..size]);
+    // Minus the cotangent of the element with most of the weight, so that there is no cancellation.
+    for i in 0..size {
+        x[i] = if y[i] > T::of(0.5) { g[i] } else { T::zero() };
+    }
+    let base = fold_row::<T, Add>(x);
+    let base = if base.is_finite() { base } else { T::zero() };
+    for i in 0..size {
+        x[i] = y[i] * (g[i] - base);
+    }
+    let (total, weight) = (fold_row::<T, Add>(x), fold_row::<T, Add>(y));
+    for i in 0..size {
+        x[i] = y[i] * ((g[i] - base) * weight - total);
+    }
+}
+
+/// [`softmax_vjp_row`] of each row of tiles.
+#[inline(always)]
+fn softmax_vjp_tile<T: Real>(y: &mut Tile<T>, g: &mut Tile<T>, x: &mut Tile<T>) {
+    let size = y.columns().len();
+    let (half, zero) = (T::of(0.5), T::zero());
+    let weights = y.fold::<Add>();
+    let (y, g) = (y.columns(), g.columns());
+    for i in 0..size {
+        for row in 0..ACROSS {
+            x.columns()[i][row] = if y[i][row] > half { g[i][row] } else { zero };
+        }
+    }
+    let mut bases = x.fold::<Add>();
+    for row in 0..ACROSS {
+        bases[row] = if bases[row].is_finite() { bases[row] } else { zero };
+    }
+    for i in 0..size {
+        for row in 0..ACROSS {
+            x.columns()[i][row] = y[i][row] * (g[i][row] - bases[row]);
+        }
+    }
+    let totals = x.fold::<Add>();
+    for i in 0..size {
+        for row in 0..ACROSS {
+            x.columns()[i][row] = y[i][row] * ((g[i][row] - bases[row]) * weights[row] - totals[row]);
         }
     }
 }
@@ -404,6 +499,57 @@ mod tests {
     fn cube() -> impl Strategy<Value = Vec<Tensor<f64>>> {
         prop::collection::vec(0..4_usize, 3)
             .prop_flat_map(|shape| vec![tensor(shape.clone(), -3.0..3.0), tensor(shape, -3.0..3.0)])
+    }
+
+    /// Rows of numbers that are hard to add or to compare, of one size.
+    fn rows() -> impl Strategy<Value = (usize, Vec<f64>)> {
+        let number = prop_oneof![
+            6 => -3.0..3.0_f64,
+            2 => prop::sample::select(&[0.0, -0.0, 1.0, 800.0, f64::NEG_INFINITY][..]),
+            1 => prop::sample::select(&[f64::NAN, f64::INFINITY][..]),
+        ];
+        (1..=LONGEST, 0..40_usize)
+            .prop_flat_map(move |(size, rows)| (Just(size), prop::collection::vec(number.clone(), size * rows)))
+    }
+
+    fn bits<T: Real>(values: &[T]) -> Vec<Option<u64>> {
+        // Which NaN comes out is left open.
+        values.iter().map(|value| (!value.is_nan()).then(|| value.as_f64().to_bits())).collect()
+    }
+
+    /// What rows side by side give and what they give one by one.
+    fn both<R: RowWise, T: Real>(x: &[T], size: [usize; 2]) -> [Vec<Option<u64>>; 2] {
+        let mut results = [(); 2].map(|()| vec![T::of(7.0); x.len() / size[0] * size[1]]);
+        vectorized(Rows::<T, R> { x, y: &mut results[0], size, work: std::marker::PhantomData });
+        for (x, y) in x.chunks(size[0]).zip(results[1].chunks_mut(size[1])) {
+            R::row(x, y);
+        }
+        results.map(|result| bits(&result))
+    }
+
+    fn side_by_side_as_one_by_one<T: Real>(size: usize, rows: &[f64]) {
+        let x: Vec<T> = rows.iter().map(|&x| T::of(x)).collect();
+        let all = [
+            both::<Softmax, T>(&x, [size, size]),
+            both::<LogSoftmax, T>(&x, [size, size]),
+            both::<LogSumExp, T>(&x, [size, 1]),
+        ];
+        all.iter().for_each(|[across, alone]| assert_eq!(across, alone));
+        let g: Vec<T> = x.iter().rev().copied().collect();
+        let mut results = [(); 2].map(|()| vec![T::of(7.0); x.len()]);
+        vectorized(SoftmaxVjpRows { y: &x, g: &g, x: &mut results[0], size });
+        for ((y, g), x) in x.chunks(size).zip(g.chunks(size)).zip(results[1].chunks_mut(size)) {
+            softmax_vjp_row(y, g, x);
+        }
+        assert_eq!(bits(&results[0]), bits(&results[1]));
+    }
+
+    proptest! {
+        #[test]
+        fn rows_side_by_side_have_the_bits_of_one((size, rows) in rows()) {
+            side_by_side_as_one_by_one::<f32>(size, &rows);
+            side_by_side_as_one_by_one::<f64>(size, &rows);
+        }
     }
 
     #[test]

@@ -200,9 +200,9 @@ fn moved_by<T: Real, const ADD: bool, const N: usize>(
             store(to, done, register);
             done += N;
         }
-        let registers = [sum::<T, ADD, N>(to, from, done), sum::<T, ADD, N>(to, from, last)];
-        store(to, done, registers[0]);
-        store(to, last, registers[1]);
+        let (next, end) = (sum::<T, ADD, N>(to, from, done), sum::<T, ADD, N>(to, from, last));
+        store(to, done, next);
+        store(to, last, end);
     }
 }
 
@@ -217,7 +217,8 @@ fn sum<T: Real, const ADD: bool, const N: usize>(to: &[T], from: &[T], at: usize
     register
 }
 
-/// Writes `N` elements, by a loop: a call would take longer.
+/// Writes `N` elements.
+#[allow(clippy::manual_memcpy)] // A call takes longer.
 #[inline(always)]
 fn store<T: Real, const N: usize>(to: &mut [T], at: usize, register: [T; N]) {
     let to = &mut to[at..at + N];

@@ -3,14 +3,15 @@
 //! Blocking (after Goto): c is divided into wide bands of columns, k into blocks; the block of b that they share is
 //! packed into panels that stay in the L2 cache. Then, panel by panel, the rows of a are packed into the L1 cache and
 //! meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
-//! small, and its rows are contiguous; a when it is small or meets few columns of b.
+//! small, and its rows are contiguous; a when it is small or meets few columns of b. Up to [`APART`] rows of a meet
+//! contiguous columns of b, such as a vector the rows of a matrix, without any packing.
 //!
 //! Order of sums: k is divided into equal blocks of at most [`STEPS`], by k alone; the sums of the blocks are added to
 //! c in order. So each element of c has the same bits whatever m, n, the strides and the tile that it falls into.
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
-use super::lanes::Lanes;
+use super::lanes::{Kernel, Lanes};
 use super::panel::{Panel, Tile};
 
 /// The most steps of k that are summed before the sum is added to c.
@@ -24,6 +25,8 @@ const NEAR: usize = 256 << 10;
 const FAR: usize = 4 * NEAR;
 /// The most registers side by side in a packed panel of b, so that the panel fits into the L1 cache.
 const PACKED: usize = 2;
+/// The most rows of a that meet the columns of b where they lie, if these lie apart; for three, packing takes less time.
+const APART: usize = 2;
 /// The alignment of packed panels.
 const LINE: usize = 64;
 
@@ -105,6 +108,10 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
             3..=4 => within(FAR, (steps, b.row), (n, 1)),
             _ => within(NEAR, (steps, b.row), (n, 1)),
         };
+    if m <= APART && b.row == 1 && !direct_b {
+        // SAFETY: as the caller promises.
+        return unsafe { few_rows::<L>(&product) };
+    }
     let registers = if direct_b { L::vectors(highest) } else { L::vectors(highest).min(PACKED) };
     let band = match (rows, direct_b) {
         (1, true) => n,
@@ -174,6 +181,41 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                     }
                     i += height;
                 }
+            }
+        }
+    }
+}
+
+/// Computes a product of a few rows, for a b whose columns are contiguous, without packing.
+///
+/// # Safety
+/// As for [`run`]; there are 1 to [`APART`] rows.
+unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>) {
+    let Product { m, k, n, a, b, accumulate, c, c_row } = *product;
+    let (steps, most) = (block(k), 2 * L::WIDTH);
+    for first_column in (0..n).step_by(most) {
+        for first_step in (0..k).step_by(steps) {
+            let width = most.min(n - first_column);
+            let kernel: Kernel<L::Scalar> = match (m, width > L::WIDTH) {
+                (1, false) => L::apart::<1, 1>,
+                (1, true) => L::apart::<1, 2>,
+                (_, false) => L::apart::<2, 1>,
+                (_, true) => L::apart::<2, 2>,
+            };
+            // SAFETY: every column and step is visited once, and none beyond.
+            unsafe {
+                kernel(&Tile {
+                    steps: steps.min(k - first_step),
+                    a: a.data.offset(first_step as isize * a.col),
+                    a_row: a.row,
+                    a_col: a.col,
+                    b: b.data.offset(first_column as isize * b.col).add(first_step),
+                    b_row: b.col,
+                    c: c.add(first_column),
+                    c_row,
+                    width,
+                    accumulate: accumulate || first_step > 0,
+                });
             }
         }
     }

@@ -54,8 +54,21 @@ pub(super) trait Lanes: Copy {
     unsafe fn multiply_add(x: Self::Vector, y: Self::Vector, sum: Self::Vector) -> Self::Vector;
     unsafe fn prefetch(from: *const Self::Scalar);
 
-    /// Reads `WIDTH` numbers from each of `WIDTH` rows and writes column `x` of them at `to + x·pitch`.
-    unsafe fn transpose(rows: impl Fn(usize) -> *const Self::Scalar, to: *mut Self::Scalar, pitch: usize);
+    /// Computes a few rows of columns that lie apart; see [`panel::apart`].
+    unsafe fn apart<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>);
+
+    /// Reads `WIDTH` numbers from each of `WIDTH` rows and hands over their columns, in order.
+    unsafe fn transpose(rows: impl Fn(usize) -> *const Self::Scalar, columns: &mut impl Columns<Self>);
+}
+
+/// What takes the columns of a square, one after another. A trait and not a closure, because its method must be inlined
+/// where the instructions are known.
+pub(super) trait Columns<L: Lanes> {
+    /// Takes a column; marked `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// The machine has the instructions of `L`; what the column goes to or is multiplied with is valid.
+    unsafe fn take(&mut self, column: usize, x: L::Vector);
 }
 
 /// Lists the tiles of an instruction set: each height with its numbers of registers.
@@ -84,6 +97,12 @@ macro_rules! compiled {
         unsafe fn tile<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>) {
             // SAFETY: the caller's conditions are the same.
             unsafe { panel::tile::<Self, H, V>(tile) }
+        }
+
+        $(#[target_feature(enable = $features)])?
+        unsafe fn apart<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>) {
+            // SAFETY: the caller's conditions are the same.
+            unsafe { panel::apart::<Self, H, V>(tile) }
         }
     };
 }
@@ -169,13 +188,15 @@ macro_rules! portable {
             unsafe fn prefetch(_: *const $t) {}
 
             #[inline(always)]
-            unsafe fn transpose(rows: impl Fn(usize) -> *const $t, to: *mut $t, pitch: usize) {
-                for lane in 0..$width {
-                    let row = rows(lane);
-                    for x in 0..$width {
-                        // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
-                        unsafe { *to.add(x * pitch + lane) = *row.add(x) }
+            unsafe fn transpose(rows: impl Fn(usize) -> *const $t, columns: &mut impl Columns<Self>) {
+                for x in 0..$width {
+                    let mut column = [0.0; $width];
+                    for lane in 0..$width {
+                        // SAFETY: the caller's rows are valid.
+                        column[lane] = unsafe { *rows(lane).add(x) };
                     }
+                    // SAFETY: what takes the columns is valid, as the caller promises.
+                    unsafe { columns.take(x, column) }
                 }
             }
         }
@@ -192,7 +213,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::marker::PhantomData;
 
-    use super::{Kernel, Lanes, Panel, Tile, panel};
+    use super::{Columns, Kernel, Lanes, Panel, Tile, panel};
 
     /// 32 registers of 512 bits.
     #[derive(Clone, Copy)]
@@ -333,8 +354,8 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn transpose(rows: impl Fn(usize) -> *const f32, to: *mut f32, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f32, columns: &mut impl Columns<Self>) {
+            // SAFETY: the caller's rows and what takes the columns are valid.
             unsafe {
                 for part in 0..4 {
                     let load = |row: usize| {
@@ -346,11 +367,10 @@ mod x86 {
                     let [x, y, z, w] = [load(0), load(1), load(2), load(3)];
                     let (low, high) = (_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y));
                     let (low2, high2) = (_mm512_unpacklo_ps(z, w), _mm512_unpackhi_ps(z, w));
-                    let to = to.add(4 * part * pitch);
-                    _mm512_storeu_ps(to, _mm512_shuffle_ps::<0x44>(low, low2));
-                    _mm512_storeu_ps(to.add(pitch), _mm512_shuffle_ps::<0xEE>(low, low2));
-                    _mm512_storeu_ps(to.add(2 * pitch), _mm512_shuffle_ps::<0x44>(high, high2));
-                    _mm512_storeu_ps(to.add(3 * pitch), _mm512_shuffle_ps::<0xEE>(high, high2));
+                    columns.take(4 * part, _mm512_shuffle_ps::<0x44>(low, low2));
+                    columns.take(4 * part + 1, _mm512_shuffle_ps::<0xEE>(low, low2));
+                    columns.take(4 * part + 2, _mm512_shuffle_ps::<0x44>(high, high2));
+                    columns.take(4 * part + 3, _mm512_shuffle_ps::<0xEE>(high, high2));
                 }
             }
         }
@@ -363,8 +383,8 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn transpose(rows: impl Fn(usize) -> *const f64, to: *mut f64, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f64, columns: &mut impl Columns<Self>) {
+            // SAFETY: the caller's rows and what takes the columns are valid.
             unsafe {
                 for part in 0..4 {
                     let load = |row: usize| {
@@ -374,9 +394,8 @@ mod x86 {
                         _mm512_insertf64x2::<3>(x, _mm_loadu_pd(rows(row + 6).add(2 * part)))
                     };
                     let (x, y) = (load(0), load(1));
-                    let to = to.add(2 * part * pitch);
-                    _mm512_storeu_pd(to, _mm512_unpacklo_pd(x, y));
-                    _mm512_storeu_pd(to.add(pitch), _mm512_unpackhi_pd(x, y));
+                    columns.take(2 * part, _mm512_unpacklo_pd(x, y));
+                    columns.take(2 * part + 1, _mm512_unpackhi_pd(x, y));
                 }
             }
         }
@@ -389,8 +408,8 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn transpose(rows: impl Fn(usize) -> *const f32, to: *mut f32, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f32, columns: &mut impl Columns<Self>) {
+            // SAFETY: the caller's rows and what takes the columns are valid.
             unsafe {
                 for part in 0..2 {
                     let load = |row: usize| {
@@ -400,11 +419,10 @@ mod x86 {
                     let [x, y, z, w] = [load(0), load(1), load(2), load(3)];
                     let (low, high) = (_mm256_unpacklo_ps(x, y), _mm256_unpackhi_ps(x, y));
                     let (low2, high2) = (_mm256_unpacklo_ps(z, w), _mm256_unpackhi_ps(z, w));
-                    let to = to.add(4 * part * pitch);
-                    _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(low, low2));
-                    _mm256_storeu_ps(to.add(pitch), _mm256_shuffle_ps::<0xEE>(low, low2));
-                    _mm256_storeu_ps(to.add(2 * pitch), _mm256_shuffle_ps::<0x44>(high, high2));
-                    _mm256_storeu_ps(to.add(3 * pitch), _mm256_shuffle_ps::<0xEE>(high, high2));
+                    columns.take(4 * part, _mm256_shuffle_ps::<0x44>(low, low2));
+                    columns.take(4 * part + 1, _mm256_shuffle_ps::<0xEE>(low, low2));
+                    columns.take(4 * part + 2, _mm256_shuffle_ps::<0x44>(high, high2));
+                    columns.take(4 * part + 3, _mm256_shuffle_ps::<0xEE>(high, high2));
                 }
             }
         }
@@ -417,8 +435,8 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn transpose(rows: impl Fn(usize) -> *const f64, to: *mut f64, pitch: usize) {
-            // SAFETY: the caller's rows and its `WIDTH` elements at each multiple of `pitch` are valid.
+        unsafe fn transpose(rows: impl Fn(usize) -> *const f64, columns: &mut impl Columns<Self>) {
+            // SAFETY: the caller's rows and what takes the columns are valid.
             unsafe {
                 for part in 0..2 {
                     let load = |row: usize| {
@@ -426,9 +444,8 @@ mod x86 {
                         _mm256_insertf128_pd::<1>(x, _mm_loadu_pd(rows(row + 2).add(2 * part)))
                     };
                     let (x, y) = (load(0), load(1));
-                    let to = to.add(2 * part * pitch);
-                    _mm256_storeu_pd(to, _mm256_unpacklo_pd(x, y));
-                    _mm256_storeu_pd(to.add(pitch), _mm256_unpackhi_pd(x, y));
+                    columns.take(2 * part, _mm256_unpacklo_pd(x, y));
+                    columns.take(2 * part + 1, _mm256_unpackhi_pd(x, y));
                 }
             }
         }

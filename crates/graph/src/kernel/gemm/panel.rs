@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Panel` or a `Tile` answers for them.
 
-use super::lanes::Lanes;
+use super::lanes::{Columns, Lanes};
 
 /// A panel to be packed: lane `x` of step `l` is at `from + l·step + x·lane`, and goes to `to + l·pitch + x`.
 pub(super) struct Panel<T> {
@@ -72,11 +72,11 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
                     // The last square reaches back over steps that are packed already.
                     let l = l.min(steps - L::WIDTH);
                     let from = from.add(l);
-                    let to = to.add(l * pitch + first);
+                    let to = &mut Packed { to: to.add(l * pitch + first), pitch };
                     if last + 1 >= L::WIDTH {
-                        L::transpose(|x| from.offset(x as isize * lane), to, pitch);
+                        L::transpose(|x| from.offset(x as isize * lane), to);
                     } else {
-                        L::transpose(|x| from.offset(x.min(last) as isize * lane), to, pitch);
+                        L::transpose(|x| from.offset(x.min(last) as isize * lane), to);
                     }
                 }
             }
@@ -91,6 +91,20 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
     }
 }
 
+/// Columns that are written to a panel.
+struct Packed<T> {
+    to: *mut T,
+    pitch: usize,
+}
+
+impl<L: Lanes> Columns<L> for Packed<L::Scalar> {
+    #[inline(always)]
+    unsafe fn take(&mut self, column: usize, x: L::Vector) {
+        // SAFETY: as the caller promises, the panel has room for all columns.
+        unsafe { L::store(self.to.add(column * self.pitch), x) }
+    }
+}
+
 /// Computes a tile of `H` rows and `V` registers.
 ///
 /// # Safety
@@ -98,10 +112,8 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
 /// and the `H × width` elements of c can be read and written and overlap with neither.
 #[inline(always)]
 pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
-    let whole = (V - 1) * L::WIDTH;
-    // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
+    // SAFETY: as the caller promises.
     unsafe {
-        let mask = L::mask(tile.width - whole);
         if tile.accumulate && tile.steps >= 32 {
             for i in 0..H {
                 for v in 0..V {
@@ -109,11 +121,25 @@ pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<
                 }
             }
         }
-        let mut sums = if L::MASK_TAKES_A_REGISTER && tile.width == V * L::WIDTH {
+        let sums = if L::MASK_TAKES_A_REGISTER && tile.width == V * L::WIDTH {
             sums::<L, H, V, true>(tile)
         } else {
             sums::<L, H, V, false>(tile)
         };
+        write::<L, H, V>(tile, sums);
+    }
+}
+
+/// Writes the sums of a tile to c, or adds them.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>, mut sums: [[L::Vector; V]; H]) {
+    let whole = (V - 1) * L::WIDTH;
+    // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
+    unsafe {
+        let mask = L::mask(tile.width - whole);
         for i in 0..H {
             let c = tile.c.offset(i as isize * tile.c_row);
             if tile.accumulate {
@@ -172,5 +198,77 @@ unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
             b = b.wrapping_offset(tile.b_row);
         }
         sums
+    }
+}
+
+/// Computes a tile as [`tile`] does, of columns of b that lie apart: the numbers of a column are contiguous, and `b_row` is
+/// the step from one column to the next. Squares of b are transposed in registers and used there, which for a few rows of
+/// a takes less time than packing a panel.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+pub(super) unsafe fn apart<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
+    let squares = tile.steps - tile.steps % L::WIDTH;
+    // SAFETY: as the caller promises; a lane beyond the last column repeats that column, and is never written.
+    unsafe {
+        let mut sums = [Sums::<L, H> { sums: [L::zero(); H], a: tile.a, row: tile.a_row, col: tile.a_col }; V];
+        for step in (0..squares).step_by(L::WIDTH) {
+            for v in 0..V {
+                let (first, last) = (v * L::WIDTH, tile.width - v * L::WIDTH - 1);
+                let from = tile.b.offset(first as isize * tile.b_row).add(step);
+                if last + 1 >= L::WIDTH {
+                    L::transpose(|x| from.offset(x as isize * tile.b_row), &mut sums[v]);
+                } else {
+                    L::transpose(|x| from.offset(x.min(last) as isize * tile.b_row), &mut sums[v]);
+                }
+                sums[v].a = sums[v].a.wrapping_offset(L::WIDTH as isize * tile.a_col);
+            }
+        }
+        for step in squares..tile.steps {
+            for v in 0..V {
+                let (first, last) = (v * L::WIDTH, tile.width - v * L::WIDTH - 1);
+                let from = tile.b.offset(first as isize * tile.b_row).add(step);
+                let mut line = [*from; WIDEST];
+                for x in 0..L::WIDTH {
+                    line[x] = *from.offset(x.min(last) as isize * tile.b_row);
+                }
+                sums[v].take(0, L::load(line.as_ptr()));
+                sums[v].a = sums[v].a.wrapping_offset(tile.a_col);
+            }
+        }
+        let mut rows = [[L::zero(); V]; H];
+        for v in 0..V {
+            for i in 0..H {
+                rows[i][v] = sums[v].sums[i];
+            }
+        }
+        write::<L, H, V>(tile, rows);
+    }
+}
+
+/// The most numbers in a register.
+const WIDEST: usize = 16;
+
+/// The sums of a register of columns: each column is multiplied with a number of each row of a, and added.
+#[derive(Clone, Copy)]
+struct Sums<L: Lanes, const H: usize> {
+    sums: [L::Vector; H],
+    /// The rows of a at the next step.
+    a: *const L::Scalar,
+    row: isize,
+    col: isize,
+}
+
+impl<L: Lanes, const H: usize> Columns<L> for Sums<L, H> {
+    #[inline(always)]
+    unsafe fn take(&mut self, column: usize, x: L::Vector) {
+        for i in 0..H {
+            // SAFETY: as the caller promises, the rows of a can be read at the steps of all columns.
+            unsafe {
+                let a = L::splat(self.a.offset(i as isize * self.row + column as isize * self.col));
+                self.sums[i] = L::multiply_add(a, x, self.sums[i]);
+            }
+        }
     }
 }

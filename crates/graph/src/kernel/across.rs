@@ -1,0 +1,172 @@
+//! Work on short rows, several rows at a time.
+//!
+//! A row of two or ten elements does not fill registers. So [`ACROSS`] rows are transposed into a [`Tile`], in which the
+//! elements of one index lie side by side, and each lane of a register works on its own row. The order of operations
+//! within a row is that of [`fold_row`](super::reduce::fold_row), so the bits are those of one row alone.
+
+use super::reduce::Fold;
+use crate::real::Real;
+
+/// Rows of a tile.
+pub(crate) const ACROSS: usize = 16;
+/// The most elements of a row.
+pub(crate) const LONGEST: usize = 32;
+
+/// The elements of some rows: `columns[i][row]` is element `i` of a row. Lanes without a row hold any numbers.
+pub(crate) struct Tile<T> {
+    columns: [[T; ACROSS]; LONGEST],
+    /// Where rows are reduced.
+    lanes: [[T; ACROSS]; LONGEST / 2],
+    size: usize,
+}
+
+impl<T: Real> Tile<T> {
+    /// A tile of zeros for rows of `size` elements, at most [`LONGEST`].
+    #[inline(always)]
+    pub(crate) fn new(size: usize) -> Self {
+        Self { columns: [[T::zero(); ACROSS]; LONGEST], lanes: [[T::zero(); ACROSS]; LONGEST / 2], size }
+    }
+
+    /// The elements of the rows, index by index.
+    #[inline(always)]
+    pub(crate) fn columns(&mut self) -> &mut [[T; ACROSS]] {
+        &mut self.columns[..self.size]
+    }
+
+    /// Fills the tile with rows that follow each other, at most [`ACROSS`].
+    #[inline(always)]
+    pub(crate) fn load(&mut self, rows: &[T]) {
+        // Sizes that are known to the compiler are transposed in registers.
+        match self.size {
+            1 => self.load_rows(rows, 1),
+            2 => self.load_rows(rows, 2),
+            3 => self.load_rows(rows, 3),
+            4 => self.load_rows(rows, 4),
+            size => self.load_rows(rows, size),
+        }
+    }
+
+    #[inline(always)]
+    fn load_rows(&mut self, rows: &[T], size: usize) {
+        if rows.len() == ACROSS * size {
+            for i in 0..size {
+                for row in 0..ACROSS {
+                    self.columns[i][row] = rows[row * size + i];
+                }
+            }
+        } else {
+            for row in 0..rows.len() / size {
+                for i in 0..size {
+                    self.columns[i][row] = rows[row * size + i];
+                }
+            }
+        }
+    }
+
+    /// Writes the rows one after another.
+    #[inline(always)]
+    pub(crate) fn store(&self, rows: &mut [T]) {
+        for row in 0..rows.len() / self.size {
+            let to = &mut rows[row * self.size..][..self.size];
+            for i in 0..self.size {
+                to[i] = self.columns[i][row];
+            }
+        }
+    }
+
+    /// Each row reduced, in the order of `fold_row`: a tree over 32 lanes, which begin with the neutral element.
+    #[inline(always)]
+    pub(crate) fn fold<F: Fold>(&mut self) -> [T; ACROSS] {
+        let Self { columns, lanes, size } = self;
+        let mut half = LONGEST / 2;
+        for i in 0..half.min(*size) {
+            for row in 0..ACROSS {
+                lanes[i][row] = F::join(F::start(), columns[i][row]);
+            }
+        }
+        for i in half..*size {
+            for row in 0..ACROSS {
+                lanes[i - half][row] = F::join(lanes[i - half][row], F::join(F::start(), columns[i][row]));
+            }
+        }
+        // Lanes beyond the size would hold the neutral element, which changes nothing.
+        while half > 1 {
+            let size = half.min(*size);
+            half /= 2;
+            for i in half..size {
+                for row in 0..ACROSS {
+                    lanes[i - half][row] = F::join(lanes[i - half][row], lanes[i][row]);
+                }
+            }
+        }
+        lanes[0]
+    }
+
+    /// Replaces each element by its exponential.
+    #[inline(always)]
+    pub(crate) fn exp(&mut self) {
+        // One loop of a length that is not known, which is vectorised whatever the precision.
+        let all = self.columns[..self.size].as_flattened_mut();
+        for k in 0..all.len() {
+            all[k] = all[k].exp();
+        }
+    }
+}
+
+/// The first row and the end of each group of rows that a tile holds.
+#[inline(always)]
+pub(crate) fn groups(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).step_by(ACROSS).map(move |first| (first, rows.min(first + ACROSS)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::reduce::{Add, Largest, Multiply, Smallest, fold_row};
+
+    fn rows() -> impl Strategy<Value = (usize, Vec<f64>)> {
+        let number = prop_oneof![
+            6 => -3.0..3.0_f64,
+            2 => prop::sample::select(&[0.0, -0.0, 1e300, -1e300, 1e-310][..]),
+            1 => prop::sample::select(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY][..]),
+        ];
+        (1..=LONGEST, 1..=ACROSS)
+            .prop_flat_map(move |(size, rows)| (Just(size), prop::collection::vec(number.clone(), size * rows)))
+    }
+
+    fn check<T: Real, F: Fold>(size: usize, rows: &[f64]) {
+        let rows: Vec<T> = rows.iter().map(|&x| T::of(x)).collect();
+        let mut tile = Tile::new(size);
+        tile.load(&rows);
+        let mut stored = vec![T::of(7.0); rows.len()];
+        tile.store(&mut stored);
+        // Which NaN comes out is left open.
+        let bits = |x: T| (!x.is_nan()).then(|| x.as_f64().to_bits());
+        assert!(rows.iter().zip(&stored).all(|(&a, &b)| bits(a) == bits(b)));
+        let folded = tile.fold::<F>();
+        for (row, &folded) in rows.chunks(size).zip(&folded) {
+            assert_eq!(bits(folded), bits(fold_row::<T, F>(row)), "{row:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_of_a_tile_are_reduced_as_one_row((size, rows) in rows()) {
+            check::<f64, Add>(size, &rows);
+            check::<f64, Multiply>(size, &rows);
+            check::<f64, Largest>(size, &rows);
+            check::<f64, Smallest>(size, &rows);
+            check::<f32, Add>(size, &rows);
+            check::<f32, Largest>(size, &rows);
+        }
+    }
+
+    #[test]
+    fn groups_cover_all_rows_once() {
+        assert_eq!(groups(0).count(), 0);
+        assert_eq!(groups(ACROSS).collect::<Vec<_>>(), [(0, ACROSS)]);
+        assert_eq!(groups(ACROSS + 3).collect::<Vec<_>>(), [(0, ACROSS), (ACROSS, ACROSS + 3)]);
+    }
+}
