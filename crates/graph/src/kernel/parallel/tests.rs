@@ -1,3 +1,5 @@
+//! The division of work: all of it once, on any number of threads, in pools within pools, beside others, and with panics.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -150,7 +152,7 @@ fn helpers_are_called_again() {
         let begin = Instant::now();
         in_team_with_pauses(|| {
             let first = round;
-            while round < 2000 && begin.elapsed() < Duration::from_secs(10) {
+            while pauses == 0 && begin.elapsed() < Duration::from_secs(20) {
                 if round > first && is_deserted(|| WORTH) {
                     pauses += 1;
                     return Pause::Continue(());
