@@ -3,7 +3,7 @@
 //! Each library runs in a Python process of its own (`peer.py`), which is bound to as many processors as it may have
 //! threads. Before a timing counts, losses and samples of gradients or outputs are compared. Then all take turns of
 //! 20 ms or more with pauses between them, so that threads which wait for work are asleep when another one's turn comes.
-//! PyTorch takes part as eager code, with the fused optimizer and compiled, and its best counts.
+//! PyTorch takes part as eager code with the fused optimizer and compiled, and its best counts.
 //!
 //! The limit of a row is what its products take at the rate of a product 512×512×512 on one core, times the threads, or
 //! what its bytes take at the rate of a copy; both are measured in turn with the rest.
@@ -194,7 +194,6 @@ impl<'a> Race<'a> {
     /// Measures a workload and adds its row.
     fn row(&mut self, workload: &Workload, threads: usize, peers: &mut [Option<Peer>; 2]) -> Result<(), String> {
         let name = format!("{}, {threads} thread{}", workload.name, if threads == 1 { "" } else { "s" });
-        eprintln!("{name}: {}", workload.title);
         let mut work = (workload.build)();
         let file = self.folder.join("workload.npz");
         std::fs::write(&file, npz::encode(&work.arrays, false))
@@ -240,10 +239,7 @@ impl<'a> Race<'a> {
         });
         for (turns, (title, _)) in best.iter().zip(PEERS) {
             if let Some(Turns { who: Who::Peer(_, way), .. }) = turns {
-                self.best
-                    .entry(format!("{title}, {way}"))
-                    .or_default()
-                    .push(name.replace(" thread", "t").replace("ts", "t"));
+                self.best.entry(format!("{title}, {way}")).or_default().push(format!("{}, {threads}t", workload.name));
             }
         }
         let times = best.map(of);
@@ -255,6 +251,8 @@ impl<'a> Race<'a> {
             self.below.push(format!("{name} {ahead:.2} of {goal}"));
         }
         let ratio = |time: f64| time / own[0];
+        let [torch, jax] = times.map(|times| times[0]);
+        eprintln!("{name}: Gradus {:.1} µs, PyTorch {torch:.1} µs, JAX {jax:.1} µs", own[0]);
         self.table.row(
             format!("{name}: {}", workload.title),
             &[
@@ -372,8 +370,7 @@ fn compare(own: &Numbers, theirs: &Numbers, tolerance: f64) -> Result<f64, Strin
         let scale = own.iter().fold(f64::MIN_POSITIVE, |scale, number| scale.max(number.abs()));
         for (own, theirs) in own.iter().zip(theirs) {
             let difference = (own - theirs).abs() / scale;
-            // A NaN is no agreement.
-            if !(difference <= tolerance) {
+            if difference.is_nan() || difference > tolerance {
                 return Err(format!(
                     "`{name}` has {theirs:e} where Gradus has {own:e}: {difference:.1e} of the largest number, where \
                      {tolerance:.0e} are allowed; it is not timed"

@@ -64,7 +64,7 @@ fn what_differs_is_not_timed() {
 #[test]
 fn a_fault_of_a_peer_is_shown() {
     let cases = [
-        (answering(r#"echo '{"error":"Traceback\nno memory"}'"#, ""), "PyTorch fails:\nTraceback\nno memory"),
+        (answering(r#"printf '%s\n' '{"error":"Traceback\nno memory"}'"#, ""), "PyTorch fails:\nTraceback\nno memory"),
         (answering("exit", ""), "W0, 1 thread: PyTorch ended without an answer"),
         (answering("echo hello", ""), "PyTorch gave an answer that is not understood: \"hello\""),
         (answering(SAME, "exit"), "W0, 1 thread: JAX ended without an answer"),
