@@ -82,16 +82,18 @@ fn two_runs_write_the_same_page() {
     assert!(page(1) == page(3), "the number of threads changes the page");
 }
 
-/// The text with `#` for every number, since the quick form has others.
+/// The text with `#` for every number or list of numbers, since the quick form has others.
 fn without_numbers(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     for character in text.chars() {
-        // A point or a comma after a digit may be part of a number.
-        let continues = character.is_ascii_digit() || ".,".contains(character);
-        match masked.ends_with('#') && continues || character.is_ascii_digit() {
-            true if masked.ends_with('#') => {}
-            true => masked.push('#'),
-            false => masked.push(character),
+        let is_digit = character.is_ascii_digit();
+        // What a number or a list of numbers goes on with.
+        let continues = is_digit || ".,".contains(character);
+        match masked.ends_with('#') {
+            true if continues => {}
+            false if is_digit && masked.ends_with("# ") => _ = masked.pop(),
+            false if is_digit => masked.push('#'),
+            _ => masked.push(character),
         }
     }
     masked
