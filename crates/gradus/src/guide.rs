@@ -31,3 +31,6 @@ pub mod soundness {}
 /// [architecture]: crate::guide::architecture
 #[doc = include_str!("../docs/design.md")]
 pub mod design {}
+
+#[doc = include_str!("../docs/weight-updates.md")]
+pub mod study {}

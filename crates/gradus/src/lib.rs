@@ -5,6 +5,7 @@
 //! [accuracy]: crate::guide::accuracy
 //! [architecture]: crate::guide::architecture
 //! [design]: crate::guide::design
+//! [study]: crate::guide::study
 //! [`Op`]: crate::op::Op
 #![doc = include_str!("../README.md")]
 

@@ -433,7 +433,7 @@ mod tests {
                 let labels: Vec<i64> = (0..rows).map(|row| (row * 7 % classes) as i64).collect();
                 let g: Vec<T> = (0..rows).map(|row| T::of(row as f64 - 3.5)).collect();
                 let (mut across, mut alone) = (vec![T::zero(); logits.len()], vec![T::zero(); logits.len()]);
-                vectorized(LossSlopes { logits: &logits, labels: &labels, g: &g, slopes: &mut across });
+                vectorized(LossSlopes { logits: &logits, labels: &labels, g: &g, slopes: &mut across, classes });
                 for row in 0..rows {
                     let (from, end) = (row * classes, (row + 1) * classes);
                     slope_row(&logits[from..end], labels[row] as usize, g[row], &mut alone[from..end]);
@@ -442,7 +442,7 @@ mod tests {
                     |all: &[T]| all.iter().map(|x| (!x.is_nan()).then(|| x.as_f64().to_bits())).collect::<Vec<_>>();
                 assert_eq!(bits(&across), bits(&alone), "{rows} rows of {classes} classes");
                 let mut losses = vec![T::zero(); rows];
-                vectorized(Losses { logits: &logits, labels: &labels, losses: &mut losses });
+                vectorized(Losses { logits: &logits, labels: &labels, losses: &mut losses, classes });
                 for row in 0..rows {
                     let logits = &logits[row * classes..][..classes];
                     let shift = shift(logits);
