@@ -7,8 +7,8 @@
 //!
 //! A helper watches the word for [`SPIN`] after the last piece and then leaves: a worker of a rayon pool goes back to
 //! its pool, to be called again by the leader between pieces; a thread of the crew parks until it is woken. If a thread
-//! does not come, or stops within a chunk for long, another process has its core, and the leader works alone for some
-//! milliseconds.
+//! does not come, or stops within a chunk for long, another process has its core, and the leader works alone for a
+//! time, which is longer each time that it happens again.
 //!
 //! Safety. The function that is announced is borrowed from the leader's stack. A helper uses the pointer to it only
 //! after it has taken a chunk, by exchanging the word that it read before the pointer. That succeeds only if the piece
@@ -35,8 +35,13 @@ const SPIN: Duration = Duration::from_micros(50);
 const PATIENCE: Duration = Duration::from_micros(100);
 /// A wait for a chunk, or for a thread that was woken, that is longer says that a core is taken.
 const STALL: Duration = Duration::from_micros(500);
-/// After a stall, the time of working alone as a multiple of it; at least ten milliseconds in all.
+/// After a stall, the time of working alone as a multiple of it, at least, and at most; doubled at each stall that soon
+/// follows, up to so many times.
 const ALONE: u32 = 10;
+const LEAST_ALONE: Duration = Duration::from_millis(10);
+const MOST_ALONE: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(200);
+const DOUBLINGS: u32 = 6;
 
 /// Bits of the word for a number of chunks, and for a number of workers.
 const CHUNK_BITS: u32 = 10;
@@ -241,8 +246,8 @@ enum Place {
 
 thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Free) };
-    /// Until when this thread works alone.
-    static ALONE_UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Until when this thread works alone, or did a moment ago, and how often the time has been doubled.
+    static ALONE_UNTIL: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
     /// When a thread was woken, and how many had come before; until it comes.
     static ASKED: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
     /// Shares of work that were not divided because the helpers had left.
@@ -266,17 +271,19 @@ impl Drop for Entered {
 
 /// Stops dividing work for a time, after a stall.
 fn work_alone(stall: Duration) {
-    let time = (stall * ALONE).max(Duration::from_millis(10));
-    ALONE_UNTIL.set(Some(Instant::now() + time));
+    let doublings = ALONE_UNTIL.get().map_or(0, |(_, doublings)| DOUBLINGS.min(doublings + 1));
+    let time = (stall * ALONE).max(LEAST_ALONE) * (1 << doublings);
+    ALONE_UNTIL.set(Some((Instant::now() + time.min(MOST_ALONE), doublings)));
     ASKED.set(None);
 }
 
 fn is_alone() -> bool {
-    let until = ALONE_UNTIL.get();
-    if until.is_some_and(|until| until <= Instant::now()) {
+    let Some((until, _)) = ALONE_UNTIL.get() else { return false };
+    let now = Instant::now();
+    if until + SOON <= now {
         ALONE_UNTIL.set(None);
     }
-    ALONE_UNTIL.get().is_some()
+    now < until
 }
 
 /// Runs `work(worker, chunk)` for the chunks below `chunks` on at most `workers` threads, if that pays: `shares` says
