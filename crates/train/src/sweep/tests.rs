@@ -1,3 +1,5 @@
+//! Sweeps without training: order, resumption, damaged files, mistakes, panics, threads.
+
 use std::collections::BTreeSet;
 use std::fs;
 

@@ -219,7 +219,9 @@ impl Team {
                 std::hint::spin_loop();
                 if self.done.0.load(Ordering::Acquire) >= chunks {
                     let waited = begin.elapsed();
-                    if waited > STALL && waited > own {
+                    // To write what a panic says takes long too.
+                    let panicked = self.panic.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+                    if waited > STALL && waited > own && !panicked {
                         work_alone(waited);
                     }
                     return;

@@ -109,7 +109,6 @@ fn a_panic_of_any_thread_is_one_of_the_caller() {
     pool.install(|| {
         panics("helper", true);
         panics("leader", false);
-        in_team(|| panics("helper", true));
     });
 }
 
