@@ -43,6 +43,9 @@ pub struct Search<S> {
     boxes: Vec<Bounds>,
 }
 
+/// What is called after each generation.
+type Look<'a, T> = &'a mut dyn FnMut(&Observed<'_, T>);
+
 /// Bounds of the parameters with matching names.
 #[derive(Clone, Debug)]
 struct Bounds {
@@ -173,7 +176,7 @@ impl<S: Strategy> Search<S> {
         mut self,
         params: &mut Params<T>,
         objective: impl Fn() -> F + Sync,
-        mut look: Option<&mut dyn FnMut(&Observed<'_, T>)>,
+        mut look: Option<Look<'_, T>>,
     ) -> Result<Found, Error>
     where
         F: FnMut(&Params<T>) -> Result<T, Error> + Send,
