@@ -16,14 +16,18 @@ const BATCH: usize = 32;
 
 /// The share of the weights that move in steps 1 and 100.
 type Shares = [f64; 2];
+/// Makes a rule.
+type NewRule = fn() -> Optimizer;
+/// Trains a network by a rule.
+type TrainedBy = fn(&Study, Optimizer) -> Result<Shares, Failure>;
 
 pub(crate) fn test(study: &Study, part: Part) -> Result<Part, Failure> {
-    let rules: [(&str, fn() -> Optimizer); 3] = [
+    let rules: [(&str, NewRule); 3] = [
         ("SGD", || Optimizer::new(Sgd::new(0.1))),
         ("Adam", || Optimizer::new(Adam::new(0.01))),
         ("AdamW", || Optimizer::new(AdamW::new(0.01))),
     ];
-    let models: [(&str, fn(&Study, Optimizer) -> Result<Shares, Failure>); 4] = [
+    let models: [(&str, TrainedBy); 4] = [
         ("ReLU", |study, rule| images(study, rule, |params| Box::new(mlp(params, Relu)), false)),
         ("tanh", |study, rule| images(study, rule, |params| Box::new(mlp(params, Tanh)), false)),
         ("ReLU, hidden layer frozen", |study, rule| images(study, rule, |params| Box::new(mlp(params, Relu)), true)),
