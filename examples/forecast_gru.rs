@@ -121,12 +121,12 @@ impl Series {
         self.error(years, |year| forecasts[year - sunspots::FIRST_YEAR - 1])
     }
 
-    /// What a linear forecast is made of: a constant and so many years before.
+    /// What a linear forecast is made of: a constant and the given number of years before.
     fn terms(&self, order: usize, year: usize) -> Vec<f64> {
         [vec![1.0], (1..=order).map(|back| self.at(year - back)).collect()].concat()
     }
 
-    /// A linear forecast from so many years before, with the least sum of squares over the years before `end`:
+    /// A linear forecast from the given number of years before, with the least sum of squares over the years before `end`:
     /// `(XᵀX)·w = Xᵀy` by elimination.
     fn linear(&self, order: usize, end: usize) -> impl Fn(usize) -> f64 {
         let size = order + 1;

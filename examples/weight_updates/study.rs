@@ -14,7 +14,7 @@ pub(crate) struct Study {
 }
 
 /// The handwritten digits, 8×8 pixels from 0 to 1 as rows of 64, in three parts. Whatever is chosen, a learning rate
-/// above all, is chosen on `validation`; `test` is looked at once, with what was chosen.
+/// above all, is chosen on `validation`, and nothing on `test`.
 pub(crate) struct Digits {
     pub(crate) train: Dataset,
     pub(crate) validation: Dataset,

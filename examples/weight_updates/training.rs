@@ -106,6 +106,16 @@ impl Training<'_> {
         accuracies.sum::<f64>() / planned as f64
     }
 
+    /// Trains the [`network`] by a rule from the weights of a seed. A last row has the `test accuracy`.
+    pub(crate) fn tested(&self, rule: Optimizer, seed: u64) -> Result<History, Failure> {
+        let mut params = Params::new(seed);
+        let model = network(&mut params);
+        let mut history = self.run(&mut params, &model, rule, seed)?;
+        let [_, accuracy] = self.test(&params, &model)?;
+        history.push([("test accuracy", accuracy)]);
+        Ok(history)
+    }
+
     /// Cross-entropy and accuracy on the test images.
     pub(crate) fn test(&self, params: &Params, model: &impl Layer) -> Result<[f64; 2], Failure> {
         evaluation(model)(params, &self.digits.test)

@@ -62,14 +62,10 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
         };
         Training { digits: &study.digits, steps, batch: variant.size(&study.digits), every }
     };
-    let found = Sweep::new(VARIANTS).crossed(RATES).seeds(study.seeds()).run(|&(variant, rate), seed| {
-        let mut params = Params::new(seed);
-        let model = network(&mut params);
-        let mut history = training(variant).run(&mut params, &model, Optimizer::new(Sgd::new(rate)), seed)?;
-        let [_, accuracy] = training(variant).test(&params, &model)?;
-        history.push([("test accuracy", accuracy)]);
-        Ok::<_, Failure>(history)
-    })?;
+    let found = Sweep::new(VARIANTS)
+        .crossed(RATES)
+        .seeds(study.seeds())
+        .run(|&(variant, rate), seed| training(variant).tested(Optimizer::new(Sgd::new(rate)), seed))?;
     let best: Vec<Row> = VARIANTS
         .iter()
         .filter_map(|&variant| {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use gradus::Params;
 use gradus::optim::{Cosine, MultiStep, OneCycle, Optimizer, Sgd, WarmUp};
 use gradus::train::sweep::SweepRow;
 use gradus::train::{History, Sweep};
@@ -11,7 +10,7 @@ use crate::Failure;
 use crate::convergence::{Convergence, Target};
 use crate::report::{Part, Table};
 use crate::study::Study;
-use crate::training::{Training, at, network};
+use crate::training::{Training, at};
 
 const RATES: [f64; 8] = [0.0001, 0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0];
 const LOSS: f64 = 0.2;
@@ -57,17 +56,8 @@ impl Course {
 pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let steps = study.pick(1000, 200);
     let training = Training { digits: &study.digits, steps, batch: 32, every: 10 };
-    let run = |rule: Optimizer, seed: u64| {
-        let mut params = Params::new(seed);
-        let model = network(&mut params);
-        let mut history = training.run(&mut params, &model, rule, seed)?;
-        let [_, accuracy] = training.test(&params, &model)?;
-        let last = at(&history, steps, "validation loss");
-        history.push([("test accuracy", accuracy), (LAST, last)]);
-        Ok::<_, Failure>(history)
-    };
     let constant = Sweep::new(RATES).seeds(study.seeds());
-    let constant = constant.run(|&rate, seed| run(Optimizer::new(Sgd::new(rate)), seed))?;
+    let constant = constant.run(|&rate, seed| training.tested(Optimizer::new(Sgd::new(rate)), seed))?;
     let mut table =
         Table::new(["rate", "steps to 0.2", "loss", "highest loss", "loss rises", "update at 100", "validation"]);
     for row in constant.rows() {
@@ -83,15 +73,15 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     }
     let plot = constant.plot("Constant learning rates", "step", "loss").axes("step", "training loss, nats").log_y();
 
-    let best = *constant.lowest(LAST).map_or(&0.1, SweepRow::options);
+    let best = *constant.least(|row| final_loss(row, steps)).map_or(&0.1, SweepRow::options);
     let peaks = [best / 3.0, best, 3.0 * best];
     let sweep = Sweep::new(COURSES).crossed(peaks).seeds(study.seeds());
-    let courses = sweep.run(|&(course, rate), seed| run(course.rule(rate, steps), seed))?;
+    let courses = sweep.run(|&(course, rate), seed| training.tested(course.rule(rate, steps), seed))?;
     let mut schedules = Table::new(["schedule", "best peak", "steps to 0.2", "loss", "validation", "test"]);
     let mut chosen = Vec::new();
     for course in COURSES {
         let of_course = courses.select(|options| options.0 == course);
-        let Some(row) = of_course.lowest(LAST).cloned() else { continue };
+        let Some(row) = of_course.least(|row| final_loss(row, steps)).cloned() else { continue };
         schedules.push([
             course.to_string(),
             format!("{:.2}", row.options().1),
@@ -160,7 +150,10 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     Ok(part)
 }
 
-const LAST: &str = "final validation loss";
+/// The validation loss at the last step.
+fn final_loss<T>(row: &SweepRow<T>, steps: u64) -> f64 {
+    row.of(|history| at(history, steps, "validation loss")).mean
+}
 
 /// The highest training loss at an evaluation.
 fn highest(history: &History) -> f64 {

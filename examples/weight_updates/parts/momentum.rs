@@ -4,7 +4,6 @@ mod valley;
 
 use std::fmt;
 
-use gradus::Params;
 use gradus::optim::{Optimizer, Sgd};
 use gradus::train::Sweep;
 use gradus::train::plot::Plot;
@@ -14,7 +13,7 @@ use crate::Failure;
 use crate::convergence::{Convergence, Target};
 use crate::report::{Part, Table};
 use crate::study::Study;
-use crate::training::{Training, at, mean, network};
+use crate::training::{Training, at, mean};
 
 /// A momentum, and whether it looks ahead.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,14 +59,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let steps = study.pick(600, 200);
     let training = Training { digits: &study.digits, steps, batch: 32, every: 10 };
     let sweep = Sweep::new(RULES).crossed(RATES).seeds(study.seeds());
-    let found = sweep.run(|&(rule, rate), seed| {
-        let mut params = Params::new(seed);
-        let model = network(&mut params);
-        let mut history = training.run(&mut params, &model, Optimizer::new(rule.at(rate)), seed)?;
-        let [_, accuracy] = training.test(&params, &model)?;
-        history.push([("test accuracy", accuracy)]);
-        Ok::<_, Failure>(history)
-    })?;
+    let found = sweep.run(|&(rule, rate), seed| training.tested(Optimizer::new(rule.at(rate)), seed))?;
     let row_of = |rule: Rule, rate: f64| found.find(|&options| options == (rule, rate)).expect("all were run");
     let update = |row: &Row| row.of(|history| at(history, 100, "weight update")).mean;
     let arrival = |row: &Row| Convergence::of(row, "loss", Target(LOSS));

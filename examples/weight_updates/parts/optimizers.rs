@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use gradus::Params;
 use gradus::optim::{Adagrad, Adam, AdamW, Muon, Optimizer, RmsProp, ScheduleFreeAdamW, Sgd};
 use gradus::train::Sweep;
 use gradus::train::plot::Plot;
@@ -12,7 +11,7 @@ use crate::Failure;
 use crate::convergence::{Convergence, Target};
 use crate::report::{Part, Table};
 use crate::study::Study;
-use crate::training::{Training, at, mean, network};
+use crate::training::{Training, at, mean};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
@@ -79,14 +78,7 @@ pub(crate) fn part(study: &Study) -> Result<Part, Failure> {
     let steps = study.pick(600, 200);
     let training = Training { digits: &study.digits, steps, batch: 32, every: 10 };
     let sweep = Sweep::new(RULES).crossed(RATES).seeds(study.seeds());
-    let found = sweep.run(|&(rule, rate), seed| {
-        let mut params = Params::new(seed);
-        let model = network(&mut params);
-        let mut history = training.run(&mut params, &model, rule.at(rate), seed)?;
-        let [_, accuracy] = training.test(&params, &model)?;
-        history.push([("test accuracy", accuracy)]);
-        Ok::<_, Failure>(history)
-    })?;
+    let found = sweep.run(|&(rule, rate), seed| training.tested(rule.at(rate), seed))?;
 
     let target = Target(LOSS);
     let mut table = Table::new(["rule", "best rate", "steps to 0.1", "loss", "update at 100", "validation", "test"]);

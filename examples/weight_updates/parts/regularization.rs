@@ -142,7 +142,7 @@ fn run(digits: &Digits, steps: u64, method: Method, strength: f64, seed: u64) ->
     Ok(history)
 }
 
-/// Few of the training images, with so many of ten labels replaced by another digit.
+/// Few of the training images, with a number of every ten labels replaced by another digit.
 fn few(digits: &Digits, wrong: usize, seed: u64) -> Digits {
     let images = digits.train.split(IMAGES, seed).test;
     let digit = |k: usize| {

@@ -34,8 +34,8 @@ pub(crate) const DEFINITIONS: [(&str, &str); 6] = [
     ),
     (
         "Validation, test",
-        "data that no gradient sees; whatever is chosen is chosen on the validation data, and the test data are looked at \
-         once, with what was chosen",
+        "data that no gradient sees; whatever is chosen is chosen on the validation data, and no choice depends on the test \
+         data",
     ),
 ];
 

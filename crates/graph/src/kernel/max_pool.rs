@@ -183,6 +183,19 @@ impl<T: Real> Loop for AddAtIndices<'_, T> {
     }
 }
 
+/// Fewer than `most` spans within `size` elements, as samples.
+#[cfg(any(test, feature = "proptest"))]
+pub(crate) fn spans(size: usize, most: usize) -> impl proptest::strategy::Strategy<Value = Vec<Span>> {
+    use proptest::prelude::*;
+
+    let span = (0..size, 1..3_usize, 1..4_usize).prop_map(move |(start, step, count)| Span {
+        start,
+        step,
+        count: count.min((size - start).div_ceil(step)),
+    });
+    prop::collection::vec(span, 0..most)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -214,20 +227,11 @@ mod tests {
         })
     }
 
-    fn any(size: usize) -> impl Strategy<Value = Vec<Span>> {
-        let span = (0..size, 1..3_usize, 1..4_usize).prop_map(move |(start, step, count)| Span {
-            start,
-            step,
-            count: count.min((size - start).div_ceil(step)),
-        });
-        prop::collection::vec(span, 0..6)
-    }
-
     /// Planes, rows and columns, spans of both.
     fn pools() -> impl Strategy<Value = (usize, [usize; 2], [Vec<Span>; 2])> {
         (0..3_usize, 1..8_usize, 1..40_usize).prop_flat_map(|(planes, height, width)| {
-            let spans = |size| prop_oneof![regular(size), any(size)];
-            (spans(height), spans(width)).prop_map(move |(rows, columns)| (planes, [height, width], [rows, columns]))
+            let either = |size| prop_oneof![regular(size), spans(size, 6)];
+            (either(height), either(width)).prop_map(move |(rows, columns)| (planes, [height, width], [rows, columns]))
         })
     }
 

@@ -192,19 +192,12 @@ crate::tape::op::saved_ops! {
 pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::strategies::{indices, separated, shape, tensor};
     use crate::check::{Entry, Sample};
+    use crate::kernel::max_pool::spans;
     use proptest::prelude::*;
 
-    fn spans(size: usize) -> impl Strategy<Value = Vec<Span>> {
-        let span = (0..size, 1..3_usize, 1..4_usize).prop_map(move |(start, step, count)| Span {
-            start,
-            step,
-            count: count.min((size - start).div_ceil(step)),
-        });
-        prop::collection::vec(span, 0..4)
-    }
     let samples = (shape(2), 1..5_usize, 1..5_usize).prop_flat_map(|(lead, height, width)| {
         let whole: Shape = lead.iter().copied().chain([height, width]).collect();
-        (separated(whole, 0.25), spans(height), spans(width))
+        (separated(whole, 0.25), spans(height, 4), spans(width, 4))
             .prop_map(|(x, rows, columns)| Sample::new(MaxPool { rows, columns }, [x.into()]))
     });
     // Without elements in a plane there are no windows.

@@ -132,7 +132,7 @@ fn steps(rule: Rule, rate: f64, curvature: f64) -> Result<usize, Failure> {
     Ok(last + 1)
 }
 
-/// Takes steps while `goes_on` says so of the point.
+/// Takes steps while `goes_on` is true of the point.
 fn descend(
     rule: Rule,
     rate: f64,

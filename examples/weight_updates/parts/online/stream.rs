@@ -48,7 +48,7 @@ fn turned(image: &[f32], degrees: f64) -> Vec<f32> {
     (0..64).map(pixel).collect()
 }
 
-/// Each image turned by so many degrees.
+/// Each image turned by an angle in degrees.
 pub(super) fn all_turned(data: &Dataset, degrees: impl Fn(usize) -> f64) -> Dataset {
     let rows = data.inputs().data().chunks(64).enumerate();
     let pixels = rows.flat_map(|(place, image)| turned(image, degrees(place))).collect();

@@ -82,7 +82,7 @@ impl Cell {
     }
 }
 
-/// What is left of a gradient so many characters back.
+/// What is left of a gradient by the number of characters that it has gone back.
 fn left(history: &History, column: &str, back: usize) -> f64 {
     let row = history.column("distance").iter().position(|&distance| distance == back as f64);
     row.map_or(f64::NAN, |row| history.column(column)[row])

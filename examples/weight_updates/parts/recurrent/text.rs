@@ -26,7 +26,7 @@ impl Text {
         Self { symbols: symbols.len(), train, validation, test }
     }
 
-    /// Bits a character of the test part by counting in the training part what follows so many characters, each count
+    /// Bits a character of the test part by counting in the training part what follows that number of characters, each count
     /// one higher than it was.
     pub(super) fn counted(&self, context: usize) -> f64 {
         let count = |sought: &[i64]| self.train.windows(sought.len()).filter(|window| *window == sought).count() as f64;

@@ -35,7 +35,7 @@ pub(super) fn squared_error(images: &Tensor<f32>, rebuilt: &Tensor<f32>) -> f64 
     pairs.map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>() / images.len() as f64
 }
 
-/// The squared error a pixel of test images that are projected on so many principal components of the training images;
+/// The squared error a pixel of test images that are projected on the first principal components of the training images;
 /// of none, it is that of the mean image.
 pub(super) fn principal_components(train: &Dataset, test: &Dataset, count: usize) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();

@@ -181,7 +181,7 @@ fn moved<T: Real, const ADD: bool>(band: Band, to: &mut [T], to_pitch: usize, fr
     }
 }
 
-/// The same in registers of `N` elements, of which a line has at least so many. The last two registers may overlap: both
+/// The same in registers of `N` elements, of which a line has at least `N`. The last two registers may overlap: both
 /// are computed before one is written.
 #[inline(always)]
 fn moved_by<T: Real, const ADD: bool, const N: usize>(

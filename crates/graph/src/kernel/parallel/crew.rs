@@ -1,7 +1,7 @@
 //! Threads that are kept for runs from outside of any rayon pool.
 //!
-//! To enter a pool from outside, a thread wakes one of the pool, waits for it, and is woken by it: some fifty
-//! microseconds, more than many a step of training takes. Leading a crew, it wakes one thread, and only if there is
+//! To enter a pool from outside, a thread wakes one of the pool, waits for it, and is woken by it, which
+//! takes longer than a step of training of a small network. Leading a crew, it wakes one thread, and only if there is
 //! enough work; and a crew that has just worked is still awake. There are as many threads as the global pool has, less
 //! one; they are started when first needed, and one run leads them at a time. Another run at the same time has no
 //! helpers: it has its own thread.

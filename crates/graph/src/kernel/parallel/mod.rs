@@ -4,7 +4,7 @@
 //! is called in or, if it is called from outside of any pool, threads that are kept for this (`crew`). Each piece of
 //! work is announced to the team, whose threads take chunks of it until there are none (`team`). No thread waits for a
 //! chunk that no other has begun, so a thread whose core another process has taken costs little. Between pieces of work
-//! threads stay awake for a moment, since waking one takes longer than many a piece of work.
+//! threads stay awake for a moment, since waking one takes longer than a small piece of work.
 //!
 //! `gradus-bench threads` times steps of training on one thread and on all, with `--busy` beside a thread that takes a
 //! core.

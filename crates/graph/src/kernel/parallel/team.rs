@@ -35,12 +35,14 @@ const SPIN: Duration = Duration::from_micros(50);
 const PATIENCE: Duration = Duration::from_micros(100);
 /// A wait for a chunk, or for a thread that was woken, that is longer says that a core is taken.
 const STALL: Duration = Duration::from_micros(500);
-/// After a stall, the time of working alone as a multiple of it, at least, and at most; doubled at each stall that soon
-/// follows, up to so many times.
+/// After a stall, the time of working alone as a multiple of it.
 const ALONE: u32 = 10;
+/// The bounds of that time.
 const LEAST_ALONE: Duration = Duration::from_millis(10);
 const MOST_ALONE: Duration = Duration::from_secs(1);
+/// The time is doubled at each stall that follows the last one within this time.
 const SOON: Duration = Duration::from_millis(200);
+/// The most doublings.
 const DOUBLINGS: u32 = 6;
 
 /// Bits of the word for a number of chunks, and for a number of workers.
@@ -209,7 +211,7 @@ impl Team {
         }
     }
 
-    /// Waits until helpers have done so many chunks.
+    /// Waits until helpers have done that many chunks.
     #[cold]
     fn wait(&self, chunks: usize, start: Instant) {
         let begin = Instant::now();
@@ -360,7 +362,7 @@ pub(crate) fn is_deserted(shares: impl FnOnce() -> usize) -> bool {
 /// What a function returns that pauses within [`in_team_with_pauses`].
 pub(crate) type Pause<R> = ControlFlow<R>;
 
-/// Runs a function that divides its work over threads with [`in_parts`](super::in_parts), time and again: so they are
+/// Runs a function that divides its work over threads with [`in_parts`](super::in_parts) repeatedly: so they are
 /// called once. Within a team it just runs.
 pub fn in_team<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     let mut run = Some(run);
@@ -370,7 +372,7 @@ pub fn in_team<R: Send>(run: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// As [`in_team`], for a function that can pause where [`is_deserted`] says so: it is called again, and meanwhile
+/// As [`in_team`], for a function that can pause where [`is_deserted`] is true: it is called again, and meanwhile
 /// the helpers are.
 pub(crate) fn in_team_with_pauses<R: Send>(mut run: impl FnMut() -> Pause<R> + Send) -> R {
     let threads = rayon::current_num_threads().min(MOST_WORKERS);
