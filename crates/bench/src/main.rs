@@ -26,6 +26,7 @@
 mod accuracy;
 mod check;
 mod conv;
+mod folder;
 mod minima;
 mod optim;
 mod peers;

@@ -30,7 +30,7 @@ use gradus_graph::kernel::gemm::{Gemm, MatrixView};
 use self::peer::{Numbers, Peer};
 use self::work::{Limit, Work, Workload};
 use crate::conv::{numbers, seconds};
-use crate::soak::Folder;
+use crate::folder::Folder;
 use crate::table::Table;
 
 const WORKLOADS: [Workload; 29] = {

@@ -14,8 +14,8 @@ use gradus_graph::{Graph, Params, Tensor, Var};
 use gradus_optim::{Accumulator, Adam, Average, Optimizer, ReduceOnPlateau, Stateful};
 use gradus_train::{Step, checkpoint, weights};
 
-use super::Folder;
 use super::mutation::{Numbers, mutate};
+use crate::folder::Folder;
 use crate::table::Table;
 
 /// Bytes that a reader may allocate for a small file, and for each byte of a file.

@@ -12,8 +12,8 @@ use gradus_nn::{BatchNorm, Dense, Dropout, Flatten, GaussianNoise, Layer, Mode, 
 use gradus_optim::{Adam, Average, CosineRestarts, ReduceOnPlateau, WarmUp};
 use gradus_train::{Checkpoints, EarlyStopping, Evaluation, Trainer, weights};
 
-use super::Folder;
 use super::mutation::Numbers;
+use crate::folder::Folder;
 use crate::table::Table;
 
 /// The command of a process that trains, with the folder of its files.

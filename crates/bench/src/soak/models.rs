@@ -14,8 +14,8 @@ use gradus_nn::{
 use gradus_train::{Function, Model};
 use serde_json::Value;
 
-use super::Folder;
 use super::mutation::{Numbers, mutate};
+use crate::folder::Folder;
 use crate::table::Table;
 
 /// Bytes that the reader may allocate for a small file, and for each byte of a file: a node of fifty bytes becomes one of a

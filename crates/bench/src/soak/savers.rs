@@ -9,7 +9,7 @@ use std::time::Instant;
 use gradus_graph::{Params, Tensor};
 use gradus_train::weights;
 
-use super::Folder;
+use crate::folder::Folder;
 use crate::table::Table;
 
 /// The command of a process that saves, with the path, its number and how often.
