@@ -3,7 +3,7 @@
 
 use crate::kernel::indices::check_below;
 use crate::kernel::max_pool::{AddAtIndices, LargestOfWindows, Span};
-use crate::kernel::parallel::{Pieces, in_parts};
+use crate::kernel::parallel::{Pieces, in_parts, in_pieces};
 use crate::kernel::simd::vectorized;
 use crate::real::Real;
 use crate::shape::Shape;
@@ -124,12 +124,8 @@ impl Op for MaxPoolVjp {
         if x.is_empty() {
             return Ok(());
         }
-        let (planes, x) = (x.len() / plane, Pieces::new(x));
-        in_parts(planes, (GRAIN / plane).max(1), 1, rayon::current_num_threads(), &|_, range| {
-            // SAFETY: no other range has these planes.
-            #[allow(unsafe_code)]
-            let x = unsafe { x.piece(range.start * plane, range.len() * plane) };
-            let of_planes = range.start * count..range.end * count;
+        in_pieces(x, GRAIN, plane, &|start, x| {
+            let of_planes = start / plane * count..(start + x.len()) / plane * count;
             let (g, indices) = (&g[of_planes.clone()], &indices[of_planes]);
             vectorized(AddAtIndices { g, indices, count, x, plane });
         });
