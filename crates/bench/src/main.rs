@@ -4,6 +4,8 @@
 //!     gradus-bench accuracy [--json FILE]   the largest errors of the elementary functions and their slopes
 //!     gradus-bench check [--json FILE]      the gradient checker on many samples, random graphs and models
 //!     gradus-bench conv [--json FILE]       convolutions on one thread, beside the product alone
+//!     gradus-bench growth [--svg FILE] [--json FILE]
+//!                                           time against size, each twice the one before, as a table and a picture
 //!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
@@ -27,6 +29,7 @@ mod accuracy;
 mod check;
 mod conv;
 mod folder;
+mod growth;
 mod minima;
 mod optim;
 mod peers;
@@ -49,6 +52,7 @@ use gradus_train::replace_file;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps|train [--json FILE]\n       \
+                     gradus-bench growth [--svg FILE] [--json FILE]\n       \
                      gradus-bench threads [--busy] [--json FILE]\n       \
                      gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]\n       \
                      gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]";
@@ -81,6 +85,14 @@ fn main() -> ExitCode {
         ("accuracy", []) => (accuracy::run(), true),
         ("check", []) => check::run(),
         ("conv", []) => (conv::run(), true),
+        ("growth", []) => (growth::run().0, true),
+        ("growth", ["--svg", path]) => {
+            let (table, picture) = growth::run();
+            if let Err(problem) = picture.save(path) {
+                return fail(&format!("the picture could not be written: {problem}"));
+            }
+            (table, true)
+        }
         ("minima", []) => (minima::run(), true),
         ("mutants", []) => check::run_mutants(),
         ("optim", []) => (optim::run(), true),

@@ -1,4 +1,4 @@
-//! Single functions, updates and solvers: W6, W7, W9, W13, W16.
+//! Single functions, updates and solvers: W6, W7, W9, W13.
 
 use std::hint::black_box;
 
@@ -18,17 +18,6 @@ pub(super) const CHAIN_WHOLE: Workload =
 pub(super) const UPDATES: Workload = Workload::new("W9", "Adam, 10 × 10⁶ parameters", Some([1.05, 1.05]), updates);
 pub(super) const ODE: Workload =
     Workload::new("W13", "RK4 of an MLP 2-50-2, 200 steps, batch 20, Adam", Some([2.5, 2.5]), ode);
-pub(super) const MIXTURES: [Workload; 5] = [
-    mixture_of("W16-d2", "GMM f64, 1,000 points, 10 parts, d 2", mixture::<1_000, 2>),
-    mixture_of("W16-d10", "GMM f64, 1,000 points, 10 parts, d 10", mixture::<1_000, 10>),
-    mixture_of("W16-d20", "GMM f64, 1,000 points, 10 parts, d 20", mixture::<1_000, 20>),
-    mixture_of("W16-d64", "GMM f64, 1,000 points, 10 parts, d 64", mixture::<1_000, 64>),
-    mixture_of("W16-10k", "GMM f64, 10,000 points, 10 parts, d 2", mixture::<10_000, 2>),
-];
-
-const fn mixture_of(name: &'static str, title: &'static str, build: fn() -> Work) -> Workload {
-    Workload { tolerance: 1e-9, ..Workload::new(name, title, None, build) }
-}
 
 fn pointwise() -> Work {
     const COUNT: usize = 1_000_000;
@@ -109,37 +98,5 @@ fn ode() -> Work {
             path.push(y);
         }
         loss::mse(graph.stack(&path, 0), target)
-    })
-}
-
-/// The negative logarithm of the density of a mixture of Gaussians with a Wishart prior, up to a constant, and its
-/// gradient: the first objective of ADBench. The inverse of each covariance has a factor whose diagonal is given by
-/// its logarithm.
-fn mixture<const COUNT: usize, const SIZE: usize>() -> Work {
-    const PARTS: usize = 10;
-    let below = SIZE * (SIZE - 1) / 2;
-    let numbers = |count: usize, scale: f64| -> Vec<f64> {
-        crate::conv::numbers(count).into_iter().map(|number| scale * f64::from(number)).collect()
-    };
-    let mut params: Params<f64> = Params::new(0);
-    let weights = params.add("weights", Tensor::new([PARTS], numbers(PARTS, 1.0)));
-    let means = params.add("means", Tensor::new([PARTS, SIZE], numbers(PARTS * SIZE, 0.5)));
-    let factors = params.add("factors", Tensor::new([PARTS, SIZE + below], numbers(PARTS * (SIZE + below), 0.3)));
-    // Where a matrix takes each element from: a column of zeros comes first.
-    let places = Tensor::from_fn([SIZE * SIZE], |k| match (k / SIZE, k % SIZE) {
-        (row, column) if column < row => (1 + row * (row - 1) / 2 + column) as i64,
-        _ => 0,
-    });
-    let x = Tensor::new([COUNT, SIZE], numbers(COUNT * SIZE, 1.0));
-    gradients(params, [("x", x.into())], &[], move |graph, [x]| {
-        let [weights, means, factors] = [&weights, &means, &factors].map(|param| graph.param(param));
-        let logs = factors.slice(1, 0, SIZE as isize);
-        let below = factors.slice(1, SIZE as isize, None);
-        let lower = below.pad(1, 1, 0).index_select(1, graph.index_constant(&places)).reshape([PARTS, SIZE, SIZE]);
-        let centred = x - means.unsqueeze(1);
-        let scaled = logs.exp().unsqueeze(1) * centred + centred.matmul(lower.t());
-        let terms = (weights + logs.sum_axes(1)).unsqueeze(1) - scaled.square().sum_axes(2) * 0.5;
-        let fit = terms.logsumexp_axes(0).sum() - weights.logsumexp() * COUNT as f64;
-        ((logs * 2.0).exp().sum() + below.square().sum()) * 0.5 - fit
     })
 }

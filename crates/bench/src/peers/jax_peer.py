@@ -434,6 +434,74 @@ def mixture(params, x):
     return 0.5 * (jnp.exp(2 * logs).sum() + (below * below).sum()) - fit
 
 
+def rotated(rotation, x):
+    angle = jnp.sqrt(jnp.sum(rotation * rotation))
+    axis, c, s = rotation / angle, jnp.cos(angle), jnp.sin(angle)
+    return x * c + jnp.cross(axis, x) * s + axis * (axis @ x) * (1 - c)
+
+
+def reprojection(camera, point, weight, seen):
+    turned = rotated(camera[:3], point - camera[3:6])
+    flat = turned[:2] / turned[2]
+    square = flat @ flat
+    bent = 1 + camera[9] * square + camera[10] * square * square
+    return weight * (flat * bent * camera[6] + camera[7:9] - seen)
+
+
+def bundle(_params, cameras, points, weights, seen, camera, point):
+    given = cameras[camera], points[point], weights, seen
+    rows = jax.vmap(jax.jacrev(reprojection, argnums=(0, 1, 2)))(*given)
+    return jax.vmap(reprojection)(*given), jnp.concatenate(rows, -1), 1 - weights * weights, -2 * weights
+
+
+BONES = 22
+PARENTS = [bone - 1 if bone < 2 or bone % 4 != 2 else 1 for bone in range(BONES)]
+ANGLES = numpy.full((BONES, 3), 26)
+ANGLES[[2 + 4 * finger + joint for finger in range(5) for joint in (0, 0, 1, 2)], [0, 1, 0, 0] * 5] = range(6, 26)
+
+
+def turns(angles):
+    (cx, cz, cy), (sx, sz, sy) = jnp.cos(angles).T, jnp.sin(angles).T
+    none, one = jnp.zeros_like(cx), jnp.ones_like(cx)
+    x = jnp.stack([one, none, none, none, cx, -sx, none, sx, cx], -1).reshape(-1, 3, 3)
+    y = jnp.stack([cy, none, sy, none, one, none, -sy, none, cy], -1).reshape(-1, 3, 3)
+    z = jnp.stack([cz, -sz, none, sz, cz, none, none, none, one], -1).reshape(-1, 3, 3)
+    return jnp.zeros((BONES, 4, 4)).at[:, :3, :3].set(z @ y @ x).at[:, 3, 3].set(1)
+
+
+def hand_errors(pose, relative, inverse, vertices, shares, points):
+    own = relative @ turns(jnp.append(pose, 0)[ANGLES])
+    whole = []
+    for bone, parent in enumerate(PARENTS):
+        whole.append(whole[parent] @ own[bone] if bone else own[bone])
+    each = jnp.einsum("vb,bij->vij", shares, jnp.stack(whole) @ inverse)[:, :3]
+    placed = jnp.einsum("vij,vj->vi", each[:, :, :3], vertices) + each[:, :, 3]
+    turned = jax.vmap(rotated, (None, 0))(pose[:3], placed)
+    return points - (turned + pose[3:6])
+
+
+def hand(_params, pose, **model):
+    return hand_errors(pose, **model), jax.jacfwd(hand_errors)(pose, **model)
+
+
+def elementwise_lstm(params, state, sequence):
+    main, extra = params["main"], params["extra"]
+
+    def step(state, character):
+        x, following = character * extra[0], []
+        for layer in range(0, len(main), 2):
+            hidden, cell = state[layer : layer + 2]
+            f, i, o, g = jnp.split(jnp.concatenate([x, hidden, x, hidden]) * main[layer] + main[layer + 1], 4)
+            cell = cell * jax.nn.sigmoid(f) + jax.nn.sigmoid(i) * jnp.tanh(g)
+            x = jax.nn.sigmoid(o) * jnp.tanh(cell)
+            following += [x, cell]
+        return jnp.stack(following), x * extra[1] + extra[2]
+
+    predicted = lax.scan(step, state, sequence[:-1])[1]
+    logs = predicted - jnp.log(jnp.exp(predicted).sum(1) + 2)[:, None]
+    return -jnp.mean(logs * sequence[1:])
+
+
 def mean_square(values):
     return jnp.mean(values * values)
 
@@ -461,6 +529,9 @@ WORKLOADS = {
     "W14-twin-q": training(twin, adam()),
     "W15": training(lambda params, x, lengths: (lstm(params, x, lengths) ** 2).sum() * 1e-5, adam()),
     **{name: gradient(mixture) for name in ("W16-d2", "W16-d10", "W16-d20", "W16-d64", "W16-10k")},
+    "W16-ba": function(bundle),
+    "W16-hand": function(hand),
+    "W16-lstm": gradient(elementwise_lstm),
     "W17": training(word_vectors, sgd(0.5)),
     "W18": training(u_net, adam()),
 }

@@ -8,6 +8,7 @@
 //! The limit of a row is what its products take at the rate of a product 512×512×512 on one core, times the threads, or
 //! what its bytes take at the rate of a copy; both are measured in turn with the rest.
 
+mod adbench;
 mod dense;
 mod functions;
 mod images;
@@ -33,8 +34,8 @@ use crate::conv::{numbers, seconds};
 use crate::folder::Folder;
 use crate::table::Table;
 
-const WORKLOADS: [Workload; 29] = {
-    let [d2, d10, d20, d64, many] = functions::MIXTURES;
+const WORKLOADS: [Workload; 32] = {
+    let [d2, d10, d20, d64, many] = adbench::MIXTURES;
     let [policy, dqn, ppo, twin] = dense::SMALL_NETWORKS;
     [
         dense::WIDE,
@@ -64,6 +65,9 @@ const WORKLOADS: [Workload; 29] = {
         d20,
         d64,
         many,
+        adbench::BUNDLE,
+        adbench::HAND,
+        adbench::LSTM,
         text::WORDS,
         images::U_NET,
     ]

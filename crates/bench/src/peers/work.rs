@@ -161,7 +161,11 @@ where
 }
 
 /// The outputs of a function.
-pub(super) fn function<F, const N: usize, const M: usize>(params: Params, inputs: Named<f32, N>, outputs: F) -> Work
+pub(super) fn function<F, T: Saved, const N: usize, const M: usize>(
+    params: Params<T>,
+    inputs: Named<T, N>,
+    outputs: F,
+) -> Work
 where
     F: for<'g> Fn(&'g Graph, [Var<'g>; N]) -> [Var<'g>; M] + 'static,
 {
