@@ -12,6 +12,7 @@
 //!     gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]
 //!                                           Gradus beside PyTorch and JAX, at one thread and at two: all workloads, or those of
 //!                                           the given names, such as W1
+//!     gradus-bench profile [WORKLOAD ...]   where the time of these workloads goes: lines of code, rates, limits
 //!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
 //!     gradus-bench search [--json FILE]     searches without gradients on standard functions
@@ -55,6 +56,7 @@ const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|opti
                      gradus-bench growth [--svg FILE] [--json FILE]\n       \
                      gradus-bench threads [--busy] [--json FILE]\n       \
                      gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]\n       \
+                     gradus-bench profile [WORKLOAD ...]\n       \
                      gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
 fn main() -> ExitCode {
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
             Ok(outcome) => outcome,
             Err(problem) => return fail(&problem.to_string()),
         },
+        ("profile", workloads) => return ended(peers::profile(workloads)),
         ("recurrent", []) => (recurrent::run(), true),
         ("scale", []) => (scale::run(), true),
         ("search", []) => (search::run(), true),

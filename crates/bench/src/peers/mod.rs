@@ -34,7 +34,7 @@ use crate::conv::{numbers, seconds};
 use crate::folder::Folder;
 use crate::table::Table;
 
-const WORKLOADS: [Workload; 32] = {
+static WORKLOADS: [Workload; 32] = {
     let [d2, d10, d20, d64, many] = adbench::MIXTURES;
     let [policy, dqn, ppo, twin] = dense::SMALL_NETWORKS;
     [
@@ -90,27 +90,48 @@ const BEHIND: f64 = 1.2;
 /// Measures the workloads whose names begin with one of the given words, or all. With the table comes whether all
 /// results agree and no peer failed.
 pub(crate) fn run(python: &str, wanted: &[&str]) -> Result<(Table, bool), Box<dyn Error>> {
-    let is_of = |workload: &Workload, word: &str| {
-        workload.name.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    };
-    if let Some(word) = wanted.iter().find(|word| !WORKLOADS.iter().any(|workload| is_of(workload, word))) {
-        return Err(format!("there is no workload `{word}`: they are W1 to W18").into());
-    }
+    let wanted = chosen(wanted)?;
     let folder = Folder::new("peers");
     let mut race = Race::new(&folder)?;
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| -> Result<(), String> {
             let mut peers = race.start(python, threads)?;
-            for workload in &WORKLOADS {
-                if wanted.is_empty() || wanted.iter().any(|word| is_of(workload, word)) {
-                    race.row(workload, threads, &mut peers)?;
-                }
+            for workload in &wanted {
+                race.row(workload, threads, &mut peers)?;
             }
             Ok(())
         })?;
     }
     Ok(race.end())
+}
+
+/// Prints where the time of the workloads goes that are compiled functions, on one thread.
+pub(crate) fn profile(wanted: &[&str]) -> Result<(), Box<dyn Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let wanted = chosen(wanted)?;
+    pool.install(|| {
+        for workload in wanted {
+            println!("{}: {}", workload.name, workload.title);
+            match (workload.build)().run.profile() {
+                Some(profile) => println!("{profile}"),
+                None => println!("it is no compiled function\n"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The workloads whose names begin with one of the given words, or all.
+fn chosen(wanted: &[&str]) -> Result<Vec<&'static Workload>, String> {
+    let is_of = |workload: &Workload, word: &str| {
+        workload.name.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    if let Some(word) = wanted.iter().find(|word| !WORKLOADS.iter().any(|workload| is_of(workload, word))) {
+        return Err(format!("there is no workload `{word}`: they are W1 to W18"));
+    }
+    let all = WORKLOADS.iter();
+    Ok(all.filter(|workload| wanted.is_empty() || wanted.iter().any(|word| is_of(workload, word))).collect())
 }
 
 /// Who takes turns.
@@ -287,7 +308,7 @@ impl<'a> Race<'a> {
         peers: &mut [Option<Peer>; 2],
     ) {
         let mut time = |turns: &Turns, repeat: usize| match &turns.who {
-            Who::Gradus => Ok(seconds(&mut work.run, repeat)),
+            Who::Gradus => Ok(seconds(&mut || work.run.run(), repeat)),
             Who::Limit => Ok(self.yardsticks.time(work.limit, repeat, threads)),
             Who::Peer(number, way) => match &mut peers[*number] {
                 Some(peer) => peer.time(way, repeat),

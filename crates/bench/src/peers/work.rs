@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use gradus_data::FileArray;
-use gradus_graph::{AnyTensor, Graph, Params, Real, Tensor, Var};
+use gradus_graph::{AnyTensor, Graph, Params, Profile, Real, Tensor, Var};
 use gradus_optim::{Optimizer, Part};
 use gradus_train::{Function, Step};
 
@@ -53,8 +53,27 @@ pub(super) struct Work {
     /// Losses as `loss`, gradients as `grad.` with the name of the parameter, outputs as `out.` with their number.
     pub(super) numbers: Numbers,
     pub(super) limit: Limit,
-    pub(super) run: Box<dyn FnMut()>,
+    pub(super) run: Box<dyn Run>,
 }
+
+/// Work that can be done again and again.
+pub(super) trait Run {
+    fn run(&mut self);
+
+    /// Where its time goes, if it is a compiled function; parameters stay as they are.
+    fn profile(&mut self) -> Option<Profile> {
+        None
+    }
+}
+
+impl<F: FnMut()> Run for F {
+    fn run(&mut self) {
+        self();
+    }
+}
+
+/// Runs of a profile.
+const PROFILED: usize = 20;
 
 /// What is compared of an array: the root of the mean square, and eight elements at equal distances, as in `sample.py`.
 pub(super) fn sample<T: Real>(values: &Tensor<T>) -> Vec<f64> {
@@ -128,11 +147,31 @@ where
     }
     numbers.insert("loss".to_owned(), losses);
     let limit = Limit::Products(step.summary().map_or(0, |summary| summary.multiply_adds));
-    let run = move || {
-        let gradients = step.run(&mut params, inputs.each_ref()).expect("the step runs");
-        optimizer.step(&mut params, &gradients).expect("the update is made");
-    };
-    Work { arrays, numbers, limit, run: Box::new(run) }
+    Work { arrays, numbers, limit, run: Box::new(Training { params, inputs, step, optimizer: Some(optimizer) }) }
+}
+
+/// A training step; without an optimizer, its loss and gradients.
+struct Training<F, T, const N: usize> {
+    params: Params<T>,
+    inputs: [AnyTensor<T>; N],
+    step: Step<F, N, T>,
+    optimizer: Option<Optimizer<T>>,
+}
+
+impl<F, T: Real, const N: usize> Run for Training<F, T, N>
+where
+    F: for<'g> Fn(&'g Graph, [Var<'g>; N]) -> Var<'g>,
+{
+    fn run(&mut self) {
+        let gradients = self.step.run(&mut self.params, self.inputs.each_ref()).expect("the step runs");
+        if let Some(optimizer) = &mut self.optimizer {
+            optimizer.step(&mut self.params, &gradients).expect("the update is made");
+        }
+    }
+
+    fn profile(&mut self) -> Option<Profile> {
+        Some(self.step.profile(&self.params, self.inputs.each_ref(), PROFILED).expect("the step runs"))
+    }
 }
 
 /// A loss and its gradients, with respect to the inputs of the given numbers as well.
@@ -154,10 +193,7 @@ where
         gradients.iter().map(|(param, value)| (format!("grad.{}", param.name()), sample(value))).collect();
     numbers.extend(wrt_inputs.iter().map(|&input| (format!("grad.{}", names[input]), sample(gradients.input(input)))));
     numbers.insert("loss".to_owned(), vec![gradients.loss().as_f64()]);
-    let run = move || {
-        black_box(step.run(&mut params, inputs.each_ref()).expect("the step runs").loss());
-    };
-    Work { arrays, numbers, limit: Limit::None, run: Box::new(run) }
+    Work { arrays, numbers, limit: Limit::None, run: Box::new(Training { params, inputs, step, optimizer: None }) }
 }
 
 /// The outputs of a function.
@@ -176,10 +212,27 @@ where
     let numbers =
         found.iter().enumerate().map(|(number, output)| (format!("out.{number}"), sample(output.real()))).collect();
     let limit = Limit::Products(function.summary().map_or(0, |summary| summary.multiply_adds));
-    let run = move || {
-        black_box(function.run(&params, inputs.each_ref()).expect("the function runs"));
-    };
-    Work { arrays, numbers, limit, run: Box::new(run) }
+    Work { arrays, numbers, limit, run: Box::new(Call { params, inputs, function }) }
+}
+
+/// A function.
+struct Call<F, T, const N: usize, const M: usize> {
+    params: Params<T>,
+    inputs: [AnyTensor<T>; N],
+    function: Function<F, N, M, T>,
+}
+
+impl<F, T: Real, const N: usize, const M: usize> Run for Call<F, T, N, M>
+where
+    F: for<'g> Fn(&'g Graph, [Var<'g>; N]) -> [Var<'g>; M],
+{
+    fn run(&mut self) {
+        black_box(self.function.run(&self.params, self.inputs.each_ref()).expect("the function runs"));
+    }
+
+    fn profile(&mut self) -> Option<Profile> {
+        Some(self.function.profile(&self.params, self.inputs.each_ref(), PROFILED).expect("the function runs"))
+    }
 }
 
 /// Numbers that look random, in [−1, 1).
