@@ -15,3 +15,4 @@ pub mod random;
 pub(crate) mod reduce;
 pub mod simd;
 pub(crate) mod softmax;
+pub(crate) mod strided;

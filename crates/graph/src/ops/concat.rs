@@ -4,6 +4,8 @@ use smallvec::SmallVec;
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
+use crate::kernel::parallel::in_pieces;
+use crate::kernel::strided::Rows;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Form, Meta, Metas, Op, Signature, Work};
@@ -65,15 +67,9 @@ impl Op for Concat {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let to = AlongAxis::new(self.axis, &work.output_shapes[0]);
-        let mut start = 0;
-        for (x, shape) in work.inputs.iter().zip(work.input_shapes) {
-            let len = shape[self.axis] * to.inner;
-            match (*x, &mut work.outputs[0]) {
-                (Array::Real(x), ArrayMut::Real(y)) => copy_blocks(x, len, y, to, start),
-                (Array::Index(x), ArrayMut::Index(y)) => copy_blocks(x, len, y, to, start),
-                _ => unreachable!("inputs and output are of one kind by the shape rule"),
-            }
-            start += shape[self.axis];
+        match &mut work.outputs[0] {
+            ArrayMut::Real(y) => self.join(work.inputs, |x| x.real(), work.input_shapes, to, y),
+            ArrayMut::Index(y) => self.join(work.inputs, |x| x.index(), work.input_shapes, to, y),
         }
         Ok(())
     }
@@ -84,11 +80,31 @@ impl Op for Concat {
     }
 }
 
-/// Copies `x`, in blocks of `len` elements, to an index of the axis in each block of `y`.
-fn copy_blocks<T: Copy>(x: &[T], len: usize, y: &mut [T], to: AlongAxis, index: usize) {
-    for block in 0..to.outer {
-        let start = to.start(block, index);
-        y[start..start + len].copy_from_slice(&x[block * len..(block + 1) * len]);
+/// Elements of an output that are worth a thread.
+const GRAIN: usize = 1 << 14;
+
+impl Concat {
+    /// Copies the inputs into blocks of the output, one for each index of the axes before the axis.
+    fn join<'a, T: Real, E: Copy + Send + Sync + 'a>(
+        &self,
+        inputs: &[Array<'a, T>],
+        elements: impl Fn(&Array<'a, T>) -> &'a [E] + Sync,
+        shapes: &[Shape],
+        to: AlongAxis,
+        y: &mut [E],
+    ) {
+        let block = to.size * to.inner;
+        if y.is_empty() {
+            return;
+        }
+        in_pieces(y, GRAIN, block, &|from, piece| {
+            let (first, count) = (from / block, piece.len() / block);
+            for ((x, shape), start) in inputs.iter().zip(shapes).zip(&self.starts) {
+                let len = shape[self.axis] * to.inner;
+                let rows = Rows { first: (start * to.inner) as isize, count, pitch: block as isize, len, stride: 1 };
+                rows.scatter(&elements(x)[first * len..][..count * len], piece);
+            }
+        });
     }
 }
 
@@ -218,5 +234,30 @@ mod tests {
     fn a_stack_needs_one_shape() {
         let graph = Graph::new();
         graph.stack(&[graph.zeros([2]), graph.zeros([3])], 0);
+    }
+
+    #[test]
+    fn threads_join_as_one_does() {
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let parts: Vec<Tensor<f64>> = [7, 40, 1].map(|size| Tensor::from_fn([900, size, 2], |k| k as f64)).into();
+        let run = || {
+            let graph = Graph::new();
+            let parts: Vec<_> = parts.iter().map(|part| graph.constant(part)).collect();
+            graph.eval(graph.concat(&parts, 1)).unwrap()
+        };
+        let wanted = Tensor::from_fn([900, 48, 2], |k| {
+            let (row, column) = (k / 96, k % 96);
+            let (part, first) = if column < 14 {
+                (0, 0)
+            } else if column < 94 {
+                (1, 14)
+            } else {
+                (2, 94)
+            };
+            parts[part].data()[row * parts[part].len() / 900 + column - first]
+        });
+        for threads in [1, 3] {
+            assert_eq!(pool(threads).install(run), wanted, "{threads} threads");
+        }
     }
 }

@@ -3,6 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::axes::resolve_axis;
+use crate::kernel::parallel::in_pieces;
+use crate::kernel::strided::scatter;
 use crate::real::Real;
 use crate::shape::{AxisRange, Layout, Shape, slice_of_axis};
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
@@ -73,21 +75,32 @@ impl Op for Embed {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let x = work.inputs[0].real();
-        let y = work.outputs[0].real();
-        y.fill(T::zero());
-        if x.is_empty() {
-            return Ok(());
-        }
-        let target = Layout::contiguous(self.shape.clone()).sliced(&self.ranges);
-        let len = match (target.strides.last(), target.shape.last()) {
-            (Some(1), Some(&len)) => len,
-            _ => 1,
+        let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
+        // Pieces are whole indices of the first axis.
+        let (own, theirs) = match (self.shape.first(), work.input_shapes[0].first()) {
+            (Some(&own), Some(&theirs)) if self.ranges[0].step > 0 && y.len() >= 2 * GRAIN => {
+                (y.len() / own, x.len() / theirs.max(1))
+            }
+            _ => {
+                embed(x, &self.shape, &self.ranges, y);
+                return Ok(());
+            }
         };
-        let rows = if len == 1 { target } else { row_starts(&target) };
-        for (row, position) in rows.positions().enumerate() {
-            y[position..position + len].copy_from_slice(&x[row * len..(row + 1) * len]);
-        }
+        in_pieces(y, GRAIN, own, &|from, piece| {
+            let (from, count, mut ranges) = (from / own, piece.len() / own, self.ranges.clone());
+            let AxisRange { start, step, count: all } = ranges[0];
+            // The indices of the input that lie before a number of indices of the output.
+            let before = |index: usize| index.saturating_sub(start).div_ceil(step.unsigned_abs()).min(all);
+            let (first, last) = (before(from), before(from + count));
+            ranges[0] = AxisRange {
+                start: (start + first * step.unsigned_abs()).saturating_sub(from),
+                step,
+                count: last - first,
+            };
+            let mut shape = self.shape.clone();
+            shape = shape.with_size(0, count).expect("it is smaller");
+            embed(&x[first * theirs..last * theirs], &shape, &ranges, piece);
+        });
         Ok(())
     }
 
@@ -96,13 +109,14 @@ impl Op for Embed {
     }
 }
 
-/// The layout of the first elements of the rows along the last axis.
-fn row_starts(layout: &Layout) -> Layout {
-    let last = layout.shape.rank() - 1;
-    Layout {
-        shape: layout.shape[..last].into(),
-        strides: SmallVec::from_slice(&layout.strides[..last]),
-        offset: layout.offset,
+/// Elements of an output that are worth a thread.
+const GRAIN: usize = 1 << 14;
+
+/// Zeros of a shape, with `x` at the elements of the ranges.
+fn embed<T: Real>(x: &[T], shape: &Shape, ranges: &[AxisRange], y: &mut [T]) {
+    y.fill(T::zero());
+    if !x.is_empty() {
+        scatter(x, &Layout::contiguous(shape.clone()).sliced(ranges).merged(), y);
     }
 }
 
@@ -246,5 +260,29 @@ mod tests {
         assert_eq!(value(x.slice_step(0, 3, 0, -1)), [3.0, 2.0, 1.0]);
         assert_eq!(value(x.slice(0, 3, 1)), []);
         assert_eq!(value(x.flip(0)), [4.0, 3.0, 2.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn threads_put_each_element_where_one_does() {
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let x = Tensor::from_fn([301, 230], |k| k as f64);
+        for (start, end, step) in [(3, 250, 2), (0, 301, 1), (300, 5, -3), (290, 299, 5)] {
+            let run = || {
+                let graph = Graph::new();
+                let x = graph.constant(&x);
+                let part = x.slice_step(0, start, end, step).slice(1, 1, 220);
+                let gradient = graph.grad(part.square().sum(), &[x]).unwrap()[0];
+                graph.eval(gradient).unwrap()
+            };
+            let wanted = Tensor::from_fn([301, 230], |k| {
+                let (row, column) = ((k / 230) as isize, k % 230);
+                let inside = if step > 0 { (start..end).contains(&row) } else { row <= start && row > end };
+                let is_taken = inside && (row - start) % step == 0 && (1..220).contains(&column);
+                if is_taken { 2.0 * k as f64 } else { 0.0 }
+            });
+            for threads in [1, 3] {
+                assert_eq!(pool(threads).install(run), wanted, "{threads} threads, {start}..{end} by {step}");
+            }
+        }
     }
 }

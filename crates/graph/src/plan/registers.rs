@@ -4,7 +4,6 @@ use super::assign::{Assigner, NEVER};
 use super::draft::{DraftArg, DraftLoop, View};
 use super::memory::Footprint;
 use super::unit::{Access, Arg, Fused, Load, Step, Target};
-use crate::shape::Layout;
 
 impl Assigner<'_> {
     /// Registers for the blocks of a loop: a linear scan, in which a step never writes a register that it reads.
@@ -89,29 +88,7 @@ fn access(view: &View, len: usize) -> Access {
         Some(layout) if layout.strides.iter().zip(layout.shape.iter()).all(|(s, n)| *s == 0 || *n == 1) => Access::Fill,
         Some(layout) => {
             debug_assert_eq!(layout.shape.len(), len);
-            Access::Gather(merged(layout))
+            Access::Gather(layout.merged())
         }
     }
-}
-
-/// The layout of the same positions with adjacent axes merged where strides allow.
-fn merged(layout: &Layout) -> Layout {
-    let mut shape: Vec<usize> = Vec::new();
-    let mut strides: smallvec::SmallVec<[isize; _]> = smallvec::SmallVec::new();
-    for (&size, &stride) in layout.shape.iter().zip(&layout.strides) {
-        if size == 1 {
-            continue;
-        }
-        match (shape.last_mut(), strides.last_mut()) {
-            (Some(last), Some(step)) if *step == stride * size as isize => {
-                *last *= size;
-                *step = stride;
-            }
-            _ => {
-                shape.push(size);
-                strides.push(stride);
-            }
-        }
-    }
-    Layout { shape: shape.into(), strides, offset: layout.offset }
 }

@@ -2,7 +2,7 @@
 
 use super::Inner;
 use super::feed::Feed;
-use super::fused::{self, gather};
+use super::fused;
 use super::memory::Bound;
 use super::reference::draw;
 use super::unit::{Target, Unit, product_sizes};
@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::{MatrixView, products};
 use crate::kernel::parallel::is_deserted;
 use crate::kernel::random::RandomStream;
+use crate::kernel::strided::gather;
 use crate::params::Params;
 use crate::real::Real;
 use crate::shape::{Shape, unravel};

@@ -127,6 +127,26 @@ impl Layout {
         Self { shape: shape.clone(), strides, offset: self.offset }
     }
 
+    /// The layout of the same positions with adjacent axes merged where strides allow, and without axes of one element.
+    pub(crate) fn merged(&self) -> Self {
+        let mut shape: SmallVec<[usize; AXES]> = SmallVec::new();
+        let mut strides: SmallVec<[isize; AXES]> = SmallVec::new();
+        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
+            match (shape.last_mut(), strides.last_mut()) {
+                _ if size == 1 => {}
+                (Some(last), Some(step)) if *step == stride * size as isize => {
+                    *last *= size;
+                    *step = stride;
+                }
+                _ => {
+                    shape.push(size);
+                    strides.push(stride);
+                }
+            }
+        }
+        Self { shape: shape.into_iter().collect(), strides, offset: self.offset }
+    }
+
     /// The positions of all elements in row-major order.
     pub fn positions(&self) -> impl Iterator<Item = usize> + '_ {
         self.positions_of(0..self.shape.len())

@@ -1,0 +1,239 @@
+//! Copies between a slice and the elements of a buffer that a layout names, row by row.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::shape::Layout;
+
+/// Rows at equal distances: element `j` of row `i` is at `first + i·pitch + j·stride`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    pub(crate) first: isize,
+    pub(crate) count: usize,
+    pub(crate) pitch: isize,
+    pub(crate) len: usize,
+    pub(crate) stride: isize,
+}
+
+impl Rows {
+    #[inline(always)]
+    fn start(&self, row: usize) -> usize {
+        (self.first + row as isize * self.pitch) as usize
+    }
+
+    /// Copies the rows of `source` to `out`, one after another.
+    ///
+    /// # Panics
+    /// If they leave `source`, or `out` has another length.
+    pub(crate) fn gather<T: Copy>(&self, source: &[T], out: &mut [T]) {
+        let Self { count, len, stride, .. } = *self;
+        let out = &mut out[..count * len];
+        match (stride, len) {
+            (0, _) => (0..count).for_each(|row| out[row * len..][..len].fill(source[self.start(row)])),
+            (1, 1) => self.gather_short::<T, 1>(source, out),
+            (1, 2) => self.gather_short::<T, 2>(source, out),
+            (1, 3) => self.gather_short::<T, 3>(source, out),
+            (1, 4) => self.gather_short::<T, 4>(source, out),
+            (1, 8) => self.gather_short::<T, 8>(source, out),
+            (1, 16..) => {
+                (0..count).for_each(|row| out[row * len..][..len].copy_from_slice(&source[self.start(row)..][..len]));
+            }
+            (1, _) => {
+                for row in 0..count {
+                    let (from, to) = (&source[self.start(row)..][..len], &mut out[row * len..][..len]);
+                    for k in 0..len {
+                        to[k] = from[k];
+                    }
+                }
+            }
+            _ => {
+                for row in 0..count {
+                    let (first, to) = (self.first + row as isize * self.pitch, &mut out[row * len..][..len]);
+                    for k in 0..len {
+                        to[k] = source[(first + k as isize * stride) as usize];
+                    }
+                }
+            }
+        }
+    }
+
+    /// [`Rows::gather`] of rows of `N` contiguous elements, for which a call for each would take longer than the copy.
+    #[inline(always)]
+    fn gather_short<T: Copy, const N: usize>(&self, source: &[T], out: &mut [T]) {
+        for row in 0..self.count {
+            let (from, to) = (&source[self.start(row)..][..N], &mut out[row * N..][..N]);
+            for k in 0..N {
+                to[k] = from[k];
+            }
+        }
+    }
+
+    /// Copies `x` to the rows of `target`, one after another.
+    ///
+    /// # Panics
+    /// If they leave `target`, or `x` has another length.
+    pub(crate) fn scatter<T: Copy>(&self, x: &[T], target: &mut [T]) {
+        let Self { count, len, stride, pitch, first } = *self;
+        let x = &x[..count * len];
+        match (stride, len) {
+            (_, 1) => {
+                for row in 0..count {
+                    target[self.start(row)] = x[row];
+                }
+            }
+            (1, 16..) => {
+                (0..count).for_each(|row| target[self.start(row)..][..len].copy_from_slice(&x[row * len..][..len]));
+            }
+            (1, _) => {
+                for row in 0..count {
+                    let (from, to) = (&x[row * len..][..len], &mut target[self.start(row)..][..len]);
+                    for k in 0..len {
+                        to[k] = from[k];
+                    }
+                }
+            }
+            _ => {
+                for row in 0..count {
+                    let (first, from) = (first + row as isize * pitch, &x[row * len..][..len]);
+                    for k in 0..len {
+                        target[(first + k as isize * stride) as usize] = from[k];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Fills `out` with the elements of a layout from number `from` on, in row-major order.
+///
+/// # Panics
+/// If the layout leaves `source`.
+pub(crate) fn gather<T: Copy>(source: &[T], layout: &Layout, from: usize, out: &mut [T]) {
+    for_rows(layout, from..from + out.len(), |at, rows| rows.gather(source, &mut out[at..][..rows.count * rows.len]));
+}
+
+/// Copies `x` to the elements of a layout, in row-major order.
+///
+/// # Panics
+/// If the layout leaves `target`.
+pub(crate) fn scatter<T: Copy>(x: &[T], layout: &Layout, target: &mut [T]) {
+    for_rows(layout, 0..x.len(), |at, rows| rows.scatter(&x[at..][..rows.count * rows.len], target));
+}
+
+/// Calls `work` with the rows that hold the elements with these numbers, in order, and how many elements came before.
+#[inline(always)]
+fn for_rows(layout: &Layout, elements: Range<usize>, mut work: impl FnMut(usize, Rows)) {
+    let rank = layout.shape.rank();
+    let axis = |from_the_end: usize| match rank.checked_sub(from_the_end) {
+        Some(axis) => (layout.shape[axis], layout.strides[axis]),
+        None => (1, 0),
+    };
+    let ((len, stride), (count, pitch)) = (axis(1), axis(2));
+    let outer = rank.saturating_sub(2);
+    // Where the next element is: on the axes before the last two, on the last but one, on the last.
+    let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, outer);
+    let (mut rest, within) = (elements.start / len.max(1), elements.start % len.max(1));
+    let mut row = rest % count.max(1);
+    rest /= count.max(1);
+    let mut base = layout.offset as isize;
+    for axis in (0..outer).rev() {
+        (rest, index[axis]) = (rest / layout.shape[axis], rest % layout.shape[axis]);
+        base += index[axis] as isize * layout.strides[axis];
+    }
+    // Works on rows from the next element on, at most as many, of which `part` elements are taken; returns their number.
+    let mut rows = |done: usize, most: usize, within: usize, part: usize| {
+        let now = most.min(count - row);
+        let first = base + row as isize * pitch + within as isize * stride;
+        work(done, Rows { first, count: now, pitch, len: part, stride });
+        row += if within + part == len { now } else { 0 };
+        if row == count {
+            row = 0;
+            for axis in (0..outer).rev() {
+                index[axis] += 1;
+                base += layout.strides[axis];
+                if index[axis] < layout.shape[axis] {
+                    break;
+                }
+                base -= layout.strides[axis] * layout.shape[axis] as isize;
+                index[axis] = 0;
+            }
+        }
+        now
+    };
+    let (mut done, mut left) = (0, elements.len());
+    if within > 0 && left > 0 {
+        let part = (len - within).min(left);
+        rows(0, 1, within, part);
+        (done, left) = (part, left - part);
+    }
+    // No division for each of few rows.
+    let mut whole = if left > 0 { left / len } else { 0 };
+    let rest = left - whole * len;
+    while whole > 0 {
+        let now = rows(done, whole, 0, len);
+        (done, whole) = (done + now * len, whole - now);
+    }
+    if rest > 0 {
+        rows(done, 1, 0, rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Layouts of up to four axes within a thousand elements.
+    fn layouts(least_stride: isize) -> impl Strategy<Value = Layout> {
+        prop::collection::vec((1..6_usize, least_stride..30_isize), 0..5).prop_map(|axes| {
+            let (sizes, strides): (Vec<usize>, Vec<isize>) = axes.into_iter().unzip();
+            let reach: isize =
+                sizes.iter().zip(&strides).map(|(&size, stride)| (size as isize - 1) * stride.min(&0)).sum();
+            Layout { shape: sizes.into(), strides: strides.into(), offset: reach.unsigned_abs() }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_gather_reads_what_the_layout_says(layout in layouts(-3), ends in (0.0..=1.0_f64, 0.0..=1.0_f64)) {
+            let source: Vec<usize> = (0..1000).collect();
+            let all: Vec<usize> = layout.positions().collect();
+            let from = (ends.0 * all.len() as f64) as usize;
+            let count = (ends.1 * (all.len() - from) as f64) as usize;
+            let mut out = vec![usize::MAX; count];
+            gather(&source, &layout, from, &mut out);
+            prop_assert_eq!(&out[..], &all[from..from + count]);
+        }
+
+        #[test]
+        fn a_scatter_writes_what_the_layout_says(layout in layouts(-3)) {
+            let x: Vec<usize> = (1..=layout.shape.len()).collect();
+            let mut found = vec![0; 1000];
+            let mut wanted = found.clone();
+            for (position, &x) in layout.positions().zip(&x) {
+                wanted[position] = x;
+            }
+            scatter(&x, &layout, &mut found);
+            prop_assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn rows_of_each_length_are_copied() {
+        let source: Vec<usize> = (0..200).collect();
+        for (len, stride) in (1..20).flat_map(|len| [(len, 0), (len, 1), (len, 2), (len, -1)]) {
+            let rows = Rows { first: 60, count: 3, pitch: 40, len, stride };
+            let mut out = vec![0; 3 * len];
+            rows.gather(&source, &mut out);
+            let wanted: Vec<usize> =
+                (0..3).flat_map(|i| (0..len).map(move |j| (60 + 40 * i + j as isize * stride) as usize)).collect();
+            assert_eq!(out, wanted);
+            let mut target = vec![0; 200];
+            rows.scatter(&out, &mut target);
+            wanted.iter().for_each(|&position| assert_eq!(target[position], position));
+            assert_eq!(target.iter().filter(|x| **x > 0).count(), if stride == 0 { 3 } else { 3 * len });
+        }
+    }
+}
