@@ -239,13 +239,13 @@ mod tests {
     #[test]
     fn threads_join_as_one_does() {
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let parts: Vec<Tensor<f64>> = [7, 40, 1].map(|size| Tensor::from_fn([900, size, 2], |k| k as f64)).into();
+        let parts: Vec<Tensor<f64>> = [7, 40, 1].map(|size| Tensor::from_fn([9000, size, 2], |k| k as f64)).into();
         let run = || {
             let graph = Graph::new();
             let parts: Vec<_> = parts.iter().map(|part| graph.constant(part)).collect();
             graph.eval(graph.concat(&parts, 1)).unwrap()
         };
-        let wanted = Tensor::from_fn([900, 48, 2], |k| {
+        let wanted = Tensor::from_fn([9000, 48, 2], |k| {
             let (row, column) = (k / 96, k % 96);
             let (part, first) = if column < 14 {
                 (0, 0)
@@ -254,7 +254,7 @@ mod tests {
             } else {
                 (2, 94)
             };
-            parts[part].data()[row * parts[part].len() / 900 + column - first]
+            parts[part].data()[row * parts[part].len() / 9000 + column - first]
         });
         for threads in [1, 3] {
             assert_eq!(pool(threads).install(run), wanted, "{threads} threads");
