@@ -112,3 +112,30 @@ fn the_error_does_not_grow_with_the_number_of_terms() {
         assert!(errors.iter().all(|&error| error < 8.0), "{count}: {errors:?}");
     }
 }
+
+/// Rows shorter and longer than registers, which are combined with rows before and after them.
+#[test]
+fn sums_of_integers_are_exact_whatever_the_shape() {
+    for (outer, count, row) in (1..36).flat_map(|row| [(1, 31, row), (1, 32, row), (3, 35, row), (2, 1111, row)]) {
+        let x = Tensor::from_fn([outer, count, row], |k| (k * 7 % 101) as f32 - 50.0);
+        let squares = x.map(|x| x * x);
+        let found = run(&x, |x| {
+            vec![x.sum_axes(1), x.sum_axes([0, 1]), x.max_axes(1), x.square().sum_axes(1), x.norm_axes(1).square()]
+        });
+        let over = |x: &Tensor<f32>, first: usize, last: usize, column: usize| -> Vec<f32> {
+            (first * count..last * count).map(|line| x.data()[line * row + column]).collect()
+        };
+        let sum = |terms: Vec<f32>| terms.iter().sum::<f32>();
+        for column in 0..row {
+            for k in 0..outer {
+                let at = k * row + column;
+                assert_eq!(found[0].data()[at], sum(over(&x, k, k + 1, column)), "{outer}×{count}×{row}");
+                assert_eq!(found[2].data()[at], over(&x, k, k + 1, column).into_iter().fold(f32::MIN, f32::max));
+                let wanted = sum(over(&squares, k, k + 1, column));
+                assert_eq!(found[3].data()[at], wanted, "{outer}×{count}×{row}");
+                assert!((found[4].data()[at] - wanted).abs() <= 1e-6 * wanted, "{outer}×{count}×{row}");
+            }
+            assert_eq!(found[1].data()[column], sum(over(&x, 0, outer, column)), "{outer}×{count}×{row}");
+        }
+    }
+}

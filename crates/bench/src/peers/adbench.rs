@@ -93,18 +93,26 @@ fn bundle() -> Work {
 fn projected<'g>(graph: &'g Graph, cameras: Var<'g>, points: Var<'g>) -> Var<'g> {
     let parts = cameras.split(&[3, 3, 1, 2, 2], 1);
     let [rotation, centre, focal, middle, radial] = parts[..] else { unreachable!("a camera has five parts") };
-    let columns = |x: Var<'g>| -> [Var<'g>; 3] { std::array::from_fn(|k| x.slice(1, k as isize, k as isize + 1)) };
-    let cross = |[x, y, z]: [Var<'g>; 3], [u, v, w]: [Var<'g>; 3]| {
+    let cross = |a: Var<'g>, b: Var<'g>| {
+        let ([x, y, z], [u, v, w]) = (columns(a), columns(b));
         graph.concat(&[y * w - z * v, z * u - x * w, x * v - y * u], 1)
     };
     let (x, angle) = (points - centre, rotation.square().sum_axes(1).sqrt().unsqueeze(1));
     let axis = rotation / angle;
     let along = (axis * x).sum_axes(1).unsqueeze(1) * (-angle.cos() + 1.0);
-    let turned = x * angle.cos() + cross(columns(axis), columns(x)) * angle.sin() + axis * along;
-    let flat = turned.slice(1, 0, 2) / turned.slice(1, 2, 3);
+    let turned = x * angle.cos() + cross(axis, x) * angle.sin() + axis * along;
+    let parts = turned.split(&[2, 1], 1);
+    let flat = parts[0] / parts[1];
     let square = flat.square().sum_axes(1).unsqueeze(1);
-    let bent = radial.slice(1, 0, 1) * square + radial.slice(1, 1, 2) * square.square() + 1.0;
+    let [first, second] = columns(radial);
+    let bent = first * square + second * square.square() + 1.0;
     flat * bent * focal + middle
+}
+
+/// The columns of a matrix.
+fn columns<const N: usize>(x: Var<'_>) -> [Var<'_>; N] {
+    let columns = x.chunks(N, 1);
+    std::array::from_fn(|k| columns[k])
 }
 
 /// The distances of the vertices of a hand of 22 bones from points, with their derivatives with respect to its pose:
@@ -172,8 +180,7 @@ fn hand() -> Work {
 
 /// The 4×4 matrices of rotations by angles about x, z and y: `Rz·Ry·Rx`.
 fn turns_of<'g>(graph: &'g Graph, angles: Var<'g>) -> Var<'g> {
-    let angle = |k: isize| angles.slice(1, k, k + 1).squeeze(1);
-    let [(cx, sx), (cz, sz), (cy, sy)] = [0, 1, 2].map(|k| (angle(k).cos(), angle(k).sin()));
+    let [(cx, sx), (cz, sz), (cy, sy)] = columns(angles).map(|x| x.squeeze(1)).map(|x| (x.cos(), x.sin()));
     let none = cx * 0.0;
     let rows = [
         [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx, none],
@@ -188,7 +195,7 @@ fn turns_of<'g>(graph: &'g Graph, angles: Var<'g>) -> Var<'g> {
 fn rotation<'g>(graph: &'g Graph, vector: Var<'g>) -> Var<'g> {
     let angle = vector.square().sum().sqrt();
     let axis = vector / angle;
-    let [x, y, z] = [0, 1, 2].map(|k: isize| axis.slice(0, k, k + 1).squeeze(0));
+    let [x, y, z] = columns(axis.unsqueeze(0)).map(|x| x.squeeze([0, 1]));
     let (c, s) = (angle.cos(), angle.sin());
     let rest = -c + 1.0;
     let rows = [

@@ -147,7 +147,7 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
 
     #[inline(always)]
     fn run(self) {
-        self.rows.accumulate::<T, F>(self.from, self.y, &Plain(self.x, self.fold));
+        self.rows.accumulate::<T, F, _>(self.from, self.y, &Plain(self.x, self.fold));
     }
 }
 
@@ -155,6 +155,8 @@ impl<T: Real, F: Fold> Loop for Reduce<'_, T, F> {
 struct Plain<'a, T, F>(&'a [T], std::marker::PhantomData<F>);
 
 impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
+    const IS_RELATIVE: bool = false;
+
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         fold_row::<T, F>(&self.0[start.row..start.row + len])
@@ -200,7 +202,7 @@ impl<T: Real> Loop for Mean<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { x, rows, from, y, count } = self;
-        rows.accumulate::<T, Add>(from, y, &FromFirst(x));
+        rows.accumulate::<T, Add, _>(from, y, &FromFirst(x));
         if x.is_empty() {
             return;
         }
@@ -269,7 +271,7 @@ impl<T: Real> Loop for Norm<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { x, rows, from, y, least } = self;
-        rows.accumulate::<T, Add>(from, y, &Squares(x));
+        rows.accumulate::<T, Add, _>(from, y, &Squares(x));
         if x.is_empty() {
             return;
         }
@@ -286,6 +288,8 @@ impl<T: Real> Loop for Norm<'_, T> {
 struct Squares<'a, T>(&'a [T]);
 
 impl<T: Real> Terms<T> for Squares<'_, T> {
+    const IS_RELATIVE: bool = false;
+
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let row = &self.0[start.row..start.row + len];
@@ -315,14 +319,19 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
 /// The sum of `len` terms, without memory for them: `fill` computes those from an index on.
 #[inline(always)]
 pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
-    let mut terms = [T::zero(); 256];
-    let (mut total, mut lost) = (T::zero(), T::zero());
-    for from in (0..len).step_by(terms.len()) {
-        let terms = &mut terms[..(len - from).min(256)];
-        fill(from, terms);
-        Add::gather(&mut total, &mut lost, fold_block::<T, Add>(terms));
+    const AT_ONCE: usize = 256;
+    let mut terms = [T::zero(); AT_ONCE];
+    if len <= AT_ONCE {
+        fill(0, &mut terms[..len]);
+        return fold_block::<T, Add>(&terms[..len]);
     }
-    Add::finish(total, lost)
+    let mut totals = Totals::<T>::new::<Add>();
+    for from in (0..len).step_by(AT_ONCE) {
+        let terms = &mut terms[..(len - from).min(AT_ONCE)];
+        fill(from, terms);
+        totals.gather::<Add>(block_lanes::<T, Add>(terms));
+    }
+    totals.finish::<Add>()
 }
 
 /// A tensor as rows of contiguous elements, for a reduction along axes: either all elements of a row are reduced to one
@@ -352,8 +361,10 @@ impl Rows {
     pub(crate) fn of(shape: &Shape, axes: &[usize]) -> Self {
         let rank = shape.rank();
         let is_reduced = |axis: usize| axes.contains(&axis);
-        let reduced = rank > 0 && is_reduced(rank - 1);
-        let split = (0..rank).rev().find(|&axis| is_reduced(axis) != reduced).map_or(0, |axis| axis + 1);
+        // An axis of one element is as good as reduced or not.
+        let mut long = (0..rank).rev().filter(|&axis| shape[axis] != 1);
+        let reduced = long.clone().next().is_some_and(is_reduced);
+        let split = long.find(|&axis| is_reduced(axis) != reduced).map_or(0, |axis| axis + 1);
         let row: usize = shape[split..].iter().product();
         Self { row, reduced, target: output_layout(shape, split, axes, if reduced { 1 } else { row }) }
     }
@@ -416,7 +427,7 @@ impl Rows {
     /// Reduces terms into `y`, the results from number `from` on. Each result is finished before the next one is
     /// started.
     #[inline(always)]
-    pub(crate) fn accumulate<T: Real, F: Fold>(&self, from: usize, y: &mut [T], terms: &impl Terms<T>) {
+    pub(crate) fn accumulate<T: Real, F: Fold, P: Terms<T>>(&self, from: usize, y: &mut [T], terms: &P) {
         y.fill(F::start());
         if y.is_empty() || self.row == 0 || self.target.shape.contains(&0) {
             return;
@@ -448,6 +459,12 @@ impl Rows {
                 }
                 y[0] = F::finish(total, lost);
                 return;
+            }
+            if self.row < WIDTH && count >= WIDTH && step == self.row && !P::IS_RELATIVE {
+                let from = at % self.row;
+                let sums = self.accumulate_narrow::<T, F, P>(first - from, &reduced, count, terms);
+                let len = y.len();
+                return y.copy_from_slice(&sums[from..from + len]);
             }
             for (from, y) in (0..).step_by(TILE).zip(y.chunks_mut(TILE)) {
                 let (first, at, len) = (first + from, at + from, y.len());
@@ -494,6 +511,53 @@ impl Rows {
                 }
             }
         });
+    }
+
+    /// The results of rows of fewer than `WIDTH` elements that are combined with others: `count` after each other from
+    /// each of the offsets on. As many rows as there are lanes for are added at once, and the lanes of a result at last.
+    #[inline(always)]
+    fn accumulate_narrow<T: Real, F: Fold, P: Terms<T>>(
+        &self,
+        first: usize,
+        offsets: &Layout,
+        count: usize,
+        terms: &P,
+    ) -> [T; WIDTH] {
+        let (row, side) = (self.row, WIDTH / self.row);
+        let (mut totals, mut lost) = ([F::start(); WIDTH], [T::zero(); WIDTH]);
+        let start = |position: usize| RowStart { row: position, first: position, at: position };
+        // What lies beyond the rows of a step falls into lanes that belong to no result.
+        let last = (row * self.target.shape.len()).saturating_sub(WIDTH);
+        for offset in offsets.positions() {
+            let position = |number: usize| first + offset + number * row;
+            for from in (0..count).step_by(ROWS * side) {
+                let (mut number, end) = (from, count.min(from + ROWS * side));
+                let mut sums = [F::start(); WIDTH];
+                while number + side <= end && position(number) <= last {
+                    let values = terms.wide(start(position(number)));
+                    for lane in 0..WIDTH {
+                        sums[lane] = F::join(sums[lane], values[lane]);
+                    }
+                    number += side;
+                }
+                for k in 0..(end - number) * row {
+                    let lane = k % (side * row);
+                    sums[lane] = F::join(sums[lane], terms.one(start(position(number) + k)));
+                }
+                for lane in 0..WIDTH {
+                    F::gather(&mut totals[lane], &mut lost[lane], sums[lane]);
+                }
+            }
+        }
+        let mut results = [F::start(); WIDTH];
+        for column in 0..row {
+            let (mut total, mut rest) = (F::start(), T::zero());
+            for lane in (column..side * row).step_by(row) {
+                F::gather(&mut total, &mut rest, F::finish(totals[lane], lost[lane]));
+            }
+            results[column] = F::finish(total, rest);
+        }
+        results
     }
 
     /// The same for short rows that follow each other as their results do.
@@ -556,6 +620,9 @@ impl Rows {
 
 /// The terms of a reduction, one for each element of a tensor.
 pub(crate) trait Terms<T: Real> {
+    /// Whether a term depends on more than its element: on the first one with the same result, or on the result.
+    const IS_RELATIVE: bool = true;
+
     /// The terms of a row of `len` elements, reduced.
     fn fold(&self, start: RowStart, len: usize) -> T;
 
@@ -601,21 +668,56 @@ fn output_layout(shape: &Shape, split: usize, axes: &[usize], row: usize) -> Lay
     Layout { shape: sizes.collect(), strides: strides.collect(), offset: 0 }
 }
 
-/// Reduces a row: lanes within a block, blocks one after another.
+/// Reduces a row: lanes within a block, blocks one after another, lanes at last.
 #[inline(always)]
 pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
     if values.len() <= BLOCK {
         return fold_block::<T, F>(values);
     }
-    let (mut total, mut lost) = (F::start(), T::zero());
+    let mut totals = Totals::<T>::new::<F>();
     for block in values.chunks(BLOCK) {
-        F::gather(&mut total, &mut lost, fold_block::<T, F>(block));
+        totals.gather::<F>(block_lanes::<T, F>(block));
     }
-    F::finish(total, lost)
+    totals.finish::<F>()
 }
 
 #[inline(always)]
 fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
+    fold_lanes::<T, F>(block_lanes::<T, F>(block))
+}
+
+/// The totals of the lanes of several blocks, each with its compensation.
+struct Totals<T> {
+    totals: [T; LANES],
+    lost: [T; LANES],
+}
+
+impl<T: Real> Totals<T> {
+    #[inline(always)]
+    fn new<F: Fold>() -> Self {
+        Self { totals: [F::start(); LANES], lost: [T::zero(); LANES] }
+    }
+
+    #[inline(always)]
+    fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
+        for lane in 0..LANES {
+            F::gather(&mut self.totals[lane], &mut self.lost[lane], lanes[lane]);
+        }
+    }
+
+    #[inline(always)]
+    fn finish<F: Fold>(&self) -> T {
+        let mut lanes = self.totals;
+        for lane in 0..LANES {
+            lanes[lane] = F::finish(self.totals[lane], self.lost[lane]);
+        }
+        fold_lanes::<T, F>(lanes)
+    }
+}
+
+/// The lanes of a block.
+#[inline(always)]
+fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
     let mut lanes = [F::start::<T>(); LANES];
     let whole = block.len() - block.len() % LANES;
     for from in (0..whole).step_by(LANES) {
@@ -628,6 +730,12 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
     for lane in 0..rest.len().min(LANES) {
         lanes[lane] = F::join(lanes[lane], rest[lane]);
     }
+    lanes
+}
+
+/// The lanes combined with each other.
+#[inline(always)]
+fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
     // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
     let half: [T; 8] = halved::<T, F, 16, 8>(half);

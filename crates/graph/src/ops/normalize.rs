@@ -146,7 +146,7 @@ impl<T: Real, F: Fn(usize, T) -> T> Loop for Total<'_, T, F> {
     #[inline(always)]
     fn run(self) {
         let Self { terms, rows, from, totals, finish } = self;
-        rows.accumulate::<T, Add>(from, totals, &terms);
+        rows.accumulate::<T, Add, _>(from, totals, &terms);
         for (total, number) in totals.iter_mut().zip(from..) {
             *total = finish(number, *total);
         }
