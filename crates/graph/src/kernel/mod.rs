@@ -6,6 +6,7 @@
 pub(crate) mod across;
 pub(crate) mod along_axis;
 pub(crate) mod convolution;
+pub(crate) mod fused;
 pub mod gemm;
 pub(crate) mod indices;
 pub mod math;

@@ -27,6 +27,14 @@ pub(super) enum Level {
     Avx512,
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Level {
+    /// Whether it has an instruction that multiplies and adds with one rounding.
+    pub(super) fn is_fused(self) -> bool {
+        !matches!(self, Self::Old)
+    }
+}
+
 /// The instruction set of the machine, detected once.
 #[cfg(target_arch = "x86_64")]
 #[inline]
@@ -34,15 +42,28 @@ pub(super) fn level() -> Level {
     use std::arch::is_x86_feature_detected as has;
     static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
     *LEVEL.get_or_init(|| {
-        if !(has!("avx2") && has!("fma")) {
+        let level = if !(has!("avx2") && has!("fma")) || is_to_be_old() {
             Level::Old
         } else if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
             Level::Avx512
         } else {
             Level::Avx2
-        }
+        };
+        #[cfg(not(target_feature = "fma"))]
+        super::fused::remember(level.is_fused());
+        level
     })
 }
+
+/// Whether a test asks for the oldest instructions.
+#[cfg(target_arch = "x86_64")]
+fn is_to_be_old() -> bool {
+    cfg!(test) && std::env::var_os(OLD_MACHINE).is_some()
+}
+
+/// The variable of the environment by which a test of this crate asks for the oldest instructions.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const OLD_MACHINE: &str = "GRADUS_TEST_OLD_INSTRUCTIONS";
 
 /// Runs the loop with the widest instruction set of the machine.
 #[inline]
@@ -53,7 +74,13 @@ pub fn vectorized<L: Loop>(work: L) -> L::Output {
         Level::Avx512 => return unsafe { with_avx512(work) },
         // SAFETY: the instruction sets were found on this machine.
         Level::Avx2 => return unsafe { with_avx2(work) },
-        Level::Old => {}
+        Level::Old => {
+            // SAFETY: of this level, and `level` keeps what it finds.
+            #[cfg(not(target_feature = "fma"))]
+            unsafe {
+                super::fused::promise(false);
+            }
+        }
     }
     work.run()
 }
@@ -80,11 +107,21 @@ pub(crate) fn at_every_level<L: Loop>(work: impl Fn() -> L) -> Vec<(&'static str
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 fn with_avx512<L: Loop>(work: L) -> L::Output {
+    // SAFETY: the machine has these instructions, and `level` keeps what it finds.
+    #[cfg(not(target_feature = "fma"))]
+    unsafe {
+        super::fused::promise(true);
+    }
     work.run()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn with_avx2<L: Loop>(work: L) -> L::Output {
+    // SAFETY: as above.
+    #[cfg(not(target_feature = "fma"))]
+    unsafe {
+        super::fused::promise(true);
+    }
     work.run()
 }

@@ -12,12 +12,12 @@ const OPEN_UNIT: Domain = Domain::between(-1.0, 1.0);
 
 unary! {
     /// `sin x`
-    Sin, sin: |x| x.sin(), slope |x, _y| x.cos(),
+    Sin, sin: |x| x.sin(), slope |x, _y| x.cos(), usual |x| x.is_near() => x.near_sin(),
 }
 
 unary! {
     /// `cos x`
-    Cos, cos: |x| x.cos(), slope |x, _y| -x.sin(),
+    Cos, cos: |x| x.cos(), slope |x, _y| -x.sin(), usual |x| x.is_near() => x.near_cos(),
 }
 
 unary! {
@@ -174,6 +174,36 @@ mod tests {
             let slope = graph.grad(y.sum(), &[x]).unwrap()[0];
             graph.eval(slope).unwrap().assert_close(&expected, 1e-15, 0.0);
         }
+    }
+
+    /// Large angles are reduced in another way; which one is taken depends on the angle alone.
+    #[test]
+    fn angles_of_any_size_have_the_same_bits_among_others_and_alone() {
+        fn check<T: crate::real::Real>() {
+            let sizes = [0.0, -0.0, 0.5, 3215.9, 3216.1, 1e5, 1e6, 1.1e6, 3e9, 1e30, f64::INFINITY, f64::NAN];
+            let angles: Vec<f64> = (0..100).map(|k| sizes[k * 7 % sizes.len()] * (1.0 + 0.01 * k as f64)).collect();
+            let graph = Graph::new();
+            let eval = |angles: &[f64]| {
+                let x = graph.constant(&Tensor::new([angles.len()], angles.to_vec()));
+                let found = graph.eval_with::<T>(&[x.sin(), x.cos()], &crate::Params::new(0), &crate::Feed::new());
+                found.unwrap().iter().map(|waves| waves.real().data().to_vec()).collect::<Vec<_>>()
+            };
+            let bits = |x: T| if x.is_nan() { f64::NAN.to_bits() } else { x.as_f64().to_bits() };
+            let together = eval(&angles);
+            for (k, &angle) in angles.iter().enumerate() {
+                let alone = eval(&[angle]);
+                let x = T::of(angle);
+                for (number, function) in [T::sin, T::cos].into_iter().enumerate() {
+                    assert_eq!(bits(together[number][k]), bits(alone[number][0]), "{angle:e} in {}", T::NAME);
+                    assert_eq!(bits(alone[number][0]), bits(function(x)), "{angle:e} in {}", T::NAME);
+                }
+                let exact = x.as_f64().sin();
+                let error = (together[0][k].as_f64() - exact).abs();
+                assert!(error <= T::EPS || exact.is_nan(), "{angle:e} in {}", T::NAME);
+            }
+        }
+        check::<f32>();
+        check::<f64>();
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! numbers. The others compute in double precision and round once: there a plain formula is exact enough, and cheap.
 
 use super::{Math, at_least, at_most, ln_border, power_border};
+use crate::kernel::fused::{MultiplyAdd, fused_polynomial};
 
 /// Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
 const SHIFT: f32 = 12_582_912.0;
@@ -13,32 +14,30 @@ const DOUBLE_SHIFT: f64 = 6_755_399_441_055_744.0;
 const LN_2_HIGH: f32 = 0.693_145_75;
 const LN_2_LOW: f32 = 1.428_606_8e-6;
 
-/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`.
+/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`, and `exp(r) - 1 = high + rest`.
 struct Reduced {
     /// The bits of `n + SHIFT`.
     bits: u32,
-    /// `r = high - low`, with a `high` that has no rounding error.
+    /// `r` but for the lower part of ln 2, without a rounding error.
     high: f32,
-    low: f32,
-    /// `exp(r) - 1 - r`.
     rest: f32,
 }
 
 #[inline(always)]
 fn reduce(x: f32) -> Reduced {
-    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
+    let shifted = x.times_plus(std::f32::consts::LOG2_E, SHIFT);
     let n = shifted - SHIFT;
-    let high = x - n * LN_2_HIGH;
+    let high = (-n).times_plus(LN_2_HIGH, x);
     let low = n * LN_2_LOW;
     let r = high - low;
-    let rest =
-        r * r * polynomial!(r; 0.5, 0.166_666_67, 0.041_666_225, 0.008_333_284, 0.001_394_978_3, 0.000_199_089_06);
-    Reduced { bits: shifted.to_bits(), high, low, rest }
+    let series =
+        fused_polynomial!(r; 0.5, 0.166_666_67, 0.041_666_225, 0.008_333_284, 0.001_394_978_3, 0.000_199_089_06);
+    Reduced { bits: shifted.to_bits(), high, rest: (r * r).times_plus(series, -low) }
 }
 
 /// `2ᵏ`.
-const fn two_to(k: u32) -> f32 {
-    f32::from_bits((127 + k) << 23)
+const fn two_to(k: i32) -> f32 {
+    f32::from_bits((127 + k).cast_unsigned() << 23)
 }
 
 /// `2ⁿ` for `-126 ≤ n ≤ 127`, from the bits of `n + SHIFT`.
@@ -50,8 +49,8 @@ fn power_of_two(bits: u32) -> f32 {
 /// `exp(x)` for `-104 ≤ x ≤ 89`.
 #[inline(always)]
 fn exp_clamped(x: f32) -> f32 {
-    let Reduced { bits, high, low, rest } = reduce(x);
-    let scaled = 1.0 + (high + (rest - low));
+    let Reduced { bits, high, rest } = reduce(x);
+    let scaled = 1.0 + (high + rest);
     // Half of the exponent at a time, since 2ⁿ itself may be out of range; the biased sum is never negative.
     let biased = bits.wrapping_sub(SHIFT.to_bits()).wrapping_add(254);
     let half = biased >> 1;
@@ -59,11 +58,21 @@ fn exp_clamped(x: f32) -> f32 {
     scaled * f32::from_bits(half << 23) * f32::from_bits(other << 23)
 }
 
-/// `exp(x)` for `-86 ≤ x ≤ 88`.
+/// `exp(x) + plus` for `-86 ≤ x ≤ 88`.
 #[inline(always)]
-fn exp_normal(x: f32) -> f32 {
-    let Reduced { bits, high, low, rest } = reduce(x);
-    (1.0 + (high + (rest - low))) * power_of_two(bits)
+fn exp_plus(x: f32, plus: f32) -> f32 {
+    let Reduced { bits, high, rest } = reduce(x);
+    let power = power_of_two(bits);
+    power.times_plus(high + rest, power + plus)
+}
+
+/// `exp(x)` for `-104 ≤ x ≤ 0`.
+#[inline(always)]
+fn exp_of_negative(x: f32) -> f32 {
+    let Reduced { bits, high, rest } = reduce(x);
+    // 2ⁿ may be out of range, 2ⁿ⁺²⁴ is not.
+    let power = power_of_two(bits.wrapping_add(24));
+    power.times_plus(high + rest, power) * two_to(-24)
 }
 
 /// `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`, for a positive normal `x`: the pair `(k, f)`.
@@ -78,7 +87,7 @@ fn split(x: f32) -> (i32, f32) {
 /// `ln(1 + f) - f + f²/2`.
 #[inline(always)]
 fn ln_rest(f: f32) -> f32 {
-    let series = polynomial!(
+    let series = fused_polynomial!(
         f; 0.333_333_13, -0.250_000_1, 0.200_021_67, -0.166_680_95, 0.142_185_63, -0.124_030_1, 0.118_934_005,
         -0.116_947_42, 0.067_582_68
     );
@@ -91,7 +100,7 @@ fn exp2_in_double(x: f64) -> (f64, f64) {
     let shifted = x + DOUBLE_SHIFT;
     let r = x - (shifted - DOUBLE_SHIFT);
     let scale = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
-    let series = polynomial!(
+    let series = fused_polynomial!(
         r; 0.693_147_180_581_966, 0.240_226_509_234_930_72, 0.055_504_107_259_271_74, 0.009_618_056_340_376_399,
         0.001_333_367_015_134_638_8, 0.000_154_615_992_911_708_32, 1.525_280_119_671_207_7e-5
     );
@@ -111,12 +120,28 @@ fn log2_in_double(x: f32) -> f64 {
     let (k, f) = split(if tiny { x * two_to(23) } else { x });
     let k = k - if tiny { 23 } else { 0 };
     let f = f64::from(f);
-    let series = polynomial!(
+    let series = fused_polynomial!(
         f; 1.000_000_000_035_853_3, -0.500_000_003_438_245_8, 0.333_333_314_868_632_4, -0.249_999_313_351_701_97,
         0.200_001_130_018_814_95, -0.166_705_714_959_211_47, 0.142_856_190_520_078_6, -0.124_091_500_728_838_54,
         0.110_182_219_420_961_17, -0.108_877_462_394_061_54, 0.107_538_632_997_316_28, -0.059_959_576_031_678_556
     );
     f64::from(k) + std::f64::consts::LOG2_E * f * series
+}
+
+/// Up to here an angle has less than 2²⁰ quarters of a turn.
+const NEAR: f32 = 1e6;
+
+/// `sin(x + more·π/2)` for `|x| ≤ NEAR`.
+#[inline(always)]
+fn near_wave(x: f32, more: u64) -> f32 {
+    // π/2 in two parts. The upper has 32 bits, so that an integer of 20 bits times it is exact.
+    const HIGH: f64 = 1.570_796_326_734_125_6;
+    const LOW: f64 = 6.077_100_506_506_192e-11;
+    let x = f64::from(x);
+    let shifted = x.times_plus(std::f64::consts::FRAC_2_PI, DOUBLE_SHIFT);
+    let n = shifted - DOUBLE_SHIFT;
+    let r = (-n).times_plus(LOW, (-n).times_plus(HIGH, x));
+    quarter_wave(r, shifted.to_bits().wrapping_add(more))
 }
 
 /// `sin(x + quarters·π/2)`, for `x` of any size.
@@ -159,16 +184,21 @@ fn wave(x: f32, quarters: u64) -> f32 {
     let n = shifted - DOUBLE_SHIFT;
     let r = (((high - n) + middle) + low) * std::f64::consts::FRAC_PI_2;
 
+    quarter_wave(r, shifted.to_bits().wrapping_add(quarters))
+}
+
+/// `sin(r + quadrant·π/2)` for `|r| ≤ π/4`.
+#[inline(always)]
+fn quarter_wave(r: f64, quadrant: u64) -> f32 {
     let square = r * r;
-    let sin = polynomial!(
+    let sin = fused_polynomial!(
         square; 0.999_999_996_901_760_4, -0.166_666_506_035_713_95, 0.008_332_031_710_139_956,
         -0.000_195_033_526_079_997_87
     );
-    let cos = polynomial!(
+    let cos = fused_polynomial!(
         square; 0.999_999_999_952_125_7, -0.499_999_996_123_565_05, 0.041_666_616_440_111_02,
         -0.001_388_661_016_608_127_9, 2.437_909_224_439_278e-5
     );
-    let quadrant = shifted.to_bits().wrapping_add(quarters);
     let value = if quadrant & 1 == 0 { r * sin } else { cos };
     f64::from_bits(value.to_bits() ^ ((quadrant & 2) << 62)) as f32
 }
@@ -186,10 +216,10 @@ impl Math for f32 {
 
     #[inline(always)]
     fn exp_m1(self) -> Self {
-        let Reduced { bits, high, low, rest } = reduce(at_most(at_least(self, -20.0), 89.0));
+        let Reduced { bits, high, rest } = reduce(at_most(at_least(self, -20.0), 89.0));
         // Half of the result, since 2ⁿ itself may be out of range. The first sum loses nothing where terms cancel.
         let half = power_of_two(bits.wrapping_sub(1));
-        let value = 2.0 * (((half - 0.5) + half * high) + half * (rest - low));
+        let value = 2.0 * half.times_plus(rest, half.times_plus(high, half - 0.5));
         if self.abs() < 1e-9 { self } else { value }
     }
 
@@ -221,12 +251,29 @@ impl Math for f32 {
 
     #[inline(always)]
     fn sin(self) -> Self {
-        wave(self, 0)
+        let (near, far) = (near_wave(self, 0), wave(self, 0));
+        if self.is_near() { near } else { far }
     }
 
     #[inline(always)]
     fn cos(self) -> Self {
-        wave(self, 1)
+        let (near, far) = (near_wave(self, 1), wave(self, 1));
+        if self.is_near() { near } else { far }
+    }
+
+    #[inline(always)]
+    fn near_sin(self) -> Self {
+        near_wave(self, 0)
+    }
+
+    #[inline(always)]
+    fn near_cos(self) -> Self {
+        near_wave(self, 1)
+    }
+
+    #[inline(always)]
+    fn is_near(self) -> bool {
+        self.abs() <= NEAR
     }
 
     #[inline]
@@ -257,14 +304,14 @@ impl Math for f32 {
     #[inline(always)]
     fn sinh(self) -> Self {
         let (scale, rest) = exp_in_double(f64::from(at_most(self.abs(), 100.0)));
-        let less_one = scale * rest + (scale - 1.0);
+        let less_one = scale.times_plus(rest, scale - 1.0);
         ((0.5 * (less_one + less_one / (less_one + 1.0))) as f32).copysign(self)
     }
 
     #[inline(always)]
     fn cosh(self) -> Self {
         let (scale, rest) = exp_in_double(f64::from(at_most(self.abs(), 100.0)));
-        let exp = scale * rest + scale;
+        let exp = scale.times_plus(rest, scale);
         (0.5 * (exp + 1.0 / exp)) as f32
     }
 
@@ -272,49 +319,49 @@ impl Math for f32 {
     fn tanh(self) -> Self {
         let x = at_most(self.abs(), 10.0);
         let square = x * x;
-        let series = polynomial!(
+        let series = fused_polynomial!(
             square; -0.333_333_3, 0.133_332_12, -0.053_946_257, 0.021_693_211, -0.008_150_85, 0.002_113_504
         );
-        let small = x + x * square * series;
-        let large = 1.0 - 2.0 / (exp_normal(2.0 * x) + 1.0);
+        let small = (x * square).times_plus(series, x);
+        let large = 1.0 - 2.0 / exp_plus(2.0 * x, 1.0);
         (if x < 0.625 { small } else { large }).copysign(self)
     }
 
     #[inline(always)]
     fn sigmoid(self) -> Self {
-        let z = exp_clamped(at_least(-self.abs(), -104.0));
+        let z = exp_of_negative(at_least(-self.abs(), -104.0));
         // z/(1 + z) = z - z·q and 1/(1 + z) = 1 - q: the error of 1 + z counts for less than in the quotients.
         let q = z / (1.0 + z);
         let side = if self < 0.0 { z } else { 1.0 };
-        side - side * q
+        (-side).times_plus(q, side)
     }
 
     #[inline(always)]
     fn softplus(self) -> Self {
         let (scale, rest) = exp_in_double(f64::from(at_least(-self.abs(), -200.0)));
-        let z = scale * rest + scale;
-        let series = polynomial!(
+        let z = scale.times_plus(rest, scale);
+        let series = fused_polynomial!(
             z; 0.999_999_999_882_593, -0.499_999_965_113_279_93, 0.333_331_605_645_697_1, -0.249_966_172_252_699_2,
             0.199_653_263_489_605_58, -0.164_529_537_994_916, 0.134_267_035_358_871_8, -0.101_245_562_899_064_04,
             0.064_008_888_274_306_73, -0.030_172_575_751_379_18, 0.009_080_713_474_178_596, -0.001_280_511_635_353_266_3
         );
-        (f64::from(if self > 0.0 { self } else { 0.0 }) + z * series) as f32
+        z.times_plus(series, f64::from(if self > 0.0 { self } else { 0.0 })) as f32
     }
 
     #[inline(always)]
     fn erf(self) -> Self {
         let x = at_most(self.abs(), 4.0);
         let square = x * x;
-        let series = polynomial!(
+        let series = fused_polynomial!(
             square; 0.128_379_17, -0.376_126_32, 0.112_836_644, -0.026_857_706, 0.005_196_954, -0.000_809_771_07,
             8.185_086e-5
         );
-        let small = x + x * series;
-        let ln_erfc = polynomial!(
+        let small = x.times_plus(series, x);
+        let ln_erfc = fused_polynomial!(
             x; -8.490_643e-5, -1.128_366_4, -0.635_444_94, -0.106_231_39, 0.023_964_593, -0.003_795_016,
             0.000_368_881_07, -1.636_229e-5
         );
-        let large = 1.0 - exp_normal(ln_erfc);
+        let large = 1.0 - exp_plus(ln_erfc, 0.0);
         (if x < 0.95 { small } else { large }).copysign(self)
     }
 
@@ -323,7 +370,7 @@ impl Math for f32 {
         // Beyond 2¹⁰⁰ of the exponent all powers but those of 1 are 0 or ∞.
         let y = f64::from(at_most(at_least(exponent, -1e30), 1e30));
         let (scale, rest) = exp2_in_double(at_most(at_least(y * log2_in_double(self.abs()), -200.0), 200.0));
-        power_border(self, exponent, (scale * rest + scale) as f32, two_to(23))
+        power_border(self, exponent, scale.times_plus(rest, scale) as f32, two_to(23))
     }
 
     #[inline(always)]

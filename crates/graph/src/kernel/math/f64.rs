@@ -4,6 +4,7 @@
 //! branches can carry at a fair price, so arguments above [`FAR`] are left to the crate `libm`.
 
 use super::{Math, at_least, at_most, ln_border, power_border};
+use crate::kernel::fused::{MultiplyAdd, fused_polynomial};
 
 /// Adding 1.5·2⁵² rounds to an integer and leaves it in the low bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
@@ -11,36 +12,33 @@ const SHIFT: f64 = 6_755_399_441_055_744.0;
 const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
 const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
 
-/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`.
+/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`, and `exp(r) - 1 = high + rest`.
 struct Reduced {
     /// The bits of `n + SHIFT`.
     bits: u64,
-    /// `r = high - low`, with a `high` that has no rounding error.
+    /// `r` but for the lower part of ln 2, without a rounding error.
     high: f64,
-    low: f64,
-    /// `exp(r) - 1 - r`.
     rest: f64,
 }
 
 #[inline(always)]
 fn reduce(x: f64) -> Reduced {
-    let shifted = x * std::f64::consts::LOG2_E + SHIFT;
+    let shifted = x.times_plus(std::f64::consts::LOG2_E, SHIFT);
     let n = shifted - SHIFT;
-    let high = x - n * LN_2_HIGH;
+    let high = (-n).times_plus(LN_2_HIGH, x);
     let low = n * LN_2_LOW;
     let r = high - low;
-    Reduced { bits: shifted.to_bits(), high, low, rest: exp_rest(r) }
+    Reduced { bits: shifted.to_bits(), high, rest: (r * r).times_plus(exp_series(r), -low) }
 }
 
-/// `exp(r) - 1 - r` for `|r| ≤ 0.35`.
+/// `(exp(r) - 1 - r)/r²` for `|r| ≤ 0.35`.
 #[inline(always)]
-fn exp_rest(r: f64) -> f64 {
-    let series = polynomial!(
+fn exp_series(r: f64) -> f64 {
+    fused_polynomial!(
         r; 0.5, 0.166_666_666_666_666_77, 0.041_666_666_666_666_49, 0.008_333_333_333_320_737,
         0.001_388_888_888_896_838_3, 0.000_198_412_698_886_849_62, 2.480_158_716_470_296e-5, 2.755_724_136_757_698e-6,
         2.755_740_598_013_577e-7, 2.511_011_038_175_842_7e-8, 2.087_530_558_081_936_6e-9
-    );
-    r * r * series
+    )
 }
 
 /// `value·2ⁿ` for `-1080 ≤ n ≤ 1030`, from the bits of `n + SHIFT`.
@@ -62,15 +60,26 @@ fn power_of_two(bits: u64) -> f64 {
 /// `exp(x)` for `-746 ≤ x ≤ 710`.
 #[inline(always)]
 fn exp_clamped(x: f64) -> f64 {
-    let Reduced { bits, high, low, rest } = reduce(x);
-    scale(1.0 + (high + (rest - low)), bits)
+    let Reduced { bits, high, rest } = reduce(x);
+    scale(1.0 + (high + rest), bits)
 }
 
-/// `exp(x)` for `-708 ≤ x ≤ 709`.
+/// `exp(x) + plus` for `-708 ≤ x ≤ 709`.
 #[inline(always)]
-fn exp_normal(x: f64) -> f64 {
-    let Reduced { bits, high, low, rest } = reduce(x);
-    (1.0 + (high + (rest - low))) * power_of_two(bits)
+fn exp_plus(x: f64, plus: f64) -> f64 {
+    let Reduced { bits, high, rest } = reduce(x);
+    let power = power_of_two(bits);
+    power.times_plus(high + rest, power + plus)
+}
+
+/// `exp(x)` for `-746 ≤ x ≤ 0`.
+#[inline(always)]
+fn exp_of_negative(x: f64) -> f64 {
+    const TWO_TO_MINUS_54: f64 = 5.551_115_123_125_783e-17;
+    let Reduced { bits, high, rest } = reduce(x);
+    // 2ⁿ may be out of range, 2ⁿ⁺⁵⁴ is not.
+    let power = power_of_two(bits.wrapping_add(54));
+    power.times_plus(high + rest, power) * TWO_TO_MINUS_54
 }
 
 /// `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`, for a positive normal `x`: the pair `(k + 1023, f)`.
@@ -200,8 +209,8 @@ fn tangent(x: f64) -> f64 {
 /// `eˣ` and `e⁻ˣ` for `0 ≤ x ≤ 710.5`, as `4p·(1 + u)` and `4q·(1 - v)`.
 #[inline(always)]
 fn exp_both(x: f64) -> [f64; 4] {
-    let Reduced { bits, high, low, rest } = reduce(x);
-    let u = high + (rest - low);
+    let Reduced { bits, high, rest } = reduce(x);
+    let u = high + rest;
     // What is smaller by 2²⁰⁰⁰ does not count, and 2⁻ⁿ is to be in range.
     let minus = SHIFT - at_most(f64::from_bits(bits) - SHIFT, 1000.0);
     let [p, q] = [bits, minus.to_bits()].map(|bits| power_of_two(bits.wrapping_sub(2)));
@@ -264,7 +273,8 @@ fn power(x: f64, y: f64) -> f64 {
     let r_high = upper(r);
     let high = r_high * LN_2_UPPER;
     let low = r_high * LN_2_LOWER + ((rest - r_high) + t_low) * std::f64::consts::LN_2;
-    let value = scale(1.0 + (high + (low + exp_rest(high + low))), shifted.to_bits());
+    let sum = high + low;
+    let value = scale(1.0 + (high + (low + sum * sum * exp_series(sum))), shifted.to_bits());
     let upper = if t > 1030.0 { f64::INFINITY } else { value };
     if t < -1080.0 { 0.0 } else { upper }
 }
@@ -289,10 +299,10 @@ impl Math for f64 {
 
     #[inline(always)]
     fn exp_m1(self) -> Self {
-        let Reduced { bits, high, low, rest } = reduce(at_most(at_least(self, -40.0), 710.0));
+        let Reduced { bits, high, rest } = reduce(at_most(at_least(self, -40.0), 710.0));
         // Half of the result, since 2ⁿ itself may be out of range. The first sum loses nothing where terms cancel.
         let half = power_of_two(bits.wrapping_sub(1));
-        let value = 2.0 * (((half - 0.5) + half * high) + half * (rest - low));
+        let value = 2.0 * half.times_plus(rest, half.times_plus(high, half - 0.5));
         if self.abs() < 1e-18 { self } else { value }
     }
 
@@ -326,16 +336,28 @@ impl Math for f64 {
 
     #[inline(always)]
     fn sin(self) -> Self {
-        match self.abs() {
-            size if size < NEAR => self,
-            size if size <= FAR => wave(self, 0),
-            _ => far(libm::sin, self),
-        }
+        if self.is_near() { self.near_sin() } else { far(libm::sin, self) }
     }
 
     #[inline(always)]
     fn cos(self) -> Self {
-        if self.abs() <= FAR { wave(self, 1) } else { far(libm::cos, self) }
+        if self.is_near() { self.near_cos() } else { far(libm::cos, self) }
+    }
+
+    #[inline(always)]
+    fn near_sin(self) -> Self {
+        let value = wave(self, 0);
+        if self.abs() < NEAR { self } else { value }
+    }
+
+    #[inline(always)]
+    fn near_cos(self) -> Self {
+        wave(self, 1)
+    }
+
+    #[inline(always)]
+    fn is_near(self) -> bool {
+        self.abs() <= FAR
     }
 
     #[inline]
@@ -386,26 +408,26 @@ impl Math for f64 {
         // Small: x + x³·P(x²)/Q(x²). Large: 1 - 2/(exp(2x) + 1). Selecting the parts leaves one division.
         let x = at_most(self.abs(), 20.0);
         let square = x * x;
-        let above = polynomial!(square; -1_614.194_109_542, -99.263_824_014_637_35, -0.964_389_831_913_654);
-        let below = polynomial!(square; 4_842.582_328_626, 2_234.824_403_494_291, 112.785_791_973_672_81, 1.0);
+        let above = fused_polynomial!(square; -1_614.194_109_542, -99.263_824_014_637_35, -0.964_389_831_913_654);
+        let below = fused_polynomial!(square; 4_842.582_328_626, 2_234.824_403_494_291, 112.785_791_973_672_81, 1.0);
         let small = x < 0.625;
         let above = if small { x * square * above } else { -2.0 };
-        let below = if small { below } else { exp_normal(2.0 * x) + 1.0 };
+        let below = if small { below } else { exp_plus(2.0 * x, 1.0) };
         ((if small { x } else { 1.0 }) + above / below).copysign(self)
     }
 
     #[inline(always)]
     fn sigmoid(self) -> Self {
-        let z = exp_clamped(at_least(-self.abs(), -746.0));
+        let z = exp_of_negative(at_least(-self.abs(), -746.0));
         // z/(1 + z) = z - z·q and 1/(1 + z) = 1 - q: the error of 1 + z counts for less than in the quotients.
         let q = z / (1.0 + z);
         let side = if self < 0.0 { z } else { 1.0 };
-        side - side * q
+        (-side).times_plus(q, side)
     }
 
     #[inline(always)]
     fn softplus(self) -> Self {
-        let z = exp_clamped(at_least(-self.abs(), -746.0));
+        let z = exp_of_negative(at_least(-self.abs(), -746.0));
         (if self > 0.0 { self } else { 0.0 }) + ln_of_sum(z, 1.0 + z)
     }
 

@@ -29,8 +29,11 @@
 //! `sqrt` and `round_even` are single instructions and exact. The crate `libm` states no errors; those of its functions
 //! here are below one unit.
 //! Zeros keep their sign, infinities and NaN go through as in C, and results may be subnormal.
-//! All is plain multiplication and addition, never fused, and never a call of the C library, whose bits depend on the
-//! machine: a result has the same bits on every machine, in a vector or alone. Only which NaN comes out is left open.
+//! A result has the same bits in a vector and alone, and on every machine that multiplies and adds with one rounding:
+//! x86-64 with AVX2 and FMA, 64-bit ARM. On others polynomials are rounded twice a step ([`super::fused`]), so that the
+//! last bit may differ; the errors are within the table there too. No result is one of the C library, but for a single
+//! multiplication with addition, which is exact but for one rounding everywhere. Logarithms, sines and cosines of `f64`,
+//! and with them random numbers, have the same bits on all machines. Only which NaN comes out is left open.
 //!
 //! The coefficients are minimax fits of the relative error by the Remez exchange, in 50 digits, rounded at the end:
 //!
@@ -108,6 +111,18 @@ pub trait Math: Sized {
 
     /// The cosine of an angle in radians, of any size; NaN at `±∞`; in double precision one number at a time.
     fn cos(self) -> Self;
+
+    /// [`sin`](Math::sin) of an angle that [is near](Math::is_near), without branches.
+    #[doc(hidden)]
+    fn near_sin(self) -> Self;
+
+    /// [`cos`](Math::cos) of an angle that [is near](Math::is_near), without branches.
+    #[doc(hidden)]
+    fn near_cos(self) -> Self;
+
+    /// Whether an angle is small enough to be reduced to one turn without branches.
+    #[doc(hidden)]
+    fn is_near(self) -> bool;
 
     /// The tangent of an angle in radians, of any size; NaN at `±∞`; one number at a time.
     fn tan(self) -> Self;
@@ -464,30 +479,88 @@ mod tests {
         assert!(!same_bits_in_both_precisions().is_empty());
     }
 
-    /// The program starts itself again with a C library that is told of an old machine.
+    /// The lines of the program when it starts itself again, with the tests of these names alone.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+    fn again(tests: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+        let program = std::env::current_exe().expect("the test has a path");
+        let names = tests.iter().map(|name| format!("kernel::math::tests::{name}"));
+        let mut child = std::process::Command::new(program);
+        child.arg("--exact").args(names).arg("--nocapture").env(CHILD, "1").envs(variables.iter().copied());
+        // A C library that is told of an old machine.
+        child.env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F,-AVX2_Usable,-FMA_Usable");
+        let output = child.output().expect("the test can be started again");
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(output.status.success() && text.contains(&format!(" {} passed", tests.len())), "{text}");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+    const CHILD: &str = "GRADUS_TEST_CHILD";
+
+    /// glibc on x86-64 can be told what the machine has.
     #[test]
-    #[cfg_attr(
-        not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")),
-        ignore = "needs glibc on x86-64, which can be told what the machine has"
-    )]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
     fn bits_are_the_same_with_the_c_library_of_an_old_machine() {
-        const CHILD: &str = "GRADUS_TEST_OLD_MACHINE";
         let lines = same_bits_in_both_precisions();
         if std::env::var_os(CHILD).is_some() {
             println!("\n{}", lines.join("\n"));
             return;
         }
-        let program = std::env::current_exe().expect("the test has a path");
-        let name = "kernel::math::tests::bits_are_the_same_with_the_c_library_of_an_old_machine";
-        let mut child = std::process::Command::new(program);
-        child.args(["--exact", name, "--nocapture"]).env(CHILD, "1");
-        child.env("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F,-AVX2_Usable,-FMA_Usable");
-        let output = child.output().expect("the test can be started again");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let found: Vec<&str> = text.lines().filter(|line| line.starts_with("bits of ")).collect();
-        assert_eq!(found.len(), lines.len(), "{text}");
-        for (found, line) in found.into_iter().zip(lines) {
-            assert_eq!(found, line, "the C library shows in the bits");
+        let this = "bits_are_the_same_with_the_c_library_of_an_old_machine";
+        let found = again(&[this], &[]);
+        let found: Vec<&String> = found.iter().filter(|line| line.starts_with("bits of ")).collect();
+        assert_eq!(found.len(), lines.len());
+        for (found, line) in found.iter().zip(&lines) {
+            assert_eq!(*found, line, "the C library shows in the bits");
+        }
+        // What is never fused is the same with old instructions too.
+        let old = again(&[this], &[(crate::kernel::simd::OLD_MACHINE, "1")]);
+        let names = ["random numbers", "sqrt", "round_even"];
+        let names = names.map(|name| [format!("f32 {name}:"), format!("f64 {name}:")]).concat();
+        let more = ["f64 ln:", "f64 ln_1p:", "f64 log2:", "f64 sin:", "f64 cos:", "f64 tan:"].map(str::to_owned);
+        for name in names.iter().chain(&more) {
+            let line = lines.iter().find(|line| line.contains(name)).expect("a line for each name");
+            assert!(old.contains(line), "{name} has other bits where multiplication and addition are not fused");
+        }
+    }
+
+    /// The table holds where each step of a polynomial is rounded twice.
+    #[test]
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+    fn errors_are_within_the_table_with_old_instructions() {
+        let tests = [
+            "single_precision_exponentials",
+            "single_precision_others",
+            "double_precision",
+            "double_precision_known_values",
+            "powers",
+            "borders_follow_c",
+            "fused_steps_are_what_the_machine_has",
+        ];
+        again(&tests, &[(crate::kernel::simd::OLD_MACHINE, "1")]);
+    }
+
+    #[test]
+    fn fused_steps_are_what_the_machine_has() {
+        use crate::kernel::fused::{MultiplyAdd, is_fused};
+        // (1 + ε)² is 1 + 2ε + ε², of which the last is lost if the product is rounded.
+        let x = 1.0 + std::hint::black_box(f64::EPSILON);
+        let rest = x.times_plus(x, -(1.0 + 2.0 * f64::EPSILON));
+        assert_eq!(rest, if is_fused() { f64::EPSILON * f64::EPSILON } else { 0.0 });
+        struct Rest(f64);
+        impl Loop for Rest {
+            type Output = f64;
+            #[inline(always)]
+            fn run(self) -> f64 {
+                self.0.times_plus(self.0, -(1.0 + 2.0 * f64::EPSILON))
+            }
+        }
+        assert_eq!(vectorized(Rest(x)), rest);
+        #[cfg(target_arch = "x86_64")]
+        if std::env::var_os(crate::kernel::simd::OLD_MACHINE).is_some() {
+            assert!(!is_fused());
+        } else {
+            assert_eq!(is_fused(), std::arch::is_x86_feature_detected!("fma"));
         }
     }
 

@@ -5,6 +5,7 @@ macro_rules! unary {
     (
         $(#[doc = $doc:literal])+
         $op:ident, $method:ident: |$x:ident| $value:expr, slope |$vx:ident, $vy:ident| $slope:expr
+        $(, usual |$usual:ident| $is_usual:expr => $usual_value:expr)?
         $(, derivative $derivative:expr)? $(, domain $domain:expr)? $(, kinks $kinks:expr)? $(,)?
     ) => {
         $(#[doc = $doc])+
@@ -19,6 +20,18 @@ macro_rules! unary {
                 let $x = x[0];
                 $value
             }
+
+            $(#[inline(always)]
+            fn is_usual<T: crate::real::Real>(&self, x: &[T]) -> bool {
+                let $usual = x[0];
+                $is_usual
+            }
+
+            #[inline(always)]
+            fn usual_value<T: crate::real::Real>(&self, x: &[T]) -> T {
+                let $usual = x[0];
+                $usual_value
+            })?
 
             fn slope<'g>(
                 &self,

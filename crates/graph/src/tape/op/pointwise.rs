@@ -61,6 +61,21 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         call.g().cotangent_times(self.slope(call.inputs, call.y(), input))
     }
 
+    /// Whether [`usual_value`](Pointwise::usual_value) computes the value at `x`.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn is_usual<T: Real>(&self, _x: &[T]) -> bool {
+        true
+    }
+
+    /// The value at an `x` that [is usual](Pointwise::is_usual), with the bits of [`value`](Pointwise::value), where
+    /// that has branches and this has none. Of a block all values are computed in this way, and then the others again.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn usual_value<T: Real>(&self, x: &[T]) -> T {
+        self.value(x)
+    }
+
     /// The domain of the input.
     fn domain(&self, _input: usize) -> Domain {
         Domain::REAL
@@ -168,8 +183,17 @@ impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
         match P::ARITY {
             1 => {
                 let a = &x[0][..n];
+                let mut usual = true;
                 for i in 0..n {
-                    y[i] = op.value(&[a[i]]);
+                    y[i] = op.usual_value(&[a[i]]);
+                    usual &= op.is_usual(&[a[i]]);
+                }
+                if !usual {
+                    for i in 0..n {
+                        if !op.is_usual(&[a[i]]) {
+                            y[i] = op.value(&[a[i]]);
+                        }
+                    }
                 }
             }
             2 => {
