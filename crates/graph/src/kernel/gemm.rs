@@ -5,7 +5,8 @@
 //! large products among threads. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
-//! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element
+//! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order, and then what else is added
+//! to the product. So the bits of an element
 //! do not depend on the sizes m and n, on the strides, on its position, or on the number of threads. Safety: the public
 //! functions check that strides stay inside the slices; the files below work on raw pointers.
 
@@ -20,10 +21,27 @@ mod tests;
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
-use blocks::{Product, Strided};
+use blocks::{Product, Rows, Strided};
 use lanes::Portable;
 pub use share::{product, product_workspace};
 pub(crate) use share::{product_shares, products, products_workspace};
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Addend<'a, T> {
+    /// Nothing.
+    Nothing,
+    /// What its memory holds before.
+    Itself,
+    /// A matrix of its size whose rows are contiguous, after the sums of all blocks of k: the bits are those of the
+    /// product and an addition after it.
+    Matrix(MatrixView<'a, T>),
+}
+
+/// Whether a product is one block of k, so that [`Addend::Itself`] has the bits of the product and an addition after it.
+pub(crate) fn is_one_block(k: usize) -> bool {
+    blocks::block(k) == k
+}
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +141,8 @@ impl<T: kernel::Kernel> Gemm for T {
         c: &mut [Self],
         workspace: &mut [Self],
     ) {
-        if let Some(product) = expect_product(m, k, n, a, b, accumulate, c) {
+        let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
+        if let Some(product) = expect_product(m, k, n, a, b, addend, c) {
             let room = T::room(m, k, n);
             assert!(
                 workspace.len() >= room,
@@ -168,7 +187,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
     }
     let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
     assert!(workspace.len() >= T::workspace(m, k, n), "product: the workspace is too small for {m}×{k}×{n}");
-    let product = Product { m, k, n, a, b, accumulate, c, c_row: c_row as isize };
+    let product = Product { m, k, n, a, b, accumulate, plus: None, c, c_row: c_row as isize };
     // SAFETY: a and b stay inside their buffers; c by the caller's promise; the workspace is large enough.
     unsafe { T::run(&product, workspace.as_mut_ptr()) }
 }
@@ -181,7 +200,7 @@ fn expect_product<T: kernel::Kernel>(
     n: usize,
     a: MatrixView<'_, T>,
     b: MatrixView<'_, T>,
-    accumulate: bool,
+    addend: Addend<'_, T>,
     c: &mut [T],
 ) -> Option<Product<T>> {
     assert!(
@@ -192,6 +211,16 @@ fn expect_product<T: kernel::Kernel>(
     if c.is_empty() {
         return None;
     }
+    let accumulate = matches!(addend, Addend::Itself);
+    let plus = match addend {
+        Addend::Matrix(matrix) => {
+            assert!(k > 0, "a product of nothing is added to nothing");
+            let Strided { data, row, col } = matrix.expect_inside("added", m, n);
+            assert!(col == 1 && (n > 1 || row == 1), "the rows of what is added are contiguous");
+            Some(Rows { data, row })
+        }
+        Addend::Nothing | Addend::Itself => None,
+    };
     if k == 0 {
         if !accumulate {
             c.fill(T::default());
@@ -199,7 +228,7 @@ fn expect_product<T: kernel::Kernel>(
         return None;
     }
     let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
-    Some(Product { m, k, n, a, b, accumulate, c: c.as_mut_ptr(), c_row: n as isize })
+    Some(Product { m, k, n, a, b, accumulate, plus, c: c.as_mut_ptr(), c_row: n as isize })
 }
 
 mod kernel {

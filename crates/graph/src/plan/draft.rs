@@ -65,10 +65,42 @@ pub(super) struct DraftLoop {
 #[derive(Clone, Debug)]
 pub(super) enum Draft {
     Loop(DraftLoop),
-    Product { a: View, b: View, shapes: [Shape; 2], out: u32 },
-    Kernel { op: u32, inputs: Vec<View>, outputs: Vec<u32>, node: NodeId },
-    Random { distribution: Distribution, stream: u32, out: u32 },
-    IndexCopy { from: View, out: u32 },
+    /// `plus` has the rows and columns of the product, and contiguous rows.
+    Product {
+        a: View,
+        b: View,
+        shapes: [Shape; 2],
+        plus: Option<View>,
+        out: u32,
+    },
+    Kernel {
+        op: u32,
+        inputs: Vec<View>,
+        outputs: Vec<u32>,
+        node: NodeId,
+    },
+    Random {
+        distribution: Distribution,
+        stream: u32,
+        out: u32,
+    },
+    IndexCopy {
+        from: View,
+        out: u32,
+    },
+}
+
+impl Draft {
+    /// Calls a function with each buffer that the unit reads, once for each view.
+    pub(super) fn reads(&self, mut read: impl FnMut(u32)) {
+        match self {
+            Self::Loop(draft) => draft.loads.iter().for_each(|view| read(view.buffer)),
+            Self::Product { a, b, plus, .. } => [a, b].into_iter().chain(plus).for_each(|view| read(view.buffer)),
+            Self::Kernel { inputs, .. } => inputs.iter().for_each(|view| read(view.buffer)),
+            Self::Random { .. } => {}
+            Self::IndexCopy { from, .. } => read(from.buffer),
+        }
+    }
 }
 
 /// A draft with its first node, and whether it depends on constants alone.

@@ -5,9 +5,9 @@ use super::feed::Feed;
 use super::fused::{self, gather};
 use super::memory::Bound;
 use super::reference::draw;
-use super::unit::{Target, Unit, product_sizes};
+use super::unit::{Sum, Target, Unit, product_sizes};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{MatrixView, products};
+use crate::kernel::gemm::{Addend, MatrixView, products};
 use crate::kernel::parallel::is_deserted;
 use crate::kernel::random::RandomStream;
 use crate::params::Params;
@@ -85,7 +85,7 @@ impl<T: Real> Run<'_, T> {
             Unit::Fused(fused) => {
                 fused::run(fused, &self.inner.ops, &mut self.real, number, self.scratch, self.threads);
             }
-            Unit::Product(factors) => {
+            Unit::Product(factors, sum) => {
                 let [m, k, n] = product_sizes(factors);
                 let (mut reads, mut writes) = self.real.lend(number);
                 let (Some(left), Some(right), Some(c)) = (reads.next(), reads.next(), writes.next()) else {
@@ -100,7 +100,14 @@ impl<T: Real> Run<'_, T> {
                         matrix(right, b.batch.position(number), b.strides),
                     ]
                 };
-                products(a.batch.shape.len(), [m, k, n], &factors, c, self.workspace);
+                let addend = match *sum {
+                    Sum::Nothing => Addend::Nothing,
+                    Sum::Itself => Addend::Itself,
+                    Sum::Matrix { offset, row } => {
+                        Addend::Matrix(matrix(reads.next().expect("what is added is read"), offset, [row, 1]))
+                    }
+                };
+                products(a.batch.shape.len(), [m, k, n], &factors, addend, c, self.workspace);
             }
             Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes, .. } => {
                 let (mut real, mut written) = self.real.lend(number);
@@ -157,7 +164,7 @@ impl<T: Real> Run<'_, T> {
             Unit::Fused(fused) => {
                 fused.steps.iter().filter(|s| matches!(s.target, Target::Slot(_))).map(|_| 0).collect()
             }
-            Unit::Product(_) => vec![0],
+            Unit::Product(..) => vec![0],
         };
         let (read, produced) = self.real.look(number);
         for (number, values) in outputs.into_iter().zip(produced) {

@@ -101,12 +101,25 @@ pub(super) struct Factor {
     pub(super) batch: Layout,
 }
 
+/// What a product is added to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sum {
+    Nothing,
+    /// What its result holds before.
+    Itself,
+    /// A third read of the unit: a matrix from a position on, whose rows are contiguous and this far apart.
+    Matrix {
+        offset: usize,
+        row: isize,
+    },
+}
+
 /// One unit of work. Its reads and writes are in the footprint with the same index, for each kind of value.
 #[derive(Clone, Debug)]
 pub(super) enum Unit {
     Fused(Fused),
-    /// Reads two factors, writes their product.
-    Product(Box<[Factor; 2]>),
+    /// Reads two factors, writes their product, or its sum with something.
+    Product(Box<[Factor; 2]>, Sum),
     /// Reads and writes values of these kinds.
     Kernel {
         op: u32,
@@ -132,7 +145,7 @@ impl Unit {
     pub(super) fn shares(&self) -> usize {
         match self {
             Self::Fused(fused) => fused.len / fused::grain(fused),
-            Self::Product(factors) => {
+            Self::Product(factors, _) => {
                 let [m, k, n] = product_sizes(factors);
                 product_shares(factors[0].batch.shape.len(), m, k, n)
             }

@@ -38,7 +38,15 @@ pub(super) struct Strided<T> {
     pub(super) col: isize,
 }
 
-/// A product to be computed: `c = a·b` or `c += a·b`, no size being zero.
+/// Contiguous rows behind a pointer.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<T> {
+    pub(super) data: *const T,
+    /// The step from one row to the next; 0 repeats the row.
+    pub(super) row: isize,
+}
+
+/// A product to be computed: `c = a·b`, `c += a·b` or `c = a·b + plus`, no size being zero.
 #[derive(Clone, Copy)]
 pub(super) struct Product<T> {
     pub(super) m: usize,
@@ -47,9 +55,18 @@ pub(super) struct Product<T> {
     pub(super) a: Strided<T>,
     pub(super) b: Strided<T>,
     pub(super) accumulate: bool,
+    /// What the finished sums are added to. If there is one column, its rows have no gaps.
+    pub(super) plus: Option<Rows<T>>,
     pub(super) c: *mut T,
     /// The step from one row of c to the next; its rows are contiguous.
     pub(super) c_row: isize,
+}
+
+impl<T> Rows<T> {
+    /// The rows from row `i` and column `j` on.
+    pub(super) fn at(self, i: usize, j: usize) -> Self {
+        Self { data: self.data.wrapping_offset(i as isize * self.row).wrapping_add(j), ..self }
+    }
 }
 
 /// The length of the blocks that k is divided into.
@@ -93,7 +110,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
         product.b = Strided { data: a.data, row: a.col, col: a.row };
         product.c_row = m as isize;
     }
-    let Product { m, k, n, a, b, accumulate, c, c_row } = product;
+    let Product { m, k, n, a, b, accumulate, plus, c, c_row } = product;
     let size = size_of::<L::Scalar>();
     let steps = block(k);
     let rows = m.div_ceil(L::HEIGHT);
@@ -130,6 +147,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
             let b = Strided { data: b.data.offset(first_column as isize * b.col), ..b };
             for first_step in (0..k).step_by(steps) {
                 let steps = steps.min(k - first_step);
+                let plus = plus.filter(|_| first_step + steps == k);
                 let b = Strided { data: b.data.offset(first_step as isize * b.row), ..b };
                 if !direct_b {
                     for (j, vectors, width) in Panels::<L>::new(columns, registers) {
@@ -177,6 +195,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                             c_row,
                             width,
                             accumulate: accumulate || first_step > 0,
+                            plus: plus.map(|plus| plus.at(i, first_column + j)),
                         });
                     }
                     i += height;
@@ -191,7 +210,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
 /// # Safety
 /// As for [`run`]; there are 1 to [`APART`] rows.
 unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>) {
-    let Product { m, k, n, a, b, accumulate, c, c_row } = *product;
+    let Product { m, k, n, a, b, accumulate, plus, c, c_row } = *product;
     let (steps, most) = (block(k), 2 * L::WIDTH);
     for first_column in (0..n).step_by(most) {
         for first_step in (0..k).step_by(steps) {
@@ -215,6 +234,7 @@ unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>) {
                     c_row,
                     width,
                     accumulate: accumulate || first_step > 0,
+                    plus: plus.filter(|_| first_step + steps >= k).map(|plus| plus.at(0, first_column)),
                 });
             }
         }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
 use super::blocks::Product;
-use super::{Gemm, MatrixView, expect_product};
+use super::{Addend, Gemm, MatrixView, expect_product};
 use crate::kernel::parallel::{Pieces, in_chunks, in_parts};
 
 /// Multiplications per thread: about ten microseconds of work.
@@ -87,31 +87,37 @@ pub fn product<T: Gemm>(
     c: &mut [T],
     workspace: &mut [T],
 ) {
-    let mut threads = threads(m, k, n);
-    if threads == 1 {
-        return T::gemm(m, k, n, a, b, accumulate, c, workspace);
+    let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
+    if let Some(whole) = expect_product(m, k, n, a, b, addend, c) {
+        divided(whole, workspace);
     }
-    let Some(whole) = expect_product(m, k, n, a, b, accumulate, c) else { return };
-    let (grid, room) = loop {
+}
+
+/// Computes a product that has been checked.
+#[track_caller]
+fn divided<T: Gemm>(whole: Product<T>, workspace: &mut [T]) {
+    let Product { m, k, n, .. } = whole;
+    let mut threads = threads(m, k, n);
+    while threads > 1 {
         let grid = grid(m, k, n, threads);
         let room = T::workspace(grid.rows, k, grid.columns);
-        if grid.below * grid.beside * room <= workspace.len() {
-            break (grid, room);
+        let blocks = grid.below * grid.beside;
+        if blocks * room > workspace.len() {
+            threads = blocks - 1;
+            continue;
         }
-        threads = grid.below * grid.beside - 1;
-        if threads <= 1 {
-            return T::gemm(m, k, n, a, b, accumulate, c, workspace);
+        let (shared, scratch) = (Shared { whole, grid }, Pieces::new(&mut *workspace));
+        let is_shared = in_chunks(blocks, product_shares(1, m, k, n), blocks, &|worker, block| {
+            // SAFETY: workers that run at the same time differ.
+            shared.run(block, unsafe { scratch.piece(worker * room, room) });
+        });
+        if is_shared {
+            return;
         }
-    };
-    let blocks = grid.below * grid.beside;
-    let (shared, scratch) = (Shared { whole, grid }, Pieces::new(&mut *workspace));
-    let is_shared = in_chunks(blocks, product_shares(1, m, k, n), blocks, &|worker, block| {
-        // SAFETY: workers that run at the same time differ.
-        shared.run(block, unsafe { scratch.piece(worker * room, room) });
-    });
-    if !is_shared {
-        T::gemm(m, k, n, a, b, accumulate, c, workspace);
+        break;
     }
+    let grid = Grid { below: 1, beside: 1, rows: m, columns: n };
+    Shared { whole, grid }.run(0, workspace);
 }
 
 /// A product that threads work on together.
@@ -130,12 +136,21 @@ impl<T: Gemm> Shared<T> {
         let (i, j) = (number / beside * rows, number % beside * columns);
         let mut block = self.whole;
         (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
-        assert!(workspace.len() >= T::workspace(block.m, block.k, block.n), "the workspace has room for every block");
+        let room = T::workspace(block.m, block.k, block.n);
+        assert!(
+            workspace.len() >= room,
+            "product: a workspace of {} elements for {}×{}×{}; it needs {room}",
+            workspace.len(),
+            block.m,
+            block.k,
+            block.n
+        );
         // SAFETY: row i and column j exist, and the block ends where the whole does. `product` has checked the whole
         // and holds c exclusively, and no other block has the same elements of c. The workspace is large enough.
         unsafe {
             block.a.data = block.a.data.offset(i as isize * block.a.row);
             block.b.data = block.b.data.offset(j as isize * block.b.col);
+            block.plus = block.plus.map(|plus| plus.at(i, j));
             block.c = block.c.offset(i as isize * block.c_row).add(j);
             T::run(&block, workspace.as_mut_ptr());
         }
@@ -152,20 +167,29 @@ pub(crate) fn products_workspace<T: Gemm>(count: usize, m: usize, k: usize, n: u
 }
 
 /// `count` products of one size, one after another in `c`, on the threads of the current pool; `factors` gives those of
-/// each.
+/// each. A single one may be added to something.
 ///
 /// # Panics
-/// As [`Gemm::gemm`] does.
+/// As [`Gemm::gemm`] does; if several products are added to something.
 pub(crate) fn products<'a, T: Gemm>(
     count: usize,
     [m, k, n]: [usize; 3],
     factors: &(impl Fn(usize) -> [MatrixView<'a, T>; 2] + Sync),
+    addend: Addend<'a, T>,
     c: &mut [T],
     workspace: &mut [T],
 ) {
+    if count == 1 {
+        let [a, b] = factors(0);
+        if let Some(whole) = expect_product(m, k, n, a, b, addend, c) {
+            divided(whole, workspace);
+        }
+        return;
+    }
+    assert!(matches!(addend, Addend::Nothing), "products of a batch are added to nothing");
     assert!(m.checked_mul(n).and_then(|area| area.checked_mul(count)) == Some(c.len()), "c has room for all products");
     let shares = product_shares(1, m, k, n);
-    if count == 1 || shares >= 2 * rayon::current_num_threads() {
+    if shares >= 2 * rayon::current_num_threads() {
         for (number, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
             let [a, b] = factors(number);
             product(m, k, n, a, b, false, c, workspace);

@@ -90,7 +90,7 @@ fn work<T: Real>(inner: &Inner, tape: &Tape, number: usize, unit: &Unit, node: N
             let name = if names.is_empty() { "copy".to_owned() } else { names.join("+") };
             (name, (fused.len * fused.steps.len()) as u64, 0)
         }
-        Unit::Product(factors) => {
+        Unit::Product(factors, _) => {
             let [m, k, n] = product_sizes(factors);
             let operations = 2 * (factors[0].batch.positions().count() * m * k * n) as u64;
             ("matmul".to_owned(), operations, operations)
