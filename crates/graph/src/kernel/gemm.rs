@@ -21,10 +21,12 @@ mod tests;
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
-use blocks::{Product, Rows, Strided};
+use std::ops::Range;
+
+use blocks::{Panels, Product, Right, Rows, Strided};
 use lanes::Portable;
+pub(crate) use share::{pack, pack_shares, product_shares, products, products_workspace};
 pub use share::{product, product_workspace};
-pub(crate) use share::{product_shares, products, products_workspace};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,28 @@ pub(crate) enum Addend<'a, T> {
     /// A matrix of its size whose rows are contiguous, after the sums of all blocks of k: the bits are those of the
     /// product and an addition after it.
     Matrix(MatrixView<'a, T>),
+}
+
+/// The right factor of a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Factor<'a, T> {
+    /// A matrix.
+    Matrix(MatrixView<'a, T>),
+    /// What [`pack`](share::pack) makes of one.
+    Packed(&'a [T]),
+}
+
+/// Elements that a packed right factor takes, on any machine.
+pub(crate) fn packed_len(k: usize, n: usize) -> usize {
+    k.saturating_mul(blocks::packed_lanes(n))
+}
+
+/// Whether a right factor of several products, `times` of them with at least `m` rows, is worth being packed before them:
+/// each of them saves the packing or, if its rows are contiguous, reads panels instead of rows that are far apart.
+pub(crate) fn is_worth_packing(times: usize, [m, k, n]: [usize; 3], has_contiguous_rows: bool) -> bool {
+    const FEW_ROWS: usize = 4;
+    let enough = if has_contiguous_rows { 4 } else { 2 };
+    times >= enough && m >= FEW_ROWS && n >= blocks::WIDE && k >= blocks::WIDE
 }
 
 /// Whether a product is one block of k, so that [`Addend::Itself`] has the bits of the product and an addition after it.
@@ -142,7 +166,7 @@ impl<T: kernel::Kernel> Gemm for T {
         workspace: &mut [Self],
     ) {
         let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
-        if let Some(product) = expect_product(m, k, n, a, b, addend, c) {
+        if let Some(product) = expect_product(m, k, n, a, Factor::Matrix(b), addend, c) {
             let room = T::room(m, k, n);
             assert!(
                 workspace.len() >= room,
@@ -187,7 +211,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
     }
     let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
     assert!(workspace.len() >= T::workspace(m, k, n), "product: the workspace is too small for {m}×{k}×{n}");
-    let product = Product { m, k, n, a, b, accumulate, plus: None, c, c_row: c_row as isize };
+    let product = Product { m, k, n, a, b: Right::Matrix(b), accumulate, plus: None, c, c_row: c_row as isize };
     // SAFETY: a and b stay inside their buffers; c by the caller's promise; the workspace is large enough.
     unsafe { T::run(&product, workspace.as_mut_ptr()) }
 }
@@ -199,7 +223,7 @@ fn expect_product<T: kernel::Kernel>(
     k: usize,
     n: usize,
     a: MatrixView<'_, T>,
-    b: MatrixView<'_, T>,
+    b: Factor<'_, T>,
     addend: Addend<'_, T>,
     c: &mut [T],
 ) -> Option<Product<T>> {
@@ -227,12 +251,21 @@ fn expect_product<T: kernel::Kernel>(
         }
         return None;
     }
-    let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
+    let a = a.expect_inside("left", m, k);
+    let b = match b {
+        Factor::Matrix(matrix) => Right::Matrix(matrix.expect_inside("right", k, n)),
+        Factor::Packed(panels) => {
+            assert!(panels.len() >= packed_len(k, n), "the right factor is packed");
+            Right::Panels(Panels { data: panels.as_ptr(), lanes: blocks::packed_lanes(n), first: 0 })
+        }
+    };
     Some(Product { m, k, n, a, b, accumulate, plus, c: c.as_mut_ptr(), c_row: n as isize })
 }
 
 mod kernel {
-    use super::Product;
+    use std::ops::Range;
+
+    use super::{Product, Strided};
 
     /// The kernels of one precision; sealed, because what is reached through pointers cannot be checked here.
     pub trait Kernel: Copy + Default + Send + Sync + 'static {
@@ -245,6 +278,13 @@ mod kernel {
         /// As for [`super::blocks::run`].
         #[allow(private_interfaces)]
         unsafe fn run(product: &Product<Self>, workspace: *mut Self);
+
+        /// Packs some columns of a matrix.
+        ///
+        /// # Safety
+        /// As for [`super::blocks::pack`].
+        #[allow(private_interfaces)]
+        unsafe fn pack(sizes: [usize; 2], b: Strided<Self>, columns: Range<usize>, to: *mut Self);
     }
 }
 
@@ -280,6 +320,12 @@ macro_rules! precision {
             unsafe fn run(product: &Product<$t>, workspace: *mut $t) {
                 // SAFETY: the caller's conditions; the instruction set was found on this machine.
                 dispatch!($t, Registers => unsafe { blocks::run::<Registers>(product, workspace) })
+            }
+
+            #[allow(private_interfaces)]
+            unsafe fn pack(sizes: [usize; 2], b: Strided<$t>, columns: Range<usize>, to: *mut $t) {
+                // SAFETY: as for `run`.
+                dispatch!($t, Registers => unsafe { blocks::pack::<Registers>(sizes, b, columns, to) })
             }
         }
     };

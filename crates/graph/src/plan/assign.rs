@@ -185,7 +185,10 @@ fn results(draft: &Draft, mut result: impl FnMut(u32)) {
             draft.steps.iter().for_each(|step| result(step.buffer));
             draft.copies.iter().for_each(|(_, out)| result(*out));
         }
-        Draft::Product { out, .. } | Draft::Random { out, .. } | Draft::IndexCopy { out, .. } => result(*out),
+        Draft::Product { out, .. }
+        | Draft::Pack { out, .. }
+        | Draft::Random { out, .. }
+        | Draft::IndexCopy { out, .. } => result(*out),
         Draft::Kernel { outputs, .. } => outputs.iter().for_each(|out| result(*out)),
     }
 }
@@ -232,7 +235,7 @@ impl Assigner<'_> {
     /// A product that is added to what nothing needs after it is added to it in its memory. Returns the buffer whose
     /// memory it takes over.
     fn take_over(&mut self, draft: &Draft, unit: u32) -> Option<u32> {
-        let Draft::Product { a, b, shapes, plus: Some(View { buffer, layout: Some(layout) }), out } = draft else {
+        let Draft::Product { a, b, shapes, plus: Some(View { buffer, layout: Some(layout) }), out, .. } = draft else {
             return None;
         };
         let Buffer { origin, constant, len, .. } = self.buffers[*buffer as usize];
@@ -304,7 +307,7 @@ impl Assigner<'_> {
         let (mut real, mut index) = (Footprint::default(), Footprint::default());
         let unit = match draft {
             Draft::Loop(draft) => Unit::Fused(self.fused(draft, &mut real)),
-            Draft::Product { a, b, shapes: [a_shape, b_shape], plus, out } => {
+            Draft::Product { a, b, shapes: [a_shape, b_shape], is_packed, plus, out } => {
                 let out = self.whole(out);
                 let sum = match plus {
                     None => Sum::Nothing,
@@ -317,7 +320,12 @@ impl Assigner<'_> {
                 };
                 real.reads.splice(0..0, [&a, &b].map(|view| self.part(view, None)));
                 real.writes.push(out);
-                Unit::Product(Box::new([factor(a, a_shape), factor(b, b_shape)]), sum)
+                let right = Factor { is_packed, ..factor(b, b_shape) };
+                Unit::Product(Box::new([factor(a, a_shape), right]), sum)
+            }
+            Draft::Pack { from, shape, out } => {
+                real = Footprint { reads: vec![self.part(&from, None)], writes: vec![self.whole(out)] };
+                Unit::Pack(Box::new(factor(from, shape)))
             }
             Draft::Kernel { op, inputs, outputs, node } => {
                 let node = &tape.nodes[node.index()];
@@ -369,5 +377,6 @@ fn factor(view: View, shape: Shape) -> Factor {
         size: [shape[lead], shape[lead + 1]],
         strides: [strides[lead], strides[lead + 1]],
         batch: Layout { shape: shape[..lead].into(), strides: SmallVec::from_slice(&strides[..lead]), offset },
+        is_packed: false,
     }
 }

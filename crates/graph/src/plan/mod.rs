@@ -1,8 +1,8 @@
 //! Running a graph: compiled to a plan, or node by node.
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
-//! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), and assigns memory
-//! ([`assign`]). A [`Plan`] is fixed and can be shared between
+//! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
+//! read ([`packed`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between
 //! threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
@@ -15,6 +15,7 @@ mod fused;
 mod inputs;
 mod memory;
 mod order;
+mod packed;
 mod profile;
 mod reference;
 mod registers;
@@ -39,6 +40,7 @@ use assign::{Leaves, assign};
 use build::build;
 use feed::InputSpec;
 use memory::Map;
+use packed::pack_shared_factors;
 use sums::fold_sums;
 use unit::{SlotId, Unit};
 
@@ -169,6 +171,7 @@ impl Plan {
         let mut drafts = build(tape, &values, fuse)?;
         if fuse {
             fold_sums(tape, &mut drafts);
+            pack_shared_factors(&mut drafts);
         }
         let mut summary = Summary {
             nodes: drafts.nodes,

@@ -7,7 +7,7 @@ use super::memory::Bound;
 use super::reference::draw;
 use super::unit::{Sum, Target, Unit, product_sizes};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{Addend, MatrixView, products};
+use crate::kernel::gemm::{Addend, Factor, MatrixView, pack, products};
 use crate::kernel::parallel::is_deserted;
 use crate::kernel::random::RandomStream;
 use crate::params::Params;
@@ -95,10 +95,11 @@ impl<T: Real> Run<'_, T> {
                 let matrix =
                     |data, offset, strides: [isize; 2]| MatrixView { data, offset, row: strides[0], col: strides[1] };
                 let factors = |number: usize| {
-                    [
-                        matrix(left, a.batch.position(number), a.strides),
-                        matrix(right, b.batch.position(number), b.strides),
-                    ]
+                    let left = matrix(left, a.batch.position(number), a.strides);
+                    match b.is_packed {
+                        true => (left, Factor::Packed(right)),
+                        false => (left, Factor::Matrix(matrix(right, b.batch.position(number), b.strides))),
+                    }
                 };
                 let addend = match *sum {
                     Sum::Nothing => Addend::Nothing,
@@ -108,6 +109,14 @@ impl<T: Real> Run<'_, T> {
                     }
                 };
                 products(a.batch.shape.len(), [m, k, n], &factors, addend, c, self.workspace);
+            }
+            Unit::Pack(factor) => {
+                let (mut reads, mut writes) = self.real.lend(number);
+                let (Some(data), Some(to)) = (reads.next(), writes.next()) else {
+                    unreachable!("a factor is packed from somewhere to somewhere")
+                };
+                let [row, col] = factor.strides;
+                pack(factor.size, MatrixView { data, offset: factor.batch.offset, row, col }, to);
             }
             Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes, .. } => {
                 let (mut real, mut written) = self.real.lend(number);
@@ -159,7 +168,7 @@ impl<T: Real> Run<'_, T> {
         // For each real write of the unit, the index of its output.
         let outputs: Vec<usize> = match unit {
             Unit::Kernel { outputs, .. } => (0..outputs.len()).filter(|&k| outputs[k] == Kind::Real).collect(),
-            Unit::Random { .. } | Unit::IndexCopy(_) => return Ok(()),
+            Unit::Random { .. } | Unit::IndexCopy(_) | Unit::Pack(_) => return Ok(()),
             // Without fusion a loop has one step; the values that it copies have been checked.
             Unit::Fused(fused) => {
                 fused.steps.iter().filter(|s| matches!(s.target, Target::Slot(_))).map(|_| 0).collect()

@@ -20,12 +20,9 @@
 //! of its reader if what is added to it is computed after it; nothing else reads it in between. The bits are those of the
 //! product and the addition after it, since the kernel adds what it is given after the sums of all blocks of k.
 
-use super::draft::{Draft, DraftArg, DraftLoop, DraftStep, Drafts, Origin, View};
+use super::draft::{Draft, DraftArg, DraftLoop, DraftStep, Drafts, Origin, Place, View};
 use crate::shape::{Layout, Shape};
 use crate::tape::Tape;
-
-/// The place of a unit: the number of a unit of the draft, and before it the number of a product that moved there.
-type Place = (u32, u32);
 
 struct Folder<'a> {
     drafts: &'a mut Drafts,
@@ -42,18 +39,13 @@ pub(super) fn fold_sums(tape: &Tape, drafts: &mut Drafts) {
     }
     let is_sum: Vec<bool> = tape.ops.iter().map(|op| op.is_sum()).collect();
     let units = drafts.units.len() as u32;
-    let mut folder = Folder {
-        readers: readers(drafts),
-        places: (0..units).map(|unit| (unit, u32::MAX)).collect(),
-        folded: 0,
-        drafts,
-    };
+    let mut folder = Folder { readers: readers(drafts), places: drafts.places(), folded: 0, drafts };
     for unit in 0..units {
         folder.fold(unit, &is_sum);
     }
     if folder.folded > 0 {
         let places = folder.places;
-        reorder(drafts, &places);
+        drafts.reorder(&places);
     }
 }
 
@@ -131,7 +123,7 @@ impl Folder<'_> {
             },
         };
         if needs.is_some_and(|place| place > self.places[moving as usize]) {
-            self.places[moving as usize] = (unit, self.folded);
+            self.places[moving as usize] = Place::before(unit, self.folded);
         }
         self.folded += 1;
         Some(product)
@@ -188,27 +180,6 @@ fn rows(view: &View, [a, b]: &[Shape; 2]) -> Option<Layout> {
     };
     let [m, n] = [layout.shape[0], layout.shape[1]];
     (layout.strides[1] == 1 && (n > 1 || layout.strides[0] == 1 || m == 1)).then_some(layout)
-}
-
-/// Brings the units into the order of their places, without loops of which nothing is left.
-fn reorder(drafts: &mut Drafts, places: &[Place]) {
-    let is_left = |unit: &u32| match &drafts.units[*unit as usize].draft {
-        Draft::Loop(draft) => !draft.steps.is_empty() || !draft.copies.is_empty(),
-        _ => true,
-    };
-    let mut order: Vec<u32> = (0..places.len() as u32).filter(is_left).collect();
-    order.sort_by_key(|&unit| places[unit as usize]);
-    let mut numbers = vec![u32::MAX; places.len()];
-    for (number, &unit) in order.iter().enumerate() {
-        numbers[unit as usize] = number as u32;
-    }
-    let mut units: Vec<_> = std::mem::take(&mut drafts.units).into_iter().map(Some).collect();
-    drafts.units = order.iter().filter_map(|&unit| units[unit as usize].take()).collect();
-    for buffer in &mut drafts.buffers {
-        if let Origin::Unit(unit) = &mut buffer.origin {
-            *unit = numbers[*unit as usize];
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The units of work of a plan, as a session runs them.
 
 use super::fused;
-use crate::kernel::gemm::product_shares;
+use crate::kernel::gemm::{pack_shares, product_shares};
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
@@ -99,6 +99,8 @@ pub(super) struct Factor {
     pub(super) strides: [isize; 2],
     /// The positions of the first elements of the matrices of the batch.
     pub(super) batch: Layout,
+    /// Whether the elements are the panels that [`Unit::Pack`] wrote.
+    pub(super) is_packed: bool,
 }
 
 /// What a product is added to.
@@ -120,6 +122,8 @@ pub(super) enum Unit {
     Fused(Fused),
     /// Reads two factors, writes their product, or its sum with something.
     Product(Box<[Factor; 2]>, Sum),
+    /// Reads a right factor of products, writes it in panels.
+    Pack(Box<Factor>),
     /// Reads and writes values of these kinds.
     Kernel {
         op: u32,
@@ -151,6 +155,7 @@ impl Unit {
             }
             Self::Kernel { shares, .. } => *shares,
             Self::Random { shares, .. } => *shares,
+            Self::Pack(factor) => pack_shares(factor.size),
             Self::IndexCopy(_) => 0,
         }
     }

@@ -105,6 +105,7 @@ fn work<T: Real>(inner: &Inner, tape: &Tape, number: usize, unit: &Unit, node: N
             (op.name().to_owned(), if products > 0 { products } else { elements }, products)
         }
         Unit::Random { .. } => (tape.name(node).to_owned(), elements, 0),
+        Unit::Pack(_) => ("pack".to_owned(), elements, 0),
         Unit::IndexCopy(_) => ("index copy".to_owned(), elements, 0),
     };
     ProfileEntry {
