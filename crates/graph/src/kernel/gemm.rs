@@ -5,7 +5,8 @@
 //! large products among threads. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
-//! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order. So the bits of an element
+//! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order, and then what else is added
+//! to the product. So the bits of an element
 //! do not depend on the sizes m and n, on the strides, on its position, or on the number of threads. Safety: the public
 //! functions check that strides stay inside the slices; the files below work on raw pointers.
 
@@ -20,10 +21,51 @@ mod tests;
 
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Level, level};
-use blocks::{Product, Strided};
+use std::ops::Range;
+
+use blocks::{Panels, Product, Right, Rows, Strided};
 use lanes::Portable;
+pub(crate) use share::{pack, pack_shares, product_shares, products, products_workspace};
 pub use share::{product, product_workspace};
-pub(crate) use share::{product_shares, products, products_workspace};
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Addend<'a, T> {
+    /// Nothing.
+    Nothing,
+    /// What its memory holds before.
+    Itself,
+    /// A matrix of its size whose rows are contiguous, after the sums of all blocks of k: the bits are those of the
+    /// product and an addition after it.
+    Matrix(MatrixView<'a, T>),
+}
+
+/// The right factor of a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Factor<'a, T> {
+    /// A matrix.
+    Matrix(MatrixView<'a, T>),
+    /// What [`pack`](share::pack) makes of one.
+    Packed(&'a [T]),
+}
+
+/// Elements that a packed right factor takes, on any machine.
+pub(crate) fn packed_len(k: usize, n: usize) -> usize {
+    k.saturating_mul(blocks::packed_lanes(n))
+}
+
+/// Whether a right factor of several products, `times` of them with at least `m` rows, is worth being packed before them:
+/// each of them saves the packing or, if its rows are contiguous, reads panels instead of rows that are far apart.
+pub(crate) fn is_worth_packing(times: usize, [m, k, n]: [usize; 3], has_contiguous_rows: bool) -> bool {
+    const FEW_ROWS: usize = 4;
+    let enough = if has_contiguous_rows { 4 } else { 2 };
+    times >= enough && m >= FEW_ROWS && n >= blocks::WIDE && k >= blocks::WIDE
+}
+
+/// Whether a product is one block of k, so that [`Addend::Itself`] has the bits of the product and an addition after it.
+pub(crate) fn is_one_block(k: usize) -> bool {
+    blocks::block(k) == k
+}
 
 /// A matrix inside a slice: element `(i, j)` is at `offset + i·row + j·col`. Strides may be 0 or negative.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +165,8 @@ impl<T: kernel::Kernel> Gemm for T {
         c: &mut [Self],
         workspace: &mut [Self],
     ) {
-        if let Some(product) = expect_product(m, k, n, a, b, accumulate, c) {
+        let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
+        if let Some(product) = expect_product(m, k, n, a, Factor::Matrix(b), addend, c) {
             let room = T::room(m, k, n);
             assert!(
                 workspace.len() >= room,
@@ -168,7 +211,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
     }
     let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
     assert!(workspace.len() >= T::workspace(m, k, n), "product: the workspace is too small for {m}×{k}×{n}");
-    let product = Product { m, k, n, a, b, accumulate, c, c_row: c_row as isize };
+    let product = Product { m, k, n, a, b: Right::Matrix(b), accumulate, plus: None, c, c_row: c_row as isize };
     // SAFETY: a and b stay inside their buffers; c by the caller's promise; the workspace is large enough.
     unsafe { T::run(&product, workspace.as_mut_ptr()) }
 }
@@ -180,8 +223,8 @@ fn expect_product<T: kernel::Kernel>(
     k: usize,
     n: usize,
     a: MatrixView<'_, T>,
-    b: MatrixView<'_, T>,
-    accumulate: bool,
+    b: Factor<'_, T>,
+    addend: Addend<'_, T>,
     c: &mut [T],
 ) -> Option<Product<T>> {
     assert!(
@@ -192,18 +235,37 @@ fn expect_product<T: kernel::Kernel>(
     if c.is_empty() {
         return None;
     }
+    let accumulate = matches!(addend, Addend::Itself);
+    let plus = match addend {
+        Addend::Matrix(matrix) => {
+            assert!(k > 0, "a product of nothing is added to nothing");
+            let Strided { data, row, col } = matrix.expect_inside("added", m, n);
+            assert!(col == 1 && (n > 1 || row == 1), "the rows of what is added are contiguous");
+            Some(Rows { data, row })
+        }
+        Addend::Nothing | Addend::Itself => None,
+    };
     if k == 0 {
         if !accumulate {
             c.fill(T::default());
         }
         return None;
     }
-    let (a, b) = (a.expect_inside("left", m, k), b.expect_inside("right", k, n));
-    Some(Product { m, k, n, a, b, accumulate, c: c.as_mut_ptr(), c_row: n as isize })
+    let a = a.expect_inside("left", m, k);
+    let b = match b {
+        Factor::Matrix(matrix) => Right::Matrix(matrix.expect_inside("right", k, n)),
+        Factor::Packed(panels) => {
+            assert!(panels.len() >= packed_len(k, n), "the right factor is packed");
+            Right::Panels(Panels { data: panels.as_ptr(), lanes: blocks::packed_lanes(n), first: 0 })
+        }
+    };
+    Some(Product { m, k, n, a, b, accumulate, plus, c: c.as_mut_ptr(), c_row: n as isize })
 }
 
 mod kernel {
-    use super::Product;
+    use std::ops::Range;
+
+    use super::{Product, Strided};
 
     /// The kernels of one precision; sealed, because what is reached through pointers cannot be checked here.
     pub trait Kernel: Copy + Default + Send + Sync + 'static {
@@ -216,6 +278,13 @@ mod kernel {
         /// As for [`super::blocks::run`].
         #[allow(private_interfaces)]
         unsafe fn run(product: &Product<Self>, workspace: *mut Self);
+
+        /// Packs some columns of a matrix.
+        ///
+        /// # Safety
+        /// As for [`super::blocks::pack`].
+        #[allow(private_interfaces)]
+        unsafe fn pack(sizes: [usize; 2], b: Strided<Self>, columns: Range<usize>, to: *mut Self);
     }
 }
 
@@ -251,6 +320,12 @@ macro_rules! precision {
             unsafe fn run(product: &Product<$t>, workspace: *mut $t) {
                 // SAFETY: the caller's conditions; the instruction set was found on this machine.
                 dispatch!($t, Registers => unsafe { blocks::run::<Registers>(product, workspace) })
+            }
+
+            #[allow(private_interfaces)]
+            unsafe fn pack(sizes: [usize; 2], b: Strided<$t>, columns: Range<usize>, to: *mut $t) {
+                // SAFETY: as for `run`.
+                dispatch!($t, Registers => unsafe { blocks::pack::<Registers>(sizes, b, columns, to) })
             }
         }
     };

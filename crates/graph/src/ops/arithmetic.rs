@@ -36,6 +36,7 @@ struct Recip;
 impl Pointwise for AddOp {
     const NAME: &'static str = "add";
     const ARITY: usize = 2;
+    const IS_SUM: bool = true;
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {

@@ -1,7 +1,7 @@
 //! From drafts to units: a slot for every value that needs memory, and what each unit reads and writes.
 //!
 //! The arena is assigned in the order of the run: a value is allocated when it is produced, and freed after its last
-//! use.
+//! use. A product that is added to a value which ends there takes over its memory.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::draft::{Buffer, Draft, DraftLoop, Drafts, Origin, View};
 use super::free_list::{ALIGN, FreeList};
 use super::memory::{Footprint, Map, Part};
-use super::unit::{Factor, Slot, SlotId, Storage, Unit};
-use crate::kernel::random;
+use super::unit::{Factor, Slot, SlotId, Storage, Sum, Unit};
+use crate::kernel::{gemm, random};
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{NodeId, Tape};
@@ -114,12 +114,13 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
     let (constant, varying): (Vec<_>, Vec<_>) =
         drafts.units.into_iter().enumerate().partition(|(_, drafted)| drafted.constant);
     for (number, drafted) in constant.into_iter().chain(varying) {
+        let taken_over = assigner.take_over(&drafted.draft, number as u32);
         assigner.assign_results(&drafted.draft, drafted.constant);
         assigner.add(drafted.draft, drafted.node, drafted.constant);
         if drafted.constant {
             continue;
         }
-        for &buffer in &releases[number] {
+        for &buffer in releases[number].iter().filter(|&&buffer| taken_over != Some(buffer)) {
             let Buffer { kind, .. } = assigner.buffers[buffer as usize];
             let slot = assigner.slots[buffer as usize];
             let space = assigner.space(kind);
@@ -173,19 +174,9 @@ fn copy_to_output(drafts: &mut Drafts, view: View) -> u32 {
 fn last_uses(drafts: &Drafts) -> Vec<u32> {
     let mut last = vec![NEVER; drafts.buffers.len()];
     for (number, drafted) in drafts.units.iter().enumerate() {
-        reads(&drafted.draft, |buffer| last[buffer as usize] = number as u32);
+        drafted.draft.reads(|buffer| last[buffer as usize] = number as u32);
     }
     last
-}
-
-fn reads(draft: &Draft, mut read: impl FnMut(u32)) {
-    match draft {
-        Draft::Loop(draft) => draft.loads.iter().for_each(|view| read(view.buffer)),
-        Draft::Product { a, b, .. } => [a, b].into_iter().for_each(|view| read(view.buffer)),
-        Draft::Kernel { inputs, .. } => inputs.iter().for_each(|view| read(view.buffer)),
-        Draft::Random { .. } => {}
-        Draft::IndexCopy { from, .. } => read(from.buffer),
-    }
 }
 
 fn results(draft: &Draft, mut result: impl FnMut(u32)) {
@@ -194,7 +185,10 @@ fn results(draft: &Draft, mut result: impl FnMut(u32)) {
             draft.steps.iter().for_each(|step| result(step.buffer));
             draft.copies.iter().for_each(|(_, out)| result(*out));
         }
-        Draft::Product { out, .. } | Draft::Random { out, .. } | Draft::IndexCopy { out, .. } => result(*out),
+        Draft::Product { out, .. }
+        | Draft::Pack { out, .. }
+        | Draft::Random { out, .. }
+        | Draft::IndexCopy { out, .. } => result(*out),
         Draft::Kernel { outputs, .. } => outputs.iter().for_each(|out| result(*out)),
     }
 }
@@ -236,6 +230,25 @@ impl Assigner<'_> {
             }
             Origin::Unit(_) => {}
         }
+    }
+
+    /// A product that is added to what nothing needs after it is added to it in its memory. Returns the buffer whose
+    /// memory it takes over.
+    fn take_over(&mut self, draft: &Draft, unit: u32) -> Option<u32> {
+        let Draft::Product { a, b, shapes, plus: Some(View { buffer, layout: Some(layout) }), out, .. } = draft else {
+            return None;
+        };
+        let Buffer { origin, constant, len, .. } = self.buffers[*buffer as usize];
+        let is_last = matches!(origin, Origin::Unit(_)) && !constant && self.last_use[*buffer as usize] == unit;
+        let is_whole = layout.is_contiguous() && layout.shape.len() == len;
+        let is_apart = a.buffer != *buffer && b.buffer != *buffer && self.slot(*out) == NO_SLOT;
+        let slot = self.slot(*buffer);
+        let is_free = is_last && is_whole && is_apart && gemm::is_one_block(shapes[0][shapes[0].rank() - 1]);
+        if is_free && matches!(self.real.slots[slot as usize].storage, Storage::Arena(_)) {
+            self.slots[*out as usize] = slot;
+            return Some(*buffer);
+        }
+        None
     }
 
     fn assign_results(&mut self, draft: &Draft, constant: bool) {
@@ -294,12 +307,25 @@ impl Assigner<'_> {
         let (mut real, mut index) = (Footprint::default(), Footprint::default());
         let unit = match draft {
             Draft::Loop(draft) => Unit::Fused(self.fused(draft, &mut real)),
-            Draft::Product { a, b, shapes: [a_shape, b_shape], out } => {
-                real = Footprint {
-                    reads: [&a, &b].map(|view| self.part(view, None)).into(),
-                    writes: vec![self.whole(out)],
+            Draft::Product { a, b, shapes: [a_shape, b_shape], is_packed, plus, out } => {
+                let out = self.whole(out);
+                let sum = match plus {
+                    None => Sum::Nothing,
+                    Some(view) if self.slot(view.buffer) == out.slot => Sum::Itself,
+                    Some(View { buffer, layout: Some(layout) }) => {
+                        real.reads.push(self.whole(buffer));
+                        Sum::Matrix { offset: layout.offset, row: layout.strides[0] }
+                    }
+                    Some(_) => unreachable!("what is added to a product has a layout"),
                 };
-                Unit::Product(Box::new([factor(a, a_shape), factor(b, b_shape)]))
+                real.reads.splice(0..0, [&a, &b].map(|view| self.part(view, None)));
+                real.writes.push(out);
+                let right = Factor { is_packed, ..factor(b, b_shape) };
+                Unit::Product(Box::new([factor(a, a_shape), right]), sum)
+            }
+            Draft::Pack { from, shape, out } => {
+                real = Footprint { reads: vec![self.part(&from, None)], writes: vec![self.whole(out)] };
+                Unit::Pack(Box::new(factor(from, shape)))
             }
             Draft::Kernel { op, inputs, outputs, node } => {
                 let node = &tape.nodes[node.index()];
@@ -351,5 +377,6 @@ fn factor(view: View, shape: Shape) -> Factor {
         size: [shape[lead], shape[lead + 1]],
         strides: [strides[lead], strides[lead + 1]],
         batch: Layout { shape: shape[..lead].into(), strides: SmallVec::from_slice(&strides[..lead]), offset },
+        is_packed: false,
     }
 }

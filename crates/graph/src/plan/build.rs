@@ -196,10 +196,10 @@ impl Builder<'_> {
                         (transposed(&self.layout(&a, inputs[0]), a), transposed(&self.layout(&b, inputs[1]), b));
                     let shapes = [b.1.shape.clone(), a.1.shape.clone()];
                     layout = swapped(&Layout::contiguous(swapped(&layout).shape));
-                    Draft::Product { a: b.0, b: a.0, shapes, out }
+                    Draft::Product { a: b.0, b: a.0, shapes, is_packed: false, plus: None, out }
                 } else {
                     let shapes = [tape.meta(inputs[0]).shape.clone(), tape.meta(inputs[1]).shape.clone()];
-                    Draft::Product { a, b, shapes, out }
+                    Draft::Product { a, b, shapes, is_packed: false, plus: None, out }
                 };
                 self.push(draft, id, constant);
                 self.first[id.index()] = Some(self.view_of(out, layout));

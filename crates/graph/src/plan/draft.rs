@@ -65,10 +65,50 @@ pub(super) struct DraftLoop {
 #[derive(Clone, Debug)]
 pub(super) enum Draft {
     Loop(DraftLoop),
-    Product { a: View, b: View, shapes: [Shape; 2], out: u32 },
-    Kernel { op: u32, inputs: Vec<View>, outputs: Vec<u32>, node: NodeId },
-    Random { distribution: Distribution, stream: u32, out: u32 },
-    IndexCopy { from: View, out: u32 },
+    /// `plus` has the rows and columns of the product, and contiguous rows. `is_packed` says that b is the result of a
+    /// [`Draft::Pack`].
+    Product {
+        a: View,
+        b: View,
+        shapes: [Shape; 2],
+        is_packed: bool,
+        plus: Option<View>,
+        out: u32,
+    },
+    /// A right factor of products, in the panels that their kernel reads.
+    Pack {
+        from: View,
+        shape: Shape,
+        out: u32,
+    },
+    Kernel {
+        op: u32,
+        inputs: Vec<View>,
+        outputs: Vec<u32>,
+        node: NodeId,
+    },
+    Random {
+        distribution: Distribution,
+        stream: u32,
+        out: u32,
+    },
+    IndexCopy {
+        from: View,
+        out: u32,
+    },
+}
+
+impl Draft {
+    /// Calls a function with each buffer that the unit reads, once for each view.
+    pub(super) fn reads(&self, mut read: impl FnMut(u32)) {
+        match self {
+            Self::Loop(draft) => draft.loads.iter().for_each(|view| read(view.buffer)),
+            Self::Product { a, b, plus, .. } => [a, b].into_iter().chain(plus).for_each(|view| read(view.buffer)),
+            Self::Kernel { inputs, .. } => inputs.iter().for_each(|view| read(view.buffer)),
+            Self::Random { .. } => {}
+            Self::IndexCopy { from, .. } | Self::Pack { from, .. } => read(from.buffer),
+        }
+    }
 }
 
 /// A draft with its first node, and whether it depends on constants alone.
@@ -90,7 +130,43 @@ pub(super) struct Drafts {
     pub(super) nodes: usize,
 }
 
+/// Where a pass puts a unit: at its own number, or before the unit of a number, among others in an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(u32, u32);
+
+impl Place {
+    pub(super) fn before(unit: u32, order: u32) -> Self {
+        Self(unit, order)
+    }
+}
+
 impl Drafts {
+    /// The places that the units have.
+    pub(super) fn places(&self) -> Vec<Place> {
+        (0..self.units.len() as u32).map(|unit| Place(unit, u32::MAX)).collect()
+    }
+
+    /// Brings the units into the order of their places, without loops of which nothing is left.
+    pub(super) fn reorder(&mut self, places: &[Place]) {
+        let is_left = |unit: &u32| match &self.units[*unit as usize].draft {
+            Draft::Loop(draft) => !draft.steps.is_empty() || !draft.copies.is_empty(),
+            _ => true,
+        };
+        let mut order: Vec<u32> = (0..places.len() as u32).filter(is_left).collect();
+        order.sort_by_key(|&unit| places[unit as usize]);
+        let mut numbers = vec![u32::MAX; places.len()];
+        for (number, &unit) in order.iter().enumerate() {
+            numbers[unit as usize] = number as u32;
+        }
+        let mut units: Vec<_> = std::mem::take(&mut self.units).into_iter().map(Some).collect();
+        self.units = order.iter().filter_map(|&unit| units[unit as usize].take()).collect();
+        for buffer in &mut self.buffers {
+            if let Origin::Unit(unit) = &mut buffer.origin {
+                *unit = numbers[*unit as usize];
+            }
+        }
+    }
+
     /// Adds the buffer of a result of unit `unit`.
     pub(super) fn add_produced(&mut self, kind: Kind, len: usize, unit: u32) -> u32 {
         let origin = Origin::Unit(unit);

@@ -1,7 +1,8 @@
 //! Running a graph: compiled to a plan, or node by node.
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
-//! chains into fused loops ([`build`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between
+//! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
+//! read ([`packed`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between
 //! threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
@@ -14,11 +15,13 @@ mod fused;
 mod inputs;
 mod memory;
 mod order;
+mod packed;
 mod profile;
 mod reference;
 mod registers;
 mod run;
 mod session;
+mod sums;
 mod unit;
 
 use std::fmt;
@@ -37,6 +40,8 @@ use assign::{Leaves, assign};
 use build::build;
 use feed::InputSpec;
 use memory::Map;
+use packed::pack_shared_factors;
+use sums::fold_sums;
 use unit::{SlotId, Unit};
 
 pub use arena::Arena;
@@ -163,7 +168,11 @@ impl Plan {
         graph.check_own("Plan::new", outputs, caller)?;
         let tape = &*graph.tape();
         let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
-        let drafts = build(tape, &values, fuse)?;
+        let mut drafts = build(tape, &values, fuse)?;
+        if fuse {
+            fold_sums(tape, &mut drafts);
+            pack_shared_factors(&mut drafts);
+        }
         let mut summary = Summary {
             nodes: drafts.nodes,
             activations: drafts.activations,

@@ -5,9 +5,9 @@ use super::feed::Feed;
 use super::fused;
 use super::memory::Bound;
 use super::reference::draw;
-use super::unit::{Target, Unit, product_sizes};
+use super::unit::{Sum, Target, Unit, product_sizes};
 use crate::error::{Error, ErrorKind};
-use crate::kernel::gemm::{MatrixView, products};
+use crate::kernel::gemm::{Addend, Factor, MatrixView, pack, products};
 use crate::kernel::parallel::is_deserted;
 use crate::kernel::random::RandomStream;
 use crate::kernel::strided::gather;
@@ -86,7 +86,7 @@ impl<T: Real> Run<'_, T> {
             Unit::Fused(fused) => {
                 fused::run(fused, &self.inner.ops, &mut self.real, number, self.scratch, self.threads);
             }
-            Unit::Product(factors) => {
+            Unit::Product(factors, sum) => {
                 let [m, k, n] = product_sizes(factors);
                 let (mut reads, mut writes) = self.real.lend(number);
                 let (Some(left), Some(right), Some(c)) = (reads.next(), reads.next(), writes.next()) else {
@@ -96,12 +96,28 @@ impl<T: Real> Run<'_, T> {
                 let matrix =
                     |data, offset, strides: [isize; 2]| MatrixView { data, offset, row: strides[0], col: strides[1] };
                 let factors = |number: usize| {
-                    [
-                        matrix(left, a.batch.position(number), a.strides),
-                        matrix(right, b.batch.position(number), b.strides),
-                    ]
+                    let left = matrix(left, a.batch.position(number), a.strides);
+                    match b.is_packed {
+                        true => (left, Factor::Packed(right)),
+                        false => (left, Factor::Matrix(matrix(right, b.batch.position(number), b.strides))),
+                    }
                 };
-                products(a.batch.shape.len(), [m, k, n], &factors, c, self.workspace);
+                let addend = match *sum {
+                    Sum::Nothing => Addend::Nothing,
+                    Sum::Itself => Addend::Itself,
+                    Sum::Matrix { offset, row } => {
+                        Addend::Matrix(matrix(reads.next().expect("what is added is read"), offset, [row, 1]))
+                    }
+                };
+                products(a.batch.shape.len(), [m, k, n], &factors, addend, c, self.workspace);
+            }
+            Unit::Pack(factor) => {
+                let (mut reads, mut writes) = self.real.lend(number);
+                let (Some(data), Some(to)) = (reads.next(), writes.next()) else {
+                    unreachable!("a factor is packed from somewhere to somewhere")
+                };
+                let [row, col] = factor.strides;
+                pack(factor.size, MatrixView { data, offset: factor.batch.offset, row, col }, to);
             }
             Unit::Kernel { op, inputs, input_shapes, outputs, output_shapes, .. } => {
                 let (mut real, mut written) = self.real.lend(number);
@@ -153,12 +169,12 @@ impl<T: Real> Run<'_, T> {
         // For each real write of the unit, the index of its output.
         let outputs: Vec<usize> = match unit {
             Unit::Kernel { outputs, .. } => (0..outputs.len()).filter(|&k| outputs[k] == Kind::Real).collect(),
-            Unit::Random { .. } | Unit::IndexCopy(_) => return Ok(()),
+            Unit::Random { .. } | Unit::IndexCopy(_) | Unit::Pack(_) => return Ok(()),
             // Without fusion a loop has one step; the values that it copies have been checked.
             Unit::Fused(fused) => {
                 fused.steps.iter().filter(|s| matches!(s.target, Target::Slot(_))).map(|_| 0).collect()
             }
-            Unit::Product(_) => vec![0],
+            Unit::Product(..) => vec![0],
         };
         let (read, produced) = self.real.look(number);
         for (number, values) in outputs.into_iter().zip(produced) {

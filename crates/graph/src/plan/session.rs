@@ -85,7 +85,7 @@ impl Plan {
         let units = || inner.prologue.iter().chain(inner.body.iter().map(|(unit, _)| unit));
         let scratch = units().map(|unit| if let Unit::Fused(fused) = unit { fused::scratch(fused) } else { 0 }).max();
         let workspace = units().map(|unit| match unit {
-            Unit::Product(factors) => {
+            Unit::Product(factors, _) => {
                 let [m, k, n] = product_sizes(factors);
                 products_workspace::<T>(factors[0].batch.shape.len(), m, k, n)
             }

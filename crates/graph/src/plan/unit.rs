@@ -1,7 +1,7 @@
 //! The units of work of a plan, as a session runs them.
 
 use super::fused;
-use crate::kernel::gemm::product_shares;
+use crate::kernel::gemm::{pack_shares, product_shares};
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
@@ -99,14 +99,31 @@ pub(super) struct Factor {
     pub(super) strides: [isize; 2],
     /// The positions of the first elements of the matrices of the batch.
     pub(super) batch: Layout,
+    /// Whether the elements are the panels that [`Unit::Pack`] wrote.
+    pub(super) is_packed: bool,
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sum {
+    Nothing,
+    /// What its result holds before.
+    Itself,
+    /// A third read of the unit: a matrix from a position on, whose rows are contiguous and this far apart.
+    Matrix {
+        offset: usize,
+        row: isize,
+    },
 }
 
 /// One unit of work. Its reads and writes are in the footprint with the same index, for each kind of value.
 #[derive(Clone, Debug)]
 pub(super) enum Unit {
     Fused(Fused),
-    /// Reads two factors, writes their product.
-    Product(Box<[Factor; 2]>),
+    /// Reads two factors, writes their product, or its sum with something.
+    Product(Box<[Factor; 2]>, Sum),
+    /// Reads a right factor of products, writes it in panels.
+    Pack(Box<Factor>),
     /// Reads and writes values of these kinds.
     Kernel {
         op: u32,
@@ -132,12 +149,13 @@ impl Unit {
     pub(super) fn shares(&self) -> usize {
         match self {
             Self::Fused(fused) => fused.len / fused::grain(fused),
-            Self::Product(factors) => {
+            Self::Product(factors, _) => {
                 let [m, k, n] = product_sizes(factors);
                 product_shares(factors[0].batch.shape.len(), m, k, n)
             }
             Self::Kernel { shares, .. } => *shares,
             Self::Random { shares, .. } => *shares,
+            Self::Pack(factor) => pack_shares(factor.size),
             Self::IndexCopy(_) => 0,
         }
     }

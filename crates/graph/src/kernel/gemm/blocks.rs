@@ -4,7 +4,8 @@
 //! packed into panels that stay in the L2 cache. Then, panel by panel, the rows of a are packed into the L1 cache and
 //! meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
 //! small, and its rows are contiguous; a when it is small or meets few columns of b. Up to [`APART`] rows of a meet
-//! contiguous columns of b, such as a vector the rows of a matrix, without any packing.
+//! contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have as b is
+//! packed before them, once and whole ([`pack`]).
 //!
 //! Order of sums: k is divided into equal blocks of at most [`STEPS`], by k alone; the sums of the blocks are added to
 //! c in order. So each element of c has the same bits whatever m, n, the strides and the tile that it falls into.
@@ -27,6 +28,8 @@ const FAR: usize = 4 * NEAR;
 const PACKED: usize = 2;
 /// The most rows of a that meet the columns of b where they lie, if these lie apart; for three, packing takes less time.
 const APART: usize = 2;
+/// Columns that lie in whole panels of packed b, on every machine.
+pub(super) const WIDE: usize = 32;
 /// The alignment of packed panels.
 const LINE: usize = 64;
 
@@ -38,18 +41,52 @@ pub(super) struct Strided<T> {
     pub(super) col: isize,
 }
 
-/// A product to be computed: `c = a·b` or `c += a·b`, no size being zero.
+/// Contiguous rows behind a pointer.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<T> {
+    pub(super) data: *const T,
+    /// The step from one row to the next; 0 repeats the row.
+    pub(super) row: isize,
+}
+
+/// A matrix b in panels behind a pointer, as [`pack`] makes them.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<T> {
+    pub(super) data: *const T,
+    /// [`packed_lanes`] of the whole matrix.
+    pub(super) lanes: usize,
+    /// The first column that is meant; a panel begins with it.
+    pub(super) first: usize,
+}
+
+/// The right factor of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Right<T> {
+    Matrix(Strided<T>),
+    Panels(Panels<T>),
+}
+
+/// A product to be computed: `c = a·b`, `c += a·b` or `c = a·b + plus`, no size being zero.
 #[derive(Clone, Copy)]
 pub(super) struct Product<T> {
     pub(super) m: usize,
     pub(super) k: usize,
     pub(super) n: usize,
     pub(super) a: Strided<T>,
-    pub(super) b: Strided<T>,
+    pub(super) b: Right<T>,
     pub(super) accumulate: bool,
+    /// What the finished sums are added to. If there is one column, its rows have no gaps.
+    pub(super) plus: Option<Rows<T>>,
     pub(super) c: *mut T,
     /// The step from one row of c to the next; its rows are contiguous.
     pub(super) c_row: isize,
+}
+
+impl<T> Rows<T> {
+    /// The rows from row `i` and column `j` on.
+    pub(super) fn at(self, i: usize, j: usize) -> Self {
+        Self { data: self.data.wrapping_offset(i as isize * self.row).wrapping_add(j), ..self }
+    }
 }
 
 /// The length of the blocks that k is divided into.
@@ -85,15 +122,15 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
 #[inline(always)]
 pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut L::Scalar) {
     let mut product = *product;
-    if product.n == 1 && product.c_row == 1 {
+    if let (Right::Matrix(b), 1, 1) = (product.b, product.n, product.c_row) {
         // A column is the transpose of a row, and a row fills registers.
-        let Product { m, n, a, b, .. } = product;
+        let Product { m, n, a, .. } = product;
         (product.m, product.n) = (n, m);
         product.a = Strided { data: b.data, row: b.col, col: b.row };
-        product.b = Strided { data: a.data, row: a.col, col: a.row };
+        product.b = Right::Matrix(Strided { data: a.data, row: a.col, col: a.row });
         product.c_row = m as isize;
     }
-    let Product { m, k, n, a, b, accumulate, c, c_row } = product;
+    let Product { m, k, n, a, b, accumulate, plus, c, c_row } = product;
     let size = size_of::<L::Scalar>();
     let steps = block(k);
     let rows = m.div_ceil(L::HEIGHT);
@@ -102,48 +139,56 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
         (rows - 1) * row.unsigned_abs() + (cols - 1) * col.unsigned_abs() < bytes / size
     };
     let direct_a = n <= 4 * L::WIDTH || within(NEAR, (m, a.row), (steps, a.col));
-    let direct_b = b.col == 1
-        && match rows {
-            0..=2 => true,
-            3..=4 => within(FAR, (steps, b.row), (n, 1)),
-            _ => within(NEAR, (steps, b.row), (n, 1)),
-        };
-    if m <= APART && b.row == 1 && !direct_b {
+    let direct_b = match b {
+        Right::Panels(_) => false,
+        Right::Matrix(b) => {
+            b.col == 1
+                && match rows {
+                    0..=2 => true,
+                    3..=4 => within(FAR, (steps, b.row), (n, 1)),
+                    _ => within(NEAR, (steps, b.row), (n, 1)),
+                }
+        }
+    };
+    if let (Right::Matrix(b), 1..=APART, false) = (b, m, direct_b)
+        && b.row == 1
+    {
         // SAFETY: as the caller promises.
-        return unsafe { few_rows::<L>(&product) };
+        return unsafe { few_rows::<L>(&product, b) };
     }
     let registers = if direct_b { L::vectors(highest) } else { L::vectors(highest).min(PACKED) };
-    let band = match (rows, direct_b) {
-        (1, true) => n,
+    let band = match (rows, direct_b, b) {
+        (1, true, _) | (1, _, Right::Panels(_)) => n,
         // A panel that is used once is used while it is near.
-        (1, false) => n.min(registers * L::WIDTH),
+        (1, false, Right::Matrix(_)) => n.min(registers * L::WIDTH),
         _ => band::<L>(steps, n),
     };
     let packed_b = workspace.wrapping_add(workspace.align_offset(LINE));
-    let packed_a = packed_b.wrapping_add(if direct_b { 0 } else { steps * band.next_multiple_of(L::WIDTH) });
+    let packs_b = !direct_b && matches!(b, Right::Matrix(_));
+    let packed_a = packed_b.wrapping_add(if packs_b { steps * band.next_multiple_of(L::WIDTH) } else { 0 });
     let pitch_a = highest.next_multiple_of(L::WIDTH);
     // SAFETY: the loops visit every row, column and step once, and none beyond; the panels of b take
     // `steps · band` elements of the workspace, rounded up to whole registers, and the panel of a `steps · pitch_a`.
     unsafe {
         for first_column in (0..n).step_by(band) {
             let columns = band.min(n - first_column);
-            let b = Strided { data: b.data.offset(first_column as isize * b.col), ..b };
             for first_step in (0..k).step_by(steps) {
                 let steps = steps.min(k - first_step);
-                let b = Strided { data: b.data.offset(first_step as isize * b.row), ..b };
-                if !direct_b {
-                    for (j, vectors, width) in Panels::<L>::new(columns, registers) {
-                        L::pack(&Panel {
-                            from: b.data.offset(j as isize * b.col),
-                            step: b.row,
-                            lane: b.col,
-                            steps,
-                            lanes: width,
-                            to: packed_b.add(j * steps),
-                            pitch: vectors * L::WIDTH,
-                        });
+                let plus = plus.filter(|_| first_step + steps == k);
+                // The block of b: a matrix whose columns are contiguous, or panels.
+                let (matrix, panels) = match b {
+                    Right::Matrix(b) => {
+                        let data = b.data.offset(first_step as isize * b.row + first_column as isize * b.col);
+                        if packs_b {
+                            pack_block::<L>(Strided { data, ..b }, steps, columns, registers, packed_b);
+                        }
+                        (Strided { data, ..b }, packed_b.cast_const())
                     }
-                }
+                    Right::Panels(Panels { data, lanes, first }) => {
+                        let panels = data.add(first_step * lanes + (first + first_column) * steps);
+                        (Strided { data: panels, row: 0, col: 0 }, panels)
+                    }
+                };
                 let mut i = 0;
                 for row in 0..rows {
                     let height = m / rows + usize::from(row < m % rows);
@@ -160,11 +205,11 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                         });
                         a = Strided { data: packed_a, row: 1, col: pitch_a as isize };
                     }
-                    for (j, vectors, width) in Panels::<L>::new(columns, registers) {
+                    for (j, vectors, width) in Division::<L>::new(columns, registers) {
                         let (from, b_row) = if direct_b {
-                            (b.data.add(j), b.row)
+                            (matrix.data.add(j), matrix.row)
                         } else {
-                            (packed_b.add(j * steps).cast_const(), (vectors * L::WIDTH) as isize)
+                            (panels.add(j * steps), (vectors * L::WIDTH) as isize)
                         };
                         L::kernel(height, vectors)(&Tile {
                             steps,
@@ -177,6 +222,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                             c_row,
                             width,
                             accumulate: accumulate || first_step > 0,
+                            plus: plus.map(|plus| plus.at(i, first_column + j)),
                         });
                     }
                     i += height;
@@ -186,12 +232,71 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     }
 }
 
+/// Packs a block of b, all of its steps, into panels one after another.
+///
+/// # Safety
+/// The machine has the instructions of `L`; the block can be read, and `to` has room for `steps` times its columns, rounded
+/// up to whole registers.
+#[inline(always)]
+unsafe fn pack_block<L: Lanes>(
+    b: Strided<L::Scalar>,
+    steps: usize,
+    columns: usize,
+    registers: usize,
+    to: *mut L::Scalar,
+) {
+    for (j, vectors, width) in Division::<L>::new(columns, registers) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            L::pack(&Panel {
+                from: b.data.offset(j as isize * b.col),
+                step: b.row,
+                lane: b.col,
+                steps,
+                lanes: width,
+                to: to.add(j * steps),
+                pitch: vectors * L::WIDTH,
+            });
+        }
+    }
+}
+
+/// The columns that `n` columns of a packed matrix take, on every machine.
+pub(super) fn packed_lanes(n: usize) -> usize {
+    n.checked_next_multiple_of(WIDE).unwrap_or(n)
+}
+
+/// Packs columns of b for all products that it is the right factor of: `columns` from column `from` on, which is a multiple
+/// of [`WIDE`]. Block after block of k, panels of [`PACKED`] registers.
+///
+/// # Safety
+/// The machine has the instructions of `L`; b can be read, and `to` has room for `k` times [`packed_lanes`] of `n`.
+#[inline(always)]
+pub(super) unsafe fn pack<L: Lanes>(
+    [k, n]: [usize; 2],
+    b: Strided<L::Scalar>,
+    columns: std::ops::Range<usize>,
+    to: *mut L::Scalar,
+) {
+    const { assert!(WIDE.is_multiple_of(PACKED * L::WIDTH), "no panel is cut") }
+    let (steps, lanes) = (block(k), packed_lanes(n));
+    for first_step in (0..k).step_by(steps) {
+        let steps = steps.min(k - first_step);
+        // SAFETY: as the caller promises.
+        unsafe {
+            let data = b.data.offset(first_step as isize * b.row + columns.start as isize * b.col);
+            let to = to.add(first_step * lanes + columns.start * steps);
+            pack_block::<L>(Strided { data, ..b }, steps, columns.len(), PACKED, to);
+        }
+    }
+}
+
 /// Computes a product of a few rows, for a b whose columns are contiguous, without packing.
 ///
 /// # Safety
 /// As for [`run`]; there are 1 to [`APART`] rows.
-unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>) {
-    let Product { m, k, n, a, b, accumulate, c, c_row } = *product;
+unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L::Scalar>) {
+    let Product { m, k, n, a, accumulate, plus, c, c_row, .. } = *product;
     let (steps, most) = (block(k), 2 * L::WIDTH);
     for first_column in (0..n).step_by(most) {
         for first_step in (0..k).step_by(steps) {
@@ -215,6 +320,7 @@ unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>) {
                     c_row,
                     width,
                     accumulate: accumulate || first_step > 0,
+                    plus: plus.filter(|_| first_step + steps >= k).map(|plus| plus.at(0, first_column)),
                 });
             }
         }
@@ -222,21 +328,21 @@ unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>) {
 }
 
 /// The panels that the columns are divided into: the first column of each, its registers, and its columns.
-struct Panels<L> {
+struct Division<L> {
     next: usize,
     columns: usize,
     registers: usize,
     lanes: std::marker::PhantomData<L>,
 }
 
-impl<L: Lanes> Panels<L> {
+impl<L: Lanes> Division<L> {
     #[inline(always)]
     fn new(columns: usize, registers: usize) -> Self {
-        Panels { next: 0, columns, registers, lanes: std::marker::PhantomData }
+        Division { next: 0, columns, registers, lanes: std::marker::PhantomData }
     }
 }
 
-impl<L: Lanes> Iterator for Panels<L> {
+impl<L: Lanes> Iterator for Division<L> {
     type Item = (usize, usize, usize);
 
     #[inline(always)]

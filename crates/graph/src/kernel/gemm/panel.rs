@@ -6,10 +6,11 @@
 //! (columns of b, or rows of a) side by side, padded to whole registers; what the padding holds never reaches c.
 //!
 //! Order of sums: every element of c starts from zero, takes one multiply-add for each step, in order, and is then
-//! written to c or added to it. Neither the size of the tile nor the element's position in it matters.
+//! written to c or added to it; what else is added to the product comes last. Neither the size of the tile nor the element's position in it matters.
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Panel` or a `Tile` answers for them.
 
+use super::blocks::Rows;
 use super::lanes::{Columns, Lanes};
 
 /// A panel to be packed: lane `x` of step `l` is at `from + l·step + x·lane`, and goes to `to + l·pitch + x`.
@@ -27,7 +28,7 @@ pub(super) struct Panel<T> {
     pub(super) pitch: usize,
 }
 
-/// A tile to be computed: `c = a·b`, or `c += a·b`.
+/// A tile to be computed: `c = a·b`, `c += a·b`, and either with the addition of another matrix after it.
 pub(super) struct Tile<T> {
     pub(super) steps: usize,
     pub(super) a: *const T,
@@ -41,6 +42,8 @@ pub(super) struct Tile<T> {
     pub(super) width: usize,
     /// Whether to add to c.
     pub(super) accumulate: bool,
+    /// What is added after that.
+    pub(super) plus: Option<Rows<T>>,
 }
 
 /// Packs a panel.
@@ -114,10 +117,13 @@ impl<L: Lanes> Columns<L> for Packed<L::Scalar> {
 pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
     // SAFETY: as the caller promises.
     unsafe {
-        if tile.accumulate && tile.steps >= 32 {
-            for i in 0..H {
-                for v in 0..V {
-                    L::prefetch(tile.c.offset(i as isize * tile.c_row).wrapping_add(v * L::WIDTH));
+        if tile.steps >= 32 {
+            let read = tile.accumulate.then_some(Rows { data: tile.c.cast_const(), row: tile.c_row });
+            for Rows { data, row } in read.into_iter().chain(tile.plus) {
+                for i in 0..H {
+                    for v in 0..V {
+                        L::prefetch(data.offset(i as isize * row).wrapping_add(v * L::WIDTH));
+                    }
                 }
             }
         }
@@ -148,6 +154,13 @@ unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>
                     sums[i][v] = L::add(L::load(c), sums[i][v]);
                 }
                 sums[i][V - 1] = L::add(L::load_part(c.add(whole), mask), sums[i][V - 1]);
+            }
+            if let Some(Rows { data, row }) = tile.plus {
+                let plus = data.offset(i as isize * row);
+                for v in 0..V - 1 {
+                    sums[i][v] = L::add(sums[i][v], L::load(plus.add(v * L::WIDTH)));
+                }
+                sums[i][V - 1] = L::add(sums[i][V - 1], L::load_part(plus.add(whole), mask));
             }
             for v in 0..V - 1 {
                 L::store(c.add(v * L::WIDTH), sums[i][v]);

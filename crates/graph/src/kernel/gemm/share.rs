@@ -5,14 +5,14 @@
 
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
-use super::blocks::Product;
-use super::{Gemm, MatrixView, expect_product};
+use super::blocks::{Panels, Product, Right, Strided, WIDE};
+use super::{Addend, Factor, Gemm, MatrixView, expect_product, packed_len};
 use crate::kernel::parallel::{Pieces, in_chunks, in_parts};
 
 /// Multiplications per thread: about ten microseconds of work.
 const WORTH: usize = 1 << 19;
-/// Columns of blocks come in multiples of this, so that only the last ones end inside a register or a cache line.
-const COLUMNS: usize = 32;
+/// Columns of blocks come in multiples of this, so that only the last ones end inside a panel, a register or a cache line.
+const COLUMNS: usize = WIDE;
 
 /// The division of c: rows and columns of blocks, and the rows and columns of each (the last ones of fewer).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,31 +87,37 @@ pub fn product<T: Gemm>(
     c: &mut [T],
     workspace: &mut [T],
 ) {
-    let mut threads = threads(m, k, n);
-    if threads == 1 {
-        return T::gemm(m, k, n, a, b, accumulate, c, workspace);
+    let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
+    if let Some(whole) = expect_product(m, k, n, a, Factor::Matrix(b), addend, c) {
+        divided(whole, workspace);
     }
-    let Some(whole) = expect_product(m, k, n, a, b, accumulate, c) else { return };
-    let (grid, room) = loop {
+}
+
+/// Computes a product that has been checked.
+#[track_caller]
+fn divided<T: Gemm>(whole: Product<T>, workspace: &mut [T]) {
+    let Product { m, k, n, .. } = whole;
+    let mut threads = threads(m, k, n);
+    while threads > 1 {
         let grid = grid(m, k, n, threads);
         let room = T::workspace(grid.rows, k, grid.columns);
-        if grid.below * grid.beside * room <= workspace.len() {
-            break (grid, room);
+        let blocks = grid.below * grid.beside;
+        if blocks * room > workspace.len() {
+            threads = blocks - 1;
+            continue;
         }
-        threads = grid.below * grid.beside - 1;
-        if threads <= 1 {
-            return T::gemm(m, k, n, a, b, accumulate, c, workspace);
+        let (shared, scratch) = (Shared { whole, grid }, Pieces::new(&mut *workspace));
+        let is_shared = in_chunks(blocks, product_shares(1, m, k, n), blocks, &|worker, block| {
+            // SAFETY: workers that run at the same time differ.
+            shared.run(block, unsafe { scratch.piece(worker * room, room) });
+        });
+        if is_shared {
+            return;
         }
-    };
-    let blocks = grid.below * grid.beside;
-    let (shared, scratch) = (Shared { whole, grid }, Pieces::new(&mut *workspace));
-    let is_shared = in_chunks(blocks, product_shares(1, m, k, n), blocks, &|worker, block| {
-        // SAFETY: workers that run at the same time differ.
-        shared.run(block, unsafe { scratch.piece(worker * room, room) });
-    });
-    if !is_shared {
-        T::gemm(m, k, n, a, b, accumulate, c, workspace);
+        break;
     }
+    let grid = Grid { below: 1, beside: 1, rows: m, columns: n };
+    Shared { whole, grid }.run(0, workspace);
 }
 
 /// A product that threads work on together.
@@ -130,12 +136,27 @@ impl<T: Gemm> Shared<T> {
         let (i, j) = (number / beside * rows, number % beside * columns);
         let mut block = self.whole;
         (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
-        assert!(workspace.len() >= T::workspace(block.m, block.k, block.n), "the workspace has room for every block");
+        let room = T::workspace(block.m, block.k, block.n);
+        assert!(
+            workspace.len() >= room,
+            "product: a workspace of {} elements for {}×{}×{}; it needs {room}",
+            workspace.len(),
+            block.m,
+            block.k,
+            block.n
+        );
         // SAFETY: row i and column j exist, and the block ends where the whole does. `product` has checked the whole
         // and holds c exclusively, and no other block has the same elements of c. The workspace is large enough.
         unsafe {
             block.a.data = block.a.data.offset(i as isize * block.a.row);
-            block.b.data = block.b.data.offset(j as isize * block.b.col);
+            block.b = match block.b {
+                Right::Matrix(mut b) => {
+                    b.data = b.data.offset(j as isize * b.col);
+                    Right::Matrix(b)
+                }
+                Right::Panels(b) => Right::Panels(Panels { first: b.first + j, ..b }),
+            };
+            block.plus = block.plus.map(|plus| plus.at(i, j));
             block.c = block.c.offset(i as isize * block.c_row).add(j);
             T::run(&block, workspace.as_mut_ptr());
         }
@@ -152,20 +173,32 @@ pub(crate) fn products_workspace<T: Gemm>(count: usize, m: usize, k: usize, n: u
 }
 
 /// `count` products of one size, one after another in `c`, on the threads of the current pool; `factors` gives those of
-/// each.
+/// each. A single one may be added to something.
 ///
 /// # Panics
-/// As [`Gemm::gemm`] does.
+/// As [`Gemm::gemm`] does; if several products are added to something.
 pub(crate) fn products<'a, T: Gemm>(
     count: usize,
     [m, k, n]: [usize; 3],
-    factors: &(impl Fn(usize) -> [MatrixView<'a, T>; 2] + Sync),
+    factors: &(impl Fn(usize) -> (MatrixView<'a, T>, Factor<'a, T>) + Sync),
+    addend: Addend<'a, T>,
     c: &mut [T],
     workspace: &mut [T],
 ) {
     assert!(m.checked_mul(n).and_then(|area| area.checked_mul(count)) == Some(c.len()), "c has room for all products");
+    if count == 1 {
+        let (a, b) = factors(0);
+        if let Some(whole) = expect_product(m, k, n, a, b, addend, c) {
+            divided(whole, workspace);
+        }
+        return;
+    }
+    let factors = |number: usize| match (factors(number), addend) {
+        ((a, Factor::Matrix(b)), Addend::Nothing) => [a, b],
+        _ => panic!("products of a batch have no packed factors and are added to nothing"),
+    };
     let shares = product_shares(1, m, k, n);
-    if count == 1 || shares >= 2 * rayon::current_num_threads() {
+    if shares >= 2 * rayon::current_num_threads() {
         for (number, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
             let [a, b] = factors(number);
             product(m, k, n, a, b, false, c, workspace);
@@ -186,3 +219,35 @@ pub(crate) fn products<'a, T: Gemm>(
         }
     });
 }
+
+/// Packs the right factor of products, on the threads of the current pool.
+///
+/// # Panics
+/// If the matrix leaves its buffer, or there is no room for [`packed_len`] elements.
+pub(crate) fn pack<T: Gemm>([k, n]: [usize; 2], b: MatrixView<'_, T>, to: &mut [T]) {
+    assert!(to.len() >= packed_len(k, n), "there is room for the packed factor");
+    if k == 0 || n == 0 {
+        return;
+    }
+    let b = Source(b.expect_inside("right", k, n));
+    let to = Pieces::new(to);
+    let grain = n.div_ceil(pack_shares([k, n]).max(1));
+    in_parts(n, grain, WIDE, rayon::current_num_threads(), &|_, columns| {
+        let Source(b) = &b;
+        // SAFETY: the matrix is inside its buffer, and there is room. Each range of columns begins with a panel and has
+        // its own panels, and no other range writes them.
+        unsafe { T::pack([k, n], *b, columns, to.start(0, packed_len(k, n))) }
+    });
+}
+
+/// How many shares of work the packing of a factor is.
+pub(crate) fn pack_shares([k, n]: [usize; 2]) -> usize {
+    const WORTH: usize = 1 << 14;
+    k.saturating_mul(n) / WORTH
+}
+
+/// A matrix that threads read.
+struct Source<T>(Strided<T>);
+
+// SAFETY: it is only read.
+unsafe impl<T: Sync> Sync for Source<T> {}

@@ -212,7 +212,17 @@ fn check_bits<T: Tested>(sizes: (usize, usize, usize), lie_a: Lie, lie_b: Lie, a
         let mut c = before.clone();
         c.resize(m * n + 64, guard);
         let (left, right) = (a.matrix().expect_inside("left", m, k), b.matrix().expect_inside("right", k, n));
-        let product = Product { m, k, n, a: left, b: right, accumulate, c: c.as_mut_ptr(), c_row: n as isize };
+        let product = Product {
+            m,
+            k,
+            n,
+            a: left,
+            b: Right::Matrix(right),
+            accumulate,
+            plus: None,
+            c: c.as_mut_ptr(),
+            c_row: n as isize,
+        };
         // SAFETY: `each` calls with what the machine has; the matrices were checked; c and the workspace are long
         // enough.
         unsafe { run(&product, workspace.as_mut_ptr()) };

@@ -90,7 +90,7 @@ fn work<T: Real>(inner: &Inner, tape: &Tape, number: usize, unit: &Unit, node: N
             let name = if names.is_empty() { "copy".to_owned() } else { names.join("+") };
             (name, (fused.len * fused.steps.len()) as u64, 0)
         }
-        Unit::Product(factors) => {
+        Unit::Product(factors, _) => {
             let [m, k, n] = product_sizes(factors);
             let operations = 2 * (factors[0].batch.positions().count() * m * k * n) as u64;
             ("matmul".to_owned(), operations, operations)
@@ -105,6 +105,7 @@ fn work<T: Real>(inner: &Inner, tape: &Tape, number: usize, unit: &Unit, node: N
             (op.name().to_owned(), if products > 0 { products } else { elements }, products)
         }
         Unit::Random { .. } => (tape.name(node).to_owned(), elements, 0),
+        Unit::Pack(_) => ("pack".to_owned(), elements, 0),
         Unit::IndexCopy(_) => ("index copy".to_owned(), elements, 0),
     };
     ProfileEntry {

@@ -25,6 +25,7 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn domain(&self, input: usize) -> Domain;
     fn kinks(&self, input: usize) -> Kinks;
     fn is_surrogate(&self) -> bool;
+    fn is_sum(&self) -> bool;
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
     fn kernels(&self) -> Each<KernelsOf<'_>>;
     fn as_any(&self) -> &dyn Any;
@@ -74,6 +75,10 @@ impl<O: Op> AnyOp for O {
 
     fn is_surrogate(&self) -> bool {
         Op::is_surrogate(self)
+    }
+
+    fn is_sum(&self) -> bool {
+        Op::is_sum(self)
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {

@@ -202,6 +202,12 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         false
     }
 
+    /// For [`Form::Pointwise`]: whether the value is `x + y` of its two inputs, which a plan may compute at the end of a
+    /// product that is one of them.
+    fn is_sum(&self) -> bool {
+        false
+    }
+
     /// The multiply-adds of one run, for the summary of a graph.
     fn multiply_adds(&self, _inputs: &[Meta]) -> usize {
         0

@@ -42,6 +42,8 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     const NAME: &'static str;
     /// The number of inputs: 1, 2, 3 or 4.
     const ARITY: usize = 1;
+    /// Whether the value is the sum of two inputs: [`Op::is_sum`].
+    const IS_SUM: bool = false;
 
     /// The value at `x`, one number for each input. It is vectorised if it and the functions that it calls are marked
     /// `#[inline(always)]`.
@@ -159,6 +161,10 @@ impl<P: Pointwise> Op for P {
 
     fn kinks(&self, input: usize) -> Kinks {
         Pointwise::kinks(self, input)
+    }
+
+    fn is_sum(&self) -> bool {
+        P::IS_SUM
     }
 
     fn is_surrogate(&self) -> bool {
