@@ -244,6 +244,8 @@ mod tests {
             dilation: [dilation; 2],
             groups,
         };
+        let apart =
+            |lines, padding| Convolution { dilation: [lines, 1], padding: [padding; 2], ..Convolution::default() };
         vec![
             (padded([1, 1], 1, 1, 1), [2, 3, 9, 11], [4, 3, 3, 3]),
             (padded([2, 1], 2, 2, 2), [2, 4, 13, 10], [6, 2, 3, 2]),
@@ -259,6 +261,17 @@ mod tests {
             (padded([0, 0], 1, 1, 2), [9, 6, 3, 5], [4, 3, 1, 1]),
             (padded([1, 2], 2, 1, 1), [21, 130, 6, 5], [3, 130, 2, 3]),
             (padded([5, 1], 1, 1, 2), [2, 2, 4, 6], [2, 1, 3, 3]),
+            // The direct way: strides, groups, lines apart, long sums, lines of padding alone, several bands.
+            (padded([1, 1], 2, 1, 1), [3, 20, 9, 11], [17, 20, 3, 3]),
+            (padded([0, 1], 1, 1, 2), [2, 12, 10, 7], [32, 6, 3, 2]),
+            (apart(3, [1, 0]), [2, 5, 16, 9], [9, 5, 3, 4]),
+            (padded([1, 1], 1, 1, 1), [2, 100, 6, 6], [9, 100, 3, 3]),
+            (apart(3, [7, 7]), [2, 6, 3, 2], [6, 6, 5, 5]),
+            (padded([2, 2], 1, 1, 1), [1, 9, 50, 60], [33, 9, 5, 5]),
+            (padded([0, 0], 1, 1, 1), [20, 1, 28, 28], [8, 1, 5, 5]),
+            // Too many filters for it, or channels.
+            (padded([1, 1], 1, 1, 1), [2, 3, 6, 6], [130, 3, 3, 3]),
+            (padded([1, 1], 1, 1, 1), [2, 130, 6, 6], [6, 130, 3, 3]),
         ]
     }
 
@@ -267,8 +280,13 @@ mod tests {
         let graph = Graph::new();
         for (convolution, x, w) in cases() {
             let (x, w) = (numbers(x, 1), numbers(w, 2));
-            let y = graph.eval(graph.constant(&x).conv(graph.constant(&w), convolution)).unwrap();
-            assert!(y.is_close(&by_loops(convolution, &x, &w), 1e-12, 1e-12), "{convolution:?}");
+            let (expected, y) =
+                (by_loops(convolution, &x, &w), graph.constant(&x).conv(graph.constant(&w), convolution));
+            assert!(graph.eval(y).unwrap().is_close(&expected, 1e-12, 1e-12), "{convolution:?}");
+            let mut session = crate::Plan::new(&graph, &[y]).unwrap().session::<f32>();
+            let outputs = session.run(&crate::Params::new(0), &crate::Feed::new()).unwrap();
+            let single = Tensor::from_fn(expected.shape().clone(), |k| f64::from(outputs.real(0).data()[k]));
+            assert!(single.is_close(&expected, 1e-5, 1e-5), "{convolution:?}");
         }
     }
 

@@ -40,6 +40,9 @@ impl Geometry {
         if self.is_depthwise() {
             return self.depthwise_workspace();
         }
+        if let Some((swapped, direct)) = self.direct_input::<T>() {
+            return swapped.direct_workspace(direct);
+        }
         let (_, tasks, room) = self.backward_input_plan::<T>();
         room * workers(self.multiplications(), tasks)
     }
@@ -64,6 +67,9 @@ impl Geometry {
                     None => vectorized(PlaneBackwardInput { geometry: self, g, w, x }),
                 }
             });
+        }
+        if let Some((swapped, direct)) = self.direct_input::<T>() {
+            return swapped.forward_direct(direct, g, w, x, workspace);
         }
         let (blocks, tasks, room) = self.backward_input_plan::<T>();
         let (taps, area, plane) = (self.taps(), self.area(), self.plane());

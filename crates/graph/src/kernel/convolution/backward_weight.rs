@@ -40,6 +40,9 @@ impl Geometry {
         if self.is_depthwise() {
             return self.depthwise_workspace();
         }
+        if let Some(direct) = self.direct_weight::<T>() {
+            return self.direct_weight_workspace(direct);
+        }
         let sums = (self.groups * self.taps() * self.filters).next_multiple_of(LANES);
         sums + self.backward_weight_plan::<T>().1 * workers(self.multiplications(), self.groups * self.taps())
     }
@@ -65,6 +68,9 @@ impl Geometry {
                     vectorized(PlaneBackwardWeight { geometry: self, x, g, w, scratch });
                 }
             });
+        }
+        if let Some(direct) = self.direct_weight::<T>() {
+            return self.backward_weight_direct(direct, x, g, w, workspace);
         }
         let (blocks, room) = self.backward_weight_plan::<T>();
         let total = self.groups * taps;

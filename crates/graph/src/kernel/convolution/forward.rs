@@ -27,6 +27,9 @@ impl Geometry {
         if self.is_depthwise() {
             return self.depthwise_workspace();
         }
+        if let Some(direct) = self.direct::<T>() {
+            return self.direct_workspace(direct);
+        }
         let (_, tasks, room) = self.forward_plan::<T>();
         room * workers(self.multiplications(), tasks)
     }
@@ -45,6 +48,9 @@ impl Geometry {
                 let (x, w) = (&x[n * self.plane()..][..self.plane()], self.filter(w, n));
                 vectorized(PlaneForward { geometry: self, x, w, y, scratch });
             });
+        }
+        if let Some(direct) = self.direct::<T>() {
+            return self.forward_direct(direct, x, w, y, workspace);
         }
         let (blocks, tasks, room) = self.forward_plan::<T>();
         let (taps, area) = (self.taps(), self.area());
