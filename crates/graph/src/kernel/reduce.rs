@@ -121,6 +121,10 @@ const ROWS: usize = 32;
 const TILE: usize = 256;
 /// The longest rows of which several are reduced side by side.
 const SHORT: usize = 16;
+/// Elements of rows that are combined column by column, in registers: they are read from the L1 cache.
+const NEAR: usize = 4096;
+/// Columns that are combined side by side where there are fewer than [`WIDTH`].
+const NARROW: usize = 8;
 /// Elements that are worth a thread, several microseconds.
 const GRAIN: usize = 1 << 14;
 /// Elements of rows that are combined in registers.
@@ -380,6 +384,22 @@ impl Rows {
         self.reduced && (0..shape.rank()).all(|axis| strides[axis] != 0)
     }
 
+    /// For rows that lie side by side as their results do: how many results there are apart from those of a row, and of
+    /// how many rows each is the combination; the rows of one follow each other. Nothing if the axes that are reduced
+    /// and those that are kept take turns.
+    #[inline(always)]
+    fn plain(&self) -> Option<[usize; 2]> {
+        match (&self.target.shape[..], &self.target.strides[..], self.reduced) {
+            ([], [], _) => Some([1, 1]),
+            (&[count], [0], false) => Some([1, count]),
+            (&[_], [0], true) => None,
+            (&[groups], [_], _) => Some([groups, 1]),
+            (&[_, _], [0, _], _) => None,
+            (&[groups, count], [_, 0], false) => Some([groups, count]),
+            _ => None,
+        }
+    }
+
     /// The layout of the first elements of rows: over the axes that are reduced, or those that are kept.
     fn starts(&self, reduced: bool) -> Layout {
         let Layout { shape, strides, .. } = &self.target;
@@ -407,8 +427,12 @@ impl Rows {
         }
         // Results lie in the order of the axes that are kept.
         let groups = results.start / kept..results.end.div_ceil(kept);
-        if self.are_in_order() {
-            return groups.for_each(|group| visit(group * self.row, group..group + 1));
+        if let Some([_, count]) = self.plain() {
+            for group in groups {
+                let from = results.start.max(group * kept);
+                visit(group * count * self.row + from - group * kept, from..results.end.min((group + 1) * kept));
+            }
+            return;
         }
         for (group, first) in groups.clone().zip(self.starts(false).positions_of(groups)) {
             let from = results.start.max(group * kept);
@@ -434,6 +458,23 @@ impl Rows {
         }
         if self.row <= SHORT && self.are_in_order() {
             return self.accumulate_across::<T, F>(from, y, terms);
+        }
+        match self.plain() {
+            Some(_) if self.reduced => {
+                self.groups(from..from + y.len(), |first, results| {
+                    let start = RowStart { row: first, first, at: results.start };
+                    y[results.start - from] = terms.fold(start, self.row);
+                });
+                return;
+            }
+            Some([_, count]) if count * self.row <= NEAR => {
+                self.groups(from..from + y.len(), |first, results| {
+                    let y = &mut y[results.start - from..results.end - from];
+                    self.accumulate_columns::<T, F>(first, results.start, count, y, terms);
+                });
+                return;
+            }
+            _ => {}
         }
         // The last of the reduced axes is iterated with its stride, the others by positions.
         let mut reduced = self.starts(true);
@@ -573,6 +614,38 @@ impl Rows {
         }
     }
 
+    /// The same for `count` rows that follow each other, of which the columns from the one at `first` on have the results
+    /// `y`, from number `at` on: column by column, with totals in registers. The order of operations is that of many rows.
+    #[inline(always)]
+    fn accumulate_columns<T: Real, F: Fold>(
+        &self,
+        first: usize,
+        at: usize,
+        count: usize,
+        y: &mut [T],
+        terms: &impl Terms<T>,
+    ) {
+        let start = |column: usize| RowStart { row: first + column, first: first + column, at: at + column };
+        // The last columns may be combined twice, so that all are of one width.
+        let len = y.len();
+        let chunks = |width: usize| (0..len).step_by(width).map(move |column| column.min(len - width));
+        if y.len() >= WIDTH {
+            for column in chunks(WIDTH) {
+                let sums = columns::<T, F, WIDTH>(start(column), self.row, count, |start| terms.wide(start));
+                y[column..column + WIDTH].copy_from_slice(&sums);
+            }
+        } else if y.len() >= NARROW {
+            for column in chunks(NARROW) {
+                let sums = columns::<T, F, NARROW>(start(column), self.row, count, |start| terms.narrow(start));
+                y[column..column + NARROW].copy_from_slice(&sums);
+            }
+        } else {
+            for column in 0..y.len() {
+                [y[column]] = columns::<T, F, 1>(start(column), self.row, count, |start| [terms.one(start)]);
+            }
+        }
+    }
+
     /// Calls `visit` with each element with the same result as the one at `first`.
     pub(crate) fn elements(&self, first: usize, mut visit: impl FnMut(usize)) {
         for offset in self.starts(true).positions() {
@@ -618,6 +691,47 @@ impl Rows {
     }
 }
 
+/// Combines `N` columns of `count` rows that are `row` apart, two rows at a time.
+#[inline(always)]
+fn columns<T: Real, F: Fold, const N: usize>(
+    mut start: RowStart,
+    row: usize,
+    count: usize,
+    terms: impl Fn(RowStart) -> [T; N],
+) -> [T; N] {
+    let (mut totals, mut lost) = ([F::start(); N], [T::zero(); N]);
+    let mut left = count;
+    while left > 0 {
+        let rows = ROWS.min(left);
+        let mut sums = [F::start(); N];
+        let mut add = |values: [T; N]| {
+            for lane in 0..N {
+                sums[lane] = F::join(sums[lane], values[lane]);
+            }
+        };
+        for _ in 0..rows / 2 {
+            let (mut values, others) = (terms(start), terms(RowStart { row: start.row + row, ..start }));
+            for lane in 0..N {
+                values[lane] = F::join(values[lane], others[lane]);
+            }
+            add(values);
+            start.row += 2 * row;
+        }
+        if rows % 2 == 1 {
+            add(terms(start));
+            start.row += row;
+        }
+        for lane in 0..N {
+            F::gather(&mut totals[lane], &mut lost[lane], sums[lane]);
+        }
+        left -= rows;
+    }
+    for lane in 0..N {
+        totals[lane] = F::finish(totals[lane], lost[lane]);
+    }
+    totals
+}
+
 /// The terms of a reduction, one for each element of a tensor.
 pub(crate) trait Terms<T: Real> {
     /// Whether a term depends on more than its element: on the first one with the same result, or on the result.
@@ -628,6 +742,17 @@ pub(crate) trait Terms<T: Real> {
 
     /// The terms of `WIDTH` elements from a position on.
     fn wide(&self, start: RowStart) -> [T; WIDTH];
+
+    /// The terms of `NARROW` elements from a position on.
+    #[inline(always)]
+    fn narrow(&self, start: RowStart) -> [T; NARROW] {
+        let mut values = [T::zero(); NARROW];
+        for lane in 0..NARROW {
+            let RowStart { row, first, at } = start;
+            values[lane] = self.one(RowStart { row: row + lane, first: first + lane, at: at + lane });
+        }
+        values
+    }
 
     /// The term of the element at a position.
     fn one(&self, start: RowStart) -> T;
@@ -752,4 +877,78 @@ fn halved<T: Real, F: Fold, const N: usize, const HALF: usize>(list: [T; N]) -> 
         half[lane] = F::join(list[lane], list[lane + HALF]);
     }
     half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|k| ((k * 7919 + 13) % 10007) as f32 / 977.0 - 4.0).collect()
+    }
+
+    /// Columns that are combined in registers, by those of a matrix too large for it.
+    #[test]
+    fn a_column_has_the_bits_that_it_has_among_many() {
+        const WIDE: usize = NEAR + 77;
+        for count in [1, 2, 3, 31, 32, 33, 70] {
+            let x = numbers(count * WIDE);
+            let of = |x: &[f32], columns: usize| {
+                let shape = &Shape::from([count, columns]);
+                let mut found = [(); 4].map(|()| vec![0.0; columns]);
+                let [sum, product, average, length] = &mut found;
+                reduce::<f32, Add>(x, shape, &[0], sum);
+                reduce::<f32, Multiply>(x, shape, &[0], product);
+                mean(x, shape, &[0], average);
+                norm(x, shape, &[0], length);
+                found
+            };
+            let among_many = of(&x, WIDE);
+            for columns in [1, 2, 7, 8, 9, 20, 31, 32, 33, 50, 64, 100] {
+                let first = WIDE - columns - count;
+                let part: Vec<f32> = (0..count).flat_map(|row| &x[row * WIDE + first..][..columns]).copied().collect();
+                for (found, many) in of(&part, columns).iter().zip(&among_many) {
+                    assert!(
+                        found.iter().zip(&many[first..]).all(|(a, b)| a.to_bits() == b.to_bits()),
+                        "{count} {columns}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The results from any number on, as threads compute them, by all results; over axes at any place.
+    #[test]
+    fn a_part_of_the_results_has_the_bits_of_the_whole() {
+        for (sizes, axes) in [
+            (vec![5, 7, 50], vec![1]),
+            (vec![5, 7, 50], vec![2]),
+            (vec![5, 1, 50], vec![1]),
+            (vec![5, 7, 50], vec![0, 2]),
+            (vec![5, 7, 50], vec![0]),
+            (vec![5, 7, 3, 10], vec![1, 2]),
+            (vec![5, 40, 3, 10], vec![1, 3]),
+            (vec![400], vec![0]),
+            (vec![60, 3], vec![]),
+        ] {
+            let shape = &Shape::from(&sizes[..]);
+            let (x, rows) = (numbers(shape.len()), Rows::of(shape, &axes));
+            let terms = &FromFirst(&x);
+            let mut whole = vec![0.0; shape.without(|axis| axes.contains(&axis)).len()];
+            rows.accumulate::<f32, Add, _>(0, &mut whole, terms);
+            for from in (0..whole.len()).step_by(7) {
+                let mut part = vec![0.0; (whole.len() - from).min(33)];
+                rows.accumulate::<f32, Add, _>(from, &mut part, terms);
+                assert_eq!(part, whole[from..][..part.len()], "{sizes:?} over {axes:?} from {from}");
+            }
+            // Plainly, in double precision.
+            let mut sums = vec![0.0_f64; whole.len()];
+            let kept = shape.with_ones(|axis| axes.contains(&axis));
+            let at = Layout::contiguous(kept).broadcast(shape);
+            at.positions().zip(&x).for_each(|(result, &x)| sums[result] += f64::from(x));
+            let mut found = vec![0.0; whole.len()];
+            reduce::<f32, Add>(&x, shape, &axes, &mut found);
+            assert!(found.iter().zip(&sums).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-3), "{sizes:?} over {axes:?}");
+        }
+    }
 }

@@ -49,7 +49,7 @@ proptest! {
 
 /// Follows a run: every element that a unit reads of a value in the arena was written last as an element of that value.
 fn expect_values_kept(map: &Map) -> Result<(), TestCaseError> {
-    let (slots, footprints) = map.parts();
+    let (slots, units) = map.slots();
     let offset = |slot: SlotId| match slots[slot as usize].storage {
         Storage::Arena(offset) => Some(offset),
         _ => None,
@@ -63,14 +63,15 @@ fn expect_values_kept(map: &Map) -> Result<(), TestCaseError> {
     }
     prop_assert!(map.arena() <= sum, "an arena of {} for {sum} elements", map.arena());
     let mut owner: Vec<Option<SlotId>> = vec![None; map.arena()];
-    for (unit, footprint) in footprints.iter().enumerate() {
-        for part in &footprint.reads {
+    for unit in 0..units {
+        let (reads, writes) = map.footprint(unit);
+        for part in reads {
             if let Some(offset) = offset(part.slot) {
                 let elements = &owner[offset + part.from..][..part.len];
                 prop_assert!(elements.iter().all(|&owner| owner == Some(part.slot)), "unit {unit} reads {part:?}");
             }
         }
-        for part in &footprint.writes {
+        for part in writes {
             if let Some(offset) = offset(part.slot) {
                 owner[offset + part.from..][..part.len].fill(Some(part.slot));
             }

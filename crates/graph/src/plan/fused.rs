@@ -7,7 +7,7 @@ use super::memory::{Bound, Division, LoopPart};
 use super::unit::{Access, Arg, Fused, Target};
 use crate::kernel::strided::gather;
 use crate::real::Real;
-use crate::tape::op::AnyOp;
+use crate::tape::op::Kernels;
 
 /// Elements of a block.
 pub(super) const BLOCK: usize = 1024;
@@ -31,7 +31,7 @@ pub(super) fn scratch(fused: &Fused) -> usize {
 /// Runs a loop, which is unit `unit`. `space` has [`scratch`] elements for each of `threads` parts.
 pub(super) fn run<T: Real>(
     fused: &Fused,
-    ops: &[Arc<dyn AnyOp>],
+    kernels: &[Arc<dyn Kernels<T>>],
     memory: &mut Bound<'_, T>,
     unit: usize,
     space: &mut [T],
@@ -42,11 +42,12 @@ pub(super) fn run<T: Real>(
     }
     let (len, registers, block) = (fused.len, fused.registers as usize, block(fused.len));
     let division = Division { len, grain: grain(fused), threads, registers, block };
-    memory.divide(unit, division, space, &|part| run_part(fused, ops, part, block));
+    memory.divide(unit, division, space, &|part| run_part(fused, kernels, part, block));
 }
 
-fn run_part<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart<'_, T>, block: usize) {
-    for (number, load) in fused.loads.iter().enumerate() {
+fn run_part<T: Real>(fused: &Fused, kernels: &[Arc<dyn Kernels<T>>], part: &mut LoopPart<'_, T>, block: usize) {
+    for number in 0..fused.loads.len() {
+        let load = &fused.loads[number];
         if let Access::Fill = load.access {
             let (elements, register) = part.load(number as u32, load.register);
             register.fill(elements[0]);
@@ -56,29 +57,36 @@ fn run_part<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart<
     let mut from = range.start;
     while from < range.end {
         let count = block.min(range.end - from);
-        run_block(fused, ops, part, from, count);
+        run_block(fused, kernels, part, from, count);
         from += count;
     }
 }
 
-fn run_block<T: Real>(fused: &Fused, ops: &[Arc<dyn AnyOp>], part: &mut LoopPart<'_, T>, from: usize, count: usize) {
-    for (number, load) in fused.loads.iter().enumerate() {
+#[inline(always)]
+fn run_block<T: Real>(
+    fused: &Fused,
+    kernels: &[Arc<dyn Kernels<T>>],
+    part: &mut LoopPart<'_, T>,
+    from: usize,
+    count: usize,
+) {
+    for number in 0..fused.loads.len() {
+        let load = &fused.loads[number];
         if let Access::Gather(layout) = &load.access {
             let (source, register) = part.load(number as u32, load.register);
             gather(source, layout, from, &mut register[..count]);
         }
     }
     for step in &fused.steps {
-        let args = &fused.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
-        let (blocks, target) = part.step(from, count, args, step.target);
-        ops[step.op as usize].work::<T>().block(&blocks[..args.len()], target);
+        let args = &fused.args[step.first_arg as usize..][..step.args as usize];
+        let kernel = &*kernels[step.op as usize];
+        part.step(from, count, args, step.target, |blocks, target| kernel.block(blocks, target));
     }
     for &(load, write) in &fused.copies {
         let arg = match fused.loads[load as usize].access {
             Access::Slice => Arg::Slice(load),
             Access::Fill | Access::Gather(_) => Arg::Register(fused.loads[load as usize].register),
         };
-        let ([source, ..], target) = part.step(from, count, &[arg], Target::Slot(write));
-        target.copy_from_slice(source);
+        part.step(from, count, &[arg], Target::Slot(write), |source, target| target.copy_from_slice(source[0]));
     }
 }

@@ -62,11 +62,21 @@ pub(super) struct Footprint {
     pub(super) writes: Vec<Part>,
 }
 
+/// The footprint of a unit in the list of all parts: `reads` parts from `first` on, then `writes`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    first: usize,
+    reads: u32,
+    writes: u32,
+}
+
 /// The slots of one kind of value and the footprint of each unit; see the module.
 #[derive(Debug)]
 pub(super) struct Map {
     slots: Vec<Slot>,
-    footprints: Vec<Footprint>,
+    /// One list for all units, so that a run reads them in order.
+    parts: Vec<Part>,
+    spans: Vec<Span>,
     arena: usize,
     kept: usize,
     /// For each output of the plan its slot, if it is of this kind.
@@ -78,7 +88,7 @@ impl Map {
     /// If a part leaves its slot or a slot its space, or a part that a unit writes overlaps another part of it: a bug
     /// of an earlier pass.
     pub(super) fn new(slots: Vec<Slot>, footprints: Vec<Footprint>, arena: usize, kept: usize, outputs: usize) -> Self {
-        let mut map = Self { slots, footprints, arena, kept, outputs: vec![None; outputs] };
+        let mut map = Self { slots, parts: Vec::new(), spans: Vec::new(), arena, kept, outputs: vec![None; outputs] };
         for (number, slot) in map.slots.iter().enumerate() {
             let fits = |offset: usize, space: usize| offset.checked_add(slot.len).is_some_and(|end| end <= space);
             match slot.storage {
@@ -91,8 +101,25 @@ impl Map {
                 }
             }
         }
-        map.footprints.iter().for_each(|footprint| map.expect_apart(footprint));
+        footprints.iter().for_each(|footprint| map.expect_apart(footprint));
+        map.spans.reserve_exact(footprints.len());
+        map.parts
+            .reserve_exact(footprints.iter().map(|footprint| footprint.reads.len() + footprint.writes.len()).sum());
+        for Footprint { reads, writes } in footprints {
+            let (first, count) =
+                (map.parts.len(), |parts: &[Part]| u32::try_from(parts.len()).expect("there are fewer"));
+            map.spans.push(Span { first, reads: count(&reads), writes: count(&writes) });
+            map.parts.extend(reads);
+            map.parts.extend(writes);
+        }
         map
+    }
+
+    /// What a unit reads and what it writes.
+    #[inline(always)]
+    pub(super) fn footprint(&self, unit: usize) -> (&[Part], &[Part]) {
+        let Span { first, reads, writes } = self.spans[unit];
+        self.parts[first..][..reads as usize + writes as usize].split_at(reads as usize)
     }
 
     fn expect_apart(&self, footprint: &Footprint) {
@@ -133,14 +160,14 @@ impl Map {
 
     /// The number of elements that a unit reads and writes.
     pub(super) fn touched(&self, unit: usize) -> usize {
-        let Footprint { reads, writes } = &self.footprints[unit];
+        let (reads, writes) = self.footprint(unit);
         reads.iter().chain(writes).map(|part| part.len).sum()
     }
 
-    /// The slots, and what each unit reads and writes of them.
+    /// The slots, and the number of units.
     #[cfg(test)]
-    pub(super) fn parts(&self) -> (&[Slot], &[Footprint]) {
-        (&self.slots, &self.footprints)
+    pub(super) fn slots(&self) -> (&[Slot], usize) {
+        (&self.slots, self.spans.len())
     }
 
     /// Elements of the arena.
@@ -287,7 +314,7 @@ impl<T> Bound<'_, T> {
     /// The reads and the writes of a unit, each in the order of its footprint.
     pub(super) fn lend(&mut self, unit: usize) -> (impl Iterator<Item = &[T]>, impl Iterator<Item = &mut [T]>) {
         let Self { map, starts, .. } = &*self;
-        let Footprint { reads, writes } = &map.footprints[unit];
+        let (reads, writes) = map.footprint(unit);
         (
             // SAFETY: facts 1 to 3 of the module: for as long as `self` is borrowed, what this unit writes is what the
             // second iterator gives, which is apart from these.
@@ -300,7 +327,7 @@ impl<T> Bound<'_, T> {
     /// The reads and the writes of a unit, both shared, for inspection.
     pub(super) fn look(&self, unit: usize) -> (impl Iterator<Item = &[T]>, impl Iterator<Item = &[T]>) {
         let Self { map, starts, .. } = self;
-        let Footprint { reads, writes } = &map.footprints[unit];
+        let (reads, writes) = map.footprint(unit);
         // SAFETY: nothing is written while `self` is shared.
         let look = move |&part: &Part| unsafe { read(starts, part) };
         (reads.iter().map(look), writes.iter().map(look))
@@ -333,14 +360,14 @@ impl<T> Bound<'_, T> {
     ) where
         T: Send + Sync,
     {
-        let footprint = &self.map.footprints[unit];
-        assert!(footprint.writes.iter().all(|part| part.len == len), "a loop writes as many elements as it has");
+        let (reads, writes) = self.map.footprint(unit);
+        assert!(writes.iter().all(|part| part.len == len), "a loop writes as many elements as it has");
         let (starts, own) = (self.starts, registers * block);
         let scratch = Pieces::new(scratch);
         in_parts(len, grain, block, threads, &|worker, range| {
             // SAFETY: workers that run at the same time differ, so no two pieces that are used then overlap.
             let registers = unsafe { scratch.piece(worker * own, own) };
-            work(&mut LoopPart { starts, footprint, range, registers, block });
+            work(&mut LoopPart { starts, reads, writes, range, registers, block });
         });
     }
 }
@@ -361,7 +388,8 @@ pub(super) struct Division {
 /// another part writes.
 pub(super) struct LoopPart<'a, T> {
     starts: &'a [Start<T>],
-    footprint: &'a Footprint,
+    reads: &'a [Part],
+    writes: &'a [Part],
     range: Range<usize>,
     registers: &'a mut [T],
     block: usize,
@@ -376,11 +404,11 @@ impl<'a, T> LoopPart<'a, T> {
     /// All elements of a load, and a register.
     pub(super) fn load(&mut self, load: u32, register: u32) -> (&'a [T], &mut [T]) {
         // SAFETY: what a loop reads it does not write, and the memory is lent to the loop for `'a`.
-        let elements = unsafe { read(self.starts, self.footprint.reads[load as usize]) };
+        let elements = unsafe { read(self.starts, self.reads[load as usize]) };
         (elements, &mut self.registers[register as usize * self.block..][..self.block])
     }
 
-    /// For one step: elements `from..from + count` of its arguments and of its target.
+    /// Runs `work` with elements `from..from + count` of the arguments of a step, and of its target.
     ///
     /// # Panics
     /// If these elements do not belong to this part, `count` is longer than a block, there are too many arguments, or
@@ -392,23 +420,24 @@ impl<'a, T> LoopPart<'a, T> {
         count: usize,
         args: &[Arg],
         target: Target,
-    ) -> ([&[T]; MAX_POINTWISE], &mut [T]) {
+        work: impl FnOnce(&[&[T]], &mut [T]),
+    ) {
         let inside = self.range.start <= from && count <= self.block && count <= self.range.end.saturating_sub(from);
-        assert!(inside && args.len() <= MAX_POINTWISE, "a step of {} arguments at {from}", args.len());
-        let Self { starts, footprint, registers, block, .. } = self;
-        let written = |write: u32| Part { from, len: count, ..footprint.writes[write as usize] };
+        assert!(inside, "elements {from}..+{count} of {:?}", self.range);
+        let Self { starts, reads, writes, registers, block, .. } = self;
+        let written = |write: u32| Part { from, len: count, ..writes[write as usize] };
         let pieces = Pieces::new(registers);
         let start = |register: u32| pieces.start(register as usize * *block, count);
         let mut blocks: [&[T]; MAX_POINTWISE] = [&[]; MAX_POINTWISE];
-        for (elements, arg) in blocks.iter_mut().zip(args) {
-            *elements = match (*arg, target) {
+        for number in 0..args.len() {
+            blocks[number] = match (args[number], target) {
                 (Arg::Register(a), Target::Register(b)) if a == b => unreachable!("a step reads what it writes"),
                 (Arg::Stored(a), Target::Slot(b)) if a == b => unreachable!("a step reads what it writes"),
                 // SAFETY: within the registers, which are borrowed with `self`; the one that is written is another.
                 (Arg::Register(register), _) => unsafe { std::slice::from_raw_parts(start(register), count) },
                 // SAFETY: what a loop reads it does not write.
                 (Arg::Slice(load), _) => {
-                    let whole: &[T] = unsafe { read(starts, footprint.reads[load as usize]) };
+                    let whole: &[T] = unsafe { read(starts, reads[load as usize]) };
                     &whole[from..from + count]
                 }
                 // SAFETY: these elements of what the loop writes are this part's, within the value by the length that
@@ -422,7 +451,7 @@ impl<'a, T> LoopPart<'a, T> {
             // SAFETY: as for an argument; no argument is this value.
             Target::Slot(slot) => unsafe { write(starts, written(slot)) },
         };
-        (blocks, to)
+        work(&blocks[..args.len()], to);
     }
 }
 

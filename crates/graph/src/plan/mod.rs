@@ -2,8 +2,8 @@
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
 //! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
-//! read ([`packed`]), and assigns memory ([`assign`]). A [`Plan`] is fixed and can be shared between
-//! threads; a [`Session`] holds the memory of its runs.
+//! read ([`packed`]), assigns memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be
+//! shared between threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
 mod assign;
@@ -13,6 +13,7 @@ mod feed;
 mod free_list;
 mod fused;
 mod inputs;
+mod intern;
 mod memory;
 mod order;
 mod packed;
@@ -20,6 +21,7 @@ mod profile;
 mod reference;
 mod registers;
 mod run;
+mod scalars;
 mod session;
 mod sums;
 mod unit;
@@ -39,6 +41,7 @@ use crate::tensor::Tensor;
 use assign::{Leaves, assign};
 use build::build;
 use feed::InputSpec;
+use intern::Kinds;
 use memory::Map;
 use packed::pack_shared_factors;
 use sums::fold_sums;
@@ -76,8 +79,12 @@ pub struct Plan {
 
 struct Inner {
     ops: Vec<Arc<dyn AnyOp>>,
-    prologue: Vec<Unit>,
-    body: Vec<(Unit, NodeId)>,
+    /// The units that differ.
+    units: Vec<Unit>,
+    /// What is run once, before the first run: numbers of units.
+    prologue: Vec<u32>,
+    /// What is run every time: numbers of units, each with its node.
+    body: Vec<(u32, NodeId)>,
     /// For each unit of the body the description of its node; only where a run can fail.
     lines: Vec<String>,
     /// For each unit of the body the shapes of its node's outputs; only with anomaly checks, which report elements.
@@ -198,12 +205,15 @@ impl Plan {
         let parameters = params.iter().map(|param| param.shape().len());
         summary.parameters = parameters.fold(0, usize::saturating_add);
         let (real_constants, index_constants) = constants(tape, &assigned.constants);
+        let (lines, shapes) = (assigned.body.iter().map(line).collect(), assigned.body.iter().map(shapes_of).collect());
+        let mut kinds = Kinds::default();
         let inner = Inner {
             ops: tape.ops.clone(),
-            lines: assigned.body.iter().map(line).collect(),
-            shapes: assigned.body.iter().map(shapes_of).collect(),
-            prologue: assigned.prologue,
-            body: assigned.body,
+            lines,
+            shapes,
+            prologue: assigned.prologue.into_iter().map(|unit| kinds.number(unit)).collect(),
+            body: assigned.body.into_iter().map(|(unit, node)| (kinds.number(unit), node)).collect(),
+            units: kinds.into_units(),
             inputs,
             declared: tape.inputs.iter().map(|(name, _)| name.clone()).collect(),
             params,

@@ -1,6 +1,7 @@
 //! Evaluation node by node: [`Graph::eval`], and the reference that plans are tested against.
 
 use std::panic::Location;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -132,7 +133,7 @@ fn evaluate<T: Real>(
     let node = &tape.nodes[id.index()];
     let one = |tensor| Ok(smallvec::smallvec![tensor]);
     match node.source {
-        Source::Op(op) => apply(&*tape.ops[op as usize], node, inputs)
+        Source::Op(op) => apply(&tape.ops[op as usize], node, inputs)
             .map_err(|problem| Error::new(ErrorKind::Run, format!("{}: {problem}", tape.describe(id)))),
         Source::Input(input) => match feed.get(&input_spec(tape, input))? {
             Data::Real(tensor) => one(AnyTensor::Real(tensor.clone())),
@@ -178,7 +179,11 @@ pub(crate) fn draw<T: Real>(distribution: &Distribution, stream: RandomStream, m
     }
 }
 
-fn apply<T: Real>(op: &dyn AnyOp, node: &Node, inputs: &[AnyTensor<T>]) -> Result<SmallVec<[AnyTensor<T>; 1]>, String> {
+fn apply<T: Real>(
+    op: &Arc<dyn AnyOp>,
+    node: &Node,
+    inputs: &[AnyTensor<T>],
+) -> Result<SmallVec<[AnyTensor<T>; 1]>, String> {
     match op.form() {
         Form::Expanded => unreachable!("{} was recorded as its expansion", op.name()),
         Form::View => {

@@ -1,10 +1,13 @@
 //! One run of a plan: its units in order, on memory that is bound for the run, and the checks of anomaly mode.
 
+use std::sync::Arc;
+
 use super::Inner;
 use super::feed::Feed;
 use super::fused;
 use super::memory::Bound;
 use super::reference::draw;
+use super::scalars::Scalars;
 use super::unit::{Sum, Target, Unit, product_sizes};
 use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::{Addend, Factor, MatrixView, pack, products};
@@ -14,7 +17,7 @@ use crate::kernel::strided::gather;
 use crate::params::Params;
 use crate::real::Real;
 use crate::shape::{Shape, unravel};
-use crate::tape::op::{Array, ArrayMut, Kind, Work};
+use crate::tape::op::{Array, ArrayMut, Kernels, Kind, Work};
 use crate::tensor::{Data, Tensor};
 
 /// The lists of a kernel's inputs and outputs, empty between units and kept for their allocations: slices of any
@@ -34,6 +37,10 @@ fn recycled<A, B>(mut list: Vec<A>) -> Vec<B> {
 /// One run of a plan.
 pub(super) struct Run<'a, T: Real> {
     pub(super) inner: &'a Inner,
+    /// The kernels of each op of the plan.
+    pub(super) kernels: &'a [Arc<dyn Kernels<T>>],
+    /// For each unit that differs its loop over one element, if it is one.
+    pub(super) scalars: &'a [Option<Scalars>],
     pub(super) stream: RandomStream,
     pub(super) real: Bound<'a, T>,
     pub(super) index: Bound<'a, i64>,
@@ -62,30 +69,33 @@ impl<T: Real> Run<'_, T> {
     pub(super) fn units(&mut self, first: usize, mut done: impl FnMut(usize)) -> Result<Option<usize>, Error> {
         let inner = self.inner;
         let fault = |problem: String| Error::new(ErrorKind::Run, problem);
-        for (number, unit) in inner.prologue.iter().enumerate().skip(first) {
+        for (number, &unit) in inner.prologue.iter().enumerate().skip(first) {
             self.unit(number, unit).map_err(fault)?;
             done(number);
         }
         let before = inner.prologue.len();
-        for (number, (unit, _)) in inner.body.iter().enumerate().skip(first.saturating_sub(before)) {
-            if self.is_divided && before + number != first && is_deserted(|| unit.shares()) {
+        for (number, &(unit, _)) in inner.body.iter().enumerate().skip(first.saturating_sub(before)) {
+            if self.is_divided && before + number != first && is_deserted(|| inner.units[unit as usize].shares()) {
                 return Ok(Some(before + number));
             }
             let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));
             self.unit(before + number, unit).map_err(named)?;
             done(before + number);
             if inner.anomaly {
+                let unit = &inner.units[unit as usize];
                 self.check_finite(before + number, unit, &inner.lines[number], &inner.shapes[number])?;
             }
         }
         Ok(None)
     }
 
-    fn unit(&mut self, number: usize, unit: &Unit) -> Result<(), String> {
-        match unit {
-            Unit::Fused(fused) => {
-                fused::run(fused, &self.inner.ops, &mut self.real, number, self.scratch, self.threads);
-            }
+    /// Runs unit `number` of the run, which does what unit `kind` of those that differ does.
+    fn unit(&mut self, number: usize, kind: u32) -> Result<(), String> {
+        match &self.inner.units[kind as usize] {
+            Unit::Fused(fused) => match &self.scalars[kind as usize] {
+                Some(scalars) => scalars.run(self.kernels, &mut self.real, number, self.scratch),
+                None => fused::run(fused, self.kernels, &mut self.real, number, self.scratch, self.threads),
+            },
             Unit::Product(factors, sum) => {
                 let [m, k, n] = product_sizes(factors);
                 let (mut reads, mut writes) = self.real.lend(number);
@@ -141,7 +151,7 @@ impl<T: Real> Run<'_, T> {
                     output_shapes,
                     workspace: self.workspace,
                 };
-                let result = self.inner.ops[*op as usize].work::<T>().run(&mut work);
+                let result = self.kernels[*op as usize].run(&mut work);
                 *self.lists = Lists { inputs: recycled(arrays), outputs: recycled(results) };
                 result?;
             }

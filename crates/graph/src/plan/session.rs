@@ -1,5 +1,6 @@
 //! A plan with the memory that it runs in.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::arena::{Arena, Memory};
@@ -8,6 +9,7 @@ use super::fused;
 use super::memory::{Frame, aligned, reserve};
 use super::reference;
 use super::run::{Lists, Run, check_leaves};
+use super::scalars::Scalars;
 use super::unit::{Storage, Unit, product_sizes};
 use super::{Inner, Plan};
 use crate::error::{Error, ErrorKind};
@@ -16,7 +18,7 @@ use crate::kernel::parallel::{self, Pause, in_team_with_pauses};
 use crate::kernel::random::RandomStream;
 use crate::params::Params;
 use crate::real::Real;
-use crate::tape::op::{Kind, Meta};
+use crate::tape::op::{Kernels, Kind, Meta};
 use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// A plan with its memory, in one precision.
@@ -38,6 +40,10 @@ pub struct Session<T> {
     threads: usize,
     /// Whether its units have enough work for more than one thread.
     is_divided: bool,
+    /// The kernels of each op of the plan.
+    kernels: Vec<Arc<dyn Kernels<T>>>,
+    /// For each unit that differs its loop over one element, if it is one.
+    scalars: Vec<Option<Scalars>>,
     lists: Lists,
     prologue_done: bool,
 }
@@ -82,26 +88,38 @@ impl Plan {
     pub fn session_in<T: Real>(&self, arena: &Arena<T>) -> Session<T> {
         let inner = &*self.inner;
         let threads = rayon::current_num_threads();
-        let units = || inner.prologue.iter().chain(inner.body.iter().map(|(unit, _)| unit));
-        let scratch = units().map(|unit| if let Unit::Fused(fused) = unit { fused::scratch(fused) } else { 0 }).max();
-        let workspace = units().map(|unit| match unit {
+        let kernels: Vec<Arc<dyn Kernels<T>>> = inner.ops.iter().map(|op| op.work::<T>()).collect();
+        let scalar = |unit: &Unit| if let Unit::Fused(fused) = unit { Scalars::of(fused) } else { None };
+        let scalars: Vec<Option<Scalars>> = inner.units.iter().map(scalar).collect();
+        let scratch = inner.units.iter().zip(&scalars).map(|pair| match pair {
+            (_, Some(scalars)) => scalars.scratch(),
+            (Unit::Fused(fused), None) => fused::scratch(fused).saturating_mul(threads),
+            _ => 0,
+        });
+        let workspace = inner.units.iter().map(|unit| match unit {
             Unit::Product(factors, _) => {
                 let [m, k, n] = product_sizes(factors);
                 products_workspace::<T>(factors[0].batch.shape.len(), m, k, n)
             }
-            Unit::Kernel { op, input_shapes, .. } => inner.ops[*op as usize].work::<T>().workspace(input_shapes),
+            Unit::Kernel { op, input_shapes, .. } => kernels[*op as usize].workspace(input_shapes),
             _ => 0,
         });
-        let shares = units().map(Unit::shares).filter(|&shares| shares > 1).fold(0, usize::saturating_add);
+        let units = inner.prologue.iter().chain(inner.body.iter().map(|(unit, _)| unit));
+        let shares = units
+            .map(|&unit| inner.units[unit as usize].shares())
+            .filter(|&shares| shares > 1)
+            .fold(0, usize::saturating_add);
         Session {
             arena: arena.clone(),
             real: Frame::new(),
             index: Frame::new(),
             outputs: Vec::new(),
-            scratch: scratch.unwrap_or(0).saturating_mul(threads),
+            scratch: scratch.max().unwrap_or(0),
             workspace: workspace.max().unwrap_or(0),
             threads,
             is_divided: threads > 1 && shares >= parallel::WORTH,
+            kernels,
+            scalars,
             lists: Lists::default(),
             prologue_done: false,
             plan: self.clone(),
@@ -205,6 +223,8 @@ impl<T: Real> Session<T> {
         }
         let mut run = Run {
             inner,
+            kernels: &self.kernels,
+            scalars: &self.scalars,
             stream: RandomStream { seed: feed.seed, step: feed.step, stream: 0 },
             real: real.finish(),
             index: index.finish(),

@@ -32,7 +32,7 @@ pub(super) struct Slot {
 }
 
 /// How a fused loop reads a value from outside: which element of its part of a slot belongs to an element of the loop.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Access {
     /// Element `i` of the loop is element `i` of the part.
     Slice,
@@ -43,7 +43,7 @@ pub(super) enum Access {
 }
 
 /// A value that a fused loop reads from outside; load `k` is read `k` of the unit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Load {
     pub(super) access: Access,
     /// The register that holds a filled or gathered block.
@@ -51,7 +51,7 @@ pub(super) struct Load {
 }
 
 /// An argument of a step within a fused loop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Arg {
     /// A block in a register.
     Register(u32),
@@ -62,7 +62,7 @@ pub(super) enum Arg {
 }
 
 /// Where a step writes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Target {
     Register(u32),
     /// A write of the unit, by index.
@@ -70,7 +70,7 @@ pub(super) enum Target {
 }
 
 /// One op within a fused loop; its arguments are a range of [`Fused::args`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Step {
     /// An entry of the plan's ops.
     pub(super) op: u32,
@@ -80,7 +80,7 @@ pub(super) struct Step {
 }
 
 /// Pointwise ops over the same number of elements, run block by block.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Fused {
     pub(super) len: usize,
     pub(super) loads: Vec<Load>,
@@ -92,7 +92,7 @@ pub(super) struct Fused {
 }
 
 /// One side of a matrix product.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Factor {
     /// Rows and columns of one matrix, and their strides.
     pub(super) size: [usize; 2],
@@ -104,7 +104,7 @@ pub(super) struct Factor {
 }
 
 /// What a product is added to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sum {
     Nothing,
     /// What its result holds before.
@@ -116,8 +116,9 @@ pub(super) enum Sum {
     },
 }
 
-/// One unit of work. Its reads and writes are in the footprint with the same index, for each kind of value.
-#[derive(Clone, Debug)]
+/// One unit of work, without the values that it works on: its reads and writes are in a footprint, for each kind of
+/// value.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Unit {
     Fused(Fused),
     /// Reads two factors, writes their product, or its sum with something.

@@ -180,6 +180,9 @@ impl Layout {
 
     /// The position of the element with this number in row-major order.
     pub(crate) fn position(&self, number: usize) -> usize {
+        if number == 0 {
+            return self.offset;
+        }
         self.positions_of(number..number + 1).next().expect("one element is asked for")
     }
 }

@@ -62,6 +62,9 @@ pub(crate) fn in_pieces<T: Send>(
     work: &(impl Fn(usize, &mut [T]) + Sync),
 ) {
     let len = slice.len();
+    if len / grain.max(1) < 2 {
+        return work(0, slice);
+    }
     let pieces = Pieces::new(slice);
     in_parts(len, grain, align, rayon::current_num_threads(), &|_, range| {
         // SAFETY: ranges do not overlap.

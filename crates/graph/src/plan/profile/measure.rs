@@ -63,8 +63,8 @@ impl Graph {
             session.run_observed(params, feed, &mut results, &mut times, before)?;
         }
         let tape = &*self.tape();
-        let entry = |(number, (unit, node)): (usize, &(Unit, NodeId))| {
-            let mut entry = work::<T>(inner, tape, before + number, unit, *node);
+        let entry = |(number, &(unit, node)): (usize, &(u32, NodeId))| {
+            let mut entry = work::<T>(inner, tape, before + number, &inner.units[unit as usize], node);
             entry.seconds = median(&mut times[number]);
             entry
         };

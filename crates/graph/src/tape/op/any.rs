@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
-use std::marker::PhantomData;
+use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
@@ -27,7 +27,7 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn is_surrogate(&self) -> bool;
     fn is_sum(&self) -> bool;
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
-    fn kernels(&self) -> Each<KernelsOf<'_>>;
+    fn kernels(self: Arc<Self>) -> Each<KernelsOf>;
     fn as_any(&self) -> &dyn Any;
     fn type_name(&self) -> &'static str;
 }
@@ -85,8 +85,8 @@ impl<O: Op> AnyOp for O {
         Op::multiply_adds(self, inputs)
     }
 
-    fn kernels(&self) -> Each<KernelsOf<'_>> {
-        Each::new(self)
+    fn kernels(self: Arc<Self>) -> Each<KernelsOf> {
+        Each::new(Shared(&self))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -99,8 +99,9 @@ impl<O: Op> AnyOp for O {
 }
 
 /// The kernels of an op in one precision.
-pub(crate) trait Kernels<T> {
+pub(crate) trait Kernels<T>: Send + Sync {
     fn block(&self, x: &[&[T]], y: &mut [T]);
+    fn scalar(&self, registers: &mut [T], args: &[u32], to: u32);
     fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String>;
     fn workspace(&self, inputs: &[Shape]) -> usize;
 }
@@ -108,6 +109,10 @@ pub(crate) trait Kernels<T> {
 impl<O: Op, T: Real> Kernels<T> for O {
     fn block(&self, x: &[&[T]], y: &mut [T]) {
         Op::block(self, x, y);
+    }
+
+    fn scalar(&self, registers: &mut [T], args: &[u32], to: u32) {
+        Op::scalar(self, registers, args, to);
     }
 
     fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
@@ -119,24 +124,33 @@ impl<O: Op, T: Real> Kernels<T> for O {
     }
 }
 
-/// The kernels of an op with lifetime `'a`, in each precision.
-pub(crate) struct KernelsOf<'a>(PhantomData<&'a ()>);
+/// The kernels of an op, in each precision.
+pub(crate) struct KernelsOf;
 
-impl<'a> Family for KernelsOf<'a> {
-    type Of<T: Real> = &'a dyn Kernels<T>;
+impl Family for KernelsOf {
+    type Of<T: Real> = Arc<dyn Kernels<T>>;
 }
 
-impl<'a, O: Op> Member<KernelsOf<'a>> for &'a O {
-    #[inline(always)]
-    fn member<T: Real>(self) -> &'a dyn Kernels<T> {
-        self
+struct Shared<'a, O>(&'a Arc<O>);
+
+impl<O> Clone for Shared<'_, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O> Copy for Shared<'_, O> {}
+
+impl<O: Op> Member<KernelsOf> for Shared<'_, O> {
+    fn member<T: Real>(self) -> Arc<dyn Kernels<T>> {
+        Arc::<O>::clone(self.0)
     }
 }
 
 impl dyn AnyOp {
     /// The kernels in the precision of a run.
-    pub(crate) fn work<T: Real>(&self) -> &dyn Kernels<T> {
-        T::pick(self.kernels())
+    pub(crate) fn work<T: Real>(self: &Arc<Self>) -> Arc<dyn Kernels<T>> {
+        T::pick(Arc::clone(self).kernels())
     }
 }
 

@@ -21,7 +21,8 @@ use smallvec::SmallVec;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 use crate::tape::Var;
-pub(crate) use any::{AnyOp, op_hash};
+use crate::tape::form::MAX_POINTWISE;
+pub(crate) use any::{AnyOp, Kernels, op_hash};
 #[cfg(test)]
 pub(crate) use domain::number;
 pub use domain::{Domain, Kinks};
@@ -147,6 +148,18 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// For [`Form::Pointwise`]: fills `y` from slices of the inputs of the same length.
     fn block<T: Real>(&self, _x: &[&[T]], _y: &mut [T]) {
         unreachable!("{} is pointwise but has no `block`", self.name())
+    }
+
+    /// [`Op::block`] of one element: `args` are the numbers of the registers that hold the inputs, `to` is that of the
+    /// output.
+    #[doc(hidden)]
+    fn scalar<T: Real>(&self, registers: &mut [T], args: &[u32], to: u32) {
+        let mut x = [T::zero(); MAX_POINTWISE];
+        for number in 0..args.len() {
+            x[number] = registers[args[number] as usize];
+        }
+        let x = x.each_ref().map(std::slice::from_ref);
+        self.block(&x[..args.len()], std::slice::from_mut(&mut registers[to as usize]));
     }
 
     /// For [`Form::Kernel`]: fills the outputs.

@@ -147,6 +147,10 @@ impl<P: Pointwise> Op for P {
         vectorized(Block { op: self, x, y });
     }
 
+    fn scalar<T: Real>(&self, registers: &mut [T], args: &[u32], to: u32) {
+        vectorized(Scalar { op: self, registers, args, to });
+    }
+
     fn derivative(&self, input: usize) -> Derivative {
         Pointwise::derivative(self, input)
     }
@@ -222,5 +226,29 @@ impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
             }
             arity => unreachable!("a pointwise op has 1 to 4 inputs, not {arity}"),
         }
+    }
+}
+
+struct Scalar<'a, P, T> {
+    op: &'a P,
+    registers: &'a mut [T],
+    args: &'a [u32],
+    to: u32,
+}
+
+impl<P: Pointwise, T: Real> Loop for Scalar<'_, P, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { op, registers, args, to } = self;
+        let x = |number: usize| registers[args[number] as usize];
+        let value = match P::ARITY {
+            1 => op.value(&[x(0)]),
+            2 => op.value(&[x(0), x(1)]),
+            3 => op.value(&[x(0), x(1), x(2)]),
+            _ => op.value(&[x(0), x(1), x(2), x(3)]),
+        };
+        registers[to as usize] = value;
     }
 }
