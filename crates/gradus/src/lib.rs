@@ -11,8 +11,8 @@
 
 pub use gradus_data as data;
 pub use gradus_graph::{
-    AnyTensor, Error, ErrorKind, Feed, Graph, Param, Params, Plan, Random, Real, Session, Shape, Tensor, Var, check,
-    grad, loss_fn, loss_with_aux_fn, model_fn, value_and_grad,
+    AnyTensor, Error, ErrorKind, Feed, Graph, Param, Params, Plan, Random, Real, Session, Shape, SparseRows, Tensor,
+    Var, check, grad, loss_fn, loss_with_aux_fn, model_fn, value_and_grad,
 };
 pub use gradus_minimize as minimize;
 pub use gradus_nn as nn;

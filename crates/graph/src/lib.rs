@@ -63,4 +63,4 @@ pub use tape::op::{
     Metas, Number, Op, Ops, Pointwise, SavedOp, Signature, Vars, Work,
 };
 pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Operand, Scoped, Substituted, Var};
-pub use tensor::{AnyTensor, Data, Tensor};
+pub use tensor::{AnyTensor, Data, SparseRows, Tensor};

@@ -3,6 +3,7 @@
 use gradus_graph::{POSITIVE, Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
+use crate::gradient::Gradient;
 use crate::gradient_checks::check_fit;
 use crate::optimizer::Optimizer;
 use crate::state::{RestoreError, Restoring, SavedState, Stateful};
@@ -68,11 +69,12 @@ impl<T: Real> Accumulator<T> {
     pub fn add<'a>(
         &mut self,
         params: &Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
+        gradients: impl IntoIterator<Item = (&'a Param, impl Into<Gradient<'a, T>>)>,
         weight: f64,
     ) -> Result<(), StepError> {
         expect_setting("`Accumulator::add`: weight", weight, POSITIVE);
-        let gradients: Vec<(&Param, &Tensor<T>)> = gradients.into_iter().collect();
+        let gradients: Vec<(&Param, Gradient<'_, T>)> =
+            gradients.into_iter().map(|(param, gradient)| (param, gradient.into())).collect();
         check_fit(params, &gradients)?;
         if self.sums.len() < params.len() {
             self.sums.resize_with(params.len(), || None);
@@ -85,7 +87,7 @@ impl<T: Real> Accumulator<T> {
                 *entry = Some(fresh());
             }
             let sum = entry.get_or_insert_with(fresh);
-            let pairs = sum.sum.data_mut().iter_mut().zip(gradient.data());
+            let pairs = sum.sum.data_mut().iter_mut().zip(gradient.dense().data());
             if std::mem::replace(&mut sum.given, true) {
                 pairs.for_each(|(sum, &g)| *sum += scale * g);
             } else {

@@ -1,10 +1,11 @@
 //! The loop over the parameters: written once, for every rule.
 
 use gradus_graph::kernel::parallel::{WORTH, in_team};
-use gradus_graph::{Param, Params, Real, Tensor};
+use gradus_graph::{Param, Params, Real};
 
 use crate::chain::{Chain, Part};
 use crate::error::StepError;
+use crate::gradient::Gradient;
 use crate::gradient_checks::check_finite;
 use crate::param_state::{ParamState, SharedStep};
 use crate::tensor_pass::{self, shares};
@@ -54,7 +55,7 @@ pub struct Optimizer<T = f32> {
     /// The workspace of the transforms of whole tensors.
     scratch: Vec<T>,
     /// The memory of the list of gradients; empty between steps.
-    pairs: Vec<(&'static Param, &'static ())>,
+    pairs: Vec<(&'static Param, Gradient<'static, f32>)>,
 }
 
 impl<T: Real> Optimizer<T> {
@@ -134,8 +135,8 @@ impl<T: Real> Optimizer<T> {
 
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
     ///
-    /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices. After its
-    /// first step the optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
+    /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices; each is a
+    /// tensor or rows of one ([`Gradient`]). After its first step the optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
     ///
     /// # Errors
     /// If a parameter is unknown, frozen or given twice, if a shape differs, if a learning rate is NaN, negative or
@@ -156,20 +157,21 @@ impl<T: Real> Optimizer<T> {
     pub fn step<'a>(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
+        gradients: impl IntoIterator<Item = (&'a Param, impl Into<Gradient<'a, T>>)>,
     ) -> Result<(), StepError> {
-        let mut pairs: Vec<(&Param, &Tensor<T>)> = recycled(std::mem::take(&mut self.pairs));
-        pairs.extend(gradients);
+        let mut pairs: Vec<(&Param, Gradient<'_, T>)> = recycled(std::mem::take(&mut self.pairs));
+        pairs.extend(gradients.into_iter().map(|(param, gradient)| (param, gradient.into())));
         let result = self.step_with(params, &pairs);
         self.pairs = recycled(pairs);
         result
     }
 
-    fn step_with(&mut self, params: &mut Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
+    fn step_with(&mut self, params: &mut Params<T>, gradients: &[(&Param, Gradient<'_, T>)]) -> Result<(), StepError> {
         self.admit(params)?;
         self.check_gradients(params, gradients)?;
         self.check_rates(gradients)?;
-        let shares: usize = gradients.iter().map(|(_, gradient)| shares(gradient.len())).filter(|&n| n > 1).sum();
+        let shares: usize =
+            gradients.iter().map(|(_, gradient)| shares(gradient.values().len())).filter(|&n| n > 1).sum();
         if shares < WORTH { self.advance(params, gradients) } else { in_team(|| self.advance(params, gradients)) }
     }
 
@@ -182,16 +184,17 @@ impl<T: Real> Optimizer<T> {
     pub fn observe<'a>(
         &mut self,
         params: &Params<T>,
-        observed: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
+        observed: impl IntoIterator<Item = (&'a Param, impl Into<Gradient<'a, T>>)>,
     ) -> Result<(), StepError> {
-        let observed: Vec<(&Param, &Tensor<T>)> = observed.into_iter().collect();
+        let observed: Vec<(&Param, Gradient<'_, T>)> =
+            observed.into_iter().map(|(param, tensor)| (param, tensor.into())).collect();
         self.admit(params)?;
         self.check_gradients(params, &observed)?;
         check_finite(self.steps + 1, &observed)?;
         for (param, tensor) in observed {
             let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
             for (_, slots, entry) in self.chain.transforms_of(param) {
-                entry.observe(tensor.data(), &mut param_state.slots[slots]);
+                entry.observe(tensor.dense().data(), &mut param_state.slots[slots]);
             }
         }
         Ok(())
@@ -241,7 +244,11 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Checks that each gradient has its parameter.
-    fn check_gradients(&mut self, params: &Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
+    fn check_gradients(
+        &mut self,
+        params: &Params<T>,
+        gradients: &[(&Param, Gradient<'_, T>)],
+    ) -> Result<(), StepError> {
         self.calls += 1;
         for &(param, gradient) in gradients {
             if params.find(param.name()) != Some(param) {
@@ -260,7 +267,7 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Whether all learning rates of this step can be used.
-    fn check_rates(&self, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
+    fn check_rates(&self, gradients: &[(&Param, Gradient<'_, T>)]) -> Result<(), StepError> {
         for number in 0..self.chain.rate_count() {
             self.check_rate(number, 1.0)?;
         }
@@ -283,7 +290,7 @@ impl<T: Real> Optimizer<T> {
     }
 
     /// Makes the step, once names and shapes are checked.
-    fn advance(&mut self, params: &mut Params<T>, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
+    fn advance(&mut self, params: &mut Params<T>, gradients: &[(&Param, Gradient<'_, T>)]) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
         let mut total = Sums::default();
         // Sums over all parameters are joined parameter by parameter.
@@ -297,7 +304,7 @@ impl<T: Real> Optimizer<T> {
             let shared = SharedStep { chain, done, rate_factor, numbers, total };
             for &(param, gradient) in gradients {
                 let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
-                let finite = param_state.look(&shared, params.get(param).data(), gradient.data());
+                let finite = param_state.look(&shared, params.get(param).data(), gradient);
                 if !finite && self.non_finite != NonFinite::Trust {
                     return self.refuse(gradients);
                 }
@@ -324,7 +331,7 @@ impl<T: Real> Optimizer<T> {
                     param_state.steps += 1;
                 }
                 let value = params.get_mut(param).data_mut();
-                param_state.pass(&shared, (first, last), value, gradient.data(), &mut self.scratch);
+                param_state.pass(&shared, (first, last), value, gradient, &mut self.scratch);
                 next_total = join(chain, last, next_total, param_state.sums);
             }
             if last >= count {
@@ -338,7 +345,7 @@ impl<T: Real> Optimizer<T> {
 
     /// Skips or refuses a step with a gradient that is not finite.
     #[cold]
-    fn refuse(&mut self, gradients: &[(&Param, &Tensor<T>)]) -> Result<(), StepError> {
+    fn refuse(&mut self, gradients: &[(&Param, Gradient<'_, T>)]) -> Result<(), StepError> {
         let mut skip = self.non_finite == NonFinite::Skip;
         for (entry, numbers) in self.chain.transforms.iter().zip(&mut self.numbers) {
             if let Some(update) = &entry.on_non_finite {

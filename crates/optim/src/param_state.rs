@@ -5,6 +5,9 @@ use gradus_graph::{Param, Real, Tensor, hash_of_name};
 use crate::block::Slots;
 use crate::chain::{Chain, Entry};
 use crate::error::StepError;
+use crate::gradient::Gradient;
+use crate::reductions;
+use crate::rows_pass::{run_rows, survey_rows};
 use crate::tensor_pass::{Measure, Pass, StateViews, UpdateStorage, Work, survey_gradient};
 use crate::transform::{Change, Numbers, StepInfo, Sums};
 use crate::whole_tensor::WholeTensor;
@@ -18,6 +21,8 @@ pub(crate) struct ParamState<T> {
     pub(crate) stream: u64,
     /// The number of updates so far.
     pub(crate) steps: u64,
+    /// Whether a gradient of rows moves these rows alone; if not, it is taken as a tensor.
+    keeps_zeros: bool,
     /// The state of the transforms that apply, in order.
     pub(crate) slots: Vec<Tensor<T>>,
     /// The numbers of each transform of the chain; those of a shared transform are the optimizer's.
@@ -93,7 +98,8 @@ impl<T: Real> ParamState<T> {
         let pending = if waits { vec![T::zero(); value.len()] } else { Vec::new() };
         let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
         let (stream, sums) = (hash_of_name(param.name()), Sums::default());
-        Ok(Self { param: param.clone(), rate, stream, steps: 0, slots, numbers, pending, sums, call: 0 })
+        let keeps_zeros = chain.keeps_zeros(param);
+        Ok(Self { param: param.clone(), rate, stream, steps: 0, keeps_zeros, slots, numbers, pending, sums, call: 0 })
     }
 
     /// The update of this number.
@@ -103,10 +109,14 @@ impl<T: Real> ParamState<T> {
     }
 
     /// Whether the gradient of the coming step is finite. Keeps what the first transform of the chain measures of it.
-    pub(crate) fn look(&mut self, shared: &SharedStep<'_, T>, parameter: &[T], gradient: &[T]) -> bool {
+    pub(crate) fn look(&mut self, shared: &SharedStep<'_, T>, parameter: &[T], gradient: Gradient<'_, T>) -> bool {
         let (measure, count) = shared.measure(0, self, self.info(shared, self.steps + 1)).unzip();
         let views: StateViews<'_, T> = self.slots[..count.unwrap_or(0)].iter().map(Tensor::data).collect();
-        let (finite, sums) = survey_gradient(gradient, parameter, &views, measure);
+        let (finite, sums) = match gradient {
+            Gradient::Rows(rows) if self.keeps_zeros => survey_rows(rows, parameter, measure),
+            Gradient::Rows(rows) if measure.is_none() => (reductions::all_finite(rows.values()), Sums::default()),
+            _ => survey_gradient(gradient.dense().data(), parameter, &views, measure),
+        };
         self.sums = sums;
         finite
     }
@@ -117,9 +127,14 @@ impl<T: Real> ParamState<T> {
         shared: &SharedStep<'_, T>,
         (first, last): (usize, usize),
         parameter: &mut [T],
-        gradient: &[T],
+        gradient: Gradient<'_, T>,
         scratch: &mut Vec<T>,
     ) {
+        let rows = match gradient {
+            Gradient::Rows(rows) if self.keeps_zeros => Some(rows),
+            _ => None,
+        };
+        let gradient = if rows.is_some() { &[][..] } else { gradient.dense().data() };
         let transforms = &shared.chain.transforms;
         let info = self.info(shared, self.steps);
         let head = transforms.get(first).filter(|entry| entry.applies_to(&self.param));
@@ -163,7 +178,11 @@ impl<T: Real> ParamState<T> {
         let step = |transform: usize| shared.step(transform, numbers, info, measured(transform));
         compose(shared.chain, (first, last), param, &step, 0, &|_| {}, &mut |change| {
             if let Some(work) = work.take() {
-                sums = Pass { change, transforms: applying, from, to, scale, measure }.run(work);
+                let pass = Pass { change, transforms: applying, from, to, scale, measure };
+                match rows {
+                    Some(rows) => run_rows(&pass, work.parameter, rows),
+                    None => sums = pass.run(work),
+                }
             }
         });
         self.sums = sums;

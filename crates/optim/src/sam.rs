@@ -3,6 +3,7 @@
 use gradus_graph::{Param, Params, Real, Tensor, expect_setting};
 
 use crate::error::StepError;
+use crate::gradient::Gradient;
 use crate::gradient_checks::{check_finite, check_fit};
 use crate::norm::{Factor, Length, Norm, Sum};
 
@@ -71,15 +72,16 @@ impl<T: Real> Sam<T> {
     pub fn perturb<'a>(
         &mut self,
         params: &mut Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
+        gradients: impl IntoIterator<Item = (&'a Param, impl Into<Gradient<'a, T>>)>,
     ) -> Result<(), StepError> {
         assert!(!self.perturbed, "the parameters are perturbed: restore them first");
-        let gradients: Vec<(&Param, &Tensor<T>)> = gradients.into_iter().collect();
+        let gradients: Vec<(&Param, Gradient<'_, T>)> =
+            gradients.into_iter().map(|(param, gradient)| (param, gradient.into())).collect();
         check_fit(params, &gradients)?;
         check_finite(1, &gradients)?;
         let mut sum = Sum::default();
         for &(param, gradient) in &gradients {
-            let gradient = gradient.data();
+            let gradient = gradient.dense().data();
             if self.adaptive {
                 for (values, gradient) in params.get(param).data().chunks(CHUNK).zip(gradient.chunks(CHUNK)) {
                     let mut products = [0.0; CHUNK];
@@ -101,7 +103,7 @@ impl<T: Real> Sam<T> {
         for ((param, gradient), (_, saved)) in gradients.into_iter().zip(&mut self.saved) {
             saved.data_mut().copy_from_slice(params.get(param).data());
             let value = params.get_mut(param).data_mut();
-            for (p, &g) in value.iter_mut().zip(gradient.data()) {
+            for (p, &g) in value.iter_mut().zip(gradient.dense().data()) {
                 *p += if self.adaptive { *p * *p * scale.times(g) } else { scale.times(g) };
             }
         }

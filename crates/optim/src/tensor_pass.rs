@@ -21,13 +21,13 @@ use crate::transform::{AnyTransform, Change, StepInfo, Sums};
 const BLOCK: usize = 256;
 
 /// The number of elements in a block of a single transform, which leaves no update behind.
-const LONG_BLOCK: usize = 4096;
+pub(crate) const LONG_BLOCK: usize = 4096;
 
 /// The number of elements of a task: several microseconds of work.
 const CHUNK: usize = 4 * LONG_BLOCK;
 
 /// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.
-const PIECE: usize = 4 * CHUNK;
+pub(crate) const PIECE: usize = 4 * CHUNK;
 
 /// How many threads a tensor of that many elements has enough work for.
 pub(crate) fn shares(len: usize) -> usize {
@@ -129,11 +129,11 @@ impl<'a, T: Real> Work<'a, T> {
 impl<T: Real> Pass<'_, T> {
     /// Makes the pass and gives the sums of the measuring transform.
     pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
-        over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk), join)
+        over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk, &mut [T::zero(); LONG_BLOCK]), join)
     }
 
-    fn run_chunk(&self, mut work: Work<'_, T>) -> Sums {
-        let mut buffer = [T::zero(); LONG_BLOCK];
+    /// The pass on one chunk; the update of a block is in `buffer` in between.
+    pub(crate) fn run_chunk(&self, mut work: Work<'_, T>, buffer: &mut [T; LONG_BLOCK]) -> Sums {
         let mut sums = Sums::default();
         let len = work.parameter.len();
         let block_len = if self.transforms > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
@@ -199,16 +199,16 @@ pub(crate) fn survey_gradient<T: Real>(
 }
 
 /// Where the tensor is divided: half of the chunks, rounded up.
-fn half(len: usize, chunk: usize) -> usize {
+pub(crate) fn half(len: usize, chunk: usize) -> usize {
     (len / 2).next_multiple_of(chunk)
 }
 
 /// What is not cut, or the two parts of what is.
-type Cut<W> = ControlFlow<W, (W, W)>;
+pub(crate) type Cut<W> = ControlFlow<W, (W, W)>;
 
 /// Runs `run` on the chunks that `cut` leaves of the whole, which gives the two parts of what it cuts, and joins the
 /// results in the order of the cuts. The first cuts divide the work over threads.
-fn over_parts<W: Send, R: Send>(
+pub(crate) fn over_parts<W: Send, R: Send>(
     whole: W,
     cut: &(impl Fn(W) -> Cut<W> + Sync),
     run: &(impl Fn(W) -> R + Sync),

@@ -103,6 +103,15 @@ pub trait Transform: Send + Sync + 'static {
         None
     }
 
+    /// Whether an element whose update is 0 keeps it, and its state, whatever the parameter is; and a block of such
+    /// elements adds 0 to what is measured. False by default.
+    ///
+    /// If it holds for all transforms of a chain, a gradient that comes as rows ([`Gradient`](crate::Gradient)) moves
+    /// these rows alone; the chain may measure only at its beginning.
+    fn keeps_zeros(&self) -> bool {
+        false
+    }
+
     /// The contribution of one block to [`StepInfo::measured`]; by default the sum of squares of the update as it
     /// arrives at the transform. `state` are the transform's own tensors, as the last step left them. The order of the
     /// additions does not depend on the number of threads.
@@ -177,6 +186,7 @@ pub(crate) type Change<'a, T> = &'a (dyn Fn(&mut Block<'_, T>) + Sync + 'a);
 /// A [`Transform`] of any type, in one precision.
 pub(crate) trait AnyTransform<T>: Send + Sync {
     fn measures(&self) -> Option<Over>;
+    fn keeps_zeros(&self) -> bool;
     fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums;
     fn update_numbers(&self, step: &StepInfo, numbers: &mut Numbers);
     fn averaged(&self, step: &StepInfo, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>>;
@@ -189,6 +199,10 @@ pub(crate) trait AnyTransform<T>: Send + Sync {
 impl<T: Real, L: Transform> AnyTransform<T> for L {
     fn measures(&self) -> Option<Over> {
         Transform::measures(self)
+    }
+
+    fn keeps_zeros(&self) -> bool {
+        Transform::keeps_zeros(self)
     }
 
     fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use gradus_graph::{AnyTensor, Data, Error, ErrorKind, Graph, Kind, Param, Params, Profile, Real, Var};
+use gradus_graph::{Data, Error, ErrorKind, Graph, Kind, Param, Params, Profile, Real, Var};
 
 use crate::compiled::Compiled;
-use crate::gradients::Layout;
+use crate::gradients::{Layout, Table, Values};
 use crate::traces::{self, Declared, Traced};
 
 /// A loss and its auxiliary values as a function of a graph and its inputs.
@@ -25,7 +25,7 @@ pub(crate) enum Order {
 pub(crate) struct Derivatives<T> {
     pub(crate) compiled: Compiled<Derivative<T>, T>,
     /// The outputs of the traces, which share the list.
-    outputs: Vec<AnyTensor<T>>,
+    values: Values<T>,
     pub(crate) allow_unused: bool,
     /// The beginnings of the names of the parameters that the gradients are of; any if there are none.
     pub(crate) scopes: Vec<String>,
@@ -47,7 +47,7 @@ impl<T> Default for Derivatives<T> {
     fn default() -> Self {
         Self {
             compiled: Compiled::default(),
-            outputs: Vec::new(),
+            values: Values::default(),
             allow_unused: false,
             scopes: Vec::new(),
             wrt_inputs: Vec::new(),
@@ -68,7 +68,7 @@ impl<T: Real> Derivatives<T> {
         count: usize,
         order: Order,
         trace: Trace<'_>,
-    ) -> Result<(&Layout, &[AnyTensor<T>]), Error> {
+    ) -> Result<(&Layout, &Values<T>), Error> {
         check_not_empty(&values[..count])?;
         self.find_wrt(params)?;
         let key = traces::key(values, (Arc::as_ptr(&self.wrt).addr(), order));
@@ -80,8 +80,9 @@ impl<T: Real> Derivatives<T> {
             self.compiled.traces.add(key, derivative);
         }
         let Derivative { traced, layout, .. } = self.compiled.traces.recall(key);
-        traced.run_into(params, values, self.compiled.random.next(), &mut self.outputs)?;
-        Ok((layout, &self.outputs))
+        traced.run_into(params, values, self.compiled.random.next(), &mut self.values.outputs)?;
+        self.values.add_rows(layout)?;
+        Ok((layout, &self.values))
     }
 
     /// The parameters that the derivatives are of. As long as nothing is frozen or freed, finding them is a comparison
@@ -164,7 +165,7 @@ impl<T: Real> Derivatives<T> {
         for param in &*wrt {
             vars.push(graph.param(param));
         }
-        let mut layout = Layout { wrt, wrt_inputs: Vec::new(), buffers: Vec::new() };
+        let mut layout = Layout { wrt, wrt_inputs: Vec::new(), buffers: Vec::new(), tables: Vec::new() };
         let mut outputs = vec![loss];
         match order {
             Order::First => {
@@ -179,10 +180,29 @@ impl<T: Real> Derivatives<T> {
                 let (buffers, values): (Vec<Param>, Vec<Var<'_>>) = graph.updates().into_iter().unzip();
                 layout.buffers = buffers;
                 outputs.extend(values);
+                take_rows(&mut layout, &mut outputs);
             }
             Order::Second => outputs.extend(graph.hvp(loss, &vars, directions)?),
         }
         Ok((layout, outputs))
+    }
+}
+
+/// How many rows a table must have for each that is read, so that its gradient is computed as rows.
+const FEW: usize = 4;
+
+/// Takes the parts of gradients that are a few rows of a table as outputs in place of the sums.
+fn take_rows(layout: &mut Layout, outputs: &mut Vec<Var<'_>>) {
+    for (number, param) in layout.wrt.iter().enumerate() {
+        let Some(parts) = outputs[1 + number].as_added_rows() else { continue };
+        let count: usize = parts.iter().map(|(indices, _)| indices.shape().len()).sum();
+        if count.saturating_mul(FEW) > param.shape()[0] {
+            continue;
+        }
+        layout.tables.push(Table { param: number, first: outputs.len(), parts: parts.len() });
+        // The place of the sum is taken by what is an output anyway.
+        outputs[1 + number] = outputs[0];
+        outputs.extend(parts.into_iter().flat_map(|(indices, rows)| [indices, rows]));
     }
 }
 

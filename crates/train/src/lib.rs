@@ -37,7 +37,7 @@ mod trainer;
 pub mod weights;
 
 pub use function::Function;
-pub use gradients::Gradients;
+pub use gradients::{Gradients, Pairs};
 pub use histogram::Histogram;
 pub use image::Image;
 pub use loss::{Loss, WithAux};

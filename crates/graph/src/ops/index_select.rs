@@ -1,20 +1,29 @@
-//! Selection of slices by a list of indices, such as rows of an embedding table, and its derivative, which adds slices
-//! at indices (`index_add`).
+//! Selection of slices by a list of indices, such as rows of an embedding table, its derivative, which adds slices to
+//! zeros, and `index_add`, which adds them to a variable.
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::indices::check_within;
-use crate::kernel::parallel::in_pieces;
+use crate::kernel::parallel::{Pieces, in_parts, in_pieces};
 use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Array, ArrayMut, Call, Derivative, Form, Meta, Metas, Op, Signature, Work};
 
+use super::arithmetic::AddOp;
+
 /// The slices of the input at the indices along `axis`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct IndexSelect {
     axis: usize,
+}
+
+/// Zeros with slices of a source added at the indices along `axis`, which has the given size.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IndexSelectVjp {
+    axis: usize,
+    size: usize,
 }
 
 /// The input with slices of a source added at the indices along `axis`.
@@ -61,8 +70,8 @@ impl Op for IndexSelect {
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        let zeros = call.g().graph().zeros(call.x(0).shape());
-        call.g().graph().call(IndexAdd { axis: self.axis }, &[zeros, call.x(1), call.g()])
+        let vjp = IndexSelectVjp { axis: self.axis, size: call.x(0).shape()[self.axis] };
+        call.g().graph().call(vjp, &[call.x(1), call.g()])
     }
 }
 
@@ -80,6 +89,135 @@ fn select<T: Copy + Send + Sync>(x: &[T], from: AlongAxis, indices: &[i64], y: &
             y.copy_from_slice(&x[source..source + inner]);
         }
     });
+}
+
+impl Op for IndexSelectVjp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Index, Accepts::Real]);
+
+    fn name(&self) -> &'static str {
+        "index_select_vjp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        check_list(&inputs[0].shape)?;
+        check_axes(&[self.axis], &inputs[1].shape)?;
+        if inputs[1].shape[self.axis] != inputs[0].shape[0] {
+            return Err(format!("axis {} of the source must have size {}", self.axis, inputs[0].shape[0]));
+        }
+        Ok(smallvec::smallvec![Meta::real(inputs[1].shape.with_size(self.axis, self.size)?)])
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
+        let slice: usize =
+            inputs[1].iter().enumerate().filter(|&(axis, _)| axis != self.axis).map(|(_, n)| n).product();
+        additions_workspace(&inputs[0], self.size, self.size.saturating_mul(slice))
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        let (indices, source) = (work.inputs[0].index(), work.inputs[1].real());
+        let to = AlongAxis::new(self.axis, &work.output_shapes[0]);
+        check_within(indices, &work.input_shapes[0], self.axis, to.size)?;
+        Additions { to, indices, source }.run(None, work.outputs[0].real(), work.workspace);
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.g().graph().call(IndexSelect { axis: self.axis }, &[call.g(), call.x(0)])
+    }
+}
+
+/// Slices of a source that are added at indices along an axis.
+struct Additions<'a, T> {
+    to: AlongAxis,
+    indices: &'a [i64],
+    source: &'a [T],
+}
+
+/// The number of occurrences of each index, and the compensation of the sums.
+fn additions_workspace(indices: &Shape, size: usize, len: usize) -> usize {
+    if indices.len() <= UNCOMPENSATED { 0 } else { len.saturating_add(size) }
+}
+
+impl<T: Real> Additions<'_, T> {
+    /// Adds them to `start`, or to zeros. The result is divided over threads, so that each sum is made by one of them in
+    /// the order of the indices.
+    fn run(&self, start: Option<&[T]>, y: &mut [T], workspace: &mut [T]) {
+        let AlongAxis { outer, size, inner } = self.to;
+        // The number of occurrences of each index; exact enough in `f32` to compare with the limit.
+        let (counts, lost) = match self.indices.len() <= UNCOMPENSATED {
+            true => workspace.split_at_mut(0),
+            false => workspace.split_at_mut(size),
+        };
+        counts.fill(T::zero());
+        if !counts.is_empty() {
+            self.indices.iter().for_each(|&index| counts[index as usize] += T::one());
+        }
+        let (counts, rows) = (&*counts, outer * size);
+        // The work of all is that of the result and of the source; each thread reads all indices of its blocks.
+        let grain = (rows * GRAIN).div_ceil((y.len() + self.source.len()).max(1)).max(1);
+        let (results, compensations) = (Pieces::new(y), Pieces::new(lost));
+        in_parts(rows, grain, 1, rayon::current_num_threads(), &|_, rows| {
+            let (from, len) = (rows.start * inner, rows.len() * inner);
+            // SAFETY: no other range has these rows.
+            #[allow(unsafe_code)]
+            let y = unsafe { results.piece(from, len) };
+            let lost: &mut [T] = match counts.is_empty() {
+                true => &mut [],
+                // SAFETY: as above.
+                #[allow(unsafe_code)]
+                false => unsafe { compensations.piece(from, len) },
+            };
+            match start {
+                Some(start) => y.copy_from_slice(&start[from..from + len]),
+                None => y.fill(T::zero()),
+            }
+            for block in rows.start / size.max(1)..rows.end.div_ceil(size.max(1)) {
+                self.add_block(block, (rows.start, rows.end), y, lost, counts);
+            }
+        });
+    }
+
+    /// Adds what belongs to the rows of that range and that block.
+    fn add_block(&self, block: usize, rows: (usize, usize), y: &mut [T], lost: &mut [T], counts: &[T]) {
+        let AlongAxis { size, inner, .. } = self.to;
+        let first = block * size;
+        let own = |index: i64| {
+            let row = first + index as usize;
+            (rows.0 <= row && row < rows.1).then(|| (row - rows.0) * inner..(row - rows.0 + 1) * inner)
+        };
+        let many = |index: i64| counts.get(index as usize).is_some_and(|&count| count > T::of(UNCOMPENSATED as f64));
+        if !counts.is_empty() {
+            for &index in self.indices.iter().filter(|&&index| many(index)) {
+                if let Some(run) = own(index) {
+                    lost[run].fill(T::zero());
+                }
+            }
+        }
+        for (position, &index) in self.indices.iter().enumerate() {
+            let Some(run) = own(index) else { continue };
+            let part = &self.source[(block * self.indices.len() + position) * inner..][..inner];
+            if many(index) {
+                for ((total, lost), &x) in y[run.clone()].iter_mut().zip(&mut lost[run]).zip(part) {
+                    Add::gather(total, lost, x);
+                }
+            } else {
+                y[run].iter_mut().zip(part).for_each(|(total, &x)| *total += x);
+            }
+        }
+        if !counts.is_empty() {
+            for &index in self.indices.iter().filter(|&&index| many(index)) {
+                if let Some(run) = own(index) {
+                    for (total, lost) in y[run.clone()].iter_mut().zip(&mut lost[run]) {
+                        *total = Add::finish(*total, std::mem::replace(lost, T::zero()));
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Op for IndexAdd {
@@ -103,53 +241,16 @@ impl Op for IndexAdd {
         Form::Kernel
     }
 
-    /// The number of occurrences of each index, and the compensation of the sums.
     fn workspace<T: Real>(&self, inputs: &[Shape]) -> usize {
-        if inputs[1].len() <= UNCOMPENSATED { 0 } else { inputs[0].len() + inputs[0][self.axis] }
+        additions_workspace(&inputs[1], inputs[0][self.axis], inputs[0].len())
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let (indices, source) = (work.inputs[1].index(), work.inputs[2].real());
         let to = AlongAxis::new(self.axis, &work.input_shapes[0]);
-        let from = AlongAxis { size: indices.len(), ..to };
         check_within(indices, &work.input_shapes[1], self.axis, to.size)?;
-        let y = work.outputs[0].real();
-        y.copy_from_slice(work.inputs[0].real());
-        let run = |block: usize, index: i64| {
-            let start = to.start(block, index as usize);
-            start..start + to.inner
-        };
-        // The number of occurrences of each index; exact enough in `f32` to compare with the limit.
-        let (counts, lost) = match indices.len() <= UNCOMPENSATED {
-            true => work.workspace.split_at_mut(0),
-            false => work.workspace.split_at_mut(to.size),
-        };
-        counts.fill(T::zero());
-        if !counts.is_empty() {
-            indices.iter().for_each(|&index| counts[index as usize] += T::one());
-        }
-        let many = |index: i64| counts.get(index as usize).is_some_and(|&count| count > T::of(UNCOMPENSATED as f64));
-        for block in 0..to.outer {
-            for &index in indices.iter().filter(|&&index| many(index)) {
-                lost[run(block, index)].fill(T::zero());
-            }
-            for (position, &index) in indices.iter().enumerate() {
-                let part = &source[from.start(block, position)..][..from.inner];
-                let totals = &mut y[run(block, index)];
-                if many(index) {
-                    for ((total, lost), &x) in totals.iter_mut().zip(&mut lost[run(block, index)]).zip(part) {
-                        Add::gather(total, lost, x);
-                    }
-                } else {
-                    totals.iter_mut().zip(part).for_each(|(total, &x)| *total += x);
-                }
-            }
-            for &index in indices.iter().filter(|&&index| many(index)) {
-                for (total, lost) in y[run(block, index)].iter_mut().zip(&mut lost[run(block, index)]) {
-                    *total = Add::finish(*total, std::mem::replace(lost, T::zero()));
-                }
-            }
-        }
+        let start = Some(work.inputs[0].real());
+        Additions { to, indices, source }.run(start, work.outputs[0].real(), work.workspace);
         Ok(())
     }
 
@@ -166,7 +267,7 @@ impl<'g> Var<'g> {
     /// The slices at a list of indices along an axis, in the order of the list: `y[…, k, …] = x[…, indices[k], …]`. An
     /// index may occur several times.
     ///
-    /// The derivative is [`Var::index_add`] of the cotangent to zeros. An index that is out of range is an error of the
+    /// The derivative is zero but for the slices that were read, where it is the sum of their cotangents. An index that is out of range is an error of the
     /// run.
     ///
     /// # Shapes
@@ -207,10 +308,37 @@ impl<'g> Var<'g> {
         let axis = resolve_axis("index_add", axis, &self.shape());
         self.graph().call(IndexAdd { axis }, &[self, indices, source])
     }
+
+    /// If this is the derivative of one or several [`Var::index_select`] along the first axis, by which a table has
+    /// been read, and of nothing else: for each of them, in the order in which they are added, the indices and the rows
+    /// that are added to zeros.
+    pub fn as_added_rows(self) -> Option<Vec<(Var<'g>, Var<'g>)>> {
+        let tape = self.graph().tape();
+        let var = |value| Var { graph: self.graph(), value };
+        let rows = |of: Var<'g>| {
+            let op = tape.op(of.node())?.as_any().downcast_ref::<IndexSelectVjp>()?;
+            let inputs = &tape.nodes[of.node().index()].inputs;
+            (op.axis == 0).then(|| (var(inputs[0]), var(inputs[1])))
+        };
+        let (mut parts, mut rest) = (Vec::new(), self);
+        loop {
+            if let Some(first) = rows(rest) {
+                parts.push(first);
+                parts.reverse();
+                return Some(parts);
+            }
+            tape.op(rest.node())?.as_any().downcast_ref::<AddOp>()?;
+            let [left, right] = [0, 1].map(|input| var(tape.nodes[rest.node().index()].inputs[input]));
+            let (last, others) = rows(right).map(|last| (last, left)).or_else(|| Some((rows(left)?, right)))?;
+            parts.push(last);
+            rest = others;
+        }
+    }
 }
 
 crate::tape::op::saved_ops! {
     "index_select": IndexSelect { axis },
+    "index_select_vjp": IndexSelectVjp { axis, size },
     "index_add": IndexAdd { axis },
 }
 
@@ -231,6 +359,12 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         (any_tensor(shape.clone()), indices(count, shape[axis]))
             .prop_map(move |(x, indices)| Sample::new(IndexSelect { axis }, [x, indices.into()]))
     });
+    let select_vjp = named().prop_flat_map(|(shape, axis, count)| {
+        let (source, size) = (shape.with_size(axis, count).expect("it is small"), shape[axis]);
+        (indices(count, size), tensor(source, -4.0..4.0)).prop_map(move |(indices, source)| {
+            Sample::new(IndexSelectVjp { axis, size }, [indices.into(), source.into()])
+        })
+    });
     let add = named().prop_flat_map(|(shape, axis, count)| {
         let source = shape.with_size(axis, count).expect("it is small");
         (tensor(shape.clone(), -4.0..4.0), indices(count, shape[axis]), tensor(source, -4.0..4.0)).prop_map(
@@ -239,12 +373,15 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     });
     vec![
         Entry::new("index_select", "`x[indexₖ]` along an axis, for each index of a list", select),
+        Entry::new("index_select_vjp", "zeros with `sourceₖ` added at `[indexₖ]` along an axis", select_vjp),
         Entry::new("index_add", "`x` with `sourceₖ` added at `x[indexₖ]` along an axis", add),
     ]
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::params::Params;
+    use crate::plan::Feed;
     use crate::tape::Graph;
     use crate::tensor::Tensor;
 
@@ -257,6 +394,57 @@ mod tests {
         assert_eq!(graph.eval(sum).unwrap().data(), [3.0, 1.0, 5.0, 6.0, 1.0, 11.0]);
         let labels = graph.index_constant(&Tensor::from([7, 8, 9]));
         assert_eq!(graph.eval(labels.index_select(0, indices).to_real()).unwrap().data(), [9.0, 7.0, 9.0]);
+    }
+
+    /// Each of several threads adds what belongs to its rows, in the order of the list; some sums are compensated.
+    #[test]
+    fn sums_do_not_depend_on_the_number_of_threads() {
+        const COUNT: usize = 6_000;
+        for (shape, axis) in [([500, 1, 40], 0), ([3, 400, 17], 1), ([40, 1, 500], 2)] {
+            let size = shape[axis];
+            let places = Tensor::from_fn([COUNT], |k| if k % 3 == 0 { 7 } else { ((k * k) % size) as i64 });
+            let mut from = shape;
+            from[axis] = COUNT;
+            let source = Tensor::from_fn(from, |k| ((k * 37 % 1001) as f32).exp2().recip() + 0.1);
+            let sums = |threads: usize| -> Vec<Vec<u32>> {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let graph = Graph::new();
+                    let (start, places) = (graph.ones(shape), graph.index_constant(&places));
+                    let source_var = graph.input("source", from);
+                    let read = start.index_select(axis as isize, places);
+                    let vjp = graph.vjp(&[read], &[source_var], &[start]).unwrap()[0];
+                    let added = start.index_add(axis as isize, places, source_var);
+                    let feed = Feed::new().with("source", &source);
+                    let found = graph.eval_with::<f32>(&[vjp, added], &Params::new(0), &feed).unwrap();
+                    found.iter().map(|sums| sums.real().data().iter().map(|x| x.to_bits()).collect()).collect()
+                })
+            };
+            let alone = sums(1);
+            for threads in [2, 3, 8] {
+                assert!(sums(threads) == alone, "{shape:?} on {threads} threads");
+            }
+        }
+    }
+
+    /// The parts of a gradient of rows, and what is none.
+    #[test]
+    fn gradients_of_rows_are_found() {
+        let graph = Graph::new();
+        let table = graph.input("table", [9, 2]);
+        let [one, two, three] = [1, 2, 3].map(|k| graph.index_constant(&Tensor::from([k, 2 * k])));
+        let [a, b, c] = [one, two, three].map(|places| table.index_select(0, places).square().sum());
+        let gradient = |loss| graph.grad(loss, &[table]).unwrap()[0];
+        let places =
+            |loss| gradient(loss).as_added_rows().map(|parts| parts.iter().map(|part| part.0).collect::<Vec<_>>());
+        assert_eq!(places(a), Some(vec![one]));
+        let mut found = places(a + b + c).unwrap();
+        found.sort_by_key(|var| var.node());
+        assert_eq!(found, [one, two, three]);
+        assert_eq!(places(a + table.sum()), None);
+        assert_eq!(places(table.square().index_select(0, one).sum()), None);
+        let columns = graph.index_constant(&Tensor::from([1]));
+        assert_eq!(places(table.index_select(1, columns).sum()), None);
     }
 
     #[test]

@@ -199,7 +199,7 @@ mod tests {
             has("an axis of size 1", shapes.iter().any(|shape| shape.contains(&1)));
             has("an axis of size 3", shapes.iter().any(|shape| shape.contains(&3)));
             let ranks: BTreeSet<usize> = shapes.iter().map(|shape| shape.rank()).collect();
-            let list = ["index_select", "index_add"].contains(&entry.name);
+            let list = ["index_select", "index_select_vjp", "index_add"].contains(&entry.name);
             // Convolutions are of planes: their inputs have four axes.
             let planes = entry.name.starts_with("conv");
             has("three ranks or more", (ranks.len() >= 3 && ranks.last() >= Some(&4)) || planes);

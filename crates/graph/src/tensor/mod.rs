@@ -8,6 +8,7 @@ mod any;
 mod arithmetic;
 mod creation;
 mod print;
+mod sparse_rows;
 mod views;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::real::Real;
 use crate::shape::{IntoShape, Shape, TargetShape, unravel};
 pub use any::{AnyTensor, Data};
+pub use sparse_rows::SparseRows;
 
 /// A dense row-major array. Cloning shares the elements; writing to a shared tensor copies them first.
 ///

@@ -58,6 +58,10 @@ impl Transform for ClipGlobalNorm {
         Some(Over::All)
     }
 
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
         [self.norm.sum(update), Sum::default(), Sum::default(), Sum::default()]
     }

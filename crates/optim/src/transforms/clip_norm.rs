@@ -55,6 +55,10 @@ impl Transform for ClipNorm {
         Some(Over::Tensor)
     }
 
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], update: &[T], _state: &[&[T]]) -> Sums {
         [self.norm.sum(update), Sum::default(), Sum::default(), Sum::default()]
     }

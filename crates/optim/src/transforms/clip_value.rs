@@ -40,6 +40,10 @@ impl ClipValue {
 }
 
 impl Transform for ClipValue {
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let limit = T::of(self.limit);
         move |block| block.each(|_, update, []| update.min(limit).max(-limit))

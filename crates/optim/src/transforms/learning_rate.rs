@@ -46,6 +46,10 @@ impl Part for LearningRate {
 pub(crate) struct ScaleByRate;
 
 impl Transform for ScaleByRate {
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         let rate = T::of(step.learning_rate);
         move |block| block.each(|_, update, []| rate * update)

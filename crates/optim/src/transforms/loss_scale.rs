@@ -123,6 +123,10 @@ impl Transform for Unscale {
         Some(Over::All)
     }
 
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     fn measure<T: Real>(&self, _step: &StepInfo, _parameter: &[T], _update: &[T], _state: &[&[T]]) -> Sums {
         Sums::default()
     }

@@ -22,6 +22,10 @@ use crate::{Block, StepInfo, Transform};
 pub struct Sign;
 
 impl Transform for Sign {
+    fn keeps_zeros(&self) -> bool {
+        true
+    }
+
     fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
         |block| block.each(|_, update, []| sign(update))
     }

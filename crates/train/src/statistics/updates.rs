@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Error;
 
 use gradus_graph::{Param, Params, Real, Shape, Tensor};
+use gradus_optim::Gradient;
 
 use super::warning::{Thresholds, Trouble, Warning};
 use crate::histogram::Histogram;
@@ -70,10 +71,10 @@ impl<T: Real> Updates<T> {
     pub fn measure<'a>(
         &self,
         params: &Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
+        gradients: impl IntoIterator<Item = (&'a Param, impl Into<Gradient<'a, T>>)>,
     ) -> UpdateReport {
         let gradients: HashMap<&str, &Tensor<T>> =
-            gradients.into_iter().map(|(param, gradient)| (param.name(), gradient)).collect();
+            gradients.into_iter().map(|(param, gradient)| (param.name(), gradient.into().dense())).collect();
         let mut sums = Sums::default();
         let mut rows = Vec::with_capacity(self.before.len());
         for (param, before) in &self.before {
