@@ -90,13 +90,19 @@ fn transposed(layout: &Layout, view: View) -> (View, Layout) {
     (View { buffer: view.buffer, layout: Some(Box::new(layout.clone())) }, layout)
 }
 
-/// For each node, whether its only reader is a view that swaps its last two axes.
+/// For each node, whether its only reader is a view that swaps its last two axes, or a sum of products of which this is so:
+/// then the products are written transposed, and added as they lie.
 fn read_transposed(tape: &Tape, order: &Order, outputs: &[Value]) -> Vec<bool> {
     let mut readers = vec![0_u32; order.same.len()];
-    let mut swaps = vec![false; order.same.len()];
+    let mut turned = vec![false; order.same.len()];
     for value in outputs {
         readers[order.canonical(*value).node.index()] += 1;
     }
+    let (is_product, is_sum): (Vec<bool>, Vec<bool>) =
+        tape.ops.iter().map(|op| (op.form() == Form::Product, op.is_sum())).unzip();
+    // Sums of products, in order.
+    let mut is_of_products = vec![false; order.same.len()];
+    let mut sums = Vec::new();
     for &id in &order.nodes {
         let node = &tape.nodes[id.index()];
         for &input in &node.inputs {
@@ -108,11 +114,29 @@ fn read_transposed(tape: &Tape, order: &Order, outputs: &[Value]) -> Vec<bool> {
                 && readers[input.node.index()] == 1
             {
                 let layout = Layout::contiguous(shape.clone());
-                swaps[input.node.index()] = op.view(&layout) == Some(swapped(&layout));
+                turned[input.node.index()] = op.view(&layout) == Some(swapped(&layout));
             }
         }
+        let Source::Op(op) = node.source else { continue };
+        let of_products = |input: &Value| is_of_products[order.canonical(*input).node.index()];
+        if is_sum[op as usize] && node.inputs.iter().all(of_products) {
+            sums.push(id);
+            is_of_products[id.index()] = true;
+        } else {
+            is_of_products[id.index()] = is_product[op as usize];
+        }
     }
-    readers.iter().zip(swaps).map(|(readers, swaps)| *readers == 1 && swaps).collect()
+    for node in 0..turned.len() {
+        turned[node] &= readers[node] == 1;
+    }
+    for &sum in sums.iter().rev() {
+        let inputs = || tape.nodes[sum.index()].inputs.iter().map(|&input| order.canonical(input).node.index());
+        turned[sum.index()] &= inputs().all(|input| readers[input] == 1);
+        if turned[sum.index()] {
+            inputs().for_each(|input| turned[input] = true);
+        }
+    }
+    turned
 }
 
 impl Builder<'_> {
@@ -230,6 +254,7 @@ impl Builder<'_> {
     fn add_pointwise(&mut self, id: NodeId, op: u32, inputs: &[Value]) -> View {
         let shape = &self.tape.nodes[id.index()].outputs[0].shape;
         let mut views: SmallVec<[View; 3]> = inputs.iter().map(|&input| self.view(input)).collect();
+        let turned = if self.read_transposed[id.index()] { self.take_turned(&mut views) } else { None };
         // Axes along which all inputs are broadcast are computed once.
         let repeats = |view: &View, axis: usize| match &view.layout {
             Some(layout) => layout.strides[axis] == 0,
@@ -261,10 +286,23 @@ impl Builder<'_> {
         draft.args.extend_from_slice(&args);
         draft.steps.push(DraftStep { op, first_arg, args: args.len() as u32, buffer });
         if repeated.is_empty() {
-            View { buffer, layout: None }
+            View { buffer, layout: turned }
         } else {
             View { buffer, layout: Some(Box::new(Layout::contiguous(own).broadcast(shape))) }
         }
+    }
+
+    /// Views of whole buffers that lie transposed, as they lie; their layout.
+    fn take_turned(&self, views: &mut [View]) -> Option<Box<Layout>> {
+        let layout = views[0].layout.clone()?;
+        let is_whole = |view: &View| {
+            view.layout.as_ref() == Some(&layout) && self.view_of(view.buffer, swapped(&layout)).layout.is_none()
+        };
+        if !self.fuse || !views.iter().all(is_whole) {
+            return None;
+        }
+        views.iter_mut().for_each(|view| view.layout = None);
+        Some(layout)
     }
 
     /// The loop that a pointwise node joins: the last unit that it reads from, if that is a matching loop; else the

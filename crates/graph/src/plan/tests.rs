@@ -314,6 +314,11 @@ fn a_product_that_is_read_transposed_is_written_so() {
     let gradient = |product: Var<'_>, wrt| summary(graph.grad(product.square().sum(), &[wrt]).unwrap()[0]);
     // No copy that turns the gradient.
     assert_eq!(gradient(x.matmul(w.t()), w).units, gradient(x.matmul(turned), turned).units);
+    // Nor of a gradient that is a sum of products.
+    let (x, w, turned) = (graph.input("rows", [4, 5]), graph.input("v", [5, 5]), graph.input("other", [5, 5]));
+    let thrice = |w| x.matmul(w).tanh().matmul(w).tanh().matmul(w);
+    let (plain, through) = (gradient(thrice(turned), turned), gradient(thrice(w.t()), w));
+    assert_eq!(plain.units, through.units);
 }
 
 /// Random indices are the same by every way, in every precision, and in a checkpointed part; another step draws others.

@@ -14,10 +14,11 @@ trait Tested: Real {
     fn fused(self, y: Self, sum: Self) -> Self;
     fn reference(m: usize, k: usize, n: usize, a: MatrixView<'_, Self>, b: MatrixView<'_, Self>, c: &mut [Self]);
     /// Runs the product with each instruction set that the machine has; whether its multiply-adds are fused.
-    fn each(run: impl FnMut(bool, Run<Self>, Room));
+    fn each(run: impl FnMut(bool, Run<Self>, Pack<Self>, Room));
 }
 
 type Run<T> = unsafe fn(&Product<T>, *mut T);
+type Pack<T> = unsafe fn([usize; 2], Strided<T>, Range<usize>, *mut T);
 type Room = fn(usize, usize, usize) -> usize;
 
 macro_rules! tested {
@@ -42,20 +43,21 @@ macro_rules! tested {
                 }
             }
 
-            fn each(mut run: impl FnMut(bool, Run<Self>, Room)) {
+            fn each(mut run: impl FnMut(bool, Run<Self>, Pack<Self>, Room)) {
+                use blocks::{pack, room, run as product};
                 let fused = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
-                run(fused, blocks::run::<Portable<$t>>, blocks::room::<Portable<$t>>);
+                run(fused, product::<Portable<$t>>, pack::<Portable<$t>>, room::<Portable<$t>>);
                 #[cfg(target_arch = "x86_64")]
                 {
                     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-                        run(true, blocks::run::<lanes::Avx2<$t>>, blocks::room::<lanes::Avx2<$t>>);
+                        run(true, product::<lanes::Avx2<$t>>, pack::<lanes::Avx2<$t>>, room::<lanes::Avx2<$t>>);
                     }
                     if std::arch::is_x86_feature_detected!("avx512f")
                         && std::arch::is_x86_feature_detected!("avx512vl")
                         && std::arch::is_x86_feature_detected!("avx512dq")
                         && std::arch::is_x86_feature_detected!("avx512bw")
                     {
-                        run(true, blocks::run::<lanes::Avx512<$t>>, blocks::room::<lanes::Avx512<$t>>);
+                        run(true, product::<lanes::Avx512<$t>>, pack::<lanes::Avx512<$t>>, room::<lanes::Avx512<$t>>);
                     }
                 }
             }
@@ -197,37 +199,47 @@ fn check_bits<T: Tested>(sizes: (usize, usize, usize), lie_a: Lie, lie_b: Lie, a
         chain(sizes, &a, &b, accumulate, true, &mut expected);
         return same_bits(&c, &expected, &(sizes, lie_a, lie_b, accumulate));
     }
+    let plus = Laid::<T>::new(m, n, [Rows, SameRow, Gaps][if n == 1 { 0 } else { (m + k) % 3 }], 12);
     let mut chains = [None, None];
-    T::each(|fused, run, room| {
-        let expected = chains[usize::from(fused)].get_or_insert_with(|| {
+    T::each(|fused, run, pack, room| {
+        let [expected, expected_sum] = chains[usize::from(fused)].get_or_insert_with(|| {
             let mut c = before.clone();
             chain(sizes, &a, &b, accumulate, fused, &mut c);
-            c
+            let sum = (0..m * n).map(|place| c[place] + plus.at(place / n, place % n)).collect();
+            [c, sum]
         });
-        // Guards show whether anything is written beyond c or beyond the workspace.
+        // Guards show whether anything is written beyond c, beyond the workspace or beyond the panels.
         let guard = T::of(77.0);
         let room = room(m, k, n);
-        let mut workspace = vec![T::nan(); room];
-        workspace.resize(room + 64, guard);
-        let mut c = before.clone();
-        c.resize(m * n + 64, guard);
         let (left, right) = (a.matrix().expect_inside("left", m, k), b.matrix().expect_inside("right", k, n));
-        let product = Product {
-            m,
-            k,
-            n,
-            a: left,
-            b: Right::Matrix(right),
-            accumulate,
-            plus: None,
-            c: c.as_mut_ptr(),
-            c_row: n as isize,
-        };
-        // SAFETY: `each` calls with what the machine has; the matrices were checked; c and the workspace are long
-        // enough.
-        unsafe { run(&product, workspace.as_mut_ptr()) };
-        same_bits(&c[..m * n], expected, &(sizes, lie_a, lie_b, accumulate, fused));
-        assert!(c[m * n..].iter().chain(&workspace[room..]).all(|&x| x == guard), "{sizes:?} writes too far");
+        let Strided { data, row, .. } = plus.matrix().expect_inside("added", m, n);
+        let mut panels = vec![T::nan(); packed_len(k, n)];
+        panels.resize(panels.len() + 64, guard);
+        for from in (0..n).step_by(2 * blocks::WIDE) {
+            // SAFETY: the machine has the instructions; the matrix was checked, and the panels are long enough.
+            unsafe { pack([k, n], right, from..n.min(from + 2 * blocks::WIDE), panels.as_mut_ptr()) };
+        }
+        assert!(panels[packed_len(k, n)..].iter().all(|&x| x == guard), "{sizes:?} packs too far");
+        let packed = Right::Panels(Panels { data: panels.as_ptr(), lanes: blocks::packed_lanes(n), first: 0 });
+        for (b, plus) in [
+            (Right::Matrix(right), None),
+            (Right::Matrix(right), Some(blocks::Rows { data, row })),
+            (packed, None),
+            (packed, Some(blocks::Rows { data, row })),
+        ] {
+            let mut workspace = vec![T::nan(); room];
+            workspace.resize(room + 64, guard);
+            let mut c = before.clone();
+            c.resize(m * n + 64, guard);
+            let product = Product { m, k, n, a: left, b, accumulate, plus, c: c.as_mut_ptr(), c_row: n as isize };
+            // SAFETY: `each` calls with what the machine has; the matrices were checked; c and the workspace are long
+            // enough.
+            unsafe { run(&product, workspace.as_mut_ptr()) };
+            let expected = if plus.is_some() { &*expected_sum } else { &*expected };
+            let is_packed = matches!(b, Right::Panels(_));
+            same_bits(&c[..m * n], expected, &(sizes, lie_a, lie_b, accumulate, fused, plus.is_some(), is_packed));
+            assert!(c[m * n..].iter().chain(&workspace[room..]).all(|&x| x == guard), "{sizes:?} writes too far");
+        }
     });
 }
 
