@@ -80,7 +80,7 @@ impl Training<'_> {
                 other => other?,
             }
             let Some(before) = before else { continue };
-            let update = before.measure(params, &gradients);
+            let update = before.measure(params, gradients.iter());
             look(number, &update);
             let kept = rule.averaged(params);
             let [loss, _] = evaluate(&kept, train)?;

@@ -1,6 +1,6 @@
 //! Accumulation of gradients over the parts of a batch.
 
-use gradus_graph::{POSITIVE, Param, Params, Real, Tensor, expect_setting};
+use gradus_graph::{POSITIVE, Param, Params, Real, SparseRows, Tensor, expect_setting};
 
 use crate::error::StepError;
 use crate::gradient::Gradient;
@@ -43,6 +43,81 @@ struct Sum<T> {
     sum: Tensor<T>,
     /// Whether a gradient was added since the last step.
     given: bool,
+    /// The rows outside of which the sum is zero, ascending, as long as all gradients came as rows ([`Gradient`]).
+    rows: Option<Vec<usize>>,
+    /// The memory in which a step takes them.
+    taken: SparseRows<T>,
+}
+
+impl<T: Real> Sum<T> {
+    fn new(param: &Param, sum: Tensor<T>, given: bool, rows: Option<Vec<usize>>) -> Self {
+        Self { param: param.clone(), sum, given, rows, taken: SparseRows::new() }
+    }
+
+    /// Adds a gradient, times `scale`.
+    fn add(&mut self, gradient: Gradient<'_, T>, scale: T) {
+        let is_first = !std::mem::replace(&mut self.given, true);
+        match gradient {
+            Gradient::Rows(rows) if is_first || self.rows.is_some() => self.add_rows(rows, scale, is_first),
+            _ => {
+                self.rows = None;
+                let pairs = self.sum.data_mut().iter_mut().zip(gradient.dense().data());
+                if is_first {
+                    pairs.for_each(|(sum, &g)| *sum = scale * g);
+                } else {
+                    pairs.for_each(|(sum, &g)| *sum += scale * g);
+                }
+            }
+        }
+    }
+
+    /// Adds rows where all others were rows too.
+    fn add_rows(&mut self, gradient: &SparseRows<T>, scale: T, is_first: bool) {
+        let width = gradient.width();
+        let sum = self.sum.data_mut();
+        let mut rows = self.rows.take();
+        if is_first {
+            match &rows {
+                Some(rows) => rows.iter().for_each(|row| sum[row * width..][..width].fill(T::zero())),
+                None => sum.fill(T::zero()),
+            }
+        }
+        let rows = rows.get_or_insert_default();
+        if is_first {
+            rows.clear();
+        }
+        // A zero is added to the rows that this gradient does not have: it changes the sign of a zero.
+        rows.iter().for_each(|row| sum[row * width..][..width].iter_mut().for_each(|sum| *sum += T::zero()));
+        for (number, row) in gradient.indices().iter().enumerate() {
+            let pairs = sum[row * width..][..width].iter_mut().zip(&gradient.values()[number * width..]);
+            if is_first {
+                pairs.for_each(|(sum, &g)| *sum = scale * g);
+            } else {
+                pairs.for_each(|(sum, &g)| *sum += scale * g);
+            }
+        }
+        rows.extend_from_slice(gradient.indices());
+        rows.sort_unstable();
+        rows.dedup();
+        self.rows = Some(std::mem::take(rows));
+    }
+
+    /// The sum times `share`.
+    fn scaled(&mut self, share: T) -> Gradient<'_, T> {
+        let sum = self.sum.data_mut();
+        match &self.rows {
+            None => {
+                sum.iter_mut().for_each(|sum| *sum *= share);
+                Gradient::Dense(&self.sum)
+            }
+            Some(rows) => {
+                let width = self.param.shape().iter().skip(1).product();
+                rows.iter().for_each(|row| sum[row * width..][..width].iter_mut().for_each(|sum| *sum *= share));
+                self.taken.set_rows(&self.sum, rows);
+                Gradient::Rows(&self.taken)
+            }
+        }
+    }
 }
 
 impl<T: Real> Accumulator<T> {
@@ -82,17 +157,11 @@ impl<T: Real> Accumulator<T> {
         let scale = T::of(weight);
         for (param, gradient) in gradients {
             let entry = &mut self.sums[param.index()];
-            let fresh = || Sum { param: param.clone(), sum: Tensor::zeros(param.shape()), given: false };
+            let fresh = || Sum::new(param, Tensor::zeros(param.shape()), false, Some(Vec::new()));
             if entry.as_ref().is_none_or(|sum| sum.param != *param) {
                 *entry = Some(fresh());
             }
-            let sum = entry.get_or_insert_with(fresh);
-            let pairs = sum.sum.data_mut().iter_mut().zip(gradient.dense().data());
-            if std::mem::replace(&mut sum.given, true) {
-                pairs.for_each(|(sum, &g)| *sum += scale * g);
-            } else {
-                pairs.for_each(|(sum, &g)| *sum = scale * g);
-            }
+            entry.get_or_insert_with(fresh).add(gradient, scale);
         }
         self.weight += weight;
         Ok(())
@@ -109,11 +178,10 @@ impl<T: Real> Accumulator<T> {
     pub fn step(&mut self, optimizer: &mut Optimizer<T>, params: &mut Params<T>) -> Result<(), StepError> {
         assert!(self.weight > 0.0, "a step needs a gradient: nothing was added since the last one");
         let share = T::of(1.0 / self.weight);
-        for sum in self.sums.iter_mut().flatten().filter(|sum| sum.given) {
-            sum.sum.data_mut().iter_mut().for_each(|sum| *sum *= share);
-        }
-        let given = self.sums.iter().flatten().filter(|sum| sum.given);
-        let result = optimizer.step(params, given.map(|sum| (&sum.param, &sum.sum)));
+        let given = self.sums.iter_mut().flatten().filter(|sum| sum.given);
+        let gradients: Vec<(Param, Gradient<'_, T>)> =
+            given.map(|sum| (sum.param.clone(), sum.scaled(share))).collect();
+        let result = optimizer.step(params, gradients.iter().map(|(param, gradient)| (param, *gradient)));
         self.clear();
         result
     }
@@ -144,7 +212,7 @@ impl<T: Real> Stateful<T> for Accumulator<T> {
             sums.push(from.has_tensor(&name).then(|| {
                 let mut sum = Tensor::zeros(param.shape());
                 from.tensor(&name, &mut sum);
-                Sum { param: param.clone(), sum, given: true }
+                Sum::new(param, sum, true, None)
             }));
         }
         from.finish()?;

@@ -84,18 +84,24 @@ fn rules_that_move_all_rows() {
 
 #[test]
 fn parts_of_a_batch_are_added() {
-    let sums = |as_rows: bool| {
+    // Parts that come as rows, and which of them do not.
+    let sums = |dense: &[u64]| {
         let (mut params, [_, table, _]) = store();
         let (mut sum, mut sgd) = (Accumulator::new(), Optimizer::new(Sgd::new(0.1)));
-        for step in 0..STEPS {
+        for step in 0..6 {
             let (_, rows, _) = gradients(step, 300);
-            let gradient = if as_rows { Gradient::from(&rows) } else { Gradient::from(rows.dense()) };
+            let gradient = if dense.contains(&step) { Gradient::from(rows.dense()) } else { Gradient::from(&rows) };
             sum.add(&params, [(&table, gradient)], 1.0 + step as f64).expect("the gradients are right");
+            if step % 3 == 2 {
+                sum.step(&mut sgd, &mut params).expect("the gradients are finite");
+            }
         }
-        sum.step(&mut sgd, &mut params).expect("the gradients are finite");
         params.get(&table).data().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
     };
-    assert!(sums(true) == sums(false));
+    let expected = sums(&[0, 1, 2, 3, 4, 5]);
+    for dense in [&[][..], &[0], &[1], &[2], &[3, 5], &[0, 4]] {
+        assert!(sums(dense) == expected, "{dense:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod refusals;
 
-use gradus_graph::{Params, Real, Tensor};
+use gradus_graph::{Param, Params, Real, Tensor};
 use gradus_optim::*;
 use refusals::*;
 
@@ -219,7 +219,7 @@ fn table() -> Vec<Row> {
         ("WarmUp::from: from", SHARE, |x| _ = WarmUp::new(9, 0.1).from(x)),
         ("LearningRate::new: schedule", NOT_NEGATIVE, |x| _ = LearningRate::new(x)),
         ("Rate::new: schedule", NOT_NEGATIVE, |x| _ = Rate::new(x)),
-        ("Accumulator::add: weight", POSITIVE, |x| _ = Accumulator::<f64>::new().add(&Params::new(0), [], x)),
+        ("Accumulator::add: weight", POSITIVE, |x| _ = Accumulator::<f64>::new().add(&Params::new(0), [] as [(&Param, &Tensor<f64>); 0], x)),
         ("Chain::learning_rate: schedule", NOT_NEGATIVE, |x| _ = Optimizer::<f64>::new(Plain(x))),
         ("Chain::learning_rate_inside: schedule", NOT_NEGATIVE, |x| _ = Optimizer::<f64>::new(Inside(x))),
         ("Join::new: first", NOT_NEGATIVE, |x| _ = Join::new(x)),

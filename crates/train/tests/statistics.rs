@@ -52,7 +52,7 @@ fn after(steps: usize, rate: f64, depth: usize, between: Between, scale: f32) ->
         let before = Updates::new(&params);
         let gradients = step.run(&mut params, (&x, &y)).expect("it runs");
         adam.step(&mut params, &gradients).expect("it steps");
-        last = Some(before.measure(&params, &gradients));
+        last = Some(before.measure(&params, gradients.iter()));
     }
     last.expect("there are steps")
 }
@@ -121,7 +121,7 @@ fn a_wide_layer_has_no_warnings() {
         let before = Updates::new(&params);
         let gradients = step.run(&mut params, (&x, &y)).expect("it runs");
         adam.step(&mut params, &gradients).expect("it steps");
-        let report = before.measure(&params, &gradients);
+        let report = before.measure(&params, gradients.iter());
         assert_eq!(troubles(&report), [], "{report}");
     }
 }
@@ -184,7 +184,7 @@ fn a_report_can_be_logged() {
     let before = Updates::new(&params).histograms(1);
     let gradients = step.run(&mut params, ()).expect("it runs");
     sgd.step(&mut params, &gradients).expect("it steps");
-    before.measure(&params, &gradients).log(1, &mut log).expect("it can be written");
+    before.measure(&params, gradients.iter()).log(1, &mut log).expect("it can be written");
     log.flush().expect("it can be written");
     let text = std::fs::read_to_string(&path).expect("it is there");
     let names: Vec<&str> = text.lines().filter_map(|line| line.split('"').nth(5)).collect();

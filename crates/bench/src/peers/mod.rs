@@ -6,7 +6,8 @@
 //! PyTorch takes part as eager code with the fused optimizer and compiled, and its best counts.
 //!
 //! The limit of a row is what its products take at the rate of a product 512×512×512 on one core, times the threads, or
-//! what its bytes take at the rate of a copy; both are measured in turn with the rest.
+//! what its bytes take at the rate of a copy, or its elements at that of a pass that changes three arrays and reads a
+//! fourth; they are measured in turn with the rest.
 
 mod adbench;
 mod dense;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use gradus_data::npz;
 use gradus_graph::kernel::gemm::{Gemm, MatrixView};
+use gradus_graph::kernel::simd::{Loop, vectorized};
 
 use self::peer::{Numbers, Peer};
 use self::work::{Limit, Work, Workload};
@@ -352,7 +354,7 @@ impl<'a> Race<'a> {
             "medians and least of at most {ROUNDS} turns each; ratios are of medians, to the goal the better peer's"
         ));
         table.note("difference: the largest of losses and samples of gradients or outputs, as a share of the largest number of their array");
-        table.note("limit: the products at the rate of one of 512×512×512 on a core, times the threads; or the bytes at the rate of a copy");
+        table.note("limit: the products at the rate of one of 512×512×512 on a core, times the threads; or the bytes at the rate of a copy; of W9 the elements at that of a plain pass over as many arrays");
         versions.into_iter().for_each(|version| table.note(version));
         best.into_iter().for_each(|(way, rows)| table.note(format!("{way}: {}", rows.join("; "))));
         if !below.is_empty() {
@@ -407,13 +409,12 @@ fn compare(own: &Numbers, theirs: &Numbers, tolerance: f64) -> Result<f64, Strin
     Ok(largest)
 }
 
-/// A product and a copy.
+/// A product, a copy and a pass.
 struct Yardsticks {
     factor: Vec<f32>,
     product: Vec<f32>,
     workspace: Vec<f32>,
-    from: Vec<f32>,
-    to: Vec<f32>,
+    arrays: [Vec<f32>; 4],
 }
 
 impl Yardsticks {
@@ -425,22 +426,22 @@ impl Yardsticks {
             factor: numbers(Self::SIZE * Self::SIZE),
             product: vec![0.0; Self::SIZE * Self::SIZE],
             workspace: vec![0.0; f32::workspace(Self::SIZE, Self::SIZE, Self::SIZE)],
-            from: vec![1.0; Self::COUNT],
-            to: vec![0.0; Self::COUNT],
+            arrays: [(); 4].map(|()| vec![1.0; Self::COUNT]),
         }
     }
 
-    /// How many products on a core, or copies on all, a workload takes at least.
+    /// How many products on a core, or copies or passes on all, a workload takes at least.
     fn times(limit: Limit, threads: usize) -> f64 {
         match limit {
             Limit::None => f64::NAN,
             Limit::Products(multiplications) => multiplications as f64 / (Self::SIZE.pow(3) * threads) as f64,
             // A copy reads and writes.
             Limit::Bytes(bytes) => bytes as f64 / (8 * Self::COUNT) as f64,
+            Limit::Pass(elements) => elements as f64 / Self::COUNT as f64,
         }
     }
 
-    /// The seconds for a product or a copy.
+    /// The seconds for a product, a copy or a pass.
     fn time(&mut self, limit: Limit, repeat: usize, threads: usize) -> f64 {
         match limit {
             Limit::None => f64::NAN,
@@ -455,12 +456,38 @@ impl Yardsticks {
             }
             Limit::Bytes(_) => {
                 let half = Self::COUNT / threads;
+                let [from, to, ..] = &mut self.arrays;
                 let mut copy = || {
-                    let (from, to) = (self.from.split_at(half), black_box(&mut self.to).split_at_mut(half));
+                    let (from, to) = (from.split_at(half), black_box(&mut *to).split_at_mut(half));
                     rayon::join(|| to.0.copy_from_slice(from.0), || to.1.copy_from_slice(from.1));
                 };
                 seconds(&mut copy, repeat)
             }
+            Limit::Pass(_) => {
+                let half = Self::COUNT / threads;
+                let mut pass = || {
+                    let halves = black_box(&mut self.arrays).each_mut().map(|array| array.split_at_mut(half));
+                    let [a, b, c, d] = halves;
+                    rayon::join(|| vectorized(Pass([a.0, b.0, c.0, d.0])), || vectorized(Pass([a.1, b.1, c.1, d.1])));
+                };
+                seconds(&mut pass, repeat)
+            }
+        }
+    }
+}
+
+/// Changes three arrays in place by the numbers of the first.
+struct Pass<'a>([&'a mut [f32]; 4]);
+
+impl Loop for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [x, a, b, c] = self.0;
+        let (a, b, c) = (&mut a[..x.len()], &mut b[..x.len()], &mut c[..x.len()]);
+        for i in 0..x.len() {
+            (a[i], b[i], c[i]) = (0.5 * a[i] + x[i], 0.5 * b[i] + x[i], 0.5 * c[i] - x[i]);
         }
     }
 }

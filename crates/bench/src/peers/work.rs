@@ -44,6 +44,8 @@ pub(super) enum Limit {
     Products(usize),
     /// Bytes read or written.
     Bytes(usize),
+    /// Elements of a pass that changes three arrays in place and reads a fourth.
+    Pass(usize),
 }
 
 /// Work that is ready to be timed. Parameters are in the file under `param.`, frozen ones under `frozen.`, inputs under

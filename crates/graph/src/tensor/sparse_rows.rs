@@ -4,9 +4,13 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::Tensor;
+use crate::kernel::parallel::{Pieces, in_parts};
 use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
+
+/// The elements that are worth a thread, several microseconds: most are not in the nearest cache.
+const GRAIN: usize = 1 << 13;
 
 /// A tensor that is zero but for some of its slices along the first axis, the rows: these are all that it holds.
 ///
@@ -31,9 +35,10 @@ pub struct SparseRows<T> {
     values: Vec<T>,
     /// All elements, once they were asked for; kept up to date from then on.
     dense: OnceLock<Tensor<T>>,
-    /// Memory of [`SparseRows::set_sum`]: the entries of the lists by row and place, the place after the last entry of
-    /// each list, and rows of sums.
+    /// Memory of [`SparseRows::set_sum`]: the entries of the lists by row and place, the number of the first of each row
+    /// and of all, the place after the last entry of each list, and rows of sums for each thread.
     entries: Vec<u64>,
+    starts: Vec<usize>,
     ends: Vec<u64>,
     sums: Vec<T>,
 }
@@ -47,6 +52,7 @@ impl<T> Default for SparseRows<T> {
             values: Vec::new(),
             dense,
             entries: Vec::new(),
+            starts: Vec::new(),
             ends: Vec::new(),
             sums: Vec::new(),
         }
@@ -126,9 +132,65 @@ impl<T: Real> SparseRows<T> {
         &mut self,
         shape: &Shape,
         lists: usize,
-        list: impl Fn(usize) -> (&'a [i64], &'a [T]),
+        list: impl Fn(usize) -> (&'a [i64], &'a [T]) + Sync,
     ) -> Result<(), String> {
         let Some(&count) = shape.first() else { return Err("a tensor without axes has no rows".into()) };
+        let width = self.begin(shape);
+        self.list_entries(count, width, (0..lists).map(&list))?;
+        self.starts.clear();
+        for (number, &entry) in self.entries.iter().enumerate() {
+            let row = (entry >> 32) as usize;
+            if self.indices.last() != Some(&row) {
+                self.indices.push(row);
+                self.starts.push(number);
+            }
+        }
+        self.starts.push(self.entries.len());
+        self.add_entries(width, &list);
+        self.end();
+        Ok(())
+    }
+
+    /// Sums the entries of each row; the rows are divided over threads.
+    fn add_entries<'a>(&mut self, width: usize, list: &(impl Fn(usize) -> (&'a [i64], &'a [T]) + Sync)) {
+        let threads = rayon::current_num_threads();
+        self.values.resize(self.indices.len() * width, T::zero());
+        self.sums.resize(2 * width * threads, T::zero());
+        let (entries, starts, ends) = (&self.entries, &self.starts, &self.ends);
+        let (values, sums) = (Pieces::new(&mut self.values), Pieces::new(&mut self.sums));
+        let grain = (GRAIN / width.max(1)).max(1);
+        in_parts(self.indices.len(), grain, 1, threads, &|worker, rows| {
+            // SAFETY: no other range has these rows, and no other worker this memory for sums.
+            #[allow(unsafe_code)]
+            let (values, sums) = unsafe {
+                (values.piece(rows.start * width, rows.len() * width), sums.piece(2 * width * worker, 2 * width))
+            };
+            for (number, total) in rows.zip(values.chunks_exact_mut(width.max(1))) {
+                add_row(&entries[starts[number]..starts[number + 1]], ends, list, total, sums);
+            }
+        });
+    }
+
+    /// Makes this the given rows of a tensor, which are ascending.
+    ///
+    /// # Panics
+    /// If the rows are not ascending, or one is not in the tensor.
+    #[track_caller]
+    pub fn set_rows(&mut self, of: &Tensor<T>, rows: &[usize]) {
+        let count = of.shape().first().copied().unwrap_or(0);
+        let are_rows = rows.is_sorted_by(|a, b| a < b) && rows.last().is_none_or(|&last| last < count);
+        assert!(are_rows, "`SparseRows::set_rows`: the rows are ascending and below {count}");
+        let width = self.begin(of.shape());
+        self.indices.extend_from_slice(rows);
+        self.values.clear();
+        for row in rows {
+            self.values.extend_from_slice(&of.data()[row * width..][..width]);
+        }
+        self.end();
+    }
+
+    /// Begins anew, with no rows; returns the number of elements of one.
+    fn begin(&mut self, shape: &Shape) -> usize {
         if self.shape == *shape {
             let width = self.width();
             if let Some(dense) = self.dense.get_mut() {
@@ -138,25 +200,15 @@ impl<T: Real> SparseRows<T> {
         } else {
             (self.shape, self.dense) = (shape.clone(), OnceLock::new());
         }
-        let width = self.width();
         self.indices.clear();
-        self.list_entries(count, width, (0..lists).map(&list))?;
-        self.values.resize(self.entries.len() * width, T::zero());
-        self.sums.resize(2 * width, T::zero());
-        let mut rest = &self.entries[..];
-        while let Some(&first) = rest.first() {
-            let row = (first >> 32) as usize;
-            let (own, others) = rest.split_at(run(rest, |entry| (entry >> 32) as usize == row));
-            let total = &mut self.values[self.indices.len() * width..][..width];
-            add_row(own, &self.ends, &list, total, &mut self.sums);
-            self.indices.push(row);
-            rest = others;
-        }
-        self.values.truncate(self.indices.len() * width);
+        self.width()
+    }
+
+    /// Keeps all elements up to date, if they were asked for.
+    fn end(&mut self) {
         if let Some(dense) = self.dense.get_mut() {
             write(dense.data_mut(), &self.indices, &self.values);
         }
-        Ok(())
     }
 
     /// Lists the entries by row, and for each row in their order: the row in the upper half of a number, the place in
@@ -298,6 +350,9 @@ mod tests {
             fresh.set_sum(&shape, given.len(), |k| given[k]).unwrap();
             assert_eq!((fresh.indices(), bits(fresh.dense())), (kept.indices(), bits(&expected)));
             assert!(kept.indices().is_sorted_by(|a, b| a < b));
+            let all = kept.dense().clone();
+            fresh.set_rows(&all, kept.indices());
+            assert_eq!((fresh.values(), bits(fresh.dense())), (kept.values(), bits(&expected)));
         }
     }
 

@@ -5,7 +5,6 @@ use std::fmt;
 use std::io::Error;
 
 use gradus_graph::{Param, Params, Real, Shape, Tensor};
-use gradus_optim::Gradient;
 
 use super::warning::{Thresholds, Trouble, Warning};
 use crate::histogram::Histogram;
@@ -29,7 +28,7 @@ use crate::logs::Logger;
 /// let before = Updates::new(&params);
 /// let gradients = step.run(&mut params, ())?;
 /// sgd.step(&mut params, &gradients)?;
-/// let report = before.measure(&params, &gradients);
+/// let report = before.measure(&params, gradients.iter());
 ///
 /// assert_eq!(report.weight_update(), 0.75); // the mean of 0.5 and 1
 /// assert_eq!((report.rows()[0].update_ratio, report.rows()[0].changed_weights), (0.5, 1.0));
@@ -71,10 +70,10 @@ impl<T: Real> Updates<T> {
     pub fn measure<'a>(
         &self,
         params: &Params<T>,
-        gradients: impl IntoIterator<Item = (&'a Param, impl Into<Gradient<'a, T>>)>,
+        gradients: impl IntoIterator<Item = (&'a Param, &'a Tensor<T>)>,
     ) -> UpdateReport {
         let gradients: HashMap<&str, &Tensor<T>> =
-            gradients.into_iter().map(|(param, gradient)| (param.name(), gradient.into().dense())).collect();
+            gradients.into_iter().map(|(param, gradient)| (param.name(), gradient)).collect();
         let mut sums = Sums::default();
         let mut rows = Vec::with_capacity(self.before.len());
         for (param, before) in &self.before {

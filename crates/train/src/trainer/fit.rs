@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use gradus_graph::{Param, Params, Real, Tensor};
+use gradus_graph::{Params, Real};
 use gradus_optim::Stateful;
 
 use super::batch::{BatchInputs, rows};
@@ -262,8 +262,8 @@ where
             }
         }
         let report = updates.map(|updates| match self.position.accumulate {
-            1 => updates.measure(params, &gradients),
-            _ => updates.measure(params, [] as [(&Param, &Tensor<T>); 0]),
+            1 => updates.measure(params, gradients.iter()),
+            _ => updates.measure(params, []),
         });
         let position = &mut self.position;
         position.loss += loss * n as f64;

@@ -118,7 +118,7 @@ fn words(rule: Optimizer) -> Result<Shares, Failure> {
 fn moved(params: &mut Params, rule: &mut Optimizer, gradients: &Gradients<'_, f32>, of: &str) -> Result<f64, Failure> {
     let before = Updates::new(params);
     rule.step(params, gradients)?;
-    let report = before.measure(params, gradients);
+    let report = before.measure(params, gradients.iter());
     let rows = report.rows().iter().filter(|row| row.name.starts_with(of));
     let changed: f64 = rows.map(|row| row.changed_weights * row.shape.len() as f64).sum();
     let all =

@@ -98,7 +98,7 @@ impl<'a> Runs<'a> {
         let deviations = gradients
             .aux()
             .map(|outputs| ActivationStatistics::of("hidden", Nonlinearity::Tanh, outputs.real(), 1).deviation);
-        let report = Updates::new(&params).measure(&params, &gradients);
+        let report = Updates::new(&params).measure(&params, gradients.iter());
         let weights = report.rows().iter().filter(|row| row.name.ends_with("weight")).take(DEPTH);
         let slopes = weights.filter_map(|row| Some(row.gradient.as_ref()?.root_mean_square));
         let numbered = |(layer, size): (usize, f64)| ((layer + 1) as f64, size);
