@@ -46,9 +46,9 @@ fn hash(unit: &Unit) -> Option<u64> {
     let mut hasher = FxHasher::default();
     match unit {
         Unit::Fused(fused) if fused.steps.len() <= FEW => fused.hash(&mut hasher),
-        Unit::Product(factors) => factors.hash(&mut hasher),
+        Unit::Product(factors, ..) => factors.hash(&mut hasher),
         Unit::Kernel { op, input_shapes, .. } => (op, input_shapes).hash(&mut hasher),
-        Unit::Fused(_) | Unit::Random { .. } | Unit::IndexCopy(_) => return None,
+        _ => return None,
     }
     Some(hasher.finish())
 }
