@@ -671,10 +671,7 @@ pub(crate) trait Terms<T: Real> {
     fn side_by_side<const N: usize>(&self, RowStart { row, first, at }: RowStart) -> [T; N] {
         let mut values = [T::zero(); N];
         if N == WIDTH {
-            let wide = self.wide(RowStart { row, first, at });
-            for lane in 0..N {
-                values[lane] = wide[lane];
-            }
+            values.copy_from_slice(&self.wide(RowStart { row, first, at })[..N]);
         } else {
             for lane in 0..N {
                 values[lane] = self.one(RowStart { row: row + lane, first: first + lane, at: at + lane });
