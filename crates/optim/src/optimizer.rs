@@ -251,7 +251,7 @@ impl<T: Real> Optimizer<T> {
     ) -> Result<(), StepError> {
         self.calls += 1;
         for &(param, gradient) in gradients {
-            if params.find(param.name()) != Some(param) {
+            if !params.contains(param) {
                 return Err(StepError::Unknown(param.clone()));
             }
             let param_state = self.states[param.index()].as_mut().filter(|_| params.is_trainable(param));

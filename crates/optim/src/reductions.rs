@@ -38,6 +38,12 @@ impl<T: Real> Loop for Finite<'_, T> {
                 sums[i] += ((a[i] * zero) + (b[i] * zero)) + ((c[i] * zero) + (d[i] * zero));
             }
         }
+        let (rows, rest) = rest.split_at(rest.len() / LANES * LANES);
+        for row in rows.chunks_exact(LANES) {
+            for i in 0..LANES {
+                sums[i] += row[i] * zero;
+            }
+        }
         let sum = sums.iter().fold(zero, |sum, &lane| sum + lane);
         sum == zero && rest.iter().all(|value| value.is_finite())
     }

@@ -23,6 +23,9 @@ const BLOCK: usize = 256;
 /// The number of elements in a block of a single transform, which leaves no update behind.
 pub(crate) const LONG_BLOCK: usize = 4096;
 
+/// The number of elements of a block of a single transform on a tensor that has no more.
+const MEDIUM: usize = 1024;
+
 /// The number of elements of a task: several microseconds of work.
 const CHUNK: usize = 4 * LONG_BLOCK;
 
@@ -129,11 +132,17 @@ impl<'a, T: Real> Work<'a, T> {
 impl<T: Real> Pass<'_, T> {
     /// Makes the pass and gives the sums of the measuring transform.
     pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
-        over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk, &mut [T::zero(); LONG_BLOCK]), join)
+        // A small tensor is not divided, nor needs it a long buffer.
+        match work.parameter.len() {
+            0..=BLOCK => self.run_chunk(work, &mut [T::zero(); BLOCK]),
+            0..=MEDIUM => self.run_chunk(work, &mut [T::zero(); MEDIUM]),
+            0..=CHUNK => self.run_chunk(work, &mut [T::zero(); LONG_BLOCK]),
+            _ => over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk, &mut [T::zero(); LONG_BLOCK]), join),
+        }
     }
 
-    /// The pass on one chunk; the update of a block is in `buffer` in between.
-    pub(crate) fn run_chunk(&self, mut work: Work<'_, T>, buffer: &mut [T; LONG_BLOCK]) -> Sums {
+    /// The pass on one chunk; the update of a block is in `buffer` in between, which holds the longest of them.
+    pub(crate) fn run_chunk(&self, mut work: Work<'_, T>, buffer: &mut [T]) -> Sums {
         let mut sums = Sums::default();
         let len = work.parameter.len();
         let block_len = if self.transforms > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };

@@ -172,6 +172,11 @@ impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
     }
 
     #[inline(always)]
+    fn side_by_side<const N: usize>(&self, start: RowStart) -> [T; N] {
+        some_lanes(self.0, start.row)
+    }
+
+    #[inline(always)]
     fn one(&self, start: RowStart) -> T {
         self.0[start.row]
     }
@@ -210,13 +215,13 @@ impl<T: Real> Loop for Mean<'_, T> {
         if x.is_empty() {
             return;
         }
-        rows.groups(from..from + y.len(), |first, results| {
+        for (first, results) in rows.groups(from..from + y.len()) {
             for (i, y) in y[results.start - from..results.end - from].iter_mut().enumerate() {
                 let mean = x[first + i] + *y / count;
                 // Differences of infinite or very distant numbers may be infinite or NaN: then the plain mean.
                 *y = if mean.is_finite() { mean } else { rows.plain_mean(x, first + i, count) };
             }
-        });
+        }
     }
 }
 
@@ -279,12 +284,12 @@ impl<T: Real> Loop for Norm<'_, T> {
         if x.is_empty() {
             return;
         }
-        rows.groups(from..from + y.len(), |first, results| {
+        for (first, results) in rows.groups(from..from + y.len()) {
             for (i, y) in y[results.start - from..results.end - from].iter_mut().enumerate() {
                 let within = *y >= least && y.is_finite();
                 *y = if within { y.sqrt() } else { rows.scaled_norm(first + i, |k| x[k]) };
             }
-        });
+        }
     }
 }
 
@@ -417,27 +422,29 @@ impl Rows {
         Layout { shape: sizes.into_iter().collect(), strides: steps, offset: 0 }
     }
 
-    /// Calls `visit` for each row of results of which some are in a range: with the position of the first element of
-    /// the first of these, and their own range.
+    /// Each row of results of which some are in a range: the position of the first element of the first of these, and
+    /// their own range.
+    ///
+    /// An iterator and not a function that is called back: that would be compiled for the oldest machine.
     #[inline(always)]
-    pub(crate) fn groups(&self, results: Range<usize>, mut visit: impl FnMut(usize, Range<usize>)) {
-        let kept = self.kept();
-        if results.is_empty() || kept == 0 {
-            return;
-        }
+    pub(crate) fn groups(&self, results: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (kept, row) = (self.kept(), self.row);
         // Results lie in the order of the axes that are kept.
-        let groups = results.start / kept..results.end.div_ceil(kept);
-        if let Some([_, count]) = self.plain() {
-            for group in groups {
-                let from = results.start.max(group * kept);
-                visit(group * count * self.row + from - group * kept, from..results.end.min((group + 1) * kept));
-            }
-            return;
-        }
-        for (group, first) in groups.clone().zip(self.starts(false).positions_of(groups)) {
+        let groups = match results.is_empty() || kept == 0 {
+            true => 0..0,
+            false => results.start / kept..results.end.div_ceil(kept),
+        };
+        let plain = self.plain();
+        let starts = plain.is_none().then(|| self.starts(false));
+        groups.map(move |group| {
+            let first = match (plain, &starts) {
+                (Some([_, count]), _) => group * count * row,
+                (None, Some(starts)) => starts.position(group),
+                (None, None) => 0,
+            };
             let from = results.start.max(group * kept);
-            visit(first + from - group * kept, from..results.end.min((group + 1) * kept));
-        }
+            (first + from - group * kept, from..results.end.min((group + 1) * kept))
+        })
     }
 
     /// Runs `work(from, piece)` over pieces that the results `y` of `elements` elements are cut into, on the threads of
@@ -461,17 +468,17 @@ impl Rows {
         }
         match self.plain() {
             Some(_) if self.reduced => {
-                self.groups(from..from + y.len(), |first, results| {
+                for (first, results) in self.groups(from..from + y.len()) {
                     let start = RowStart { row: first, first, at: results.start };
                     y[results.start - from] = terms.fold(start, self.row);
-                });
+                }
                 return;
             }
             Some([_, count]) if count * self.row <= NEAR => {
-                self.groups(from..from + y.len(), |first, results| {
+                for (first, results) in self.groups(from..from + y.len()) {
                     let y = &mut y[results.start - from..results.end - from];
-                    self.accumulate_columns::<T, F>(first, results.start, count, y, terms);
-                });
+                    self.accumulate_columns::<T, F>(RowStart { row: first, first, at: results.start }, count, y, terms);
+                }
                 return;
             }
             _ => {}
@@ -483,13 +490,13 @@ impl Rows {
             _ => (1, 0),
         };
         reduced.shape = reduced.shape[..reduced.shape.rank().saturating_sub(1)].iter().copied().collect();
-        self.groups(from..from + y.len(), |first, results| {
+        for (first, results) in self.groups(from..from + y.len()) {
             let (at, y) = (results.start, &mut y[results.start - from..results.end - from]);
             if self.reduced {
                 let start = |row: usize| RowStart { row, first, at };
                 if count * reduced.shape.len() == 1 {
                     y[0] = terms.fold(start(first), self.row);
-                    return;
+                    continue;
                 }
                 let (mut total, mut lost) = (F::start(), T::zero());
                 for offset in reduced.positions() {
@@ -499,7 +506,7 @@ impl Rows {
                     }
                 }
                 y[0] = F::finish(total, lost);
-                return;
+                continue;
             }
             if self.row < WIDTH && count >= WIDTH && step == self.row && !P::IS_RELATIVE {
                 let from = at % self.row;
@@ -551,7 +558,7 @@ impl Rows {
                     y[column] = F::finish(totals[column], lost[column]);
                 }
             }
-        });
+        }
     }
 
     /// The results of rows of fewer than `WIDTH` elements that are combined with others: `count` after each other from
@@ -614,34 +621,58 @@ impl Rows {
         }
     }
 
-    /// The same for `count` rows that follow each other, of which the columns from the one at `first` on have the results
-    /// `y`, from number `at` on: column by column, with totals in registers. The order of operations is that of many rows.
+    /// The same for `count` rows that follow each other, of which the columns from a start on have the results `y`: column
+    /// by column, with totals in registers. The order of operations is that of many rows.
     #[inline(always)]
-    fn accumulate_columns<T: Real, F: Fold>(
+    fn accumulate_columns<T: Real, F: Fold>(&self, start: RowStart, count: usize, y: &mut [T], terms: &impl Terms<T>) {
+        let len = y.len();
+        if len >= WIDTH {
+            self.columns::<T, F, WIDTH>(start, count, y, terms);
+        } else if len >= NARROW {
+            self.columns::<T, F, NARROW>(start, count, y, terms);
+        } else {
+            self.columns::<T, F, 1>(start, count, y, terms);
+        }
+    }
+
+    /// Combines `N` columns at a time, two rows at a time.
+    #[inline(always)]
+    fn columns<T: Real, F: Fold, const N: usize>(
         &self,
-        first: usize,
-        at: usize,
+        RowStart { row, first, at }: RowStart,
         count: usize,
         y: &mut [T],
         terms: &impl Terms<T>,
     ) {
-        let start = |column: usize| RowStart { row: first + column, first: first + column, at: at + column };
-        // The last columns may be combined twice, so that all are of one width.
-        let len = y.len();
-        let chunks = |width: usize| (0..len).step_by(width).map(move |column| column.min(len - width));
-        if y.len() >= WIDTH {
-            for column in chunks(WIDTH) {
-                let sums = columns::<T, F, WIDTH>(start(column), self.row, count, |start| terms.wide(start));
-                y[column..column + WIDTH].copy_from_slice(&sums);
+        for column in (0..y.len()).step_by(N) {
+            // The last columns may be combined twice, so that all are of one width.
+            let column = column.min(y.len() - N);
+            let mut start = RowStart { row: row + column, first: first + column, at: at + column };
+            let (mut totals, mut lost) = ([F::start(); N], [T::zero(); N]);
+            for number in (0..count).step_by(ROWS) {
+                let rows = ROWS.min(count - number);
+                let mut sums = [F::start(); N];
+                for pair in (0..rows).step_by(2) {
+                    let mut values = terms.side_by_side::<N>(start);
+                    if pair + 1 < rows {
+                        let others = terms.side_by_side::<N>(RowStart { row: start.row + self.row, ..start });
+                        for lane in 0..N {
+                            values[lane] = F::join(values[lane], others[lane]);
+                        }
+                    }
+                    for lane in 0..N {
+                        sums[lane] = F::join(sums[lane], values[lane]);
+                    }
+                    start.row += 2 * self.row;
+                }
+                // Blocks of rows are of even length, but for the last one.
+                for lane in 0..N {
+                    F::gather(&mut totals[lane], &mut lost[lane], sums[lane]);
+                }
             }
-        } else if y.len() >= NARROW {
-            for column in chunks(NARROW) {
-                let sums = columns::<T, F, NARROW>(start(column), self.row, count, |start| terms.narrow(start));
-                y[column..column + NARROW].copy_from_slice(&sums);
-            }
-        } else {
-            for column in 0..y.len() {
-                [y[column]] = columns::<T, F, 1>(start(column), self.row, count, |start| [terms.one(start)]);
+            let y = &mut y[column..column + N];
+            for lane in 0..N {
+                y[lane] = F::finish(totals[lane], lost[lane]);
             }
         }
     }
@@ -691,47 +722,6 @@ impl Rows {
     }
 }
 
-/// Combines `N` columns of `count` rows that are `row` apart, two rows at a time.
-#[inline(always)]
-fn columns<T: Real, F: Fold, const N: usize>(
-    mut start: RowStart,
-    row: usize,
-    count: usize,
-    terms: impl Fn(RowStart) -> [T; N],
-) -> [T; N] {
-    let (mut totals, mut lost) = ([F::start(); N], [T::zero(); N]);
-    let mut left = count;
-    while left > 0 {
-        let rows = ROWS.min(left);
-        let mut sums = [F::start(); N];
-        let mut add = |values: [T; N]| {
-            for lane in 0..N {
-                sums[lane] = F::join(sums[lane], values[lane]);
-            }
-        };
-        for _ in 0..rows / 2 {
-            let (mut values, others) = (terms(start), terms(RowStart { row: start.row + row, ..start }));
-            for lane in 0..N {
-                values[lane] = F::join(values[lane], others[lane]);
-            }
-            add(values);
-            start.row += 2 * row;
-        }
-        if rows % 2 == 1 {
-            add(terms(start));
-            start.row += row;
-        }
-        for lane in 0..N {
-            F::gather(&mut totals[lane], &mut lost[lane], sums[lane]);
-        }
-        left -= rows;
-    }
-    for lane in 0..N {
-        totals[lane] = F::finish(totals[lane], lost[lane]);
-    }
-    totals
-}
-
 /// The terms of a reduction, one for each element of a tensor.
 pub(crate) trait Terms<T: Real> {
     /// Whether a term depends on more than its element: on the first one with the same result, or on the result.
@@ -743,13 +733,16 @@ pub(crate) trait Terms<T: Real> {
     /// The terms of `WIDTH` elements from a position on.
     fn wide(&self, start: RowStart) -> [T; WIDTH];
 
-    /// The terms of `NARROW` elements from a position on.
+    /// The terms of `N` elements from a position on.
     #[inline(always)]
-    fn narrow(&self, start: RowStart) -> [T; NARROW] {
-        let mut values = [T::zero(); NARROW];
-        for lane in 0..NARROW {
-            let RowStart { row, first, at } = start;
-            values[lane] = self.one(RowStart { row: row + lane, first: first + lane, at: at + lane });
+    fn side_by_side<const N: usize>(&self, RowStart { row, first, at }: RowStart) -> [T; N] {
+        let mut values = [T::zero(); N];
+        if N == WIDTH {
+            values.copy_from_slice(&self.wide(RowStart { row, first, at })[..N]);
+        } else {
+            for lane in 0..N {
+                values[lane] = self.one(RowStart { row: row + lane, first: first + lane, at: at + lane });
+            }
         }
         values
     }
@@ -773,6 +766,12 @@ pub(crate) trait Terms<T: Real> {
 /// `WIDTH` elements of a slice from an index on.
 #[inline(always)]
 pub(crate) fn lanes<T: Copy>(values: &[T], from: usize) -> [T; WIDTH] {
+    some_lanes(values, from)
+}
+
+/// `N` elements of a slice from an index on.
+#[inline(always)]
+fn some_lanes<T: Copy, const N: usize>(values: &[T], from: usize) -> [T; N] {
     *values[from..].first_chunk().expect("a row is at least as wide")
 }
 

@@ -31,16 +31,27 @@ impl Op for CotangentProduct {
 
     fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
         let product = |g: T, slope: T| g * slope;
-        vectorized(Cotangents {
-            x: [x[0], x[1]],
-            y,
-            value: product,
-            is_zero: |g: T, slope: T| (g == T::zero()) | ((slope == T::zero()) & !g.is_nan()),
-        });
+        vectorized(Cotangents { x: [x[0], x[1]], y, value: product, is_zero: Self::is_zero });
+    }
+
+    // One product needs no vectors, hence none of their instructions.
+    fn scalar<T: Real>(&self, registers: &mut [T], args: &[u32], to: u32) {
+        let (g, slope) = (registers[args[0] as usize], registers[args[1] as usize]);
+        let product = g * slope;
+        let is_zero = product.is_nan() && Self::is_zero(g, slope);
+        registers[to as usize] = if is_zero { T::zero() } else { product };
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         call.g().cotangent_times(call.x(1 - input))
+    }
+}
+
+impl CotangentProduct {
+    /// Whether a product that is NaN is 0.
+    #[inline(always)]
+    fn is_zero<T: Real>(g: T, slope: T) -> bool {
+        (g == T::zero()) | ((slope == T::zero()) & !g.is_nan())
     }
 }
 

@@ -247,7 +247,7 @@ fn overflown<T: Real>(
         return;
     }
     let root = count.sqrt();
-    rows.groups(0..variance.len(), |first, results| {
+    for (first, results) in rows.groups(0..variance.len()) {
         for (first, at) in (first..).zip(results) {
             if !variance[at].is_finite() {
                 let deviation = rows.scaled_norm(first, |k| (x[k] - mean[at]) / root);
@@ -256,7 +256,7 @@ fn overflown<T: Real>(
                 }
             }
         }
-    });
+    }
 }
 
 impl Op for NormalizeVjp {

@@ -151,7 +151,56 @@ mod tests {
             let outputs = session.run(&Params::new(0), &feed).expect("it runs");
             assert_eq!([0, 1, 2].map(|output| outputs.real(output).item()), [2.0 * x.item(), x.item(), last]);
         }
-        // More elements are blocks.
+    }
+
+    /// Every pointwise op, on numbers of all sizes, has the same bits in a loop over one element and over many.
+    #[test]
+    fn a_scalar_has_the_bits_of_an_element() {
+        fn compare<T: Real>() {
+            let numbers = [0.0, -0.0, 1.0, -1.5, 0.3, 2.5, 1e-30, -7e20, 1e300, f64::INFINITY, f64::NAN].map(T::of);
+            let pairs = || numbers.iter().flat_map(|&a| numbers.iter().map(move |&b| (a, b)));
+            let (a, b): (Vec<T>, Vec<T>) = pairs().unzip();
+            let outputs = |shape: Vec<usize>, a: Vec<T>, b: Vec<T>| -> Vec<Vec<u64>> {
+                let graph = Graph::new();
+                let (x, y) = (graph.input("x", &shape[..]), graph.input("y", &shape[..]));
+                let values = [
+                    x + y,
+                    x - y,
+                    x * y,
+                    x / y,
+                    x.maximum(y),
+                    x.exp(),
+                    x.tanh(),
+                    x.sigmoid(),
+                    x.sin(),
+                    x.cos(),
+                    x.sqrt(),
+                    x.abs().ln(),
+                    x.cotangent_times(y),
+                    x.greater(y).where_(x.sin(), y),
+                    x.floor(),
+                    x.square(),
+                    -x,
+                ];
+                let mut session = Plan::new(&graph, &values).expect("it compiles").session::<T>();
+                let [a, b] = [a, b].map(|numbers| Tensor::new(&shape[..], numbers));
+                let feed = Feed::new().with("x", &a).with("y", &b);
+                let found = session.run(&Params::new(0), &feed).expect("it runs");
+                let bits = |x: &T| if x.is_nan() { u64::MAX } else { x.as_f64().to_bits() };
+                found.all().iter().map(|output| output.real().data().iter().map(bits).collect()).collect()
+            };
+            let many = outputs(vec![a.len()], a.clone(), b.clone());
+            for (number, (a, b)) in pairs().enumerate() {
+                let one = outputs(Vec::new(), vec![a], vec![b]);
+                assert!(one.iter().zip(&many).all(|(one, many)| one[0] == many[number]), "{a} and {b}");
+            }
+        }
+        compare::<f32>();
+        compare::<f64>();
+    }
+
+    #[test]
+    fn more_elements_are_blocks() {
         assert!(Scalars::of(&Fused { len: 2, ..Fused::default() }).is_none());
     }
 }

@@ -31,7 +31,10 @@ impl Moments {
 
     /// The factors of a step, in the precision of the parameters.
     pub(super) fn at<T: Real>(&self, number: u64) -> MomentsAt<T> {
-        let [left1, left2] = [self.beta1, self.beta2].map(|beta| 1.0 - beta.powf(number as f64));
+        // From there on the power is less than half of the distance from 1 to the next smaller number: ln β < β − 1.
+        let is_gone = |beta: f64| number as f64 * (1.0 - beta) > 40.0;
+        let left = |beta: f64| if is_gone(beta) { 1.0 } else { 1.0 - beta.powf(number as f64) };
+        let [left1, left2] = [left(self.beta1), left(self.beta2)];
         MomentsAt {
             beta1: T::of(self.beta1),
             beta2: T::of(self.beta2),
@@ -75,5 +78,22 @@ impl<T: Real> MomentsAt<T> {
     #[inline(always)]
     pub(super) fn denominator(&self, square: T) -> T {
         self.root2 * square.sqrt() + self.eps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moments;
+
+    #[test]
+    fn a_correction_that_is_gone_is_that_of_the_power() {
+        for beta in [0.0, 0.5, 0.9, 0.99, 0.999] {
+            let moments = Moments { beta1: beta, beta2: beta, ..Moments::ADAM };
+            let end = (40.0 / (1.0 - beta)) as u64;
+            for number in [1, end / 2, end - 1, end, end + 1, end + 2, 2 * end, 1 << 60] {
+                let correct: f64 = 1.0 / (1.0 - beta.powf(number as f64));
+                assert_eq!(moments.at::<f64>(number).correct1.to_bits(), correct.to_bits(), "{beta} {number}");
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ mod work;
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::slice::from_ref;
 
 use smallvec::SmallVec;
 
@@ -158,7 +159,9 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         for number in 0..args.len() {
             x[number] = registers[args[number] as usize];
         }
-        let x = x.each_ref().map(std::slice::from_ref);
+        // Not mapped: that would be a call.
+        let [a, b, c, d] = &x;
+        let x = [from_ref(a), from_ref(b), from_ref(c), from_ref(d)];
         self.block(&x[..args.len()], std::slice::from_mut(&mut registers[to as usize]));
     }
 
