@@ -64,11 +64,22 @@ fn readers(drafts: &Drafts) -> Vec<u32> {
 impl Folder<'_> {
     /// Folds the sums among the steps of a loop.
     fn fold(&mut self, unit: u32, is_sum: &[bool]) {
-        let Draft::Loop(draft) = &mut self.drafts.units[unit as usize].draft else { return };
-        if !draft.steps.iter().any(|step| is_sum[step.op as usize]) {
+        let Draft::Loop(draft) = &self.drafts.units[unit as usize].draft else { return };
+        let is_product = |view: &View| match self.drafts.buffers[view.buffer as usize].origin {
+            Origin::Unit(unit) => matches!(self.drafts.units[unit as usize].draft, Draft::Product { .. }),
+            _ => false,
+        };
+        if !draft.loads.iter().any(is_product) || !draft.steps.iter().any(|step| is_sum[step.op as usize]) {
             return;
         }
+        let Draft::Loop(draft) = &mut self.drafts.units[unit as usize].draft else { return };
         let mut draft = std::mem::take(draft);
+        let mut uses = vec![0; draft.loads.len()];
+        for arg in &draft.args {
+            if let DraftArg::Load(load) = arg {
+                uses[*load as usize] += 1;
+            }
+        }
         // For each step, the load that has its value instead.
         let mut loaded: Vec<Option<u32>> = vec![None; draft.steps.len()];
         for number in 0..draft.steps.len() {
@@ -83,7 +94,7 @@ impl Folder<'_> {
             }
             if let (true, [DraftArg::Load(x), DraftArg::Load(y)]) = (is_sum[step.op as usize], &draft.args[args])
                 && let (x, y) = (*x, *y)
-                && let Some(load) = self.fold_step(unit, &mut draft, number, [x, y])
+                && let Some(load) = self.fold_step(unit, &mut draft, &uses, number, [x, y])
             {
                 loaded[number] = Some(load);
             }
@@ -94,13 +105,21 @@ impl Folder<'_> {
         self.drafts.units[unit as usize].draft = Draft::Loop(draft);
     }
 
-    /// Folds a step that adds two loads, if one of them is a product. Returns its load, which then has the sum.
-    fn fold_step(&mut self, unit: u32, draft: &mut DraftLoop, number: usize, loads: [u32; 2]) -> Option<u32> {
-        let [x, y] = loads;
+    /// Folds a step that adds two loads, if one of them is a product. Returns its load, which then has the sum. `uses` says
+    /// how many arguments each load is.
+    fn fold_step(
+        &mut self,
+        unit: u32,
+        draft: &mut DraftLoop,
+        uses: &[u32],
+        number: usize,
+        [x, y]: [u32; 2],
+    ) -> Option<u32> {
         // Of two products the later one, since the other is there before it.
-        let place = |load: u32| self.product(unit, draft, load).map(|product| self.places[product as usize]);
+        let single = |load: u32| self.product(unit, draft, load).filter(|_| uses[load as usize] == 1);
+        let place = |load: u32| single(load).map(|product| self.places[product as usize]);
         let (product, other) = if place(x) > place(y) { (x, y) } else { (y, x) };
-        let moving = self.product(unit, draft, product).filter(|_| product != other)?;
+        let moving = single(product)?;
         let added = &draft.loads[other as usize];
         let Draft::Product { shapes, plus, out, .. } = &mut self.drafts.units[moving as usize].draft else {
             unreachable!("the unit is a product")
@@ -135,9 +154,8 @@ impl Folder<'_> {
         let Origin::Unit(product) = self.drafts.buffers[buffer as usize].origin else { return None };
         let drafted = &self.drafts.units[product as usize];
         let Draft::Product { shapes: [a, _], plus: None, .. } = &drafted.draft else { return None };
-        let uses = draft.args.iter().filter(|arg| matches!(arg, DraftArg::Load(other) if *other == load)).count();
         let is_single = a[..a.rank() - 2].iter().all(|&size| size == 1) && a[a.rank() - 1] > 0 && draft.len > 0;
-        let is_alone = self.readers[buffer as usize] == 1 && uses == 1 && draft.copies.is_empty();
+        let is_alone = self.readers[buffer as usize] == 1 && draft.copies.is_empty();
         (is_single && is_alone && drafted.constant == self.drafts.units[unit as usize].constant).then_some(product)
     }
 
