@@ -8,8 +8,10 @@
 
 use gradus::check::CountingAllocator;
 use gradus::data::digits;
-use gradus::nn::{Dense, Dropout, Layer, Lstm, Mask, Mode, Relu, TransformerEncoder, TransformerOptions, loss};
-use gradus::optim::{Adam, Optimizer};
+use gradus::nn::{
+    Dense, Dropout, Embedding, Layer, Lstm, Mask, Mode, Relu, TransformerEncoder, TransformerOptions, loss,
+};
+use gradus::optim::{Adam, ClipGlobalNorm, Optimizer, Sgd};
 use gradus::plan::Data;
 use gradus::train::Step;
 use gradus::{Graph, Params, Tensor, Var};
@@ -91,6 +93,26 @@ fn more_than_gradients() {
     expect_none("auxiliary values", &made);
 }
 
+/// Gradients that are rows of a table, another number of them in each batch: moved as such, and as a whole tensor.
+fn rows_of_tables() {
+    let batches: Vec<Tensor<i64>> =
+        (0..12).map(|batch| Tensor::from_fn([900], |k| ((k * k + 7 * k * batch) % 3_989) as i64)).collect();
+    let mut params: Params = Params::new(7);
+    let table = Embedding::new(&mut params, "table", 4_000, 64);
+    let mut step = Step::new(|_, [places]| table.forward(places).square().mean());
+    let mut rows = Optimizer::new((ClipGlobalNorm::new(1.0), Sgd::new(0.1)));
+    let mut whole = Optimizer::new(Adam::new(1e-3));
+    let mut made = Vec::with_capacity(batches.len());
+    for batch in &batches {
+        let before = CountingAllocator::allocations_of_all_threads();
+        let gradients = step.run(&mut params, batch).expect("the step runs");
+        rows.step(&mut params, &gradients).expect("the gradients are finite");
+        whole.step(&mut params, &gradients).expect("the gradients are finite");
+        made.push(CountingAllocator::allocations_of_all_threads() - before);
+    }
+    expect_none("rows of a table", &made);
+}
+
 /// From the third step on; now and then other threads of the process ask for memory, so a few steps may not be empty.
 fn expect_none(model: &str, made: &[usize]) {
     assert!(made[0] > 0, "the first step traces and compiles: the counter counts nothing");
@@ -105,8 +127,10 @@ fn a_training_step_allocates_nothing_from_the_third_on() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
         pool.install(all_models);
         pool.install(more_than_gradients);
+        pool.install(rows_of_tables);
     }
     // From outside of any pool, where the threads are the library's own.
     all_models();
     more_than_gradients();
+    rows_of_tables();
 }

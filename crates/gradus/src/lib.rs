@@ -11,8 +11,8 @@
 
 pub use gradus_data as data;
 pub use gradus_graph::{
-    AnyTensor, Error, ErrorKind, Feed, Graph, Param, Params, Plan, Random, Real, Session, Shape, SparseRows, Tensor,
-    Var, check, grad, loss_fn, loss_with_aux_fn, model_fn, value_and_grad,
+    AnyTensor, Error, ErrorKind, Feed, Graph, Param, Params, Plan, Random, Real, Session, Shape, Tensor, Var, check,
+    grad, loss_fn, loss_with_aux_fn, model_fn, value_and_grad,
 };
 pub use gradus_minimize as minimize;
 pub use gradus_nn as nn;
@@ -63,8 +63,8 @@ pub mod plan {
 /// The types of arguments and of guards that a program seldom names.
 pub mod arguments {
     pub use gradus_graph::{
-        Axes, CheckpointSchedule, Convolution, IntoShape, Operand, Scoped, Span, Substituted, TargetShape, ValueMut,
-        Window,
+        Axes, CheckpointSchedule, Convolution, IntoShape, Operand, Scoped, Span, SparseRows, Substituted, TargetShape,
+        ValueMut, Window,
     };
 }
 

@@ -122,8 +122,8 @@ impl<T: Real> SparseRows<T> {
     }
 
     /// Makes this the sum of `lists` lists of rows: of number k, `list(k)` gives the indices of rows, and their elements
-    /// one after another. The bits are those of [`Var::index_add`](crate::Var::index_add) to zeros for each list, added in the order of the
-    /// lists. Allocates no more once it has had as many rows.
+    /// one after another. The bits are those of [`Var::index_add`](crate::Var::index_add) to zeros for each list, added
+    /// in the order of the lists. Allocates no more once it has had lists of these lengths.
     ///
     /// # Errors
     /// If the shape has no axis, an index is out of range, or a list has another number of elements. The rows are then
@@ -137,7 +137,9 @@ impl<T: Real> SparseRows<T> {
         let Some(&count) = shape.first() else { return Err("a tensor without axes has no rows".into()) };
         let width = self.begin(shape);
         self.list_entries(count, width, (0..lists).map(&list))?;
+        self.indices.reserve(self.entries.len());
         self.starts.clear();
+        self.starts.reserve(self.entries.len() + 1);
         for (number, &entry) in self.entries.iter().enumerate() {
             let row = (entry >> 32) as usize;
             if self.indices.last() != Some(&row) {
@@ -154,6 +156,7 @@ impl<T: Real> SparseRows<T> {
     /// Sums the entries of each row; the rows are divided over threads.
     fn add_entries<'a>(&mut self, width: usize, list: &(impl Fn(usize) -> (&'a [i64], &'a [T]) + Sync)) {
         let threads = rayon::current_num_threads();
+        self.values.reserve((self.entries.len() * width).saturating_sub(self.values.len()));
         self.values.resize(self.indices.len() * width, T::zero());
         self.sums.resize(2 * width * threads, T::zero());
         let (entries, starts, ends) = (&self.entries, &self.starts, &self.ends);
