@@ -16,7 +16,7 @@ use crate::shape::{Layout, Shape};
 
 /// A binary operation of a reduction, which must be associative and commutative except for rounding.
 pub(crate) trait Fold {
-    /// The neutral element.
+    /// The neutral element; marked `#[inline(always)]`.
     fn start<T: Real>() -> T;
 
     /// Combines two partial results; marked `#[inline(always)]`.
@@ -40,6 +40,7 @@ pub(crate) trait Fold {
 pub(crate) struct Add;
 
 impl Fold for Add {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::zero()
     }
@@ -70,6 +71,7 @@ impl Fold for Add {
 pub(crate) struct Multiply;
 
 impl Fold for Multiply {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::one()
     }
@@ -84,6 +86,7 @@ impl Fold for Multiply {
 pub(crate) struct Largest;
 
 impl Fold for Largest {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::neg_infinity()
     }
@@ -98,6 +101,7 @@ impl Fold for Largest {
 pub(crate) struct Smallest;
 
 impl Fold for Smallest {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::infinity()
     }
@@ -129,6 +133,34 @@ const NARROW: usize = 8;
 const GRAIN: usize = 1 << 14;
 /// Elements of rows that are combined in registers.
 pub(crate) const WIDTH: usize = 32;
+
+/// `sum_of!(T; len, |from, terms| …)`: the sum of `len` terms of type `T`, without memory for them. The block fills a
+/// slice with the terms from an index on.
+///
+/// Not a function of a closure: a closure that is not inlined is compiled for the oldest machine.
+macro_rules! sum_of {
+    ($number:ty; $len:expr, |$from:ident, $terms:ident| $fill:block) => {{
+        use $crate::kernel::reduce::{Add, AT_ONCE, Totals, block_lanes, fold_lanes};
+        let mut terms = [<$number>::zero(); AT_ONCE];
+        let len = $len;
+        let mut totals = Totals::<$number>::new::<Add>();
+        let mut lanes = block_lanes::<$number, Add>(&[]);
+        for $from in (0..len).step_by(AT_ONCE) {
+            let $terms = &mut terms[..(len - $from).min(AT_ONCE)];
+            $fill
+            lanes = block_lanes::<$number, Add>($terms);
+            if len > AT_ONCE {
+                totals.gather::<Add>(lanes);
+            }
+        }
+        if len > AT_ONCE { totals.finish::<Add>() } else { fold_lanes::<$number, Add>(lanes) }
+    }};
+}
+
+pub(crate) use sum_of;
+
+/// Terms that [`sum_of!`] has computed at a time.
+pub(crate) const AT_ONCE: usize = 256;
 
 /// Reduces `x` of the given shape along `axes` (counted from the first, in order) into `y`.
 pub(crate) fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
@@ -210,13 +242,13 @@ impl<T: Real> Loop for Mean<'_, T> {
         if x.is_empty() {
             return;
         }
-        rows.groups(from..from + y.len(), |first, results| {
+        for (first, results) in rows.groups(from..from + y.len()) {
             for (i, y) in y[results.start - from..results.end - from].iter_mut().enumerate() {
                 let mean = x[first + i] + *y / count;
                 // Differences of infinite or very distant numbers may be infinite or NaN: then the plain mean.
                 *y = if mean.is_finite() { mean } else { rows.plain_mean(x, first + i, count) };
             }
-        });
+        }
     }
 }
 
@@ -227,7 +259,7 @@ impl<T: Real> Terms<T> for FromFirst<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (first, row) = (self.0[start.first], &self.0[start.row..start.row + len]);
-        sum_of(len, |from, terms| {
+        sum_of!(T; len, |from, terms| {
             let row = &row[from..from + terms.len()];
             for k in 0..terms.len() {
                 terms[k] = row[k] - first;
@@ -279,12 +311,12 @@ impl<T: Real> Loop for Norm<'_, T> {
         if x.is_empty() {
             return;
         }
-        rows.groups(from..from + y.len(), |first, results| {
+        for (first, results) in rows.groups(from..from + y.len()) {
             for (i, y) in y[results.start - from..results.end - from].iter_mut().enumerate() {
                 let within = *y >= least && y.is_finite();
                 *y = if within { y.sqrt() } else { rows.scaled_norm(first + i, |k| x[k]) };
             }
-        });
+        }
     }
 }
 
@@ -297,7 +329,7 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let row = &self.0[start.row..start.row + len];
-        sum_of(len, |from, terms| {
+        sum_of!(T; len, |from, terms| {
             let row = &row[from..from + terms.len()];
             for k in 0..terms.len() {
                 terms[k] = row[k] * row[k];
@@ -318,24 +350,6 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     fn one(&self, start: RowStart) -> T {
         self.0[start.row] * self.0[start.row]
     }
-}
-
-/// The sum of `len` terms, without memory for them: `fill` computes those from an index on.
-#[inline(always)]
-pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
-    const AT_ONCE: usize = 256;
-    let mut terms = [T::zero(); AT_ONCE];
-    if len <= AT_ONCE {
-        fill(0, &mut terms[..len]);
-        return fold_block::<T, Add>(&terms[..len]);
-    }
-    let mut totals = Totals::<T>::new::<Add>();
-    for from in (0..len).step_by(AT_ONCE) {
-        let terms = &mut terms[..(len - from).min(AT_ONCE)];
-        fill(from, terms);
-        totals.gather::<Add>(block_lanes::<T, Add>(terms));
-    }
-    totals.finish::<Add>()
 }
 
 /// A tensor as rows of contiguous elements, for a reduction along axes: either all elements of a row are reduced to one
@@ -417,27 +431,28 @@ impl Rows {
         Layout { shape: sizes.into_iter().collect(), strides: steps, offset: 0 }
     }
 
-    /// Calls `visit` for each row of results of which some are in a range: with the position of the first element of
-    /// the first of these, and their own range.
+    /// Each row of results of which some are in a range: the position of the first element of the first of these, and
+    /// their own range.
+    ///
+    /// An iterator and not a function that is called back: that would be compiled for the oldest machine.
     #[inline(always)]
-    pub(crate) fn groups(&self, results: Range<usize>, mut visit: impl FnMut(usize, Range<usize>)) {
+    pub(crate) fn groups(&self, results: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
         let kept = self.kept();
-        if results.is_empty() || kept == 0 {
-            return;
-        }
         // Results lie in the order of the axes that are kept.
-        let groups = results.start / kept..results.end.div_ceil(kept);
-        if let Some([_, count]) = self.plain() {
-            for group in groups {
-                let from = results.start.max(group * kept);
-                visit(group * count * self.row + from - group * kept, from..results.end.min((group + 1) * kept));
-            }
-            return;
-        }
-        for (group, first) in groups.clone().zip(self.starts(false).positions_of(groups)) {
+        let groups = match results.is_empty() || kept == 0 {
+            true => 0..0,
+            false => results.start / kept..results.end.div_ceil(kept),
+        };
+        // The elements from one group to the next, if they are at equal distances.
+        let (distance, starts) = match self.plain() {
+            Some([_, count]) => (count * self.row, None),
+            None => (0, Some(self.starts(false))),
+        };
+        groups.map(move |group| {
+            let first = starts.as_ref().map_or(group * distance, |starts| starts.position(group));
             let from = results.start.max(group * kept);
-            visit(first + from - group * kept, from..results.end.min((group + 1) * kept));
-        }
+            (first + from - group * kept, from..results.end.min((group + 1) * kept))
+        })
     }
 
     /// Runs `work(from, piece)` over pieces that the results `y` of `elements` elements are cut into, on the threads of
@@ -461,17 +476,17 @@ impl Rows {
         }
         match self.plain() {
             Some(_) if self.reduced => {
-                self.groups(from..from + y.len(), |first, results| {
+                for (first, results) in self.groups(from..from + y.len()) {
                     let start = RowStart { row: first, first, at: results.start };
                     y[results.start - from] = terms.fold(start, self.row);
-                });
+                }
                 return;
             }
             Some([_, count]) if count * self.row <= NEAR => {
-                self.groups(from..from + y.len(), |first, results| {
+                for (first, results) in self.groups(from..from + y.len()) {
                     let y = &mut y[results.start - from..results.end - from];
                     self.accumulate_columns::<T, F>(first, results.start, count, y, terms);
-                });
+                }
                 return;
             }
             _ => {}
@@ -483,13 +498,13 @@ impl Rows {
             _ => (1, 0),
         };
         reduced.shape = reduced.shape[..reduced.shape.rank().saturating_sub(1)].iter().copied().collect();
-        self.groups(from..from + y.len(), |first, results| {
+        for (first, results) in self.groups(from..from + y.len()) {
             let (at, y) = (results.start, &mut y[results.start - from..results.end - from]);
             if self.reduced {
                 let start = |row: usize| RowStart { row, first, at };
                 if count * reduced.shape.len() == 1 {
                     y[0] = terms.fold(start(first), self.row);
-                    return;
+                    continue;
                 }
                 let (mut total, mut lost) = (F::start(), T::zero());
                 for offset in reduced.positions() {
@@ -499,13 +514,14 @@ impl Rows {
                     }
                 }
                 y[0] = F::finish(total, lost);
-                return;
+                continue;
             }
             if self.row < WIDTH && count >= WIDTH && step == self.row && !P::IS_RELATIVE {
                 let from = at % self.row;
                 let sums = self.accumulate_narrow::<T, F, P>(first - from, &reduced, count, terms);
                 let len = y.len();
-                return y.copy_from_slice(&sums[from..from + len]);
+                y.copy_from_slice(&sums[from..from + len]);
+                continue;
             }
             for (from, y) in (0..).step_by(TILE).zip(y.chunks_mut(TILE)) {
                 let (first, at, len) = (first + from, at + from, y.len());
@@ -551,7 +567,7 @@ impl Rows {
                     y[column] = F::finish(totals[column], lost[column]);
                 }
             }
-        });
+        }
     }
 
     /// The results of rows of fewer than `WIDTH` elements that are combined with others: `count` after each other from
@@ -812,26 +828,26 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
 }
 
 /// The totals of the lanes of several blocks, each with its compensation.
-struct Totals<T> {
+pub(crate) struct Totals<T> {
     totals: [T; LANES],
     lost: [T; LANES],
 }
 
 impl<T: Real> Totals<T> {
     #[inline(always)]
-    fn new<F: Fold>() -> Self {
+    pub(crate) fn new<F: Fold>() -> Self {
         Self { totals: [F::start(); LANES], lost: [T::zero(); LANES] }
     }
 
     #[inline(always)]
-    fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
+    pub(crate) fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
         for lane in 0..LANES {
             F::gather(&mut self.totals[lane], &mut self.lost[lane], lanes[lane]);
         }
     }
 
     #[inline(always)]
-    fn finish<F: Fold>(&self) -> T {
+    pub(crate) fn finish<F: Fold>(&self) -> T {
         let mut lanes = self.totals;
         for lane in 0..LANES {
             lanes[lane] = F::finish(self.totals[lane], self.lost[lane]);
@@ -842,7 +858,7 @@ impl<T: Real> Totals<T> {
 
 /// The lanes of a block.
 #[inline(always)]
-fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
+pub(crate) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
     let mut lanes = [F::start::<T>(); LANES];
     let whole = block.len() - block.len() % LANES;
     for from in (0..whole).step_by(LANES) {
@@ -860,7 +876,7 @@ fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
 
 /// The lanes combined with each other.
 #[inline(always)]
-fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
+pub(crate) fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
     // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
     let half: [T; 8] = halved::<T, F, 16, 8>(half);

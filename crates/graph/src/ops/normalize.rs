@@ -209,7 +209,7 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (x, g, mean) = (&self.x[start.row..][..len], &self.g[start.row..][..len], self.mean[start.at]);
-        sum_of(len, |from, terms| {
+        sum_of!(T; len, |from, terms| {
             let (x, g) = (&x[from..from + terms.len()], &g[from..from + terms.len()]);
             for k in 0..terms.len() {
                 terms[k] = self.term(x[k], g[k], mean);
@@ -247,7 +247,7 @@ fn overflown<T: Real>(
         return;
     }
     let root = count.sqrt();
-    rows.groups(0..variance.len(), |first, results| {
+    for (first, results) in rows.groups(0..variance.len()) {
         for (first, at) in (first..).zip(results) {
             if !variance[at].is_finite() {
                 let deviation = rows.scaled_norm(first, |k| (x[k] - mean[at]) / root);
@@ -256,7 +256,7 @@ fn overflown<T: Real>(
                 }
             }
         }
-    });
+    }
 }
 
 impl Op for NormalizeVjp {
