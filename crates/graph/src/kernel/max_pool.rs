@@ -127,8 +127,9 @@ impl Line {
         let Span { start, step, count } = self.alike.first;
         let first = self.rows.start * self.width + start + window * stride;
         let (mut largest, mut place) = ([T::zero(); N], [0_i64; N]);
+        let start = &x[first..][..(N - 1) * stride + 1];
         for lane in 0..N {
-            largest[lane] = x[first + lane * stride];
+            largest[lane] = start[lane * stride];
         }
         for i in 0..self.rows.count {
             for j in 0..count {
@@ -146,7 +147,8 @@ impl Line {
         let (values, indices) = (&mut values[window..][..N], &mut indices[window..][..N]);
         for lane in 0..N {
             values[lane] = largest[lane];
-            indices[lane] = (first + lane * stride) as i64 + place[lane];
+            // In this order the distances of the lanes are constants in a register.
+            indices[lane] = (place[lane] + (lane * stride) as i64) + first as i64;
         }
         N
     }

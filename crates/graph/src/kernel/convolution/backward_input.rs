@@ -40,8 +40,8 @@ impl Geometry {
         if self.is_depthwise() {
             return self.depthwise_workspace();
         }
-        if let Some((swapped, direct)) = self.direct_input::<T>() {
-            return swapped.direct_workspace(direct);
+        if let Some((geometry, direct)) = self.direct_input::<T>() {
+            return geometry.direct_workspace(direct);
         }
         let (_, tasks, room) = self.backward_input_plan::<T>();
         room * workers(self.multiplications(), tasks)
@@ -68,8 +68,8 @@ impl Geometry {
                 }
             });
         }
-        if let Some((swapped, direct)) = self.direct_input::<T>() {
-            return swapped.forward_direct(direct, g, w, x, workspace);
+        if let Some((geometry, direct)) = self.direct_input::<T>() {
+            return geometry.forward_direct(direct, g, w, x, workspace);
         }
         let (blocks, tasks, room) = self.backward_input_plan::<T>();
         let (taps, area, plane) = (self.taps(), self.area(), self.plane());

@@ -8,7 +8,7 @@
 //! - `y`: windows times filters. `x̄` is the same for stride 1: windows of `ȳ` times reversed filters.
 //! - `w̄`: the transpose of the windows times `ȳ`. Bands are divided into [`PARTS`] parts, whose sums are added in order.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use super::geometry::{Geometry, LANES, ROWS};
 use super::threads::{divided, workers};
@@ -24,6 +24,12 @@ const BANDS: usize = 8;
 const PARTS: usize = 8;
 /// The most elements of these parts.
 const SUMS: usize = 1 << 20;
+/// How many times longer than the input a padded line may be.
+const PADDED: usize = 4;
+/// As many filters take as long as adding columns to planes.
+const COLUMNS: usize = 12;
+/// How many filters are few.
+const FILTERS: RangeInclusive<usize> = 1..=128;
 
 /// The division of a convolution into bands of lines of the output.
 #[derive(Clone, Copy)]
@@ -51,28 +57,30 @@ struct Band {
 impl Geometry {
     /// The direct way, for a convolution that it pays for.
     pub(super) fn direct<T: Real>(&self) -> Option<Direct> {
-        let ([height, width], [down, along]) = (self.kernel, self.stride);
-        let pays = self.dilation[1] == 1 && height * width > 1 && self.plane() > 0;
-        if !pays || !(1..=ROWS).contains(&(width * self.channels)) || !(5..=128).contains(&self.filters) {
+        let Self { channels, filters, kernel: [height, width], stride: [down, along], positions, size, .. } = *self;
+        let is_few = (1..=ROWS).contains(&(width * channels)) && FILTERS.contains(&filters);
+        let pitch = ((positions[1] - 1) * along + width).max(self.before[1] + size[1]);
+        if !is_few || self.dilation[1] > 1 || height * width == 1 || size[0] == 0 || pitch > PADDED * (size[1] + width)
+        {
             return None;
         }
-        let lanes = T::lanes(self.filters);
-        let pitch = ((self.positions[1] - 1) * along + width).max(self.before[1] + self.size[1]);
-        let line = pitch * self.channels;
-        let halo = self.dilation[0] * (height - 1) + 1;
-        let each = (down * line + self.positions[1] * lanes) * size_of::<T>();
-        let most = (BAND.saturating_sub(halo * line * size_of::<T>()) / each).max(1);
+        let (lanes, line) = (T::lanes(filters), pitch * channels);
+        let reach = |lines: usize| ((lines - 1) * down + self.dilation[0] * (height - 1) + 1).min(size[0]);
+        let each = down.min(size[0]) * line + positions[1] * lanes;
+        let most = (BAND / size_of::<T>()).saturating_sub(reach(1) * line) / each;
         let fewest = BANDS.div_ceil(self.images * self.groups);
-        let lines = self.positions[0].div_ceil(self.positions[0].div_ceil(most).max(fewest));
-        let bands = self.positions[0].div_ceil(lines);
-        Some(Direct { lanes, bands, lines, pitch, room: ((lines - 1) * down + halo) * line })
+        let lines = positions[0].div_ceil(positions[0].div_ceil(most.max(1)).max(fewest));
+        Some(Direct { lanes, bands: positions[0].div_ceil(lines), lines, pitch, room: reach(lines) * line })
     }
 
     /// The convolution of the cotangent that is the cotangent of the input.
     pub(super) fn direct_input<T: Real>(&self) -> Option<(Self, Direct)> {
         let reversed = self.reversed()?;
-        let swapped = Self { channels: self.filters, filters: self.channels, ..reversed };
-        Some((swapped, swapped.direct::<T>()?))
+        let geometry = Self { channels: self.filters, filters: self.channels, ..reversed };
+        let direct = geometry.direct::<T>()?;
+        // The other way, columns are made of the channels that there are, and not of all lanes.
+        let pays = direct.lanes * self.filters <= self.channels * (self.filters + COLUMNS);
+        pays.then_some((geometry, direct))
     }
 
     fn band(&self, direct: Direct, task: usize) -> Band {

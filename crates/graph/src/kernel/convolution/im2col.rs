@@ -71,12 +71,23 @@ impl<T: Real> Loop for Col2Im<'_, T> {
         let Self { geometry, from, pitch, rows, positions, x } = self;
         let (start, size) = (geometry.tap(rows.start).0, geometry.plane());
         let pitches = Pitches::of(geometry);
-        for Element { bands, first, step } in Elements::new(geometry, &rows, &positions) {
+        let area = geometry.kernel[0] * geometry.kernel[1];
+        // Two neighbours that meet every second element each are added together.
+        let pairs = geometry.stride[1] == 2 && rows.start % area == 0 && rows.end % area == 0;
+        let mut elements = Elements::new(geometry, &rows, &positions).peekable();
+        while let Some(element) = elements.next() {
+            let Element { bands, first, step } = element;
+            let pair = elements.next_if(|next| pairs && element.is_beside(next));
             for row in (first..rows.end).step_by(step) {
                 let columns = &from[(row - rows.start) * pitch..][..positions.len()];
                 let plane = &mut x[(geometry.tap(row).0 - start) * size..][..size];
                 for band in bands {
-                    pitches.scatter(band, columns, plane);
+                    if pair.is_some() {
+                        let others = &from[(row + 1 - rows.start) * pitch..][..positions.len()];
+                        pitches.scatter_pair(band, [columns, others], plane);
+                    } else {
+                        pitches.scatter(band, columns, plane);
+                    }
                 }
             }
         }
@@ -97,6 +108,17 @@ struct Element {
     /// Its first row of the matrix of columns, and the distance to the next.
     first: usize,
     step: usize,
+}
+
+impl Element {
+    /// Whether the next element of the filter meets the input one element further, at the same positions.
+    fn is_beside(&self, next: &Self) -> bool {
+        let beside = |(band, next): (&Band, &Band)| {
+            (band.lines, band.count, band.at) == (next.lines, next.count, next.at)
+                && (band.lines == 0 || band.from + 1 == next.from)
+        };
+        next.first == self.first + 1 && self.bands.iter().zip(&next.bands).all(beside)
+    }
 }
 
 impl<'a> Elements<'a> {
@@ -147,6 +169,20 @@ impl Pitches {
             let (to, from) = (&mut to[line * self.block..][..band.count], &from[line * self.plane..]);
             for k in 0..band.count {
                 to[k] = from[k * self.stride];
+            }
+        }
+    }
+
+    /// Adds two bands to every second element of a plane, and to those between.
+    #[inline(always)]
+    fn scatter_pair<T: Real>(self, band: Band, [even, odd]: [&[T]; 2], plane: &mut [T]) {
+        for line in 0..band.lines {
+            let to = &mut plane[band.from + line * self.plane..][..2 * band.count];
+            let at = band.at + line * self.block;
+            let (even, odd) = (&even[at..][..band.count], &odd[at..][..band.count]);
+            for k in 0..band.count {
+                to[2 * k] += even[k];
+                to[2 * k + 1] += odd[k];
             }
         }
     }
@@ -281,12 +317,15 @@ mod tests {
         fn columns_are_those_of_plain_loops(
             geometry in geometries(),
             cuts in prop::array::uniform4(0.0..1.0_f64),
+            whole in any::<bool>(),
         ) {
             let part = |from: f64, to: f64, len: usize| {
                 let first = (from * len as f64) as usize;
                 first..(first + 1 + (to * (len - first) as f64) as usize).min(len)
             };
-            let rows = part(cuts[0], cuts[1], geometry.taps());
+            let area = if whole { geometry.kernel[0] * geometry.kernel[1] } else { 1 };
+            let rows = part(cuts[0], cuts[1], geometry.taps() / area);
+            let rows = rows.start * area..rows.end * area;
             let positions = part(cuts[2], cuts[3], geometry.area());
             let (step, count) = (geometry.channels * geometry.plane(), positions.len());
             let x: Vec<f32> = (0..geometry.images * step).map(|k| k as f32 - 7.5).collect();

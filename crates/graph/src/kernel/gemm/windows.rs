@@ -24,6 +24,9 @@ use crate::kernel::simd::{Level, level};
 /// The most numbers in a register.
 const WIDEST: usize = 16;
 
+/// How many registers ahead rows are fetched.
+const AHEAD: usize = 2;
+
 /// The product of a matrix of windows with a matrix of `lanes` columns.
 ///
 /// Row `(block, row)` and column `(run, step)` of the windows is the number `row·a_row + step·a_step` of line
@@ -226,6 +229,8 @@ unsafe fn product<L: Lanes, const MOST: usize>(product: &Windows<'_, L::Scalar>,
 struct Scattered<'a, L: Lanes> {
     to: *mut L::Scalar,
     places: &'a [usize; WIDEST],
+    /// The columns that there are.
+    cols: usize,
     /// The rows that there are, if not a whole register.
     part: Option<L::Mask>,
 }
@@ -233,6 +238,9 @@ struct Scattered<'a, L: Lanes> {
 impl<L: Lanes> Columns<L> for Scattered<'_, L> {
     #[inline(always)]
     unsafe fn take(&mut self, column: usize, x: L::Vector) {
+        if column >= self.cols {
+            return;
+        }
         // SAFETY: as the caller promises, all places can be written.
         unsafe {
             let to = self.to.add(self.places[column]);
@@ -244,16 +252,16 @@ impl<L: Lanes> Columns<L> for Scattered<'_, L> {
     }
 }
 
-/// Writes rows as columns.
+/// Writes rows as columns, in squares of registers if each row can be read for `readable` numbers.
 ///
 /// # Safety
-/// The machine has the instructions of `L`; all rows can be read, and all places be written.
+/// The machine has the instructions of `L`; all rows can be read for as long, and all places be written.
 #[inline(always)]
-unsafe fn transpose<L: Lanes>(work: &Transposed, from: *const L::Scalar, to: *mut L::Scalar) {
+unsafe fn transpose<L: Lanes>(work: &Transposed, from: *const L::Scalar, readable: usize, to: *mut L::Scalar) {
     let Transposed { rows, cols, from_row, width, line, step } = *work;
     // SAFETY: as the caller promises; rows and columns are below their counts.
     unsafe {
-        if rows == 1 || cols < L::WIDTH {
+        if rows == 1 || readable < L::WIDTH {
             let mut first = 0;
             while first < cols {
                 let (count, to) = (width.min(cols - first), to.add(first / width * line));
@@ -276,7 +284,7 @@ unsafe fn transpose<L: Lanes>(work: &Transposed, from: *const L::Scalar, to: *mu
         let mut places = [0; WIDEST];
         for first in (0..cols).step_by(L::WIDTH) {
             // The last square reaches back over columns that are written already.
-            let first = first.min(cols - L::WIDTH);
+            let first = first.min(readable - L::WIDTH);
             let (mut start, mut at) = (first / width * line, first % width);
             for place in &mut places[..L::WIDTH] {
                 *place = start + at * step;
@@ -289,10 +297,15 @@ unsafe fn transpose<L: Lanes>(work: &Transposed, from: *const L::Scalar, to: *mu
                 let (from, last) = (from.add(row * from_row + first), rows - row - 1);
                 let to = to.add(row);
                 if last + 1 >= L::WIDTH {
-                    let columns = &mut Scattered::<L> { to, places: &places, part: None };
+                    // Too many rows for the machine to see by itself that each is read in order.
+                    for x in 0..L::WIDTH {
+                        L::prefetch(from.add(x * from_row).wrapping_add(AHEAD * L::WIDTH));
+                    }
+                    let columns = &mut Scattered::<L> { to, places: &places, cols: cols - first, part: None };
                     L::transpose(|x| from.add(x * from_row), columns);
                 } else {
-                    let columns = &mut Scattered::<L> { to, places: &places, part: Some(L::mask(last + 1)) };
+                    let columns =
+                        &mut Scattered::<L> { to, places: &places, cols: cols - first, part: Some(L::mask(last + 1)) };
                     L::transpose(|x| from.add(x.min(last) * from_row), columns);
                 }
             }
@@ -314,9 +327,14 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
-        unsafe fn $transpose<L: Lanes>(work: &Transposed, from: *const L::Scalar, to: *mut L::Scalar) {
+        unsafe fn $transpose<L: Lanes>(
+            work: &Transposed,
+            from: *const L::Scalar,
+            readable: usize,
+            to: *mut L::Scalar,
+        ) {
             // SAFETY: the caller's conditions are the same.
-            unsafe { transpose::<L>(work, from, to) }
+            unsafe { transpose::<L>(work, from, readable, to) }
         }
     };
 }
@@ -401,22 +419,23 @@ macro_rules! precision {
                 if rows == 0 || cols == 0 {
                     return;
                 }
-                let end = (rows - 1).checked_mul(from_row).and_then(|last| last.checked_add(cols));
-                assert!(end.is_some_and(|end| end <= from.len()), "rows to be transposed leave their buffer");
+                let last = (rows - 1).checked_mul(from_row);
+                let readable = last.and_then(|last| from.len().checked_sub(last)).unwrap_or(0);
+                assert!(cols <= readable, "rows to be transposed leave their buffer");
                 let from = from.as_ptr();
                 // SAFETY: all rows lie in their buffer, and all places can be written, as the caller promises; the
                 // instruction set was found on this machine.
                 unsafe {
                     #[cfg(target_arch = "x86_64")]
                     match level() {
-                        Level::Avx512 if rows <= Avx2::<$t>::WIDTH || cols < Avx512::<$t>::WIDTH => {
-                            return transpose_avx512::<Avx2<$t>>(work, from, to);
+                        Level::Avx512 if rows.min(cols) <= Avx2::<$t>::WIDTH || readable < Avx512::<$t>::WIDTH => {
+                            return transpose_avx512::<Avx2<$t>>(work, from, readable, to);
                         }
-                        Level::Avx512 => return transpose_avx512::<Avx512<$t>>(work, from, to),
-                        Level::Avx2 => return transpose_avx2::<Avx2<$t>>(work, from, to),
+                        Level::Avx512 => return transpose_avx512::<Avx512<$t>>(work, from, readable, to),
+                        Level::Avx2 => return transpose_avx2::<Avx2<$t>>(work, from, readable, to),
                         Level::Old => {}
                     }
-                    transpose_old::<Portable<$t>>(work, from, to);
+                    transpose_old::<Portable<$t>>(work, from, readable, to);
                 }
             }
         }
@@ -432,7 +451,8 @@ mod tests {
     use super::*;
 
     /// The functions of each instruction set of this machine, with the lanes of a register.
-    type Compiled<T> = (usize, unsafe fn(&Windows<'_, T>, bool, *mut T), unsafe fn(&Transposed, *const T, *mut T));
+    type Compiled<T> =
+        (usize, unsafe fn(&Windows<'_, T>, bool, *mut T), unsafe fn(&Transposed, *const T, usize, *mut T));
 
     macro_rules! all {
         ($name:ident, $t:ty) => {
@@ -554,12 +574,13 @@ mod tests {
         #[test]
         fn rows_become_columns(
             rows in 1..40_usize, cols in 1..70_usize, gap in 0..3_usize, width in 1..40_usize, step in 1..60_usize,
+            more in 0..20_usize,
         ) {
             // Places that do not overlap: steps of as many elements as there are rows, or lines of them.
             let step = if rows == 1 { step.min(2) } else { rows + step % 3 };
             let line = width * step + gap;
             let work = Transposed { rows, cols, from_row: cols + gap, width, line, step };
-            let from = numbers((rows - 1) * work.from_row + cols, 1);
+            let from = numbers((rows - 1) * work.from_row + cols + more, 1);
             let size = (cols - 1) / width * line + (width - 1) * step + rows;
             let mut expected = vec![0.5; size];
             for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
@@ -568,13 +589,13 @@ mod tests {
             for (_, _, transpose) in doubles() {
                 let mut found = vec![0.5; size];
                 // SAFETY: all rows lie in their buffer, and all places in theirs.
-                unsafe { transpose(&work, from.as_ptr(), found.as_mut_ptr()) }
+                unsafe { transpose(&work, from.as_ptr(), cols + more, found.as_mut_ptr()) }
                 prop_assert_eq!(&found, &expected);
             }
             for (_, _, transpose) in singles() {
                 let (from, mut found) = (single(&from), vec![0.5_f32; size]);
                 // SAFETY: all rows lie in their buffer, and all places in theirs.
-                unsafe { transpose(&work, from.as_ptr(), found.as_mut_ptr()) }
+                unsafe { transpose(&work, from.as_ptr(), cols + more, found.as_mut_ptr()) }
                 prop_assert_eq!(found, single(&expected));
             }
         }
