@@ -134,9 +134,9 @@ impl<T: Real> Pass<'_, T> {
     pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
         // A small tensor is not divided, nor needs it a long buffer.
         match work.parameter.len() {
-            0..=BLOCK => self.run_chunk::<BLOCK>(work),
-            0..=MEDIUM => self.run_chunk::<MEDIUM>(work),
-            0..=CHUNK => self.run_chunk::<LONG_BLOCK>(work),
+            len if len <= BLOCK => self.run_chunk::<BLOCK>(work),
+            len if len <= MEDIUM => self.run_chunk::<MEDIUM>(work),
+            len if len <= CHUNK => self.run_chunk::<LONG_BLOCK>(work),
             _ => over_parts(work, &Work::cut, &|chunk| self.run_chunk::<LONG_BLOCK>(chunk), join),
         }
     }
