@@ -134,9 +134,9 @@ impl<T: Real> Pass<'_, T> {
     pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
         // A small tensor is not divided, nor needs it a long buffer.
         match work.parameter.len() {
-            0..=BLOCK => self.run_chunk(work, &mut [T::zero(); BLOCK]),
-            0..=MEDIUM => self.run_chunk(work, &mut [T::zero(); MEDIUM]),
-            0..=CHUNK => self.run_chunk(work, &mut [T::zero(); LONG_BLOCK]),
+            len if len <= BLOCK => self.run_chunk(work, &mut [T::zero(); BLOCK]),
+            len if len <= MEDIUM => self.run_chunk(work, &mut [T::zero(); MEDIUM]),
+            len if len <= CHUNK => self.run_chunk(work, &mut [T::zero(); LONG_BLOCK]),
             _ => over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk, &mut [T::zero(); LONG_BLOCK]), join),
         }
     }
