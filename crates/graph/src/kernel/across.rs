@@ -12,6 +12,13 @@ pub(crate) const ACROSS: usize = 16;
 /// The most elements of a row.
 pub(crate) const LONGEST: usize = 32;
 
+/// Called for each column in a loop over several: keeps the compiler from working on many at once, for which it would
+/// gather and scatter their numbers.
+#[inline(always)]
+pub(crate) fn one_by_one() {
+    std::hint::black_box(());
+}
+
 /// The elements of some rows: `columns[i][row]` is element `i` of a row. Lanes without a row hold any numbers.
 pub(crate) struct Tile<T> {
     columns: [[T; ACROSS]; LONGEST],
@@ -38,26 +45,43 @@ impl<T: Real> Tile<T> {
     pub(crate) fn load(&mut self, rows: &[T]) {
         // Sizes that are known to the compiler are transposed in registers.
         match self.size {
-            1 => self.load_rows(rows, 1),
-            2 => self.load_rows(rows, 2),
-            3 => self.load_rows(rows, 3),
-            4 => self.load_rows(rows, 4),
-            size => self.load_rows(rows, size),
+            1 => self.load_rows::<1>(rows, 0),
+            2 => self.load_rows::<2>(rows, 0),
+            3 => self.load_rows::<3>(rows, 0),
+            size => {
+                for from in (0..size & !3).step_by(4) {
+                    one_by_one();
+                    self.load_rows::<4>(rows, from);
+                }
+                for from in size & !3..size {
+                    one_by_one();
+                    self.load_rows::<1>(rows, from);
+                }
+            }
         }
     }
 
+    /// Fills `SIZE` columns from number `from` on.
+    #[allow(clippy::manual_memcpy)] // Within a `Loop` a copy of a slice may be a call.
     #[inline(always)]
-    fn load_rows(&mut self, rows: &[T], size: usize) {
+    fn load_rows<const SIZE: usize>(&mut self, rows: &[T], from: usize) {
+        let size = self.size;
         if rows.len() == ACROSS * size {
-            for i in 0..size {
-                for row in 0..ACROSS {
-                    self.columns[i][row] = rows[row * size + i];
+            // Lists of their own, so that numbers are not scattered one by one.
+            let mut columns = [[T::zero(); ACROSS]; SIZE];
+            for row in 0..ACROSS {
+                let row_of = &rows[row * size + from..][..SIZE];
+                for i in 0..SIZE {
+                    columns[i][row] = row_of[i];
                 }
+            }
+            for i in 0..SIZE {
+                self.columns[from + i] = columns[i];
             }
         } else {
             for row in 0..rows.len() / size {
-                for i in 0..size {
-                    self.columns[i][row] = rows[row * size + i];
+                for i in 0..SIZE {
+                    self.columns[from + i][row] = rows[row * size + from + i];
                 }
             }
         }
@@ -80,11 +104,13 @@ impl<T: Real> Tile<T> {
         let Self { columns, lanes, size } = self;
         let mut half = LONGEST / 2;
         for i in 0..half.min(*size) {
+            one_by_one();
             for row in 0..ACROSS {
                 lanes[i][row] = F::join(F::start(), columns[i][row]);
             }
         }
         for i in half..*size {
+            one_by_one();
             for row in 0..ACROSS {
                 lanes[i - half][row] = F::join(lanes[i - half][row], F::join(F::start(), columns[i][row]));
             }
@@ -94,6 +120,7 @@ impl<T: Real> Tile<T> {
             let size = half.min(*size);
             half /= 2;
             for i in half..size {
+                one_by_one();
                 for row in 0..ACROSS {
                     lanes[i - half][row] = F::join(lanes[i - half][row], lanes[i][row]);
                 }

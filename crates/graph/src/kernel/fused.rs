@@ -27,7 +27,7 @@ macro_rules! multiply_add {
 
 multiply_add!(f32, f64);
 
-/// [`polynomial!`](super::math) with fused steps.
+/// `polynomial!` of the elementwise functions, with fused steps.
 macro_rules! fused_polynomial {
     ($x:expr; $($c:expr),+) => {{
         use $crate::kernel::fused::MultiplyAdd;

@@ -16,7 +16,7 @@ use crate::shape::{Layout, Shape};
 
 /// A binary operation of a reduction, which must be associative and commutative except for rounding.
 pub(crate) trait Fold {
-    /// The neutral element.
+    /// The neutral element; marked `#[inline(always)]`.
     fn start<T: Real>() -> T;
 
     /// Combines two partial results; marked `#[inline(always)]`.
@@ -40,6 +40,7 @@ pub(crate) trait Fold {
 pub(crate) struct Add;
 
 impl Fold for Add {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::zero()
     }
@@ -70,6 +71,7 @@ impl Fold for Add {
 pub(crate) struct Multiply;
 
 impl Fold for Multiply {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::one()
     }
@@ -84,6 +86,7 @@ impl Fold for Multiply {
 pub(crate) struct Largest;
 
 impl Fold for Largest {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::neg_infinity()
     }
@@ -98,6 +101,7 @@ impl Fold for Largest {
 pub(crate) struct Smallest;
 
 impl Fold for Smallest {
+    #[inline(always)]
     fn start<T: Real>() -> T {
         T::infinity()
     }
@@ -129,6 +133,34 @@ const NARROW: usize = 8;
 const GRAIN: usize = 1 << 14;
 /// Elements of rows that are combined in registers.
 pub(crate) const WIDTH: usize = 32;
+
+/// `sum_of!(T; len, |from, terms| …)`: the sum of `len` terms of type `T`, without memory for them. The block fills a
+/// slice with the terms from an index on.
+///
+/// Not a function of a closure: a closure that is not inlined is compiled for the oldest machine.
+macro_rules! sum_of {
+    ($number:ty; $len:expr, |$from:ident, $terms:ident| $fill:block) => {{
+        use $crate::kernel::reduce::{Add, AT_ONCE, Totals, block_lanes, fold_lanes};
+        let mut terms = [<$number>::zero(); AT_ONCE];
+        let len = $len;
+        let mut totals = Totals::<$number>::new::<Add>();
+        let mut lanes = block_lanes::<$number, Add>(&[]);
+        for $from in (0..len).step_by(AT_ONCE) {
+            let $terms = &mut terms[..(len - $from).min(AT_ONCE)];
+            $fill
+            lanes = block_lanes::<$number, Add>($terms);
+            if len > AT_ONCE {
+                totals.gather::<Add>(lanes);
+            }
+        }
+        if len > AT_ONCE { totals.finish::<Add>() } else { fold_lanes::<$number, Add>(lanes) }
+    }};
+}
+
+pub(crate) use sum_of;
+
+/// Terms that [`sum_of!`] has computed at a time.
+pub(crate) const AT_ONCE: usize = 256;
 
 /// Reduces `x` of the given shape along `axes` (counted from the first, in order) into `y`.
 pub(crate) fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
@@ -232,7 +264,7 @@ impl<T: Real> Terms<T> for FromFirst<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (first, row) = (self.0[start.first], &self.0[start.row..start.row + len]);
-        sum_of(len, |from, terms| {
+        sum_of!(T; len, |from, terms| {
             let row = &row[from..from + terms.len()];
             for k in 0..terms.len() {
                 terms[k] = row[k] - first;
@@ -302,7 +334,7 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let row = &self.0[start.row..start.row + len];
-        sum_of(len, |from, terms| {
+        sum_of!(T; len, |from, terms| {
             let row = &row[from..from + terms.len()];
             for k in 0..terms.len() {
                 terms[k] = row[k] * row[k];
@@ -323,24 +355,6 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     fn one(&self, start: RowStart) -> T {
         self.0[start.row] * self.0[start.row]
     }
-}
-
-/// The sum of `len` terms, without memory for them: `fill` computes those from an index on.
-#[inline(always)]
-pub(crate) fn sum_of<T: Real>(len: usize, fill: impl Fn(usize, &mut [T])) -> T {
-    const AT_ONCE: usize = 256;
-    let mut terms = [T::zero(); AT_ONCE];
-    if len <= AT_ONCE {
-        fill(0, &mut terms[..len]);
-        return fold_block::<T, Add>(&terms[..len]);
-    }
-    let mut totals = Totals::<T>::new::<Add>();
-    for from in (0..len).step_by(AT_ONCE) {
-        let terms = &mut terms[..(len - from).min(AT_ONCE)];
-        fill(from, terms);
-        totals.gather::<Add>(block_lanes::<T, Add>(terms));
-    }
-    totals.finish::<Add>()
 }
 
 /// A tensor as rows of contiguous elements, for a reduction along axes: either all elements of a row are reduced to one
@@ -811,26 +825,26 @@ fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
 }
 
 /// The totals of the lanes of several blocks, each with its compensation.
-struct Totals<T> {
+pub(crate) struct Totals<T> {
     totals: [T; LANES],
     lost: [T; LANES],
 }
 
 impl<T: Real> Totals<T> {
     #[inline(always)]
-    fn new<F: Fold>() -> Self {
+    pub(crate) fn new<F: Fold>() -> Self {
         Self { totals: [F::start(); LANES], lost: [T::zero(); LANES] }
     }
 
     #[inline(always)]
-    fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
+    pub(crate) fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
         for lane in 0..LANES {
             F::gather(&mut self.totals[lane], &mut self.lost[lane], lanes[lane]);
         }
     }
 
     #[inline(always)]
-    fn finish<F: Fold>(&self) -> T {
+    pub(crate) fn finish<F: Fold>(&self) -> T {
         let mut lanes = self.totals;
         for lane in 0..LANES {
             lanes[lane] = F::finish(self.totals[lane], self.lost[lane]);
@@ -841,7 +855,7 @@ impl<T: Real> Totals<T> {
 
 /// The lanes of a block.
 #[inline(always)]
-fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
+pub(crate) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
     let mut lanes = [F::start::<T>(); LANES];
     let whole = block.len() - block.len() % LANES;
     for from in (0..whole).step_by(LANES) {
@@ -859,7 +873,7 @@ fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
 
 /// The lanes combined with each other.
 #[inline(always)]
-fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
+pub(crate) fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
     // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
     let half: [T; 8] = halved::<T, F, 16, 8>(half);

@@ -1,6 +1,6 @@
 //! The softmax of a row and the logarithm of its sum of exponentials, which several ops share.
 
-use super::across::{ACROSS, Tile};
+use super::across::{ACROSS, Tile, one_by_one};
 use super::reduce::{Add, Largest, fold_row, sum_of};
 use crate::real::Real;
 
@@ -18,7 +18,7 @@ pub(crate) fn shift<T: Real>(row: &[T]) -> T {
 #[inline(always)]
 pub(crate) fn ln_sum_of_exp<T: Real>(row: &[T], shift: T) -> T {
     let largest = row.iter().position(|&x| x == shift);
-    let others = sum_of(row.len(), |from, terms| {
+    let others = sum_of!(T; row.len(), |from, terms| {
         let row = &row[from..from + terms.len()];
         for k in 0..terms.len() {
             terms[k] = (row[k] - shift).exp();
@@ -60,6 +60,7 @@ pub(crate) fn shifts<T: Real>(tile: &mut Tile<T>) -> [T; ACROSS] {
 pub(crate) fn ln_sums_of_exp<T: Real>(tile: &mut Tile<T>, shifts: [T; ACROSS]) -> [T; ACROSS] {
     let mut found = [false; ACROSS];
     for column in tile.columns() {
+        one_by_one();
         for row in 0..ACROSS {
             let is_largest = (column[row] == shifts[row]) & !found[row];
             // Of which the exponential is 0.
@@ -81,6 +82,7 @@ pub(crate) fn ln_sums_of_exp<T: Real>(tile: &mut Tile<T>, shifts: [T; ACROSS]) -
 pub(crate) fn softmax_tile<T: Real>(tile: &mut Tile<T>) {
     let shifts = shifts(tile);
     for column in tile.columns() {
+        one_by_one();
         for row in 0..ACROSS {
             column[row] -= shifts[row];
         }
@@ -92,6 +94,7 @@ pub(crate) fn softmax_tile<T: Real>(tile: &mut Tile<T>) {
         scales[row] = if totals[row] == T::zero() { T::zero() } else { T::one() / totals[row] };
     }
     for column in tile.columns() {
+        one_by_one();
         for row in 0..ACROSS {
             column[row] *= scales[row];
         }

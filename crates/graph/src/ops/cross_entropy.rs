@@ -3,7 +3,7 @@
 //! Both are computed from the logits in one pass, `ln Σⱼ exp(xⱼ) − x[label]`. Derivatives:
 //! `(softmax(x) − one_hot(label))·g` and `(softmax(x)·Σp − p)·g`.
 
-use crate::kernel::across::{ACROSS, LONGEST, Tile, groups};
+use crate::kernel::across::{ACROSS, LONGEST, Tile, groups, one_by_one};
 use crate::kernel::indices::check_below;
 use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row, sum_of};
@@ -226,6 +226,7 @@ fn slope_tile<T: Real>(tile: &mut Tile<T>, labels: &[i64], g: &[T]) {
         tile.columns()[labels[row] as usize][row] = slope_of_label(own[row], others[row]);
     }
     for column in tile.columns() {
+        one_by_one();
         for row in 0..ACROSS {
             column[row] *= of_loss[row];
         }
@@ -301,7 +302,7 @@ impl<T: Real> Loop for LossesWith<'_, T> {
             let shift = shift(row);
             let log = ln_sum_of_exp(row, shift);
             let log = if log == T::neg_infinity() { T::zero() } else { log };
-            *loss = sum_of(row.len(), |from, terms| {
+            *loss = sum_of!(T; row.len(), |from, terms| {
                 for ((term, &x), &chance) in terms.iter_mut().zip(&row[from..]).zip(&chances[from..]) {
                     let whole = chance * ((shift - x) + log);
                     *term = if chance == T::zero() { T::zero() } else { whole };

@@ -209,7 +209,7 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (x, g, mean) = (&self.x[start.row..][..len], &self.g[start.row..][..len], self.mean[start.at]);
-        sum_of(len, |from, terms| {
+        sum_of!(T; len, |from, terms| {
             let (x, g) = (&x[from..from + terms.len()], &g[from..from + terms.len()]);
             for k in 0..terms.len() {
                 terms[k] = self.term(x[k], g[k], mean);

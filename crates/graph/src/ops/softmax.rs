@@ -11,7 +11,7 @@
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, resolve_axis};
-use crate::kernel::across::{ACROSS, LONGEST, Tile, groups};
+use crate::kernel::across::{ACROSS, LONGEST, Tile, groups, one_by_one};
 use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row};
 use crate::kernel::simd::{Loop, vectorized};
@@ -104,6 +104,7 @@ impl RowWise for LogSoftmax {
             logs[row] = if logs[row] == T::neg_infinity() { T::zero() } else { logs[row] };
         }
         for y in y.columns() {
+            one_by_one();
             for row in 0..ACROSS {
                 y[row] = (y[row] - shifts[row]) - logs[row];
             }
@@ -297,6 +298,7 @@ fn softmax_vjp_tile<T: Real>(y: &mut Tile<T>, g: &mut Tile<T>, x: &mut Tile<T>) 
     let weights = y.fold::<Add>();
     let (y, g) = (y.columns(), g.columns());
     for i in 0..size {
+        one_by_one();
         for row in 0..ACROSS {
             x.columns()[i][row] = if y[i][row] > half { g[i][row] } else { zero };
         }
@@ -306,12 +308,14 @@ fn softmax_vjp_tile<T: Real>(y: &mut Tile<T>, g: &mut Tile<T>, x: &mut Tile<T>) 
         bases[row] = if bases[row].is_finite() { bases[row] } else { zero };
     }
     for i in 0..size {
+        one_by_one();
         for row in 0..ACROSS {
             x.columns()[i][row] = y[i][row] * (g[i][row] - bases[row]);
         }
     }
     let totals = x.fold::<Add>();
     for i in 0..size {
+        one_by_one();
         for row in 0..ACROSS {
             x.columns()[i][row] = y[i][row] * ((g[i][row] - bases[row]) * weights[row] - totals[row]);
         }

@@ -12,12 +12,12 @@ const OPEN_UNIT: Domain = Domain::between(-1.0, 1.0);
 
 unary! {
     /// `sin x`
-    Sin, sin: |x| x.sin(), slope |x, _y| x.cos(), usual |x| x.is_near() => x.near_sin(),
+    Sin, sin: |x| x.sin(), slope |x, _y| x.cos(), usual |x| x.angle_is_near() => x.near_sin(),
 }
 
 unary! {
     /// `cos x`
-    Cos, cos: |x| x.cos(), slope |x, _y| -x.sin(), usual |x| x.is_near() => x.near_cos(),
+    Cos, cos: |x| x.cos(), slope |x, _y| -x.sin(), usual |x| x.angle_is_near() => x.near_cos(),
 }
 
 unary! {

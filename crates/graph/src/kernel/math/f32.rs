@@ -252,13 +252,13 @@ impl Math for f32 {
     #[inline(always)]
     fn sin(self) -> Self {
         let (near, far) = (near_wave(self, 0), wave(self, 0));
-        if self.is_near() { near } else { far }
+        if self.angle_is_near() { near } else { far }
     }
 
     #[inline(always)]
     fn cos(self) -> Self {
         let (near, far) = (near_wave(self, 1), wave(self, 1));
-        if self.is_near() { near } else { far }
+        if self.angle_is_near() { near } else { far }
     }
 
     #[inline(always)]
@@ -272,7 +272,7 @@ impl Math for f32 {
     }
 
     #[inline(always)]
-    fn is_near(self) -> bool {
+    fn angle_is_near(self) -> bool {
         self.abs() <= NEAR
     }
 

@@ -213,7 +213,8 @@ fn exp_both(x: f64) -> [f64; 4] {
     let u = high + rest;
     // What is smaller by 2²⁰⁰⁰ does not count, and 2⁻ⁿ is to be in range.
     let minus = SHIFT - at_most(f64::from_bits(bits) - SHIFT, 1000.0);
-    let [p, q] = [bits, minus.to_bits()].map(|bits| power_of_two(bits.wrapping_sub(2)));
+    // No closure, which would keep loops from being vectorised.
+    let (p, q) = (power_of_two(bits.wrapping_sub(2)), power_of_two(minus.to_bits().wrapping_sub(2)));
     [p, u, q, u / (1.0 + u)]
 }
 
@@ -336,12 +337,12 @@ impl Math for f64 {
 
     #[inline(always)]
     fn sin(self) -> Self {
-        if self.is_near() { self.near_sin() } else { far(libm::sin, self) }
+        if self.angle_is_near() { self.near_sin() } else { far(libm::sin, self) }
     }
 
     #[inline(always)]
     fn cos(self) -> Self {
-        if self.is_near() { self.near_cos() } else { far(libm::cos, self) }
+        if self.angle_is_near() { self.near_cos() } else { far(libm::cos, self) }
     }
 
     #[inline(always)]
@@ -356,7 +357,7 @@ impl Math for f64 {
     }
 
     #[inline(always)]
-    fn is_near(self) -> bool {
+    fn angle_is_near(self) -> bool {
         self.abs() <= FAR
     }
 

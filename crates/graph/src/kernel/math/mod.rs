@@ -30,7 +30,7 @@
 //! here are below one unit.
 //! Zeros keep their sign, infinities and NaN go through as in C, and results may be subnormal.
 //! A result has the same bits in a vector and alone, and on every machine that multiplies and adds with one rounding:
-//! x86-64 with AVX2 and FMA, 64-bit ARM. On others polynomials are rounded twice a step ([`super::fused`]), so that the
+//! x86-64 with AVX2 and FMA, 64-bit ARM. On others polynomials are rounded twice a step (`kernel/fused.rs`), so that the
 //! last bit may differ; the errors are within the table there too. No result is one of the C library, but for a single
 //! multiplication with addition, which is exact but for one rounding everywhere. Logarithms, sines and cosines of `f64`,
 //! and with them random numbers, have the same bits on all machines. Only which NaN comes out is left open.
@@ -112,17 +112,17 @@ pub trait Math: Sized {
     /// The cosine of an angle in radians, of any size; NaN at `±∞`; in double precision one number at a time.
     fn cos(self) -> Self;
 
-    /// [`sin`](Math::sin) of an angle that [is near](Math::is_near), without branches.
+    /// [`sin`](Math::sin) of an angle that [is near](Math::angle_is_near), without branches.
     #[doc(hidden)]
     fn near_sin(self) -> Self;
 
-    /// [`cos`](Math::cos) of an angle that [is near](Math::is_near), without branches.
+    /// [`cos`](Math::cos) of an angle that [is near](Math::angle_is_near), without branches.
     #[doc(hidden)]
     fn near_cos(self) -> Self;
 
     /// Whether an angle is small enough to be reduced to one turn without branches.
     #[doc(hidden)]
-    fn is_near(self) -> bool;
+    fn angle_is_near(self) -> bool;
 
     /// The tangent of an angle in radians, of any size; NaN at `±∞`; one number at a time.
     fn tan(self) -> Self;

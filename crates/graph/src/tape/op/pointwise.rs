@@ -244,6 +244,7 @@ impl<P: Pointwise, T: Real> Loop for Scalar<'_, P, T> {
         let Self { op, registers, args, to } = self;
         let x = |number: usize| registers[args[number] as usize];
         let value = match P::ARITY {
+            1 if op.is_usual(&[x(0)]) => op.usual_value(&[x(0)]),
             1 => op.value(&[x(0)]),
             2 => op.value(&[x(0), x(1)]),
             3 => op.value(&[x(0), x(1), x(2)]),
