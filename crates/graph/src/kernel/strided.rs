@@ -30,6 +30,19 @@ impl Rows {
         let Self { count, len, stride, .. } = *self;
         let out = &mut out[..count * len];
         match (stride, len) {
+            // The same row again and again: twice as many at a time.
+            _ if self.pitch == 0 && count > 1 => {
+                Self { count: 1, ..*self }.gather(source, &mut out[..len]);
+                let mut done = len;
+                while done < out.len() {
+                    let more = done.min(out.len() - done);
+                    out.copy_within(..more, done);
+                    done += more;
+                }
+            }
+            (0, 2) => self.repeat_short::<T, 2>(source, out),
+            (0, 3) => self.repeat_short::<T, 3>(source, out),
+            (0, 4) => self.repeat_short::<T, 4>(source, out),
             (0, _) => (0..count).for_each(|row| out[row * len..][..len].fill(source[self.start(row)])),
             (1, 1) => self.gather_short::<T, 1>(source, out),
             (1, 2) => self.gather_short::<T, 2>(source, out),
@@ -65,6 +78,17 @@ impl Rows {
             let (from, to) = (&source[self.start(row)..][..N], &mut out[row * N..][..N]);
             for k in 0..N {
                 to[k] = from[k];
+            }
+        }
+    }
+
+    /// [`Rows::gather`] of rows of one element `N` times.
+    #[inline(always)]
+    fn repeat_short<T: Copy, const N: usize>(&self, source: &[T], out: &mut [T]) {
+        for row in 0..self.count {
+            let (value, to) = (source[self.start(row)], &mut out[row * N..][..N]);
+            for k in 0..N {
+                to[k] = value;
             }
         }
     }
@@ -230,6 +254,9 @@ mod tests {
             let wanted: Vec<usize> =
                 (0..3).flat_map(|i| (0..len).map(move |j| (60 + 40 * i + j as isize * stride) as usize)).collect();
             assert_eq!(out, wanted);
+            let mut repeated = vec![0; 7 * len];
+            Rows { count: 7, pitch: 0, ..rows }.gather(&source, &mut repeated);
+            assert_eq!(repeated, wanted[..len].repeat(7));
             let mut target = vec![0; 200];
             rows.scatter(&out, &mut target);
             wanted.iter().for_each(|&position| assert_eq!(target[position], position));
