@@ -16,6 +16,7 @@ pub(crate) struct Rows {
     pub(crate) stride: isize,
 }
 
+#[allow(clippy::manual_memcpy)] // A call takes longer than a few elements.
 impl Rows {
     #[inline(always)]
     fn start(&self, row: usize) -> usize {
@@ -76,9 +77,7 @@ impl Rows {
     fn gather_short<T: Copy, const N: usize>(&self, source: &[T], out: &mut [T]) {
         for row in 0..self.count {
             let (from, to) = (&source[self.start(row)..][..N], &mut out[row * N..][..N]);
-            for k in 0..N {
-                to[k] = from[k];
-            }
+            to.copy_from_slice(from);
         }
     }
 
