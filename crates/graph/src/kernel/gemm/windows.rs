@@ -180,7 +180,8 @@ unsafe fn product<L: Lanes, const MOST: usize>(product: &Windows<'_, L::Scalar>,
     let groups = runs.div_ceil((STEPS / steps).max(1));
     let most = runs.div_ceil(groups);
     let tiles = rows.div_ceil(MOST);
-    // SAFETY: every row, lane, and run with a line is visited once, and none beyond.
+    // SAFETY: every row, lane, and run with a line is visited once, and none beyond; where no run has a line the pointers
+    // to the factors are not followed.
     unsafe {
         for block in 0..blocks {
             let at = block * block_lines;
@@ -190,7 +191,8 @@ unsafe fn product<L: Lanes, const MOST: usize>(product: &Windows<'_, L::Scalar>,
             let mut row = 0;
             for number in 0..tiles {
                 let height = rows / tiles + usize::from(number < rows % tiles);
-                let (a, c) = (a.as_ptr().add(from * pitch + row * a_row), c.add((block * rows + row) * lanes));
+                let a = a.as_ptr().wrapping_add(from * pitch + row * a_row);
+                let c = c.add((block * rows + row) * lanes);
                 let mut lane = 0;
                 while lane < lanes {
                     let is_wide = lanes - lane >= 2 * L::WIDTH;
@@ -198,13 +200,13 @@ unsafe fn product<L: Lanes, const MOST: usize>(product: &Windows<'_, L::Scalar>,
                     // At least once, since there may be zeros to write.
                     while first < end || first == start {
                         let work = Tile {
-                            a: a.add((first - start) * run_lines * pitch),
+                            a: a.wrapping_add((first - start) * run_lines * pitch),
                             a_row,
                             runs: most.min(end - first),
                             a_run: run_lines * pitch,
                             steps,
                             a_step,
-                            b: b.as_ptr().add(first * steps * lanes + lane),
+                            b: b.as_ptr().wrapping_add(first * steps * lanes + lane),
                             b_row: lanes,
                             c: c.add(lane),
                             c_row: lanes,
