@@ -31,7 +31,7 @@ pub(crate) fn run() -> (Table, Plot) {
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread starts");
     pool.install(|| {
-        growth.sweep("width of 2 layers, batch 16", 2..=11, |width| mlp(width, 2, 16));
+        growth.sweep("width of 2 layers, batch 16", 1..=11, |width| mlp(width, 2, 16));
         growth.sweep("layers 32 wide, batch 16", 0..=10, |depth| mlp(32, depth, 16));
         growth.sweep("batch of 2 layers 64 wide", 0..=12, |batch| mlp(64, 2, batch));
         growth.sweep("steps of a GRU 32 wide, batch 8", 0..=10, gru);

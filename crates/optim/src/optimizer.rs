@@ -136,7 +136,8 @@ impl<T: Real> Optimizer<T> {
     /// Moves the parameters once. Trainable parameters without a gradient stay where they are.
     ///
     /// The gradients are any iterator of pairs of references: `list.iter().zip(&gradients)` for two slices; each is a
-    /// tensor or rows of one ([`Gradient`]). After its first step the optimizer allocates nothing; the result is the same, to the bit, with any number of threads.
+    /// tensor or rows of one ([`Gradient`]). After its first step the optimizer allocates nothing; the result is the
+    /// same, to the bit, with any number of threads.
     ///
     /// # Errors
     /// If a parameter is unknown, frozen or given twice, if a shape differs, if a learning rate is NaN, negative or

@@ -6,11 +6,11 @@
 pub(crate) mod across;
 pub(crate) mod along_axis;
 pub(crate) mod convolution;
-pub(crate) mod fused;
 pub mod gemm;
 pub(crate) mod indices;
 pub mod math;
 pub(crate) mod max_pool;
+pub(crate) mod multiply_add;
 pub mod parallel;
 pub mod random;
 pub(crate) mod reduce;

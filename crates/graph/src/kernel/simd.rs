@@ -50,7 +50,7 @@ pub(super) fn level() -> Level {
             Level::Avx2
         };
         #[cfg(not(target_feature = "fma"))]
-        super::fused::remember(level.is_fused());
+        super::multiply_add::remember(level.is_fused());
         level
     })
 }
@@ -78,7 +78,7 @@ pub fn vectorized<L: Loop>(work: L) -> L::Output {
             // SAFETY: of this level, and `level` keeps what it finds.
             #[cfg(not(target_feature = "fma"))]
             unsafe {
-                super::fused::promise(false);
+                super::multiply_add::promise(false);
             }
         }
     }
@@ -110,7 +110,7 @@ fn with_avx512<L: Loop>(work: L) -> L::Output {
     // SAFETY: the machine has these instructions, and `level` keeps what it finds.
     #[cfg(not(target_feature = "fma"))]
     unsafe {
-        super::fused::promise(true);
+        super::multiply_add::promise(true);
     }
     work.run()
 }
@@ -121,7 +121,7 @@ fn with_avx2<L: Loop>(work: L) -> L::Output {
     // SAFETY: as above.
     #[cfg(not(target_feature = "fma"))]
     unsafe {
-        super::fused::promise(true);
+        super::multiply_add::promise(true);
     }
     work.run()
 }

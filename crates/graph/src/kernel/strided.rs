@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use crate::shape::Layout;
 
 /// Rows at equal distances: element `j` of row `i` is at `first + i·pitch + j·stride`.
@@ -153,34 +151,22 @@ fn for_rows(layout: &Layout, elements: Range<usize>, mut work: impl FnMut(usize,
         None => (1, 0),
     };
     let ((len, stride), (count, pitch)) = (axis(1), axis(2));
+    // The other axes, whose positions are those of the first rows.
     let outer = rank.saturating_sub(2);
-    // Where the next element is: on the axes before the last two, on the last but one, on the last.
-    let mut index: SmallVec<[usize; 8]> = SmallVec::from_elem(0, outer);
-    let (mut rest, within) = (elements.start / len.max(1), elements.start % len.max(1));
-    let mut row = rest % count.max(1);
-    rest /= count.max(1);
-    let mut base = layout.offset as isize;
-    for axis in (0..outer).rev() {
-        (rest, index[axis]) = (rest / layout.shape[axis], rest % layout.shape[axis]);
-        base += index[axis] as isize * layout.strides[axis];
-    }
+    let outer =
+        Layout { shape: layout.shape[..outer].into(), strides: layout.strides[..outer].into(), offset: layout.offset };
+    let (next, within) = (elements.start / len.max(1), elements.start % len.max(1));
+    let mut row = next % count.max(1);
+    let mut bases = outer.positions_of(next / count.max(1)..outer.shape.len());
+    let mut base = bases.next();
     // Works on rows from the next element on, at most as many, of which `part` elements are taken; returns their number.
     let mut rows = |done: usize, most: usize, within: usize, part: usize| {
         let now = most.min(count - row);
-        let first = base + row as isize * pitch + within as isize * stride;
+        let first = base.expect("there are rows") as isize + row as isize * pitch + within as isize * stride;
         work(done, Rows { first, count: now, pitch, len: part, stride });
         row += if within + part == len { now } else { 0 };
         if row == count {
-            row = 0;
-            for axis in (0..outer).rev() {
-                index[axis] += 1;
-                base += layout.strides[axis];
-                if index[axis] < layout.shape[axis] {
-                    break;
-                }
-                base -= layout.strides[axis] * layout.shape[axis] as isize;
-                index[axis] = 0;
-            }
+            (row, base) = (0, bases.next());
         }
         now
     };

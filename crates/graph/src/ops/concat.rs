@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
-use crate::kernel::parallel::in_pieces;
+use crate::kernel::parallel::{GRAIN, in_pieces};
 use crate::kernel::strided::Rows;
 use crate::real::Real;
 use crate::shape::Shape;
@@ -79,9 +79,6 @@ impl Op for Concat {
         call.g().slice(self.axis as isize, start, start + size)
     }
 }
-
-/// Elements of an output that are worth a thread.
-const GRAIN: usize = 1 << 14;
 
 impl Concat {
     /// Copies the inputs into blocks of the output, one for each index of the axes before the axis.

@@ -4,7 +4,7 @@
 use crate::axes::{check_axes, resolve_axis};
 use crate::kernel::along_axis::AlongAxis;
 use crate::kernel::indices::check_within;
-use crate::kernel::parallel::{Pieces, in_parts, in_pieces};
+use crate::kernel::parallel::{GRAIN, in_pairs_of_pieces, in_pieces};
 use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
 use crate::shape::Shape;
@@ -31,9 +31,6 @@ struct IndexSelectVjp {
 struct IndexAdd {
     axis: usize,
 }
-
-/// The elements that are worth a thread, several microseconds.
-const GRAIN: usize = 1 << 14;
 
 fn check_list(indices: &Shape) -> Result<(), String> {
     if indices.rank() == 1 { Ok(()) } else { Err("the indices must have one axis".into()) }
@@ -146,37 +143,32 @@ impl<T: Real> Additions<'_, T> {
     /// Adds them to `start`, or to zeros. The result is divided over threads, so that each sum is made by one of them in
     /// the order of the indices.
     fn run(&self, start: Option<&[T]>, y: &mut [T], workspace: &mut [T]) {
-        let AlongAxis { outer, size, inner } = self.to;
+        let AlongAxis { size, inner, .. } = self.to;
+        if y.is_empty() {
+            return;
+        }
         // The number of occurrences of each index; exact enough in `f32` to compare with the limit.
-        let (counts, lost) = match self.indices.len() <= UNCOMPENSATED {
-            true => workspace.split_at_mut(0),
-            false => workspace.split_at_mut(size),
+        let (counts, lost): (&mut [T], &mut [T]) = if self.indices.len() <= UNCOMPENSATED {
+            (&mut [], &mut [])
+        } else {
+            let (counts, rest) = workspace.split_at_mut(size);
+            (counts, &mut rest[..y.len()])
         };
         counts.fill(T::zero());
         if !counts.is_empty() {
             self.indices.iter().for_each(|&index| counts[index as usize] += T::one());
         }
-        let (counts, rows) = (&*counts, outer * size);
+        let counts = &*counts;
         // The work of all is that of the result and of the source; each thread reads all indices of its blocks.
-        let grain = (rows * GRAIN).div_ceil((y.len() + self.source.len()).max(1)).max(1);
-        let (results, compensations) = (Pieces::new(y), Pieces::new(lost));
-        in_parts(rows, grain, 1, rayon::current_num_threads(), &|_, rows| {
-            let (from, len) = (rows.start * inner, rows.len() * inner);
-            // SAFETY: no other range has these rows.
-            #[allow(unsafe_code)]
-            let y = unsafe { results.piece(from, len) };
-            let lost: &mut [T] = match counts.is_empty() {
-                true => &mut [],
-                // SAFETY: as above.
-                #[allow(unsafe_code)]
-                false => unsafe { compensations.piece(from, len) },
-            };
+        let grain = (y.len() * GRAIN).div_ceil(y.len() + self.source.len()).max(1);
+        in_pairs_of_pieces([y, lost], grain, inner, &|from, [y, lost]| {
             match start {
-                Some(start) => y.copy_from_slice(&start[from..from + len]),
+                Some(start) => y.copy_from_slice(&start[from..from + y.len()]),
                 None => y.fill(T::zero()),
             }
-            for block in rows.start / size.max(1)..rows.end.div_ceil(size.max(1)) {
-                self.add_block(block, (rows.start, rows.end), y, lost, counts);
+            let rows = (from / inner, (from + y.len()) / inner);
+            for block in rows.0 / size..rows.1.div_ceil(size) {
+                self.add_block(block, rows, y, lost, counts);
             }
         });
     }

@@ -11,16 +11,13 @@
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, check_axes};
-use crate::kernel::parallel::in_pieces;
+use crate::kernel::parallel::{GRAIN, in_pieces};
 use crate::kernel::reduce::{Add, Fold, RowStart, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Derivative, Domain, Form, Meta, Metas, Number, Op, Signature, Vars, Work};
-
-/// The elements that are worth a thread, several microseconds.
-const GRAIN: usize = 1 << 14;
 
 /// From `x`, `w` and `b`, over `axes`, which are counted from the first, in order, and have size 1 in all but `x`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -219,7 +216,8 @@ impl<T: Real> Terms<T> for Centred<'_, T> {
 
     #[inline(always)]
     fn wide(&self, start: RowStart) -> [T; WIDTH] {
-        let (x, g, mean) = (lanes(self.x, start.row), lanes(self.g, start.row), lanes(self.mean, start.at));
+        let [x, g, mean]: [[T; WIDTH]; 3] =
+            [lanes(self.x, start.row), lanes(self.g, start.row), lanes(self.mean, start.at)];
         let mut terms = [T::zero(); WIDTH];
         for lane in 0..WIDTH {
             terms[lane] = self.term(x[lane], g[lane], mean[lane]);

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::axes::resolve_axis;
-use crate::kernel::parallel::in_pieces;
+use crate::kernel::parallel::{GRAIN, in_pieces};
 use crate::kernel::strided::scatter;
 use crate::real::Real;
 use crate::shape::{AxisRange, Layout, Shape, slice_of_axis};
@@ -108,9 +108,6 @@ impl Op for Embed {
         call.x(0).graph().call(Slice { ranges: self.ranges.clone() }, &[call.g()])
     }
 }
-
-/// Elements of an output that are worth a thread.
-const GRAIN: usize = 1 << 14;
 
 /// Zeros of a shape, with `x` at the elements of the ranges.
 fn embed<T: Real>(x: &[T], shape: &Shape, ranges: &[AxisRange], y: &mut [T]) {

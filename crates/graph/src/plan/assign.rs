@@ -10,13 +10,13 @@ use super::draft::{Buffer, Draft, DraftLoop, Drafts, Origin, View};
 use super::free_list::{ALIGN, FreeList};
 use super::memory::{Footprint, Map, Part};
 use super::unit::{Factor, Slot, SlotId, Storage, Sum, Unit};
+use crate::kernel::parallel::GRAIN;
 use crate::kernel::{gemm, random};
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{NodeId, Tape};
 
-/// The elements and the multiply-adds of a kernel that are worth a thread: several microseconds of work, roughly.
-const ELEMENTS: usize = 1 << 14;
+/// The multiply-adds of a kernel that are worth a thread, as [`GRAIN`] elements are, roughly.
 const PRODUCTS: usize = 1 << 19;
 
 /// The memory of one kind of value.
@@ -340,7 +340,7 @@ impl Assigner<'_> {
                 }
                 let elements = metas.iter().chain(&node.outputs).map(|meta| meta.shape.len());
                 let elements = elements.fold(0, usize::saturating_add);
-                let shares = elements / ELEMENTS + tape.ops[op as usize].multiply_adds(&metas) / PRODUCTS;
+                let shares = elements / GRAIN + tape.ops[op as usize].multiply_adds(&metas) / PRODUCTS;
                 Unit::Kernel {
                     op,
                     inputs: metas.iter().map(|meta| meta.kind).collect(),

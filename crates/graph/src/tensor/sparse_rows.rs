@@ -4,13 +4,9 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use super::Tensor;
-use crate::kernel::parallel::{Pieces, in_parts};
 use crate::kernel::reduce::{Add, Fold, UNCOMPENSATED};
 use crate::real::Real;
-use crate::shape::Shape;
-
-/// The elements that are worth a thread, several microseconds: most are not in the nearest cache.
-const GRAIN: usize = 1 << 13;
+use crate::shape::{Shape, unravel};
 
 /// A tensor that is zero but for some of its slices along the first axis, the rows: these are all that it holds.
 ///
@@ -35,10 +31,9 @@ pub struct SparseRows<T> {
     values: Vec<T>,
     /// All elements, once they were asked for; kept up to date from then on.
     dense: OnceLock<Tensor<T>>,
-    /// Memory of [`SparseRows::set_sum`]: the entries of the lists by row and place, the number of the first of each row
-    /// and of all, the place after the last entry of each list, and rows of sums for each thread.
+    /// Memory of [`SparseRows::set_sum`]: the entries of the lists by row and place, the place after the last entry of
+    /// each list, and two rows of sums.
     entries: Vec<u64>,
-    starts: Vec<usize>,
     ends: Vec<u64>,
     sums: Vec<T>,
 }
@@ -52,7 +47,6 @@ impl<T> Default for SparseRows<T> {
             values: Vec::new(),
             dense,
             entries: Vec::new(),
-            starts: Vec::new(),
             ends: Vec::new(),
             sums: Vec::new(),
         }
@@ -97,13 +91,8 @@ impl<T: Real> SparseRows<T> {
     /// The index of the first element that is NaN or infinite, if there is one.
     pub fn first_non_finite(&self) -> Option<Vec<usize>> {
         let place = self.values.iter().position(|value| !value.is_finite())?;
-        let (row, mut rest) = (self.indices[place / self.width()], place % self.width());
-        let mut index = vec![0; self.shape.rank()];
-        index[0] = row;
-        for axis in (1..self.shape.rank()).rev() {
-            (index[axis], rest) = (rest % self.shape[axis], rest / self.shape[axis]);
-        }
-        Some(index)
+        let (row, within) = (self.indices[place / self.width()], place % self.width());
+        Some(unravel(row * self.width() + within, &self.shape))
     }
 
     /// The element at an index.
@@ -132,46 +121,28 @@ impl<T: Real> SparseRows<T> {
         &mut self,
         shape: &Shape,
         lists: usize,
-        list: impl Fn(usize) -> (&'a [i64], &'a [T]) + Sync,
+        list: impl Fn(usize) -> (&'a [i64], &'a [T]),
     ) -> Result<(), String> {
         let Some(&count) = shape.first() else { return Err("a tensor without axes has no rows".into()) };
         let width = self.begin(shape);
         self.list_entries(count, width, (0..lists).map(&list))?;
+        // Room for as many rows as there can be, so that later lists of these lengths need no more.
         self.indices.reserve(self.entries.len());
-        self.starts.clear();
-        self.starts.reserve(self.entries.len() + 1);
-        for (number, &entry) in self.entries.iter().enumerate() {
-            let row = (entry >> 32) as usize;
-            if self.indices.last() != Some(&row) {
-                self.indices.push(row);
-                self.starts.push(number);
-            }
+        self.values.reserve((self.entries.len() * width).saturating_sub(self.values.len()));
+        self.values.clear();
+        self.sums.resize(2 * width, T::zero());
+        let mut rest = &self.entries[..];
+        while let Some(&first) = rest.first() {
+            let row = (first >> 32) as usize;
+            let (own, others) = rest.split_at(run(rest, |entry| (entry >> 32) as usize == row));
+            let at = self.values.len();
+            self.indices.push(row);
+            self.values.resize(at + width, T::zero());
+            add_row(own, &self.ends, &list, &mut self.values[at..], &mut self.sums);
+            rest = others;
         }
-        self.starts.push(self.entries.len());
-        self.add_entries(width, &list);
         self.end();
         Ok(())
-    }
-
-    /// Sums the entries of each row; the rows are divided over threads.
-    fn add_entries<'a>(&mut self, width: usize, list: &(impl Fn(usize) -> (&'a [i64], &'a [T]) + Sync)) {
-        let threads = rayon::current_num_threads();
-        self.values.reserve((self.entries.len() * width).saturating_sub(self.values.len()));
-        self.values.resize(self.indices.len() * width, T::zero());
-        self.sums.resize(2 * width * threads, T::zero());
-        let (entries, starts, ends) = (&self.entries, &self.starts, &self.ends);
-        let (values, sums) = (Pieces::new(&mut self.values), Pieces::new(&mut self.sums));
-        let grain = (GRAIN / width.max(1)).max(1);
-        in_parts(self.indices.len(), grain, 1, threads, &|worker, rows| {
-            // SAFETY: no other range has these rows, and no other worker this memory for sums.
-            #[allow(unsafe_code)]
-            let (values, sums) = unsafe {
-                (values.piece(rows.start * width, rows.len() * width), sums.piece(2 * width * worker, 2 * width))
-            };
-            for (number, total) in rows.zip(values.chunks_exact_mut(width.max(1))) {
-                add_row(&entries[starts[number]..starts[number + 1]], ends, list, total, sums);
-            }
-        });
     }
 
     /// Makes this the given rows of a tensor, which are ascending.

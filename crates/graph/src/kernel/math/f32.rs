@@ -4,7 +4,7 @@
 //! numbers. The others compute in double precision and round once: there a plain formula is exact enough, and cheap.
 
 use super::{Math, at_least, at_most, ln_border, power_border};
-use crate::kernel::fused::{MultiplyAdd, fused_polynomial};
+use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial};
 
 /// Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
 const SHIFT: f32 = 12_582_912.0;

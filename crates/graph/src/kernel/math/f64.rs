@@ -4,7 +4,7 @@
 //! branches can carry at a fair price, so arguments above [`FAR`] are left to the crate `libm`.
 
 use super::{Math, at_least, at_most, ln_border, power_border};
-use crate::kernel::fused::{MultiplyAdd, fused_polynomial};
+use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial};
 
 /// Adding 1.5·2⁵² rounds to an integer and leaves it in the low bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;

@@ -30,7 +30,7 @@
 //! here are below one unit.
 //! Zeros keep their sign, infinities and NaN go through as in C, and results may be subnormal.
 //! A result has the same bits in a vector and alone, and on every machine that multiplies and adds with one rounding:
-//! x86-64 with AVX2 and FMA, 64-bit ARM. On others polynomials are rounded twice a step (`kernel/fused.rs`), so that the
+//! x86-64 with AVX2 and FMA, 64-bit ARM. On others polynomials are rounded twice a step (`kernel/multiply_add.rs`), so that the
 //! last bit may differ; the errors are within the table there too. No result is one of the C library, but for a single
 //! multiplication with addition, which is exact but for one rounding everywhere. Logarithms, sines and cosines of `f64`,
 //! and with them random numbers, have the same bits on all machines. Only which NaN comes out is left open.
@@ -542,7 +542,7 @@ mod tests {
 
     #[test]
     fn fused_steps_are_what_the_machine_has() {
-        use crate::kernel::fused::{MultiplyAdd, is_fused};
+        use crate::kernel::multiply_add::{MultiplyAdd, is_fused};
         // (1 + ε)² is 1 + 2ε + ε², of which the last is lost if the product is rounded.
         let x = 1.0 + std::hint::black_box(f64::EPSILON);
         let rest = x.times_plus(x, -(1.0 + 2.0 * f64::EPSILON));

@@ -72,6 +72,31 @@ pub(crate) fn in_pieces<T: Send>(
     });
 }
 
+/// [`in_pieces`] over two slices of the same length, which are cut at the same places; the second may also be empty, and
+/// then so are its pieces.
+///
+/// # Panics
+/// If the lengths differ otherwise.
+pub(crate) fn in_pairs_of_pieces<T: Send>(
+    [first, second]: [&mut [T]; 2],
+    grain: usize,
+    align: usize,
+    work: &(impl Fn(usize, [&mut [T]; 2]) + Sync),
+) {
+    let (len, is_single) = (first.len(), second.is_empty());
+    assert!(is_single || second.len() == len, "two slices of {len} and {} elements", second.len());
+    let (first, second) = (Pieces::new(first), Pieces::new(second));
+    in_parts(len, grain, align, rayon::current_num_threads(), &|_, range| {
+        let other = if is_single { 0..0 } else { range.clone() };
+        // SAFETY: ranges do not overlap.
+        let pieces = unsafe { [first.piece(range.start, range.len()), second.piece(other.start, other.len())] };
+        work(range.start, pieces);
+    });
+}
+
+/// Elements that an op which moves or adds them has for a thread: several microseconds of work.
+pub(crate) const GRAIN: usize = 1 << 14;
+
 /// A slice of which several threads write pieces that do not overlap.
 pub struct Pieces<'a, T> {
     start: *mut T,

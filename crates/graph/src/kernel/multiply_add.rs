@@ -30,7 +30,7 @@ multiply_add!(f32, f64);
 /// `polynomial!` of the elementwise functions, with fused steps.
 macro_rules! fused_polynomial {
     ($x:expr; $($c:expr),+) => {{
-        use $crate::kernel::fused::MultiplyAdd;
+        use $crate::kernel::multiply_add::MultiplyAdd;
         let x = $x;
         let square = x * x;
         x.times_plus(fused_polynomial!(@odd square; $($c),+), fused_polynomial!(@even square; $($c),+))

@@ -1,0 +1,223 @@
+//! Partial results: lanes of a block, totals of blocks with their compensation, and one number of them.
+
+use crate::real::Real;
+
+/// A binary operation of a reduction, which must be associative and commutative except for rounding.
+pub(crate) trait Fold {
+    /// The neutral element; marked `#[inline(always)]`.
+    fn start<T: Real>() -> T;
+
+    /// Combines two partial results; marked `#[inline(always)]`.
+    fn join<T: Real>(a: T, b: T) -> T;
+
+    /// Combines a partial result with a total; `lost` is the compensation for rounding of the total so far. Marked
+    /// `#[inline(always)]`.
+    #[inline(always)]
+    fn gather<T: Real>(total: &mut T, _lost: &mut T, value: T) {
+        *total = Self::join(*total, value);
+    }
+
+    /// The result from a total and its compensation.
+    #[inline(always)]
+    fn finish<T: Real>(total: T, _lost: T) -> T {
+        total
+    }
+}
+
+/// The sum, from 0.
+pub(crate) struct Add;
+
+impl Fold for Add {
+    #[inline(always)]
+    fn start<T: Real>() -> T {
+        T::zero()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        a + b
+    }
+
+    /// The exact error of one addition (Knuth, The Art of Computer Programming, volume 2, 4.2.2).
+    #[inline(always)]
+    fn gather<T: Real>(total: &mut T, lost: &mut T, value: T) {
+        let sum = *total + value;
+        let of_value = sum - *total;
+        *lost += (*total - (sum - of_value)) + (value - of_value);
+        *total = sum;
+    }
+
+    /// If the total is infinite or NaN the compensation has no meaning.
+    #[inline(always)]
+    fn finish<T: Real>(total: T, lost: T) -> T {
+        let sum = total + lost;
+        if sum.is_finite() { sum } else { total }
+    }
+}
+
+/// The product, from 1.
+pub(crate) struct Multiply;
+
+impl Fold for Multiply {
+    #[inline(always)]
+    fn start<T: Real>() -> T {
+        T::one()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        a * b
+    }
+}
+
+/// The larger of two, from −∞.
+pub(crate) struct Largest;
+
+impl Fold for Largest {
+    #[inline(always)]
+    fn start<T: Real>() -> T {
+        T::neg_infinity()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        if a > b || a.is_nan() { a } else { b }
+    }
+}
+
+/// The smaller of two, from ∞.
+pub(crate) struct Smallest;
+
+impl Fold for Smallest {
+    #[inline(always)]
+    fn start<T: Real>() -> T {
+        T::infinity()
+    }
+
+    #[inline(always)]
+    fn join<T: Real>(a: T, b: T) -> T {
+        if a < b || a.is_nan() { a } else { b }
+    }
+}
+
+/// The most numbers that scatter-add adds without compensation.
+pub(crate) const UNCOMPENSATED: usize = 32;
+
+/// Independent partial results, so that the loop over a row is vectorised.
+const LANES: usize = 32;
+/// Elements that are reduced without compensation.
+const BLOCK: usize = 1024;
+
+/// `sum_of!(T; len, |from, terms| …)`: the sum of `len` terms of type `T`, without memory for them. The block fills a
+/// slice with the terms from an index on.
+///
+/// Not a function of a closure: a closure that is not inlined is compiled for the oldest machine.
+macro_rules! sum_of {
+    ($number:ty; $len:expr, |$from:ident, $terms:ident| $fill:block) => {{
+        use $crate::kernel::reduce::{Add, AT_ONCE, Totals, block_lanes, fold_lanes};
+        let mut terms = [<$number>::zero(); AT_ONCE];
+        let len = $len;
+        let mut totals = Totals::<$number>::new::<Add>();
+        let mut lanes = block_lanes::<$number, Add>(&[]);
+        for $from in (0..len).step_by(AT_ONCE) {
+            let $terms = &mut terms[..(len - $from).min(AT_ONCE)];
+            $fill
+            lanes = block_lanes::<$number, Add>($terms);
+            if len > AT_ONCE {
+                totals.gather::<Add>(lanes);
+            }
+        }
+        if len > AT_ONCE { totals.finish::<Add>() } else { fold_lanes::<$number, Add>(lanes) }
+    }};
+}
+
+pub(crate) use sum_of;
+
+/// Terms that [`sum_of!`] has computed at a time.
+pub(crate) const AT_ONCE: usize = 256;
+
+/// Reduces a row: lanes within a block, blocks one after another, lanes at last.
+#[inline(always)]
+pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
+    if values.len() <= BLOCK {
+        return fold_block::<T, F>(values);
+    }
+    let mut totals = Totals::<T>::new::<F>();
+    for block in values.chunks(BLOCK) {
+        totals.gather::<F>(block_lanes::<T, F>(block));
+    }
+    totals.finish::<F>()
+}
+
+#[inline(always)]
+fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
+    fold_lanes::<T, F>(block_lanes::<T, F>(block))
+}
+
+/// The totals of the lanes of several blocks, each with its compensation.
+pub(crate) struct Totals<T> {
+    totals: [T; LANES],
+    lost: [T; LANES],
+}
+
+impl<T: Real> Totals<T> {
+    #[inline(always)]
+    pub(crate) fn new<F: Fold>() -> Self {
+        Self { totals: [F::start(); LANES], lost: [T::zero(); LANES] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
+        for lane in 0..LANES {
+            F::gather(&mut self.totals[lane], &mut self.lost[lane], lanes[lane]);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn finish<F: Fold>(&self) -> T {
+        let mut lanes = self.totals;
+        for lane in 0..LANES {
+            lanes[lane] = F::finish(self.totals[lane], self.lost[lane]);
+        }
+        fold_lanes::<T, F>(lanes)
+    }
+}
+
+/// The lanes of a block.
+#[inline(always)]
+pub(crate) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
+    let mut lanes = [F::start::<T>(); LANES];
+    let whole = block.len() - block.len() % LANES;
+    for from in (0..whole).step_by(LANES) {
+        let chunk = &block[from..from + LANES];
+        for lane in 0..LANES {
+            lanes[lane] = F::join(lanes[lane], chunk[lane]);
+        }
+    }
+    let rest = &block[whole..];
+    for lane in 0..rest.len().min(LANES) {
+        lanes[lane] = F::join(lanes[lane], rest[lane]);
+    }
+    lanes
+}
+
+/// The lanes combined with each other.
+#[inline(always)]
+pub(crate) fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
+    // Separate arrays, which stay in registers.
+    let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
+    let half: [T; 8] = halved::<T, F, 16, 8>(half);
+    let half: [T; 4] = halved::<T, F, 8, 4>(half);
+    let [a, b] = halved::<T, F, 4, 2>(half);
+    F::join(a, b)
+}
+
+/// The two halves of a list, combined elementwise.
+#[inline(always)]
+fn halved<T: Real, F: Fold, const N: usize, const HALF: usize>(list: [T; N]) -> [T; HALF] {
+    let mut half = [T::zero(); HALF];
+    for lane in 0..HALF {
+        half[lane] = F::join(list[lane], list[lane + HALF]);
+    }
+    half
+}
