@@ -189,7 +189,8 @@ impl<T: Real> Session<T> {
     ) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         feed.check_names(&inner.declared)?;
-        let memory = &mut *self.arena.lock();
+        let mut lent = self.arena.lend();
+        let memory = &mut lent.memory;
         inner.make_room(memory, [self.scratch, self.workspace]).map_err(no_memory)?;
         self.real.reserve(&inner.real, T::zero()).map_err(no_memory)?;
         self.index.reserve(&inner.index, 0).map_err(no_memory)?;
