@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod dense;
+mod joined;
 mod reverse;
 
 use std::panic::Location;

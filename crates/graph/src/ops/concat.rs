@@ -98,7 +98,8 @@ impl Concat {
             let (first, count) = (from / block, piece.len() / block);
             for ((x, shape), start) in inputs.iter().zip(shapes).zip(&self.starts) {
                 let len = shape[self.axis] * to.inner;
-                let rows = Rows { first: (start * to.inner) as isize, count, pitch: block as isize, len, stride: 1 };
+                let (first_element, pitch) = ((start * to.inner) as isize, block as isize);
+                let rows = Rows { first: first_element, planes: 1, distance: 0, count, pitch, len, stride: 1 };
                 rows.scatter(&elements(x)[first * len..][..count * len], piece);
             }
         });

@@ -17,6 +17,7 @@ mod intern;
 mod memory;
 mod order;
 mod packed;
+mod packed_params;
 mod profile;
 mod reference;
 mod registers;

@@ -26,6 +26,7 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn kinks(&self, input: usize) -> Kinks;
     fn is_surrogate(&self) -> bool;
     fn is_sum(&self) -> bool;
+    fn placement(&self) -> Option<(usize, usize)>;
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
     fn kernels(self: Arc<Self>) -> Each<KernelsOf>;
     fn as_any(&self) -> &dyn Any;
@@ -79,6 +80,10 @@ impl<O: Op> AnyOp for O {
 
     fn is_sum(&self) -> bool {
         Op::is_sum(self)
+    }
+
+    fn placement(&self) -> Option<(usize, usize)> {
+        Op::placement(self)
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {

@@ -224,6 +224,13 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         false
     }
 
+    /// For an op whose output is its only input at consecutive indices of one axis, among zeros: the axis, and the first
+    /// index. A derivative joins such values instead of adding them up.
+    #[doc(hidden)]
+    fn placement(&self) -> Option<(usize, usize)> {
+        None
+    }
+
     /// The multiply-adds of one run, for the summary of a graph.
     fn multiply_adds(&self, _inputs: &[Meta]) -> usize {
         0
