@@ -122,6 +122,11 @@ impl Map {
         self.parts[first..][..reads as usize + writes as usize].split_at(reads as usize)
     }
 
+    /// Where the elements of a part are stored.
+    pub(super) fn storage(&self, part: Part) -> Storage {
+        self.slots[part.slot as usize].storage
+    }
+
     fn expect_apart(&self, footprint: &Footprint) {
         // For each part the space, the range of elements, and whether it is written.
         let mut spans: Vec<((u8, u32), Range<usize>, bool)> = Vec::new();

@@ -18,6 +18,7 @@ mod joined;
 mod memory;
 mod order;
 mod packed;
+mod packed_params;
 mod profile;
 mod reference;
 mod registers;
