@@ -8,39 +8,24 @@
 //!
 //! Kernels work on rows; another axis is permuted to the last.
 
-use smallvec::SmallVec;
+mod log;
+mod log_sum_exp;
+mod plain;
+mod vjp;
 
-use crate::axes::{Axes, resolve_axis};
-use crate::kernel::across::{ACROSS, LONGEST, Tile, groups, one_by_one};
+use crate::kernel::across::{LONGEST, Tile, groups};
 use crate::kernel::parallel::in_pieces;
-use crate::kernel::reduce::{Add, fold_row};
 use crate::kernel::simd::{Loop, vectorized};
-use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts, softmax_row, softmax_tile};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::reduction::reduction;
-use crate::tape::op::{Accepts, Call, Derivative, Form, Meta, Metas, Op, Signature, Vars, Work};
+use crate::tape::op::{Meta, Work};
+use log::LogSoftmax;
+use log_sum_exp::LogSumExp;
+use plain::Softmax;
+use vjp::SoftmaxVjp;
 
 /// The elements that are worth a thread, several microseconds.
 const GRAIN: usize = 1 << 12;
-
-/// Along the last axis.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Softmax;
-
-/// The cotangent of softmax's input from its output `y` and the cotangent of that: `y·(g·Σ y − Σ g·y)`, in one pass.
-///
-/// `Σ y` is 1. With it the formula does not change when a number is added to all of `g`, whatever `y` is.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct SoftmaxVjp;
-
-/// Along the last axis.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct LogSoftmax;
-
-/// Along the last axis, which disappears.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct LogSumExp;
 
 /// Checks that the inputs have one shape, with a last axis.
 fn check_rows(inputs: &[Meta]) -> Result<(), String> {
@@ -63,70 +48,6 @@ trait RowWise {
 
     /// The same for the rows of a tile, whose results it returns in `y`; marked `#[inline(always)]`.
     fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>);
-}
-
-impl RowWise for Softmax {
-    #[inline(always)]
-    fn row<T: Real>(x: &[T], y: &mut [T]) {
-        softmax_row(x, y);
-    }
-
-    #[inline(always)]
-    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
-        softmax_tile(x);
-        for i in 0..x.columns().len() {
-            y.columns()[i] = x.columns()[i];
-        }
-    }
-}
-
-impl RowWise for LogSoftmax {
-    #[inline(always)]
-    fn row<T: Real>(x: &[T], y: &mut [T]) {
-        let shift = shift(x);
-        // If the sum is 0 all elements are −∞, as is the result.
-        let log = ln_sum_of_exp(x, shift);
-        let log = if log == T::neg_infinity() { T::zero() } else { log };
-        let y = &mut y[..x.len()];
-        for k in 0..x.len() {
-            y[k] = (x[k] - shift) - log;
-        }
-    }
-
-    #[inline(always)]
-    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
-        let shifts = shifts(x);
-        for i in 0..x.columns().len() {
-            y.columns()[i] = x.columns()[i];
-        }
-        let mut logs = ln_sums_of_exp(x, shifts);
-        for row in 0..ACROSS {
-            logs[row] = if logs[row] == T::neg_infinity() { T::zero() } else { logs[row] };
-        }
-        for y in y.columns() {
-            one_by_one();
-            for row in 0..ACROSS {
-                y[row] = (y[row] - shifts[row]) - logs[row];
-            }
-        }
-    }
-}
-
-impl RowWise for LogSumExp {
-    #[inline(always)]
-    fn row<T: Real>(x: &[T], y: &mut [T]) {
-        let shift = shift(x);
-        y[0] = shift + ln_sum_of_exp(x, shift);
-    }
-
-    #[inline(always)]
-    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
-        let shifts = shifts(x);
-        let logs = ln_sums_of_exp(x, shifts);
-        for row in 0..ACROSS {
-            y.columns()[0][row] = shifts[row] + logs[row];
-        }
-    }
 }
 
 /// All rows of `x`, `size[0]` elements each, and those of `y`, `size[1]` each.
@@ -171,293 +92,6 @@ fn by_rows<R: RowWise, T: Real>(work: &mut Work<'_, '_, T>, reduces: bool) {
     } else {
         y.fill(T::neg_infinity());
     }
-}
-
-impl Op for Softmax {
-    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
-
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        Ok(smallvec::smallvec![inputs[0].clone()])
-    }
-
-    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let terms = shifted(inputs[0])?.exp();
-        Some(smallvec::smallvec![terms / terms.sum_keep(-1)])
-    }
-
-    fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
-    }
-
-    fn form(&self) -> Form {
-        Form::Kernel
-    }
-
-    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        by_rows::<Self, T>(work, false);
-        Ok(())
-    }
-
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        call.y().graph().call(SoftmaxVjp, &[call.y(), call.g()])
-    }
-}
-
-impl Op for SoftmaxVjp {
-    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
-
-    fn name(&self) -> &'static str {
-        "softmax_vjp"
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        Ok(smallvec::smallvec![inputs[0].clone()])
-    }
-
-    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let (y, g) = (inputs[0], inputs[1]);
-        Some(smallvec::smallvec![y * (g * y.sum_keep(-1) - (y * g).sum_keep(-1))])
-    }
-
-    fn derivative(&self, _input: usize) -> Derivative {
-        Derivative::Expansion
-    }
-
-    fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
-    }
-
-    fn form(&self) -> Form {
-        Form::Kernel
-    }
-
-    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        let [y, g] = [work.inputs[0].real(), work.inputs[1].real()];
-        let size = *work.input_shapes[0].last().expect("a scalar was refused");
-        if size > 0 {
-            in_pieces(work.outputs[0].real(), GRAIN, size, &|start, x| {
-                vectorized(SoftmaxVjpRows { y: &y[start..], g: &g[start..], x, size });
-            });
-        }
-        Ok(())
-    }
-}
-
-struct SoftmaxVjpRows<'a, T> {
-    y: &'a [T],
-    g: &'a [T],
-    x: &'a mut [T],
-    size: usize,
-}
-
-impl<T: Real> Loop for SoftmaxVjpRows<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { y, g, x, size } = self;
-        if size <= LONGEST {
-            let [mut of_y, mut of_g, mut of_x] = [(); 3].map(|()| Tile::new(size));
-            for (first, end) in groups(x.len() / size) {
-                of_y.load(&y[first * size..end * size]);
-                of_g.load(&g[first * size..end * size]);
-                softmax_vjp_tile(&mut of_y, &mut of_g, &mut of_x);
-                of_x.store(&mut x[first * size..end * size]);
-            }
-            return;
-        }
-        for row in 0..x.len() / size {
-            let row = row * size..(row + 1) * size;
-            softmax_vjp_row(&y[row.clone()], &g[row.clone()], &mut x[row]);
-        }
-    }
-}
-
-#[inline(always)]
-fn softmax_vjp_row<T: Real>(y: &[T], g: &[T], x: &mut [T]) {
-    let size = y.len();
-    let (g, x) = (&g[..size], &mut x[..size]);
-    // Minus the cotangent of the element with most of the weight, so that there is no cancellation.
-    for i in 0..size {
-        x[i] = if y[i] > T::of(0.5) { g[i] } else { T::zero() };
-    }
-    let base = fold_row::<T, Add>(x);
-    let base = if base.is_finite() { base } else { T::zero() };
-    for i in 0..size {
-        x[i] = y[i] * (g[i] - base);
-    }
-    let (total, weight) = (fold_row::<T, Add>(x), fold_row::<T, Add>(y));
-    for i in 0..size {
-        x[i] = y[i] * ((g[i] - base) * weight - total);
-    }
-}
-
-/// [`softmax_vjp_row`] of each row of tiles.
-#[inline(always)]
-fn softmax_vjp_tile<T: Real>(y: &mut Tile<T>, g: &mut Tile<T>, x: &mut Tile<T>) {
-    let size = y.columns().len();
-    let (half, zero) = (T::of(0.5), T::zero());
-    let weights = y.fold::<Add>();
-    let (y, g) = (y.columns(), g.columns());
-    for i in 0..size {
-        one_by_one();
-        for row in 0..ACROSS {
-            x.columns()[i][row] = if y[i][row] > half { g[i][row] } else { zero };
-        }
-    }
-    let mut bases = x.fold::<Add>();
-    for row in 0..ACROSS {
-        bases[row] = if bases[row].is_finite() { bases[row] } else { zero };
-    }
-    for i in 0..size {
-        one_by_one();
-        for row in 0..ACROSS {
-            x.columns()[i][row] = y[i][row] * (g[i][row] - bases[row]);
-        }
-    }
-    let totals = x.fold::<Add>();
-    for i in 0..size {
-        one_by_one();
-        for row in 0..ACROSS {
-            x.columns()[i][row] = y[i][row] * ((g[i][row] - bases[row]) * weights[row] - totals[row]);
-        }
-    }
-}
-
-impl Op for LogSoftmax {
-    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
-
-    fn name(&self) -> &'static str {
-        "log_softmax"
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        Ok(smallvec::smallvec![inputs[0].clone()])
-    }
-
-    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let x = shifted(inputs[0])?;
-        Some(smallvec::smallvec![x - x.exp().sum_keep(-1).ln()])
-    }
-
-    fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
-    }
-
-    fn form(&self) -> Form {
-        Form::Kernel
-    }
-
-    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        by_rows::<Self, T>(work, false);
-        Ok(())
-    }
-
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        let (y, g) = (call.y(), call.g());
-        -(y.exp_m1() * g) - y.exp() * (g.sum_keep(-1) - g)
-    }
-}
-
-impl Op for LogSumExp {
-    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
-
-    fn name(&self) -> &'static str {
-        "logsumexp"
-    }
-
-    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        let shape = &inputs[0].shape;
-        Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
-    }
-
-    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let (x, largest) = (shifted(inputs[0])?, inputs[0].max_axes(-1).stop_gradient());
-        Some(smallvec::smallvec![largest + x.exp().sum_axes(-1).ln()])
-    }
-
-    fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
-    }
-
-    fn form(&self) -> Form {
-        Form::Kernel
-    }
-
-    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        by_rows::<Self, T>(work, true);
-        Ok(())
-    }
-
-    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        call.x(0).softmax(-1) * call.g().unsqueeze(-1)
-    }
-}
-
-impl<'g> Var<'g> {
-    /// `exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis: positive numbers with sum 1.
-    ///
-    /// The largest element is subtracted first, so that nothing overflows. The softmax of −∞ is 0, also if all elements
-    /// are −∞, as where all are masked; in PyTorch it is NaN then. The derivative is `y·(g − Σ g·y)`.
-    ///
-    /// # Panics
-    /// If the axis is out of range.
-    ///
-    /// # Example
-    /// ```
-    /// use gradus_graph::{Graph, Tensor};
-    /// let graph = Graph::new();
-    /// let x = graph.constant(&Tensor::from([1000.0, 1000.0, f64::NEG_INFINITY]));
-    /// assert_eq!(graph.eval(x.softmax(0))?.data(), [0.5, 0.5, 0.0]);
-    /// # Ok::<(), gradus_graph::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn softmax(self, axis: isize) -> Var<'g> {
-        let axis = resolve_axis("softmax", axis, &self.shape()) as isize;
-        self.graph().call(Softmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
-    }
-
-    /// The logarithm of [`Var::softmax`], `xᵢ − ln Σⱼ exp(xⱼ)`, without overflow and with full accuracy.
-    ///
-    /// It is −∞ for elements of −∞. The derivative is `g − softmax(x)·Σ g`.
-    ///
-    /// # Panics
-    /// If the axis is out of range.
-    #[track_caller]
-    pub fn log_softmax(self, axis: isize) -> Var<'g> {
-        let axis = resolve_axis("log_softmax", axis, &self.shape()) as isize;
-        self.graph().call(LogSoftmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
-    }
-
-    #[track_caller]
-    fn logsumexp_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
-        self.graph().call(LogSumExp, &[self.reduced_axes_last(&axes)])
-    }
-}
-
-reduction! {
-    ///
-    /// The largest element is subtracted first, so that nothing overflows. It is −∞ for no elements, and if all are −∞.
-    /// The derivative is `softmax(x)·g`.
-    ///
-    /// # Example
-    /// ```
-    /// use gradus_graph::{Graph, Tensor};
-    /// let graph = Graph::new();
-    /// let x = graph.constant(&Tensor::from([1000.0, 1000.0]));
-    /// assert_eq!(graph.eval(x.logsumexp())?.item(), 1000.0 + 2.0_f64.ln());
-    /// # Ok::<(), gradus_graph::Error>(())
-    /// ```
-    "logarithm of the sum of the exponentials, `ln Σ exp(x)`,",
-    logsumexp, logsumexp_axes, logsumexp_keep = logsumexp_resolved
 }
 
 crate::tape::op::saved_ops! {
@@ -508,10 +142,12 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::vjp::{SoftmaxVjpRows, softmax_vjp_row};
     use super::*;
     use crate::check::assert_property;
     use crate::check::strategies::{alike, tensor};
     use crate::tape::Graph;
+    use crate::tape::op::Op;
     use crate::tensor::Tensor;
 
     const NONE: f64 = f64::NEG_INFINITY;

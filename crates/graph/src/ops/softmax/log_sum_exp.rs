@@ -1,0 +1,93 @@
+//! `logsumexp(x) = ln Σⱼ exp(xⱼ)`.
+
+use smallvec::SmallVec;
+
+use super::{RowWise, by_rows, check_rows, shifted};
+use crate::axes::Axes;
+use crate::kernel::across::{ACROSS, Tile};
+use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::reduction::reduction;
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
+
+/// Along the last axis, which disappears.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct LogSumExp;
+
+impl RowWise for LogSumExp {
+    #[inline(always)]
+    fn row<T: Real>(x: &[T], y: &mut [T]) {
+        let shift = shift(x);
+        y[0] = shift + ln_sum_of_exp(x, shift);
+    }
+
+    #[inline(always)]
+    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
+        let shifts = shifts(x);
+        let logs = ln_sums_of_exp(x, shifts);
+        for row in 0..ACROSS {
+            y.columns()[0][row] = shifts[row] + logs[row];
+        }
+    }
+}
+
+impl Op for LogSumExp {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
+    fn name(&self) -> &'static str {
+        "logsumexp"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        check_rows(inputs)?;
+        let shape = &inputs[0].shape;
+        Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let (x, largest) = (shifted(inputs[0])?, inputs[0].max_axes(-1).stop_gradient());
+        Some(smallvec::smallvec![largest + x.exp().sum_axes(-1).ln()])
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 1
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        by_rows::<Self, T>(work, true);
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.x(0).softmax(-1) * call.g().unsqueeze(-1)
+    }
+}
+
+impl<'g> Var<'g> {
+    #[track_caller]
+    fn logsumexp_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
+        self.graph().call(LogSumExp, &[self.reduced_axes_last(&axes)])
+    }
+}
+
+reduction! {
+    ///
+    /// The largest element is subtracted first, so that nothing overflows. It is −∞ for no elements, and if all are −∞.
+    /// The derivative is `softmax(x)·g`.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1000.0, 1000.0]));
+    /// assert_eq!(graph.eval(x.logsumexp())?.item(), 1000.0 + 2.0_f64.ln());
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    "logarithm of the sum of the exponentials, `ln Σ exp(x)`,",
+    logsumexp, logsumexp_axes, logsumexp_keep = logsumexp_resolved
+}

@@ -1,0 +1,87 @@
+//! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)`.
+
+use super::{RowWise, by_rows, check_rows, shifted, vjp::SoftmaxVjp};
+use crate::axes::resolve_axis;
+use crate::kernel::across::Tile;
+use crate::kernel::softmax::{softmax_row, softmax_tile};
+use crate::real::Real;
+use crate::tape::Var;
+use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
+
+/// Along the last axis.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Softmax;
+
+impl RowWise for Softmax {
+    #[inline(always)]
+    fn row<T: Real>(x: &[T], y: &mut [T]) {
+        softmax_row(x, y);
+    }
+
+    #[inline(always)]
+    fn tile<T: Real>(x: &mut Tile<T>, y: &mut Tile<T>) {
+        softmax_tile(x);
+        for i in 0..x.columns().len() {
+            y.columns()[i] = x.columns()[i];
+        }
+    }
+}
+
+impl Op for Softmax {
+    const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+        check_rows(inputs)?;
+        Ok(smallvec::smallvec![inputs[0].clone()])
+    }
+
+    fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
+        let terms = shifted(inputs[0])?.exp();
+        Some(smallvec::smallvec![terms / terms.sum_keep(-1)])
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 1
+    }
+
+    fn form(&self) -> Form {
+        Form::Kernel
+    }
+
+    fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+        by_rows::<Self, T>(work, false);
+        Ok(())
+    }
+
+    fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
+        call.y().graph().call(SoftmaxVjp, &[call.y(), call.g()])
+    }
+}
+
+impl<'g> Var<'g> {
+    /// `exp(xᵢ)/Σⱼ exp(xⱼ)` along an axis: positive numbers with sum 1.
+    ///
+    /// The largest element is subtracted first, so that nothing overflows. The softmax of −∞ is 0, also if all elements
+    /// are −∞, as where all are masked; in PyTorch it is NaN then. The derivative is `y·(g − Σ g·y)`.
+    ///
+    /// # Panics
+    /// If the axis is out of range.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let x = graph.constant(&Tensor::from([1000.0, 1000.0, f64::NEG_INFINITY]));
+    /// assert_eq!(graph.eval(x.softmax(0))?.data(), [0.5, 0.5, 0.0]);
+    /// # Ok::<(), gradus_graph::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn softmax(self, axis: isize) -> Var<'g> {
+        let axis = resolve_axis("softmax", axis, &self.shape()) as isize;
+        self.graph().call(Softmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
+    }
+}
