@@ -36,19 +36,20 @@ impl Graph {
         let (rows, columns) = (of.shape(), wrt.shape());
         let sizes: Vec<usize> = rows.iter().chain(columns.iter()).copied().collect();
         let shape = expect_shape("jacobian", &[&rows, &columns], sizes);
-        if rows.len() == 0 || columns.len() == 0 {
+        if rows.contains(&0) || columns.contains(&0) {
             // An op without a derivative is an error here as well.
             self.vjp(&[of], &[self.zeros(rows)], &[wrt])?;
             return Ok(self.zeros(shape));
         }
         let is_tall = columns.len() < rows.len();
+        let pulled = if is_tall { Some(self.pulled(&[of], &[wrt], Location::caller())?) } else { None };
         let along = if is_tall { &columns } else { &rows };
         let mut parts = Vec::with_capacity(along.len());
         for at in 0..along.len() {
             let one = self.constant(&Tensor::from_fn(along.clone(), |k| if k == at { 1.0 } else { 0.0 }));
-            parts.push(match is_tall {
-                true => self.jvp(&[of], &[wrt], &[one])?[0].reshape([rows.len(), 1]),
-                false => self.vjp(&[of], &[one], &[wrt])?[0].reshape([1, columns.len()]),
+            parts.push(match &pulled {
+                Some(pulled) => self.pushed(pulled, &[of], &[one], Location::caller())?[0].reshape([rows.len(), 1]),
+                None => self.vjp(&[of], &[one], &[wrt])?[0].reshape([1, columns.len()]),
             });
         }
         Ok(self.concat(&parts, if is_tall { 1 } else { 0 }).reshape(shape))

@@ -78,7 +78,7 @@ fn layers<'a, 'g: 'a>(parts: impl Iterator<Item = &'a Part<'g>>) -> Vec<Vec<Part
         if let Some(last) = layers.get_mut(latest).and_then(|layer| layer.last_mut())
             && (last.start, last.end) == (start, end)
         {
-            last.held = last.held + held;
+            last.held += held;
             continue;
         }
         latest = match ends.peek() {

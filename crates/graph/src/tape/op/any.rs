@@ -27,6 +27,8 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn is_surrogate(&self) -> bool;
     fn is_sum(&self) -> bool;
     fn placement(&self) -> Option<(usize, usize)>;
+    fn joined_axis(&self) -> Option<usize>;
+    fn is_separable(&self, inputs: &[Meta]) -> bool;
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
     fn kernels(self: Arc<Self>) -> Each<KernelsOf>;
     fn as_any(&self) -> &dyn Any;
@@ -84,6 +86,14 @@ impl<O: Op> AnyOp for O {
 
     fn placement(&self) -> Option<(usize, usize)> {
         Op::placement(self)
+    }
+
+    fn joined_axis(&self) -> Option<usize> {
+        Op::joined_axis(self)
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        Op::is_separable(self, inputs)
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {
