@@ -1,8 +1,9 @@
 //! Matrix products, without allocations: the packing buffers are those of the caller.
 //!
-//! Five files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
+//! Six files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
 //! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `share` divides
-//! large products among threads, `windows` multiplies the windows of images. The instruction set is chosen at run time.
+//! large products among threads, `windows` multiplies the windows of
+//! images, `transposed` writes rows as columns for it. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
 //! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order, and then what else is added
@@ -18,6 +19,7 @@ mod panel;
 mod share;
 #[cfg(test)]
 mod tests;
+mod transposed;
 mod windows;
 
 #[cfg(target_arch = "x86_64")]
@@ -28,7 +30,8 @@ use blocks::{Panels, Product, Right, Rows, Strided};
 use lanes::Portable;
 pub(crate) use share::{pack, pack_shares, product_shares, products, products_workspace};
 pub use share::{product, product_workspace};
-pub(crate) use windows::{Transposed, Windows};
+pub(crate) use transposed::Transposed;
+pub(crate) use windows::Windows;
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -277,7 +280,7 @@ mod kernel {
     use super::{Product, Strided};
 
     /// The kernels of one precision; sealed, because what is reached through pointers cannot be checked here.
-    pub trait Kernel: super::windows::Windowed {
+    pub trait Kernel: super::windows::Windowed + super::transposed::Transposable {
         /// Elements of workspace that `run` needs.
         fn room(m: usize, k: usize, n: usize) -> usize;
 

@@ -1,10 +1,10 @@
 //! The outer loops of a product: which blocks of a and b are packed, and in which order the tiles of c are computed.
 //!
 //! Blocking (after Goto): c is divided into wide bands of columns, k into blocks; the block of b that they share is
-//! packed into panels that stay in the L2 cache. Then, panel by panel, the rows of a are packed into the L1 cache and
-//! meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
-//! small, and its rows are contiguous; a when it is small or meets few columns of b. While the first tile of a panel of
-//! rows is computed, the rows of the next panel are fetched from farther caches. Up to [`APART`] rows of a meet
+//! packed into panels that stay in the L2 cache, each when the first rows of a meet it. Panel by panel, the rows of a are
+//! packed into the L1 cache and meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
+//! small, and its rows are contiguous; a when it is small or meets few columns of b. While a tile is computed,
+//! what is packed next, of a or b, is fetched from farther caches. Up to [`APART`] rows of a meet
 //! contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have as b is
 //! packed before them, once and whole ([`pack`]).
 //!
@@ -168,7 +168,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     let packs_b = !direct_b && matches!(b, Right::Matrix(_));
     let packed_a = packed_b.wrapping_add(if packs_b { steps * band.next_multiple_of(L::WIDTH) } else { 0 });
     let pitch_a = highest.next_multiple_of(L::WIDTH);
-    // SAFETY: the loops visit every row, column and step once, and none beyond; the panels of b take
+    // SAFETY: the loops visit every row, column and step once, and none beyond; the first rows pack all panels of b, which take
     // `steps · band` elements of the workspace, rounded up to whole registers, and the panel of a `steps · pitch_a`.
     unsafe {
         for first_column in (0..n).step_by(band) {
@@ -180,9 +180,6 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                 let (matrix, panels) = match b {
                     Right::Matrix(b) => {
                         let data = b.data.offset(first_step as isize * b.row + first_column as isize * b.col);
-                        if packs_b {
-                            pack_block::<L>(Strided { data, ..b }, steps, columns, registers, packed_b);
-                        }
                         (Strided { data, ..b }, packed_b.cast_const())
                     }
                     Right::Panels(Panels { data, lanes, first }) => {
@@ -200,8 +197,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                         true => Some(first.wrapping_offset(steps as isize * a.col)),
                         false => Some(a.data.wrapping_offset(height as isize * a.row)),
                     };
-                    // The first tile of these rows fetches the next ones.
-                    let mut ahead = next.map(|next| ahead(Strided { data: next, ..a }, steps, height));
+                    let mut next = next.map(|next| ahead(next, [a.row, a.col], [height, steps]));
                     if !direct_a {
                         L::pack(&Panel {
                             from: a.data,
@@ -220,6 +216,16 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                         } else {
                             (panels.add(j * steps), (vectors * L::WIDTH) as isize)
                         };
+                        let mut next_b = None;
+                        if packs_b && row == 0 {
+                            let panel = matrix.data.offset(j as isize * matrix.col);
+                            let sizes = [steps, width, vectors * L::WIDTH];
+                            pack_panel::<L>(Strided { data: panel, ..matrix }, sizes, packed_b.add(j * steps));
+                            if j + width < columns {
+                                let next = panel.wrapping_offset(width as isize * matrix.col);
+                                next_b = Some(ahead(next, [matrix.col, matrix.row], [width, steps]));
+                            }
+                        }
                         L::kernel(height, vectors)(&Tile {
                             steps,
                             a: a.data,
@@ -232,7 +238,8 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                             width,
                             accumulate: accumulate || first_step > 0,
                             plus: plus.map(|plus| plus.at(i, first_column + j)),
-                            ahead: ahead.take().unwrap_or(Ahead::nothing(c)),
+                            // The next panel of b while this one is packed for the first rows; else the next rows.
+                            ahead: next_b.or_else(|| next.take()).unwrap_or(Ahead::nothing(c)),
                         });
                     }
                     i += height;
@@ -242,47 +249,29 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     }
 }
 
-/// The lines of some rows of a: of contiguous rows one after another, of others the line of the last row at each step, since
-/// rows side by side share it.
+/// The lines of some lanes of a block, `lane` numbers apart, at all steps: where the numbers of a lane are contiguous, one
+/// lane after another; elsewhere the line of the last lane at each step, since lanes side by side share it.
 #[inline(always)]
-fn ahead<T>(a: Strided<T>, steps: usize, rows: usize) -> Ahead<T> {
+fn ahead<T>(from: *const T, [lane, step]: [isize; 2], [lanes, steps]: [usize; 2]) -> Ahead<T> {
     let line = LINE / size_of::<T>();
-    if a.col == 1 {
+    if step == 1 {
         let lines = steps.div_ceil(line);
-        Ahead { data: a.data, step: line as isize, lines, jump: a.row - (lines * line) as isize }
+        Ahead { data: from, step: line as isize, lines, jump: lane - (lines * line) as isize }
     } else {
-        let last = a.data.wrapping_offset((rows as isize - 1) * a.row);
-        Ahead { data: last, step: a.col, lines: usize::MAX, jump: 0 }
+        let last = from.wrapping_offset((lanes as isize - 1) * lane);
+        Ahead { data: last, step, lines: usize::MAX, jump: 0 }
     }
 }
 
-/// Packs a block of b, all of its steps, into panels one after another.
+/// Packs a panel of b, whose steps are `pitch` numbers long.
 ///
 /// # Safety
-/// The machine has the instructions of `L`; the block can be read, and `to` has room for `steps` times its columns, rounded
-/// up to whole registers.
+/// The machine has the instructions of `L`; the panel can be read, and `to` has room for `steps` times the pitch.
 #[inline(always)]
-unsafe fn pack_block<L: Lanes>(
-    b: Strided<L::Scalar>,
-    steps: usize,
-    columns: usize,
-    registers: usize,
-    to: *mut L::Scalar,
-) {
-    for (j, vectors, width) in Division::<L>::new(columns, registers) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            L::pack(&Panel {
-                from: b.data.offset(j as isize * b.col),
-                step: b.row,
-                lane: b.col,
-                steps,
-                lanes: width,
-                to: to.add(j * steps),
-                pitch: vectors * L::WIDTH,
-            });
-        }
-    }
+unsafe fn pack_panel<L: Lanes>(b: Strided<L::Scalar>, [steps, columns, pitch]: [usize; 3], to: *mut L::Scalar) {
+    let Strided { data: from, row: step, col: lane } = b;
+    // SAFETY: as the caller promises.
+    unsafe { L::pack(&Panel { from, step, lane, steps, lanes: columns, to, pitch }) }
 }
 
 /// The columns that `n` columns of a packed matrix take, on every machine.
@@ -310,7 +299,10 @@ pub(super) unsafe fn pack<L: Lanes>(
         unsafe {
             let data = b.data.offset(first_step as isize * b.row + columns.start as isize * b.col);
             let to = to.add(first_step * lanes + columns.start * steps);
-            pack_block::<L>(Strided { data, ..b }, steps, columns.len(), PACKED, to);
+            for (j, vectors, width) in Division::<L>::new(columns.len(), PACKED) {
+                let panel = Strided { data: data.offset(j as isize * b.col), ..b };
+                pack_panel::<L>(panel, [steps, width, vectors * L::WIDTH], to.add(j * steps));
+            }
         }
     }
 }

@@ -540,6 +540,38 @@ fn no_number_of_threads_changes_a_bit() {
 }
 
 #[test]
+fn several_products_are_those_of_single_ones() {
+    let count = 3;
+    // Small ones are divided among threads as they are, and large ones one after another each by itself.
+    for [m, k, n] in [[9, 11, 40], [150, 160, 220]] {
+        let numbers = |len: usize, seed: usize| -> Vec<f32> {
+            (0..len).map(|k| ((k + seed) * 7919 % 1013) as f32 / 506.0 - 1.0).collect()
+        };
+        let (a, b) = (numbers(count * m * k, 1), numbers(count * k * n, 2));
+        let factors = |number: usize| {
+            let a = MatrixView { data: &a[..], offset: number * m * k, row: k as isize, col: 1 };
+            (a, MatrixView { data: &b[..], offset: number * k * n, row: n as isize, col: 1 })
+        };
+        let mut expected = vec![0.0; count * m * n];
+        let mut workspace = vec![0.0; f32::workspace(m, k, n)];
+        for (number, c) in expected.chunks_mut(m * n).enumerate() {
+            let (a, b) = factors(number);
+            f32::gemm(m, k, n, a, b, false, c, &mut workspace);
+        }
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+            let mut found = vec![7.0; expected.len()];
+            pool.install(|| {
+                let mut workspace = vec![0.0; products_workspace::<f32>(count, m, k, n)];
+                let factors = |number: usize| (factors(number).0, Factor::Matrix(factors(number).1));
+                products(count, [m, k, n], &factors, Addend::Nothing, &mut found, &mut workspace);
+            });
+            assert!(found == expected, "{m}×{k}×{n} on {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn the_grid_covers_everything_and_leaves_no_block_empty() {
     for (m, n) in [(1, 1), (1, 5000), (5000, 1), (33, 33), (100, 1000), (1000, 100), (97, 130), (14, 14), (3, 64)] {
         for threads in 1..40 {

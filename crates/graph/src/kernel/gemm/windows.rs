@@ -5,7 +5,7 @@
 //! of the image further: every element of the matrix of windows is at a sum of four multiples ([`Windows`]). The kernel
 //! is a tile of [`panel`](super::panel) with one more loop: single numbers of the windows meet registers of the
 //! other factor, whose lanes are the filters. The same product with rows and steps exchanged is the derivative with
-//! respect to the filters. [`Transposed`] brings planes into this order, and back.
+//! respect to the filters. [`Transposed`](super::Transposed) brings planes into this order, and back.
 //!
 //! Order of sums: an element of the result is a chain of multiply-adds over the steps of some runs, at most [`STEPS`]
 //! where a run is not longer, and these sums are added in order. It depends on runs and steps alone.
@@ -17,15 +17,9 @@ use std::ops::Range;
 use super::blocks::STEPS;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
-use super::lanes::{Columns, Lanes, Portable};
+use super::lanes::{Lanes, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::simd::{Level, level};
-
-/// The most numbers in a register.
-const WIDEST: usize = 16;
-
-/// How many registers ahead rows are fetched.
-const AHEAD: usize = 2;
 
 /// The product of a matrix of windows with a matrix of `lanes` columns.
 ///
@@ -54,18 +48,6 @@ pub(crate) struct Windows<'a, T> {
     pub(crate) lanes: usize,
 }
 
-/// Rows to be written as columns: number `col` of row `row`, at `row·from_row + col`, goes to
-/// `col / width · line + col % width · step + row`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Transposed {
-    pub(crate) rows: usize,
-    pub(crate) cols: usize,
-    pub(crate) from_row: usize,
-    pub(crate) width: usize,
-    pub(crate) line: usize,
-    pub(crate) step: usize,
-}
-
 /// A number that windows can be multiplied in; sealed, since [`Gemm`](super::Gemm) is.
 pub trait Windowed: Copy + Default + Send + Sync + 'static {
     /// The lanes that `count` filters take: whole registers.
@@ -79,17 +61,6 @@ pub trait Windowed: Copy + Default + Send + Sync + 'static {
     #[doc(hidden)]
     #[allow(private_interfaces)]
     fn windows(product: &Windows<'_, Self>, accumulate: bool, c: &mut [Self]);
-
-    /// Writes rows as columns.
-    ///
-    /// # Panics
-    /// If the rows leave their buffer.
-    ///
-    /// # Safety
-    /// All places at `to` can be written, and nothing else reaches them meanwhile.
-    #[doc(hidden)]
-    #[allow(private_interfaces)]
-    unsafe fn transpose(work: &Transposed, from: &[Self], to: *mut Self);
 }
 
 /// A tile of the product.
@@ -227,97 +198,9 @@ unsafe fn product<L: Lanes, const MOST: usize>(product: &Windows<'_, L::Scalar>,
     }
 }
 
-/// Columns that go to places of their own.
-struct Scattered<'a, L: Lanes> {
-    to: *mut L::Scalar,
-    places: &'a [usize; WIDEST],
-    /// The columns that there are.
-    cols: usize,
-    /// The rows that there are, if not a whole register.
-    part: Option<L::Mask>,
-}
-
-impl<L: Lanes> Columns<L> for Scattered<'_, L> {
-    #[inline(always)]
-    unsafe fn take(&mut self, column: usize, x: L::Vector) {
-        if column >= self.cols {
-            return;
-        }
-        // SAFETY: as the caller promises, all places can be written.
-        unsafe {
-            let to = self.to.add(self.places[column]);
-            match self.part {
-                None => L::store(to, x),
-                Some(mask) => L::store_part(to, x, mask),
-            }
-        }
-    }
-}
-
-/// Writes rows as columns, in squares of registers if each row can be read for `readable` numbers.
-///
-/// # Safety
-/// The machine has the instructions of `L`; all rows can be read for as long, and all places be written.
-#[inline(always)]
-unsafe fn transpose<L: Lanes>(work: &Transposed, from: *const L::Scalar, readable: usize, to: *mut L::Scalar) {
-    let Transposed { rows, cols, from_row, width, line, step } = *work;
-    // SAFETY: as the caller promises; rows and columns are below their counts.
-    unsafe {
-        if rows == 1 || readable < L::WIDTH {
-            let mut first = 0;
-            while first < cols {
-                let (count, to) = (width.min(cols - first), to.add(first / width * line));
-                for row in 0..rows {
-                    let (from, to) = (from.add(row * from_row + first), to.add(row));
-                    if step == 1 {
-                        for k in 0..count {
-                            *to.add(k) = *from.add(k);
-                        }
-                    } else {
-                        for k in 0..count {
-                            *to.add(k * step) = *from.add(k);
-                        }
-                    }
-                }
-                first += count;
-            }
-            return;
-        }
-        let mut places = [0; WIDEST];
-        for first in (0..cols).step_by(L::WIDTH) {
-            // The last square reaches back over columns that are written already.
-            let first = first.min(readable - L::WIDTH);
-            let (mut start, mut at) = (first / width * line, first % width);
-            for place in &mut places[..L::WIDTH] {
-                *place = start + at * step;
-                at += 1;
-                if at == width {
-                    (start, at) = (start + line, 0);
-                }
-            }
-            for row in (0..rows).step_by(L::WIDTH) {
-                let (from, last) = (from.add(row * from_row + first), rows - row - 1);
-                let to = to.add(row);
-                if last + 1 >= L::WIDTH {
-                    // Too many rows for the machine to see by itself that each is read in order.
-                    for x in 0..L::WIDTH {
-                        L::prefetch(from.add(x * from_row).wrapping_add(AHEAD * L::WIDTH));
-                    }
-                    let columns = &mut Scattered::<L> { to, places: &places, cols: cols - first, part: None };
-                    L::transpose(|x| from.add(x * from_row), columns);
-                } else {
-                    let columns =
-                        &mut Scattered::<L> { to, places: &places, cols: cols - first, part: Some(L::mask(last + 1)) };
-                    L::transpose(|x| from.add(x.min(last) * from_row), columns);
-                }
-            }
-        }
-    }
-}
-
-/// The functions of this file for one instruction set.
+/// The product for one instruction set.
 macro_rules! compiled {
-    ($product:ident, $transpose:ident, $($features:literal)?) => {
+    ($product:ident, $($features:literal)?) => {
         $(#[target_feature(enable = $features)])?
         unsafe fn $product<L: Lanes, const MOST: usize>(
             work: &Windows<'_, L::Scalar>,
@@ -327,24 +210,13 @@ macro_rules! compiled {
             // SAFETY: the caller's conditions are the same.
             unsafe { product::<L, MOST>(work, accumulate, c) }
         }
-
-        $(#[target_feature(enable = $features)])?
-        unsafe fn $transpose<L: Lanes>(
-            work: &Transposed,
-            from: *const L::Scalar,
-            readable: usize,
-            to: *mut L::Scalar,
-        ) {
-            // SAFETY: the caller's conditions are the same.
-            unsafe { transpose::<L>(work, from, readable, to) }
-        }
     };
 }
-compiled!(product_old, transpose_old,);
+compiled!(product_old,);
 #[cfg(target_arch = "x86_64")]
-compiled!(product_avx2, transpose_avx2, "avx2,fma");
+compiled!(product_avx2, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-compiled!(product_avx512, transpose_avx512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
+compiled!(product_avx512, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
 
 impl<T> Windows<'_, T> {
     /// # Panics
@@ -414,32 +286,6 @@ macro_rules! precision {
                     product_old::<Portable<$t>, 4>(product, accumulate, c);
                 }
             }
-
-            #[allow(private_interfaces)]
-            unsafe fn transpose(work: &Transposed, from: &[$t], to: *mut $t) {
-                let Transposed { rows, cols, from_row, .. } = *work;
-                if rows == 0 || cols == 0 {
-                    return;
-                }
-                let last = (rows - 1).checked_mul(from_row);
-                let readable = last.and_then(|last| from.len().checked_sub(last)).unwrap_or(0);
-                assert!(cols <= readable, "rows to be transposed leave their buffer");
-                let from = from.as_ptr();
-                // SAFETY: all rows lie in their buffer, and all places can be written, as the caller promises; the
-                // instruction set was found on this machine.
-                unsafe {
-                    #[cfg(target_arch = "x86_64")]
-                    match level() {
-                        Level::Avx512 if rows.min(cols) <= Avx2::<$t>::WIDTH || readable < Avx512::<$t>::WIDTH => {
-                            return transpose_avx512::<Avx2<$t>>(work, from, readable, to);
-                        }
-                        Level::Avx512 => return transpose_avx512::<Avx512<$t>>(work, from, readable, to),
-                        Level::Avx2 => return transpose_avx2::<Avx2<$t>>(work, from, readable, to),
-                        Level::Old => {}
-                    }
-                    transpose_old::<Portable<$t>>(work, from, readable, to);
-                }
-            }
         }
     };
 }
@@ -452,25 +298,22 @@ mod tests {
 
     use super::*;
 
-    /// The functions of each instruction set of this machine, with the lanes of a register.
-    type Compiled<T> =
-        (usize, unsafe fn(&Windows<'_, T>, bool, *mut T), unsafe fn(&Transposed, *const T, usize, *mut T));
+    /// The product of each instruction set of this machine, with the lanes of a register.
+    type Compiled<T> = (usize, unsafe fn(&Windows<'_, T>, bool, *mut T));
 
     macro_rules! all {
         ($name:ident, $t:ty) => {
             fn $name() -> Vec<Compiled<$t>> {
                 #[allow(unused_mut)]
-                let mut all: Vec<Compiled<$t>> =
-                    vec![(Portable::<$t>::WIDTH, product_old::<Portable<$t>, 4>, transpose_old::<Portable<$t>>)];
+                let mut all: Vec<Compiled<$t>> = vec![(Portable::<$t>::WIDTH, product_old::<Portable<$t>, 4>)];
                 #[cfg(target_arch = "x86_64")]
                 {
                     if matches!(level(), Level::Avx2 | Level::Avx512) {
-                        all.push((Avx2::<$t>::WIDTH, product_avx2::<Avx2<$t>, 6>, transpose_avx2::<Avx2<$t>>));
+                        all.push((Avx2::<$t>::WIDTH, product_avx2::<Avx2<$t>, 6>));
                     }
                     if matches!(level(), Level::Avx512) {
-                        all.push((Avx2::<$t>::WIDTH, product_avx512::<Avx2<$t>, 14>, transpose_avx512::<Avx2<$t>>));
-                        let (product, transpose) = (product_avx512::<Avx512<$t>, 14>, transpose_avx512::<Avx512<$t>>);
-                        all.push((Avx512::<$t>::WIDTH, product, transpose));
+                        all.push((Avx2::<$t>::WIDTH, product_avx512::<Avx2<$t>, 14>));
+                        all.push((Avx512::<$t>::WIDTH, product_avx512::<Avx512<$t>, 14>));
                     }
                 }
                 all
@@ -536,7 +379,7 @@ mod tests {
         #[test]
         fn products_are_those_of_plain_loops((product, registers) in windows(), accumulate in any::<bool>()) {
             let a = numbers(product.lines.len() * product.pitch, 1);
-            for (width, multiply, _) in doubles() {
+            for (width, multiply) in doubles() {
                 let lanes = registers * width;
                 let b = numbers(product.runs * product.steps * lanes, 2);
                 let product = Windows { a: &a, b: &b, lanes, ..product.clone() };
@@ -553,7 +396,7 @@ mod tests {
                     prop_assert_eq!(&found, &expected);
                 }
             }
-            for (width, multiply, _) in singles() {
+            for (width, multiply) in singles() {
                 let lanes = registers * width;
                 let b = numbers(product.runs * product.steps * lanes, 2);
                 let product = Windows { a: &a, b: &b, lanes, ..product.clone() };
@@ -569,35 +412,6 @@ mod tests {
                 product.expect_inside(found.len());
                 // SAFETY: the factors lie inside their buffers, and lanes are whole registers.
                 unsafe { multiply(&product, false, found.as_mut_ptr()) }
-                prop_assert_eq!(found, single(&expected));
-            }
-        }
-
-        #[test]
-        fn rows_become_columns(
-            rows in 1..40_usize, cols in 1..70_usize, gap in 0..3_usize, width in 1..40_usize, step in 1..60_usize,
-            more in 0..20_usize,
-        ) {
-            // Places that do not overlap: steps of as many elements as there are rows, or lines of them.
-            let step = if rows == 1 { step.min(2) } else { rows + step % 3 };
-            let line = width * step + gap;
-            let work = Transposed { rows, cols, from_row: cols + gap, width, line, step };
-            let from = numbers((rows - 1) * work.from_row + cols + more, 1);
-            let size = (cols - 1) / width * line + (width - 1) * step + rows;
-            let mut expected = vec![0.5; size];
-            for (row, col) in (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col))) {
-                expected[col / width * line + col % width * step + row] = from[row * work.from_row + col];
-            }
-            for (_, _, transpose) in doubles() {
-                let mut found = vec![0.5; size];
-                // SAFETY: all rows lie in their buffer, and all places in theirs.
-                unsafe { transpose(&work, from.as_ptr(), cols + more, found.as_mut_ptr()) }
-                prop_assert_eq!(&found, &expected);
-            }
-            for (_, _, transpose) in singles() {
-                let (from, mut found) = (single(&from), vec![0.5_f32; size]);
-                // SAFETY: all rows lie in their buffer, and all places in theirs.
-                unsafe { transpose(&work, from.as_ptr(), cols + more, found.as_mut_ptr()) }
                 prop_assert_eq!(found, single(&expected));
             }
         }
