@@ -5,8 +5,11 @@
 //! instruction. So [`MultiplyAdd`] asks what the machine has. A loop that [`vectorized`](super::simd::vectorized) has
 //! compiled for an instruction set begins with [`promise`], from which the compiler knows the answer, and leaves the
 //! question out.
+//!
+//! Why not a type that a loop is given: only the type of the numbers reaches the functions of a user's op. So it would
+//! have to be other types than `f32` and `f64`, in all elementwise code.
 
-#![allow(unsafe_code)] // Reading a byte in a way that lets the compiler use an earlier answer again.
+#![allow(unsafe_code)] // A question in assembly, of which the compiler may use an earlier answer again.
 
 /// Numbers that are multiplied and added in one step.
 pub(crate) trait MultiplyAdd {
@@ -55,73 +58,79 @@ pub(crate) fn is_fused() -> bool {
 }
 
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
-pub(crate) use asked::is_fused;
+pub(super) use asked::promise;
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
-pub(super) use asked::{promise, remember};
+pub(crate) use asked::is_fused;
 
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
 mod asked {
     use std::arch::asm;
+    use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
     use std::sync::atomic::AtomicU32;
-
-    use crate::kernel::simd;
 
     const ONCE: u32 = 1;
     const TWICE: u32 = 2;
 
-    /// How often the machine rounds, or 0 before that is known. Only the assembly below touches it.
-    static ANSWER: AtomicU32 = AtomicU32::new(0);
-
+    /// How often the machine rounds.
     #[inline(always)]
     fn answer() -> u32 {
+        /// The answer, or 0 before it is known. The assembly below is all that can name it.
+        static KNOWN: AtomicU32 = AtomicU32::new(0);
         let answer: u32;
-        // SAFETY: it reads a static of this size and does nothing else. That makes it no function of nothing, as `pure`
-        // says, since 0 is followed by another answer; but that answer is then the same for ever, and a 0 that is used
-        // again is followed by the question, so it makes no difference which of them the compiler uses.
+        // SAFETY: the block depends on nothing and always gives the same number, as `pure` says: if that is not known
+        // yet, the block asks for it. It touches no memory that anything else does, as `nomem` says: `KNOWN`, in single
+        // instructions and always with the same number, and what `ask` has on the stack.
         unsafe {
             asm!(
-                "mov {answer:e}, dword ptr [rip + {known}]",
-                answer = out(reg) answer,
-                known = sym ANSWER,
-                options(pure, nomem, nostack, preserves_flags),
+                "mov eax, dword ptr [rip + {known}]",
+                "test eax, eax",
+                "jnz 2f",
+                "call {ask}",
+                "mov dword ptr [rip + {known}], eax",
+                "2:",
+                known = sym KNOWN,
+                ask = sym ask,
+                out("eax") answer,
+                clobber_abi("sysv64"),
+                options(pure, nomem),
             );
         }
         answer
     }
 
+    /// The answer of the machine, which is the same on each of its cores: whether it has AVX2 and FMA, and the system
+    /// keeps their registers. The calling convention is the one that asks nothing of the stack but its alignment.
+    #[cold]
+    #[inline(never)]
+    extern "sysv64" fn ask() -> u32 {
+        const SAVED: u32 = 1 << 27;
+        const FMA: u32 = 1 << 12;
+        const AVX2: u32 = 1 << 5;
+        let fused = !super::super::simd::is_to_be_old() && __cpuid(0).eax >= 7 && {
+            let first = __cpuid(1).ecx;
+            // SAFETY: the system has turned the instruction on.
+            first & FMA != 0 && first & SAVED != 0 && unsafe { saves_vectors() } && __cpuid_count(7, 0).ebx & AVX2 != 0
+        };
+        if fused { ONCE } else { TWICE }
+    }
+
+    /// Whether the system keeps the registers of 128 and 256 bits.
+    #[target_feature(enable = "xsave")]
+    fn saves_vectors() -> bool {
+        // SAFETY: register 0 is there.
+        unsafe { _xgetbv(0) & 6 == 6 }
+    }
+
     /// Whether the machine multiplies and adds with one rounding.
     #[inline(always)]
     pub(crate) fn is_fused() -> bool {
-        match answer() {
-            ONCE => true,
-            TWICE => false,
-            _ => ask(),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn ask() -> bool {
-        simd::level().is_fused()
-    }
-
-    /// Keeps the answer.
-    pub(in crate::kernel) fn remember(fused: bool) {
-        // SAFETY: it writes a static of this size, in one instruction, always the same number.
-        unsafe {
-            asm!(
-                "mov dword ptr [rip + {known}], {answer:e}",
-                answer = in(reg) if fused { ONCE } else { TWICE },
-                known = sym ANSWER,
-                options(nostack, preserves_flags),
-            );
-        }
+        answer() == ONCE
     }
 
     /// Tells the compiler what [`is_fused`] is from here on.
     ///
     /// # Safety
-    /// It is `fused`, and that is [remembered](remember).
+    /// It is `fused`.
     #[inline(always)]
     pub(in crate::kernel) unsafe fn promise(fused: bool) {
         // SAFETY: the caller's promise.

@@ -27,14 +27,6 @@ pub(super) enum Level {
     Avx512,
 }
 
-#[cfg(target_arch = "x86_64")]
-impl Level {
-    /// Whether it has an instruction that multiplies and adds with one rounding.
-    pub(super) fn is_fused(self) -> bool {
-        !matches!(self, Self::Old)
-    }
-}
-
 /// The instruction set of the machine, detected once.
 #[cfg(target_arch = "x86_64")]
 #[inline]
@@ -42,22 +34,24 @@ pub(super) fn level() -> Level {
     use std::arch::is_x86_feature_detected as has;
     static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let level = if !(has!("avx2") && has!("fma")) || is_to_be_old() {
+        // Without FMA in the baseline both are one question, whose answer is promised below.
+        let is_old = match cfg!(target_feature = "fma") {
+            true => !has!("avx2") || is_to_be_old(),
+            false => !super::multiply_add::is_fused(),
+        };
+        if is_old {
             Level::Old
         } else if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
             Level::Avx512
         } else {
             Level::Avx2
-        };
-        #[cfg(not(target_feature = "fma"))]
-        super::multiply_add::remember(level.is_fused());
-        level
+        }
     })
 }
 
 /// Whether a test asks for the oldest instructions.
 #[cfg(target_arch = "x86_64")]
-fn is_to_be_old() -> bool {
+pub(super) fn is_to_be_old() -> bool {
     cfg!(test) && std::env::var_os(OLD_MACHINE).is_some()
 }
 
@@ -75,7 +69,7 @@ pub fn vectorized<L: Loop>(work: L) -> L::Output {
         // SAFETY: the instruction sets were found on this machine.
         Level::Avx2 => return unsafe { with_avx2(work) },
         Level::Old => {
-            // SAFETY: of this level, and `level` keeps what it finds.
+            // SAFETY: this is how the level was found.
             #[cfg(not(target_feature = "fma"))]
             unsafe {
                 super::multiply_add::promise(false);
@@ -107,7 +101,7 @@ pub(crate) fn at_every_level<L: Loop>(work: impl Fn() -> L) -> Vec<(&'static str
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 fn with_avx512<L: Loop>(work: L) -> L::Output {
-    // SAFETY: the machine has these instructions, and `level` keeps what it finds.
+    // SAFETY: with another answer the level would be the oldest.
     #[cfg(not(target_feature = "fma"))]
     unsafe {
         super::multiply_add::promise(true);

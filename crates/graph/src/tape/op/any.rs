@@ -26,6 +26,9 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn kinks(&self, input: usize) -> Kinks;
     fn is_surrogate(&self) -> bool;
     fn is_sum(&self) -> bool;
+    fn placement(&self) -> Option<(usize, usize)>;
+    fn joined_axis(&self) -> Option<usize>;
+    fn is_separable(&self, inputs: &[Meta]) -> bool;
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
     fn kernels(self: Arc<Self>) -> Each<KernelsOf>;
     fn as_any(&self) -> &dyn Any;
@@ -79,6 +82,18 @@ impl<O: Op> AnyOp for O {
 
     fn is_sum(&self) -> bool {
         Op::is_sum(self)
+    }
+
+    fn placement(&self) -> Option<(usize, usize)> {
+        Op::placement(self)
+    }
+
+    fn joined_axis(&self) -> Option<usize> {
+        Op::joined_axis(self)
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        Op::is_separable(self, inputs)
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {
