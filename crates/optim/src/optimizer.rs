@@ -310,10 +310,9 @@ impl<T: Real> Optimizer<T> {
     ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
         let measures = self.chain.transforms.first().is_some_and(|entry| entry.measures().is_some());
-        if (measures || self.non_finite != NonFinite::Trust)
-            && !self.look(params, gradients, is_shared)
-            && self.non_finite != NonFinite::Trust
-        {
+        let trusts = self.non_finite == NonFinite::Trust;
+        let is_finite = !measures && trusts || self.look(params, gradients, is_shared);
+        if !is_finite && !trusts {
             return self.refuse(gradients);
         }
         for &(param, _) in gradients {

@@ -171,8 +171,14 @@ fn rows_that_are_not_finite_are_refused_or_skipped() {
     let mut values = [1.0; 70];
     values[36] = f32::NAN;
     rows.set_sum(&SHAPE.into(), 1, |_| (&[4, 2_000], &values)).expect("the rows are right");
-    for rule in [Optimizer::new(Sgd::new(0.1)), Optimizer::new(Adam::new(0.1))] {
-        let mut rule = rule;
+    for mut rule in [
+        Optimizer::new(Sgd::new(0.1)),
+        Optimizer::new(Adagrad::new(0.1)),
+        Optimizer::new(Adam::new(0.1)),
+        Optimizer::new(Adam::new(0.1).lazy()),
+        Optimizer::new((ClipGlobalNorm::new(1.0), Sgd::new(0.1))),
+        Optimizer::new((ClipGlobalNorm::new(1.0), Adam::new(0.1))),
+    ] {
         let error = rule.step(&mut params, [(&table, &rows)]).unwrap_err();
         let message = "the gradient of `table` is NaN at [2000, 0, 1] in step 1; no parameter was changed";
         assert_eq!(error.to_string(), message);
@@ -184,4 +190,35 @@ fn rows_that_are_not_finite_are_refused_or_skipped() {
     rows.set_sum(&[11_999, 7, 5].into(), 0, |_| (&[], &[])).expect("no rows");
     let error = Optimizer::new(Sgd::new(0.1)).step(&mut params, [(&table, &rows)]).unwrap_err();
     assert!(matches!(error, StepError::Shape(..)), "{error}");
+}
+
+#[test]
+fn a_scaled_loss_skips_rows_that_are_not_finite() {
+    let trained = |as_rows: bool| {
+        let (mut params, [_, table, _]) = store();
+        let mut optimizer = Optimizer::new((LossScale::dynamic().start(4.0), Sgd::new(0.1)));
+        let mut rows = SparseRows::new();
+        for value in [1.0, f32::INFINITY, 2.0] {
+            let values = [value; 70];
+            rows.set_sum(&SHAPE.into(), 1, |_| (&[4, 2_000], &values)).expect("the rows are right");
+            let gradient = if as_rows { Gradient::from(&rows) } else { Gradient::from(rows.dense()) };
+            optimizer.step(&mut params, [(&table, gradient)]).expect("the step is made or skipped");
+        }
+        assert_eq!((optimizer.skipped(), optimizer.number("loss_scale")), (1, Some(2.0)));
+        bits(&params, &optimizer)
+    };
+    assert!(trained(true) == trained(false));
+}
+
+#[test]
+fn a_sum_of_rows_that_overflows_is_refused() {
+    let (mut params, [_, table, _]) = store();
+    let mut rows = SparseRows::new();
+    rows.set_sum(&SHAPE.into(), 1, |_| (&[4, 2_000], &[f32::MAX; 70])).expect("the rows are right");
+    let (mut sum, mut sgd) = (Accumulator::new(), Optimizer::new(Sgd::new(0.1)));
+    for _ in 0..2 {
+        sum.add(&params, [(&table, &rows)], 1.0).expect("a step looks at it");
+    }
+    let error = sum.step(&mut sgd, &mut params).unwrap_err().to_string();
+    assert_eq!(error, "the gradient of `table` is inf at [4, 0, 0] in step 1; no parameter was changed");
 }
