@@ -156,6 +156,22 @@ impl<T: Real> Params<T> {
         self.entries.iter().map(|entry| (&entry.param, entry.value.tensor()))
     }
 
+    /// The parameters and buffers in order of creation, with mutable elements.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let list = [params.add("x", Tensor::from([1.0])), params.add("y", Tensor::from([2.0, 3.0]))];
+    /// for (_, value) in params.iter_mut() {
+    ///     value.data_mut().fill(0.5);
+    /// }
+    /// assert_eq!(params.get(&list[1]).data(), [0.5, 0.5]);
+    /// ```
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Param, ValueMut<'_, T>)> {
+        self.entries.iter_mut().map(|entry| (&entry.param, ValueMut(&mut entry.value)))
+    }
+
     /// The trainable parameters, in order of creation.
     pub fn trainable(&self) -> impl Iterator<Item = &Param> {
         self.entries.iter().filter(|entry| entry.trainable).map(|entry| &entry.param)

@@ -188,8 +188,9 @@ mod tests {
         let all = [State::Changed, State::Packed, State::Packed];
         assert_eq!(states(&model, &mut session), all);
         // Every way to change it is noticed.
-        let changes: [&dyn Fn(&mut Params<f64>); 5] = [
+        let changes: [&dyn Fn(&mut Params<f64>); 6] = [
             &|params| params.get_mut(&weight).data_mut()[40] = 3.0,
+            &|params| params.iter_mut().for_each(|(_, value)| value.data_mut()[0] = 4.0),
             &|params| params.set(&weight, numbers([33, 40], 5)),
             &|params| params.copy_scope("b", "a").expect("both have a weight"),
             &|params| params.blend_scope("b", "a", 0.5).expect("both have a weight"),

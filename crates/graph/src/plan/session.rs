@@ -24,6 +24,9 @@ use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// A plan with its memory, in one precision.
 ///
+/// Weights that a run finds as the last one left them are packed, once, in memory of their size: inference is faster from
+/// its second run on.
+///
 /// After its first run it does not allocate, on any number of threads, except for a new tensor for an output of which
 /// the caller kept a clone, in ops outside of this library, and for layouts of more than eight axes.
 ///
