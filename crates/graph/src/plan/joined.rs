@@ -169,6 +169,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_arena_holds_what_is_joined_once() {
+        let graph = Graph::new();
+        let (mut state, w) = (graph.input("x", [32, 16]).tanh(), graph.input("w", [16, 16]));
+        let states: Vec<Var<'_>> = (0..20)
+            .map(|_| {
+                state = state.matmul(w).tanh();
+                state
+            })
+            .collect();
+        let plan = Plan::new(&graph, &[graph.stack(&states, 0).sum_axes(0)]).unwrap();
+        let arena = plan.summary().arena;
+        assert!(arena <= 23 * 32 * 16, "{arena}");
+    }
+
     /// Joined values with readers before and after, in a value that is an output, on several threads.
     #[test]
     fn the_bits_are_those_of_copies() {

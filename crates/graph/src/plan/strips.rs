@@ -35,7 +35,7 @@ use crate::tape::op::Meta;
 use crate::tape::{NodeId, Tape};
 
 /// The elements of a value that no cache near a core holds beside others.
-const LARGE: usize = 1 << 16;
+const LARGE: usize = 1 << 17;
 /// The elements of a strip, if the first axis can be divided so.
 const STRIP: usize = 1 << 15;
 /// The elements of a strip that are worth a unit.
@@ -72,14 +72,17 @@ fn count(tape: &Tape, drafts: &Drafts, draft: &Draft) -> Option<usize> {
         Draft::Product { shapes: [a, b], out, .. } if a.rank() > 2 => {
             (a[0], a.len().max(b.len()).max(drafts.buffers[*out as usize].len))
         }
-        Draft::Kernel { op, inputs, outputs, node, .. } if !inputs.is_empty() => {
-            let metas = metas(tape, *node);
-            let is_large = metas.iter().any(|meta| meta.shape.len() >= LARGE);
-            if !is_large || !tape.ops[*op as usize].is_separable(&metas) {
+        Draft::Kernel { op, inputs, outputs, node, .. } => {
+            let read = inputs.iter().map(|view| view.buffer).chain(outputs.iter().copied());
+            let largest = read.map(|buffer| drafts.buffers[buffer as usize].len).max()?;
+            if largest < LARGE {
                 return None;
             }
-            let results = outputs.iter().map(|&out| drafts.buffers[out as usize].len);
-            (metas[0].shape[0], metas.iter().map(|meta| meta.shape.len()).chain(results).max()?)
+            let metas = metas(tape, *node);
+            if metas.is_empty() || !tape.ops[*op as usize].is_separable(&metas) {
+                return None;
+            }
+            (metas[0].shape[0], largest)
         }
         _ => return None,
     };
@@ -120,9 +123,7 @@ fn groups(tape: &Tape, drafts: &Drafts, count: usize) -> Vec<Group> {
         draft.results(|buffer| largest = largest.max(drafts.buffers[buffer as usize].len));
         let may_join = largest >= LARGE || is_fed && largest >= SMALL * count;
         if may_join && !is_late && is_separable(tape, drafts, draft, count, &results) {
-            draft.results(|buffer| {
-                results.insert(buffer);
-            });
+            add_results(drafts, draft, &mut results, &mut late);
             now.members.push(number);
             continue;
         }
@@ -130,20 +131,29 @@ fn groups(tape: &Tape, drafts: &Drafts, count: usize) -> Vec<Group> {
             groups.extend(finished(drafts, &mut now));
             (results, late) = (FxHashSet::default(), FxHashSet::default());
             if is_separable(tape, drafts, draft, count, &results) {
-                draft.results(|buffer| {
-                    results.insert(buffer);
-                });
+                add_results(drafts, draft, &mut results, &mut late);
                 now.members.push(number);
             }
         } else if is_fed || is_late {
-            draft.results(|buffer| {
-                late.insert(buffer);
-            });
+            let mut own = FxHashSet::default();
+            add_results(drafts, draft, &mut own, &mut late);
+            late.extend(own);
             now.later.push(number);
         }
     }
     groups.extend(finished(drafts, &mut now));
     groups
+}
+
+/// Adds the results of a unit, and what they lie within, which is not there before all of its parts are, to what is late.
+fn add_results(drafts: &Drafts, draft: &Draft, results: &mut FxHashSet<u32>, late: &mut FxHashSet<u32>) {
+    draft.results(|mut buffer| {
+        results.insert(buffer);
+        while let Some(&(whole, _)) = drafts.within.get(&buffer) {
+            late.insert(whole);
+            buffer = whole;
+        }
+    });
 }
 
 /// The group, without loops that have nothing to do with the other members, if it is worth it.
@@ -381,6 +391,9 @@ mod tests {
         let [before, after] = units(&[y.exp().sum_axes(2)]);
         assert_eq!(before, ["product", "exp", "sum"]);
         assert_eq!(after, ["product", "exp", "sum"].repeat(6));
+        // Two strips and the sums are in the arena, not two values.
+        let arena = Plan::new(&graph, &[y.exp().sum_axes(2).sum()]).unwrap().summary().arena;
+        assert!(arena < 2 * (6 * 400 * 100) / 6 + 6 * 400 + 100, "{arena}");
         // A small unit that needs nothing of the group comes before it, and one that needs it, after it.
         let y = x.matmul(w);
         let small = graph.input("small", [7]).sum();
@@ -413,16 +426,19 @@ mod tests {
     #[test]
     fn the_bits_are_those_of_whole_units() {
         let graph = Graph::new();
-        let (x, w) = (graph.input("x", [6, 300, 60]), graph.input("w", [6, 60, 60]));
+        let (x, w) = (graph.input("x", [6, 300, 80]), graph.input("w", [6, 80, 80]));
         let scores = x.matmul(x.permute([0, 2, 1])) * 0.1;
         let mixed = scores.softmax(2).matmul(x.matmul(w));
         let centred = x.slice(0, 0, 1) - w.slice(1, 0, 1);
         let terms = (centred.matmul(w).square() * 0.5).sum_axes(2).logsumexp_axes(0);
         let loss = mixed.square().mean() - terms.sum() + mixed.sum_axes([1, 2]).cos().sum();
         let mut outputs = graph.grad(loss, &[x, w]).unwrap();
+        // Parts of a value that a unit of the same size reads.
+        let joined = graph.concat(&[mixed.exp(), scores.softmax(2).matmul(x)], 0);
+        outputs.push(joined.sin().sum_axes(2));
         outputs.extend([loss, mixed, scores.log_softmax(2).sum_axes(1), graph.concat(&[centred, mixed], 0)]);
         let numbers = |shape: [usize; 3]| Tensor::<f32>::from_fn(shape, |k| ((k * 7919) % 1013) as f32 / 5060.0 - 0.1);
-        let (x, w) = (numbers([6, 300, 60]), numbers([6, 60, 60]));
+        let (x, w) = (numbers([6, 300, 80]), numbers([6, 80, 80]));
         let feed = Feed::new().with("x", &x).with("w", &w);
         let plain = graph.eval_with(&outputs, &Params::new(0), &feed).unwrap();
         let plan = Plan::new(&graph, &outputs).unwrap();
