@@ -49,8 +49,8 @@ impl Adam {
     ///
     /// In the given rows the formula is that of Adam with the number `t` of all steps of the table. As
     /// `torch.optim.SparseAdam`, but for the place of ε: that divides by `√v + ε` and corrects the quotient, so its ε is
-    /// larger by `1/√(1−β₂ᵗ)`, which is 32 in the first step and falls to 1. A row that is seldom read moves further than
-    /// with Adam: its old moments are not forgotten meanwhile. A gradient that comes as a tensor moves all rows.
+    /// larger by `1/√(1−β₂ᵗ)`, which is 32 in the first step and falls to 1. A gradient that comes as a tensor moves all
+    /// rows.
     ///
     /// # Example
     /// ```
