@@ -131,7 +131,7 @@ pub trait Transform: Send + Sync + 'static {
     fn update_numbers(&self, _step: &StepInfo, _numbers: &mut Numbers) {}
 
     /// The function of a block at this step. Numbers that depend on the step are computed here, once for each
-    /// parameter; the closure runs once for each block.
+    /// parameter or, of a large one, for each part that a thread takes; the closure runs once for each block.
     fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync;
 
     /// The value to evaluate the model at, if it is not the parameter in training: an average of past values, for

@@ -249,6 +249,15 @@ mod tests {
         assert_eq!(names(source), ["exp", "max", "min", "pow"].map(str::to_owned).into());
     }
 
+    /// The text of a file, or of all files of a folder.
+    fn source(path: &Path) -> String {
+        if path.is_file() {
+            return std::fs::read_to_string(path).expect("a source file is UTF-8");
+        }
+        let files = std::fs::read_dir(path).expect("the folder can be listed");
+        files.map(|file| source(&file.expect("the entry can be read").path())).collect()
+    }
+
     /// An op without an entry would go unchecked.
     #[test]
     fn every_op_has_an_entry() {
@@ -263,18 +272,18 @@ mod tests {
             if file == "mod" {
                 continue;
             }
-            let names = names(&std::fs::read_to_string(&path).expect("a source file is UTF-8"));
+            let names = names(&source(&path));
             let entries = listed.iter().find(|(other, _)| *other == file).map_or(&[][..], |(_, entries)| entries);
             for name in &names {
                 assert!(
                     entries.contains(&name.as_str()),
-                    "op `{name}` in crates/graph/src/ops/{file}.rs has no entry: add `Entry::new(\"{name}\", …)` to its \
+                    "op `{name}` in crates/graph/src/ops/{file} has no entry: add `Entry::new(\"{name}\", …)` to its \
                      `entries()`, and the file's to `by_file()` in ops/mod.rs"
                 );
             }
             for (index, entry) in entries.iter().enumerate() {
-                assert!(names.contains(*entry), "ops/{file}.rs has an entry for `{entry}`, but no op of that name");
-                assert!(!entries[..index].contains(entry), "ops/{file}.rs has two entries for `{entry}`");
+                assert!(names.contains(*entry), "ops/{file} has an entry for `{entry}`, but no op of that name");
+                assert!(!entries[..index].contains(entry), "ops/{file} has two entries for `{entry}`");
             }
             found += names.len();
         }
