@@ -39,6 +39,7 @@ const STD: &[&str] = &[
     "from_fn",
     "from_slice",
     "get_mut",
+    "iter_mut",
     "iter",
     "parse",
     "powi",

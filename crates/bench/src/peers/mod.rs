@@ -1,9 +1,10 @@
 //! Gradus beside PyTorch, JAX and candle: the same work from the same numbers, in turn, at one thread and at two.
 //!
 //! Each library runs in a process of its own: a Python one (`peer.py`), which is bound to as many processors as it may
-//! have threads, or the program of the package in `crates/bench/candle`, which has the rows of inference. Before a timing counts, losses and samples of gradients or outputs are compared. Then all take turns of
-//! 20 ms or more with pauses between them, so that threads which wait for work are asleep when another one's turn comes.
-//! PyTorch takes part as eager code with the fused optimizer and compiled, and its best counts.
+//! have threads, or the program of the package in `crates/bench/candle`, which has the rows of inference. Before a
+//! timing counts, losses and samples of gradients or outputs are compared. Then all take turns of 20 ms or more with
+//! pauses between them, so that threads which wait for work are asleep when another one's turn comes. PyTorch takes
+//! part as eager code with the fused optimizer and compiled, and its best counts.
 //!
 //! The limit of a row is what its products take at the rate of a product 512×512×512 on one core, times the threads, or
 //! what its bytes take at the rate of a copy, or its elements at that of a pass that changes three arrays and reads a

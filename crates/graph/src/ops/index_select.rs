@@ -279,8 +279,8 @@ impl<'g> Var<'g> {
     /// The slices at a list of indices along an axis, in the order of the list: `y[…, k, …] = x[…, indices[k], …]`. An
     /// index may occur several times.
     ///
-    /// The derivative is zero but for the slices that were read, where it is the sum of their cotangents. An index that is out of range is an error of the
-    /// run.
+    /// The derivative is zero but for the slices that were read, where it is the sum of their cotangents. An index that
+    /// is out of range is an error of the run.
     ///
     /// # Shapes
     /// The indices have one axis, whose size replaces that of `axis`.

@@ -249,13 +249,13 @@ mod tests {
         assert_eq!(names(source), ["exp", "max", "min", "pow"].map(str::to_owned).into());
     }
 
-    /// The text of a file, or of all files of a folder.
-    fn source(path: &Path) -> String {
+    /// The names in a file, or in all files of a folder.
+    fn names_in(path: &Path) -> BTreeSet<String> {
         if path.is_file() {
-            return std::fs::read_to_string(path).expect("a source file is UTF-8");
+            return names(&std::fs::read_to_string(path).expect("a source file is UTF-8"));
         }
         let files = std::fs::read_dir(path).expect("the folder can be listed");
-        files.map(|file| source(&file.expect("the entry can be read").path())).collect()
+        files.flat_map(|file| names_in(&file.expect("the entry can be read").path())).collect()
     }
 
     /// An op without an entry would go unchecked.
@@ -272,7 +272,7 @@ mod tests {
             if file == "mod" {
                 continue;
             }
-            let names = names(&source(&path));
+            let names = names_in(&path);
             let entries = listed.iter().find(|(other, _)| *other == file).map_or(&[][..], |(_, entries)| entries);
             for name in &names {
                 assert!(

@@ -1,7 +1,8 @@
 //! From drafts to units: a slot for every value that needs memory, and what each unit reads and writes.
 //!
 //! The arena is assigned in the order of the run: a value is allocated when it is produced, and freed after its last
-//! use. Values that lie within another ([`joined`](super::joined)) are parts of its slot. A product that is added to a value which ends there takes over its memory.
+//! use. Values that lie within another ([`joined`](super::joined)) are parts of its slot. A product that is added to a
+//! value which ends there takes over its memory.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;

@@ -107,32 +107,15 @@ pub(super) fn join_in_place(tape: &Tape, drafts: &mut Drafts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Params;
-    use crate::plan::build::build;
+    use crate::plan::pass_tests::{assert_bits_on_threads, before_and_after};
     use crate::plan::{Feed, Plan};
     use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
     /// The units of a plan before and after, and how many results are in another.
     fn units(outputs: &[Var<'_>]) -> ([Vec<String>; 2], usize) {
-        let tape = &*outputs[0].graph().tape();
-        let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
-        let mut drafts = build(tape, &values, true).unwrap();
-        let listed = |drafts: &Drafts| -> Vec<String> {
-            let name = |draft: &Draft| match draft {
-                Draft::Product { .. } => "product".to_owned(),
-                Draft::Loop(draft) if draft.steps.is_empty() => "copy".to_owned(),
-                Draft::Loop(draft) => {
-                    draft.steps.iter().map(|step| tape.ops[step.op as usize].name()).collect::<Vec<_>>().join("+")
-                }
-                Draft::Kernel { op, .. } => tape.ops[*op as usize].name().to_owned(),
-                other => format!("{other:?}"),
-            };
-            drafts.units.iter().map(|unit| name(&unit.draft)).collect()
-        };
-        let before = listed(&drafts);
-        join_in_place(tape, &mut drafts);
-        ([before, listed(&drafts)], drafts.within.len())
+        let (units, drafts) = before_and_after(outputs, join_in_place);
+        (units, drafts.within.len())
     }
 
     #[test]
@@ -205,16 +188,6 @@ mod tests {
         let numbers = |shape: [usize; 2]| Tensor::<f32>::from_fn(shape, |k| ((k * 7919) % 1013) as f32 / 5060.0 - 0.1);
         let (x, w) = (numbers([40, 70]), numbers([70, 70]));
         let feed = Feed::new().with("x", &x).with("w", &w);
-        let plain = graph.eval_with(&outputs, &Params::new(0), &feed).unwrap();
-        let plan = Plan::new(&graph, &outputs).unwrap();
-        for threads in [1, 2, 3, 8] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
-                let mut session = plan.session::<f32>();
-                for _ in 0..2 {
-                    assert!(session.run(&Params::new(0), &feed).unwrap().all() == &plain[..], "{threads} threads");
-                }
-            });
-        }
+        assert_bits_on_threads::<f32>(&graph, &outputs, &feed);
     }
 }

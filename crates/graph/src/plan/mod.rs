@@ -2,8 +2,9 @@
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
 //! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
-//! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), assigns memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be
-//! shared between threads; a [`Session`] holds the memory of its runs.
+//! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), assigns
+//! memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be shared between threads;
+//! a [`Session`] holds the memory of its runs.
 
 mod arena;
 mod assign;
@@ -271,5 +272,7 @@ fn constants(tape: &Tape, kept: &[(u32, Kind, SlotId)]) -> Constants {
 mod arena_laws;
 #[cfg(test)]
 mod layout_laws;
+#[cfg(test)]
+mod pass_tests;
 #[cfg(test)]
 mod tests;

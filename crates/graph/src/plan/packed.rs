@@ -96,29 +96,13 @@ fn matrix(view: &View, shape: &Shape) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Params;
-    use crate::plan::build::build;
+    use crate::plan::pass_tests::{assert_bits_on_threads, before_and_after};
     use crate::plan::{Feed, Plan};
     use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
-    /// The units of a plan before and after.
-    fn units(outputs: &[Var<'_>]) -> [Vec<&'static str>; 2] {
-        let tape = &*outputs[0].graph().tape();
-        let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
-        let mut drafts = build(tape, &values, true).unwrap();
-        let listed = |drafts: &Drafts| -> Vec<&'static str> {
-            let name = |draft: &Draft| match draft {
-                Draft::Product { is_packed: true, .. } => "product of panels",
-                Draft::Product { .. } => "product",
-                Draft::Pack { .. } => "pack",
-                _ => "other",
-            };
-            drafts.units.iter().map(|unit| name(&unit.draft)).collect()
-        };
-        let before = listed(&drafts);
-        pack_shared_factors(&mut drafts);
-        [before, listed(&drafts)]
+    fn units(outputs: &[Var<'_>]) -> [Vec<String>; 2] {
+        before_and_after(outputs, |_, drafts| pack_shared_factors(drafts)).0
     }
 
     #[test]
@@ -128,7 +112,7 @@ mod tests {
         let y = x.matmul(w.t()).tanh().matmul(w.t());
         assert_eq!(
             units(&[y]),
-            [vec!["product", "other", "product"], vec!["pack", "product of panels", "other", "product of panels"]]
+            [vec!["product", "tanh", "product"], vec!["pack", "product of panels", "tanh", "product of panels"]]
         );
         // Rows that are contiguous are read where they lie, unless there are many products.
         let [before, after] = units(&[x.matmul(w).tanh().matmul(w)]);
@@ -168,23 +152,9 @@ mod tests {
             let (x, w, v) = (numbers([37, k]), numbers([n, k]), numbers([k, n]));
             let doubles = [x.cast::<f64>(), w.cast(), v.cast()];
             let feed = Feed::new().with("x", &x).with("w", &w).with("v", &v);
-            let plain = graph.eval_with(&outputs, &Params::new(0), &feed).unwrap();
-            let feed_doubles = Feed::new().with("x", &doubles[0]).with("w", &doubles[1]).with("v", &doubles[2]);
-            let plain_doubles = graph.eval_with(&outputs, &Params::new(0), &feed_doubles).unwrap();
-            let plan = Plan::new(&graph, &outputs).unwrap();
-            for threads in [1, 2, 3, 8] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| {
-                    let mut session = plan.session::<f32>();
-                    let mut session_doubles = plan.session::<f64>();
-                    for _ in 0..2 {
-                        let found = session.run(&Params::new(0), &feed).unwrap();
-                        assert!(found.all() == &plain[..], "{k}×{n} on {threads} threads");
-                        let found = session_doubles.run(&Params::new(0), &feed_doubles).unwrap();
-                        assert!(found.all() == &plain_doubles[..], "{k}×{n} on {threads} threads");
-                    }
-                });
-            }
+            assert_bits_on_threads::<f32>(&graph, &outputs, &feed);
+            let feed = Feed::new().with("x", &doubles[0]).with("w", &doubles[1]).with("v", &doubles[2]);
+            assert_bits_on_threads::<f64>(&graph, &outputs, &feed);
         }
     }
 }

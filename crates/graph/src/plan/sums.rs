@@ -206,31 +206,14 @@ mod tests {
 
     use super::*;
     use crate::params::Params;
-    use crate::plan::build::build;
+    use crate::plan::pass_tests::before_and_after;
     use crate::plan::{Feed, Plan};
     use crate::real::Real;
     use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
-    /// The units of a plan before and after.
     fn units(outputs: &[Var<'_>]) -> [Vec<String>; 2] {
-        let tape = &*outputs[0].graph().tape();
-        let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
-        let mut drafts = build(tape, &values, true).unwrap();
-        let listed = |drafts: &Drafts| -> Vec<String> {
-            let name = |op: u32| tape.ops[op as usize].name();
-            let one = |draft: &Draft| match draft {
-                Draft::Product { plus: None, .. } => "product".to_owned(),
-                Draft::Product { plus: Some(_), .. } => "product and sum".to_owned(),
-                Draft::Loop(draft) => draft.steps.iter().map(|step| name(step.op)).collect::<Vec<_>>().join("+"),
-                Draft::Kernel { op, .. } => name(*op).to_owned(),
-                other => format!("{other:?}"),
-            };
-            drafts.units.iter().map(|unit| one(&unit.draft)).collect()
-        };
-        let before = listed(&drafts);
-        fold_sums(tape, &mut drafts);
-        [before, listed(&drafts)]
+        before_and_after(outputs, fold_sums).0
     }
 
     #[test]

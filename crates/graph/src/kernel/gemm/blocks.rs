@@ -1,12 +1,12 @@
 //! The outer loops of a product: which blocks of a and b are packed, and in which order the tiles of c are computed.
 //!
 //! Blocking (after Goto): c is divided into wide bands of columns, k into blocks; the block of b that they share is
-//! packed into panels that stay in the L2 cache, each when the first rows of a meet it. Panel by panel, the rows of a are
-//! packed into the L1 cache and meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
-//! small, and its rows are contiguous; a when it is small or meets few columns of b. While a tile is computed,
-//! what is packed next, of a or b, is fetched from farther caches. Up to [`APART`] rows of a meet
-//! contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have as b is
-//! packed before them, once and whole ([`pack`]).
+//! packed into panels that stay in the L2 cache, each when the first rows of a meet it. Panel by panel, the rows of a
+//! are packed into the L1 cache and meet all panels of b. What would not repay its packing is read where it lies: b
+//! when it meets few rows of a or is small, and its rows are contiguous; a when it is small or meets few columns of b.
+//! While a tile is computed, what is packed next, of a or b, is fetched from farther caches. Up to [`APART`] rows of a
+//! meet contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have
+//! as b is packed before them, once and whole ([`pack`]).
 //!
 //! Order of sums: k is divided into equal blocks of at most [`STEPS`], by k alone; the sums of the blocks are added to
 //! c in order. So each element of c has the same bits whatever m, n, the strides and the tile that it falls into.
@@ -168,8 +168,9 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     let packs_b = !direct_b && matches!(b, Right::Matrix(_));
     let packed_a = packed_b.wrapping_add(if packs_b { steps * band.next_multiple_of(L::WIDTH) } else { 0 });
     let pitch_a = highest.next_multiple_of(L::WIDTH);
-    // SAFETY: the loops visit every row, column and step once, and none beyond; the first rows pack all panels of b, which take
-    // `steps · band` elements of the workspace, rounded up to whole registers, and the panel of a `steps · pitch_a`.
+    // SAFETY: the loops visit every row, column and step once, and none beyond; the first rows pack all panels of b,
+    // which take `steps · band` elements of the workspace, rounded up to whole registers, and the panel of a `steps ·
+    // pitch_a`.
     unsafe {
         for first_column in (0..n).step_by(band) {
             let columns = band.min(n - first_column);

@@ -6,7 +6,8 @@
 //! (columns of b, or rows of a) side by side, padded to whole registers; what the padding holds never reaches c.
 //!
 //! Order of sums: every element of c starts from zero, takes one multiply-add for each step, in order, and is then
-//! written to c or added to it; what else is added to the product comes last. Neither the size of the tile nor the element's position in it matters.
+//! written to c or added to it; what else is added to the product comes last. Neither the size of the tile nor the
+//! element's position in it matters.
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Panel` or a `Tile` answers for them.
 

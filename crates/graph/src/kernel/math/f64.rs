@@ -361,7 +361,7 @@ impl Math for f64 {
         self.abs() <= FAR
     }
 
-    #[inline]
+    #[inline(always)]
     fn tan(self) -> Self {
         match self.abs() {
             size if size < NEAR => self,
