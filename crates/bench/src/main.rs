@@ -11,8 +11,7 @@
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
 //!     gradus-bench peers --python PATH [--candle PATH] [WORKLOAD ...] [--json FILE]
 //!                                           Gradus beside PyTorch, JAX and candle, at one thread and at two: all workloads, or
-//!                                           those of the given names, such as W1; candle's program is what
-//!                                           `cargo build --release --manifest-path crates/bench/candle/Cargo.toml` makes
+//!                                           those of the given names, such as W1
 //!     gradus-bench profile [WORKLOAD ...]   where the time of these workloads goes: lines of code, rates, limits
 //!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
@@ -24,6 +23,8 @@
 //!     gradus-bench threads [--busy] [--json FILE]
 //!                                           training steps on one thread and on all, alone or beside a busy process
 //!     gradus-bench train [--json FILE]      the trainer beside the loop that it replaces
+//!
+//! The program of candle is what `cargo build --release --manifest-path crates/bench/candle/Cargo.toml` makes.
 //!
 //! `check`, `mutants` and `soak` end with an error if a bar is missed, `peers` if results differ or a peer fails.
 
