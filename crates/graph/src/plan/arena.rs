@@ -93,39 +93,64 @@ impl<T> Default for Arena<T> {
 
 #[cfg(test)]
 mod tests {
-    use rayon::prelude::*;
+    use std::sync::LazyLock;
 
     use super::*;
     use crate::params::Params;
-    use crate::plan::{Feed, Plan, Session};
-    use crate::tape::Graph;
+    use crate::plan::{Feed, Plan};
+    use crate::real::Real;
+    use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature, Work};
+    use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
-    /// A session of a product of two matrices of this size, of which one is all ones, and a sum.
-    fn session(size: usize, arena: &Arena<f64>) -> Session<f64> {
-        let graph = Graph::new();
-        let x = graph.input("x", [size, size]);
-        Plan::new(&graph, &[x.matmul(x.t()).tanh().sum()]).expect("the graph is right").session_in(arena)
-    }
+    static SHARED: LazyLock<Arena<f64>> = LazyLock::new(Arena::new);
 
-    fn run(session: &mut Session<f64>, size: usize) -> f64 {
-        let x = Tensor::full([size, size], 1.0 / size as f64);
+    /// What a session in the shared arena gives for `[1, 2]`.
+    fn run(f: impl FnOnce(Var<'_>) -> Var<'_>) -> f64 {
+        let graph = Graph::new();
+        let plan = Plan::new(&graph, &[f(graph.input("x", [2]).exp()).sum()]).expect("the graph is right");
+        let x = Tensor::from([1.0, 2.0]);
+        let mut session = plan.session_in(&SHARED);
         let outputs = session.run(&Params::new(0), &Feed::new().with("x", &x)).expect("the feed is right");
         outputs.real(0).item()
     }
 
-    #[test]
-    fn sessions_of_one_arena_run_side_by_side() {
-        const SIZE: usize = 256;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("threads start");
-        pool.install(|| {
-            let arena = Arena::new();
-            let mut sessions: Vec<_> = (0..64).map(|_| session(SIZE, &arena)).collect();
-            let alone = run(&mut sessions[0], SIZE);
-            for _ in 0..15 {
-                // A worker that waits for others within a run takes the run of another session meanwhile.
-                sessions.par_iter_mut().for_each(|session| assert_eq!(run(session, SIZE), alone));
+    /// Adds what another session in the shared arena gives.
+    #[derive(Debug, PartialEq, Eq, Hash)]
+    struct AddOther;
+
+    impl Op for AddOther {
+        const INPUTS: Signature = Signature::Fixed(&[Accepts::Real]);
+
+        fn name(&self) -> &'static str {
+            "add_other"
+        }
+
+        fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
+            Ok(smallvec::smallvec![inputs[0].clone()])
+        }
+
+        fn derivative(&self, _input: usize) -> Derivative {
+            Derivative::Undefined
+        }
+
+        fn form(&self) -> Form {
+            Form::Kernel
+        }
+
+        fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
+            let other = T::of(run(|x| x));
+            for (y, &x) in work.outputs[0].real().iter_mut().zip(work.inputs[0].real()) {
+                *y = x + other;
             }
-        });
+            Ok(())
+        }
+    }
+
+    /// As a worker of a thread pool does that waits within a run and begins the run of another session.
+    #[test]
+    fn a_run_may_begin_within_a_run() {
+        let sum = run(|x| x);
+        assert!((run(|x| x.graph().call(AddOther, &[x])) - 3.0 * sum).abs() < 1e-12 * sum);
     }
 }
