@@ -84,4 +84,23 @@ fn a_run_asks_for_no_memory() {
     // From outside of any pool.
     let count = count(&mut Plan::new(&graph, &outputs).unwrap().session(), 63, &data);
     assert_eq!(count, 0, "of 63 runs");
+    a_weight_is_packed_in_memory_of_the_first_run();
+}
+
+/// The second run of a session packs a weight that has not changed.
+fn a_weight_is_packed_in_memory_of_the_first_run() {
+    let (graph, mut params) = (Graph::new(), Params::<f32>::new(0));
+    let weight = params.add("weight", Tensor::full([200, 300], 0.01));
+    let y = graph.input("x", [2, 300]).matmul(graph.param(&weight).t());
+    let plan = Plan::new(&graph, &[y]).unwrap();
+    let x = Tensor::<f32>::ones([2, 300]);
+    let counts = (0..4).map(|_| {
+        let mut session = plan.session::<f32>();
+        let mut run = || _ = session.run(&params, &Feed::new().with("x", &x)).unwrap();
+        run();
+        let before = CountingAllocator::allocations_of_all_threads();
+        (0..3).for_each(|_| run());
+        CountingAllocator::allocations_of_all_threads() - before
+    });
+    assert_eq!(counts.min(), Some(0), "of runs after the first");
 }

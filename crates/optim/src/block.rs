@@ -11,7 +11,7 @@ use crate::tensor_pass::{BLOCK, LONG_BLOCK};
 pub(crate) type Slots<'a, T> = SmallVec<[&'a mut [T]; 8]>;
 
 /// Memory for the update of one block after another, made where it is first needed: a rule of one transform mostly needs
-/// none, and 4,096 zeros would take a tenth of the time of a small tensor.
+/// none, and zeros for it would take a good part of the time of a small tensor.
 pub(crate) struct Buffer<T> {
     short: Option<[T; BLOCK]>,
     long: Option<[T; LONG_BLOCK]>,

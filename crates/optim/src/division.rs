@@ -41,9 +41,9 @@ pub(crate) fn in_order<W: Divide, R>(work: W, run: &impl Fn(W) -> R, join: impl 
 /// How often a tensor is cut for the list, at most: into 32 parts.
 const CUTS: u32 = 5;
 
-/// Pieces of work for each thread, of which each is four calls: threads that begin late or are slow delay the end by
-/// less than one of them.
-const PIECES: usize = 4;
+/// How many threads [`in_parts`] is told of for each that there is. It makes as many ranges for each: smaller ones delay
+/// the end less where a thread begins late or is slow.
+const SMALLER: usize = 4;
 
 /// The parts of all tensors.
 pub(crate) struct Division<W, R> {
@@ -99,7 +99,7 @@ impl<W: Divide + Send, R: Send> Division<W, R> {
     pub(crate) fn run<V>(self, run: &(impl Fn(W) -> R + Sync)) -> Division<V, R> {
         let Self { parts, len } = self;
         let threads = rayon::current_num_threads();
-        in_parts(len, CHUNK, 1, if threads > 1 { PIECES * threads } else { 1 }, &|_, range| {
+        in_parts(len, CHUNK, 1, if threads > 1 { SMALLER * threads } else { 1 }, &|_, range| {
             let first = parts.partition_point(|part| part.start < range.start);
             for part in parts[first..].iter().take_while(|part| part.start < range.end) {
                 let mut state = part.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -179,8 +179,9 @@ impl<T: Real> Optimizer<T> {
         self.admit(params)?;
         self.check_gradients(params, gradients)?;
         self.check_rates(gradients)?;
-        let elements = gradients.iter().map(|(_, gradient)| gradient.values().len()).sum();
-        if shares(elements) < WORTH || rayon::current_num_threads() < 2 {
+        let elements =
+            |&(param, gradient): &(&Param, _)| self.states[param.index()].as_ref().expect(ADMITTED).elements(gradient);
+        if shares(gradients.iter().map(elements).sum()) < WORTH || rayon::current_num_threads() < 2 {
             return self.advance(params, gradients, false);
         }
         in_team(|| self.advance(params, gradients, true))

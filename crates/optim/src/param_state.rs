@@ -221,6 +221,14 @@ impl<T: Real> ParamState<T> {
         UpdateInfo { number, learning_rate: factor * shared.learning_rate(rate), stream: self.stream }
     }
 
+    /// The number of elements that a step with this gradient moves.
+    pub(crate) fn elements(&self, gradient: Gradient<'_, T>) -> usize {
+        match gradient {
+            Gradient::Rows(rows) if self.takes_rows => rows.values().len(),
+            _ => self.param.shape().len(),
+        }
+    }
+
     /// The look at the gradient of the coming step.
     pub(crate) fn look<'a>(
         &'a self,

@@ -68,9 +68,10 @@ pub(crate) fn is_worth_packing(times: usize, [m, k, n]: [usize; 3], has_contiguo
 }
 
 /// Whether a right factor that stays the same from run to run is worth being packed once: each product saves the packing
-/// or, of a few rows, reads panels instead of columns that it has to transpose in registers.
+/// or, of a few rows, reads panels instead of columns that it has to transpose in registers. Of many rows it saves a few
+/// per cent, for which the panels take too much memory.
 pub(crate) fn is_worth_keeping([m, k, n]: [usize; 3], has_contiguous_rows: bool) -> bool {
-    const MANY_ROWS: usize = 256;
+    const MANY_ROWS: usize = 128;
     m <= MANY_ROWS && n >= blocks::WIDE && k >= blocks::WIDE && !has_contiguous_rows
 }
 

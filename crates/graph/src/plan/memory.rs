@@ -23,7 +23,7 @@ use crate::kernel::parallel::{Pieces, in_parts};
 use crate::tape::form::MAX_POINTWISE;
 
 /// Bytes of a cache line: vectors that start at one do not straddle two.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Allocates `count` elements aligned to a cache line, if there are fewer.
 ///

@@ -21,7 +21,7 @@
 //! order of sums does not depend on where the numbers lie.
 
 use super::Inner;
-use super::memory::aligned;
+use super::memory::{LINE, aligned};
 use super::unit::{Storage, Unit, product_sizes};
 use crate::kernel::gemm::{self, MatrixView, pack};
 use crate::real::Real;
@@ -114,22 +114,21 @@ impl<T: Real> PackedParams<T> {
         if panels.state == State::Changed {
             return None;
         }
-        let ([k, n], room) = (panels.size, panels.room());
-        panels.memory.resize(room, T::zero());
-        let memory = &mut aligned(&mut panels.memory)[..gemm::packed_len(k, n)];
+        let len = gemm::packed_len(panels.size[0], panels.size[1]);
         if panels.state == State::Same {
-            let [row, col] = panels.strides;
-            pack([k, n], MatrixView { data: elements, offset: panels.offset, row, col }, memory);
+            let (room, [row, col]) = (panels.room(), panels.strides);
+            panels.memory.resize(room, T::zero());
+            let matrix = MatrixView { data: elements, offset: panels.offset, row, col };
+            pack(panels.size, matrix, &mut aligned(&mut panels.memory)[..len]);
             panels.state = State::Packed;
         }
-        Some(memory)
+        Some(&aligned(&mut panels.memory)[..len])
     }
 }
 
 impl<T> Panels<T> {
     /// The elements of its memory: the panels begin at a cache line.
     fn room(&self) -> usize {
-        const LINE: usize = 64;
         gemm::packed_len(self.size[0], self.size[1]).saturating_add(LINE / size_of::<T>())
     }
 }

@@ -1,6 +1,6 @@
 //! `ln softmax(x)ᵢ = xᵢ − ln Σⱼ exp(xⱼ)`.
 
-use super::{RowWise, by_rows, check_rows, shifted};
+use super::{RowWise, by_rows, rows_like, shifted};
 use crate::axes::resolve_axis;
 use crate::kernel::across::{ACROSS, Tile, one_by_one};
 use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts};
@@ -52,8 +52,7 @@ impl Op for LogSoftmax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        Ok(smallvec::smallvec![inputs[0].clone()])
+        rows_like(inputs)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

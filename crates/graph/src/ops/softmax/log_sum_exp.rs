@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{RowWise, by_rows, check_rows, shifted};
+use super::{RowWise, by_rows, rows_like, shifted};
 use crate::axes::Axes;
 use crate::kernel::across::{ACROSS, Tile};
 use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts};
@@ -40,8 +40,7 @@ impl Op for LogSumExp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        let shape = &inputs[0].shape;
+        let shape = &rows_like(inputs)?[0].shape;
         Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
     }
 

@@ -18,7 +18,7 @@ use crate::kernel::parallel::in_pieces;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
-use crate::tape::op::{Meta, Work};
+use crate::tape::op::{Meta, Metas, Work};
 use log::LogSoftmax;
 use log_sum_exp::LogSumExp;
 use plain::Softmax;
@@ -27,12 +27,15 @@ use vjp::SoftmaxVjp;
 /// The elements that are worth a thread, several microseconds.
 const GRAIN: usize = 1 << 12;
 
-/// Checks that the inputs have one shape, with a last axis.
-fn check_rows(inputs: &[Meta]) -> Result<(), String> {
+/// The output of inputs of one shape, with a last axis: that shape.
+fn rows_like(inputs: &[Meta]) -> Result<Metas, String> {
     if inputs.iter().any(|input| input.shape != inputs[0].shape) {
         return Err("the shapes differ".into());
     }
-    if inputs[0].shape.rank() == 0 { Err("a scalar has no axis".into()) } else { Ok(()) }
+    match inputs[0].shape.rank() {
+        0 => Err("a scalar has no axis".into()),
+        _ => Ok(smallvec::smallvec![inputs[0].clone()]),
+    }
 }
 
 /// Rows minus their largest elements, from which the expansions start; `None` for rows without elements.

@@ -1,6 +1,6 @@
 //! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)`.
 
-use super::{RowWise, by_rows, check_rows, shifted, vjp::SoftmaxVjp};
+use super::{RowWise, by_rows, rows_like, shifted, vjp::SoftmaxVjp};
 use crate::axes::resolve_axis;
 use crate::kernel::across::Tile;
 use crate::kernel::softmax::{softmax_row, softmax_tile};
@@ -35,8 +35,7 @@ impl Op for Softmax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        Ok(smallvec::smallvec![inputs[0].clone()])
+        rows_like(inputs)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

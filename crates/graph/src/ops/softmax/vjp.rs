@@ -1,6 +1,6 @@
 //! The vjp of softmax.
 
-use super::{GRAIN, check_rows};
+use super::{GRAIN, rows_like};
 use crate::kernel::across::{ACROSS, LONGEST, Tile, groups, one_by_one};
 use crate::kernel::parallel::in_pieces;
 use crate::kernel::reduce::{Add, fold_row};
@@ -23,8 +23,7 @@ impl Op for SoftmaxVjp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        check_rows(inputs)?;
-        Ok(smallvec::smallvec![inputs[0].clone()])
+        rows_like(inputs)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {

@@ -239,6 +239,7 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
 
     /// For [`Form::Kernel`]: whether the outputs at each index of their first axis depend on the inputs at this index of
     /// theirs alone, and the op is the same for any number of indices. A plan may run it on some indices at a time.
+    #[doc(hidden)]
     fn is_separable(&self, _inputs: &[Meta]) -> bool {
         false
     }
