@@ -15,9 +15,7 @@ use crate::kernel::across::Tile;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
-pub(crate) use fold::{
-    AT_ONCE, Add, Fold, Largest, Multiply, Smallest, Totals, UNCOMPENSATED, block_lanes, fold_lanes, fold_row, sum_of,
-};
+pub(crate) use fold::{AT_ONCE, Add, Fold, Largest, Multiply, Smallest, SumOf, UNCOMPENSATED, fold_row, sum_of};
 pub(crate) use rows::{RowStart, Rows, Terms, WIDTH, lanes};
 
 /// Reduces `x` of the given shape along `axes` (counted from the first, in order) into `y`.
