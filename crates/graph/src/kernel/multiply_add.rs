@@ -58,9 +58,9 @@ pub(crate) fn is_fused() -> bool {
 }
 
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
-pub(super) use asked::promise;
-#[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
 pub(crate) use asked::is_fused;
+#[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
+pub(super) use asked::promise;
 
 #[cfg(all(target_arch = "x86_64", not(target_feature = "fma")))]
 mod asked {

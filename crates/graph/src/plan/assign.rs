@@ -184,6 +184,7 @@ fn results(draft: &Draft, mut result: impl FnMut(u32)) {
         Draft::Loop(draft) => {
             draft.steps.iter().for_each(|step| result(step.buffer));
             draft.copies.iter().for_each(|(_, out)| result(*out));
+            draft.totals.iter().for_each(|total| result(total.out));
         }
         Draft::Product { out, .. }
         | Draft::Pack { out, .. }

@@ -1,5 +1,6 @@
 //! Drafts of units: the work of a plan before memory is assigned.
 
+use crate::kernel::reduce::Total;
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{Distribution, NodeId};
@@ -59,6 +60,17 @@ pub(super) struct DraftLoop {
     pub(super) steps: Vec<DraftStep>,
     /// Loads that are stored unchanged, and their buffers.
     pub(super) copies: Vec<(u32, u32)>,
+    pub(super) totals: Vec<DraftTotal>,
+}
+
+/// A total of what a step of a loop computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DraftTotal {
+    /// The op that it is, for its name.
+    pub(super) op: u32,
+    pub(super) total: Total,
+    pub(super) step: u32,
+    pub(super) out: u32,
 }
 
 /// A unit before memory is assigned.
@@ -141,6 +153,18 @@ impl Place {
 }
 
 impl Drafts {
+    /// How many units and outputs read each buffer.
+    pub(super) fn readers(&self) -> Vec<u32> {
+        let mut readers = vec![0; self.buffers.len()];
+        for unit in &self.units {
+            unit.draft.reads(|buffer| readers[buffer as usize] += 1);
+        }
+        for output in &self.outputs {
+            readers[output.buffer as usize] += 1;
+        }
+        readers
+    }
+
     /// The places that the units have.
     pub(super) fn places(&self) -> Vec<Place> {
         (0..self.units.len() as u32).map(|unit| Place(unit, u32::MAX)).collect()

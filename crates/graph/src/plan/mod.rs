@@ -2,7 +2,7 @@
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
 //! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
-//! read ([`packed`]), assigns memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be
+//! read ([`packed`]), takes sums in the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be
 //! shared between threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
@@ -24,6 +24,7 @@ mod run;
 mod scalars;
 mod session;
 mod sums;
+mod totals;
 mod unit;
 
 use std::fmt;
@@ -45,6 +46,7 @@ use intern::Kinds;
 use memory::Map;
 use packed::pack_shared_factors;
 use sums::fold_sums;
+use totals::fold_totals;
 use unit::{SlotId, Unit};
 
 pub use arena::Arena;
@@ -179,6 +181,7 @@ impl Plan {
         if fuse {
             fold_sums(tape, &mut drafts);
             pack_shared_factors(&mut drafts);
+            fold_totals(tape, &mut drafts);
         }
         let mut summary = Summary {
             nodes: drafts.nodes,
