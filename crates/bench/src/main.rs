@@ -9,9 +9,10 @@
 //!     gradus-bench minima [--json FILE]     minimisers on the problems of Moré, Garbow and Hillstrom
 //!     gradus-bench mutants [--json FILE]    the gradient checker on derivatives that are wrong on purpose
 //!     gradus-bench optim [--json FILE]      updates of ten million parameters, at one and two threads
-//!     gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]
-//!                                           Gradus beside PyTorch and JAX, at one thread and at two: all workloads, or those of
-//!                                           the given names, such as W1
+//!     gradus-bench peers --python PATH [--candle PATH] [WORKLOAD ...] [--json FILE]
+//!                                           Gradus beside PyTorch, JAX and candle, at one thread and at two: all workloads, or
+//!                                           those of the given names, such as W1; candle's program is what
+//!                                           `cargo build --release --manifest-path crates/bench/candle/Cargo.toml` makes
 //!     gradus-bench profile [WORKLOAD ...]   where the time of these workloads goes: lines of code, rates, limits
 //!     gradus-bench recurrent [--json FILE]  recurrent layers on one thread, beside the product alone
 //!     gradus-bench scale [--json FILE]      time per node of a long chain, by phase and length
@@ -49,13 +50,15 @@ use std::process::ExitCode;
 
 use gradus_train::replace_file;
 
+use crate::peers::Programs;
+
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const USAGE: &str = "usage: gradus-bench accuracy|check|conv|minima|mutants|optim|recurrent|scale|search|steps|train [--json FILE]\n       \
                      gradus-bench growth [--svg FILE] [--json FILE]\n       \
                      gradus-bench threads [--busy] [--json FILE]\n       \
-                     gradus-bench peers --python PATH [WORKLOAD ...] [--json FILE]\n       \
+                     gradus-bench peers --python PATH [--candle PATH] [WORKLOAD ...] [--json FILE]\n       \
                      gradus-bench profile [WORKLOAD ...]\n       \
                      gradus-bench soak [--files N] [--models N] [--kills N] [--saves N] [--steps N] [--json FILE]";
 
@@ -98,10 +101,16 @@ fn main() -> ExitCode {
         ("minima", []) => (minima::run(), true),
         ("mutants", []) => check::run_mutants(),
         ("optim", []) => (optim::run(), true),
-        ("peers", ["--python", python, workloads @ ..]) => match peers::run(python, workloads) {
-            Ok(outcome) => outcome,
-            Err(problem) => return fail(&problem.to_string()),
-        },
+        ("peers", ["--python", python, options @ ..]) => {
+            let (candle, workloads) = match options {
+                ["--candle", candle, workloads @ ..] => (Some(*candle), workloads),
+                workloads => (None, workloads),
+            };
+            match peers::run(Programs { python, candle }, workloads) {
+                Ok(outcome) => outcome,
+                Err(problem) => return fail(&problem.to_string()),
+            }
+        }
         ("profile", workloads) => return ended(peers::profile(workloads)),
         ("recurrent", []) => (recurrent::run(), true),
         ("scale", []) => (scale::run(), true),

@@ -5,9 +5,31 @@ use gradus_graph::kernel::simd::vectorized;
 use smallvec::SmallVec;
 
 use crate::element_loops::{ElementLoop, Elements, Target};
+use crate::tensor_pass::{BLOCK, LONG_BLOCK};
 
 /// Slices of the state of one parameter, a slot each; more slots than this cost an allocation a block.
 pub(crate) type Slots<'a, T> = SmallVec<[&'a mut [T]; 8]>;
+
+/// Memory for the update of one block after another, made where it is first needed: a rule of one transform mostly needs
+/// none, and 4,096 zeros would take a tenth of the time of a small tensor.
+pub(crate) struct Buffer<T> {
+    short: Option<[T; BLOCK]>,
+    long: Option<[T; LONG_BLOCK]>,
+}
+
+impl<T: Real> Buffer<T> {
+    pub(crate) const fn new() -> Self {
+        Self { short: None, long: None }
+    }
+
+    /// The first `len` elements, at most [`LONG_BLOCK`]; what was written is there in the next call of the same length.
+    pub(crate) fn first(&mut self, len: usize) -> &mut [T] {
+        match len {
+            ..=BLOCK => &mut self.short.get_or_insert_with(|| [T::zero(); BLOCK])[..len],
+            _ => &mut self.long.get_or_insert_with(|| [T::zero(); LONG_BLOCK])[..len],
+        }
+    }
+}
 
 /// A block of a parameter: its value, the update so far, and the state of the transform that runs.
 ///
@@ -19,7 +41,7 @@ pub struct Block<'a, T> {
     start: usize,
     /// The gradient, until a transform changes the update: from then on it is in `update`.
     untouched: Option<&'a [T]>,
-    update: &'a mut [T],
+    update: &'a mut Buffer<T>,
     /// The state of all transforms of the chain.
     slots: Slots<'a, T>,
     first_slot: usize,
@@ -38,7 +60,7 @@ impl<'a, T: Real> Block<'a, T> {
         parameter: &'a mut [T],
         start: usize,
         gradient: Option<&'a [T]>,
-        update: &'a mut [T],
+        update: &'a mut Buffer<T>,
         slots: Slots<'a, T>,
         transforms: usize,
         scale: Option<T>,
@@ -52,16 +74,23 @@ impl<'a, T: Real> Block<'a, T> {
         (self.first_slot, self.transforms_left, self.ended) = (slot, self.transforms_left - 1, false);
     }
 
-    /// The update as it stands.
-    pub(crate) fn current(&self) -> &[T] {
-        self.untouched.unwrap_or(self.update)
+    /// The parameter, and the update as it stands.
+    pub(crate) fn current(&mut self) -> (&[T], &[T]) {
+        let update = match self.untouched {
+            Some(gradient) => gradient,
+            None => self.update.first(self.parameter.len()),
+        };
+        (self.parameter, update)
     }
 
     /// Subtracts the update from the parameter, unless the last transform has.
     pub(crate) fn descend(&mut self) {
         if let Some(scale) = self.scale.take() {
+            let source = match self.untouched {
+                Some(gradient) => gradient,
+                None => self.update.first(self.parameter.len()),
+            };
             let target = Target::Parameter { parameter: self.parameter, scale };
-            let source = self.untouched.unwrap_or(self.update);
             vectorized(ElementLoop { source, target, slots: &mut [], element: |_, update, _: &mut [T; 0]| update });
         }
     }
@@ -90,11 +119,12 @@ impl<'a, T: Real> Block<'a, T> {
     /// If the transform named fewer than `N` tensors, or has called [`each`](Block::each).
     pub fn state<const N: usize>(&mut self) -> (&[T], &mut [T], [&mut [T]; N]) {
         assert!(!self.ended, "{ENDED}");
+        let update = self.update.first(self.parameter.len());
         if let Some(gradient) = self.untouched.take() {
-            self.update.copy_from_slice(gradient);
+            update.copy_from_slice(gradient);
         }
         let slots = self.slots[self.first_slot..].first_chunk_mut::<N>().expect(TOO_MANY);
-        (self.parameter, self.update, slots.each_mut().map(|slot| &mut **slot))
+        (self.parameter, update, slots.each_mut().map(|slot| &mut **slot))
     }
 
     /// Replaces each element of the update by `element(parameter, update, state)`, in vector code; ends the transform's
@@ -112,18 +142,22 @@ impl<'a, T: Real> Block<'a, T> {
         let slots = self.slots[self.first_slot..].first_chunk_mut::<N>().expect(TOO_MANY);
         let scale = if self.transforms_left == 0 { self.scale.take() } else { None };
         let parameter = &mut *self.parameter;
+        let len = parameter.len();
         match (self.untouched.take(), scale) {
             (gradient, Some(scale)) => {
                 let target = Target::Parameter { parameter, scale };
-                let source = gradient.unwrap_or(self.update);
+                let source = match gradient {
+                    Some(gradient) => gradient,
+                    None => self.update.first(len),
+                };
                 vectorized(ElementLoop { source, target, slots, element });
             }
             (Some(source), None) => {
-                let target = Target::Update { parameter, update: self.update };
+                let target = Target::Update { parameter, update: self.update.first(len) };
                 vectorized(ElementLoop { source, target, slots, element });
             }
             (None, None) => {
-                let target = Target::InPlace { parameter, update: self.update };
+                let target = Target::InPlace { parameter, update: self.update.first(len) };
                 vectorized(ElementLoop { source: &[], target, slots, element });
             }
         }

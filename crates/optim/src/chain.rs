@@ -397,13 +397,13 @@ impl<T: Real> Chain<T> {
         })
     }
 
-    /// Whether an element of the parameter whose gradient is zero stays as it is, and its state: so that a pass over the
-    /// others does. A chain of several passes keeps the update between them, for all elements.
-    pub(crate) fn keeps_zeros(&self, param: &Param) -> bool {
+    /// Whether a gradient of rows of the parameter moves these rows alone. A chain of several passes keeps the update
+    /// between them, for all elements.
+    pub(crate) fn takes_rows(&self, param: &Param) -> bool {
         let is_one_pass = self.transforms.first().is_none_or(|first| first.block().is_some())
             && self.pass_from(0) >= self.transforms.len();
         let mut applying = self.transforms.iter().filter(|entry| entry.applies_to(param));
-        is_one_pass && applying.all(|entry| entry.block().is_some_and(AnyTransform::keeps_zeros))
+        is_one_pass && applying.all(|entry| entry.block().is_some_and(AnyTransform::takes_rows))
     }
 
     /// The transforms that run in one pass with the transform at `first`: those up to the next one that begins a pass.

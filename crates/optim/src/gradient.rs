@@ -6,9 +6,10 @@ use gradus_graph::{Real, Shape, SparseRows, Tensor};
 /// zero.
 ///
 /// Rows are taken as such by rules that leave alone an element whose gradient is zero
-/// ([`Transform::keeps_zeros`](crate::Transform::keeps_zeros)): plain [`Sgd`](crate::Sgd), also after clipping and loss
-/// scaling. The step then costs nothing for the other rows, and its result is the same to the bit. Rules with momentum,
-/// moments or decay move all rows, and take all elements.
+/// ([`Transform::keeps_zeros`](crate::Transform::keeps_zeros)): plain [`Sgd`](crate::Sgd) and
+/// [`Adagrad`](crate::Adagrad), also after clipping and loss scaling. The step then costs nothing for the other rows, and
+/// its result is the same to the bit. Rules with momentum, moments or decay move all rows, and take all elements, as if
+/// the gradient came as a tensor; [`Adam::lazy`](crate::Adam::lazy) is another rule, which moves the given rows alone.
 ///
 /// # Example
 /// ```

@@ -30,6 +30,7 @@
 mod accumulator;
 mod block;
 mod chain;
+mod division;
 mod element_loops;
 mod error;
 mod gradient;

@@ -142,14 +142,20 @@ impl<T: Real> Loop for Largest<'_, T> {
     fn run(self) -> T {
         let larger = |a: T, b: T| if b > a { b } else { a };
         let mut lanes = [T::zero(); 32];
-        let chunks = self.0.chunks_exact(lanes.len());
-        let rest = chunks.remainder();
-        for chunk in chunks {
+        let (rows, rest) = self.0.as_chunks::<32>();
+        for k in 0..rows.len() {
             for i in 0..lanes.len() {
-                lanes[i] = larger(lanes[i], chunk[i].abs());
+                lanes[i] = larger(lanes[i], rows[k][i].abs());
             }
         }
-        lanes.iter().chain(rest).fold(T::zero(), |most, value| larger(most, value.abs()))
+        let mut most = T::zero();
+        for i in 0..lanes.len() {
+            most = larger(most, lanes[i]);
+        }
+        for i in 0..rest.len() {
+            most = larger(most, rest[i].abs());
+        }
+        most
     }
 }
 

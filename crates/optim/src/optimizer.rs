@@ -4,10 +4,11 @@ use gradus_graph::kernel::parallel::{WORTH, in_team};
 use gradus_graph::{Param, Params, Real};
 
 use crate::chain::{Chain, Part};
+use crate::division::Division;
 use crate::error::StepError;
 use crate::gradient::Gradient;
 use crate::gradient_checks::check_finite;
-use crate::param_state::{ParamState, SharedStep};
+use crate::param_state::{LookAt, ParamState, PassOver, SharedStep};
 use crate::tensor_pass::{self, shares};
 use crate::transform::{Numbers, StepInfo, Sums};
 
@@ -51,11 +52,15 @@ pub struct Optimizer<T = f32> {
     pub(crate) states: Vec<Option<ParamState<T>>>,
     /// The numbers of the transforms of the chain that keep theirs for all parameters together.
     pub(crate) numbers: Vec<Numbers>,
+    /// What the transform at the start of the coming pass measured of each parameter, by its index in the store.
+    sums: Vec<Sums>,
     calls: u64,
     /// The workspace of the transforms of whole tensors.
     scratch: Vec<T>,
-    /// The memory of the list of gradients; empty between steps.
+    /// The memory of the list of gradients, and of the lists of parts; empty between steps.
     pairs: Vec<(&'static Param, Gradient<'static, f32>)>,
+    looks: Division<LookAt<'static, f32>, (bool, Sums)>,
+    passes: Division<PassOver<'static, f32>, Sums>,
 }
 
 impl<T: Real> Optimizer<T> {
@@ -77,9 +82,12 @@ impl<T: Real> Optimizer<T> {
             rate_factor,
             states,
             numbers,
+            sums: Vec::new(),
             calls: 0,
             scratch,
             pairs: Vec::new(),
+            looks: Division::new(),
+            passes: Division::new(),
         }
     }
 
@@ -171,9 +179,11 @@ impl<T: Real> Optimizer<T> {
         self.admit(params)?;
         self.check_gradients(params, gradients)?;
         self.check_rates(gradients)?;
-        let shares: usize =
-            gradients.iter().map(|(_, gradient)| shares(gradient.values().len())).filter(|&n| n > 1).sum();
-        if shares < WORTH { self.advance(params, gradients) } else { in_team(|| self.advance(params, gradients)) }
+        let elements = gradients.iter().map(|(_, gradient)| gradient.values().len()).sum();
+        if shares(elements) < WORTH || rayon::current_num_threads() < 2 {
+            return self.advance(params, gradients, false);
+        }
+        in_team(|| self.advance(params, gradients, true))
     }
 
     /// Passes observations beside the gradients to the transforms that average them: for [`Sophia`](crate::Sophia), an
@@ -206,12 +216,11 @@ impl<T: Real> Optimizer<T> {
     pub fn averaged(&self, params: &Params<T>) -> Params<T> {
         let mut averaged = params.clone();
         let (done, rate_factor) = (self.steps.saturating_sub(1), self.rate_factor);
-        let (chain, numbers, total) = (&self.chain, &self.numbers[..], Sums::default());
-        let shared = SharedStep { chain, done, rate_factor, numbers, total };
+        let shared = SharedStep { chain: &self.chain, done, rate_factor, numbers: &self.numbers };
         for param_state in self.states.iter().flatten() {
             for (transform, slots, entry) in self.chain.transforms_of(&param_state.param) {
-                let step =
-                    shared.step(transform, &param_state.numbers, param_state.info(&shared, param_state.steps), total);
+                let (numbers, info) = (&param_state.numbers, param_state.info(&shared, param_state.steps));
+                let step = shared.step(transform, numbers, info, Sums::default());
                 let parameter = averaged.get(&param_state.param);
                 let value = entry.block().and_then(|block| block.averaged(&step, parameter, &param_state.slots[slots]));
                 if let Some(value) = value {
@@ -227,6 +236,7 @@ impl<T: Real> Optimizer<T> {
         if self.states.len() < params.len() {
             self.states.resize_with(params.len(), || None);
         }
+        self.sums.resize(self.states.len(), Sums::default());
         let mut news = false;
         for param in params.trainable() {
             match &self.states[param.index()] {
@@ -251,7 +261,7 @@ impl<T: Real> Optimizer<T> {
         gradients: &[(&Param, Gradient<'_, T>)],
     ) -> Result<(), StepError> {
         self.calls += 1;
-        for &(param, gradient) in gradients {
+        for (place, &(param, gradient)) in gradients.iter().enumerate() {
             if !params.contains(param) {
                 return Err(StepError::Unknown(param.clone()));
             }
@@ -260,6 +270,7 @@ impl<T: Real> Optimizer<T> {
             if std::mem::replace(&mut param_state.call, self.calls) == self.calls {
                 return Err(StepError::Twice(param.clone()));
             }
+            param_state.place = place;
             if gradient.shape() != param.shape() {
                 return Err(StepError::Shape(param.clone(), gradient.shape().clone()));
             }
@@ -290,58 +301,107 @@ impl<T: Real> Optimizer<T> {
         Err(StepError::LearningRate { rate, factor, schedule, step: self.steps + 1 })
     }
 
-    /// Makes the step, once names and shapes are checked.
-    fn advance(&mut self, params: &mut Params<T>, gradients: &[(&Param, Gradient<'_, T>)]) -> Result<(), StepError> {
+    /// Makes the step, once names and shapes are checked; if it `is_shared`, on all threads of the team.
+    fn advance(
+        &mut self,
+        params: &mut Params<T>,
+        gradients: &[(&Param, Gradient<'_, T>)],
+        is_shared: bool,
+    ) -> Result<(), StepError> {
         let (done, rate_factor) = (self.steps, self.rate_factor);
-        let mut total = Sums::default();
-        // Sums over all parameters are joined parameter by parameter.
-        let join = |chain: &Chain<T>, transform: usize, total, sums| match chain.transforms.get(transform) {
-            Some(entry) if entry.is_joint() => tensor_pass::join(total, sums),
-            _ => total,
-        };
         let measures = self.chain.transforms.first().is_some_and(|entry| entry.measures().is_some());
-        if measures || self.non_finite != NonFinite::Trust {
-            let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let shared = SharedStep { chain, done, rate_factor, numbers, total };
-            for &(param, gradient) in gradients {
-                let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
-                let finite = param_state.look(&shared, params.get(param).data(), gradient);
-                if !finite && self.non_finite != NonFinite::Trust {
-                    return self.refuse(gradients);
-                }
-                total = join(chain, 0, total, param_state.sums);
-            }
+        if (measures || self.non_finite != NonFinite::Trust)
+            && !self.look(params, gradients, is_shared)
+            && self.non_finite != NonFinite::Trust
+        {
+            return self.refuse(gradients);
         }
-        let count = self.chain.transforms.len();
+        for &(param, _) in gradients {
+            self.states[param.index()].as_mut().expect(ADMITTED).steps += 1;
+        }
         let mut first = 0;
         loop {
-            let last = self.chain.pass_from(first);
             if let Some(entry) = self.chain.transforms.get(first).filter(|entry| entry.is_joint()) {
+                // Sums over all parameters are joined parameter by parameter, and each gets the total.
+                let of = |&(param, _): &(&Param, _)| self.sums[param.index()];
+                let measured = gradients.iter().map(of).fold(Sums::default(), tensor_pass::join);
+                gradients.iter().for_each(|(param, _)| self.sums[param.index()] = measured);
                 let learning_rate = rate_factor * self.chain.rate(self.chain.rate_with(first), done);
                 let (number, numbers) = (done + 1, &mut self.numbers[first]);
                 let scaled = entry.scaled;
-                let step = StepInfo { number, learning_rate, scaled, stream: 0, measured: total, numbers: *numbers };
+                let step = StepInfo { number, learning_rate, scaled, stream: 0, measured, numbers: *numbers };
                 entry.block().expect("only a transform of blocks measures").update_numbers(&step, numbers);
             }
-            let (chain, numbers) = (&self.chain, &self.numbers[..]);
-            let shared = SharedStep { chain, done, rate_factor, numbers, total };
-            let mut next_total = Sums::default();
-            for &(param, gradient) in gradients {
-                let param_state = self.states[param.index()].as_mut().expect(ADMITTED);
-                if first == 0 {
-                    param_state.steps += 1;
-                }
-                let value = params.get_mut(param).data_mut();
-                param_state.pass(&shared, (first, last), value, gradient, &mut self.scratch);
-                next_total = join(chain, last, next_total, param_state.sums);
-            }
-            if last >= count {
+            let last = self.chain.pass_from(first);
+            self.pass(params, gradients, (first, last), is_shared);
+            if last >= self.chain.transforms.len() {
                 break;
             }
-            (first, total) = (last, next_total);
+            first = last;
         }
         self.steps += 1;
         Ok(())
+    }
+
+    /// Whether all gradients are finite. Keeps what the first transform measures of them.
+    fn look(&mut self, params: &Params<T>, gradients: &[(&Param, Gradient<'_, T>)], is_shared: bool) -> bool {
+        let Self { chain, numbers, states, sums, looks, .. } = self;
+        let shared = SharedStep { chain, done: self.steps, rate_factor: self.rate_factor, numbers };
+        let mut list = is_shared.then(|| Division::within(looks));
+        let mut is_finite = true;
+        for &(param, gradient) in gradients {
+            let param_state = states[param.index()].as_ref().expect(ADMITTED);
+            let look = param_state.look(&shared, params.get(param).data(), gradient);
+            match &mut list {
+                Some(list) => list.add(look),
+                None => {
+                    let (finite, found) = shared.look(look);
+                    (is_finite, sums[param.index()]) = (is_finite && finite, found);
+                }
+            }
+        }
+        if let Some(done) = list.map(|list| list.run(&|look| shared.look(look))) {
+            *looks = done;
+            let results = looks.results(|left, right| (left.0 && right.0, tensor_pass::join(left.1, right.1)));
+            for ((param, _), (finite, found)) in gradients.iter().zip(results) {
+                (is_finite, sums[param.index()]) = (is_finite && finite, found);
+            }
+        }
+        is_finite
+    }
+
+    /// Runs the transforms from `first` up to `last` over all parameters. Keeps what the next one measures.
+    fn pass(
+        &mut self,
+        params: &mut Params<T>,
+        gradients: &[(&Param, Gradient<'_, T>)],
+        (first, last): (usize, usize),
+        is_shared: bool,
+    ) {
+        let Self { chain, numbers, states, sums, scratch, passes, calls, .. } = self;
+        let shared = SharedStep { chain, done: self.steps, rate_factor: self.rate_factor, numbers };
+        let mut list = is_shared.then(|| Division::within(passes));
+        for ((param_state, (_, value)), sums) in states.iter_mut().zip(params.iter_mut()).zip(&mut *sums) {
+            let Some(param_state) = param_state.as_mut().filter(|param_state| param_state.call == *calls) else {
+                continue;
+            };
+            let gradient = gradients[param_state.place].1;
+            let pass = param_state.begin_pass(&shared, (first, last), *sums, value.data_mut(), gradient, scratch);
+            match &mut list {
+                Some(list) => list.add(pass),
+                None => *sums = shared.pass(last, pass),
+            }
+        }
+        if let Some(done) = list.map(|list| list.run(&|pass| shared.pass(last, pass))) {
+            *passes = done;
+            let given = states
+                .iter()
+                .zip(sums)
+                .filter(|(param_state, _)| param_state.as_ref().is_some_and(|param_state| param_state.call == *calls));
+            for ((_, sums), found) in given.zip(passes.results(tensor_pass::join)) {
+                *sums = found;
+            }
+        }
     }
 
     /// Skips or refuses a step with a gradient that is not finite.

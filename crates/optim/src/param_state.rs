@@ -1,14 +1,15 @@
-//! The state of one parameter, and a pass of transforms over it.
+//! The state of one parameter, the look at its gradient and a pass of transforms over it.
 
-use gradus_graph::{Param, Real, Tensor, hash_of_name};
+use gradus_graph::{Param, Real, SparseRows, Tensor, hash_of_name};
 
 use crate::block::Slots;
 use crate::chain::{Chain, Entry};
+use crate::division::{Cut, Divide};
 use crate::error::StepError;
 use crate::gradient::Gradient;
 use crate::reductions;
-use crate::rows_pass::{run_rows, survey_rows};
-use crate::tensor_pass::{Measure, Pass, StateViews, UpdateStorage, Work, survey_gradient};
+use crate::rows_pass::{RowsWork, survey_rows};
+use crate::tensor_pass::{Look, Measure, Pass, StateViews, UpdateStorage, Work};
 use crate::transform::{Change, Numbers, StepInfo, Sums};
 use crate::whole_tensor::WholeTensor;
 
@@ -22,17 +23,16 @@ pub(crate) struct ParamState<T> {
     /// The number of updates so far.
     pub(crate) steps: u64,
     /// Whether a gradient of rows moves these rows alone; if not, it is taken as a tensor.
-    keeps_zeros: bool,
+    takes_rows: bool,
     /// The state of the transforms that apply, in order.
     pub(crate) slots: Vec<Tensor<T>>,
     /// The numbers of each transform of the chain; those of a shared transform are the optimizer's.
     pub(crate) numbers: Vec<Numbers>,
     /// The update between two passes; empty if the chain needs only one.
     pending: Vec<T>,
-    /// The sums measured by the transform at the start of the next pass.
-    pub(crate) sums: Sums,
-    /// The last call of `step` that gave a gradient, to find a second one.
+    /// The last call of `step` that gave a gradient, and the place of that in its list.
     pub(crate) call: u64,
+    pub(crate) place: usize,
 }
 
 /// The part of a step that all parameters share.
@@ -44,8 +44,6 @@ pub(crate) struct SharedStep<'a, T> {
     pub(crate) rate_factor: f64,
     /// The numbers of the shared transforms.
     pub(crate) numbers: &'a [Numbers],
-    /// What the shared transform at the start of the pass measured.
-    pub(crate) total: Sums,
 }
 
 /// The part of [`StepInfo`] that all transforms of a parameter share.
@@ -54,6 +52,88 @@ pub(crate) struct UpdateInfo {
     number: u64,
     learning_rate: f64,
     stream: u64,
+}
+
+/// What the transforms know of the parameter that they move.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    param: &'a Param,
+    numbers: &'a [Numbers],
+    rate: usize,
+    info: UpdateInfo,
+}
+
+/// The look at the gradient of one parameter.
+pub(crate) struct LookAt<'a, T> {
+    subject: Subject<'a>,
+    look: LookWork<'a, T>,
+}
+
+enum LookWork<'a, T> {
+    All(Look<'a, T>),
+    /// Rows, of which others are zero; nothing is measured if there is no parameter.
+    Rows(&'a SparseRows<T>, Option<&'a [T]>),
+}
+
+/// One pass over one parameter.
+pub(crate) struct PassOver<'a, T> {
+    subject: Subject<'a>,
+    /// What the transform at the start of the pass measured.
+    measured: Sums,
+    /// The first of the transforms that are made in blocks.
+    first: usize,
+    from: UpdateStorage,
+    work: PassWork<'a, T>,
+}
+
+enum PassWork<'a, T> {
+    All(Work<'a, T>),
+    Rows(RowsWork<'a, T>),
+}
+
+impl<T: Real> Divide for LookAt<'_, T> {
+    fn len(&self) -> usize {
+        match &self.look {
+            LookWork::All(look) => look.len(),
+            LookWork::Rows(rows, _) => rows.values().len(),
+        }
+    }
+
+    fn cut(self) -> Cut<Self> {
+        let Self { subject, look } = self;
+        let part = |look| Self { subject, look };
+        match look {
+            LookWork::All(look) => {
+                let part = |look| part(LookWork::All(look));
+                look.cut().map_break(part).map_continue(|(left, right)| (part(left), part(right)))
+            }
+            LookWork::Rows(..) => Cut::Break(part(look)),
+        }
+    }
+}
+
+impl<T: Real> Divide for PassOver<'_, T> {
+    fn len(&self) -> usize {
+        match &self.work {
+            PassWork::All(work) => work.len(),
+            PassWork::Rows(rows) => rows.len(),
+        }
+    }
+
+    fn cut(self) -> Cut<Self> {
+        let Self { subject, measured, first, from, work } = self;
+        let part = |work| Self { subject, measured, first, from, work };
+        match work {
+            PassWork::All(work) => {
+                let part = |work| part(PassWork::All(work));
+                work.cut().map_break(part).map_continue(|(left, right)| (part(left), part(right)))
+            }
+            PassWork::Rows(rows) => {
+                let part = |rows| part(PassWork::Rows(rows));
+                rows.cut().map_break(part).map_continue(|(left, right)| (part(left), part(right)))
+            }
+        }
+    }
 }
 
 impl<T: Real> SharedStep<'_, T> {
@@ -70,17 +150,51 @@ impl<T: Real> SharedStep<'_, T> {
         StepInfo { number, learning_rate, scaled, stream, measured, numbers: numbers[transform] }
     }
 
-    /// The measure of the transform of this index, if it measures, and the number of its tensors.
-    fn measure(
-        &self,
-        transform: usize,
-        param_state: &ParamState<T>,
-        info: UpdateInfo,
-    ) -> Option<(Measure<'_, T>, usize)> {
-        let entry = self.chain.transforms.get(transform).filter(|entry| entry.applies_to(&param_state.param))?;
-        entry.measures()?;
-        let step = self.step(transform, &param_state.numbers, info, Sums::default());
-        Some((Measure { transform: entry.block()?, step }, entry.tensors.len()))
+    /// The transform of this index, if it measures and is for the parameter.
+    fn measuring(&self, transform: usize, param: &Param) -> Option<&Entry<T>> {
+        let entry = self.chain.transforms.get(transform)?;
+        Some(entry).filter(|entry| entry.measures().is_some() && entry.applies_to(param))
+    }
+
+    /// Its measure at this step.
+    fn measure(&self, transform: usize, subject: &Subject<'_>) -> Option<Measure<'_, T>> {
+        let entry = self.measuring(transform, subject.param)?;
+        let step = self.step(transform, subject.numbers, subject.info, Sums::default());
+        Some(Measure { transform: entry.block()?, step })
+    }
+
+    /// Whether a gradient is finite, and what the first transform of the chain measures of it.
+    pub(crate) fn look(&self, LookAt { subject, look }: LookAt<'_, T>) -> (bool, Sums) {
+        match look {
+            LookWork::All(look) => look.run(self.measure(0, &subject)),
+            LookWork::Rows(rows, Some(parameter)) => survey_rows(rows, parameter, self.measure(0, &subject)),
+            LookWork::Rows(rows, None) => (reductions::all_finite(rows.values()), Sums::default()),
+        }
+    }
+
+    /// Makes a pass that ends before the transform `last`, and gives what that measures.
+    pub(crate) fn pass(&self, last: usize, pass: PassOver<'_, T>) -> Sums {
+        let PassOver { subject, measured, first, from, work } = pass;
+        let Subject { param, numbers, rate, info } = subject;
+        let transforms = &self.chain.transforms;
+        let measure = self.measure(last, &subject);
+        let to = if last == transforms.len() { UpdateStorage::Direct } else { UpdateStorage::Buffered };
+        let scale = self.chain.scale(rate, info.learning_rate);
+        let applying = transforms[first..last].iter().filter(|entry| entry.applies_to(param)).count();
+        let step = |transform: usize| {
+            let measured = if transform == first { measured } else { Sums::default() };
+            self.step(transform, numbers, info, measured)
+        };
+        let (mut work, mut sums) = (Some(work), Sums::default());
+        compose(self.chain, (first, last), param, &step, 0, &|_| {}, &mut |change| {
+            let pass = Pass { change, transforms: applying, from, to, scale, measure };
+            match work.take() {
+                Some(PassWork::All(work)) => sums = pass.run(work),
+                Some(PassWork::Rows(rows)) => rows.run(&pass),
+                None => {}
+            }
+        });
+        sums
     }
 }
 
@@ -97,9 +211,8 @@ impl<T: Real> ParamState<T> {
         let waits = first_is_whole || chain.pass_from(0) < chain.transforms.len();
         let pending = if waits { vec![T::zero(); value.len()] } else { Vec::new() };
         let numbers = chain.transforms.iter().map(|entry| entry.initial_numbers).collect();
-        let (stream, sums) = (hash_of_name(param.name()), Sums::default());
-        let keeps_zeros = chain.keeps_zeros(param);
-        Ok(Self { param: param.clone(), rate, stream, steps: 0, keeps_zeros, slots, numbers, pending, sums, call: 0 })
+        let (param, stream, takes_rows) = (param.clone(), hash_of_name(param.name()), chain.takes_rows(param));
+        Ok(Self { param, rate, stream, steps: 0, takes_rows, slots, numbers, pending, call: 0, place: 0 })
     }
 
     /// The update of this number.
@@ -108,84 +221,84 @@ impl<T: Real> ParamState<T> {
         UpdateInfo { number, learning_rate: factor * shared.learning_rate(rate), stream: self.stream }
     }
 
-    /// Whether the gradient of the coming step is finite. Keeps what the first transform of the chain measures of it.
-    pub(crate) fn look(&mut self, shared: &SharedStep<'_, T>, parameter: &[T], gradient: Gradient<'_, T>) -> bool {
-        let (measure, count) = shared.measure(0, self, self.info(shared, self.steps + 1)).unzip();
-        let views: StateViews<'_, T> = self.slots[..count.unwrap_or(0)].iter().map(Tensor::data).collect();
-        let (finite, sums) = match gradient {
-            Gradient::Rows(rows) if self.keeps_zeros => survey_rows(rows, parameter, measure),
-            Gradient::Rows(rows) if measure.is_none() => (reductions::all_finite(rows.values()), Sums::default()),
-            _ => survey_gradient(gradient.dense().data(), parameter, &views, measure),
+    /// The look at the gradient of the coming step.
+    pub(crate) fn look<'a>(
+        &'a self,
+        shared: &SharedStep<'_, T>,
+        parameter: &'a [T],
+        gradient: Gradient<'a, T>,
+    ) -> LookAt<'a, T> {
+        let info = self.info(shared, self.steps + 1);
+        let subject = Subject { param: &self.param, numbers: &self.numbers, rate: self.rate.0, info };
+        let measuring = shared.measuring(0, &self.param);
+        let look = match gradient {
+            Gradient::Rows(rows) if self.takes_rows => LookWork::Rows(rows, Some(parameter)),
+            Gradient::Rows(rows) if measuring.is_none() => LookWork::Rows(rows, None),
+            _ => {
+                let count = measuring.map_or(0, |entry| entry.tensors.len());
+                let views = self.slots[..count].iter().map(Tensor::data).collect();
+                LookWork::All(Look { gradient: gradient.dense().data(), parameter, views })
+            }
         };
-        self.sums = sums;
-        finite
+        LookAt { subject, look }
     }
 
-    /// Runs the transforms from `first` up to `last` over the parameter.
-    pub(crate) fn pass(
-        &mut self,
+    /// Begins a pass with the transforms from `first` up to `last`: numbers are updated, and a transform of whole tensors
+    /// is made. What is left of the pass is returned. `measured` is what the transform at its start measured.
+    pub(crate) fn begin_pass<'a>(
+        &'a mut self,
         shared: &SharedStep<'_, T>,
         (first, last): (usize, usize),
-        parameter: &mut [T],
-        gradient: Gradient<'_, T>,
+        measured: Sums,
+        parameter: &'a mut [T],
+        gradient: Gradient<'a, T>,
         scratch: &mut Vec<T>,
-    ) {
-        let rows = match gradient {
-            Gradient::Rows(rows) if self.keeps_zeros => Some(rows),
-            _ => None,
-        };
-        let gradient = if rows.is_some() { &[][..] } else { gradient.dense().data() };
+    ) -> PassOver<'a, T> {
         let transforms = &shared.chain.transforms;
         let info = self.info(shared, self.steps);
-        let head = transforms.get(first).filter(|entry| entry.applies_to(&self.param));
-        let measured = if head.is_some_and(Entry::is_joint) { shared.total } else { self.sums };
-        let measured = |transform: usize| if transform == first { measured } else { Sums::default() };
         for transform in first..last {
             let entry = &transforms[transform];
             if let Some(block) = entry.block().filter(|_| !entry.numbers.is_empty() && !entry.is_joint())
                 && entry.applies_to(&self.param)
             {
-                let step = shared.step(transform, &self.numbers, info, measured(transform));
+                let measured = if transform == first { measured } else { Sums::default() };
+                let step = shared.step(transform, &self.numbers, info, measured);
                 block.update_numbers(&step, &mut self.numbers[transform]);
             }
         }
-        let mut from = if first == 0 { UpdateStorage::Direct } else { UpdateStorage::Buffered };
         let mut slot = shared.chain.slots(0, first, &self.param);
-        let whole = transforms.get(first).is_some_and(|entry| entry.tensor().is_some());
-        if let Some((entry, transform)) = head.and_then(|entry| Some((entry, entry.tensor()?))) {
+        let Self { param, slots, numbers, pending, .. } = self;
+        let subject = |numbers| Subject { param, numbers, rate: self.rate.0, info };
+        if let Gradient::Rows(rows) = gradient
+            && self.takes_rows
+        {
+            let slots = slots.iter_mut().map(Tensor::data_mut).collect();
+            let (from, work) = (UpdateStorage::Direct, PassWork::Rows(RowsWork::new(parameter, slots, rows)));
+            return PassOver { subject: subject(numbers), measured, first, from, work };
+        }
+        let gradient = gradient.dense().data();
+        let mut from = if first == 0 { UpdateStorage::Direct } else { UpdateStorage::Buffered };
+        let whole = transforms.get(first).filter(|entry| entry.tensor().is_some());
+        if let Some(entry) = whole.filter(|entry| entry.applies_to(param))
+            && let Some(transform) = entry.tensor()
+        {
             if from == UpdateStorage::Direct {
-                self.pending.copy_from_slice(gradient);
+                pending.copy_from_slice(gradient);
                 from = UpdateStorage::Buffered;
             }
             let next = slot + entry.tensors.len();
-            let step = shared.step(first, &self.numbers, info, Sums::default());
-            let (shape, update, state) = (self.param.shape(), &mut self.pending[..], &mut self.slots[slot..next]);
+            let step = shared.step(first, numbers, info, Sums::default());
+            let (shape, update, state) = (param.shape(), &mut pending[..], &mut slots[slot..next]);
             transform.transform(&step, WholeTensor { shape, parameter, update, state, scratch });
             slot = next;
         }
-        let first = first + usize::from(whole);
-        let next = slot + shared.chain.slots(first, last, &self.param);
-        let (measure, count) = shared.measure(last, self, info).unzip();
-        let (slots, later) = self.slots.split_at_mut(next);
+        let next = slot + shared.chain.slots(first + usize::from(whole.is_some()), last, param);
+        let count = shared.measuring(last, param).map_or(0, |entry| entry.tensors.len());
+        let (slots, later) = slots.split_at_mut(next);
         let slots: Slots<'_, T> = slots[slot..].iter_mut().map(Tensor::data_mut).collect();
-        let views: StateViews<'_, T> = later[..count.unwrap_or(0)].iter().map(Tensor::data).collect();
-        let mut work = Some(Work { parameter, start: 0, gradient, pending: &mut self.pending, slots, views });
-        let mut sums = Sums::default();
-        let to = if last == transforms.len() { UpdateStorage::Direct } else { UpdateStorage::Buffered };
-        let scale = shared.chain.scale(self.rate.0, info.learning_rate);
-        let (param, numbers) = (&self.param, &self.numbers);
-        let applying = transforms[first..last].iter().filter(|entry| entry.applies_to(param)).count();
-        let step = |transform: usize| shared.step(transform, numbers, info, measured(transform));
-        compose(shared.chain, (first, last), param, &step, 0, &|_| {}, &mut |change| {
-            if let Some(work) = work.take() {
-                let pass = Pass { change, transforms: applying, from, to, scale, measure };
-                match rows {
-                    Some(rows) => run_rows(&pass, work.parameter, rows),
-                    None => sums = pass.run(work),
-                }
-            }
-        });
-        self.sums = sums;
+        let views: StateViews<'_, T> = later[..count].iter().map(Tensor::data).collect();
+        let work = PassWork::All(Work { parameter, start: 0, gradient, pending, slots, views });
+        PassOver { subject: subject(numbers), measured, first: first + usize::from(whole.is_some()), from, work }
     }
 }
 

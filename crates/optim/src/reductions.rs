@@ -3,7 +3,8 @@
 use gradus_graph::Real;
 use gradus_graph::kernel::simd::{Loop, vectorized};
 
-/// The number of sums that run side by side; fixed, so that the result does not depend on the instruction set.
+/// The number of sums that run side by side; fixed, so that the result does not depend on the instruction set. The loops
+/// go by indices: adapters of iterators are not always inlined here, and then neither compiled for that set.
 const LANES: usize = 32;
 
 /// Whether all elements are finite.
@@ -23,29 +24,32 @@ impl<T: Real> Loop for Finite<'_, T> {
 
     #[inline(always)]
     fn run(self) -> bool {
+        let (rows, rest) = self.0.as_chunks::<LANES>();
         // Four streams side by side: one alone does not keep the memory busy.
-        let (streams, rest) = self.0.split_at(self.0.len() / (4 * LANES) * (4 * LANES));
-        let quarter = streams.len() / 4;
-        let (a, others) = streams.split_at(quarter);
-        let (b, others) = others.split_at(quarter);
-        let (c, d) = others.split_at(quarter);
+        let quarter = rows.len() / 4;
+        let (a, b, c, d) =
+            (&rows[..quarter], &rows[quarter..2 * quarter], &rows[2 * quarter..3 * quarter], &rows[3 * quarter..]);
         // Zero times a finite number is zero; times an infinity or a NaN it is NaN.
         let zero = T::zero();
         let mut sums = [zero; LANES];
-        let pairs = a.chunks_exact(LANES).zip(b.chunks_exact(LANES));
-        for ((a, b), (c, d)) in pairs.zip(c.chunks_exact(LANES).zip(d.chunks_exact(LANES))) {
+        for k in 0..quarter {
             for i in 0..LANES {
-                sums[i] += ((a[i] * zero) + (b[i] * zero)) + ((c[i] * zero) + (d[i] * zero));
+                sums[i] += ((a[k][i] * zero) + (b[k][i] * zero)) + ((c[k][i] * zero) + (d[k][i] * zero));
             }
         }
-        let (rows, rest) = rest.split_at(rest.len() / LANES * LANES);
-        for row in rows.chunks_exact(LANES) {
+        for k in quarter..d.len() {
             for i in 0..LANES {
-                sums[i] += row[i] * zero;
+                sums[i] += d[k][i] * zero;
             }
         }
-        let sum = sums.iter().fold(zero, |sum, &lane| sum + lane);
-        sum == zero && rest.iter().all(|value| value.is_finite())
+        for i in 0..rest.len() {
+            sums[i] += rest[i] * zero;
+        }
+        let mut sum = zero;
+        for i in 0..LANES {
+            sum += sums[i];
+        }
+        sum == zero
     }
 }
 
@@ -65,16 +69,16 @@ impl<F: Fn(usize) -> f64> Loop for Sum<F> {
     #[inline(always)]
     fn run(self) -> f64 {
         let mut sums = [0.0; LANES];
-        let whole = self.len / LANES * LANES;
-        for start in (0..whole).step_by(LANES) {
+        let rows = self.len / LANES;
+        for k in 0..rows {
             for i in 0..LANES {
-                sums[i] += (self.term)(start + i);
+                sums[i] += (self.term)(k * LANES + i);
             }
         }
-        for i in whole..self.len {
-            sums[i - whole] += (self.term)(i);
+        for i in 0..self.len - rows * LANES {
+            sums[i] += (self.term)(rows * LANES + i);
         }
-        sums.iter().sum()
+        total(&sums)
     }
 }
 
@@ -85,20 +89,29 @@ impl<T: Real> Loop for Squares<'_, T> {
 
     #[inline(always)]
     fn run(self) -> f64 {
-        let chunks = self.0.chunks_exact(LANES);
-        let rest = chunks.remainder();
+        let (rows, rest) = self.0.as_chunks::<LANES>();
         let mut sums = [0.0; LANES];
-        for chunk in chunks {
+        for k in 0..rows.len() {
             for i in 0..LANES {
-                let value = chunk[i].as_f64();
+                let value = rows[k][i].as_f64();
                 sums[i] += value * value;
             }
         }
-        for (sum, value) in sums.iter_mut().zip(rest) {
-            *sum += value.as_f64() * value.as_f64();
+        for i in 0..rest.len() {
+            sums[i] += rest[i].as_f64() * rest[i].as_f64();
         }
-        sums.iter().sum()
+        total(&sums)
     }
+}
+
+/// The sum over the lanes, from the first to the last.
+#[inline(always)]
+fn total(sums: &[f64; LANES]) -> f64 {
+    let mut total = 0.0;
+    for i in 0..LANES {
+        total += sums[i];
+    }
+    total
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The walk over a gradient of rows: as that over all elements of the tensor, for rules that leave alone an element
-//! whose gradient is zero.
+//! whose gradient is zero, and for lazy ones.
 //!
 //! The elementwise pass runs on the rows alone. What a transform measures is summed over the same blocks in the same
 //! order as over a whole tensor: blocks without a row of the gradient contribute zero, and are not visited.
@@ -8,55 +8,72 @@ use std::ops::Range;
 
 use gradus_graph::{Real, SparseRows};
 
-use crate::block::Slots;
+use crate::block::{Buffer, Slots};
+use crate::division::{Cut, Divide};
 use crate::reductions;
-use crate::tensor_pass::{Cut, LONG_BLOCK, Measure, PIECE, Pass, StateViews, Work, half, join, over_parts, shares};
+use crate::tensor_pass::{LONG_BLOCK, Measure, PIECE, Pass, StateViews, Work, half, join, shares};
 use crate::transform::Sums;
 
-/// The rows that a pass works on. The first element of the parameter is number `start` of its tensor.
-struct RowsWork<'a, T> {
+/// The rows that a pass works on. The first element of the parameter and of each slot is number `start` of its tensor.
+pub(crate) struct RowsWork<'a, T> {
     parameter: &'a mut [T],
+    slots: Slots<'a, T>,
     start: usize,
     width: usize,
     indices: &'a [usize],
     values: &'a [T],
 }
 
-impl<T: Real> RowsWork<'_, T> {
-    /// Its two parts, unless there is little to do.
+impl<'a, T: Real> RowsWork<'a, T> {
+    pub(crate) fn new(parameter: &'a mut [T], slots: Slots<'a, T>, gradient: &'a SparseRows<T>) -> Self {
+        let (width, indices, values) = (gradient.width(), gradient.indices(), gradient.values());
+        Self { parameter, slots, start: 0, width, indices, values }
+    }
+
+    /// Makes the pass over these rows alone.
+    pub(crate) fn run(mut self, pass: &Pass<'_, T>) {
+        if self.values.is_empty() {
+            return;
+        }
+        let mut buffer = Buffer::new();
+        for (&row, gradient) in self.indices.iter().zip(self.values.chunks_exact(self.width)) {
+            let start = row * self.width;
+            let range = start - self.start..start - self.start + self.width;
+            let slots = self.slots.iter_mut().map(|slot| &mut slot[range.clone()]).collect();
+            let (parameter, pending, views) = (&mut self.parameter[range], &mut [][..], StateViews::new());
+            pass.run_chunk(Work { parameter, start, gradient, pending, slots, views }, &mut buffer);
+        }
+    }
+}
+
+impl<T: Real> Divide for RowsWork<'_, T> {
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
     fn cut(self) -> Cut<Self> {
         if shares(self.values.len()) < 2 || self.indices.len() < 2 {
             return Cut::Break(self);
         }
-        let Self { parameter, start, width, indices, values } = self;
+        let Self { parameter, slots, start, width, indices, values } = self;
         let middle = indices.len() / 2;
-        let at = indices[middle] * width;
+        let later_start = indices[middle] * width;
         let (indices, later_indices) = indices.split_at(middle);
         let (values, later_values) = values.split_at(middle * width);
-        let (parameter, later) = parameter.split_at_mut(at - start);
+        let (parameter, later) = parameter.split_at_mut(later_start - start);
+        let (slots, later_slots) = slots.into_iter().map(|slot| slot.split_at_mut(later_start - start)).unzip();
         Cut::Continue((
-            Self { parameter, start, width, indices, values },
-            Self { parameter: later, start: at, width, indices: later_indices, values: later_values },
+            Self { parameter, slots, start, width, indices, values },
+            Self {
+                parameter: later,
+                slots: later_slots,
+                start: later_start,
+                width,
+                indices: later_indices,
+                values: later_values,
+            },
         ))
     }
-}
-
-/// Makes a pass over the rows of a gradient alone.
-pub(crate) fn run_rows<T: Real>(pass: &Pass<'_, T>, parameter: &mut [T], gradient: &SparseRows<T>) {
-    let (indices, values, width) = (gradient.indices(), gradient.values(), gradient.width());
-    if values.is_empty() {
-        return;
-    }
-    let run = |work: RowsWork<'_, T>| {
-        let mut buffer = [T::zero(); LONG_BLOCK];
-        for (&row, gradient) in work.indices.iter().zip(work.values.chunks_exact(width)) {
-            let start = row * width;
-            let parameter = &mut work.parameter[start - work.start..][..width];
-            let (pending, slots, views) = (&mut [][..], Slots::new(), StateViews::new());
-            pass.run_chunk(Work { parameter, start, gradient, pending, slots, views }, &mut buffer);
-        }
-    };
-    over_parts(RowsWork { parameter, start: 0, width, indices, values }, &RowsWork::cut, &run, |(), ()| ());
 }
 
 /// Whether the rows of a gradient are finite, and what the transform sums over all elements.

@@ -1,44 +1,35 @@
-//! The walk over one tensor: blocks in chunks, chunks over threads.
+//! The walk over one tensor, or a part of it: blocks in chunks.
 //!
-//! A tensor is divided into chunks in a way that depends on its length alone, and sums over chunks are added in the
-//! order of the cuts: so the result is the same, to the bit, with any number of threads.
+//! What a transform measures is summed chunk by chunk, and the sums are added in the order of the cuts (`division`).
 
-use std::ops::{ControlFlow, Range};
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
 
 use gradus_graph::Real;
-use gradus_graph::kernel::parallel::in_parts;
-
 use smallvec::SmallVec;
 
-use crate::block::{Block, Slots};
+use crate::block::{Block, Buffer, Slots};
+use crate::division::{Cut, Divide, in_order};
 use crate::reductions;
 use crate::transform::{AnyTransform, Change, StepInfo, Sums};
 
 /// The number of elements in a block of a chain of several transforms: their update stays in the nearest cache beside
 /// the rest, and the loops of two transforms overlap in the processor's window. Blocks of 1,024 made Adam with a loop
 /// of its own for the parameter a fifth slower.
-const BLOCK: usize = 256;
+pub(crate) const BLOCK: usize = 256;
 
 /// The number of elements in a block of a single transform, which leaves no update behind.
 pub(crate) const LONG_BLOCK: usize = 4096;
 
-/// The number of elements of a block of a single transform on a tensor that has no more.
-const MEDIUM: usize = 1024;
+/// The number of elements that make a sum of their own, and that are work for several microseconds.
+pub(crate) const CHUNK: usize = 4 * LONG_BLOCK;
 
-/// The number of elements of a task: several microseconds of work.
-const CHUNK: usize = 4 * LONG_BLOCK;
-
-/// The number of elements that are looked at in one piece before the first write: reading is fastest in long streams.
+/// The number of elements that are looked at in one piece before the first write, and of a part in a list.
 pub(crate) const PIECE: usize = 4 * CHUNK;
 
-/// How many threads a tensor of that many elements has enough work for.
+/// How many threads that many elements have enough work for.
 pub(crate) fn shares(len: usize) -> usize {
     len / CHUNK
 }
-
-/// How often a tensor is cut for the division over threads, at most: into 32 parts.
-const CUTS: u32 = 5;
 
 /// A transform that measures, at a step.
 pub(crate) struct Measure<'a, T> {
@@ -100,15 +91,20 @@ pub(crate) struct Work<'a, T> {
     pub(crate) views: StateViews<'a, T>,
 }
 
-impl<'a, T: Real> Work<'a, T> {
-    /// Its two parts, unless it is a chunk.
+impl<T: Real> Divide for Work<'_, T> {
+    fn len(&self) -> usize {
+        self.parameter.len()
+    }
+
     fn cut(self) -> Cut<Self> {
         match self.parameter.len() {
             len if len <= CHUNK => Cut::Break(self),
             len => Cut::Continue(self.split(half(len, CHUNK))),
         }
     }
+}
 
+impl<T: Real> Work<'_, T> {
     fn split(self, at: usize) -> (Self, Self) {
         let (parameter, parameter_rest) = self.parameter.split_at_mut(at);
         let (gradient, gradient_rest) = self.gradient.split_at(at);
@@ -132,27 +128,27 @@ impl<'a, T: Real> Work<'a, T> {
 impl<T: Real> Pass<'_, T> {
     /// Makes the pass and gives the sums of the measuring transform.
     pub(crate) fn run(&self, work: Work<'_, T>) -> Sums {
-        // A small tensor is not divided, nor needs it a long buffer.
-        match work.parameter.len() {
-            len if len <= BLOCK => self.run_chunk(work, &mut [T::zero(); BLOCK]),
-            len if len <= MEDIUM => self.run_chunk(work, &mut [T::zero(); MEDIUM]),
-            len if len <= CHUNK => self.run_chunk(work, &mut [T::zero(); LONG_BLOCK]),
-            _ => over_parts(work, &Work::cut, &|chunk| self.run_chunk(chunk, &mut [T::zero(); LONG_BLOCK]), join),
+        match self.measure {
+            Some(_) => in_order(work, &|chunk| self.run_chunk(chunk, &mut Buffer::new()), join),
+            None => self.run_chunk(work, &mut Buffer::new()),
         }
     }
 
-    /// The pass on one chunk; the update of a block is in `buffer` in between, which holds the longest of them.
-    pub(crate) fn run_chunk(&self, mut work: Work<'_, T>, buffer: &mut [T]) -> Sums {
+    /// The pass on one chunk; the update of a block is in `buffer` in between.
+    pub(crate) fn run_chunk(&self, mut work: Work<'_, T>, buffer: &mut Buffer<T>) -> Sums {
         let mut sums = Sums::default();
         let len = work.parameter.len();
         let block_len = if self.transforms > 1 || self.measure.is_some() { BLOCK } else { LONG_BLOCK };
-        for start in (0..len).step_by(block_len) {
-            let range = start..len.min(start + block_len);
-            let update = &mut buffer[..range.len()];
+        let lead = if self.measure.is_none() { before_line(work.parameter) } else { 0 };
+        let mut end = 0;
+        while end < len {
+            let start = end;
+            end = if start < lead { lead } else { len.min(start + block_len) };
+            let range = start..end;
             let gradient = match self.from {
                 UpdateStorage::Direct => Some(&work.gradient[range.clone()]),
                 UpdateStorage::Buffered => {
-                    update.copy_from_slice(&work.pending[range.clone()]);
+                    buffer.first(range.len()).copy_from_slice(&work.pending[range.clone()]);
                     None
                 }
             };
@@ -162,122 +158,78 @@ impl<T: Real> Pass<'_, T> {
             }
             let parameter = &mut work.parameter[range.clone()];
             let scale = (self.to == UpdateStorage::Direct).then_some(self.scale);
-            let mut block = Block::new(parameter, work.start + start, gradient, update, slots, self.transforms, scale);
+            let mut block = Block::new(parameter, work.start + start, gradient, buffer, slots, self.transforms, scale);
             (self.change)(&mut block);
             if let Some(Measure { transform, step }) = &self.measure {
                 let views = view(&work.views, &range);
-                sums = join(sums, transform.measure(step, block.parameter(), block.current(), &views));
+                let (parameter, update) = block.current();
+                sums = join(sums, transform.measure(step, parameter, update, &views));
             }
             match self.to {
                 UpdateStorage::Direct => block.descend(),
-                UpdateStorage::Buffered => work.pending[range].copy_from_slice(block.current()),
+                UpdateStorage::Buffered => work.pending[range].copy_from_slice(block.current().1),
             }
         }
         sums
     }
 }
 
-/// Whether a gradient is finite, and what the transform sums over it.
-pub(crate) fn survey_gradient<T: Real>(
-    gradient: &[T],
-    parameter: &[T],
-    views: &[&[T]],
-    measure: Option<Measure<'_, T>>,
-) -> (bool, Sums) {
-    let cut = |range: Range<usize>| match range.len() {
-        len if len <= PIECE => Cut::Break(range),
-        len => {
-            let middle = range.start + half(len, PIECE);
-            Cut::Continue((range.start..middle, middle..range.end))
+/// The number of elements before the first that begins a cache line, of a parameter of several blocks. The memory of a
+/// large tensor mostly begins 16 bytes after a page: then all that a pass reads or writes would be in two lines each.
+fn before_line<T>(parameter: &[T]) -> usize {
+    const LINE: usize = 64;
+    let lead = parameter.as_ptr().align_offset(LINE);
+    if parameter.len() > LONG_BLOCK && lead < LINE { lead } else { 0 }
+}
+
+/// A gradient to look at before the first write, with its parameter and the state of the transform that measures.
+pub(crate) struct Look<'a, T> {
+    pub(crate) gradient: &'a [T],
+    pub(crate) parameter: &'a [T],
+    pub(crate) views: StateViews<'a, T>,
+}
+
+impl<T: Real> Divide for Look<'_, T> {
+    fn len(&self) -> usize {
+        self.gradient.len()
+    }
+
+    fn cut(self) -> Cut<Self> {
+        if self.gradient.len() <= PIECE {
+            return Cut::Break(self);
         }
-    };
-    let look = |piece: Range<usize>| {
+        let at = half(self.gradient.len(), PIECE);
+        let (gradient, gradient_rest) = self.gradient.split_at(at);
+        let (parameter, parameter_rest) = self.parameter.split_at(at);
+        let (views, views_rest) = self.views.into_iter().map(|slot| slot.split_at(at)).unzip();
+        Cut::Continue((
+            Self { gradient, parameter, views },
+            Self { gradient: gradient_rest, parameter: parameter_rest, views: views_rest },
+        ))
+    }
+}
+
+impl<T: Real> Look<'_, T> {
+    /// Whether the gradient is finite, and what the transform sums over it.
+    pub(crate) fn run(self, measure: Option<Measure<'_, T>>) -> (bool, Sums) {
         let Some(Measure { transform, step }) = measure else {
-            return (reductions::all_finite(&gradient[piece]), Sums::default());
+            return (reductions::all_finite(self.gradient), Sums::default());
         };
-        let mut found = (true, Sums::default());
-        for start in piece.clone().step_by(LONG_BLOCK) {
-            let range = start..piece.end.min(start + LONG_BLOCK);
-            let (gradient, parameter) = (&gradient[range.clone()], &parameter[range.clone()]);
-            found.1 = join(found.1, transform.measure(&step, parameter, gradient, &view(views, &range)));
-            found.0 &= reductions::all_finite(gradient);
-        }
-        found
-    };
-    over_parts(0..gradient.len(), &cut, &look, |left, right| (left.0 && right.0, join(left.1, right.1)))
+        let look = |piece: Self| {
+            let mut found = (true, Sums::default());
+            for start in (0..piece.gradient.len()).step_by(LONG_BLOCK) {
+                let range = start..piece.gradient.len().min(start + LONG_BLOCK);
+                let (gradient, parameter) = (&piece.gradient[range.clone()], &piece.parameter[range.clone()]);
+                found.1 = join(found.1, transform.measure(&step, parameter, gradient, &view(&piece.views, &range)));
+                found.0 &= reductions::all_finite(gradient);
+            }
+            found
+        };
+        in_order(self, &look, |left, right| (left.0 && right.0, join(left.1, right.1)))
+    }
 }
 
 /// Where the tensor is divided: half of the chunks, rounded up.
 pub(crate) fn half(len: usize, chunk: usize) -> usize {
     (len / 2).next_multiple_of(chunk)
 }
-
-/// What is not cut, or the two parts of what is.
-pub(crate) type Cut<W> = ControlFlow<W, (W, W)>;
-
-/// Runs `run` on the chunks that `cut` leaves of the whole, which gives the two parts of what it cuts, and joins the
-/// results in the order of the cuts. The first cuts divide the work over threads.
-pub(crate) fn over_parts<W: Send, R: Send>(
-    whole: W,
-    cut: &(impl Fn(W) -> Cut<W> + Sync),
-    run: &(impl Fn(W) -> R + Sync),
-    join: impl Fn(R, R) -> R + Sync + Copy,
-) -> R {
-    /// A part before and after its run, and how often it was cut out of the whole.
-    struct Part<W, R> {
-        depth: u32,
-        state: Mutex<(Option<W>, Option<R>)>,
-    }
-
-    type Parts<W, R> = SmallVec<[Part<W, R>; 1 << CUTS]>;
-
-    fn divide<W, R>(whole: W, depth: u32, cut: &impl Fn(W) -> Cut<W>, parts: &mut Parts<W, R>) {
-        let rest = if depth < CUTS { cut(whole) } else { Cut::Break(whole) };
-        match rest {
-            Cut::Continue((left, right)) => {
-                divide(left, depth + 1, cut, parts);
-                divide(right, depth + 1, cut, parts);
-            }
-            Cut::Break(part) => parts.push(Part { depth, state: Mutex::new((Some(part), None)) }),
-        }
-    }
-
-    fn all<W, R>(whole: W, cut: &impl Fn(W) -> Cut<W>, run: &impl Fn(W) -> R, join: impl Fn(R, R) -> R + Copy) -> R {
-        match cut(whole) {
-            Cut::Continue((left, right)) => {
-                let left = all(left, cut, run, join);
-                join(left, all(right, cut, run, join))
-            }
-            Cut::Break(chunk) => run(chunk),
-        }
-    }
-
-    let (left, right) = match cut(whole) {
-        Cut::Continue(both) => both,
-        Cut::Break(chunk) => return run(chunk),
-    };
-    let mut parts: Parts<W, R> = SmallVec::new();
-    divide(left, 1, cut, &mut parts);
-    divide(right, 1, cut, &mut parts);
-    in_parts(parts.len(), 1, 1, rayon::current_num_threads(), &|_, range| {
-        for part in &parts[range] {
-            let mut state = part.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let part = state.0.take().expect(ONCE);
-            state.1 = Some(all(part, cut, run, join));
-        }
-    });
-    // Two neighbours of one depth are the halves of one part.
-    let mut results: SmallVec<[(u32, R); 1 << CUTS]> = SmallVec::new();
-    for part in parts {
-        let (_, result) = part.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (mut depth, mut result) = (part.depth, result.expect(ONCE));
-        while results.last().is_some_and(|(before, _)| *before == depth) {
-            let (_, left) = results.pop().expect("it is there");
-            (depth, result) = (depth - 1, join(left, result));
-        }
-        results.push((depth, result));
-    }
-    results.pop().expect("there is a part").1
-}
-
-const ONCE: &str = "each part is run once";

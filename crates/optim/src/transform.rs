@@ -107,8 +107,15 @@ pub trait Transform: Send + Sync + 'static {
     /// elements adds 0 to what is measured. False by default.
     ///
     /// If it holds for all transforms of a chain, a gradient that comes as rows ([`Gradient`](crate::Gradient)) moves
-    /// these rows alone; the chain may measure only at its beginning.
+    /// these rows alone, with the result of all elements; the chain may measure only at its beginning.
     fn keeps_zeros(&self) -> bool {
+        false
+    }
+
+    /// Whether a gradient that comes as rows moves these rows and their state alone, as if
+    /// [`keeps_zeros`](Self::keeps_zeros) held, although other elements would move if it came as a tensor: an option of
+    /// a rule that says so. False by default.
+    fn is_lazy(&self) -> bool {
         false
     }
 
@@ -186,7 +193,8 @@ pub(crate) type Change<'a, T> = &'a (dyn Fn(&mut Block<'_, T>) + Sync + 'a);
 /// A [`Transform`] of any type, in one precision.
 pub(crate) trait AnyTransform<T>: Send + Sync {
     fn measures(&self) -> Option<Over>;
-    fn keeps_zeros(&self) -> bool;
+    /// Whether a gradient of rows moves these rows alone.
+    fn takes_rows(&self) -> bool;
     fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums;
     fn update_numbers(&self, step: &StepInfo, numbers: &mut Numbers);
     fn averaged(&self, step: &StepInfo, parameter: &Tensor<T>, state: &[Tensor<T>]) -> Option<Tensor<T>>;
@@ -201,8 +209,8 @@ impl<T: Real, L: Transform> AnyTransform<T> for L {
         Transform::measures(self)
     }
 
-    fn keeps_zeros(&self) -> bool {
-        Transform::keeps_zeros(self)
+    fn takes_rows(&self) -> bool {
+        self.keeps_zeros() || self.is_lazy()
     }
 
     fn measure(&self, step: &StepInfo, parameter: &[T], update: &[T], state: &[&[T]]) -> Sums {

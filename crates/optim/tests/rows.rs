@@ -1,13 +1,14 @@
 //! A gradient that comes as rows makes the step of the whole tensor, to the bit: for rules that move these rows alone,
-//! and for those that take all elements.
+//! and for those that take all elements. Lazy rules make that step in these rows, and leave the others.
 
 use gradus_graph::{Param, Params, SparseRows, Tensor};
 use gradus_optim::{
-    Accumulator, Adam, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Gradient, Group, LossScale, Momentum,
-    NonFinite, Norm, Optimizer, Part, Sgd, Sign, StepError,
+    Accumulator, Adagrad, Adam, ClipGlobalNorm, ClipNorm, ClipValue, DecayWeights, Gradient, Group, LossScale,
+    Momentum, NonFinite, Norm, Optimizer, Part, Sgd, Sign, StepError,
 };
 
-const SHAPE: [usize; 3] = [3_000, 7, 5];
+/// Enough for several threads, if most rows are given.
+const SHAPE: [usize; 3] = [12_000, 7, 5];
 const STEPS: u64 = 3;
 
 /// A table, a small parameter before it and one after it.
@@ -25,14 +26,15 @@ fn store() -> (Params<f32>, [Param; 3]) {
 fn gradients(step: u64, count: usize) -> (Tensor<f32>, SparseRows<f32>, Tensor<f32>) {
     let step = step as usize;
     let before = Tensor::from_fn([5_000], |k| ((k + step) % 17) as f32 / 17.0 - 0.4);
-    let indices: Vec<i64> = (0..count).map(|k| ((k * k * 7919 + step * 13) % 2_999) as i64).collect();
+    let index = |k: usize| if k.is_multiple_of(9) { k * k } else { k * 7919 };
+    let indices: Vec<i64> = (0..count).map(|k| ((index(k) + step * 13) % 11_999) as i64).collect();
     let values: Vec<f32> = (0..35 * count).map(|k| ((k * 7 + step) % 103) as f32 / 20.0 - 2.5).collect();
     let mut rows = SparseRows::new();
     rows.set_sum(&SHAPE.into(), 1, |_| (&indices, &values)).expect("the rows are right");
     (before, rows, Tensor::from([0.5, -1.0, 2.0]))
 }
 
-/// All values and numbers after the steps, as bits.
+/// Runs the steps, and gives all values, numbers and state after them, as bits.
 fn trained(rule: impl Part + Send, threads: usize, count: usize, as_rows: bool) -> Vec<u64> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
     pool.install(|| {
@@ -44,13 +46,19 @@ fn trained(rule: impl Part + Send, threads: usize, count: usize, as_rows: bool) 
             let list = [(&first, Gradient::from(&before)), (&table, of_table), (&last, Gradient::from(&after))];
             optimizer.step(&mut params, list).expect("the gradients are right");
         }
-        let values = params.iter().flat_map(|(_, value)| value.data().iter().map(|x| u64::from(x.to_bits())));
-        values.chain(["loss_scale"].into_iter().filter_map(|name| optimizer.number(name)).map(f64::to_bits)).collect()
+        bits(&params, &optimizer)
     })
 }
 
+fn bits(params: &Params<f32>, optimizer: &Optimizer<f32>) -> Vec<u64> {
+    let state = optimizer.state();
+    let tensors = params.iter().map(|(_, value)| value).chain(state.tensors.values());
+    let elements = tensors.flat_map(|tensor| tensor.data().iter().map(|x| u64::from(x.to_bits())));
+    elements.chain(state.numbers.values().map(|number| number.to_bits())).collect()
+}
+
 fn assert_same<P: Part + Send>(what: &str, rule: impl Fn() -> P) {
-    for count in [0, 3, 400, 2_000] {
+    for count in [0, 3, 400, 10_000] {
         let expected = trained(rule(), 1, count, false);
         for threads in [1, 2, 3, 8] {
             assert!(trained(rule(), threads, count, true) == expected, "{what}, {count} rows, {threads} threads");
@@ -61,6 +69,10 @@ fn assert_same<P: Part + Send>(what: &str, rule: impl Fn() -> P) {
 #[test]
 fn rules_that_leave_zeros_alone() {
     assert_same("SGD", || Sgd::new(0.1));
+    assert_same("Adagrad", || Adagrad::new(0.1));
+    assert_same("clipped Adagrad", || {
+        (ClipGlobalNorm::new(0.3), Adagrad::new(0.1).lr_decay(0.1).initial_sum(0.5).eps(0.0))
+    });
     assert_same("clipped values", || (ClipValue::new(0.7), Sgd::new(0.1)));
     assert_same("clipped norm of all", || (ClipGlobalNorm::new(0.3), Sgd::new(0.1)));
     for norm in [Norm::One, Norm::Two, Norm::Max] {
@@ -78,8 +90,55 @@ fn rules_that_move_all_rows() {
     assert_same("momentum", || Sgd::new(0.1).momentum(0.9));
     assert_same("decay", || (DecayWeights::new(0.1), Sgd::new(0.1)));
     assert_same("Adam", || (ClipGlobalNorm::new(0.3), Adam::new(0.1)));
+    assert_same("a lazy rule and decay", || (DecayWeights::new(0.1), Adam::new(0.1).lazy()));
     assert_same("two passes", || (ClipValue::new(0.7), ClipGlobalNorm::new(0.3), Sgd::new(0.1)));
     assert_same("two passes with state", || (Momentum::new(0.9), ClipNorm::new(0.3), Sgd::new(0.1)));
+}
+
+/// The step of all elements, after which parameter and moments of the rows that are not given are put back.
+#[test]
+fn lazy_adam_leaves_other_rows() {
+    let rule = || (ClipGlobalNorm::new(0.3), Adam::new(0.1).lazy());
+    for count in [0, 3, 400, 10_000] {
+        let (mut params, [_, table, _]) = store();
+        let mut optimizer = Optimizer::new(rule());
+        for step in 0..STEPS {
+            let (rows, before) = (gradients(step, count).1, params.clone());
+            let state_before = if step == 0 { None } else { Some(optimizer.state()) };
+            optimizer.step(&mut params, [(&table, rows.dense())]).expect("the gradient is right");
+            let mut state = optimizer.state();
+            let put_back = |now: &mut Tensor<f32>, before: Option<&Tensor<f32>>| {
+                for row in (0..SHAPE[0]).filter(|row| rows.indices().binary_search(row).is_err()) {
+                    let range = row * 35..(row + 1) * 35;
+                    match before {
+                        Some(before) => now.data_mut()[range.clone()].copy_from_slice(&before.data()[range]),
+                        None => now.data_mut()[range].fill(0.0),
+                    }
+                }
+            };
+            let mut value = params.get(&table).clone();
+            put_back(&mut value, Some(before.get(&table)));
+            params.set(&table, value);
+            for name in ["table/first_moment", "table/second_moment"] {
+                let before = state_before.as_ref().map(|state| &state.tensors[name]);
+                put_back(state.tensors.get_mut(name).expect("Adam has moments"), before);
+            }
+            optimizer.restore(&params, &state).expect("the state fits");
+        }
+        let expected = bits(&params, &optimizer);
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+            let found = pool.install(|| {
+                let (mut params, [_, table, _]) = store();
+                let mut optimizer = Optimizer::new(rule());
+                for step in 0..STEPS {
+                    optimizer.step(&mut params, [(&table, &gradients(step, count).1)]).expect("the gradient is right");
+                }
+                bits(&params, &optimizer)
+            });
+            assert!(found == expected, "{count} rows, {threads} threads");
+        }
+    }
 }
 
 #[test]
@@ -122,7 +181,7 @@ fn rows_that_are_not_finite_are_refused_or_skipped() {
         assert_eq!(rule.skipped(), 1);
         assert_eq!(params.get(&table), &before);
     }
-    rows.set_sum(&[2_999, 7, 5].into(), 0, |_| (&[], &[])).expect("no rows");
+    rows.set_sum(&[11_999, 7, 5].into(), 0, |_| (&[], &[])).expect("no rows");
     let error = Optimizer::new(Sgd::new(0.1)).step(&mut params, [(&table, &rows)]).unwrap_err();
     assert!(matches!(error, StepError::Shape(..)), "{error}");
 }

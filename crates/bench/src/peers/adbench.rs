@@ -170,11 +170,7 @@ fn hand() -> Work {
         let placed = (each.slice(2, 0, 3) * vertices.unsqueeze(1)).sum_axes(2) + each.slice(2, 3, 4).squeeze(2);
         let turned = placed.matmul(rotation(graph, pose.slice(0, 0, 3)).t()) + pose.slice(0, 3, 6);
         let errors = points - turned;
-        let along = |k: usize| {
-            let one = graph.constant(&Tensor::from_fn([POSE], |at| if at == k { 1.0 } else { 0.0 }));
-            graph.jvp(&[errors], &[pose], &[one]).expect("the errors depend on the pose")[0]
-        };
-        [errors, graph.stack(&(0..POSE).map(along).collect::<Vec<_>>(), 2)]
+        [errors, graph.jacobian(errors, pose).expect("the errors depend on the pose")]
     })
 }
 

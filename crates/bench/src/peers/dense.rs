@@ -15,7 +15,8 @@ pub(super) const SMALL_LOOP: Workload =
     Workload::new("W5-loop", "W5 beside 1,000 steps in one call of JAX", Some([2.0, 2.0]), small);
 pub(super) const HESSIAN: Workload =
     Workload::new("W8", "Hessian-vector product of W1, tanh", Some([1.3, 1.3]), hessian);
-pub(super) const WIDE_FORWARD: Workload = Workload::new("W11-mlp", "W1 forward, batch 1", None, wide_forward);
+pub(super) const WIDE_FORWARD: Workload =
+    Workload::new("W11-mlp", "W1 forward, batch 1", Some([1.3, 1.3]), wide_forward);
 pub(super) const SMALL_NETWORKS: [Workload; 4] = [
     Workload::new("W14-policy", "policy 4-64-64-2, batch 1", None, policy),
     Workload::new("W14-dqn", "DQN 4-64-64-2, batch 32, Adam", None, dqn),

@@ -1,7 +1,7 @@
-//! Gradus beside PyTorch and JAX: the same work from the same numbers, in turn, at one thread and at two.
+//! Gradus beside PyTorch, JAX and candle: the same work from the same numbers, in turn, at one thread and at two.
 //!
-//! Each library runs in a Python process of its own (`peer.py`), which is bound to as many processors as it may have
-//! threads. Before a timing counts, losses and samples of gradients or outputs are compared. Then all take turns of
+//! Each library runs in a process of its own: a Python one (`peer.py`), which is bound to as many processors as it may
+//! have threads, or the program of the package in `crates/bench/candle`, which has the rows of inference. Before a timing counts, losses and samples of gradients or outputs are compared. Then all take turns of
 //! 20 ms or more with pauses between them, so that threads which wait for work are asleep when another one's turn comes.
 //! PyTorch takes part as eager code with the fused optimizer and compiled, and its best counts.
 //!
@@ -75,8 +75,19 @@ static WORKLOADS: [Workload; 32] = {
     ]
 };
 
-/// The peers as tables call them, and their modules.
-const PEERS: [(&str, &str); 2] = [("PyTorch", "torch"), ("JAX", "jax")];
+/// How many peers there are.
+const PEERS: usize = 3;
+/// The peers as tables call them, and their names in a request to start.
+const NAMES: [(&str, &str); PEERS] = [("PyTorch", "torch"), ("JAX", "jax"), ("candle", "candle")];
+
+/// The programs of the peers.
+#[derive(Clone, Copy)]
+pub(crate) struct Programs<'a> {
+    /// The Python that has PyTorch and JAX.
+    pub(crate) python: &'a str,
+    /// What `crates/bench/candle` is built to.
+    pub(crate) candle: Option<&'a str>,
+}
 
 /// Seconds of a turn, at least, and of the pause before it: threads that spin for work give up within it.
 const TURN: f64 = 0.02;
@@ -91,14 +102,14 @@ const BEHIND: f64 = 1.2;
 
 /// Measures the workloads whose names begin with one of the given words, or all. With the table comes whether all
 /// results agree and no peer failed.
-pub(crate) fn run(python: &str, wanted: &[&str]) -> Result<(Table, bool), Box<dyn Error>> {
+pub(crate) fn run(programs: Programs<'_>, wanted: &[&str]) -> Result<(Table, bool), Box<dyn Error>> {
     let wanted = chosen(wanted)?;
     let folder = Folder::new("peers");
     let mut race = Race::new(&folder)?;
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| -> Result<(), String> {
-            let mut peers = race.start(python, threads)?;
+            let mut peers = race.start(programs, threads)?;
             for workload in &wanted {
                 race.row(workload, threads, &mut peers)?;
             }
@@ -188,8 +199,11 @@ impl<'a> Race<'a> {
             "PyTorch least",
             "JAX µs",
             "JAX least",
+            "candle µs",
+            "candle least",
             "PyTorch/Gradus",
             "JAX/Gradus",
+            "candle/Gradus",
             "goal",
             "limit µs",
             "limit/Gradus",
@@ -199,11 +213,14 @@ impl<'a> Race<'a> {
         Ok(Self { folder, table, yardsticks: Yardsticks::new(), versions, best, below, faults })
     }
 
-    /// The peers that are installed, in the places of [`PEERS`].
-    fn start(&mut self, python: &str, threads: usize) -> Result<[Option<Peer>; 2], String> {
-        let mut started = [None, None];
-        for (place, peer) in started.iter_mut().zip(PEERS) {
-            let version = match Peer::start(python, &self.folder.0, peer, threads)? {
+    /// The peers that are installed, in the places of [`NAMES`].
+    fn start(&mut self, programs: Programs<'_>, threads: usize) -> Result<[Option<Peer>; PEERS], String> {
+        let mut started = [const { None }; PEERS];
+        let python = Some((programs.python, Some(self.folder.join("peer.py"))));
+        let commands = [python.clone(), python, programs.candle.map(|candle| (candle, None))];
+        for ((place, peer), command) in started.iter_mut().zip(NAMES).zip(commands) {
+            let Some((program, script)) = command else { continue };
+            let version = match Peer::start(program, script.as_deref(), peer, threads)? {
                 Ok(peer) => {
                     let version = format!("{} {}", peer.title, peer.version);
                     *place = Some(peer);
@@ -219,7 +236,7 @@ impl<'a> Race<'a> {
     }
 
     /// Measures a workload and adds its row.
-    fn row(&mut self, workload: &Workload, threads: usize, peers: &mut [Option<Peer>; 2]) -> Result<(), String> {
+    fn row(&mut self, workload: &Workload, threads: usize, peers: &mut [Option<Peer>; PEERS]) -> Result<(), String> {
         let name = format!("{}, {threads} thread{}", workload.name, if threads == 1 { "" } else { "s" });
         let mut work = (workload.build)();
         let file = self.folder.join("workload.npz");
@@ -260,11 +277,11 @@ impl<'a> Race<'a> {
         let of =
             |turns: Option<&Turns>| turns.map_or([f64::NAN; 2], |turns| [turns.median() * 1e6, turns.least() * 1e6]);
         let own = of(turns.first());
-        let best = [0, 1].map(|peer| {
+        let best: [_; PEERS] = std::array::from_fn(|peer| {
             let ways = turns.iter().filter(|turns| matches!(&turns.who, Who::Peer(number, _) if *number == peer));
             ways.filter(|turns| !turns.is_out).min_by(|a, b| a.median().total_cmp(&b.median()))
         });
-        for (turns, (title, _)) in best.iter().zip(PEERS) {
+        for (turns, (title, _)) in best.iter().zip(NAMES) {
             if let Some(Turns { who: Who::Peer(_, way), .. }) = turns {
                 self.best.entry(format!("{title}, {way}")).or_default().push(format!("{}, {threads}t", workload.name));
             }
@@ -273,30 +290,19 @@ impl<'a> Race<'a> {
         let limit = of(turns.iter().find(|turns| turns.who == Who::Limit))[0] * Yardsticks::times(work.limit, threads);
         let goal = workload.goal.map_or(f64::NAN, |goal| goal[threads - 1]);
         // The least passes over what is NaN, which is a peer that is not there.
-        let ahead = times[0][0].min(times[1][0]) / own[0];
+        let ahead = times.iter().map(|times| times[0]).fold(f64::NAN, f64::min) / own[0];
         if ahead < goal {
             self.below.push(format!("{name} {ahead:.2} of {goal}"));
         }
         let ratio = |time: f64| time / own[0];
-        let [torch, jax] = times.map(|times| times[0]);
-        eprintln!("{name}: Gradus {:.1} µs, PyTorch {torch:.1} µs, JAX {jax:.1} µs", own[0]);
-        self.table.row(
-            format!("{name}: {}", workload.title),
-            &[
-                own[0],
-                own[1],
-                times[0][0],
-                times[0][1],
-                times[1][0],
-                times[1][1],
-                ratio(times[0][0]),
-                ratio(times[1][0]),
-                goal,
-                limit,
-                ratio(limit),
-                difference,
-            ],
-        );
+        let medians = times.map(|times| times[0]);
+        eprint!("{name}: Gradus {:.1} µs", own[0]);
+        for ((title, _), median) in NAMES.iter().zip(medians).filter(|(_, median)| !median.is_nan()) {
+            eprint!(", {title} {median:.1} µs");
+        }
+        eprintln!();
+        let columns = [&own[..], times.as_flattened(), &medians.map(ratio), &[goal, limit, ratio(limit), difference]];
+        self.table.row(format!("{name}: {}", workload.title), &columns.concat());
         Ok(())
     }
 
@@ -307,7 +313,7 @@ impl<'a> Race<'a> {
         turns: &mut [Turns],
         work: &mut Work,
         threads: usize,
-        peers: &mut [Option<Peer>; 2],
+        peers: &mut [Option<Peer>; PEERS],
     ) {
         let mut time = |turns: &Turns, repeat: usize| match &turns.who {
             Who::Gradus => Ok(seconds(&mut || work.run.run(), repeat)),
@@ -381,7 +387,7 @@ fn find_repeat(turns: &mut Turns, time: &mut impl FnMut(&Turns, usize) -> Result
 
 /// Leaves out the ways of each peer that are far behind its best.
 fn leave_out(turns: &mut [Turns]) {
-    for peer in 0..PEERS.len() {
+    for peer in 0..PEERS {
         let is_of = |turns: &Turns| matches!(&turns.who, Who::Peer(number, _) if *number == peer) && !turns.is_out;
         let best = turns.iter().filter(|turns| is_of(turns)).map(Turns::least).fold(f64::INFINITY, f64::min);
         turns.iter_mut().filter(|turns| is_of(turns)).for_each(|turns| turns.is_out = turns.least() > BEHIND * best);

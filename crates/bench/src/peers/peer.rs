@@ -1,4 +1,4 @@
-//! Another library in a Python process of its own, which answers requests: one JSON object a line, as `peer.py` says.
+//! Another library in a process of its own, which answers requests: one JSON object a line, as `peer.py` says.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -38,24 +38,24 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts a library on a number of threads, with the program in the folder; the reason instead if it is not
-    /// installed.
+    /// Starts a library on a number of threads, by a program that is given a script or is none; the reason instead if
+    /// it is not installed.
     ///
     /// # Errors
     /// If the process cannot be started, or ends without an answer.
     pub(super) fn start(
-        python: &str,
-        folder: &Path,
+        program: &str,
+        script: Option<&Path>,
         (title, library): (&'static str, &str),
         threads: usize,
     ) -> Result<Result<Self, String>, String> {
-        let mut command = Command::new(python);
-        command.arg(folder.join("peer.py")).arg(library).arg(threads.to_string());
+        let mut command = Command::new(program);
+        command.args(script).arg(library).arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|problem| format!("`{python}` could not be started: {problem}"))?;
+            .map_err(|problem| format!("`{program}` could not be started: {problem}"))?;
         let requests = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().ok_or("the process has no output")?);
         let mut peer = Self { title, version: String::new(), process, requests, answers };

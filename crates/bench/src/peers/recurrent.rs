@@ -11,7 +11,7 @@ pub(super) const LSTM: Workload =
 pub(super) const LSTM_FORWARD: Workload = Workload::new("W2-forward", "its forward pass", Some([1.2, 1.2]), forward);
 pub(super) const GRU: Workload =
     Workload::new("W3", "GRU 128→256, 64 steps, batch 32, Adam", Some([1.5, 2.2]), sequence::<GruCell>);
-pub(super) const LSTM_STEP: Workload = Workload::new("W11-lstm", "LSTM step 128→256, batch 1", None, step);
+pub(super) const LSTM_STEP: Workload = Workload::new("W11-lstm", "LSTM step 128→256, batch 1", Some([1.3, 1.3]), step);
 pub(super) const LENGTHS: Workload = Workload::new("W15", "LSTM 64→128, lengths 10…400, batch 32, Adam", None, lengths);
 
 fn sequence<C: RecurrentCell + 'static>() -> Work {

@@ -11,6 +11,10 @@ const WORKLOAD: Workload = Workload::new("W0", "a millisecond", Some([9.0, 9.0])
     run: Box::new(|| sleep(Duration::from_millis(1))),
 });
 
+fn programs(python: &str) -> Programs<'_> {
+    Programs { python, candle: Some(python) }
+}
+
 /// The outcome of the workload beside peers that answer by the lines of a script.
 fn raced(part: &str, script: &str) -> (String, bool) {
     let folder = Folder::new(part);
@@ -18,7 +22,7 @@ fn raced(part: &str, script: &str) -> (String, bool) {
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("the script is written");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("the script is a program");
     let mut race = Race::new(&folder).expect("there is a folder");
-    let mut peers = race.start(&path.to_string_lossy(), 1).expect("the peers start");
+    let mut peers = race.start(programs(&path.to_string_lossy()), 1).expect("the peers start");
     race.row(&WORKLOAD, 1, &mut peers).expect("there is a row");
     drop(peers);
     let (table, is_right) = race.end();
@@ -45,6 +49,7 @@ fn the_best_way_of_a_peer_counts() {
     let (table, is_right) = raced("peers-best", &answering(SAME, time));
     assert!(is_right && table.contains("250000"), "{table}");
     assert!(table.contains("PyTorch, eager: W0, 1t") && table.contains("JAX 1.0"), "{table}");
+    assert!(table.contains("candle, eager: W0, 1t"), "{table}");
     assert!(table.contains("5.00000e-5") && !table.contains("fused"), "{table}");
 }
 
@@ -84,8 +89,8 @@ fn a_library_that_is_not_installed_is_left_out() {
 
 #[test]
 fn what_does_not_start_is_an_error() {
-    let problem = run("no-such-python", &["W5"]).err().expect("it is an error").to_string();
+    let problem = run(programs("no-such-python"), &["W5"]).err().expect("it is an error").to_string();
     assert!(problem.contains("`no-such-python` could not be started"), "{problem}");
-    let problem = run("python3", &["W0"]).err().expect("it is an error").to_string();
+    let problem = run(programs("python3"), &["W0"]).err().expect("it is an error").to_string();
     assert_eq!(problem, "there is no workload `W0`: they are W1 to W18");
 }

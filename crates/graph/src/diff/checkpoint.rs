@@ -199,7 +199,7 @@ impl Graph {
         drop(tape);
         cotangents.extend(next);
         for (value, cotangent) in arrived {
-            cotangents.set(copy(value, &copied_nodes), cotangent);
+            self.add_cotangent(cotangents, copy(value, &copied_nodes), cotangent);
         }
         let inside = |value: &&(Value, Value)| (start..end).contains(&value.1.node.index());
         let wanted =

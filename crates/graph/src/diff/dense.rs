@@ -1,4 +1,5 @@
-//! Jacobians and Hessians as dense arrays, one sweep per row: for small functions.
+//! Jacobians and Hessians as dense arrays, for small functions: a vjp for each row or, if there are fewer columns, a jvp
+//! for each column.
 
 use std::panic::Location;
 
@@ -35,13 +36,23 @@ impl Graph {
         let (rows, columns) = (of.shape(), wrt.shape());
         let sizes: Vec<usize> = rows.iter().chain(columns.iter()).copied().collect();
         let shape = expect_shape("jacobian", &[&rows, &columns], sizes);
-        let mut jacobian = self.zeros([rows.len(), columns.len()]);
-        for row in 0..rows.len() {
-            let one = self.constant(&Tensor::from_fn(rows.clone(), |k| if k == row { 1.0 } else { 0.0 }));
-            let product = self.vjp(&[of], &[one], &[wrt])?[0].reshape([1, columns.len()]);
-            jacobian += product.pad(0, row, rows.len() - row - 1);
+        if rows.contains(&0) || columns.contains(&0) {
+            // An op without a derivative is an error here as well.
+            self.vjp(&[of], &[self.zeros(rows)], &[wrt])?;
+            return Ok(self.zeros(shape));
         }
-        Ok(jacobian.reshape(shape))
+        let is_tall = columns.len() < rows.len();
+        let pulled = if is_tall { Some(self.pulled(&[of], &[wrt], Location::caller())?) } else { None };
+        let along = if is_tall { &columns } else { &rows };
+        let mut parts = Vec::with_capacity(along.len());
+        for at in 0..along.len() {
+            let one = self.constant(&Tensor::from_fn(along.clone(), |k| if k == at { 1.0 } else { 0.0 }));
+            parts.push(match &pulled {
+                Some(pulled) => self.pushed(pulled, &[of], &[one], Location::caller())?[0].reshape([rows.len(), 1]),
+                None => self.vjp(&[of], &[one], &[wrt])?[0].reshape([1, columns.len()]),
+            });
+        }
+        Ok(self.concat(&parts, if is_tall { 1 } else { 0 }).reshape(shape))
     }
 
     /// The Hessian of a scalar with respect to `wrt`.
@@ -70,5 +81,42 @@ impl Graph {
     pub fn hessian<'g>(&'g self, of: Var<'g>, wrt: Var<'g>) -> Result<Var<'g>, Error> {
         let gradient = self.grad_or_zeros(of, &[wrt])?[0];
         self.jacobian(gradient, wrt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tall, wide and square ones, of functions that depend on some of the elements, and without elements.
+    #[test]
+    fn jacobians_hold_the_derivative_of_each_element() {
+        let graph = Graph::new();
+        let x = graph.constant(&Tensor::from([1.0, 2.0, 3.0]));
+        let [a, b, c] = [0, 1, 2].map(|k| x.slice(0, k, k + 1));
+        let of = |rows: &[Var<'_>]| graph.eval(graph.jacobian(graph.concat(rows, 0), x).unwrap()).unwrap();
+        let tall = [a * b, b.square(), c * 5.0, a * 0.0 + 1.0, a + b + c];
+        let wanted = [[2.0, 1.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 5.0], [0.0; 3], [1.0; 3]];
+        assert_eq!(of(&tall), Tensor::from_rows(wanted));
+        assert_eq!(of(&tall[..2]), Tensor::from_rows([wanted[0], wanted[1]]));
+        assert_eq!(of(&tall[..3]), Tensor::from_rows([wanted[0], wanted[1], wanted[2]]));
+        let jacobian = |of, wrt| graph.eval(graph.jacobian(of, wrt).unwrap()).unwrap();
+        let outer = x.unsqueeze(1) * x.slice(0, 0, 2);
+        assert_eq!(jacobian(outer, x).shape()[..], [3, 2, 3]);
+        assert_eq!(jacobian(outer, x).data()[..6], [2.0, 0.0, 0.0, 2.0, 1.0, 0.0]);
+        assert_eq!(jacobian(x.slice(0, 0, 0), x).shape()[..], [0, 3]);
+        assert_eq!(jacobian(graph.ones([4]), x), Tensor::zeros([4, 3]));
+    }
+
+    /// The work of each row is that of one product, whose copies are as long as the row.
+    #[test]
+    fn work_grows_with_the_elements() {
+        let activations = |size: usize| {
+            let graph = Graph::new();
+            let x = graph.input("x", [size]);
+            let jacobian = graph.jacobian(x.sin(), x).unwrap();
+            crate::plan::Plan::new(&graph, &[jacobian]).unwrap().summary().activations
+        };
+        assert!(activations(80) * 10 < activations(40) * 42);
     }
 }

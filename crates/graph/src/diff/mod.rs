@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod dense;
+mod joined;
 mod reverse;
 
 use std::panic::Location;
@@ -14,6 +15,12 @@ use crate::tape::op::Kind;
 use crate::tape::{Graph, NodeId, Value, Var};
 
 pub use checkpoint::CheckpointSchedule;
+
+/// The cotangents of variables as functions of those of outputs, which are seeds.
+struct Pulled<'g> {
+    seeds: Vec<Var<'g>>,
+    cotangents: Vec<Option<Var<'g>>>,
+}
 
 impl Graph {
     /// The gradient of a scalar with respect to each of `wrt`.
@@ -115,24 +122,43 @@ impl Graph {
         for vars in [outputs, wrt, tangents] {
             self.check_own("jvp", vars, caller)?;
         }
-        let seeds: Vec<Var<'g>> = outputs.iter().map(|output| self.seed(output.shape(), caller)).collect();
-        let pulled = self.seeded_sweep("jvp", outputs, &seeds, wrt, caller)?;
+        let pulled = self.pulled(outputs, wrt, caller)?;
         if wrt.len() != tangents.len() {
             return Err(self.fault(caller, format!("`jvp`: {} variables but {} tangents", wrt.len(), tangents.len())));
         }
-        let mut reached = Vec::new();
-        let mut arriving = Vec::new();
-        for ((pulled, x), &tangent) in pulled.iter().zip(wrt).zip(tangents) {
+        for (x, tangent) in wrt.iter().zip(tangents) {
             if tangent.shape() != x.shape() {
                 let shapes = format!("a tangent of shape {} for a variable of {}", tangent.shape(), x.shape());
                 return Err(self.fault(caller, format!("`jvp`: {shapes}")));
             }
-            if let &Some(pulled) = pulled {
-                reached.push(pulled);
-                arriving.push(tangent);
-            }
         }
-        let found = self.seeded_sweep("jvp", &reached, &arriving, &seeds, caller)?;
+        self.pushed(&pulled, outputs, tangents, caller)
+    }
+
+    /// The first sweep of a jvp, which does not depend on the tangents.
+    fn pulled<'g>(
+        &'g self,
+        outputs: &[Var<'g>],
+        wrt: &[Var<'g>],
+        caller: &'static Location<'static>,
+    ) -> Result<Pulled<'g>, Error> {
+        let seeds: Vec<Var<'g>> = outputs.iter().map(|output| self.seed(output.shape(), caller)).collect();
+        let cotangents = self.seeded_sweep("jvp", outputs, &seeds, wrt, caller)?;
+        Ok(Pulled { seeds, cotangents })
+    }
+
+    /// The second sweep of a jvp, for tangents that have the shapes of the variables.
+    fn pushed<'g>(
+        &'g self,
+        Pulled { seeds, cotangents }: &Pulled<'g>,
+        outputs: &[Var<'g>],
+        tangents: &[Var<'g>],
+        caller: &'static Location<'static>,
+    ) -> Result<Vec<Var<'g>>, Error> {
+        let both =
+            cotangents.iter().zip(tangents).filter_map(|(pulled, tangent)| pulled.map(|pulled| (pulled, *tangent)));
+        let (reached, arriving): (Vec<_>, Vec<_>) = both.unzip();
+        let found = self.seeded_sweep("jvp", &reached, &arriving, seeds, caller)?;
         Ok(self.or_zeros(found, outputs))
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Cotangents {
     first: Vec<Option<Value>>,
     /// Of further outputs.
     others: FxHashMap<Value, Value>,
+    /// Summands that are joined when all of a value have arrived; see [`joined`](super::joined).
+    parts: FxHashMap<Value, Vec<Value>>,
     /// Values whose cotangents are added to those of another value.
     redirected: FxHashMap<Value, Value>,
     floor: usize,
@@ -29,7 +31,7 @@ impl Cotangents {
         }
     }
 
-    pub(super) fn set(&mut self, value: Value, cotangent: Value) {
+    fn set(&mut self, value: Value, cotangent: Value) {
         match value.output {
             0 => self.first[value.node.index() - self.floor] = Some(cotangent),
             _ => drop(self.others.insert(value, cotangent)),
@@ -51,13 +53,25 @@ impl Cotangents {
         self.first.resize(end - self.floor, None);
     }
 
-    /// The values of the given nodes that have a cotangent, each with it.
+    /// Gives `to` the cotangents of `from` instead of its own.
+    fn hand_over(&mut self, from: Value, to: Value) {
+        if let Some(cotangent) = self.get(from) {
+            self.set(to, cotangent);
+        }
+        if let Some(parts) = self.parts.remove(&from) {
+            self.parts.insert(to, parts);
+        }
+    }
+
+    /// The values of the given nodes that have a cotangent, each with it, and with each summand that is to be joined.
     pub(super) fn arrived(&self, nodes: impl Iterator<Item = usize>, tape: &Tape) -> Vec<(Value, Value)> {
         let mut arrived = Vec::new();
         for node in nodes.filter(|&node| node >= self.floor) {
             for output in 0..tape.nodes[node].outputs.len() as u32 {
                 let value = Value { node: NodeId(node as u32), output };
                 arrived.extend(self.get(value).map(|cotangent| (value, cotangent)));
+                let parts = self.parts.get(&value).into_iter().flatten();
+                arrived.extend(parts.map(|&part| (value, part)));
             }
         }
         arrived
@@ -93,18 +107,16 @@ impl Graph {
         let end = seeds.iter().map(|(value, _)| value.node.index() + 1).max().unwrap_or(0).max(floor);
         let mut depends = self.dependents(wrt, floor, end);
 
-        let (others, redirected) = (FxHashMap::default(), FxHashMap::default());
-        let mut cotangents = Cotangents { first: vec![None; end - floor], others, redirected, floor };
-        let add = |cotangents: &mut Cotangents, value: Value, cotangent: Value| {
-            let total = match cotangents.get(value) {
-                Some(before) => (var(before) + var(cotangent)).value,
-                None => cotangent,
-            };
-            cotangents.set(value, total);
+        let mut cotangents = Cotangents {
+            first: vec![None; end - floor],
+            others: FxHashMap::default(),
+            parts: FxHashMap::default(),
+            redirected: FxHashMap::default(),
+            floor,
         };
         for &(value, cotangent) in seeds {
             if value.node.index() >= floor {
-                add(&mut cotangents, value, cotangent);
+                self.add_cotangent(&mut cotangents, value, cotangent);
             }
         }
         let wanted = wrt.iter().map(|x| (x.value, x.value)).collect();
@@ -113,9 +125,7 @@ impl Graph {
             if interval.next <= interval.low {
                 let done = intervals.pop().expect("there is a last one");
                 for (value, copy) in done.wanted.into_iter().filter(|(value, copy)| value != copy) {
-                    if let Some(cotangent) = cotangents.get(copy) {
-                        cotangents.set(value, cotangent);
-                    }
+                    cotangents.hand_over(copy, value);
                 }
                 continue;
             }
@@ -138,6 +148,7 @@ impl Graph {
             let node = NodeId(index as u32);
             let outputs = self.tape().nodes[index].outputs.len() as u32;
             let outputs = (0..outputs).map(|output| Value { node, output });
+            outputs.clone().for_each(|value| self.join_parts(&mut cotangents, value));
             let arrived: SmallVec<[Option<Var<'g>>; 2]> =
                 outputs.clone().map(|value| cotangents.get(value).map(var)).collect();
             if arrived.iter().all(Option::is_none) {
@@ -156,14 +167,41 @@ impl Graph {
                     |i| self.reaches(inputs[i].value, wrt, floor),
                     |i| self.may_pass(sources[i], &depends, floor),
                     caller,
-                    |i, cotangent| add(&mut cotangents, sources[i], cotangent.value),
+                    |i, cotangent| self.add_cotangent(&mut cotangents, sources[i], cotangent.value),
                 )
             })?;
         }
+        wrt.iter().for_each(|x| self.join_parts(&mut cotangents, x.value));
         Ok(wrt
             .iter()
             .map(|x| if x.value.node.index() < end { cotangents.get(x.value).map(var) } else { None })
             .collect())
+    }
+
+    /// Adds to the cotangent of a value, or to the summands that are to be joined.
+    pub(super) fn add_cotangent(&self, cotangents: &mut Cotangents, value: Value, cotangent: Value) {
+        if self.is_part(cotangent) {
+            cotangents.parts.entry(value).or_default().push(cotangent);
+        } else {
+            self.add_to_total(cotangents, value, cotangent);
+        }
+    }
+
+    fn add_to_total(&self, cotangents: &mut Cotangents, value: Value, cotangent: Value) {
+        let var = |value| Var { graph: self, value };
+        let total = match cotangents.get(value) {
+            Some(before) => (var(before) + var(cotangent)).value,
+            None => cotangent,
+        };
+        cotangents.set(value, total);
+    }
+
+    /// Joins the summands of the cotangent of a value, of which no more arrive.
+    fn join_parts(&self, cotangents: &mut Cotangents, value: Value) {
+        let Some(parts) = cotangents.parts.remove(&value) else { return };
+        self.on_behalf_of(parts[0].node, || {
+            self.joined(&parts).into_iter().for_each(|sum| self.add_to_total(cotangents, value, sum.value));
+        });
     }
 
     /// Calls `give` with the cotangent of each input of an op that needs one.

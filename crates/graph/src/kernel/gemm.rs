@@ -64,6 +64,13 @@ pub(crate) fn is_worth_packing(times: usize, [m, k, n]: [usize; 3], has_contiguo
     times >= enough && m >= FEW_ROWS && n >= blocks::WIDE && k >= blocks::WIDE
 }
 
+/// Whether a right factor that stays the same from run to run is worth being packed once: each product saves the packing
+/// or, of a few rows, reads panels instead of columns that it has to transpose in registers.
+pub(crate) fn is_worth_keeping([m, k, n]: [usize; 3], has_contiguous_rows: bool) -> bool {
+    const MANY_ROWS: usize = 256;
+    m <= MANY_ROWS && n >= blocks::WIDE && k >= blocks::WIDE && !has_contiguous_rows
+}
+
 /// Whether a product is one block of k, so that [`Addend::Itself`] has the bits of the product and an addition after it.
 pub(crate) fn is_one_block(k: usize) -> bool {
     blocks::block(k) == k

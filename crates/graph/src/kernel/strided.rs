@@ -4,10 +4,13 @@ use std::ops::Range;
 
 use crate::shape::Layout;
 
-/// Rows at equal distances: element `j` of row `i` is at `first + i·pitch + j·stride`.
+/// Planes of rows, each at equal distances: element `j` of row `i` of plane `p` is at
+/// `first + p·distance + i·pitch + j·stride`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows {
     pub(crate) first: isize,
+    pub(crate) planes: usize,
+    pub(crate) distance: isize,
     pub(crate) count: usize,
     pub(crate) pitch: isize,
     pub(crate) len: usize,
@@ -16,6 +19,16 @@ pub(crate) struct Rows {
 
 #[allow(clippy::manual_memcpy)] // A call takes longer than a few elements.
 impl Rows {
+    /// Elements of all rows.
+    fn elements(&self) -> usize {
+        self.planes * self.count * self.len
+    }
+
+    #[inline(always)]
+    fn plane(&self, plane: usize) -> isize {
+        self.first + plane as isize * self.distance
+    }
+
     #[inline(always)]
     fn start(&self, row: usize) -> usize {
         (self.first + row as isize * self.pitch) as usize
@@ -26,12 +39,33 @@ impl Rows {
     /// # Panics
     /// If they leave `source`, or `out` has another length.
     pub(crate) fn gather<T: Copy>(&self, source: &[T], out: &mut [T]) {
+        let Self { planes, count, len, stride, .. } = *self;
+        let out = &mut out[..self.elements()];
+        match (stride, len) {
+            (0, 2) => self.repeat_short::<T, 2>(source, out),
+            (0, 3) => self.repeat_short::<T, 3>(source, out),
+            (0, 4) => self.repeat_short::<T, 4>(source, out),
+            (1, 1) => self.gather_short::<T, 1>(source, out),
+            (1, 2) => self.gather_short::<T, 2>(source, out),
+            (1, 3) => self.gather_short::<T, 3>(source, out),
+            (1, 4) => self.gather_short::<T, 4>(source, out),
+            (1, 8) => self.gather_short::<T, 8>(source, out),
+            _ => {
+                for plane in 0..planes {
+                    let (first, part) = (self.plane(plane), &mut out[plane * count * len..][..count * len]);
+                    Self { first, ..*self }.gather_plane(source, part);
+                }
+            }
+        }
+    }
+
+    /// [`Rows::gather`] of the first plane.
+    fn gather_plane<T: Copy>(&self, source: &[T], out: &mut [T]) {
         let Self { count, len, stride, .. } = *self;
-        let out = &mut out[..count * len];
         match (stride, len) {
             // The same row again and again: twice as many at a time.
             _ if self.pitch == 0 && count > 1 => {
-                Self { count: 1, ..*self }.gather(source, &mut out[..len]);
+                Self { count: 1, ..*self }.gather_plane(source, &mut out[..len]);
                 let mut done = len;
                 while done < out.len() {
                     let more = done.min(out.len() - done);
@@ -39,15 +73,7 @@ impl Rows {
                     done += more;
                 }
             }
-            (0, 2) => self.repeat_short::<T, 2>(source, out),
-            (0, 3) => self.repeat_short::<T, 3>(source, out),
-            (0, 4) => self.repeat_short::<T, 4>(source, out),
             (0, _) => (0..count).for_each(|row| out[row * len..][..len].fill(source[self.start(row)])),
-            (1, 1) => self.gather_short::<T, 1>(source, out),
-            (1, 2) => self.gather_short::<T, 2>(source, out),
-            (1, 3) => self.gather_short::<T, 3>(source, out),
-            (1, 4) => self.gather_short::<T, 4>(source, out),
-            (1, 8) => self.gather_short::<T, 8>(source, out),
             (1, 16..) => {
                 (0..count).for_each(|row| out[row * len..][..len].copy_from_slice(&source[self.start(row)..][..len]));
             }
@@ -73,19 +99,29 @@ impl Rows {
     /// [`Rows::gather`] of rows of `N` contiguous elements, for which a call for each would take longer than the copy.
     #[inline(always)]
     fn gather_short<T: Copy, const N: usize>(&self, source: &[T], out: &mut [T]) {
-        for row in 0..self.count {
-            let (from, to) = (&source[self.start(row)..][..N], &mut out[row * N..][..N]);
-            to.copy_from_slice(from);
-        }
+        self.each_short(out, |first, to: &mut [T; N]| {
+            let from = &source[first..][..N];
+            for k in 0..N {
+                to[k] = from[k];
+            }
+        });
     }
 
     /// [`Rows::gather`] of rows of one element `N` times.
     #[inline(always)]
     fn repeat_short<T: Copy, const N: usize>(&self, source: &[T], out: &mut [T]) {
-        for row in 0..self.count {
-            let (value, to) = (source[self.start(row)], &mut out[row * N..][..N]);
-            for k in 0..N {
-                to[k] = value;
+        self.each_short(out, |first, to: &mut [T; N]| *to = [source[first]; N]);
+    }
+
+    /// Calls a function with the position of the first element of each row, and the `N` elements of `out` for it.
+    #[inline(always)]
+    fn each_short<T, const N: usize>(&self, out: &mut [T], row: impl Fn(usize, &mut [T; N])) {
+        let (rows, _) = out.as_chunks_mut::<N>();
+        for plane in 0..self.planes {
+            let (mut first, rows) = (self.plane(plane), &mut rows[plane * self.count..][..self.count]);
+            for number in 0..self.count {
+                row(first as usize, &mut rows[number]);
+                first += self.pitch;
             }
         }
     }
@@ -95,8 +131,17 @@ impl Rows {
     /// # Panics
     /// If they leave `target`, or `x` has another length.
     pub(crate) fn scatter<T: Copy>(&self, x: &[T], target: &mut [T]) {
-        let Self { count, len, stride, pitch, first } = *self;
-        let x = &x[..count * len];
+        let Self { planes, count, len, .. } = *self;
+        let x = &x[..self.elements()];
+        for plane in 0..planes {
+            Self { first: self.plane(plane), ..*self }.scatter_plane(&x[plane * count * len..][..count * len], target);
+        }
+    }
+
+    /// [`Rows::scatter`] to the first plane.
+    #[inline(always)]
+    fn scatter_plane<T: Copy>(&self, x: &[T], target: &mut [T]) {
+        let Self { count, len, stride, pitch, first, .. } = *self;
         match (stride, len) {
             (_, 1) => {
                 for row in 0..count {
@@ -131,7 +176,7 @@ impl Rows {
 /// # Panics
 /// If the layout leaves `source`.
 pub(crate) fn gather<T: Copy>(source: &[T], layout: &Layout, from: usize, out: &mut [T]) {
-    for_rows(layout, from..from + out.len(), |at, rows| rows.gather(source, &mut out[at..][..rows.count * rows.len]));
+    for_rows(layout, from..from + out.len(), |at, rows| rows.gather(source, &mut out[at..][..rows.elements()]));
 }
 
 /// Copies `x` to the elements of a layout, in row-major order.
@@ -139,7 +184,7 @@ pub(crate) fn gather<T: Copy>(source: &[T], layout: &Layout, from: usize, out: &
 /// # Panics
 /// If the layout leaves `target`.
 pub(crate) fn scatter<T: Copy>(x: &[T], layout: &Layout, target: &mut [T]) {
-    for_rows(layout, 0..x.len(), |at, rows| rows.scatter(&x[at..][..rows.count * rows.len], target));
+    for_rows(layout, 0..x.len(), |at, rows| rows.scatter(&x[at..][..rows.elements()], target));
 }
 
 /// Calls `work` with the rows that hold the elements with these numbers, in order, and how many elements came before.
@@ -150,25 +195,38 @@ fn for_rows(layout: &Layout, elements: Range<usize>, mut work: impl FnMut(usize,
         Some(axis) => (layout.shape[axis], layout.strides[axis]),
         None => (1, 0),
     };
-    let ((len, stride), (count, pitch)) = (axis(1), axis(2));
-    // The other axes, whose positions are those of the first rows.
-    let outer = rank.saturating_sub(2);
+    let ((len, stride), (count, pitch), (planes, distance)) = (axis(1), axis(2), axis(3));
+    // The other axes, whose positions are those of the first planes.
+    let outer = rank.saturating_sub(3);
     let outer =
         Layout { shape: layout.shape[..outer].into(), strides: layout.strides[..outer].into(), offset: layout.offset };
     let (next, within) = (elements.start / len.max(1), elements.start % len.max(1));
-    let mut row = next % count.max(1);
-    let mut bases = outer.positions_of(next / count.max(1)..outer.shape.len());
+    let (next, mut row) = (next / count.max(1), next % count.max(1));
+    let mut plane = next % planes.max(1);
+    let mut bases = outer.positions_of(next / planes.max(1)..outer.shape.len());
     let mut base = bases.next();
     // Works on rows from the next element on, at most as many, of which `part` elements are taken; returns their number.
     let mut rows = |done: usize, most: usize, within: usize, part: usize| {
-        let now = most.min(count - row);
-        let first = base.expect("there are rows") as isize + row as isize * pitch + within as isize * stride;
-        work(done, Rows { first, count: now, pitch, len: part, stride });
-        row += if within + part == len { now } else { 0 };
-        if row == count {
-            (row, base) = (0, bases.next());
+        // Whole planes, or rows of one. No division for one plane, nor for all of them.
+        let now = match (row, planes - plane) {
+            (0, left) if most >= left * count => left,
+            (0, _) if most >= 2 * count => most / count,
+            _ => 1,
+        };
+        let in_plane = if now > 1 { count } else { most.min(count - row) };
+        let start = plane as isize * distance + row as isize * pitch + within as isize * stride;
+        let first = base.expect("there are rows") as isize + start;
+        work(done, Rows { first, planes: now, distance, count: in_plane, pitch, len: part, stride });
+        if within + part == len {
+            row += in_plane;
         }
-        now
+        if row == count {
+            (row, plane) = (0, plane + now);
+        }
+        if plane == planes {
+            (plane, base) = (0, bases.next());
+        }
+        now * in_plane
     };
     let (mut done, mut left) = (0, elements.len());
     if within > 0 && left > 0 {
@@ -233,19 +291,21 @@ mod tests {
     fn rows_of_each_length_are_copied() {
         let source: Vec<usize> = (0..200).collect();
         for (len, stride) in (1..20).flat_map(|len| [(len, 0), (len, 1), (len, 2), (len, -1)]) {
-            let rows = Rows { first: 60, count: 3, pitch: 40, len, stride };
-            let mut out = vec![0; 3 * len];
+            let rows = Rows { first: 60, planes: 2, distance: 21, count: 2, pitch: 42, len, stride };
+            let mut out = vec![0; 4 * len];
             rows.gather(&source, &mut out);
+            let starts = [60, 102, 81, 123_isize];
             let wanted: Vec<usize> =
-                (0..3).flat_map(|i| (0..len).map(move |j| (60 + 40 * i + j as isize * stride) as usize)).collect();
+                starts.iter().flat_map(|at| (0..len).map(move |j| (at + j as isize * stride) as usize)).collect();
             assert_eq!(out, wanted);
-            let mut repeated = vec![0; 7 * len];
+            let mut repeated = vec![0; 14 * len];
             Rows { count: 7, pitch: 0, ..rows }.gather(&source, &mut repeated);
-            assert_eq!(repeated, wanted[..len].repeat(7));
+            let planes = [&wanted[..len], &wanted[2 * len..3 * len]].map(|row| row.repeat(7));
+            assert_eq!(repeated, planes.concat());
             let mut target = vec![0; 200];
             rows.scatter(&out, &mut target);
             wanted.iter().for_each(|&position| assert_eq!(target[position], position));
-            assert_eq!(target.iter().filter(|x| **x > 0).count(), if stride == 0 { 3 } else { 3 * len });
+            assert_eq!(target.iter().filter(|x| **x > 0).count(), if stride == 0 { 4 } else { 4 * len });
         }
     }
 }

@@ -78,6 +78,10 @@ impl Op for Concat {
         let (start, size) = (self.starts[input] as isize, call.x(input).shape()[self.axis] as isize);
         call.g().slice(self.axis as isize, start, start + size)
     }
+
+    fn joined_axis(&self) -> Option<usize> {
+        Some(self.axis)
+    }
 }
 
 impl Concat {
@@ -94,12 +98,20 @@ impl Concat {
         if y.is_empty() {
             return;
         }
+        // Blocks of all inputs at a time, so that those of the output stay in the cache, unless a call copies too few.
+        let each = (block / inputs.len()).max(1);
+        let at_once = (4096 / block).max(64 / each).max(1);
         in_pieces(y, GRAIN, block, &|from, piece| {
-            let (first, count) = (from / block, piece.len() / block);
-            for ((x, shape), start) in inputs.iter().zip(shapes).zip(&self.starts) {
-                let len = shape[self.axis] * to.inner;
-                let rows = Rows { first: (start * to.inner) as isize, count, pitch: block as isize, len, stride: 1 };
-                rows.scatter(&elements(x)[first * len..][..count * len], piece);
+            let (first, count, mut done) = (from / block, piece.len() / block, 0);
+            while done < count {
+                let (now, blocks) = (at_once.min(count - done), &mut piece[done * block..]);
+                for ((x, shape), start) in inputs.iter().zip(shapes).zip(&self.starts) {
+                    let len = shape[self.axis] * to.inner;
+                    let (at, pitch) = ((start * to.inner) as isize, block as isize);
+                    let rows = Rows { first: at, planes: 1, distance: 0, count: now, pitch, len, stride: 1 };
+                    rows.scatter(&elements(x)[(first + done) * len..][..now * len], blocks);
+                }
+                done += now;
             }
         });
     }

@@ -77,6 +77,22 @@ fn select<T: Copy + Send + Sync>(x: &[T], from: AlongAxis, indices: &[i64], y: &
         return;
     }
     let inner = from.inner;
+    if inner == 1 {
+        // Without slices for each element.
+        in_pieces(y, GRAIN, 1, &|start, y| {
+            let (mut block, mut position, mut done) = (start / indices.len(), start % indices.len(), 0);
+            while done < y.len() {
+                let count = (indices.len() - position).min(y.len() - done);
+                let (x, to) = (&x[from.start(block, 0)..][..from.size], &mut y[done..][..count]);
+                let places = &indices[position..][..count];
+                for k in 0..count {
+                    to[k] = x[places[k] as usize];
+                }
+                (block, position, done) = (block + 1, 0, done + count);
+            }
+        });
+        return;
+    }
     in_pieces(y, GRAIN, inner, &|start, y| {
         let (block, position) = (start / inner / indices.len(), start / inner % indices.len());
         let first = indices[position..].iter().map(|index| (block, index));
@@ -177,36 +193,40 @@ impl<T: Real> Additions<'_, T> {
     fn add_block(&self, block: usize, rows: (usize, usize), y: &mut [T], lost: &mut [T], counts: &[T]) {
         let AlongAxis { size, inner, .. } = self.to;
         let first = block * size;
-        let own = |index: i64| {
-            let row = first + index as usize;
-            (rows.0 <= row && row < rows.1).then(|| (row - rows.0) * inner..(row - rows.0 + 1) * inner)
-        };
-        let many = |index: i64| counts.get(index as usize).is_some_and(|&count| count > T::of(UNCOMPENSATED as f64));
+        // The rows of both, counted from the first of the range.
+        let own = first.max(rows.0) - rows.0..(first + size).min(rows.1) - rows.0;
+        let many = |index: usize| !counts.is_empty() && counts[index] > T::of(UNCOMPENSATED as f64);
         if !counts.is_empty() {
-            for &index in self.indices.iter().filter(|&&index| many(index)) {
-                if let Some(run) = own(index) {
-                    lost[run].fill(T::zero());
-                }
-            }
+            lost[own.start * inner..own.end * inner].fill(T::zero());
         }
-        for (position, &index) in self.indices.iter().enumerate() {
-            let Some(run) = own(index) else { continue };
-            let part = &self.source[(block * self.indices.len() + position) * inner..][..inner];
-            if many(index) {
-                for ((total, lost), &x) in y[run.clone()].iter_mut().zip(&mut lost[run]).zip(part) {
-                    Add::gather(total, lost, x);
-                }
-            } else {
-                y[run].iter_mut().zip(part).for_each(|(total, &x)| *total += x);
+        let source = &self.source[block * self.indices.len() * inner..][..self.indices.len() * inner];
+        for position in 0..self.indices.len() {
+            let index = self.indices[position] as usize;
+            // Wraps for a row before the range, which is then not in it.
+            let row = (first + index).wrapping_sub(rows.0);
+            if !own.contains(&row) {
+                continue;
             }
-        }
-        if !counts.is_empty() {
-            for &index in self.indices.iter().filter(|&&index| many(index)) {
-                if let Some(run) = own(index) {
-                    for (total, lost) in y[run.clone()].iter_mut().zip(&mut lost[run]) {
-                        *total = Add::finish(*total, std::mem::replace(lost, T::zero()));
+            // Without slices for one element.
+            match (inner, many(index)) {
+                (1, true) => Add::gather(&mut y[row], &mut lost[row], source[position]),
+                (1, false) => y[row] += source[position],
+                (_, is_many) => {
+                    let (run, part) = (row * inner..(row + 1) * inner, &source[position * inner..][..inner]);
+                    if is_many {
+                        let (y, lost) = (&mut y[run.clone()], &mut lost[run]);
+                        for k in 0..inner {
+                            Add::gather(&mut y[k], &mut lost[k], part[k]);
+                        }
+                    } else {
+                        y[run].iter_mut().zip(part).for_each(|(total, &x)| *total += x);
                     }
                 }
+            }
+        }
+        for row in own.filter(|row| many(row + rows.0 - first)) {
+            for k in row * inner..(row + 1) * inner {
+                y[k] = Add::finish(y[k], lost[k]);
             }
         }
     }

@@ -107,6 +107,17 @@ impl Op for Embed {
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         call.x(0).graph().call(Slice { ranges: self.ranges.clone() }, &[call.g()])
     }
+
+    fn placement(&self) -> Option<(usize, usize)> {
+        let is_whole = |axis: &usize| {
+            let AxisRange { step, count, .. } = self.ranges[*axis];
+            count == self.shape[*axis] && (step == 1 || count == 1)
+        };
+        let mut partial = (0..self.ranges.len()).filter(|axis| !is_whole(axis));
+        let (axis, None) = (partial.next()?, partial.next()) else { return None };
+        let AxisRange { start, step, count } = self.ranges[axis];
+        (count == 1 || count > 1 && step == 1).then_some((axis, start))
+    }
 }
 
 /// Zeros of a shape, with `x` at the elements of the ranges.

@@ -190,6 +190,10 @@ impl Op for Softmax {
         Some(smallvec::smallvec![terms / terms.sum_keep(-1)])
     }
 
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 1
+    }
+
     fn form(&self) -> Form {
         Form::Kernel
     }
@@ -223,6 +227,10 @@ impl Op for SoftmaxVjp {
 
     fn derivative(&self, _input: usize) -> Derivative {
         Derivative::Expansion
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 1
     }
 
     fn form(&self) -> Form {
@@ -339,6 +347,10 @@ impl Op for LogSoftmax {
         Some(smallvec::smallvec![x - x.exp().sum_keep(-1).ln()])
     }
 
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 1
+    }
+
     fn form(&self) -> Form {
         Form::Kernel
     }
@@ -370,6 +382,10 @@ impl Op for LogSumExp {
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
         let (x, largest) = (shifted(inputs[0])?, inputs[0].max_axes(-1).stop_gradient());
         Some(smallvec::smallvec![largest + x.exp().sum_axes(-1).ln()])
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 1
     }
 
     fn form(&self) -> Form {

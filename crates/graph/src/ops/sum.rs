@@ -44,6 +44,10 @@ impl Op for Sum {
         let shape = call.x(0).shape();
         call.g().reshape(shape.with_ones(|axis| self.axes.contains(&axis))).broadcast_to(shape)
     }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        inputs[0].shape.rank() > 0 && !self.axes.contains(&0)
+    }
 }
 
 impl<'g> Var<'g> {

@@ -2,6 +2,7 @@
 
 mod param;
 mod scopes;
+mod value;
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,11 +14,12 @@ use crate::tensor::Tensor;
 pub use param::Param;
 use param::{Spec, StoreId};
 use scopes::expect_own_name;
+use value::Value;
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Entry<T> {
     param: Param,
-    value: Tensor<T>,
+    value: Value<T>,
     trainable: bool,
 }
 
@@ -90,7 +92,7 @@ impl<T: Real> Params<T> {
         let (store, shape) = (self.id.clone(), value.shape().clone());
         let param = Param::new(Spec { store, index, name: name.clone(), shape, buffer });
         self.by_name.insert(name, index);
-        self.entries.push(Entry { param: param.clone(), value, trainable: !buffer });
+        self.entries.push(Entry { param: param.clone(), value: Value::new(value), trainable: !buffer });
         param
     }
 
@@ -146,12 +148,28 @@ impl<T: Real> Params<T> {
 
     /// The number of scalars in all parameters, without the buffers.
     pub fn count(&self) -> usize {
-        self.entries.iter().filter(|entry| !entry.param.is_buffer()).map(|entry| entry.value.len()).sum()
+        self.entries.iter().filter(|entry| !entry.param.is_buffer()).map(|entry| entry.value.tensor().len()).sum()
     }
 
     /// The parameters and buffers in order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (&Param, &Tensor<T>)> {
-        self.entries.iter().map(|entry| (&entry.param, &entry.value))
+        self.entries.iter().map(|entry| (&entry.param, entry.value.tensor()))
+    }
+
+    /// The parameters and buffers in order of creation, with mutable elements.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, Tensor};
+    /// let mut params: Params = Params::new(0);
+    /// let list = [params.add("x", Tensor::from([1.0])), params.add("y", Tensor::from([2.0, 3.0]))];
+    /// for (_, value) in params.iter_mut() {
+    ///     value.data_mut().fill(0.5);
+    /// }
+    /// assert_eq!(params.get(&list[1]).data(), [0.5, 0.5]);
+    /// ```
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Param, ValueMut<'_, T>)> {
+        self.entries.iter_mut().map(|entry| (&entry.param, ValueMut(&mut entry.value)))
     }
 
     /// The trainable parameters, in order of creation.
@@ -197,7 +215,7 @@ impl<T: Real> Params<T> {
     /// If the parameter belongs to another store.
     #[track_caller]
     pub fn get(&self, param: &Param) -> &Tensor<T> {
-        &self.entry(param).value
+        self.entry(param).value.tensor()
     }
 
     /// The value of a parameter with mutable elements and a fixed shape. [`Params::set`] replaces the tensor.
@@ -245,14 +263,14 @@ impl<T: Real> Params<T> {
             param.shape(),
             value.shape()
         );
-        self.entries[param.index()].value = value;
+        self.entries[param.index()].value = Value::new(value);
     }
 
     /// The store in another precision; the handles of layers are valid for both.
     pub fn cast<U: Real>(&self) -> Params<U> {
         let entries = self.entries.iter().map(|entry| Entry {
             param: entry.param.clone(),
-            value: entry.value.cast(),
+            value: Value::new(entry.value.tensor().cast()),
             trainable: entry.trainable,
         });
         let (id, scope) = (self.id.clone(), self.scope.clone());
@@ -274,13 +292,18 @@ impl<T: Real> Params<T> {
         self.entries.get(param.index()).is_some_and(|entry| entry.param == *param)
     }
 
+    /// The stamp of the value of a parameter, which belongs to this store: it differs whenever the elements do.
+    pub(crate) fn stamp(&self, param: &Param) -> u64 {
+        self.entries[param.index()].value.stamp()
+    }
+
     /// The value of a parameter.
     ///
     /// # Errors
     /// If it is not in this store.
     pub(crate) fn check(&self, param: &Param) -> Result<&Tensor<T>, String> {
         if self.contains(param) {
-            return Ok(&self.entries[param.index()].value);
+            return Ok(self.entries[param.index()].value.tensor());
         }
         let other = match self.by_name.contains_key(param.name()) {
             true => ": the parameter of that name here is a different one, of another store or from before a renaming",
@@ -299,7 +322,7 @@ impl<T: Real> Params<T> {
 }
 
 /// The value of a parameter with mutable elements and a fixed shape; see [`Params::get_mut`].
-pub struct ValueMut<'a, T>(&'a mut Tensor<T>);
+pub struct ValueMut<'a, T>(&'a mut Value<T>);
 
 impl<'a, T: Clone> ValueMut<'a, T> {
     /// The elements in row-major order; copied first if another tensor shares them.
@@ -312,7 +335,7 @@ impl<T> Deref for ValueMut<'_, T> {
     type Target = Tensor<T>;
 
     fn deref(&self) -> &Tensor<T> {
-        self.0
+        self.0.tensor()
     }
 }
 
@@ -328,7 +351,7 @@ impl<T: Real> fmt::Debug for Params<T> {
                 false => "  frozen",
             };
             let shape = entry.param.shape().to_string();
-            writeln!(f, "{:width$}  {shape:14} {:>10}{frozen}", entry.param.name(), entry.value.len())?;
+            writeln!(f, "{:width$}  {shape:14} {:>10}{frozen}", entry.param.name(), entry.value.tensor().len())?;
         }
         write!(f, "{:width$}  {:14} {:>10}", "total", "", self.count())
     }

@@ -100,7 +100,7 @@ impl<T: Real> Params<T> {
     /// ```
     pub fn copy_scope(&mut self, from: &str, to: &str) -> Result<(), Error> {
         for (from, to) in self.counterparts(from, to)? {
-            let source = self.entries[from].value.clone();
+            let source = self.entries[from].value.tensor().clone();
             self.entries[to].value.data_mut().copy_from_slice(source.data());
         }
         Ok(())
@@ -119,7 +119,7 @@ impl<T: Real> Params<T> {
         expect_setting("`Params::blend_scope`: share", share, 0.0..=1.0);
         let (kept, share) = (T::of(1.0 - share), T::of(share));
         for (from, to) in self.counterparts(from, to)? {
-            let source = self.entries[from].value.clone();
+            let source = self.entries[from].value.tensor().clone();
             let target = self.entries[to].value.data_mut();
             target.iter_mut().zip(source.data()).for_each(|(to, &from)| *to = kept * *to + share * from);
         }

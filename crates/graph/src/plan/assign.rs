@@ -1,7 +1,7 @@
 //! From drafts to units: a slot for every value that needs memory, and what each unit reads and writes.
 //!
 //! The arena is assigned in the order of the run: a value is allocated when it is produced, and freed after its last
-//! use. A product that is added to a value which ends there takes over its memory.
+//! use. Values that lie within another ([`joined`](super::joined)) are parts of its slot. A product that is added to a value which ends there takes over its memory.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -13,7 +13,7 @@ use super::unit::{Factor, Slot, SlotId, Storage, Sum, Unit};
 use crate::kernel::parallel::GRAIN;
 use crate::kernel::{gemm, random};
 use crate::shape::{Layout, Shape};
-use crate::tape::op::Kind;
+use crate::tape::op::{Kind, Meta};
 use crate::tape::{NodeId, Tape};
 
 /// The multiply-adds of a kernel that are worth a thread, as [`GRAIN`] elements are, roughly.
@@ -79,6 +79,7 @@ pub(super) struct Assigner<'a> {
     pub(super) buffers: Vec<Buffer>,
     slots: Vec<SlotId>,
     last_use: Vec<u32>,
+    within: FxHashMap<u32, (u32, usize)>,
     units: [Vec<(Unit, NodeId)>; 2],
     real: Space,
     index: Space,
@@ -96,6 +97,7 @@ pub(super) fn assign(tape: &Tape, mut drafts: Drafts) -> Assigned {
         tape,
         slots: vec![NO_SLOT; drafts.buffers.len()],
         last_use: last_uses(&drafts),
+        within: drafts.within,
         buffers: drafts.buffers,
         units: [Vec::new(), Vec::new()],
         real: Space::default(),
@@ -146,6 +148,7 @@ fn claim_outputs(drafts: &mut Drafts) -> Vec<(u32, u32)> {
         let free = matches!(buffer.origin, Origin::Unit(_))
             && !buffer.constant
             && view.layout.is_none()
+            && !drafts.within.contains_key(&view.buffer)
             && taken.insert(view.buffer);
         let chosen = if free { view.buffer } else { copy_to_output(drafts, view) };
         claimed.push((output as u32, chosen));
@@ -170,28 +173,22 @@ fn copy_to_output(drafts: &mut Drafts, view: View) -> u32 {
     out
 }
 
-/// For each buffer the last unit that reads it.
+/// For each buffer the last unit that reads it, or something within it.
 fn last_uses(drafts: &Drafts) -> Vec<u32> {
     let mut last = vec![NEVER; drafts.buffers.len()];
     for (number, drafted) in drafts.units.iter().enumerate() {
-        drafted.draft.reads(|buffer| last[buffer as usize] = number as u32);
+        drafted.draft.reads(|buffer| last[home(&drafts.within, buffer).0 as usize] = number as u32);
     }
     last
 }
 
-fn results(draft: &Draft, mut result: impl FnMut(u32)) {
-    match draft {
-        Draft::Loop(draft) => {
-            draft.steps.iter().for_each(|step| result(step.buffer));
-            draft.copies.iter().for_each(|(_, out)| result(*out));
-            draft.totals.iter().for_each(|total| result(total.out));
-        }
-        Draft::Product { out, .. }
-        | Draft::Pack { out, .. }
-        | Draft::Random { out, .. }
-        | Draft::IndexCopy { out, .. } => result(*out),
-        Draft::Kernel { outputs, .. } => outputs.iter().for_each(|out| result(*out)),
+/// The value that has the memory of a buffer, and where the buffer begins in it.
+fn home(within: &FxHashMap<u32, (u32, usize)>, mut buffer: u32) -> (u32, usize) {
+    let mut from = 0;
+    while let Some(&(whole, start)) = within.get(&buffer) {
+        (buffer, from) = (whole, from + start);
     }
+    (buffer, from)
 }
 
 impl Assigner<'_> {
@@ -242,7 +239,8 @@ impl Assigner<'_> {
         let Buffer { origin, constant, len, .. } = self.buffers[*buffer as usize];
         let is_last = matches!(origin, Origin::Unit(_)) && !constant && self.last_use[*buffer as usize] == unit;
         let is_whole = layout.is_contiguous() && layout.shape.len() == len;
-        let is_apart = a.buffer != *buffer && b.buffer != *buffer && self.slot(*out) == NO_SLOT;
+        let is_own = [buffer, out].iter().all(|buffer| !self.within.contains_key(buffer));
+        let is_apart = a.buffer != *buffer && b.buffer != *buffer && is_own && self.slot(*out) == NO_SLOT;
         let slot = self.slot(*buffer);
         let is_free = is_last && is_whole && is_apart && gemm::is_one_block(shapes[0][shapes[0].rank() - 1]);
         if is_free && matches!(self.real.slots[slot as usize].storage, Storage::Arena(_)) {
@@ -253,7 +251,8 @@ impl Assigner<'_> {
     }
 
     fn assign_results(&mut self, draft: &Draft, constant: bool) {
-        results(draft, |buffer| {
+        draft.results(|buffer| {
+            let (buffer, _) = home(&self.within, buffer);
             let Buffer { kind, len, stored, .. } = self.buffers[buffer as usize];
             if !stored || self.slots[buffer as usize] != NO_SLOT {
                 return;
@@ -272,6 +271,9 @@ impl Assigner<'_> {
         let mut releases = vec![Vec::new(); units];
         for (buffer, &last) in self.last_use.iter().enumerate() {
             let Buffer { origin, stored, constant, .. } = self.buffers[buffer];
+            if self.within.contains_key(&(buffer as u32)) {
+                continue;
+            }
             if let (Origin::Unit(producer), true, false) = (origin, stored, constant) {
                 let last = if last == NEVER { producer } else { last };
                 releases[last as usize].push(buffer as u32);
@@ -281,25 +283,27 @@ impl Assigner<'_> {
     }
 
     fn slot(&self, buffer: u32) -> SlotId {
-        self.slots[buffer as usize]
+        self.slots[home(&self.within, buffer).0 as usize]
     }
 
     /// All of a buffer, or the `len` elements of a contiguous view of it.
     pub(super) fn part(&self, view: &View, len: Option<usize>) -> Part {
         let whole = self.buffers[view.buffer as usize].len;
-        let from = view.layout.as_ref().map_or(0, |layout| layout.offset);
+        let (home, start) = home(&self.within, view.buffer);
+        let from = start + view.layout.as_ref().map_or(0, |layout| layout.offset);
         // A view without elements may start anywhere, also past the end of the buffer.
         let (from, len) = match len {
             Some(0) => (0, 0),
             Some(len) => (from, len),
-            None => (0, whole),
+            None => (start, whole),
         };
-        Part { slot: self.slot(view.buffer), from, len }
+        Part { slot: self.slots[home as usize], from, len }
     }
 
     /// All of a result of a unit.
     pub(super) fn whole(&self, buffer: u32) -> Part {
-        Part { slot: self.slot(buffer), from: 0, len: self.buffers[buffer as usize].len }
+        let (home, from) = home(&self.within, buffer);
+        Part { slot: self.slots[home as usize], from, len: self.buffers[buffer as usize].len }
     }
 
     /// Adds the unit of a draft and its footprints.
@@ -312,7 +316,7 @@ impl Assigner<'_> {
                 let out = self.whole(out);
                 let sum = match plus {
                     None => Sum::Nothing,
-                    Some(view) if self.slot(view.buffer) == out.slot => Sum::Itself,
+                    Some(view) if self.whole(view.buffer) == out => Sum::Itself,
                     Some(View { buffer, layout: Some(layout) }) => {
                         real.reads.push(self.whole(buffer));
                         Sum::Matrix { offset: layout.offset, row: layout.strides[0] }
@@ -328,26 +332,34 @@ impl Assigner<'_> {
                 real = Footprint { reads: vec![self.part(&from, None)], writes: vec![self.whole(out)] };
                 Unit::Pack(Box::new(factor(from, shape)))
             }
-            Draft::Kernel { op, inputs, outputs, node } => {
+            Draft::Kernel { op, inputs, outputs, node, strips } => {
                 let node = &tape.nodes[node.index()];
-                let metas: SmallVec<[_; 3]> = node.inputs.iter().map(|input| tape.meta(*input).clone()).collect();
+                let strip = |meta: &Meta| match strips {
+                    1 => meta.clone(),
+                    _ => Meta {
+                        shape: meta.shape.with_size(0, meta.shape[0] / strips).expect("it is smaller"),
+                        ..meta.clone()
+                    },
+                };
+                let metas: SmallVec<[_; 3]> = node.inputs.iter().map(|input| strip(tape.meta(*input))).collect();
+                let made: SmallVec<[_; 3]> = node.outputs.iter().map(strip).collect();
                 for (view, meta) in inputs.iter().zip(&metas) {
                     let footprint = if meta.kind == Kind::Real { &mut real } else { &mut index };
                     footprint.reads.push(self.part(view, Some(meta.shape.len())));
                 }
-                for (&out, meta) in outputs.iter().zip(&node.outputs) {
+                for (&out, meta) in outputs.iter().zip(&made) {
                     let footprint = if meta.kind == Kind::Real { &mut real } else { &mut index };
                     footprint.writes.push(self.whole(out));
                 }
-                let elements = metas.iter().chain(&node.outputs).map(|meta| meta.shape.len());
+                let elements = metas.iter().chain(&made).map(|meta| meta.shape.len());
                 let elements = elements.fold(0, usize::saturating_add);
                 let shares = elements / GRAIN + tape.ops[op as usize].multiply_adds(&metas) / PRODUCTS;
                 Unit::Kernel {
                     op,
                     inputs: metas.iter().map(|meta| meta.kind).collect(),
                     input_shapes: metas.into_iter().map(|meta| meta.shape).collect(),
-                    outputs: node.outputs.iter().map(|meta| meta.kind).collect(),
-                    output_shapes: node.outputs.iter().map(|meta| meta.shape.clone()).collect(),
+                    outputs: made.iter().map(|meta| meta.kind).collect(),
+                    output_shapes: made.into_iter().map(|meta| meta.shape).collect(),
                     shares,
                 }
             }

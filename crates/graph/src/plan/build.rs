@@ -73,7 +73,7 @@ pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts
         builder.buffers[output.buffer as usize].stored = true;
     }
     let Builder { units, buffers, .. } = builder;
-    Ok(Drafts { units, buffers, outputs, activations, multiply_adds, nodes: nodes.len() })
+    Ok(Drafts { units, buffers, outputs, within: FxHashMap::default(), activations, multiply_adds, nodes: nodes.len() })
 }
 
 /// The layout with its last two axes swapped.
@@ -245,7 +245,7 @@ impl Builder<'_> {
                     outputs.push(buffer);
                     self.set(Value { node: id, output: output as u32 }, View { buffer, layout: None });
                 }
-                self.push(Draft::Kernel { op: number, inputs: views, outputs, node: id }, id, constant);
+                self.push(Draft::Kernel { op: number, inputs: views, outputs, node: id, strips: 1 }, id, constant);
             }
         }
         Ok(())

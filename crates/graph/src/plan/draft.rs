@@ -1,5 +1,7 @@
 //! Drafts of units: the work of a plan before memory is assigned.
 
+use rustc_hash::FxHashMap;
+
 use crate::kernel::reduce::Total;
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
@@ -98,6 +100,8 @@ pub(super) enum Draft {
         inputs: Vec<View>,
         outputs: Vec<u32>,
         node: NodeId,
+        /// Into how many strips of the first axis the node is cut, of which this is one.
+        strips: usize,
     },
     Random {
         distribution: Distribution,
@@ -121,6 +125,22 @@ impl Draft {
             Self::IndexCopy { from, .. } | Self::Pack { from, .. } => read(from.buffer),
         }
     }
+
+    /// Calls a function with each buffer that the unit makes.
+    pub(super) fn results(&self, mut result: impl FnMut(u32)) {
+        match self {
+            Self::Loop(draft) => {
+                draft.steps.iter().for_each(|step| result(step.buffer));
+                draft.copies.iter().for_each(|(_, out)| result(*out));
+                draft.totals.iter().for_each(|total| result(total.out));
+            }
+            Self::Product { out, .. }
+            | Self::Pack { out, .. }
+            | Self::Random { out, .. }
+            | Self::IndexCopy { out, .. } => result(*out),
+            Self::Kernel { outputs, .. } => outputs.iter().for_each(|out| result(*out)),
+        }
+    }
 }
 
 /// A draft with its first node, and whether it depends on constants alone.
@@ -136,6 +156,8 @@ pub(super) struct Drafts {
     pub(super) buffers: Vec<Buffer>,
     /// For each output of the plan, its view.
     pub(super) outputs: Vec<View>,
+    /// Results that lie within another value: that value, and where they begin in it.
+    pub(super) within: FxHashMap<u32, (u32, usize)>,
     /// Elements of the outputs of all ops.
     pub(super) activations: usize,
     pub(super) multiply_adds: usize,
@@ -186,7 +208,8 @@ impl Drafts {
         self.units = order.iter().filter_map(|&unit| units[unit as usize].take()).collect();
         for buffer in &mut self.buffers {
             if let Origin::Unit(unit) = &mut buffer.origin {
-                *unit = numbers[*unit as usize];
+                // None for a value that no unit makes any more.
+                *unit = numbers.get(*unit as usize).copied().unwrap_or(u32::MAX);
             }
         }
     }

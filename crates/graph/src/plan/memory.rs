@@ -48,7 +48,7 @@ pub(super) fn aligned<T>(elements: &mut [T]) -> &mut [T] {
 }
 
 /// Elements `from..from + len` of a slot.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Part {
     pub(super) slot: SlotId,
     pub(super) from: usize,
@@ -120,6 +120,11 @@ impl Map {
     pub(super) fn footprint(&self, unit: usize) -> (&[Part], &[Part]) {
         let Span { first, reads, writes } = self.spans[unit];
         self.parts[first..][..reads as usize + writes as usize].split_at(reads as usize)
+    }
+
+    /// Where the elements of a part are stored.
+    pub(super) fn storage(&self, part: Part) -> Storage {
+        self.slots[part.slot as usize].storage
     }
 
     fn expect_apart(&self, footprint: &Footprint) {
@@ -472,7 +477,10 @@ impl<'a, T> LoopPart<'a, T> {
         let inside = self.range.start <= from && count <= self.block && count <= self.range.end.saturating_sub(from);
         assert!(inside, "elements {from}..+{count} of {:?}", self.range);
         let Self { starts, reads, writes, registers, block, .. } = self;
-        let written = |write: u32| Part { from, len: count, ..writes[write as usize] };
+        let written = |write: u32| {
+            let part = writes[write as usize];
+            Part { from: part.from + from, len: count, ..part }
+        };
         let pieces = Pieces::new(registers);
         let start = |register: u32| pieces.start(register as usize * *block, count);
         let mut blocks: [&[T]; MAX_POINTWISE] = [&[]; MAX_POINTWISE];

@@ -2,7 +2,9 @@
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
 //! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
-//! read ([`packed`]), takes sums in the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be
+//! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), takes sums in
+//! the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]), and keeps equal units once
+//! ([`intern`]). A [`Plan`] is fixed and can be
 //! shared between threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
@@ -14,15 +16,18 @@ mod free_list;
 mod fused;
 mod inputs;
 mod intern;
+mod joined;
 mod memory;
 mod order;
 mod packed;
+mod packed_params;
 mod profile;
 mod reference;
 mod registers;
 mod run;
 mod scalars;
 mod session;
+mod strips;
 mod sums;
 mod totals;
 mod unit;
@@ -43,8 +48,10 @@ use assign::{Leaves, assign};
 use build::build;
 use feed::InputSpec;
 use intern::Kinds;
+use joined::join_in_place;
 use memory::Map;
 use packed::pack_shared_factors;
+use strips::cut_into_strips;
 use sums::fold_sums;
 use totals::fold_totals;
 use unit::{SlotId, Unit};
@@ -181,6 +188,8 @@ impl Plan {
         if fuse {
             fold_sums(tape, &mut drafts);
             pack_shared_factors(&mut drafts);
+            join_in_place(tape, &mut drafts);
+            cut_into_strips(tape, &mut drafts);
             fold_totals(tape, &mut drafts);
         }
         let mut summary = Summary {

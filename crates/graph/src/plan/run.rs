@@ -6,6 +6,7 @@ use super::Inner;
 use super::feed::Feed;
 use super::fused;
 use super::memory::Bound;
+use super::packed_params::PackedParams;
 use super::reference::draw;
 use super::scalars::Scalars;
 use super::unit::{Sum, Target, Unit, product_sizes};
@@ -48,6 +49,7 @@ pub(super) struct Run<'a, T: Real> {
     pub(super) workspace: &'a mut [T],
     pub(super) threads: usize,
     pub(super) is_divided: bool,
+    pub(super) packed: &'a mut PackedParams<T>,
     pub(super) lists: &'a mut Lists,
 }
 
@@ -105,11 +107,12 @@ impl<T: Real> Run<'_, T> {
                 let [a, b] = &**factors;
                 let matrix =
                     |data, offset, strides: [isize; 2]| MatrixView { data, offset, row: strides[0], col: strides[1] };
+                let panels = if b.is_packed { Some(right) } else { self.packed.panels(number, right) };
                 let factors = |number: usize| {
                     let left = matrix(left, a.batch.position(number), a.strides);
-                    match b.is_packed {
-                        true => (left, Factor::Packed(right)),
-                        false => (left, Factor::Matrix(matrix(right, b.batch.position(number), b.strides))),
+                    match panels {
+                        Some(panels) => (left, Factor::Packed(panels)),
+                        None => (left, Factor::Matrix(matrix(right, b.batch.position(number), b.strides))),
                     }
                 };
                 let addend = match *sum {

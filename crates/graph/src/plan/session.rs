@@ -7,6 +7,7 @@ use super::arena::{Arena, Memory};
 use super::feed::Feed;
 use super::fused;
 use super::memory::{Frame, aligned, reserve};
+use super::packed_params::PackedParams;
 use super::reference;
 use super::run::{Lists, Run, check_leaves};
 use super::scalars::Scalars;
@@ -22,6 +23,9 @@ use crate::tape::op::{Kernels, Kind, Meta};
 use crate::tensor::{AnyTensor, Data, Tensor};
 
 /// A plan with its memory, in one precision.
+///
+/// Weights that a run finds as the last one left them are packed, once, in memory of their size: inference is faster from
+/// its second run on.
 ///
 /// After its first run it does not allocate, on any number of threads, except for a new tensor for an output of which
 /// the caller kept a clone, in ops outside of this library, and for layouts of more than eight axes.
@@ -44,6 +48,8 @@ pub struct Session<T> {
     kernels: Vec<Arc<dyn Kernels<T>>>,
     /// For each unit that differs its loop over one element, if it is one.
     scalars: Vec<Option<Scalars>>,
+    /// Right factors of products that are parameters.
+    pub(super) packed: PackedParams<T>,
     lists: Lists,
     prologue_done: bool,
 }
@@ -120,6 +126,7 @@ impl Plan {
             is_divided: threads > 1 && shares >= parallel::WORTH,
             kernels,
             scalars,
+            packed: PackedParams::of(inner),
             lists: Lists::default(),
             prologue_done: false,
             plan: self.clone(),
@@ -189,11 +196,13 @@ impl<T: Real> Session<T> {
     ) -> Result<(), Error> {
         let inner = &*self.plan.inner;
         feed.check_names(&inner.declared)?;
-        let memory = &mut *self.arena.lock();
+        let mut lent = self.arena.lend();
+        let memory = &mut lent.memory;
         inner.make_room(memory, [self.scratch, self.workspace]).map_err(no_memory)?;
         self.real.reserve(&inner.real, T::zero()).map_err(no_memory)?;
         self.index.reserve(&inner.index, 0).map_err(no_memory)?;
         inner.fit(outputs).map_err(no_memory)?;
+        self.packed.reserve().map_err(no_memory)?;
 
         let mut real = self.real.bind(&inner.real, &mut memory.real);
         let mut index = self.index.bind(&inner.index, &mut memory.index);
@@ -221,6 +230,7 @@ impl<T: Real> Session<T> {
                 AnyTensor::Index(tensor) => index.output(number, tensor.data_mut()),
             }
         }
+        self.packed.look(|number| params.stamp(&inner.params[number as usize]));
         let mut run = Run {
             inner,
             kernels: &self.kernels,
@@ -232,6 +242,7 @@ impl<T: Real> Session<T> {
             workspace: aligned(&mut memory.workspace),
             threads: self.threads,
             is_divided: self.is_divided,
+            packed: &mut self.packed,
             lists: &mut self.lists,
         };
         if !self.prologue_done {

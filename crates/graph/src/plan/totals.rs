@@ -61,7 +61,9 @@ fn total(tape: &Tape, drafts: &Drafts, unit: usize) -> Option<(u32, DraftTotal, 
     // A loop over one element has a form of its own.
     let is_whole = layout.is_none() && draft.len == meta.shape.len() && draft.len > 1;
     let total = DraftTotal { op: *op, total, step: of.step, out: outputs[0] };
-    (is_step && is_whole && producing.constant == drafted.constant).then_some((producer, total, buffer))
+    // What lies in another value is read there.
+    let is_alone = [buffer, outputs[0]].iter().all(|buffer| !drafts.within.contains_key(buffer));
+    (is_step && is_whole && is_alone && producing.constant == drafted.constant).then_some((producer, total, buffer))
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Trans
 ///
 /// As `torch.optim.Adagrad`: the sum starts at 0 and ε is 1e-10.
 ///
+/// Of a gradient that comes as rows ([`Gradient`](crate::Gradient)), these rows alone are moved, with the same result:
+/// an element whose gradient is 0 stays, and so does its sum.
+///
 /// Defaults: initial sum 0, ε 1e-10, no decay of the learning rate (PyTorch's own is 1e-2). State: `sum_of_squares`.
 ///
 /// Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011.
@@ -95,6 +98,11 @@ pub(super) struct ScaleBySum {
 impl Transform for ScaleBySum {
     fn state(&self) -> Vec<StateTensor> {
         vec![StateTensor::full("sum_of_squares", self.initial)]
+    }
+
+    fn keeps_zeros(&self) -> bool {
+        // Zero divided by a sum of zero is not zero.
+        self.eps > 0.0 || self.initial > 0.0
     }
 
     fn prepare<T: Real>(&self, _step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {

@@ -15,6 +15,9 @@ use crate::{Block, Chain, Part, Rate, RateSchedule, StateTensor, StepInfo, Trans
 ///
 /// Kingma, Ba: Adam: a method for stochastic optimization, 2015.
 ///
+/// The gradient of a table that comes as rows ([`Gradient`](crate::Gradient)) is taken as a tensor, unless the rule is
+/// [`lazy`](Self::lazy).
+///
 /// # Example
 /// ```
 /// use gradus_graph::{Params, Tensor};
@@ -38,7 +41,36 @@ impl Adam {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments(Moments::ADAM) }
+        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::new(Moments::ADAM) }
+    }
+
+    /// Leaves alone the rows that a gradient of rows ([`Gradient`](crate::Gradient)) does not have: their parameters
+    /// stay, and their moments do not decay. The step then costs nothing for them.
+    ///
+    /// In the given rows the formula is that of Adam with the number `t` of all steps of the table. As
+    /// `torch.optim.SparseAdam`, but for the place of ε: that divides by `√v + ε` and corrects the quotient, so its ε is
+    /// larger by `1/√(1−β₂ᵗ)`, which is 32 in the first step and falls to 1. A row that is seldom read moves further than
+    /// with Adam: its old moments are not forgotten meanwhile. A gradient that comes as a tensor moves all rows.
+    ///
+    /// # Example
+    /// ```
+    /// use gradus_graph::{Params, SparseRows, Tensor};
+    /// use gradus_optim::{Adam, Optimizer};
+    /// let mut params: Params = Params::new(0);
+    /// let table = params.add("table", Tensor::zeros([1000, 1]));
+    /// let mut adam = Optimizer::new(Adam::new(0.25).lazy());
+    /// let mut gradient = SparseRows::new();
+    /// for row in [7, 3] {
+    ///     gradient.set_sum(table.shape(), 1, |_| (&[row], &[2.0]))?;
+    ///     adam.step(&mut params, [(&table, &gradient)])?;
+    /// }
+    /// assert_eq!(params.get(&table).data()[7], -0.25); // Adam's moments would have moved it again.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn lazy(mut self) -> Self {
+        self.moments.is_lazy = true;
+        self
     }
 
     /// The decay rates of the two moments.
@@ -48,7 +80,7 @@ impl Adam {
     #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.moments.0 = self.moments.0.with_betas("Adam", beta1, beta2);
+        self.moments.moments = self.moments.moments.with_betas("Adam", beta1, beta2);
         self
     }
 
@@ -59,7 +91,7 @@ impl Adam {
     #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.moments.0 = self.moments.0.with_eps("Adam", eps);
+        self.moments.moments = self.moments.moments.with_eps("Adam", eps);
         self
     }
 }
@@ -72,15 +104,28 @@ impl Part for Adam {
 
 /// Adam's transform: divides the mean of the update by the root of its mean square.
 #[derive(Clone, Debug)]
-pub(super) struct ScaleByMoments(pub(super) Moments);
+pub(super) struct ScaleByMoments {
+    pub(super) moments: Moments,
+    is_lazy: bool,
+}
+
+impl ScaleByMoments {
+    pub(super) fn new(moments: Moments) -> Self {
+        Self { moments, is_lazy: false }
+    }
+}
 
 impl Transform for ScaleByMoments {
     fn state(&self) -> Vec<StateTensor> {
         ["first_moment", "second_moment"].map(StateTensor::zeros).to_vec()
     }
 
+    fn is_lazy(&self) -> bool {
+        self.is_lazy
+    }
+
     fn prepare<T: Real>(&self, step: &StepInfo) -> impl Fn(&mut Block<'_, T>) + Sync {
-        let moments = self.0.at::<T>(step.number);
+        let moments = self.moments.at::<T>(step.number);
         move |block| {
             block.each(|_, update, [first, second]| {
                 moments.average(first, update);
@@ -112,5 +157,6 @@ mod tests {
     #[test]
     fn passes_the_tests_of_rules() {
         testing::assert_rule(Adam::new(0.01));
+        testing::assert_rule(Adam::new(0.01).lazy());
     }
 }

@@ -39,7 +39,7 @@ impl AdamW {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments(Moments::ADAM), decay: 1e-2 }
+        Self { learning_rate: Rate::new(learning_rate), moments: ScaleByMoments::new(Moments::ADAM), decay: 1e-2 }
     }
 
     /// The factor of the weight decay (default: 1e-2).
@@ -60,7 +60,7 @@ impl AdamW {
     #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.moments.0 = self.moments.0.with_betas("AdamW", beta1, beta2);
+        self.moments.moments = self.moments.moments.with_betas("AdamW", beta1, beta2);
         self
     }
 
@@ -71,7 +71,7 @@ impl AdamW {
     #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.moments.0 = self.moments.0.with_eps("AdamW", eps);
+        self.moments.moments = self.moments.moments.with_eps("AdamW", eps);
         self
     }
 }

@@ -41,7 +41,7 @@ impl Lamb {
     /// If the learning rate is a number that is negative or not finite.
     #[track_caller]
     pub fn new(learning_rate: impl RateSchedule) -> Self {
-        let scale = ScaleByMoments(Moments { eps: 1e-6, ..Moments::ADAM });
+        let scale = ScaleByMoments::new(Moments { eps: 1e-6, ..Moments::ADAM });
         Self { learning_rate: Rate::new(learning_rate), scale, decay: 0.0 }
     }
 
@@ -52,7 +52,7 @@ impl Lamb {
     #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.scale.0 = self.scale.0.with_betas("Lamb", beta1, beta2);
+        self.scale.moments = self.scale.moments.with_betas("Lamb", beta1, beta2);
         self
     }
 
@@ -63,7 +63,7 @@ impl Lamb {
     #[must_use]
     #[track_caller]
     pub fn eps(mut self, eps: f64) -> Self {
-        self.scale.0 = self.scale.0.with_eps("Lamb", eps);
+        self.scale.moments = self.scale.moments.with_eps("Lamb", eps);
         self
     }
 

@@ -56,7 +56,7 @@ impl Muon {
             momentum: 0.95,
             nesterov: true,
             orthogonal: Orthogonalize::new().scale(MatrixScale::Tall),
-            moments: ScaleByMoments(Moments::ADAM),
+            moments: ScaleByMoments::new(Moments::ADAM),
             decay: 0.1,
         }
     }
@@ -102,7 +102,7 @@ impl Muon {
     #[must_use]
     #[track_caller]
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
-        self.moments.0 = self.moments.0.with_betas("Muon", beta1, beta2);
+        self.moments.moments = self.moments.moments.with_betas("Muon", beta1, beta2);
         self
     }
 

@@ -9,6 +9,9 @@ use crate::{Chain, Momentum, Part, Rate, RateSchedule};
 /// `p ← p − lr·g`, with momentum `m ← momentum·m + (1 − dampening)·g`, `p ← p − lr·m`.
 ///
 /// As `torch.optim.SGD`: the learning rate is outside the momentum, so that a change of it takes effect immediately.
+/// Of a gradient that comes as rows ([`Gradient`](crate::Gradient)), plain descent moves these rows alone. With momentum
+/// it is taken as a tensor: rows move on without a gradient. (PyTorch keeps a sparse momentum, which is the same.)
+///
 /// Defaults: no momentum, no dampening, no Nesterov. State: `momentum`, if there is any.
 ///
 /// Robbins, Monro: A stochastic approximation method, 1951; for momentum see [`Momentum`].

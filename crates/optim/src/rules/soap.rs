@@ -112,7 +112,7 @@ impl Soap {
 
 impl Part for Soap {
     fn add_to<T: Real>(self, chain: &mut Chain<T>) {
-        let rest = ScaleByMoments(self.rotated.moments);
+        let rest = ScaleByMoments::new(self.rotated.moments);
         chain.only(is_matrix, Tensorwise(self.rotated)).only(|param| !is_matrix(param), rest);
         end(chain, self.decay, self.learning_rate);
     }

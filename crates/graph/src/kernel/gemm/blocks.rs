@@ -3,7 +3,8 @@
 //! Blocking (after Goto): c is divided into wide bands of columns, k into blocks; the block of b that they share is
 //! packed into panels that stay in the L2 cache. Then, panel by panel, the rows of a are packed into the L1 cache and
 //! meet all panels of b. What would not repay its packing is read where it lies: b when it meets few rows of a or is
-//! small, and its rows are contiguous; a when it is small or meets few columns of b. Up to [`APART`] rows of a meet
+//! small, and its rows are contiguous; a when it is small or meets few columns of b. While the first tile of a panel of
+//! rows is computed, the rows of the next panel are fetched from farther caches. Up to [`APART`] rows of a meet
 //! contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have as b is
 //! packed before them, once and whole ([`pack`]).
 //!
@@ -13,7 +14,7 @@
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
 use super::lanes::{Kernel, Lanes};
-use super::panel::{Panel, Tile};
+use super::panel::{Ahead, Panel, Tile};
 
 /// The most steps of k that are summed before the sum is added to c.
 pub(super) const STEPS: usize = 384;
@@ -189,10 +190,18 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                         (Strided { data: panels, row: 0, col: 0 }, panels)
                     }
                 };
+                let first = a.data.offset(first_step as isize * a.col);
                 let mut i = 0;
                 for row in 0..rows {
                     let height = m / rows + usize::from(row < m % rows);
-                    let mut a = Strided { data: a.data.offset(i as isize * a.row + first_step as isize * a.col), ..a };
+                    let mut a = Strided { data: first.offset(i as isize * a.row), ..a };
+                    let next = match row + 1 == rows {
+                        true if first_step + steps == k => None,
+                        true => Some(first.wrapping_offset(steps as isize * a.col)),
+                        false => Some(a.data.wrapping_offset(height as isize * a.row)),
+                    };
+                    // The first tile of these rows fetches the next ones.
+                    let mut ahead = next.map(|next| ahead(Strided { data: next, ..a }, steps, height));
                     if !direct_a {
                         L::pack(&Panel {
                             from: a.data,
@@ -223,12 +232,27 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                             width,
                             accumulate: accumulate || first_step > 0,
                             plus: plus.map(|plus| plus.at(i, first_column + j)),
+                            ahead: ahead.take().unwrap_or(Ahead::nothing(c)),
                         });
                     }
                     i += height;
                 }
             }
         }
+    }
+}
+
+/// The lines of some rows of a: of contiguous rows one after another, of others the line of the last row at each step, since
+/// rows side by side share it.
+#[inline(always)]
+fn ahead<T>(a: Strided<T>, steps: usize, rows: usize) -> Ahead<T> {
+    let line = LINE / size_of::<T>();
+    if a.col == 1 {
+        let lines = steps.div_ceil(line);
+        Ahead { data: a.data, step: line as isize, lines, jump: a.row - (lines * line) as isize }
+    } else {
+        let last = a.data.wrapping_offset((rows as isize - 1) * a.row);
+        Ahead { data: last, step: a.col, lines: usize::MAX, jump: 0 }
     }
 }
 
@@ -321,6 +345,7 @@ unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L::Scalar>
                     width,
                     accumulate: accumulate || first_step > 0,
                     plus: plus.filter(|_| first_step + steps >= k).map(|plus| plus.at(0, first_column)),
+                    ahead: Ahead::nothing(c),
                 });
             }
         }

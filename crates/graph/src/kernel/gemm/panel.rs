@@ -44,6 +44,25 @@ pub(super) struct Tile<T> {
     pub(super) accumulate: bool,
     /// What is added after that.
     pub(super) plus: Option<Rows<T>>,
+    /// What is fetched into the caches meanwhile.
+    pub(super) ahead: Ahead<T>,
+}
+
+/// Numbers that a tile fetches into the caches for a later one, a line at each step: after `lines` of them, `step` numbers
+/// apart, it goes on `jump` numbers further. Nothing is read, so it may lead anywhere.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<T> {
+    pub(super) data: *const T,
+    pub(super) step: isize,
+    pub(super) lines: usize,
+    pub(super) jump: isize,
+}
+
+impl<T> Ahead<T> {
+    /// A line that is near anyway.
+    pub(super) fn nothing(c: *const T) -> Self {
+        Ahead { data: c, step: 0, lines: usize::MAX, jump: 0 }
+    }
 }
 
 /// Packs a panel.
@@ -117,9 +136,10 @@ impl<L: Lanes> Columns<L> for Packed<L::Scalar> {
 pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
     // SAFETY: as the caller promises.
     unsafe {
+        // A line of c is fetched before it can be written, also one that is not read.
         if tile.steps >= 32 {
-            let read = tile.accumulate.then_some(Rows { data: tile.c.cast_const(), row: tile.c_row });
-            for Rows { data, row } in read.into_iter().chain(tile.plus) {
+            let written = Rows { data: tile.c.cast_const(), row: tile.c_row };
+            for Rows { data, row } in std::iter::once(written).chain(tile.plus) {
                 for i in 0..H {
                     for v in 0..V {
                         L::prefetch(data.offset(i as isize * row).wrapping_add(v * L::WIDTH));
@@ -190,7 +210,18 @@ unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
         let mask = L::mask(tile.width - whole);
         let mut sums = [[L::zero(); V]; H];
         let (mut a, mut b) = (tile.a, tile.b);
+        let (mut ahead, mut lines) = (tile.ahead.data, tile.ahead.lines);
         for _ in 0..tile.steps {
+            // Small tiles take less time than what they would fetch.
+            if 2 * H > L::HEIGHT {
+                L::prefetch(ahead);
+                ahead = ahead.wrapping_offset(tile.ahead.step);
+                lines -= 1;
+                if lines == 0 {
+                    ahead = ahead.wrapping_offset(tile.ahead.jump);
+                    lines = tile.ahead.lines;
+                }
+            }
             let mut line = [L::zero(); V];
             for v in 0..V - 1 {
                 line[v] = L::load(b.add(v * L::WIDTH));

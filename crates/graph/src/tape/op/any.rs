@@ -28,6 +28,9 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn is_surrogate(&self) -> bool;
     fn is_sum(&self) -> bool;
     fn total(&self, input: &Shape) -> Option<Total>;
+    fn placement(&self) -> Option<(usize, usize)>;
+    fn joined_axis(&self) -> Option<usize>;
+    fn is_separable(&self, inputs: &[Meta]) -> bool;
     fn multiply_adds(&self, inputs: &[Meta]) -> usize;
     fn kernels(self: Arc<Self>) -> Each<KernelsOf>;
     fn as_any(&self) -> &dyn Any;
@@ -85,6 +88,18 @@ impl<O: Op> AnyOp for O {
 
     fn total(&self, input: &Shape) -> Option<Total> {
         Op::total(self, input)
+    }
+
+    fn placement(&self) -> Option<(usize, usize)> {
+        Op::placement(self)
+    }
+
+    fn joined_axis(&self) -> Option<usize> {
+        Op::joined_axis(self)
+    }
+
+    fn is_separable(&self, inputs: &[Meta]) -> bool {
+        Op::is_separable(self, inputs)
     }
 
     fn multiply_adds(&self, inputs: &[Meta]) -> usize {

@@ -232,6 +232,25 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         None
     }
 
+    /// For an op whose output is its only input at consecutive indices of one axis, among zeros: the axis, and the first
+    /// index. A derivative joins such values instead of adding them up.
+    #[doc(hidden)]
+    fn placement(&self) -> Option<(usize, usize)> {
+        None
+    }
+
+    /// For an op whose output is its inputs one after another along an axis: the axis. A plan may write them there.
+    #[doc(hidden)]
+    fn joined_axis(&self) -> Option<usize> {
+        None
+    }
+
+    /// For [`Form::Kernel`]: whether the outputs at each index of their first axis depend on the inputs at this index of
+    /// theirs alone, and the op is the same for any number of indices. A plan may run it on some indices at a time.
+    fn is_separable(&self, _inputs: &[Meta]) -> bool {
+        false
+    }
+
     /// The multiply-adds of one run, for the summary of a graph.
     fn multiply_adds(&self, _inputs: &[Meta]) -> usize {
         0
