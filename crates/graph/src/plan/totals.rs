@@ -49,7 +49,7 @@ pub(super) fn fold_totals(tape: &Tape, drafts: &mut Drafts) {
 /// If a unit is a total of what a step of a loop computes: the loop, the total, and the buffer of the step.
 fn total(tape: &Tape, drafts: &Drafts, unit: usize) -> Option<(u32, DraftTotal, u32)> {
     let drafted = &drafts.units[unit];
-    let Draft::Kernel { op, inputs, outputs, node } = &drafted.draft else { return None };
+    let Draft::Kernel { op, inputs, outputs, node, strips: 1 } = &drafted.draft else { return None };
     let &[View { buffer, ref layout }] = &inputs[..] else { return None };
     let meta = tape.meta(tape.nodes[node.index()].inputs[0]);
     let total = tape.ops[*op as usize].total(&meta.shape)?;
