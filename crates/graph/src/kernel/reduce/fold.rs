@@ -107,9 +107,9 @@ impl Fold for Smallest {
 pub(crate) const UNCOMPENSATED: usize = 32;
 
 /// Independent partial results, so that the loop over a row is vectorised.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 /// Elements that are reduced without compensation.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 
 /// `sum_of!(T; len, |from, terms| …)`: the sum of `len` terms of type `T`, without memory for them. The block fills a
 /// slice with the terms from an index on.
