@@ -202,8 +202,16 @@ pub(crate) struct Totals<T> {
 
 impl<T: Real> Totals<T> {
     #[inline(always)]
-    fn new<F: Fold>() -> Self {
+    pub(super) fn new<F: Fold>() -> Self {
         Self { totals: [F::start(); LANES], lost: [T::zero(); LANES] }
+    }
+
+    /// Adds the lanes of a block.
+    #[inline(always)]
+    pub(super) fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
+        for lane in 0..LANES {
+            F::gather(&mut self.totals[lane], &mut self.lost[lane], lanes[lane]);
+        }
     }
 
     /// Adds the elements of a block.
@@ -212,8 +220,9 @@ impl<T: Real> Totals<T> {
         vectorized(GatherBlock::<T, F> { totals: self, block, fold: PhantomData });
     }
 
+    /// The result.
     #[inline(never)]
-    fn finish<F: Fold>(&self) -> T {
+    pub(super) fn finish<F: Fold>(&self) -> T {
         vectorized(Finish::<T, F> { totals: self, fold: PhantomData })
     }
 }
@@ -229,10 +238,7 @@ impl<T: Real, F: Fold> Loop for GatherBlock<'_, T, F> {
 
     #[inline(always)]
     fn run(self) {
-        let (Totals { totals, lost }, lanes) = (self.totals, block_lanes::<T, F>(self.block));
-        for lane in 0..LANES {
-            F::gather(&mut totals[lane], &mut lost[lane], lanes[lane]);
-        }
+        self.totals.gather::<F>(block_lanes::<T, F>(self.block));
     }
 }
 
@@ -257,7 +263,7 @@ impl<T: Real, F: Fold> Loop for Finish<'_, T, F> {
 
 /// The lanes of a block.
 #[inline(always)]
-fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
+pub(super) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
     let mut lanes = [F::start::<T>(); LANES];
     let whole = block.len() - block.len() % LANES;
     for from in (0..whole).step_by(LANES) {
@@ -275,7 +281,7 @@ fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
 
 /// The lanes combined with each other.
 #[inline(always)]
-fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
+pub(super) fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
     // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
     let half: [T; 8] = halved::<T, F, 16, 8>(half);
