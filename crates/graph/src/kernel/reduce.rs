@@ -54,7 +54,7 @@ impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
 
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
-        fold_row::<T, F>(&self.0[start.row..start.row + len])
+        fold::fold_row_here::<T, F>(&self.0[start.row..start.row + len])
     }
 
     #[inline(always)]

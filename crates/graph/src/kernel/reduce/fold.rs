@@ -183,15 +183,21 @@ impl<T: Real, F: Fold> Loop for FoldRow<'_, T, F> {
 
     #[inline(always)]
     fn run(self) -> T {
-        if self.values.len() <= BLOCK {
-            return fold_lanes::<T, F>(block_lanes::<T, F>(self.values));
-        }
-        let mut totals = Totals::<T>::new::<F>();
-        for block in self.values.chunks(BLOCK) {
-            totals.gather_block::<F>(block);
-        }
-        totals.finish::<F>()
+        fold_row_here::<T, F>(self.values)
     }
+}
+
+/// [`fold_row`] within a loop that is over rows alone, short ones among them.
+#[inline(always)]
+pub(super) fn fold_row_here<T: Real, F: Fold>(values: &[T]) -> T {
+    if values.len() <= BLOCK {
+        return fold_lanes::<T, F>(block_lanes::<T, F>(values));
+    }
+    let mut totals = Totals::<T>::new::<F>();
+    for block in values.chunks(BLOCK) {
+        totals.gather_block::<F>(block);
+    }
+    totals.finish::<F>()
 }
 
 /// The totals of the lanes of several blocks, each with its compensation.
