@@ -167,26 +167,33 @@ unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>
     // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
     unsafe {
         let mask = L::mask(tile.width - whole);
-        for i in 0..H {
-            let c = tile.c.offset(i as isize * tile.c_row);
-            if tile.accumulate {
+        // All rows are read before any is written: a masked store covers the rows after it, whose loads would wait until it
+        // has left the store buffer. Short loops, which are unrolled and keep the sums in registers.
+        if tile.accumulate {
+            for i in 0..H {
+                let c = tile.c.offset(i as isize * tile.c_row);
                 for v in 0..V - 1 {
-                    let c = c.add(v * L::WIDTH);
-                    sums[i][v] = L::add(L::load(c), sums[i][v]);
+                    sums[i][v] = L::add(L::load(c.add(v * L::WIDTH)), sums[i][v]);
                 }
                 sums[i][V - 1] = L::add(L::load_part(c.add(whole), mask), sums[i][V - 1]);
             }
-            if let Some(Rows { data, row }) = tile.plus {
+        }
+        if let Some(Rows { data, row }) = tile.plus {
+            for i in 0..H {
                 let plus = data.offset(i as isize * row);
                 for v in 0..V - 1 {
                     sums[i][v] = L::add(sums[i][v], L::load(plus.add(v * L::WIDTH)));
                 }
                 sums[i][V - 1] = L::add(sums[i][V - 1], L::load_part(plus.add(whole), mask));
             }
+        }
+        let is_whole = tile.width == V * L::WIDTH;
+        for i in 0..H {
+            let c = tile.c.offset(i as isize * tile.c_row);
             for v in 0..V - 1 {
                 L::store(c.add(v * L::WIDTH), sums[i][v]);
             }
-            if tile.width == V * L::WIDTH {
+            if is_whole {
                 L::store(c.add(whole), sums[i][V - 1]);
             } else {
                 L::store_part(c.add(whole), sums[i][V - 1], mask);
