@@ -47,6 +47,8 @@ pub use error::{Error, ErrorKind};
 pub use grad::{grad, value_and_grad};
 pub use kernel::convolution::Convolution;
 pub use kernel::max_pool::Span;
+#[doc(hidden)]
+pub use kernel::reduce::Total;
 #[cfg(any(test, feature = "proptest"))]
 pub use ops::registry;
 pub use params::{Param, Params, ValueMut, hash_of_name};

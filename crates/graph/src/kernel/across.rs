@@ -3,8 +3,13 @@
 //! A row of two or ten elements does not fill registers. So [`ACROSS`] rows are transposed into a [`Tile`], in which the
 //! elements of one index lie side by side, and each lane of a register works on its own row. The order of operations
 //! within a row is that of [`fold_row`](super::reduce::fold_row), so the bits are those of one row alone.
+//!
+//! What is done with a tile is long, and many loops do it. So it is compiled once, apart from them, and called.
+
+use std::marker::PhantomData;
 
 use super::reduce::Fold;
+use super::simd::{Loop, vectorized};
 use crate::real::Real;
 
 /// Rows of a tile.
@@ -41,24 +46,9 @@ impl<T: Real> Tile<T> {
     }
 
     /// Fills the tile with rows that follow each other, at most [`ACROSS`].
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn load(&mut self, rows: &[T]) {
-        // Sizes that are known to the compiler are transposed in registers.
-        match self.size {
-            1 => self.load_rows::<1>(rows, 0),
-            2 => self.load_rows::<2>(rows, 0),
-            3 => self.load_rows::<3>(rows, 0),
-            size => {
-                for from in (0..size & !3).step_by(4) {
-                    one_by_one();
-                    self.load_rows::<4>(rows, from);
-                }
-                for from in size & !3..size {
-                    one_by_one();
-                    self.load_rows::<1>(rows, from);
-                }
-            }
-        }
+        vectorized(Load { tile: self, rows });
     }
 
     /// Fills `SIZE` columns from number `from` on.
@@ -88,20 +78,85 @@ impl<T: Real> Tile<T> {
     }
 
     /// Writes the rows one after another.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn store(&self, rows: &mut [T]) {
-        for row in 0..rows.len() / self.size {
-            let to = &mut rows[row * self.size..][..self.size];
-            for i in 0..self.size {
-                to[i] = self.columns[i][row];
-            }
-        }
+        vectorized(Store { tile: self, rows });
     }
 
     /// Each row reduced, in the order of `fold_row`: a tree over 32 lanes, which begin with the neutral element.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn fold<F: Fold>(&mut self) -> [T; ACROSS] {
-        let Self { columns, lanes, size } = self;
+        vectorized(FoldRows::<T, F> { tile: self, fold: PhantomData })
+    }
+
+    /// Replaces each element by its exponential.
+    #[inline(never)]
+    pub(crate) fn exp(&mut self) {
+        vectorized(Exp { tile: self });
+    }
+}
+
+struct Load<'a, T> {
+    tile: &'a mut Tile<T>,
+    rows: &'a [T],
+}
+
+impl<T: Real> Loop for Load<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { tile, rows } = self;
+        // Sizes that are known to the compiler are transposed in registers.
+        match tile.size {
+            1 => tile.load_rows::<1>(rows, 0),
+            2 => tile.load_rows::<2>(rows, 0),
+            3 => tile.load_rows::<3>(rows, 0),
+            size => {
+                for from in (0..size & !3).step_by(4) {
+                    one_by_one();
+                    tile.load_rows::<4>(rows, from);
+                }
+                for from in size & !3..size {
+                    one_by_one();
+                    tile.load_rows::<1>(rows, from);
+                }
+            }
+        }
+    }
+}
+
+struct Store<'a, T> {
+    tile: &'a Tile<T>,
+    rows: &'a mut [T],
+}
+
+impl<T: Real> Loop for Store<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { tile: Tile { columns, size, .. }, rows } = self;
+        for row in 0..rows.len() / size {
+            let to = &mut rows[row * size..][..*size];
+            for i in 0..*size {
+                to[i] = columns[i][row];
+            }
+        }
+    }
+}
+
+struct FoldRows<'a, T, F> {
+    tile: &'a mut Tile<T>,
+    fold: PhantomData<F>,
+}
+
+impl<T: Real, F: Fold> Loop for FoldRows<'_, T, F> {
+    type Output = [T; ACROSS];
+
+    #[inline(always)]
+    fn run(self) -> [T; ACROSS] {
+        let Tile { columns, lanes, size } = self.tile;
         let mut half = LONGEST / 2;
         for i in 0..half.min(*size) {
             one_by_one();
@@ -128,12 +183,19 @@ impl<T: Real> Tile<T> {
         }
         lanes[0]
     }
+}
 
-    /// Replaces each element by its exponential.
+struct Exp<'a, T> {
+    tile: &'a mut Tile<T>,
+}
+
+impl<T: Real> Loop for Exp<'_, T> {
+    type Output = ();
+
     #[inline(always)]
-    pub(crate) fn exp(&mut self) {
+    fn run(self) {
         // One loop of a length that is not known, which is vectorised whatever the precision.
-        let all = self.columns[..self.size].as_flattened_mut();
+        let all = self.tile.columns[..self.tile.size].as_flattened_mut();
         for k in 0..all.len() {
             all[k] = all[k].exp();
         }

@@ -1,8 +1,8 @@
 //! Matrix products, without allocations: the packing buffers are those of the caller.
 //!
-//! Six files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
-//! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `share` divides
-//! large products among threads, `windows` multiplies the windows of
+//! Seven files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
+//! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `columns` does so for
+//! few rows and many columns, `share` divides large products among threads, `windows` multiplies the windows of
 //! images, `transposed` writes rows as columns for it. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
@@ -14,6 +14,7 @@
 #![allow(unsafe_code)] // Hands checked pointers to the kernels; each block says why it may.
 
 mod blocks;
+mod columns;
 mod lanes;
 mod panel;
 mod share;

@@ -1,6 +1,6 @@
 //! Reductions of a tensor along axes, in an order that does not depend on threads.
 //!
-//! Two files below this one: `fold` combines numbers, `rows` walks over a tensor.
+//! Three files below this one: `fold` combines numbers, `rows` walks over a tensor, `total` takes all of one in blocks.
 //!
 //! Sums are accurate for any number of elements: blocks of at most `BLOCK` elements, or `ROWS` rows, are added without
 //! compensation, and their totals with it ([`Fold::gather`]). To first order the error is within 40 roundings of the
@@ -8,6 +8,7 @@
 
 mod fold;
 mod rows;
+mod total;
 
 use std::ops::Range;
 
@@ -15,10 +16,10 @@ use crate::kernel::across::Tile;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
-pub(crate) use fold::{
-    AT_ONCE, Add, Fold, Largest, Multiply, Smallest, Totals, UNCOMPENSATED, block_lanes, fold_lanes, fold_row, sum_of,
-};
+pub(crate) use fold::{AT_ONCE, Add, Fold, Largest, Multiply, Smallest, SumOf, UNCOMPENSATED, fold_row, sum_of};
 pub(crate) use rows::{RowStart, Rows, Terms, WIDTH, lanes};
+pub use total::Total;
+pub(crate) use total::{RECORD, RECORDED, Records, add_plainly, plain_mean};
 
 /// Reduces `x` of the given shape along `axes` (counted from the first, in order) into `y`.
 pub(crate) fn reduce<T: Real, F: Fold>(x: &[T], shape: &Shape, axes: &[usize], y: &mut [T]) {
@@ -53,7 +54,7 @@ impl<T: Real, F: Fold> Terms<T> for Plain<'_, T, F> {
 
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
-        fold_row::<T, F>(&self.0[start.row..start.row + len])
+        fold::fold_row_here::<T, F>(&self.0[start.row..start.row + len])
     }
 
     #[inline(always)]

@@ -6,11 +6,11 @@
 use smallvec::SmallVec;
 
 use crate::axes::Axes;
-use crate::kernel::reduce::mean;
+use crate::kernel::reduce::{Total, mean};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::reduction::{reduced_shape, reduction};
+use crate::tape::op::reduction::{is_of_all, reduced_shape, reduction};
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
 /// The mean over `axes`, which are counted from the first, in order, and absent from the output.
@@ -53,6 +53,10 @@ impl Op for Mean {
             _ => mean(work.inputs[0].real(), shape, &self.axes, y),
         }
         Ok(())
+    }
+
+    fn total(&self, input: &Shape) -> Option<Total> {
+        is_of_all(input, &self.axes).then_some(Total::Mean)
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {

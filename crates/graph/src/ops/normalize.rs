@@ -98,7 +98,7 @@ impl Op for Normalize {
             let rows = &Rows::of(shape, &self.axes);
             rows.in_pieces(x.len(), variance, &|from, variance| {
                 let terms = Centred { x, g: x, mean, square: true };
-                vectorized(Total { terms, rows, from, totals: variance, finish: |_, total| total / count });
+                vectorized(Total { terms, rows, from, totals: variance, divisor: Divisor::Count(count) });
             });
             let (variance_of, size) = (&*variance, rows.row);
             in_pieces(y, GRAIN, size, &|from, y| {
@@ -128,24 +128,42 @@ impl Op for Normalize {
     }
 }
 
-/// Sums of terms from result `from` on, finished by their index and total.
-struct Total<'a, T, F> {
+/// Sums of terms from result `from` on, divided.
+struct Total<'a, T> {
     terms: Centred<'a, T>,
     rows: &'a Rows,
     from: usize,
     totals: &'a mut [T],
-    finish: F,
+    divisor: Divisor<'a, T>,
 }
 
-impl<T: Real, F: Fn(usize, T) -> T> Loop for Total<'_, T, F> {
+/// What sums are divided by.
+enum Divisor<'a, T> {
+    /// The number of terms.
+    Count(T),
+    /// The root of the variance of each result and ε.
+    Deviation(&'a [T], T),
+}
+
+impl<T: Real> Loop for Total<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { terms, rows, from, totals, finish } = self;
+        let Self { terms, rows, from, totals, divisor } = self;
         rows.accumulate::<T, Add, _>(from, totals, &terms);
-        for (total, number) in totals.iter_mut().zip(from..) {
-            *total = finish(number, *total);
+        match divisor {
+            Divisor::Count(count) => {
+                for k in 0..totals.len() {
+                    totals[k] /= count;
+                }
+            }
+            Divisor::Deviation(variance, eps) => {
+                let variance = &variance[from..from + totals.len()];
+                for k in 0..totals.len() {
+                    totals[k] /= (variance[k] + eps).sqrt();
+                }
+            }
         }
     }
 }
@@ -298,8 +316,7 @@ impl Op for NormalizeVjp {
             let rows = &Rows::of(shape, &self.0.axes);
             rows.in_pieces(x.len(), of_weight, &|from, of_weight| {
                 let terms = Centred { x, g, mean, square: false };
-                let finish = |number: usize, total: T| total / (variance[number] + eps).sqrt();
-                vectorized(Total { terms, rows, from, totals: of_weight, finish });
+                vectorized(Total { terms, rows, from, totals: of_weight, divisor: Divisor::Deviation(variance, eps) });
             });
             let (sums, size) = ([&*of_weight, &*of_bias], rows.row);
             in_pieces(of_x, GRAIN, size, &|from, of_x| {

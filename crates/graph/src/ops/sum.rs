@@ -3,10 +3,11 @@
 use smallvec::SmallVec;
 
 use crate::axes::Axes;
-use crate::kernel::reduce::{Add, reduce};
+use crate::kernel::reduce::{Add, Total, reduce};
 use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
-use crate::tape::op::reduction::reduced_shape;
+use crate::tape::op::reduction::{is_of_all, reduced_shape};
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Work};
 
 /// The sum over `axes`, which are counted from the first, in order, and absent from the output.
@@ -33,6 +34,10 @@ impl Op for Sum {
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         reduce::<T, Add>(work.inputs[0].real(), &work.input_shapes[0], &self.axes, work.outputs[0].real());
         Ok(())
+    }
+
+    fn total(&self, input: &Shape) -> Option<Total> {
+        is_of_all(input, &self.axes).then_some(Total::Sum)
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {

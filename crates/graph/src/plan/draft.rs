@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::kernel::reduce::Total;
 use crate::shape::{Layout, Shape};
 use crate::tape::op::Kind;
 use crate::tape::{Distribution, NodeId};
@@ -61,6 +62,17 @@ pub(super) struct DraftLoop {
     pub(super) steps: Vec<DraftStep>,
     /// Loads that are stored unchanged, and their buffers.
     pub(super) copies: Vec<(u32, u32)>,
+    pub(super) totals: Vec<DraftTotal>,
+}
+
+/// A total of what a step of a loop computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DraftTotal {
+    /// The op that it is, for its name.
+    pub(super) op: u32,
+    pub(super) total: Total,
+    pub(super) step: u32,
+    pub(super) out: u32,
 }
 
 /// A unit before memory is assigned.
@@ -120,6 +132,7 @@ impl Draft {
             Self::Loop(draft) => {
                 draft.steps.iter().for_each(|step| result(step.buffer));
                 draft.copies.iter().for_each(|(_, out)| result(*out));
+                draft.totals.iter().for_each(|total| result(total.out));
             }
             Self::Product { out, .. }
             | Self::Pack { out, .. }
@@ -162,6 +175,18 @@ impl Place {
 }
 
 impl Drafts {
+    /// How many units and outputs read each buffer.
+    pub(super) fn readers(&self) -> Vec<u32> {
+        let mut readers = vec![0; self.buffers.len()];
+        for unit in &self.units {
+            unit.draft.reads(|buffer| readers[buffer as usize] += 1);
+        }
+        for output in &self.outputs {
+            readers[output.buffer as usize] += 1;
+        }
+        readers
+    }
+
     /// The places that the units have.
     pub(super) fn places(&self) -> Vec<Place> {
         (0..self.units.len() as u32).map(|unit| Place(unit, u32::MAX)).collect()

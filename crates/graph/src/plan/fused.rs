@@ -1,16 +1,21 @@
 //! Runs a fused loop: block by block, one vector loop per op, with intermediate values in registers of one block that
-//! stay in the L1 cache.
+//! stay in the L1 cache; then the totals of all blocks.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::memory::{Bound, Division, LoopPart};
 use super::unit::{Access, Arg, Fused, Target};
+use crate::kernel::reduce::{RECORD, RECORDED, Records, add_plainly, plain_mean};
 use crate::kernel::strided::gather;
 use crate::real::Real;
 use crate::tape::op::Kernels;
 
 /// Elements of a block.
-pub(super) const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = RECORDED;
+
+/// Elements of a loop whose values are not in the cache.
+const FAR: usize = 1 << 17;
 
 /// The elements of a loop that are worth a thread: several microseconds of work, of which a step is a part that depends
 /// on its function, and moving the elements the rest.
@@ -23,12 +28,14 @@ fn block(len: usize) -> usize {
     BLOCK.min(len.next_multiple_of(16))
 }
 
-/// Elements of scratch that each thread needs for a loop.
-pub(super) fn scratch(fused: &Fused) -> usize {
-    fused.registers as usize * block(fused.len)
+/// Elements of scratch that a loop needs on a number of threads: registers, records, and the first elements of totals.
+pub(super) fn scratch(fused: &Fused, threads: usize) -> usize {
+    let registers = (fused.registers as usize * block(fused.len)).saturating_mul(threads);
+    let records = fused.len.div_ceil(BLOCK).saturating_mul(RECORD) + 1;
+    registers.saturating_add(fused.totals.len().saturating_mul(records))
 }
 
-/// Runs a loop, which is unit `unit`. `space` has [`scratch`] elements for each of `threads` parts.
+/// Runs a loop, which is unit `unit`. `space` has as many elements as [`scratch`] says.
 pub(super) fn run<T: Real>(
     fused: &Fused,
     kernels: &[Arc<dyn Kernels<T>>],
@@ -40,12 +47,71 @@ pub(super) fn run<T: Real>(
     if fused.len == 0 {
         return;
     }
-    let (len, registers, block) = (fused.len, fused.registers as usize, block(fused.len));
-    let division = Division { len, grain: grain(fused), threads, registers, block };
-    memory.divide(unit, division, space, &|part| run_part(fused, kernels, part, block));
+    let (len, registers, totals) = (fused.len, fused.registers as usize, fused.totals.len());
+    let (block, record) = (block(len), totals * RECORD);
+    let division = Division { len, grain: grain(fused), threads, registers, block, totals, record, first: None };
+    let (space, records) = space.split_at_mut(threads * registers * block);
+    if totals == 0 {
+        let run = |part: &mut LoopPart<'_, T>| run_part(fused, kernels, part, block, |_, _| {});
+        return memory.divide(unit, division, [space, records], &run);
+    }
+    let (records, firsts) = records.split_at_mut(len.div_ceil(BLOCK) * record);
+    let firsts = &mut firsts[..totals];
+    if len > BLOCK {
+        // Means are of differences from the first element, which all parts need.
+        let first = Division { first: Some(1), ..division };
+        memory.divide(unit, first, [&mut *space, &mut *records], &|part| {
+            run_part(fused, kernels, part, block, |part, range| {
+                for (number, total) in fused.totals.iter().enumerate() {
+                    let (values, records) = part.computed(range.clone(), total.of);
+                    records[number * RECORD] = values[0];
+                }
+            });
+        });
+        for number in 0..totals {
+            firsts[number] = records[number * RECORD];
+        }
+    }
+    memory.divide(unit, division, [&mut *space, &mut *records], &|part| {
+        let start = part.range().start;
+        run_part(fused, kernels, part, block, |part, range| {
+            for (number, total) in fused.totals.iter().enumerate() {
+                let at = ((range.start - start) / BLOCK * totals + number) * RECORD;
+                let (values, records) = part.computed(range.clone(), total.of);
+                let first = if len > BLOCK { firsts[number] } else { values[0] };
+                total.total.record(first, values, &mut records[at..at + RECORD]);
+            }
+        });
+    });
+    let written = memory.lend(unit).1.count() - totals;
+    for (number, total) in fused.totals.iter().enumerate() {
+        let found = total.total.finish(len, Records { all: records, total: number, totals });
+        let found = found.unwrap_or_else(|| {
+            // The mean from the plain sum, for which the loop runs again, in the record of this total.
+            let all = Division { first: Some(len), ..division };
+            let at = number * RECORD;
+            records[at..at + 2].fill(T::zero());
+            memory.divide(unit, all, [&mut *space, &mut *records], &|part| {
+                run_part(fused, kernels, part, block, |part, range| {
+                    let (values, records) = part.computed(range, total.of);
+                    add_plainly(values, &mut records[at..at + 2]);
+                });
+            });
+            plain_mean(len, &records[at..at + 2])
+        });
+        memory.lend(unit).1.nth(written + number).expect("a total is written")[0] = found;
+    }
 }
 
-fn run_part<T: Real>(fused: &Fused, kernels: &[Arc<dyn Kernels<T>>], part: &mut LoopPart<'_, T>, block: usize) {
+/// Runs the blocks of a part, and `done` after each, with its elements.
+#[inline(always)]
+fn run_part<T: Real>(
+    fused: &Fused,
+    kernels: &[Arc<dyn Kernels<T>>],
+    part: &mut LoopPart<'_, T>,
+    block: usize,
+    done: impl Fn(&mut LoopPart<'_, T>, Range<usize>),
+) {
     for number in 0..fused.loads.len() {
         let load = &fused.loads[number];
         if let Access::Fill = load.access {
@@ -57,8 +123,28 @@ fn run_part<T: Real>(fused: &Fused, kernels: &[Arc<dyn Kernels<T>>], part: &mut 
     let mut from = range.start;
     while from < range.end {
         let count = block.min(range.end - from);
+        if fused.len >= FAR {
+            fetch(fused, part, from, block);
+        }
         run_block(fused, kernels, part, from, count);
+        done(part, from..from + count);
         from += count;
+    }
+}
+
+/// Asks for memory that is not in the cache: what the block writes, while it is computed, and what the next one reads.
+/// The processor does so by itself within a page alone, which is one block.
+fn fetch<T: Real>(fused: &Fused, part: &LoopPart<'_, T>, from: usize, block: usize) {
+    let end = part.range().end;
+    let next = (from + block).min(end);
+    let stored = fused.steps.iter().filter(|step| matches!(step.target, Target::Slot(_))).count();
+    for write in 0..(stored + fused.copies.len()) as u32 {
+        part.fetch(Arg::Stored(write), from, block.min(end - from));
+    }
+    for (number, load) in (0..).zip(&fused.loads) {
+        if let Access::Slice = load.access {
+            part.fetch(Arg::Slice(number), next, block.min(end - next));
+        }
     }
 }
 

@@ -351,29 +351,37 @@ impl<T> Bound<'_, T> {
     }
 
     /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Each part
-    /// writes its own range of the values that the unit writes, and each thread has `registers` registers of `block`
-    /// elements of `scratch`.
+    /// writes its own range of the values that the unit writes, but for the last `totals`, and has its own range of the
+    /// records: `record` numbers for each block. Each thread has `registers` registers of `block` elements of `scratch`.
     ///
     /// # Panics
-    /// If a value that the unit writes does not have `len` elements, or the scratch is too small.
+    /// If a value that a part writes does not have `len` elements, or there is not enough scratch or records.
     pub(super) fn divide(
         &mut self,
         unit: usize,
-        Division { len, grain, threads, registers, block }: Division,
-        scratch: &mut [T],
+        Division { len, grain, threads, registers, block, totals, record, first }: Division,
+        [scratch, records]: [&mut [T]; 2],
         work: &(impl Fn(&mut LoopPart<'_, T>) + Sync),
     ) where
         T: Send + Sync,
     {
         let (reads, writes) = self.map.footprint(unit);
+        let writes = &writes[..writes.len() - totals];
         assert!(writes.iter().all(|part| part.len == len), "a loop writes as many elements as it has");
         let (starts, own) = (self.starts, registers * block);
-        let scratch = Pieces::new(scratch);
-        in_parts(len, grain, block, threads, &|worker, range| {
-            // SAFETY: workers that run at the same time differ, so no two pieces that are used then overlap.
-            let registers = unsafe { scratch.piece(worker * own, own) };
-            work(&mut LoopPart { starts, reads, writes, range, registers, block });
-        });
+        let (scratch, records) = (Pieces::new(scratch), Pieces::new(records));
+        let run = |worker: usize, range: Range<usize>| {
+            let [from, to] = [range.start / block, range.end.div_ceil(block)];
+            // SAFETY: workers that run at the same time differ, so no two pieces that are used then overlap; nor do the
+            // blocks of two ranges, which begin with a block.
+            let [registers, records] =
+                unsafe { [scratch.piece(worker * own, own), records.piece(from * record, (to - from) * record)] };
+            work(&mut LoopPart { starts, reads, writes, range, registers, records, block });
+        };
+        match first {
+            Some(count) => run(0, 0..count.min(len)),
+            None => in_parts(len, grain, block, threads, &run),
+        }
     }
 }
 
@@ -385,6 +393,10 @@ pub(super) struct Division {
     pub(super) threads: usize,
     pub(super) registers: usize,
     pub(super) block: usize,
+    pub(super) totals: usize,
+    pub(super) record: usize,
+    /// How many elements the calling thread runs, instead of all threads all of them.
+    pub(super) first: Option<usize>,
 }
 
 /// The part of a loop that one thread runs: its range of the writes of the loop, all reads of the loop, and registers.
@@ -397,6 +409,7 @@ pub(super) struct LoopPart<'a, T> {
     writes: &'a [Part],
     range: Range<usize>,
     registers: &'a mut [T],
+    records: &'a mut [T],
     block: usize,
 }
 
@@ -411,6 +424,40 @@ impl<'a, T> LoopPart<'a, T> {
         // SAFETY: what a loop reads it does not write, and the memory is lent to the loop for `'a`.
         let elements = unsafe { read(self.starts, self.reads[load as usize]) };
         (elements, &mut self.registers[register as usize * self.block..][..self.block])
+    }
+
+    /// Asks for elements `from..from + count` of a load that is read in place, or of a value that is stored, so that
+    /// they are in the cache soon.
+    #[inline(always)]
+    pub(super) fn fetch(&self, of: Arg, from: usize, count: usize) {
+        let part = match of {
+            Arg::Slice(load) => self.reads[load as usize],
+            Arg::Stored(write) => self.writes[write as usize],
+            Arg::Register(_) => return,
+        };
+        let Start(start) = self.starts[part.slot as usize];
+        for line in (0..count).step_by(LINE / size_of::<T>()) {
+            prefetch(start.wrapping_add(part.from + from + line));
+        }
+    }
+
+    /// Elements of a value that the loop has computed, and the records of this part.
+    ///
+    /// # Panics
+    /// As [`step`](LoopPart::step).
+    pub(super) fn computed(&mut self, range: Range<usize>, of: Arg) -> (&[T], &mut [T]) {
+        let (from, count) = (range.start, range.len());
+        let inside = self.range.start <= from && count <= self.block && count <= self.range.end.saturating_sub(from);
+        assert!(inside, "elements {from}..+{count} of {:?}", self.range);
+        let values = match of {
+            Arg::Register(register) => &self.registers[register as usize * self.block..][..count],
+            // SAFETY: as for an argument of a step; nothing is written while `self` is borrowed but records.
+            Arg::Stored(write) => unsafe {
+                read(self.starts, Part { from, len: count, ..self.writes[write as usize] })
+            },
+            Arg::Slice(_) => unreachable!("the loop does not compute what it reads"),
+        };
+        (values, self.records)
     }
 
     /// Runs `work` with elements `from..from + count` of the arguments of a step, and of its target.
@@ -461,6 +508,19 @@ impl<'a, T> LoopPart<'a, T> {
         };
         work(&blocks[..args.len()], to);
     }
+}
+
+/// Asks for a line of memory, if that is any.
+#[inline(always)]
+fn prefetch<T>(at: *mut T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: it reads nothing, and an address that is none has no effect.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 #[cfg(test)]

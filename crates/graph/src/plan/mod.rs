@@ -2,9 +2,9 @@
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
 //! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
-//! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), assigns
-//! memory ([`assign`]), and keeps equal units once ([`intern`]). A [`Plan`] is fixed and can be shared between threads;
-//! a [`Session`] holds the memory of its runs.
+//! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), takes sums in
+//! the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]), and keeps equal units once
+//! ([`intern`]). A [`Plan`] is fixed and can be shared between threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
 mod assign;
@@ -28,6 +28,7 @@ mod scalars;
 mod session;
 mod strips;
 mod sums;
+mod totals;
 mod unit;
 
 use std::fmt;
@@ -51,6 +52,7 @@ use memory::Map;
 use packed::pack_shared_factors;
 use strips::cut_into_strips;
 use sums::fold_sums;
+use totals::fold_totals;
 use unit::{SlotId, Unit};
 
 pub use arena::Arena;
@@ -187,6 +189,7 @@ impl Plan {
             pack_shared_factors(&mut drafts);
             join_in_place(tape, &mut drafts);
             cut_into_strips(tape, &mut drafts);
+            fold_totals(tape, &mut drafts);
         }
         let mut summary = Summary {
             nodes: drafts.nodes,

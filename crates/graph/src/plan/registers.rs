@@ -3,7 +3,7 @@
 use super::assign::{Assigner, NEVER};
 use super::draft::{DraftArg, DraftLoop, View};
 use super::memory::Footprint;
-use super::unit::{Access, Arg, Fused, Load, Step, Target};
+use super::unit::{Access, Arg, Fused, Load, Step, Target, TotalStep};
 
 impl Assigner<'_> {
     /// Registers for the blocks of a loop: a linear scan, in which a step never writes a register that it reads.
@@ -33,6 +33,10 @@ impl Assigner<'_> {
                     last[*other as usize] = number as u32;
                 }
             }
+        }
+        // What totals are of is there until the end of a block.
+        for total in &draft.totals {
+            last[total.step as usize] = draft.steps.len() as u32;
         }
         let mut targets: Vec<Target> = Vec::with_capacity(draft.steps.len());
         let mut args = Vec::with_capacity(draft.args.len());
@@ -77,7 +81,16 @@ impl Assigner<'_> {
             copies.push((load, footprint.writes.len() as u32));
             footprint.writes.push(self.whole(out));
         }
-        Fused { len: draft.len, loads, args, steps, copies, registers }
+        let mut totals = Vec::with_capacity(draft.totals.len());
+        for total in &draft.totals {
+            let of = match targets[total.step as usize] {
+                Target::Register(register) => Arg::Register(register),
+                Target::Slot(slot) => Arg::Stored(slot),
+            };
+            totals.push(TotalStep { op: total.op, total: total.total, of });
+            footprint.writes.push(self.whole(total.out));
+        }
+        Fused { len: draft.len, loads, args, steps, copies, totals, registers }
     }
 }
 

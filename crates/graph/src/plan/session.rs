@@ -99,7 +99,7 @@ impl Plan {
         let scalars: Vec<Option<Scalars>> = inner.units.iter().map(scalar).collect();
         let scratch = inner.units.iter().zip(&scalars).map(|pair| match pair {
             (_, Some(scalars)) => scalars.scratch(),
-            (Unit::Fused(fused), None) => fused::scratch(fused).saturating_mul(threads),
+            (Unit::Fused(fused), None) => fused::scratch(fused, threads),
             _ => 0,
         });
         let workspace = inner.units.iter().map(|unit| match unit {

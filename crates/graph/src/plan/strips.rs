@@ -333,6 +333,8 @@ fn cut_unit(tape: &Tape, draft: &Draft, strip: &Strip<'_>) -> Draft {
             args: draft.args.clone(),
             steps: draft.steps.iter().map(|step| DraftStep { buffer: strip.own[&step.buffer], ..*step }).collect(),
             copies: draft.copies.iter().map(|(load, out)| (*load, strip.own[out])).collect(),
+            // Taken later.
+            totals: Vec::new(),
         }),
         Draft::Product { a, b, shapes, out, .. } => Draft::Product {
             a: strip.view(a, &shapes[0]),

@@ -39,7 +39,7 @@ pub(super) fn fold_sums(tape: &Tape, drafts: &mut Drafts) {
     }
     let is_sum: Vec<bool> = tape.ops.iter().map(|op| op.is_sum()).collect();
     let units = drafts.units.len() as u32;
-    let mut folder = Folder { readers: readers(drafts), places: drafts.places(), folded: 0, drafts };
+    let mut folder = Folder { readers: drafts.readers(), places: drafts.places(), folded: 0, drafts };
     for unit in 0..units {
         folder.fold(unit, &is_sum);
     }
@@ -47,18 +47,6 @@ pub(super) fn fold_sums(tape: &Tape, drafts: &mut Drafts) {
         let places = folder.places;
         drafts.reorder(&places);
     }
-}
-
-/// How many units and outputs read each buffer.
-fn readers(drafts: &Drafts) -> Vec<u32> {
-    let mut readers = vec![0; drafts.buffers.len()];
-    for unit in &drafts.units {
-        unit.draft.reads(|buffer| readers[buffer as usize] += 1);
-    }
-    for output in &drafts.outputs {
-        readers[output.buffer as usize] += 1;
-    }
-    readers
 }
 
 impl Folder<'_> {
@@ -161,7 +149,8 @@ impl Folder<'_> {
 
     /// Removes the steps that are loaded now, and the loads that nothing reads.
     fn compact(&mut self, draft: &mut DraftLoop, loaded: &[Option<u32>]) {
-        let DraftLoop { len, loads, args, steps, copies } = std::mem::take(draft);
+        let DraftLoop { len, loads, args, steps, copies, totals } = std::mem::take(draft);
+        debug_assert!(totals.is_empty(), "totals are folded after sums");
         (draft.len, draft.copies) = (len, copies);
         let mut new_steps: Vec<u32> = Vec::with_capacity(steps.len());
         let mut new_loads: Vec<Option<u32>> = vec![None; loads.len()];

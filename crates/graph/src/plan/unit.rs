@@ -2,6 +2,7 @@
 
 use super::fused;
 use crate::kernel::gemm::{pack_shares, product_shares};
+use crate::kernel::reduce::Total;
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
@@ -88,7 +89,18 @@ pub(super) struct Fused {
     pub(super) steps: Vec<Step>,
     /// Loads that are stored unchanged, and their index among the writes of the unit.
     pub(super) copies: Vec<(u32, u32)>,
+    /// Each is one element, and one of the last writes of the unit.
+    pub(super) totals: Vec<TotalStep>,
     pub(super) registers: u32,
+}
+
+/// A total of a value of a fused loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TotalStep {
+    /// An entry of the plan's ops, for its name.
+    pub(super) op: u32,
+    pub(super) total: Total,
+    pub(super) of: Arg,
 }
 
 /// One side of a matrix product.

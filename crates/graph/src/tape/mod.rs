@@ -14,6 +14,7 @@ mod updates;
 mod var;
 mod visit;
 
+use std::any::Any;
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::fmt;
 use std::ops::Range;
@@ -225,18 +226,26 @@ impl Tape {
         format!("{what}{within} at {}", at(location))
     }
 
+    /// The number of the op, or of an equal one.
     pub(crate) fn intern<O: Op>(&mut self, op: O) -> u32 {
         let hash = op_hash(&op);
-        let found = self.op_index.get(&hash).and_then(|candidates| {
-            let same = |&&id: &&u32| self.ops[id as usize].as_any().downcast_ref::<O>() == Some(&op);
-            candidates.iter().find(same).copied()
-        });
-        found.unwrap_or_else(|| {
-            let id = self.ops.len() as u32;
-            self.ops.push(Arc::new(op));
-            self.op_index.entry(hash).or_default().push(id);
-            id
-        })
+        match self.interned(hash, &|other| other.downcast_ref::<O>() == Some(&op)) {
+            Some(id) => id,
+            None => self.insert(hash, Arc::new(op)),
+        }
+    }
+
+    /// The op of a hash that is the same.
+    fn interned(&self, hash: u64, is_same: &dyn Fn(&dyn Any) -> bool) -> Option<u32> {
+        self.op_index.get(&hash)?.iter().copied().find(|&id| is_same(self.ops[id as usize].as_any()))
+    }
+
+    /// The number of an op that is new.
+    fn insert(&mut self, hash: u64, op: Arc<dyn AnyOp>) -> u32 {
+        let id = self.ops.len() as u32;
+        self.ops.push(op);
+        self.op_index.entry(hash).or_default().push(id);
+        id
     }
 
     /// The scope that is open.

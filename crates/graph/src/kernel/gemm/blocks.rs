@@ -6,13 +6,15 @@
 //! when it meets few rows of a or is small, and its rows are contiguous; a when it is small or meets few columns of b.
 //! While a tile is computed, what is packed next, of a or b, is fetched from farther caches. Up to [`APART`] rows of a
 //! meet contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have
-//! as b is packed before them, once and whole ([`pack`]).
+//! as b is packed before them, once and whole ([`pack`]). Where a is much smaller than b, the two change their roles
+//! ([`columns`]).
 //!
 //! Order of sums: k is divided into equal blocks of at most [`STEPS`], by k alone; the sums of the blocks are added to
 //! c in order. So each element of c has the same bits whatever m, n, the strides and the tile that it falls into.
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
+use super::columns;
 use super::lanes::{Kernel, Lanes};
 use super::panel::{Ahead, Panel, Tile};
 
@@ -26,13 +28,13 @@ const NEAR: usize = 256 << 10;
 /// The same for a block of b that only a few panels of rows will read.
 const FAR: usize = 4 * NEAR;
 /// The most registers side by side in a packed panel of b, so that the panel fits into the L1 cache.
-const PACKED: usize = 2;
+pub(super) const PACKED: usize = 2;
 /// The most rows of a that meet the columns of b where they lie, if these lie apart; for three, packing takes less time.
 const APART: usize = 2;
 /// Columns that lie in whole panels of packed b, on every machine.
 pub(super) const WIDE: usize = 32;
 /// The alignment of packed panels.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// A matrix behind a pointer.
 #[derive(Clone, Copy)]
@@ -95,6 +97,15 @@ pub(super) fn block(k: usize) -> usize {
     if k <= STEPS { k } else { k.div_ceil(k.div_ceil(STEPS)) }
 }
 
+/// Whether as many lines, this many bytes apart, are in so few sets of a usual L1 cache that they drive each other out.
+#[inline(always)]
+fn collide(lines: usize, bytes: usize) -> bool {
+    const SETS: usize = 4096;
+    const WAYS: usize = 4;
+    let apart = (bytes & bytes.wrapping_neg()).min(SETS);
+    apart > LINE && lines > WAYS * (SETS / apart)
+}
+
 /// How many of `n` columns of b are packed together.
 #[inline(always)]
 fn band<L: Lanes>(steps: usize, n: usize) -> usize {
@@ -112,7 +123,8 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
     let (m, n) = if n == 1 { (n, m) } else { (m, n) };
     let steps = block(k);
     let lanes = band::<L>(steps, n).next_multiple_of(L::WIDTH) + m.min(L::HEIGHT).next_multiple_of(L::WIDTH);
-    steps * lanes + LINE / size_of::<L::Scalar>()
+    let columns = if columns::suits::<L>(m, steps, n) { columns::room::<L>(m, steps) } else { 0 };
+    columns.max(steps * lanes) + LINE / size_of::<L::Scalar>()
 }
 
 /// Computes a product.
@@ -148,7 +160,8 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     let within = |bytes: usize, (rows, row): (usize, isize), (cols, col): (usize, isize)| {
         (rows - 1) * row.unsigned_abs() + (cols - 1) * col.unsigned_abs() < bytes / size
     };
-    let direct_a = n <= 4 * L::WIDTH || within(NEAR, (m, a.row), (steps, a.col));
+    let direct_a =
+        n <= 4 * L::WIDTH || within(NEAR, (m, a.row), (steps, a.col)) && !collide(highest, a.row.unsigned_abs() * size);
     let direct_b = match b {
         Right::Panels(_) => false,
         Right::Matrix(b) => {
@@ -165,6 +178,10 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     {
         // SAFETY: as the caller promises.
         return unsafe { few_rows::<L>(&product, b) };
+    }
+    if let (Right::Matrix(b), false, true) = (b, direct_b, columns::suits::<L>(m, steps, n)) {
+        // SAFETY: as the caller promises.
+        return unsafe { columns::run::<L>(&product, b, steps, !direct_a, workspace) };
     }
     let registers = if direct_b { L::vectors(highest) } else { L::vectors(highest).min(PACKED) };
     let band = match (rows, direct_b, b) {
@@ -291,7 +308,7 @@ unsafe fn one_row_of_tiles<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L:
 /// The lines of some lanes of a block, `lane` numbers apart, at all steps: where the numbers of a lane are contiguous, one
 /// lane after another; elsewhere the line of the last lane at each step, since lanes side by side share it.
 #[inline(always)]
-fn ahead<T>(from: *const T, [lane, step]: [isize; 2], [lanes, steps]: [usize; 2]) -> Ahead<T> {
+pub(super) fn ahead<T>(from: *const T, [lane, step]: [isize; 2], [lanes, steps]: [usize; 2]) -> Ahead<T> {
     let line = LINE / size_of::<T>();
     if step == 1 {
         let lines = steps.div_ceil(line);
@@ -307,7 +324,11 @@ fn ahead<T>(from: *const T, [lane, step]: [isize; 2], [lanes, steps]: [usize; 2]
 /// # Safety
 /// The machine has the instructions of `L`; the panel can be read, and `to` has room for `steps` times the pitch.
 #[inline(always)]
-unsafe fn pack_panel<L: Lanes>(b: Strided<L::Scalar>, [steps, columns, pitch]: [usize; 3], to: *mut L::Scalar) {
+pub(super) unsafe fn pack_panel<L: Lanes>(
+    b: Strided<L::Scalar>,
+    [steps, columns, pitch]: [usize; 3],
+    to: *mut L::Scalar,
+) {
     let Strided { data: from, row: step, col: lane } = b;
     // SAFETY: as the caller promises.
     unsafe { L::pack(&Panel { from, step, lane, steps, lanes: columns, to, pitch }) }
@@ -384,7 +405,7 @@ unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L::Scalar>
 }
 
 /// The panels that the columns are divided into: the first column of each, its registers, and its columns.
-struct Division<L> {
+pub(super) struct Division<L> {
     next: usize,
     columns: usize,
     registers: usize,
@@ -393,7 +414,7 @@ struct Division<L> {
 
 impl<L: Lanes> Division<L> {
     #[inline(always)]
-    fn new(columns: usize, registers: usize) -> Self {
+    pub(super) fn new(columns: usize, registers: usize) -> Self {
         Division { next: 0, columns, registers, lanes: std::marker::PhantomData }
     }
 }

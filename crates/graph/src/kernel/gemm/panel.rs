@@ -128,6 +128,29 @@ impl<L: Lanes> Columns<L> for Packed<L::Scalar> {
     }
 }
 
+/// The steps of a tile that takes long enough for what it fetches to arrive.
+const FETCHING: usize = 32;
+
+/// Whether a tile has enough work at each step to fetch something meanwhile.
+#[inline(always)]
+const fn is_large<L: Lanes, const H: usize>() -> bool {
+    2 * H > L::HEIGHT
+}
+
+/// Fetches all lines of a tile.
+///
+/// # Safety
+/// The machine has the instructions of `L`.
+#[inline(always)]
+unsafe fn fetch<L: Lanes, const H: usize, const V: usize>(data: *const L::Scalar, row: isize) {
+    for i in 0..H {
+        for v in 0..V {
+            // SAFETY: as the caller promises; nothing is read.
+            unsafe { L::prefetch(data.wrapping_offset(i as isize * row).wrapping_add(v * L::WIDTH)) }
+        }
+    }
+}
+
 /// Computes a tile of `H` rows and `V` registers.
 ///
 /// # Safety
@@ -137,15 +160,11 @@ impl<L: Lanes> Columns<L> for Packed<L::Scalar> {
 pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) {
     // SAFETY: as the caller promises.
     unsafe {
-        // A line of c is fetched before it can be written, also one that is not read.
-        if tile.steps >= 32 {
-            let written = Rows { data: tile.c.cast_const(), row: tile.c_row };
-            for Rows { data, row } in std::iter::once(written).chain(tile.plus) {
-                for i in 0..H {
-                    for v in 0..V {
-                        L::prefetch(data.offset(i as isize * row).wrapping_add(v * L::WIDTH));
-                    }
-                }
+        // A line of c is fetched before it can be written, also one that is not read; by large tiles while they sum.
+        if tile.steps >= FETCHING && !is_large::<L, H>() {
+            fetch::<L, H, V>(tile.c, tile.c_row);
+            if let Some(Rows { data, row }) = tile.plus {
+                fetch::<L, H, V>(data, row);
             }
         }
         let sums = if L::MASK_TAKES_A_REGISTER && tile.width == V * L::WIDTH {
@@ -167,8 +186,9 @@ unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>
     // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
     unsafe {
         let mask = L::mask(tile.width - whole);
-        // All rows are read before any is written: a masked store covers the rows after it, whose loads would wait until it
-        // has left the store buffer. Short loops, which are unrolled and keep the sums in registers.
+        // Loops of one thing each, which the compiler unrolls, so that no sum leaves its register before it is written. And
+        // all rows are read before any is written: a masked store covers the rows after it, whose loads would wait until it
+        // has left the store buffer.
         if tile.accumulate {
             for i in 0..H {
                 let c = tile.c.offset(i as isize * tile.c_row);
@@ -219,9 +239,25 @@ unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
         let mut sums = [[L::zero(); V]; H];
         let (mut a, mut b) = (tile.a, tile.b);
         let (mut ahead, mut lines) = (tile.ahead.data, tile.ahead.lines);
+        // The lines of c, and of what is added, one row after another at the first steps: all at once would fill the queue
+        // of what is fetched, and what is read would wait behind them.
+        let mut own = Rows { data: tile.c.cast_const(), row: tile.c_row };
+        let mut plus = tile.plus.unwrap_or(own);
+        let mut left = [V, if is_large::<L, H>() && tile.steps >= FETCHING { H } else { 0 }];
         for _ in 0..tile.steps {
-            // Small tiles take less time than what they would fetch.
-            if 2 * H > L::HEIGHT {
+            if is_large::<L, H>() {
+                if left[1] > 0 {
+                    L::prefetch(own.data);
+                    L::prefetch(plus.data);
+                    (own, plus) = (own.at(0, L::WIDTH), plus.at(0, L::WIDTH));
+                    left[0] -= 1;
+                    if left[0] == 0 {
+                        let back = V * L::WIDTH;
+                        own.data = own.data.wrapping_offset(own.row).wrapping_sub(back);
+                        plus.data = plus.data.wrapping_offset(plus.row).wrapping_sub(back);
+                        left = [V, left[1] - 1];
+                    }
+                }
                 L::prefetch(ahead);
                 ahead = ahead.wrapping_offset(tile.ahead.step);
                 lines -= 1;

@@ -316,6 +316,30 @@ fn bands_meet_without_a_seam() {
     wide_bands::<f64>();
 }
 
+/// Few rows against many columns that are packed, as [`columns`] computes them: several panels, blocks of k, and rows of a
+/// that are read where they lie, packed, or packed because their lines collide.
+fn few_rows_and_many_columns<T: Tested>() {
+    for sizes in [(15, 9, 33), (30, 70, 129), (29, 1024, 65), (50, 770, 210), (90, 130, 190)] {
+        for (lie_a, lie_b) in
+            [(Rows, Columns), (Gaps, Sparse), (Columns, Backwards), (Sparse, SameColumn), (Rows, Rows)]
+        {
+            check_bits::<T>(sizes, lie_a, lie_b, (sizes.0 + sizes.1) % 2 == 0);
+        }
+    }
+}
+
+#[test]
+fn panels_of_many_columns_meet_all_rows() {
+    few_rows_and_many_columns::<f32>();
+    few_rows_and_many_columns::<f64>();
+    for (steps, n) in [(384, 400), (384, 402), (200, 100), (1, 1 << 40)] {
+        for m in [1, 15, 50, 200, 1 << 39, usize::MAX] {
+            let suits = columns::suits::<Portable<f32>>(m, steps, n);
+            assert!(!suits || m <= n / 2 && columns::room::<Portable<f32>>(m, steps) < 1 << 17, "{m} rows");
+        }
+    }
+}
+
 fn against_matrixmultiply<T: Tested>() {
     for sizes @ (m, k, n) in [(64, 64, 64), (100, 300, 70), (33, 784, 65), (784, 32, 33), (65, 512, 10), (1, 256, 500)]
     {
@@ -456,7 +480,8 @@ fn sizes_whose_products_overflow_are_refused() {
 /// row.
 #[test]
 fn no_product_needs_more_than_its_workspace() {
-    for (m, n) in [(1, 1), (1, 9), (9, 1), (3, 7), (13, 5), (14, 130), (40, 1), (40, 33), (200, 2), (2, 600)] {
+    for (m, n) in [(1, 1), (1, 9), (9, 1), (3, 7), (13, 5), (14, 130), (40, 1), (40, 33), (200, 2), (2, 600), (30, 70)]
+    {
         for k in [1, 5, 40, 400] {
             for (accumulate, c_row) in [(false, n), (true, n), (true, n + 3)] {
                 let (a, b) = (vec![1.0f32; m * k], vec![1.0f32; k * n]);
@@ -537,6 +562,8 @@ fn no_number_of_threads_changes_a_bit() {
     on_threads::<f32>(&pools, (130, 100, 97), Rows, Columns);
     on_threads::<f64>(&pools, (67, 310, 129), Columns, Backwards);
     on_threads::<f32>(&pools, (3, 600, 900), Rows, Rows);
+    on_threads::<f32>(&pools, (50, 600, 300), Rows, Columns);
+    on_threads::<f64>(&pools, (40, 512, 350), Rows, Columns);
     on_threads::<f32>(&pools, (1300, 1200, 1), Rows, SameColumn);
     on_threads::<f64>(&pools, (1, 1200, 1300), Gaps, SameRow);
     on_threads::<f32>(&pools, (5, 5, 5), Rows, Rows);

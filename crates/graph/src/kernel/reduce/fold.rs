@@ -1,5 +1,8 @@
 //! Partial results: lanes of a block, totals of blocks with their compensation, and one number of them.
 
+use std::marker::PhantomData;
+
+use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 
 /// A binary operation of a reduction, which must be associative and commutative except for rounding.
@@ -104,9 +107,9 @@ impl Fold for Smallest {
 pub(crate) const UNCOMPENSATED: usize = 32;
 
 /// Independent partial results, so that the loop over a row is vectorised.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 /// Elements that are reduced without compensation.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 
 /// `sum_of!(T; len, |from, terms| …)`: the sum of `len` terms of type `T`, without memory for them. The block fills a
 /// slice with the terms from an index on.
@@ -114,20 +117,16 @@ const BLOCK: usize = 1024;
 /// Not a function of a closure: a closure that is not inlined is compiled for the oldest machine.
 macro_rules! sum_of {
     ($number:ty; $len:expr, |$from:ident, $terms:ident| $fill:block) => {{
-        use $crate::kernel::reduce::{Add, AT_ONCE, Totals, block_lanes, fold_lanes};
+        use $crate::kernel::reduce::{AT_ONCE, SumOf};
         let mut terms = [<$number>::zero(); AT_ONCE];
         let len = $len;
-        let mut totals = Totals::<$number>::new::<Add>();
-        let mut lanes = block_lanes::<$number, Add>(&[]);
+        let mut sum = SumOf::<$number>::new(len);
         for $from in (0..len).step_by(AT_ONCE) {
             let $terms = &mut terms[..(len - $from).min(AT_ONCE)];
             $fill
-            lanes = block_lanes::<$number, Add>($terms);
-            if len > AT_ONCE {
-                totals.gather::<Add>(lanes);
-            }
+            sum.add($terms);
         }
-        if len > AT_ONCE { totals.finish::<Add>() } else { fold_lanes::<$number, Add>(lanes) }
+        sum.finish()
     }};
 }
 
@@ -136,22 +135,69 @@ pub(crate) use sum_of;
 /// Terms that [`sum_of!`] has computed at a time.
 pub(crate) const AT_ONCE: usize = 256;
 
+/// The sum of terms of which at most [`AT_ONCE`] are known at a time.
+pub(crate) struct SumOf<T> {
+    /// Where there are more than that.
+    totals: Option<Totals<T>>,
+    /// Where there are not.
+    sum: T,
+}
+
+impl<T: Real> SumOf<T> {
+    /// For a number of terms.
+    #[inline(always)]
+    pub(crate) fn new(len: usize) -> Self {
+        Self { totals: (len > AT_ONCE).then(Totals::new::<Add>), sum: T::zero() }
+    }
+
+    /// Adds the next terms.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, terms: &[T]) {
+        match &mut self.totals {
+            Some(totals) => totals.gather_block::<Add>(terms),
+            None => self.sum = fold_row::<T, Add>(terms),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn finish(&self) -> T {
+        self.totals.as_ref().map_or(self.sum, Totals::finish::<Add>)
+    }
+}
+
 /// Reduces a row: lanes within a block, blocks one after another, lanes at last.
-#[inline(always)]
+///
+/// It is long, and many loops do it. So it is compiled once, apart from them, and called; so is what [`Totals`] do.
+#[inline(never)]
 pub(crate) fn fold_row<T: Real, F: Fold>(values: &[T]) -> T {
+    vectorized(FoldRow::<T, F> { values, fold: PhantomData })
+}
+
+struct FoldRow<'a, T, F> {
+    values: &'a [T],
+    fold: PhantomData<F>,
+}
+
+impl<T: Real, F: Fold> Loop for FoldRow<'_, T, F> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run(self) -> T {
+        fold_row_here::<T, F>(self.values)
+    }
+}
+
+/// [`fold_row`] within a loop that is over rows alone, short ones among them.
+#[inline(always)]
+pub(super) fn fold_row_here<T: Real, F: Fold>(values: &[T]) -> T {
     if values.len() <= BLOCK {
-        return fold_block::<T, F>(values);
+        return fold_lanes::<T, F>(block_lanes::<T, F>(values));
     }
     let mut totals = Totals::<T>::new::<F>();
     for block in values.chunks(BLOCK) {
-        totals.gather::<F>(block_lanes::<T, F>(block));
+        totals.gather_block::<F>(block);
     }
     totals.finish::<F>()
-}
-
-#[inline(always)]
-fn fold_block<T: Real, F: Fold>(block: &[T]) -> T {
-    fold_lanes::<T, F>(block_lanes::<T, F>(block))
 }
 
 /// The totals of the lanes of several blocks, each with its compensation.
@@ -162,22 +208,60 @@ pub(crate) struct Totals<T> {
 
 impl<T: Real> Totals<T> {
     #[inline(always)]
-    pub(crate) fn new<F: Fold>() -> Self {
+    pub(super) fn new<F: Fold>() -> Self {
         Self { totals: [F::start(); LANES], lost: [T::zero(); LANES] }
     }
 
+    /// Adds the lanes of a block.
     #[inline(always)]
-    pub(crate) fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
+    pub(super) fn gather<F: Fold>(&mut self, lanes: [T; LANES]) {
         for lane in 0..LANES {
             F::gather(&mut self.totals[lane], &mut self.lost[lane], lanes[lane]);
         }
     }
 
+    /// Adds the elements of a block.
+    #[inline(never)]
+    fn gather_block<F: Fold>(&mut self, block: &[T]) {
+        vectorized(GatherBlock::<T, F> { totals: self, block, fold: PhantomData });
+    }
+
+    /// The result.
+    #[inline(never)]
+    pub(super) fn finish<F: Fold>(&self) -> T {
+        vectorized(Finish::<T, F> { totals: self, fold: PhantomData })
+    }
+}
+
+struct GatherBlock<'a, T, F> {
+    totals: &'a mut Totals<T>,
+    block: &'a [T],
+    fold: PhantomData<F>,
+}
+
+impl<T: Real, F: Fold> Loop for GatherBlock<'_, T, F> {
+    type Output = ();
+
     #[inline(always)]
-    pub(crate) fn finish<F: Fold>(&self) -> T {
-        let mut lanes = self.totals;
+    fn run(self) {
+        self.totals.gather::<F>(block_lanes::<T, F>(self.block));
+    }
+}
+
+struct Finish<'a, T, F> {
+    totals: &'a Totals<T>,
+    fold: PhantomData<F>,
+}
+
+impl<T: Real, F: Fold> Loop for Finish<'_, T, F> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run(self) -> T {
+        let Totals { totals, lost } = self.totals;
+        let mut lanes = *totals;
         for lane in 0..LANES {
-            lanes[lane] = F::finish(self.totals[lane], self.lost[lane]);
+            lanes[lane] = F::finish(totals[lane], lost[lane]);
         }
         fold_lanes::<T, F>(lanes)
     }
@@ -185,7 +269,7 @@ impl<T: Real> Totals<T> {
 
 /// The lanes of a block.
 #[inline(always)]
-pub(crate) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
+pub(super) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
     let mut lanes = [F::start::<T>(); LANES];
     let whole = block.len() - block.len() % LANES;
     for from in (0..whole).step_by(LANES) {
@@ -203,7 +287,7 @@ pub(crate) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
 
 /// The lanes combined with each other.
 #[inline(always)]
-pub(crate) fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
+pub(super) fn fold_lanes<T: Real, F: Fold>(lanes: [T; LANES]) -> T {
     // Separate arrays, which stay in registers.
     let half: [T; 16] = halved::<T, F, 32, 16>(lanes);
     let half: [T; 8] = halved::<T, F, 16, 8>(half);

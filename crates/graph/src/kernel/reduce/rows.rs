@@ -146,22 +146,14 @@ impl Rows {
         if self.row <= SHORT && self.are_in_order() {
             return self.accumulate_across::<T, F>(from, y, terms);
         }
-        match self.plain() {
-            Some(_) if self.reduced => {
-                for (first, results) in self.groups(from..from + y.len()) {
-                    let start = RowStart { row: first, first, at: results.start };
-                    y[results.start - from] = terms.fold(start, self.row);
-                }
-                return;
+        if let (false, Some([_, count])) = (self.reduced, self.plain())
+            && count * self.row <= NEAR
+        {
+            for (first, results) in self.groups(from..from + y.len()) {
+                let y = &mut y[results.start - from..results.end - from];
+                self.accumulate_columns::<T, F>(RowStart { row: first, first, at: results.start }, count, y, terms);
             }
-            Some([_, count]) if count * self.row <= NEAR => {
-                for (first, results) in self.groups(from..from + y.len()) {
-                    let y = &mut y[results.start - from..results.end - from];
-                    self.accumulate_columns::<T, F>(RowStart { row: first, first, at: results.start }, count, y, terms);
-                }
-                return;
-            }
-            _ => {}
+            return;
         }
         // The last of the reduced axes is iterated with its stride, the others by positions.
         let mut reduced = self.starts(true);
@@ -170,19 +162,16 @@ impl Rows {
             _ => (1, 0),
         };
         reduced.shape = reduced.shape[..reduced.shape.rank().saturating_sub(1)].iter().copied().collect();
+        let outer = reduced.shape.len();
         for (first, results) in self.groups(from..from + y.len()) {
             let (at, y) = (results.start, &mut y[results.start - from..results.end - from]);
             if self.reduced {
-                let start = |row: usize| RowStart { row, first, at };
-                if count * reduced.shape.len() == 1 {
-                    y[0] = terms.fold(start(first), self.row);
-                    continue;
-                }
                 let (mut total, mut lost) = (F::start(), T::zero());
-                for offset in reduced.positions() {
+                for index in 0..outer {
+                    let row = first + reduced.position(index);
                     for number in 0..count {
-                        let row = first + offset + number * step;
-                        F::gather(&mut total, &mut lost, terms.fold(start(row), self.row));
+                        let start = RowStart { row: row + number * step, first, at };
+                        F::gather(&mut total, &mut lost, terms.fold(start, self.row));
                     }
                 }
                 y[0] = F::finish(total, lost);

@@ -86,9 +86,10 @@ fn work<T: Real>(inner: &Inner, tape: &Tape, number: usize, unit: &Unit, node: N
     let elements = (reals + indices) as u64;
     let (name, operations, product_operations) = match unit {
         Unit::Fused(fused) => {
-            let names: Vec<&str> = fused.steps.iter().map(|step| inner.ops[step.op as usize].name()).collect();
+            let ops = fused.steps.iter().map(|step| step.op).chain(fused.totals.iter().map(|total| total.op));
+            let names: Vec<&str> = ops.map(|op| inner.ops[op as usize].name()).collect();
             let name = if names.is_empty() { "copy".to_owned() } else { names.join("+") };
-            (name, (fused.len * fused.steps.len()) as u64, 0)
+            (name, (fused.len * (fused.steps.len() + fused.totals.len())) as u64, 0)
         }
         Unit::Product(factors, _) => {
             let [m, k, n] = product_sizes(factors);

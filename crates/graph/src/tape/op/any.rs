@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHasher;
 
 use super::{Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature, Vars, Work};
+use crate::kernel::reduce::Total;
 use crate::real::{Each, Family, Member, Real};
 use crate::shape::{Layout, Shape};
 use crate::tape::Var;
@@ -26,6 +27,7 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn kinks(&self, input: usize) -> Kinks;
     fn is_surrogate(&self) -> bool;
     fn is_sum(&self) -> bool;
+    fn total(&self, input: &Shape) -> Option<Total>;
     fn placement(&self) -> Option<(usize, usize)>;
     fn joined_axis(&self) -> Option<usize>;
     fn is_separable(&self, inputs: &[Meta]) -> bool;
@@ -82,6 +84,10 @@ impl<O: Op> AnyOp for O {
 
     fn is_sum(&self) -> bool {
         Op::is_sum(self)
+    }
+
+    fn total(&self, input: &Shape) -> Option<Total> {
+        Op::total(self, input)
     }
 
     fn placement(&self) -> Option<(usize, usize)> {

@@ -19,6 +19,7 @@ use std::slice::from_ref;
 
 use smallvec::SmallVec;
 
+use crate::kernel::reduce::Total;
 use crate::real::Real;
 use crate::shape::{Layout, Shape};
 use crate::tape::Var;
@@ -222,6 +223,13 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     /// product that is one of them.
     fn is_sum(&self) -> bool {
         false
+    }
+
+    /// For [`Form::Kernel`]: the total of all elements of its only input that the output is, for a shape of the input; a
+    /// plan may take it where the elements are computed.
+    #[doc(hidden)]
+    fn total(&self, _input: &Shape) -> Option<Total> {
+        None
     }
 
     /// For an op whose output is its only input at consecutive indices of one axis, among zeros: the axis, and the first

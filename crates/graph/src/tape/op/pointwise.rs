@@ -133,10 +133,7 @@ impl<P: Pointwise> Op for P {
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
         const { assert!(P::ARITY >= 1 && P::ARITY <= 4, "a pointwise op has 1 to 4 inputs") }
-        match inputs.iter().all(|input| input.shape == inputs[0].shape) {
-            true => Ok(smallvec::smallvec![inputs[0].clone()]),
-            false => Err("the shapes differ (broadcast them first)".into()),
-        }
+        like_inputs(inputs)
     }
 
     fn form(&self) -> Form {
@@ -173,6 +170,14 @@ impl<P: Pointwise> Op for P {
 
     fn is_surrogate(&self) -> bool {
         Pointwise::is_surrogate(self)
+    }
+}
+
+/// The output of inputs of one shape: that shape.
+fn like_inputs(inputs: &[Meta]) -> Result<Metas, String> {
+    match inputs.iter().all(|input| input.shape == inputs[0].shape) {
+        true => Ok(smallvec::smallvec![inputs[0].clone()]),
+        false => Err("the shapes differ (broadcast them first)".into()),
     }
 }
 

@@ -46,12 +46,18 @@ use smallvec::SmallVec;
 
 use super::{Meta, Metas};
 use crate::axes::check_axes;
+use crate::shape::Shape;
 use crate::tape::Var;
 
 /// The shape rule of a reduction of one real input: the axes are removed.
 pub(crate) fn reduced_shape(inputs: &[Meta], axes: &[usize]) -> Result<Metas, String> {
     check_axes(axes, &inputs[0].shape)?;
     Ok(smallvec::smallvec![Meta::real(inputs[0].shape.without(|axis| axes.contains(&axis)))])
+}
+
+/// Whether a reduction along these axes is one of all elements, at least one, to one number.
+pub(crate) fn is_of_all(input: &Shape, axes: &[usize]) -> bool {
+    input.len() > 0 && input.without(|axis| axes.contains(&axis)).len() == 1
 }
 
 impl<'g> Var<'g> {

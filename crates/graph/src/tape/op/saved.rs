@@ -294,12 +294,16 @@ impl Ops {
             attributes: |op| op.downcast_ref::<O>().map(O::attributes),
             apply: apply::<O>,
         };
-        let name = O::SAVED_AS;
+        self.insert(O::SAVED_AS, entry, std::any::type_name::<O>());
+        self
+    }
+
+    #[track_caller]
+    fn insert(&mut self, name: &'static str, entry: Entry, type_name: &str) {
         let before = self.by_name.insert(name, entry);
         let taken = LEAVES.contains(&name) || before.is_some_and(|before| before.of != entry.of);
-        assert!(!taken, "`Ops::with`: an op named `{name}` is there already; {} needs another name", type_name::<O>());
+        assert!(!taken, "`Ops::with`: an op named `{name}` is there already; {type_name} needs another name");
         self.by_type.insert(entry.of, name);
-        self
     }
 
     /// The names of the ops.
@@ -330,19 +334,15 @@ impl Ops {
         graph: &'g Graph,
         inputs: &[Var<'g>],
     ) -> Result<Vars<'g>, Error> {
-        let fault = |problem: String| Err(Error::new(ErrorKind::Description, problem));
+        let unknown = |problem: String| Err(Error::new(ErrorKind::Description, problem));
         match self.by_name.get(name) {
-            None => fault(format!("the op `{name}` is unknown; `Ops::with` adds one that is not built in")),
+            None => unknown(format!("the op `{name}` is unknown; `Ops::with` adds one that is not built in")),
             Some(entry) if version > entry.version || version == 0 => {
-                fault(format!("the op `{name}` has version {version}; this program knows it up to {}", entry.version))
+                unknown(format!("the op `{name}` has version {version}; this program knows it up to {}", entry.version))
             }
             Some(entry) => (entry.apply)(attributes, version, graph, inputs),
         }
     }
-}
-
-fn type_name<O>() -> &'static str {
-    std::any::type_name::<O>()
 }
 
 fn apply<'g, O: SavedOp>(
@@ -351,14 +351,23 @@ fn apply<'g, O: SavedOp>(
     graph: &'g Graph,
     inputs: &[Var<'g>],
 ) -> Result<Vars<'g>, Error> {
-    let fault = |problem: String| Error::new(ErrorKind::Description, format!("the op `{}`: {problem}", O::SAVED_AS));
-    let op = O::from_attributes(attributes, version).map_err(fault)?;
-    let known = op.attributes();
-    if version == O::VERSION && known.0.len() != attributes.0.len() {
-        let problem = format!("{} attributes were given, where it has {}", attributes.0.len(), known.0.len());
-        return Err(fault(problem));
+    let op = O::from_attributes(attributes, version).map_err(|problem| fault(O::SAVED_AS, &problem))?;
+    if version == O::VERSION {
+        check_count(O::SAVED_AS, attributes, &op.attributes())?;
     }
     graph.apply(op, inputs)
+}
+
+fn fault(name: &str, problem: &str) -> Error {
+    Error::new(ErrorKind::Description, format!("the op `{name}`: {problem}"))
+}
+
+/// Checks that no attribute was given that the op does not have.
+fn check_count(name: &str, given: &Attributes, known: &Attributes) -> Result<(), Error> {
+    match (given.0.len(), known.0.len()) {
+        (given, known) if given == known => Ok(()),
+        (given, known) => Err(fault(name, &format!("{given} attributes were given, where it has {known}"))),
+    }
 }
 
 #[cfg(test)]
