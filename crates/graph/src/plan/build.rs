@@ -16,9 +16,9 @@ use crate::tape::op::{Form, Kind};
 use crate::tape::{NodeId, Source, Tape, Value};
 
 /// The most steps of a loop over many elements: with more, its blocks would not fit into the L1 cache.
-const MAX_STEPS: usize = 64;
+pub(super) const MAX_STEPS: usize = 64;
 /// The most elements of a loop with any number of steps.
-const SHORT: usize = 64;
+pub(super) const SHORT: usize = 64;
 
 struct Builder<'a> {
     tape: &'a Tape,

@@ -1,11 +1,11 @@
 //! Running a graph: compiled to a plan, or node by node.
 //!
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
-//! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
-//! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), takes sums in
-//! the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]) and steps that are one
-//! pass ([`pairs`]), and keeps equal units once
-//! ([`intern`]). A [`Plan`] is fixed and can be shared between threads; a [`Session`] holds the memory of its runs.
+//! chains into fused loops ([`build`]), computes what one later loop reads in that loop ([`later`]), lets products add
+//! what is added to them ([`sums`]), packs what several products read ([`packed`]), writes what is joined where it belongs
+//! ([`joined`]), cuts large batches ([`strips`]), takes sums in the loops that compute what they are of ([`totals`]),
+//! assigns memory ([`assign`]), computes two steps as one pass ([`pairs`]), and keeps equal units once ([`intern`]). A
+//! [`Plan`] is fixed and can be shared between threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
 mod assign;
@@ -17,6 +17,7 @@ mod fused;
 mod inputs;
 mod intern;
 mod joined;
+mod later;
 mod memory;
 mod order;
 mod packed;
@@ -50,6 +51,7 @@ use build::build;
 use feed::InputSpec;
 use intern::Kinds;
 use joined::join_in_place;
+use later::compute_later;
 use memory::Map;
 use packed::pack_shared_factors;
 use strips::cut_into_strips;
@@ -187,6 +189,7 @@ impl Plan {
         let values: Vec<_> = outputs.iter().map(|output| output.value).collect();
         let mut drafts = build(tape, &values, fuse)?;
         if fuse {
+            compute_later(&mut drafts);
             fold_sums(tape, &mut drafts);
             pack_shared_factors(&mut drafts);
             join_in_place(tape, &mut drafts);
