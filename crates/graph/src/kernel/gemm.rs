@@ -1,9 +1,9 @@
 //! Matrix products, without allocations: the packing buffers are those of the caller.
 //!
-//! Seven files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
+//! Eight files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
 //! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `columns` does so for
-//! few rows and many columns, `share` divides large products among threads, `windows` multiplies the windows of
-//! images, `transposed` writes rows as columns for it. The instruction set is chosen at run time.
+//! few rows and many columns, `narrow` computes very few columns as rows, `share` divides large products among threads,
+//! `windows` multiplies the windows of images, `transposed` writes rows as columns for it. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
 //! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order, and then what else is added
@@ -16,6 +16,7 @@
 mod blocks;
 mod columns;
 mod lanes;
+mod narrow;
 mod panel;
 mod share;
 #[cfg(test)]
@@ -243,7 +244,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
 
 /// The product in pointers, after all checks; nothing if there is nothing to sum, and then c is as it should be.
 #[track_caller]
-#[inline]
+#[inline(always)] // What is returned would be copied by way of memory, with a wait for its parts to be there.
 fn expect_product<T: kernel::Kernel>(
     m: usize,
     k: usize,

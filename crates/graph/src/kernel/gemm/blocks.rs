@@ -14,9 +14,9 @@
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
-use super::columns;
 use super::lanes::{Kernel, Lanes};
 use super::panel::{Ahead, Panel, Tile};
+use super::{columns, narrow};
 
 /// The most steps of k that are summed before the sum is added to c.
 pub(super) const STEPS: usize = 384;
@@ -124,7 +124,8 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
     let steps = block(k);
     let lanes = band::<L>(steps, n).next_multiple_of(L::WIDTH) + m.min(L::HEIGHT).next_multiple_of(L::WIDTH);
     let columns = if columns::suits::<L>(m, steps, n) { columns::room::<L>(m, steps) } else { 0 };
-    columns.max(steps * lanes) + LINE / size_of::<L::Scalar>()
+    let narrow = narrow::room::<L>(m, k, n);
+    columns.max(steps * lanes).max(narrow) + LINE / size_of::<L::Scalar>()
 }
 
 /// Computes a product.
@@ -144,6 +145,12 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
         return unsafe { one_row_of_tiles::<L>(product, b) };
     }
     let mut product = *product;
+    if let Right::Matrix(b) = product.b
+        && narrow::suits::<L>(product.m, product.k, product.n, product.a)
+    {
+        // SAFETY: as the caller promises.
+        return unsafe { narrow::run::<L>(&product, b, workspace) };
+    }
     if let (Right::Matrix(b), 1, 1) = (product.b, product.n, product.c_row) {
         // A column is the transpose of a row, and a row fills registers.
         let Product { m, n, a, .. } = product;

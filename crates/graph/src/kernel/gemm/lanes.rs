@@ -18,7 +18,7 @@ pub(super) type Kernel<T> = unsafe fn(&Tile<T>);
 /// An instruction set, seen as registers of `WIDTH` numbers.
 pub(super) trait Lanes: Copy {
     /// The number in one lane.
-    type Scalar: Copy + 'static;
+    type Scalar: Copy + std::ops::Add<Output = Self::Scalar> + 'static;
     /// A register.
     type Vector: Copy;
     /// Which lanes of a register take part in a load or a store.

@@ -243,7 +243,7 @@ fn check_bits<T: Tested>(sizes: (usize, usize, usize), lie_a: Lie, lie_b: Lie, a
     });
 }
 
-const SIZES: [(usize, usize, usize); 33] = [
+const SIZES: [(usize, usize, usize); 38] = [
     (0, 3, 4),
     (3, 0, 4),
     (3, 4, 0),
@@ -274,6 +274,11 @@ const SIZES: [(usize, usize, usize); 33] = [
     (43, 130, 100),
     (130, 2, 10),
     (57, 514, 40),
+    (50, 20, 2),
+    (100, 20, 2),
+    (130, 8, 3),
+    (16, 384, 4),
+    (80, 385, 2),
     (150, 70, 129),
     (1, 600, 300),
     (300, 260, 1),
