@@ -1,8 +1,8 @@
 //! Registers for the values of a loop that need no memory.
 
-use super::assign::{Assigner, NEVER};
 use smallvec::SmallVec;
 
+use super::assign::{Assigner, NEVER};
 use super::draft::{DraftArg, DraftLoop, DraftStep, View};
 use super::memory::Footprint;
 use super::pairs;
