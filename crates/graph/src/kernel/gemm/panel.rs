@@ -191,8 +191,10 @@ unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>
     let whole = (V - 1) * L::WIDTH;
     // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
     unsafe {
-        // Loops of one thing each, which the compiler unrolls, so that no sum leaves its register before it is written.
         let mask = L::mask(tile.width - whole);
+        // Loops of one thing each, which the compiler unrolls, so that no sum leaves its register before it is written. And
+        // all rows are read before any is written: a masked store covers the rows after it, whose loads would wait until it
+        // has left the store buffer.
         if tile.accumulate {
             for i in 0..H {
                 let c = tile.c.offset(i as isize * tile.c_row);
