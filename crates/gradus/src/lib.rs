@@ -48,8 +48,8 @@ pub mod op {
     #[cfg(feature = "proptest")]
     pub use gradus_graph::registry;
     pub use gradus_graph::{
-        Accepts, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Layout, Meta, Metas, Number, Op,
-        POSITIVE, Pointwise, Signature, Vars, Work, expect_setting, kernel, smallvec,
+        Accepts, Arithmetic, Array, ArrayMut, Call, Derivative, Domain, Form, Kind, Kinks, Layout, Meta, Metas, Number,
+        Op, POSITIVE, Pointwise, Signature, Vars, Work, expect_setting, kernel, smallvec,
     };
     pub use gradus_graph::{Attribute, AttributeValue, Attributes, Ops, SavedOp, saved_op};
 }

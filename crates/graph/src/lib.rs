@@ -61,8 +61,8 @@ pub use shape::{IntoShape, Layout, Shape, TargetShape, Window};
 /// Makes [`Metas`] and [`Vars`]: `smallvec![Meta::real([2])]`.
 pub use smallvec::smallvec;
 pub use tape::op::{
-    Accepts, Array, ArrayMut, Attribute, AttributeValue, Attributes, Call, Derivative, Domain, Form, Kind, Kinks, Meta,
-    Metas, Number, Op, Ops, Pointwise, SavedOp, Signature, Vars, Work,
+    Accepts, Arithmetic, Array, ArrayMut, Attribute, AttributeValue, Attributes, Call, Derivative, Domain, Form, Kind,
+    Kinks, Meta, Metas, Number, Op, Ops, Pointwise, SavedOp, Signature, Vars, Work,
 };
 pub use tape::{Edge, Edges, Graph, GraphView, NodeId, Nodes, Operand, Scoped, Substituted, Var};
 pub use tensor::{AnyTensor, Data, SparseRows, Tensor};

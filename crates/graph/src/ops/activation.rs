@@ -2,7 +2,7 @@
 //!
 //! Values and slopes are finite for large inputs of either sign.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::f64::consts::FRAC_1_SQRT_2;
 
 use crate::real::Real;
 use crate::tape::Var;
@@ -13,6 +13,8 @@ use crate::tape::op::{Call, Kinks, Number, Pointwise};
 const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
 /// The factor of `x³` in the tanh form of GELU (Hendrycks and Gimpel 2016).
 const TANH_CUBE: f64 = 0.044_715;
+/// `1/√(2π)`, the density of the normal distribution at 0.
+const DENSITY_AT_0: f64 = 0.398_942_280_401_432_7;
 /// Scale and α of SELU (Klambauer et al. 2017), to all digits.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -78,9 +80,15 @@ unary! {
 
 unary! {
     /// `x · Φ(x)` with the normal distribution function Φ, computed by erf (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
-    Gelu, gelu: |x| weighted(x, T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf())), slope |x, _y| {
-        let density = (x * x * -0.5).exp() * (1.0 / (2.0 * PI).sqrt());
-        ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5 + density.cotangent_times(x)
+    Gelu, gelu: |x| weighted(x, normal_distribution(x)), slope |x, _y| x.gelu_slope(),
+}
+
+unary! {
+    /// `Φ(x) + x·φ(x)` with the normal distribution function Φ and density φ, the derivative of gelu; for large |x| it is within two roundings of 1
+    GeluSlope, gelu_slope: |x| normal_distribution(x) + weighted(x, (x * x * T::of(-0.5)).exp() * T::of(DENSITY_AT_0)),
+    slope |x, _y| {
+        let density = (x * x * -0.5).exp() * DENSITY_AT_0;
+        density.cotangent_times(2.0 - x * x)
     },
 }
 
@@ -90,10 +98,23 @@ unary! {
         let inner = T::of(TANH_SCALE) * (x + T::of(TANH_CUBE) * x * x * x);
         weighted(x, T::of(0.5) * (T::one() + inner.tanh()))
     },
+    slope |x, _y| x.gelu_tanh_slope(),
+}
+
+unary! {
+    /// The derivative of gelu_tanh, `(1 + t)/2 + (1 − t²)·√(2/π)·(x + 3·0.044715·x³)/2` with `t = tanh(√(2/π)·(x + 0.044715·x³))`; it is within two roundings of 1
+    GeluTanhSlope, gelu_tanh_slope: |x| {
+        let t = ((x + x * x * x * T::of(TANH_CUBE)) * T::of(TANH_SCALE)).tanh();
+        let growth = x * (x * x * T::of(3.0 * TANH_CUBE) + T::one()) * T::of(0.5 * TANH_SCALE);
+        (t + T::one()) * T::of(0.5) + weighted(growth, T::one() - t * t)
+    },
     slope |x, _y| {
-        let t = ((x + x * x * x * TANH_CUBE) * TANH_SCALE).tanh();
-        let growth = x * (x * x * (3.0 * TANH_CUBE) + 1.0) * (0.5 * TANH_SCALE);
-        (t + 1.0) * 0.5 + (1.0 - t * t).cotangent_times(growth)
+        let square = x * x;
+        let t = ((x + x * square * TANH_CUBE) * TANH_SCALE).tanh();
+        // With the argument u of tanh: u' + x·u''/2 − x·t·u'², times 1 − t².
+        let first = (square * (3.0 * TANH_CUBE) + 1.0) * TANH_SCALE;
+        let rest = first + square * (3.0 * TANH_CUBE * TANH_SCALE) - x * t * first.square();
+        (1.0 - t * t).cotangent_times(rest)
     },
 }
 
@@ -141,6 +162,12 @@ unary! {
 fn weighted<T: Real>(x: T, weight: T) -> T {
     let product = x * weight;
     if weight == T::zero() && x.is_infinite() { T::zero() } else { product }
+}
+
+/// The normal distribution function.
+#[inline(always)]
+fn normal_distribution<T: Real>(x: T) -> T {
+    T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf())
 }
 
 /// Clamps to [0, 1].
@@ -227,7 +254,9 @@ crate::tape::op::saved_ops! {
     "silu": Silu {},
     "mish": Mish {},
     "gelu": Gelu {},
+    "gelu_slope": GeluSlope {},
     "gelu_tanh": GeluTanh {},
+    "gelu_tanh_slope": GeluTanhSlope {},
     "softsign": Softsign {},
     "hard_tanh": HardTanh {},
     "hard_sigmoid": HardSigmoid {},
@@ -254,7 +283,9 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Silu::entry(),
         Mish::entry(),
         Gelu::entry(),
+        GeluSlope::entry(),
         GeluTanh::entry(),
+        GeluTanhSlope::entry(),
         Softsign::entry(),
         HardTanh::entry(),
         HardSigmoid::entry(),

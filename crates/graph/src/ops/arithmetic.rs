@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 use super::integer::Integer;
 use crate::real::Real;
-use crate::tape::op::{Call, Derivative, Domain, Kind, Pointwise};
+use crate::tape::op::{Arithmetic, Call, Derivative, Domain, Kind, Pointwise};
 use crate::tape::{Operand, Var};
 
 /// `x + y`
@@ -36,7 +36,7 @@ struct Recip;
 impl Pointwise for AddOp {
     const NAME: &'static str = "add";
     const ARITY: usize = 2;
-    const IS_SUM: bool = true;
+    const ARITHMETIC: Option<Arithmetic> = Some(Arithmetic::Sum);
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
@@ -55,6 +55,7 @@ impl Pointwise for AddOp {
 impl Pointwise for SubOp {
     const NAME: &'static str = "sub";
     const ARITY: usize = 2;
+    const ARITHMETIC: Option<Arithmetic> = Some(Arithmetic::Difference);
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
@@ -77,6 +78,7 @@ impl Pointwise for SubOp {
 impl Pointwise for MulOp {
     const NAME: &'static str = "mul";
     const ARITY: usize = 2;
+    const ARITHMETIC: Option<Arithmetic> = Some(Arithmetic::Product);
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
@@ -113,6 +115,7 @@ impl Pointwise for DivOp {
 
 impl Pointwise for NegOp {
     const NAME: &'static str = "neg";
+    const ARITHMETIC: Option<Arithmetic> = Some(Arithmetic::Negation);
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {

@@ -3,7 +3,7 @@
 use super::arithmetic::{DivOp, MulOp};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::op::{Call, Domain, Form, Meta, Metas, Op, Signature};
+use crate::tape::op::{Arithmetic, Call, Domain, Form, Meta, Metas, Op, Signature};
 use crate::tape::{Operand, Var};
 
 /// The product of a cotangent `x` and a slope `y`; see [`Var::cotangent_times`].
@@ -32,6 +32,10 @@ impl Op for CotangentProduct {
     fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
         let product = |g: T, slope: T| g * slope;
         vectorized(Cotangents { x: [x[0], x[1]], y, value: product, is_zero: Self::is_zero });
+    }
+
+    fn arithmetic(&self) -> Option<Arithmetic> {
+        Some(Arithmetic::CotangentProduct)
     }
 
     // One product needs no vectors, hence none of their instructions.

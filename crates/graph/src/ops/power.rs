@@ -2,7 +2,7 @@
 
 use crate::real::Real;
 use crate::tape::op::elementwise::unary;
-use crate::tape::op::{Domain, Number, Pointwise};
+use crate::tape::op::{Arithmetic, Domain, Number, Pointwise};
 use crate::tape::{Operand, Var};
 
 unary! {
@@ -17,7 +17,7 @@ unary! {
 
 unary! {
     /// `x²`
-    Square, square: |x| x * x, slope |x, _y| x * 2.0,
+    Square, square: |x| x * x, slope |x, _y| x * 2.0, arithmetic Arithmetic::Square,
 }
 
 /// `xⁿ` for an integer n.

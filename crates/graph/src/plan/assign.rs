@@ -76,7 +76,7 @@ impl Leaves {
 }
 
 pub(super) struct Assigner<'a> {
-    tape: &'a Tape,
+    pub(super) tape: &'a Tape,
     pub(super) buffers: Vec<Buffer>,
     slots: Vec<SlotId>,
     last_use: Vec<u32>,

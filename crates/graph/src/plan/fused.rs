@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::memory::{Bound, Division, LoopPart};
+use super::pairs;
 use super::unit::{Access, Arg, Fused, Target};
 use crate::kernel::reduce::{RECORD, RECORDED, Records, add_plainly, plain_mean};
 use crate::kernel::strided::gather;
@@ -165,8 +166,10 @@ fn run_block<T: Real>(
     }
     for step in &fused.steps {
         let args = &fused.args[step.first_arg as usize..][..step.args as usize];
-        let kernel = &*kernels[step.op as usize];
-        part.step(from, count, args, step.target, |blocks, target| kernel.block(blocks, target));
+        part.step(from, count, args, step.target, |blocks, target| match &step.second {
+            None => kernels[step.op as usize].block(blocks, target),
+            Some(second) => pairs::run(kernels, step.op, second, blocks, target),
+        });
     }
     for &(load, write) in &fused.copies {
         let arg = match fused.loads[load as usize].access {

@@ -3,7 +3,8 @@
 //! Compilation removes dead nodes, shares common subexpressions ([`order`]), turns views into layouts and pointwise
 //! chains into fused loops ([`build`]), lets products add what is added to them ([`sums`]), packs what several products
 //! read ([`packed`]), writes what is joined where it belongs ([`joined`]), cuts large batches ([`strips`]), takes sums in
-//! the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]), and keeps equal units once
+//! the loops that compute what they are of ([`totals`]), assigns memory ([`assign`]) and steps that are one
+//! pass ([`pairs`]), and keeps equal units once
 //! ([`intern`]). A [`Plan`] is fixed and can be shared between threads; a [`Session`] holds the memory of its runs.
 
 mod arena;
@@ -20,6 +21,7 @@ mod memory;
 mod order;
 mod packed;
 mod packed_params;
+mod pairs;
 mod profile;
 mod reference;
 mod registers;

@@ -1,9 +1,16 @@
 //! Registers for the values of a loop that need no memory.
 
 use super::assign::{Assigner, NEVER};
-use super::draft::{DraftArg, DraftLoop, View};
+use smallvec::SmallVec;
+
+use super::draft::{DraftArg, DraftLoop, DraftStep, View};
 use super::memory::Footprint;
+use super::pairs;
 use super::unit::{Access, Arg, Fused, Load, Step, Target, TotalStep};
+use crate::tape::form::MAX_POINTWISE;
+
+/// The target of a step that is computed with another, which nothing reads.
+const NOWHERE: Target = Target::Register(u32::MAX);
 
 impl Assigner<'_> {
     /// Registers for the blocks of a loop: a linear scan, in which a step never writes a register that it reads.
@@ -26,11 +33,27 @@ impl Assigner<'_> {
                 Load { access, register }
             })
             .collect();
+        let is_stored = |step: usize| self.buffers[draft.steps[step].buffer as usize].stored;
+        let firsts = pairs::find(self.tape, &draft, is_stored);
+        let mut is_first = vec![false; draft.steps.len()];
+        firsts.iter().flatten().for_each(|(first, _)| is_first[*first as usize] = true);
+        // The arguments of a step, behind those of the one that is computed with it.
+        let args_of = |number: usize| -> SmallVec<[DraftArg; MAX_POINTWISE]> {
+            let args = |step: &DraftStep| draft.args[step.first_arg as usize..][..step.args as usize].iter().copied();
+            let own = args(&draft.steps[number]);
+            match firsts[number] {
+                None => own.collect(),
+                Some((first, _)) => {
+                    let others = own.filter(|arg| !matches!(arg, DraftArg::Step(step) if *step == first));
+                    args(&draft.steps[first as usize]).chain(others).collect()
+                }
+            }
+        };
         let mut last = vec![NEVER; draft.steps.len()];
-        for (number, step) in draft.steps.iter().enumerate() {
-            for arg in &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize] {
+        for number in (0..draft.steps.len()).filter(|&number| !is_first[number]) {
+            for arg in args_of(number) {
                 if let DraftArg::Step(other) = arg {
-                    last[*other as usize] = number as u32;
+                    last[other as usize] = number as u32;
                 }
             }
         }
@@ -42,6 +65,10 @@ impl Assigner<'_> {
         let mut args = Vec::with_capacity(draft.args.len());
         let mut steps = Vec::with_capacity(draft.steps.len());
         for (number, step) in draft.steps.iter().enumerate() {
+            if is_first[number] {
+                targets.push(NOWHERE);
+                continue;
+            }
             let target = if self.buffers[step.buffer as usize].stored {
                 footprint.writes.push(self.whole(step.buffer));
                 Target::Slot(footprint.writes.len() as u32 - 1)
@@ -51,7 +78,7 @@ impl Assigner<'_> {
                     registers - 1
                 }))
             };
-            let own = &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize];
+            let (own, first_arg) = (args_of(number), args.len() as u32);
             for (position, arg) in own.iter().enumerate() {
                 args.push(match *arg {
                     DraftArg::Load(load) => match loads[load as usize].access {
@@ -74,7 +101,11 @@ impl Assigner<'_> {
                 free.push(register);
             }
             targets.push(target);
-            steps.push(Step { op: step.op, first_arg: step.first_arg, args: step.args, target });
+            let (op, second) = match firsts[number] {
+                None => (step.op, None),
+                Some((first, second)) => (draft.steps[first as usize].op, Some(second)),
+            };
+            steps.push(Step { op, second, first_arg, args: own.len() as u32, target });
         }
         let mut copies = Vec::with_capacity(draft.copies.len());
         for &(load, out) in &draft.copies {

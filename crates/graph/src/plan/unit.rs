@@ -1,6 +1,7 @@
 //! The units of work of a plan, as a session runs them.
 
 use super::fused;
+use super::pairs::Second;
 use crate::kernel::gemm::{pack_shares, product_shares};
 use crate::kernel::reduce::Total;
 use crate::shape::{Layout, Shape};
@@ -70,11 +71,13 @@ pub(super) enum Target {
     Slot(u32),
 }
 
-/// One op within a fused loop; its arguments are a range of [`Fused::args`].
+/// One op within a fused loop, or two; the arguments are a range of [`Fused::args`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Step {
     /// An entry of the plan's ops.
     pub(super) op: u32,
+    /// The op that is computed with it, from its result and the last argument.
+    pub(super) second: Option<Second>,
     pub(super) first_arg: u32,
     pub(super) args: u32,
     pub(super) target: Target,

@@ -24,7 +24,7 @@ pub(super) const STEPS: usize = 384;
 const BAND: usize = 768 << 10;
 /// The bytes that a block may be spread over and still be read where it lies: a quarter of a usual L2 cache,
 /// and no more pages than the first-level TLB holds. Packing such a block costs more than it saves.
-const NEAR: usize = 256 << 10;
+pub(super) const NEAR: usize = 256 << 10;
 /// The same for a block of b that only a few panels of rows will read.
 const FAR: usize = 4 * NEAR;
 /// The most registers side by side in a packed panel of b, so that the panel fits into the L1 cache.

@@ -278,9 +278,25 @@ pub(super) fn block_lanes<T: Real, F: Fold>(block: &[T]) -> [T; LANES] {
             lanes[lane] = F::join(lanes[lane], chunk[lane]);
         }
     }
-    let rest = &block[whole..];
-    for lane in 0..rest.len().min(LANES) {
-        lanes[lane] = F::join(lanes[lane], rest[lane]);
+    with_rest::<T, F>(lanes, &block[whole..])
+}
+
+/// Lanes combined with the last elements, of which there are fewer.
+///
+/// They are joined as lanes of their own, since indices that depend on a length would keep the lanes in memory, also in
+/// the loop over the elements before. The others are joined with the neutral element, which leaves their bits: no sum
+/// from 0 is −0.
+#[allow(clippy::manual_memcpy)] // Within a `Loop` a copy of a slice may be a call.
+#[inline(always)]
+pub(super) fn with_rest<T: Real, F: Fold>(mut lanes: [T; LANES], rest: &[T]) -> [T; LANES] {
+    if !rest.is_empty() {
+        let mut last = [F::start::<T>(); LANES];
+        for lane in 0..rest.len().min(LANES) {
+            last[lane] = rest[lane];
+        }
+        for lane in 0..LANES {
+            lanes[lane] = F::join(lanes[lane], last[lane]);
+        }
     }
     lanes
 }

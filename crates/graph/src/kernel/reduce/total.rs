@@ -3,7 +3,7 @@
 //! Each block leaves the lanes of its sums in a record. The records are combined in their order when all are there, on
 //! whatever threads they were made: so a result has the bits of [`reduce`](super::reduce) and [`mean`](super::mean).
 
-use super::fold::{AT_ONCE, Add, BLOCK, Fold, LANES, Totals, block_lanes, fold_lanes};
+use super::fold::{AT_ONCE, Add, BLOCK, Fold, LANES, Totals, block_lanes, fold_lanes, with_rest};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 
@@ -109,10 +109,11 @@ impl<T: Real> Loop for MakeRecord<'_, T> {
                     lanes[lane] = Add::join(lanes[lane], chunk[lane] - first);
                 }
             }
-            let rest = &values[whole..];
+            let (rest, mut terms) = (&values[whole..], [T::zero(); LANES]);
             for lane in 0..rest.len().min(LANES) {
-                lanes[lane] = Add::join(lanes[lane], rest[lane] - first);
+                terms[lane] = rest[lane] - first;
             }
+            let lanes = with_rest::<T, Add>(lanes, &terms[..rest.len().min(LANES)]);
             let record = &mut record[from / AT_ONCE * LANES..][..LANES];
             for lane in 0..LANES {
                 record[lane] = lanes[lane];
@@ -130,6 +131,7 @@ struct Combine<'a, T> {
 impl<T: Real> Loop for Combine<'_, T> {
     type Output = T;
 
+    #[allow(clippy::manual_memcpy)] // As above.
     #[inline(always)]
     fn run(self) -> T {
         let Self { len, at_once, records } = self;

@@ -6,7 +6,7 @@ use super::limits::Limits;
 use super::{Profile, ProfileEntry};
 use crate::error::Error;
 use crate::params::Params;
-use crate::plan::unit::{Unit, product_sizes};
+use crate::plan::unit::{Step, Unit, product_sizes};
 use crate::plan::{Feed, Inner, Plan};
 use crate::real::Real;
 use crate::tape::op::{Kind, Meta};
@@ -86,10 +86,11 @@ fn work<T: Real>(inner: &Inner, tape: &Tape, number: usize, unit: &Unit, node: N
     let elements = (reals + indices) as u64;
     let (name, operations, product_operations) = match unit {
         Unit::Fused(fused) => {
-            let ops = fused.steps.iter().map(|step| step.op).chain(fused.totals.iter().map(|total| total.op));
+            let of_step = |step: &Step| [step.op].into_iter().chain(step.second.map(|second| second.op));
+            let ops = fused.steps.iter().flat_map(of_step).chain(fused.totals.iter().map(|total| total.op));
             let names: Vec<&str> = ops.map(|op| inner.ops[op as usize].name()).collect();
             let name = if names.is_empty() { "copy".to_owned() } else { names.join("+") };
-            (name, (fused.len * (fused.steps.len() + fused.totals.len())) as u64, 0)
+            (name, (fused.len * names.len()) as u64, 0)
         }
         Unit::Product(factors, _) => {
             let [m, k, n] = product_sizes(factors);

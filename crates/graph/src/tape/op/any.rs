@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHasher;
 
-use super::{Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature, Vars, Work};
+use super::{Arithmetic, Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature, Vars, Work};
 use crate::kernel::reduce::Total;
 use crate::real::{Each, Family, Member, Real};
 use crate::shape::{Layout, Shape};
@@ -26,7 +26,10 @@ pub(crate) trait AnyOp: Debug + Send + Sync + 'static {
     fn domain(&self, input: usize) -> Domain;
     fn kinks(&self, input: usize) -> Kinks;
     fn is_surrogate(&self) -> bool;
-    fn is_sum(&self) -> bool;
+    fn arithmetic(&self) -> Option<Arithmetic>;
+    fn is_sum(&self) -> bool {
+        self.arithmetic() == Some(Arithmetic::Sum)
+    }
     fn total(&self, input: &Shape) -> Option<Total>;
     fn placement(&self) -> Option<(usize, usize)>;
     fn joined_axis(&self) -> Option<usize>;
@@ -82,8 +85,8 @@ impl<O: Op> AnyOp for O {
         Op::is_surrogate(self)
     }
 
-    fn is_sum(&self) -> bool {
-        Op::is_sum(self)
+    fn arithmetic(&self) -> Option<Arithmetic> {
+        Op::arithmetic(self)
     }
 
     fn total(&self, input: &Shape) -> Option<Total> {

@@ -5,6 +5,7 @@ macro_rules! unary {
     (
         $(#[doc = $doc:literal])+
         $op:ident, $method:ident: |$x:ident| $value:expr, slope |$vx:ident, $vy:ident| $slope:expr
+        $(, arithmetic $arithmetic:expr)?
         $(, usual |$usual:ident| $is_usual:expr => $usual_value:expr)?
         $(, derivative $derivative:expr)? $(, domain $domain:expr)? $(, kinks $kinks:expr)? $(,)?
     ) => {
@@ -14,6 +15,7 @@ macro_rules! unary {
 
         impl crate::tape::op::Pointwise for $op {
             const NAME: &'static str = stringify!($method);
+            $(const ARITHMETIC: Option<crate::tape::op::Arithmetic> = Some($arithmetic);)?
 
             #[inline(always)]
             fn value<T: crate::real::Real>(&self, x: &[T]) -> T {

@@ -58,6 +58,23 @@ pub enum Form {
     Kernel,
 }
 
+/// What the value of an elementwise op is, if it is one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// `x + y`
+    Sum,
+    /// `x − y`
+    Difference,
+    /// `x · y`
+    Product,
+    /// `x · x`
+    Square,
+    /// `−x`
+    Negation,
+    /// That of [`Var::cotangent_times`]: `x · y`, or 0 in some of the cases where this is NaN.
+    CotangentProduct,
+}
+
 /// The kind of the derivative of an op with respect to one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Derivative {
@@ -219,10 +236,10 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         false
     }
 
-    /// For [`Form::Pointwise`]: whether the value is `x + y` of its two inputs, which a plan may compute at the end of a
-    /// product that is one of them.
-    fn is_sum(&self) -> bool {
-        false
+    /// For [`Form::Pointwise`]: the arithmetic that the value is, which a plan may compute together with what makes an
+    /// input of it: at the end of a product, or with another step of a loop.
+    fn arithmetic(&self) -> Option<Arithmetic> {
+        None
     }
 
     /// For [`Form::Kernel`]: the total of all elements of its only input that the output is, for a shape of the input; a

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use super::{Accepts, Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature};
+use super::{Accepts, Arithmetic, Call, Derivative, Domain, Form, Kinks, Meta, Metas, Op, Signature};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::tape::Var;
@@ -42,8 +42,8 @@ pub trait Pointwise: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     const NAME: &'static str;
     /// The number of inputs: 1, 2, 3 or 4.
     const ARITY: usize = 1;
-    /// Whether the value is the sum of two inputs: [`Op::is_sum`].
-    const IS_SUM: bool = false;
+    /// The arithmetic that the value is: [`Op::arithmetic`].
+    const ARITHMETIC: Option<Arithmetic> = None;
 
     /// The value at `x`, one number for each input. It is vectorised if it and the functions that it calls are marked
     /// `#[inline(always)]`.
@@ -164,8 +164,8 @@ impl<P: Pointwise> Op for P {
         Pointwise::kinks(self, input)
     }
 
-    fn is_sum(&self) -> bool {
-        P::IS_SUM
+    fn arithmetic(&self) -> Option<Arithmetic> {
+        P::ARITHMETIC
     }
 
     fn is_surrogate(&self) -> bool {

@@ -57,7 +57,7 @@ pub(crate) fn reduced_shape(inputs: &[Meta], axes: &[usize]) -> Result<Metas, St
 
 /// Whether a reduction along these axes is one of all elements, at least one, to one number.
 pub(crate) fn is_of_all(input: &Shape, axes: &[usize]) -> bool {
-    input.len() > 0 && input.without(|axis| axes.contains(&axis)).len() == 1
+    !input.contains(&0) && input.without(|axis| axes.contains(&axis)).len() == 1
 }
 
 impl<'g> Var<'g> {
