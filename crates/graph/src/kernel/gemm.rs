@@ -97,13 +97,37 @@ pub struct MatrixView<'a, T> {
 impl<T> MatrixView<'_, T> {
     /// The same matrix behind a pointer, for reading `rows × cols` elements; neither is zero.
     #[track_caller]
+    #[inline]
     fn expect_inside(&self, side: &str, rows: usize, cols: usize) -> Strided<T> {
+        // Numbers whose products and sums fit; no negative stride is among them.
+        let largest = rows | cols | self.offset | self.row as usize | self.col as usize;
+        let is_inside = largest < 1 << (usize::BITS / 2 - 2) && {
+            let last = self.offset + (rows - 1) * self.row as usize + (cols - 1) * self.col as usize;
+            last < self.data.len()
+        };
+        if !is_inside {
+            self.assert_inside(side, rows, cols);
+        }
+        // A stride that is never taken may be anything, so it becomes what serves the kernels best.
+        let taken = |size: usize, stride: isize| if size == 1 { 1 } else { stride };
+        Strided {
+            data: self.data.as_ptr().wrapping_add(self.offset),
+            row: taken(rows, self.row),
+            col: taken(cols, self.col),
+        }
+    }
+
+    /// Checks a matrix of any sizes and strides.
+    #[track_caller]
+    #[cold]
+    fn assert_inside(&self, side: &str, rows: usize, cols: usize) {
         let reach = |size: usize, stride: isize| isize::try_from(size - 1).ok()?.checked_mul(stride);
         let (mut low, mut high) = (Some(0), Some(0));
         for step in [reach(rows, self.row), reach(cols, self.col)] {
             low = low.zip(step).and_then(|(low, step): (isize, isize)| low.checked_add(step.min(0)));
             high = high.zip(step).and_then(|(high, step): (isize, isize)| high.checked_add(step.max(0)));
         }
+        // If the offset is inside: the range between `low` and `high` contains zero.
         let inside = low.and_then(|low| self.offset.checked_add_signed(low)).is_some()
             && high.and_then(|high| self.offset.checked_add_signed(high)).is_some_and(|last| last < self.data.len());
         assert!(
@@ -115,14 +139,6 @@ impl<T> MatrixView<'_, T> {
             self.col,
             self.data.len()
         );
-        // The offset is inside: the range between `low` and `high` contains zero. A stride that is never taken may be
-        // anything, so it becomes what serves the kernels best.
-        let taken = |size: usize, stride: isize| if size == 1 { 1 } else { stride };
-        Strided {
-            data: self.data.as_ptr().wrapping_add(self.offset),
-            row: taken(rows, self.row),
-            col: taken(cols, self.col),
-        }
     }
 }
 
@@ -181,12 +197,7 @@ impl<T: kernel::Kernel> Gemm for T {
     ) {
         let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
         if let Some(product) = expect_product(m, k, n, a, Factor::Matrix(b), addend, c) {
-            let room = T::room(m, k, n);
-            assert!(
-                workspace.len() >= room,
-                "product: a workspace of {} elements for {m}×{k}×{n}; it needs {room}",
-                workspace.len()
-            );
+            share::expect_room(&product, workspace);
             // SAFETY: a and b stay inside their buffers and c has m·n elements; the workspace is large enough; the
             // borrows of c and of the workspace are exclusive.
             unsafe { T::run(&product, workspace.as_mut_ptr()) }
@@ -232,6 +243,7 @@ pub(crate) unsafe fn gemm_into<T: Gemm>(
 
 /// The product in pointers, after all checks; nothing if there is nothing to sum, and then c is as it should be.
 #[track_caller]
+#[inline]
 fn expect_product<T: kernel::Kernel>(
     m: usize,
     k: usize,

@@ -179,11 +179,13 @@ impl Layout {
     }
 
     /// The position of the element with this number in row-major order.
+    #[inline]
     pub(crate) fn position(&self, number: usize) -> usize {
-        if number == 0 {
-            return self.offset;
+        match self.strides[..] {
+            _ if number == 0 => self.offset,
+            [stride] => (self.offset as isize + number as isize * stride) as usize,
+            _ => self.positions_of(number..number + 1).next().expect("one element is asked for"),
         }
-        self.positions_of(number..number + 1).next().expect("one element is asked for")
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) const STEPS: usize = 384;
 const BAND: usize = 768 << 10;
 /// The bytes that a block may be spread over and still be read where it lies: a quarter of a usual L2 cache,
 /// and no more pages than the first-level TLB holds. Packing such a block costs more than it saves.
-const NEAR: usize = 256 << 10;
+pub(super) const NEAR: usize = 256 << 10;
 /// The same for a block of b that only a few panels of rows will read.
 const FAR: usize = 4 * NEAR;
 /// The most registers side by side in a packed panel of b, so that the panel fits into the L1 cache.
@@ -134,6 +134,15 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
 /// strides reach; `workspace` has room for [`room`] elements; c and the workspace overlap with nothing else.
 #[inline(always)]
 pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut L::Scalar) {
+    if let Right::Matrix(b) = product.b
+        && b.col == 1
+        && product.m <= L::HEIGHT
+        && product.k <= STEPS
+        && (2..=4 * L::WIDTH).contains(&product.n)
+    {
+        // SAFETY: as the caller promises.
+        return unsafe { one_row_of_tiles::<L>(product, b) };
+    }
     let mut product = *product;
     if let (Right::Matrix(b), 1, 1) = (product.b, product.n, product.c_row) {
         // A column is the transpose of a row, and a row fills registers.
@@ -263,6 +272,35 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                     i += height;
                 }
             }
+        }
+    }
+}
+
+/// Computes a product of few rows, steps and columns, all of which lie where tiles can read them: without the divisions
+/// and decisions of [`run`], which take longer than the smallest products.
+///
+/// # Safety
+/// As for [`run`]; the columns of b are side by side, and there are at most `HEIGHT` rows and [`STEPS`] steps.
+#[inline(always)]
+unsafe fn one_row_of_tiles<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L::Scalar>) {
+    let Product { m, k, n, a, accumulate, plus, c, c_row, .. } = *product;
+    for (j, vectors, width) in Division::<L>::new(n, L::vectors(m)) {
+        // SAFETY: every column is visited once, and none beyond.
+        unsafe {
+            L::kernel(m, vectors)(&Tile {
+                steps: k,
+                a: a.data,
+                a_row: a.row,
+                a_col: a.col,
+                b: b.data.add(j),
+                b_row: b.row,
+                c: c.add(j),
+                c_row,
+                width,
+                accumulate,
+                plus: plus.map(|plus| plus.at(0, j)),
+                ahead: Ahead::nothing(c),
+            });
         }
     }
 }

@@ -10,18 +10,22 @@
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
-use super::blocks::{Division, LINE, PACKED, Product, Strided, ahead, pack_panel};
+use super::blocks::{Division, LINE, NEAR, PACKED, Product, Strided, ahead, pack_panel};
 use super::lanes::Lanes;
 use super::panel::{Ahead, Panel, Tile};
 
 /// Bytes of packed a; about a third of a usual L2 cache.
 const ROWS: usize = 384 << 10;
 
-/// Whether a product, with blocks of k of this many steps, is computed in this way.
+/// Whether a product, with blocks of k of this many steps, is computed in this way: a fits into the cache, and a block of b
+/// is so large that it comes from far.
 #[inline(always)]
 pub(super) fn suits<L: Lanes>(m: usize, steps: usize, n: usize) -> bool {
-    let panels = m.div_ceil(L::HEIGHT);
-    m > L::HEIGHT && m <= n / 2 && panels.saturating_mul(pitch::<L>() * steps * size_of::<L::Scalar>()) <= ROWS
+    let size = size_of::<L::Scalar>();
+    m > L::HEIGHT
+        && m <= n / 2
+        && n.saturating_mul(steps * size) >= NEAR
+        && m.div_ceil(L::HEIGHT).saturating_mul(pitch::<L>() * steps * size) <= ROWS
 }
 
 /// The numbers that a step of a packed panel of a takes.

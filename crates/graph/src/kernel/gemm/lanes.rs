@@ -108,6 +108,14 @@ macro_rules! compiled {
 }
 
 /// Registers of the oldest machine: arrays that the compiler turns into whatever vectors it knows of.
+///
+/// Products in them reach 30 to 33 Gflop/s in `f32` and 16 to 17 in `f64` on one core of Zen 4 with SSE2 alone, for 64³ to
+/// 256³ and a transposed b too; those of the crate `matrixmultiply` 27 to 29 and 14 to 15, with the same bits where its
+/// blocks of k are ours. Under emulation of 64-bit ARM both take the same time. Nor could it keep the promise that a run
+/// does not allocate: it allocates its panels in every call. So it is used in tests alone.
+///
+/// Steps are loops over lanes: a closure of `array::from_fn` is not inlined here, and a call for each register takes 25
+/// times as long.
 #[derive(Clone, Copy)]
 pub(super) struct Portable<T>(std::marker::PhantomData<T>);
 
@@ -173,16 +181,22 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn add(x: Self::Vector, y: Self::Vector) -> Self::Vector {
-                std::array::from_fn(|lane| x[lane] + y[lane])
+                let mut sum = x;
+                for lane in 0..$width {
+                    sum[lane] += y[lane];
+                }
+                sum
             }
             #[inline(always)]
-            unsafe fn multiply_add(x: Self::Vector, y: Self::Vector, sum: Self::Vector) -> Self::Vector {
-                // Where the machine cannot fuse, `mul_add` would be a slow call of the C library.
-                if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
-                    std::array::from_fn(|lane| x[lane].mul_add(y[lane], sum[lane]))
-                } else {
-                    std::array::from_fn(|lane| x[lane] * y[lane] + sum[lane])
+            unsafe fn multiply_add(x: Self::Vector, y: Self::Vector, mut sum: Self::Vector) -> Self::Vector {
+                for lane in 0..$width {
+                    // Where the machine cannot fuse, `mul_add` would be a slow call of the C library.
+                    sum[lane] = match cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+                        true => x[lane].mul_add(y[lane], sum[lane]),
+                        false => x[lane] * y[lane] + sum[lane],
+                    };
                 }
+                sum
             }
             #[inline(always)]
             unsafe fn prefetch(_: *const $t) {}

@@ -137,6 +137,12 @@ const fn is_large<L: Lanes, const H: usize>() -> bool {
     2 * H > L::HEIGHT
 }
 
+/// Whether the lines of a tile are so many that they are fetched one at a step.
+#[inline(always)]
+const fn fetches_slowly<L: Lanes, const H: usize, const V: usize>() -> bool {
+    is_large::<L, H>() && V > 1
+}
+
 /// Fetches all lines of a tile.
 ///
 /// # Safety
@@ -161,7 +167,7 @@ pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<
     // SAFETY: as the caller promises.
     unsafe {
         // A line of c is fetched before it can be written, also one that is not read; by large tiles while they sum.
-        if tile.steps >= FETCHING && !is_large::<L, H>() {
+        if tile.steps >= FETCHING && !fetches_slowly::<L, H, V>() {
             fetch::<L, H, V>(tile.c, tile.c_row);
             if let Some(Rows { data, row }) = tile.plus {
                 fetch::<L, H, V>(data, row);
@@ -185,8 +191,10 @@ unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>
     let whole = (V - 1) * L::WIDTH;
     // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and it is masked.
     unsafe {
-        // Loops of one thing each, which the compiler unrolls, so that no sum leaves its register before it is written.
         let mask = L::mask(tile.width - whole);
+        // Loops of one thing each, which the compiler unrolls, so that no sum leaves its register before it is written. And
+        // all rows are read before any is written: a masked store covers the rows after it, whose loads would wait until it
+        // has left the store buffer.
         if tile.accumulate {
             for i in 0..H {
                 let c = tile.c.offset(i as isize * tile.c_row);
@@ -241,21 +249,21 @@ unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
         // of what is fetched, and what is read would wait behind them.
         let mut own = Rows { data: tile.c.cast_const(), row: tile.c_row };
         let mut plus = tile.plus.unwrap_or(own);
-        let mut left = [V, if is_large::<L, H>() && tile.steps >= FETCHING { H } else { 0 }];
+        let mut left = [V, if tile.steps >= FETCHING { H } else { 0 }];
         for _ in 0..tile.steps {
-            if is_large::<L, H>() {
-                if left[1] > 0 {
-                    L::prefetch(own.data);
-                    L::prefetch(plus.data);
-                    (own, plus) = (own.at(0, L::WIDTH), plus.at(0, L::WIDTH));
-                    left[0] -= 1;
-                    if left[0] == 0 {
-                        let back = V * L::WIDTH;
-                        own.data = own.data.wrapping_offset(own.row).wrapping_sub(back);
-                        plus.data = plus.data.wrapping_offset(plus.row).wrapping_sub(back);
-                        left = [V, left[1] - 1];
-                    }
+            if fetches_slowly::<L, H, V>() && left[1] > 0 {
+                L::prefetch(own.data);
+                L::prefetch(plus.data);
+                (own, plus) = (own.at(0, L::WIDTH), plus.at(0, L::WIDTH));
+                left[0] -= 1;
+                if left[0] == 0 {
+                    let back = V * L::WIDTH;
+                    own.data = own.data.wrapping_offset(own.row).wrapping_sub(back);
+                    plus.data = plus.data.wrapping_offset(plus.row).wrapping_sub(back);
+                    left = [V, left[1] - 1];
                 }
+            }
+            if is_large::<L, H>() {
                 L::prefetch(ahead);
                 ahead = ahead.wrapping_offset(tile.ahead.step);
                 lines -= 1;

@@ -89,11 +89,25 @@ pub fn product<T: Gemm>(
 ) {
     let addend = if accumulate { Addend::Itself } else { Addend::Nothing };
     if let Some(whole) = expect_product(m, k, n, a, Factor::Matrix(b), addend, c) {
-        divided(whole, workspace);
+        compute(&whole, workspace);
     }
 }
 
 /// Computes a product that has been checked.
+#[track_caller]
+#[inline]
+fn compute<T: Gemm>(whole: &Product<T>, workspace: &mut [T]) {
+    // The smallest products take less time than the division into a grid.
+    if product_shares(1, whole.m, whole.k, whole.n) < 2 {
+        expect_room(whole, workspace);
+        // SAFETY: the product has been checked, and c is held exclusively; the workspace is large enough.
+        unsafe { T::run(whole, workspace.as_mut_ptr()) }
+    } else {
+        divided(*whole, workspace);
+    }
+}
+
+/// Computes a product that is worth several threads.
 #[track_caller]
 fn divided<T: Gemm>(whole: Product<T>, workspace: &mut [T]) {
     let Product { m, k, n, .. } = whole;
@@ -120,6 +134,18 @@ fn divided<T: Gemm>(whole: Product<T>, workspace: &mut [T]) {
     Shared { whole, grid }.run(0, workspace);
 }
 
+/// # Panics
+/// If the workspace is smaller than the product needs.
+#[track_caller]
+pub(super) fn expect_room<T: Gemm>(&Product { m, k, n, .. }: &Product<T>, workspace: &[T]) {
+    let room = T::workspace(m, k, n);
+    assert!(
+        workspace.len() >= room,
+        "product: a workspace of {} elements for {m}×{k}×{n}; it needs {room}",
+        workspace.len()
+    );
+}
+
 /// A product that threads work on together.
 struct Shared<T> {
     whole: Product<T>,
@@ -136,15 +162,7 @@ impl<T: Gemm> Shared<T> {
         let (i, j) = (number / beside * rows, number % beside * columns);
         let mut block = self.whole;
         (block.m, block.n) = (rows.min(block.m - i), columns.min(block.n - j));
-        let room = T::workspace(block.m, block.k, block.n);
-        assert!(
-            workspace.len() >= room,
-            "product: a workspace of {} elements for {}×{}×{}; it needs {room}",
-            workspace.len(),
-            block.m,
-            block.k,
-            block.n
-        );
+        expect_room(&block, workspace);
         // SAFETY: row i and column j exist, and the block ends where the whole does. `product` has checked the whole
         // and holds c exclusively, and no other block has the same elements of c. The workspace is large enough.
         unsafe {
@@ -189,7 +207,7 @@ pub(crate) fn products<'a, T: Gemm>(
     if count == 1 {
         let (a, b) = factors(0);
         if let Some(whole) = expect_product(m, k, n, a, b, addend, c) {
-            divided(whole, workspace);
+            compute(&whole, workspace);
         }
         return;
     }
