@@ -321,3 +321,25 @@ fn halved<T: Real, F: Fold, const N: usize, const HALF: usize>(list: [T; N]) -> 
     }
     half
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows with and without a rest behind their last whole lanes, by plain folds: none of these results is rounded.
+    #[test]
+    fn rows_of_any_length_are_folded() {
+        fn plain<F: Fold>(row: &[f64]) -> f64 {
+            row.iter().fold(F::start(), |a, &b| F::join(a, b))
+        }
+        for len in [1, 2, 31, 32, 33, 63, 64, 65, 100, 1023, 1024, 1025, 1030] {
+            let row: Vec<f64> = (0..len).map(|k| ((k * 7919 + 13) % 1009) as f64 - 2000.0).collect();
+            let signs: Vec<f64> = row.iter().map(|&x| if x % 2.0 == 0.0 { -2.0 } else { 0.5 }).collect();
+            assert_eq!(fold_row::<f64, Add>(&row), plain::<Add>(&row), "{len}");
+            assert_eq!(fold_row::<f64, Largest>(&row), plain::<Largest>(&row), "{len}");
+            let above: Vec<f64> = row.iter().map(|x| -x).collect();
+            assert_eq!(fold_row::<f64, Smallest>(&above), plain::<Smallest>(&above), "{len}");
+            assert_eq!(fold_row::<f64, Multiply>(&signs), plain::<Multiply>(&signs), "{len}");
+        }
+    }
+}
