@@ -15,9 +15,6 @@ use crate::tape::op::Kernels;
 /// Elements of a block.
 pub(super) const BLOCK: usize = RECORDED;
 
-/// Elements of a loop whose values are not in the cache.
-const FAR: usize = 1 << 17;
-
 /// The elements of a loop that are worth a thread: several microseconds of work, of which a step is a part that depends
 /// on its function, and moving the elements the rest.
 pub(super) fn grain(fused: &Fused) -> usize {
@@ -124,28 +121,9 @@ fn run_part<T: Real>(
     let mut from = range.start;
     while from < range.end {
         let count = block.min(range.end - from);
-        if fused.len >= FAR {
-            fetch(fused, part, from, block);
-        }
         run_block(fused, kernels, part, from, count);
         done(part, from..from + count);
         from += count;
-    }
-}
-
-/// Asks for memory that is not in the cache: what the block writes, while it is computed, and what the next one reads.
-/// The processor does so by itself within a page alone, which is one block.
-fn fetch<T: Real>(fused: &Fused, part: &LoopPart<'_, T>, from: usize, block: usize) {
-    let end = part.range().end;
-    let next = (from + block).min(end);
-    let stored = fused.steps.iter().filter(|step| matches!(step.target, Target::Slot(_))).count();
-    for write in 0..(stored + fused.copies.len()) as u32 {
-        part.fetch(Arg::Stored(write), from, block.min(end - from));
-    }
-    for (number, load) in (0..).zip(&fused.loads) {
-        if let Access::Slice = load.access {
-            part.fetch(Arg::Slice(number), next, block.min(end - next));
-        }
     }
 }
 

@@ -426,21 +426,6 @@ impl<'a, T> LoopPart<'a, T> {
         (elements, &mut self.registers[register as usize * self.block..][..self.block])
     }
 
-    /// Asks for elements `from..from + count` of a load that is read in place, or of a value that is stored, so that
-    /// they are in the cache soon.
-    #[inline(always)]
-    pub(super) fn fetch(&self, of: Arg, from: usize, count: usize) {
-        let part = match of {
-            Arg::Slice(load) => self.reads[load as usize],
-            Arg::Stored(write) => self.writes[write as usize],
-            Arg::Register(_) => return,
-        };
-        let Start(start) = self.starts[part.slot as usize];
-        for line in (0..count).step_by(LINE / size_of::<T>()) {
-            prefetch(start.wrapping_add(part.from + from + line));
-        }
-    }
-
     /// Elements of a value that the loop has computed, and the records of this part.
     ///
     /// # Panics
@@ -508,19 +493,6 @@ impl<'a, T> LoopPart<'a, T> {
         };
         work(&blocks[..args.len()], to);
     }
-}
-
-/// Asks for a line of memory, if that is any.
-#[inline(always)]
-fn prefetch<T>(at: *mut T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: it reads nothing, and an address that is none has no effect.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }
 
 #[cfg(test)]
