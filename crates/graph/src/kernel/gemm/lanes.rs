@@ -109,12 +109,12 @@ macro_rules! compiled {
 
 /// Registers of the oldest machine: arrays that the compiler turns into whatever vectors it knows of.
 ///
-/// Products in them reach 30 to 33 Gflop/s in `f32` and 16 to 17 in `f64` on one core of Zen 4 with SSE2 alone, for 64³ to
-/// 256³ and a transposed b too; those of the crate `matrixmultiply` 27 to 29 and 14 to 15, with the same bits where its
-/// blocks of k are ours. Under emulation of 64-bit ARM both take the same time. Nor could it keep the promise that a run
-/// does not allocate: it allocates its panels in every call. So it is used in tests alone.
+/// Large products are not left to the crate `matrixmultiply`, which is used in tests alone: it allocates its panels in
+/// every call, and a run does not allocate. Nor was it faster, in a comparison by hand that no program here repeats: on one
+/// core of Zen 4 with SSE2 alone 26 to 29 Gflop/s in `f32` and 13 to 15 in `f64`, against 30 to 32 and 16 to 17 here, for
+/// 64³ to 256³; under emulation of 64-bit ARM the same.
 ///
-/// Steps are loops over lanes: a closure of `array::from_fn` is not inlined here, and a call for each register takes 25
+/// Steps are loops over lanes: a closure of `array::from_fn` is not inlined here, and a call for each register takes many
 /// times as long.
 #[derive(Clone, Copy)]
 pub(super) struct Portable<T>(std::marker::PhantomData<T>);

@@ -137,7 +137,7 @@ const fn is_large<L: Lanes, const H: usize>() -> bool {
     2 * H > L::HEIGHT
 }
 
-/// Whether the lines of a tile are so many that they are fetched one at a step.
+/// Whether a tile has enough lines, and enough work at each step, that they are fetched one at a step.
 #[inline(always)]
 const fn fetches_slowly<L: Lanes, const H: usize, const V: usize>() -> bool {
     is_large::<L, H>() && V > 1
