@@ -44,7 +44,7 @@ pub(super) fn build(tape: &Tape, outputs: &[Value], fuse: bool) -> Result<Drafts
         tape,
         first: vec![None; order.same.len()],
         others: FxHashMap::default(),
-        buffers: Vec::new(),
+        buffers: Vec::with_capacity(order.nodes.len()),
         units: Vec::new(),
         open: FxHashMap::default(),
         loads: FxHashMap::default(),
@@ -177,7 +177,8 @@ impl Builder<'_> {
         let tape = self.tape;
         let node = &tape.nodes[id.index()];
         let op = &tape.ops[number as usize];
-        let inputs: SmallVec<[Value; 3]> = node.inputs.iter().map(|&input| self.order.canonical(input)).collect();
+        let mut inputs: SmallVec<[Value; 3]> = SmallVec::from_slice(&node.inputs);
+        inputs.iter_mut().for_each(|input| *input = self.order.canonical(*input));
         match op.form() {
             Form::Expanded => unreachable!("{} was recorded as its expansion", op.name()),
             Form::View => {

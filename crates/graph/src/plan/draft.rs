@@ -65,6 +65,12 @@ pub(super) struct DraftLoop {
     pub(super) totals: Vec<DraftTotal>,
 }
 
+impl DraftLoop {
+    pub(super) fn args_of(&self, step: &DraftStep) -> &[DraftArg] {
+        &self.args[step.first_arg as usize..][..step.args as usize]
+    }
+}
+
 /// A total of what a step of a loop computes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DraftTotal {

@@ -69,10 +69,6 @@ fn long_loop(drafts: &Drafts, unit: u32) -> Option<&DraftLoop> {
     }
 }
 
-fn args(draft: &DraftLoop, step: DraftStep) -> &[DraftArg] {
-    &draft.args[step.first_arg as usize..(step.first_arg + step.args) as usize]
-}
-
 /// A later loop that steps of a unit move to, and for each step whether it does.
 fn find(drafts: &Drafts, readers: &[u32], unit: u32) -> Option<(u32, Vec<bool>)> {
     let draft = long_loop(drafts, unit)?;
@@ -101,7 +97,7 @@ fn find(drafts: &Drafts, readers: &[u32], unit: u32) -> Option<(u32, Vec<bool>)>
             if stays[number] || target(goes[number]).is_none() {
                 goes[number] = MANY;
             }
-            for arg in args(draft, step) {
+            for arg in draft.args_of(&step) {
                 if let DraftArg::Step(other) = *arg {
                     let (to, other) = (goes[number], &mut goes[other as usize]);
                     *other = if [NOBODY, to].contains(other) { to } else { MANY };
@@ -112,7 +108,7 @@ fn find(drafts: &Drafts, readers: &[u32], unit: u32) -> Option<(u32, Vec<bool>)>
         let mut is_settled = true;
         for (number, &step) in draft.steps.iter().enumerate() {
             let Some(other) = target(goes[number]) else { continue };
-            let is_there = args(draft, step).iter().all(|arg| match *arg {
+            let is_there = draft.args_of(&step).iter().all(|arg| match *arg {
                 DraftArg::Load(load) => {
                     let view = &draft.loads[load as usize];
                     drafts.buffers[view.buffer as usize].constant || other.loads.iter().any(|load| is_same(load, view))
@@ -144,7 +140,7 @@ fn find(drafts: &Drafts, readers: &[u32], unit: u32) -> Option<(u32, Vec<bool>)>
 fn saves(drafts: &Drafts, draft: &DraftLoop, later: &DraftLoop, moves: &[bool]) -> bool {
     let moved = || draft.steps.iter().zip(moves).filter(|(_, moves)| **moves).map(|(step, _)| *step);
     let mut more: Vec<u32> = Vec::new();
-    for arg in moved().flat_map(|step| args(draft, step)) {
+    for arg in moved().flat_map(|step| draft.args_of(&step)) {
         if let DraftArg::Step(before) = *arg
             && !moves[before as usize]
             && let buffer = draft.steps[before as usize].buffer
@@ -174,7 +170,8 @@ fn step_over(drafts: &mut Drafts, readers: &mut [u32], [unit, later]: [u32; 2], 
     let mut numbers = Vec::with_capacity(from.steps.len());
     for (&step, &is_moved) in from.steps.iter().zip(moves) {
         let new = if is_moved { &mut grown } else { &mut left };
-        let list: Vec<DraftArg> = args(&from, step)
+        let list: Vec<DraftArg> = from
+            .args_of(&step)
             .iter()
             .map(|arg| match *arg {
                 DraftArg::Load(load) => new.load(&from.loads[load as usize]),
@@ -197,7 +194,8 @@ fn step_over(drafts: &mut Drafts, readers: &mut [u32], [unit, later]: [u32; 2], 
         *reader = if *reader == later { later } else { MANY };
     }
     for &step in &to.steps {
-        let list: Vec<DraftArg> = args(&to, step)
+        let list: Vec<DraftArg> = to
+            .args_of(&step)
             .iter()
             .map(|arg| match *arg {
                 DraftArg::Step(before) => DraftArg::Step(before + moved),

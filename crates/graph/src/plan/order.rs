@@ -7,7 +7,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHasher};
 
 use crate::tape::op::Form;
 use crate::tape::{NodeId, Source, Tape, Value};
@@ -44,7 +44,7 @@ pub(super) fn order(tape: &Tape, outputs: &[Value]) -> Order {
     };
     let ends = joins(tape, &same, &needed, outputs);
     let mut ordered = vec![false; end];
-    let mut nodes = Vec::new();
+    let mut nodes = Vec::with_capacity(needed.iter().filter(|needed| **needed).count());
     let mut stack: Vec<(u32, bool)> = Vec::new();
     let mut visit = |root: u32, ordered: &mut Vec<bool>, nodes: &mut Vec<NodeId>| {
         stack.push((root, false));
@@ -116,7 +116,8 @@ fn reach(end: usize, roots: impl Iterator<Item = u32>, inputs: impl Fn(u32, &mut
 /// For each node the first node that is equal to it.
 fn share(tape: &Tape, needed: &[bool]) -> Vec<u32> {
     let mut same: Vec<u32> = (0..needed.len() as u32).collect();
-    let mut seen: FxHashMap<u64, u32> = FxHashMap::default();
+    let count = needed.iter().filter(|needed| **needed).count();
+    let mut seen: FxHashMap<u64, u32> = FxHashMap::with_capacity_and_hasher(count, FxBuildHasher);
     for (index, node) in tape.nodes[..needed.len()].iter().enumerate() {
         let Source::Op(op) = node.source else { continue };
         if !needed[index] {

@@ -34,19 +34,34 @@ pub(super) struct Second {
     ops: [Arithmetic; 2],
 }
 
-/// For each step of a loop the step that is computed with it, before it. `stored` tells for each step whether it has
+/// The most arguments of two steps.
+const MOST: usize = 3;
+
+/// A step that is computed with a later one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub(super) first: u32,
+    pub(super) second: Second,
+    /// The arguments of both: those of the first step, then the other one of the second.
+    args: [DraftArg; MOST],
+    len: usize,
+}
+
+impl Pair {
+    pub(super) fn args(&self) -> &[DraftArg] {
+        &self.args[..self.len]
+    }
+}
+
+/// For each step of a loop, or for none, the step that is computed with it. `stored` tells for each step whether it has
 /// readers outside the loop.
-pub(super) fn find(tape: &Tape, draft: &DraftLoop, stored: impl Fn(usize) -> bool) -> Vec<Option<(u32, Second)>> {
-    let mut firsts = vec![None; draft.steps.len()];
+pub(super) fn find(tape: &Tape, draft: &DraftLoop, stored: impl Fn(usize) -> bool) -> Vec<Option<Pair>> {
     // A loop over one element has a form of its own.
     if draft.len == 1 {
-        return firsts;
+        return Vec::new();
     }
     let arithmetic = |step: usize| tape.ops[draft.steps[step].op as usize].arithmetic();
-    let args = |step: usize| {
-        let step = draft.steps[step];
-        &draft.args[step.first_arg as usize..][..step.args as usize]
-    };
+    let args = |step: usize| draft.args_of(&draft.steps[step]);
     let mut uses = vec![0_u32; draft.steps.len()];
     for number in 0..draft.steps.len() {
         for arg in args(number) {
@@ -58,22 +73,30 @@ pub(super) fn find(tape: &Tape, draft: &DraftLoop, stored: impl Fn(usize) -> boo
     for total in &draft.totals {
         uses[total.step as usize] += 1;
     }
+    let mut pairs: Vec<Option<Pair>> = vec![None; draft.steps.len()];
     for number in 0..draft.steps.len() {
         let Some(second) = arithmetic(number) else { continue };
         for (position, arg) in args(number).iter().enumerate() {
             let &DraftArg::Step(other) = arg else { continue };
             let first = other as usize;
-            if uses[first] != 1 || stored(first) || firsts[first].is_some() {
+            let inputs = args(first).len() + args(number).len() - 1;
+            if uses[first] != 1 || stored(first) || pairs[first].is_some() || inputs > MOST {
                 continue;
             }
             // A negation is seldom followed by arithmetic.
             let Some(of_first) = arithmetic(first).filter(|first| *first != Arithmetic::Negation) else { continue };
-            let op = draft.steps[number].op;
-            firsts[number] = Some((other, Second { op, is_right: position == 1, ops: [of_first, second] }));
+            let second = Second { op: draft.steps[number].op, is_right: position == 1, ops: [of_first, second] };
+            let mut pair = Pair { first: other, second, args: [*arg; MOST], len: 0 };
+            let others = args(number).iter().filter(|arg| !matches!(arg, DraftArg::Step(step) if *step == other));
+            for arg in args(first).iter().chain(others) {
+                pair.args[pair.len] = *arg;
+                pair.len += 1;
+            }
+            pairs[number] = Some(pair);
             break;
         }
     }
-    firsts
+    pairs
 }
 
 /// Computes a block of two steps from their arguments: those of the first, then the other one of the second.
@@ -126,7 +149,7 @@ fn one_after_the_other<T: Real>(
     let of_first = args.len() - usize::from(!is_unary);
     for from in (0..y.len()).step_by(PIECE) {
         let to = y.len().min(from + PIECE);
-        let mut pieces: [&[T]; 3] = [&[]; 3];
+        let mut pieces: [&[T]; MOST] = [&[]; MOST];
         for number in 0..args.len() {
             pieces[number] = &args[number][from..to];
         }
@@ -201,11 +224,11 @@ mod tests {
             unreachable!("the last unit is a loop")
         };
         let stored = |step: usize| drafts.buffers[draft.steps[step].buffer as usize].stored;
-        let firsts = find(tape, draft, stored);
+        let pairs = find(tape, draft, stored);
         let name = |step: usize| tape.ops[draft.steps[step].op as usize].name().to_owned();
-        let with_another = |step: &usize| firsts.iter().flatten().any(|(first, _)| *first as usize == *step);
-        let after = (0..draft.steps.len()).filter(|step| !with_another(step)).map(|step| match firsts[step] {
-            Some((first, _)) => format!("{}+{}", name(first as usize), name(step)),
+        let with_another = |step: &usize| pairs.iter().flatten().any(|pair| pair.first as usize == *step);
+        let after = (0..draft.steps.len()).filter(|step| !with_another(step)).map(|step| match &pairs[step] {
+            Some(pair) => format!("{}+{}", name(pair.first as usize), name(step)),
             None => name(step),
         });
         [(0..draft.steps.len()).map(name).collect(), after.collect()]

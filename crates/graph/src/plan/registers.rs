@@ -1,13 +1,10 @@
 //! Registers for the values of a loop that need no memory.
 
-use smallvec::SmallVec;
-
 use super::assign::{Assigner, NEVER};
-use super::draft::{DraftArg, DraftLoop, DraftStep, View};
+use super::draft::{DraftArg, DraftLoop, View};
 use super::memory::Footprint;
 use super::pairs;
 use super::unit::{Access, Arg, Fused, Load, Step, Target, TotalStep};
-use crate::tape::form::MAX_POINTWISE;
 
 /// The target of a step that is computed with another, which nothing reads.
 const NOWHERE: Target = Target::Register(u32::MAX);
@@ -34,26 +31,21 @@ impl Assigner<'_> {
             })
             .collect();
         let is_stored = |step: usize| self.buffers[draft.steps[step].buffer as usize].stored;
-        let firsts = pairs::find(self.tape, &draft, is_stored);
-        let mut is_first = vec![false; draft.steps.len()];
-        firsts.iter().flatten().for_each(|(first, _)| is_first[*first as usize] = true);
+        let pairs = pairs::find(self.tape, &draft, is_stored);
+        let pair_of = |number: usize| pairs.get(number).and_then(Option::as_ref);
+        let mut is_first = vec![false; pairs.len()];
+        pairs.iter().flatten().for_each(|pair| is_first[pair.first as usize] = true);
+        let is_first = |number: usize| is_first.get(number) == Some(&true);
         // The arguments of a step, behind those of the one that is computed with it.
-        let args_of = |number: usize| -> SmallVec<[DraftArg; MAX_POINTWISE]> {
-            let args = |step: &DraftStep| draft.args[step.first_arg as usize..][..step.args as usize].iter().copied();
-            let own = args(&draft.steps[number]);
-            match firsts[number] {
-                None => own.collect(),
-                Some((first, _)) => {
-                    let others = own.filter(|arg| !matches!(arg, DraftArg::Step(step) if *step == first));
-                    args(&draft.steps[first as usize]).chain(others).collect()
-                }
-            }
+        let args_of = |number: usize| match pair_of(number) {
+            None => draft.args_of(&draft.steps[number]),
+            Some(pair) => pair.args(),
         };
         let mut last = vec![NEVER; draft.steps.len()];
-        for number in (0..draft.steps.len()).filter(|&number| !is_first[number]) {
+        for number in (0..draft.steps.len()).filter(|&number| !is_first(number)) {
             for arg in args_of(number) {
                 if let DraftArg::Step(other) = arg {
-                    last[other as usize] = number as u32;
+                    last[*other as usize] = number as u32;
                 }
             }
         }
@@ -65,7 +57,7 @@ impl Assigner<'_> {
         let mut args = Vec::with_capacity(draft.args.len());
         let mut steps = Vec::with_capacity(draft.steps.len());
         for (number, step) in draft.steps.iter().enumerate() {
-            if is_first[number] {
+            if is_first(number) {
                 targets.push(NOWHERE);
                 continue;
             }
@@ -101,9 +93,9 @@ impl Assigner<'_> {
                 free.push(register);
             }
             targets.push(target);
-            let (op, second) = match firsts[number] {
+            let (op, second) = match pair_of(number) {
                 None => (step.op, None),
-                Some((first, second)) => (draft.steps[first as usize].op, Some(second)),
+                Some(pair) => (draft.steps[pair.first as usize].op, Some(pair.second)),
             };
             steps.push(Step { op, second, first_arg, args: own.len() as u32, target });
         }
