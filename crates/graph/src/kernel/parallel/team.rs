@@ -8,7 +8,8 @@
 //! A helper watches the word for [`SPIN`] after the last piece and then leaves: a worker of a rayon pool goes back to
 //! its pool, to be called again by the leader between pieces; a thread of the crew parks until it is woken. If a thread
 //! does not come, or stops within a chunk for long, another process has its core, and the leader works alone for a
-//! time, which is longer each time that it happens again.
+//! time, which is longer each time that it happens again. A thread that was woken and found little to do is woken later
+//! the next time.
 //!
 //! Safety. The function that is announced is borrowed from the leader's stack. A helper uses the pointer to it only
 //! after it has taken a chunk, by exchanging the word that it read before the pointer. That succeeds only if the piece
@@ -44,6 +45,12 @@ const MOST_ALONE: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(200);
 /// The most doublings.
 const DOUBLINGS: u32 = 6;
+/// The shares of work that a helper must do before it sleeps again, so that to wake it has paid.
+const LEAST_HELP: usize = WORTH;
+/// A piece of work for which a helper is woken in any case.
+const MUCH: usize = 4 * WORTH;
+/// The most doublings of [`WORTH`] after helpers that did less.
+const MOST_IN_VAIN: u32 = 5;
 
 /// Bits of the word for a number of chunks, and for a number of workers.
 const CHUNK_BITS: u32 = 10;
@@ -180,11 +187,11 @@ impl Team {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Runs all chunks of a piece of work, with the helpers that come.
+    /// Runs all chunks of a piece of work, with the helpers that come. Returns how many chunks the helpers did.
     ///
     /// # Panics
     /// If the work panics, on any thread; after all chunks that were begun.
-    fn run(&self, chunks: usize, workers: usize, work: Work<'_>, wake: impl FnOnce()) {
+    fn run(&self, chunks: usize, workers: usize, work: Work<'_>, wake: impl FnOnce()) -> usize {
         let start = Instant::now();
         self.done.0.store(0, Ordering::Relaxed);
         self.work.store((&raw const work).cast_mut().cast(), Ordering::Relaxed);
@@ -209,6 +216,7 @@ impl Team {
         if let Some(panic) = own.err().or(helpers) {
             resume_unwind(panic);
         }
+        others
     }
 
     /// Waits until helpers have done that many chunks.
@@ -256,6 +264,20 @@ thread_local! {
     static ASKED: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
     /// Shares of work that were not divided because the helpers had left.
     static MISSED: Cell<usize> = const { Cell::new(0) };
+    /// Shares of work that helpers have done since one was woken, and how often in a row they were too few.
+    static HELPED: Cell<(usize, u32)> = const { Cell::new((LEAST_HELP, 0)) };
+}
+
+/// Whether to wake a helper for a piece of work, or after so much of it that was missed: that takes the more, the more
+/// often in a row one was woken for little.
+fn is_worth_waking(shares: usize, missed: usize) -> bool {
+    missed >= WORTH << HELPED.get().1 || shares >= MUCH
+}
+
+/// Remembers that a helper is woken, and whether the last one was worth it.
+fn count_wake() {
+    let (shares, in_vain) = HELPED.get();
+    HELPED.set((0, if shares < LEAST_HELP { MOST_IN_VAIN.min(in_vain + 1) } else { 0 }));
 }
 
 /// Restores the place of a thread when it is dropped.
@@ -320,7 +342,7 @@ pub(super) fn share(chunks: usize, workers: usize, shares: usize, work: Work<'_>
                 None => (false, team.is_deserted()),
             };
             let missed = if sleepers || all_sleep { MISSED.get() + shares } else { 0 };
-            let wake = crew.filter(|_| sleepers && missed >= WORTH);
+            let wake = crew.filter(|_| sleepers && is_worth_waking(shares, missed));
             if all_sleep && wake.is_none() {
                 MISSED.set(missed);
                 return false;
@@ -328,12 +350,15 @@ pub(super) fn share(chunks: usize, workers: usize, shares: usize, work: Work<'_>
             MISSED.set(0);
             if wake.is_some() && all_sleep {
                 ASKED.set(Some((Instant::now(), came)));
+                count_wake();
             }
-            team.run(chunks, workers, work, || {
+            let helped = team.run(chunks, workers, work, || {
                 if let Some(crew) = wake {
                     crew.wake_one();
                 }
             });
+            let (before, in_vain) = HELPED.get();
+            HELPED.set((before.saturating_add(shares.saturating_mul(helped) / chunks), in_vain));
             true
         }
     }
@@ -356,7 +381,7 @@ pub(crate) fn is_deserted(shares: impl FnOnce() -> usize) -> bool {
         return false;
     }
     let shares = shares();
-    shares > 1 && MISSED.get() + shares >= WORTH && !is_alone()
+    shares > 1 && is_worth_waking(shares, MISSED.get() + shares) && !is_alone()
 }
 
 /// What a function returns that pauses within [`in_team_with_pauses`].
@@ -394,6 +419,7 @@ pub(crate) fn in_team_with_pauses<R: Send>(mut run: impl FnMut() -> Pause<R> + S
             let _closing = Closing(&team);
             let _place = Place::Leader(NonNull::from(&team), None).enter();
             MISSED.set(0);
+            count_wake();
             run()
         };
         if let Pause::Break(result) = rayon::join(lead, || call(&team, 1, threads)).0 {
@@ -427,4 +453,31 @@ fn call(team: &Team, first: usize, end: usize) {
         return;
     }
     team.help(first);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_helpers_that_did_little_more_work_must_be_missed() {
+        let least = || (0..).find(|&missed| is_worth_waking(1, missed)).expect("enough is missed some time");
+        assert_eq!(least(), WORTH);
+        let wake_for = |shares: usize| {
+            count_wake();
+            HELPED.set((shares, HELPED.get().1));
+        };
+        wake_for(LEAST_HELP - 1);
+        assert_eq!(least(), WORTH);
+        for doublings in 1..=MOST_IN_VAIN {
+            wake_for(0);
+            assert_eq!(least(), WORTH << doublings);
+        }
+        wake_for(LEAST_HELP);
+        assert_eq!(least(), WORTH << MOST_IN_VAIN);
+        // One piece of much work is divided nevertheless, and help that has paid makes all as before.
+        assert!(is_worth_waking(MUCH, 0));
+        wake_for(0);
+        assert_eq!(least(), WORTH);
+    }
 }
