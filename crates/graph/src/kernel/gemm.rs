@@ -1,10 +1,10 @@
 //! Matrix products, without allocations: the packing buffers are those of the caller.
 //!
-//! Eight files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
-//! computes tiles of c in registers, `blocks` divides a product into panels that stay in the caches, `columns` does so
-//! for few rows and many columns, `narrow` computes very few columns as rows, `share` divides large products among
-//! threads, `windows` multiplies the windows of images, `transposed` writes rows as columns for it. The instruction set
-//! is chosen at run time.
+//! Nine files below this one: `lanes` knows the vector registers of each instruction set, `panel` packs panels and
+//! computes tiles of c in registers, `unrolled` does so where registers are few, `blocks` divides a product into panels
+//! that stay in the caches, `columns` does so for few rows and many columns, `narrow` computes very few columns as
+//! rows, `share` divides large products among threads, `windows` multiplies the windows of images, `transposed` writes
+//! rows as columns for it. The instruction set is chosen at run time.
 //!
 //! Order of sums: k is divided into equal blocks of at most 384, by k alone; within a block each element of c is one
 //! chain of (where the machine can: fused) multiply-adds; the blocks are added to c in order, and then what else is added
@@ -23,6 +23,8 @@ mod share;
 #[cfg(test)]
 mod tests;
 mod transposed;
+#[cfg(target_arch = "x86_64")]
+mod unrolled;
 mod windows;
 
 #[cfg(target_arch = "x86_64")]

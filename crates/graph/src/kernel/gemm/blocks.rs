@@ -4,6 +4,8 @@
 //! packed into panels that stay in the L2 cache, each when the first rows of a meet it. Panel by panel, the rows of a
 //! are packed into the L1 cache and meet all panels of b. What would not repay its packing is read where it lies: b
 //! when it meets few rows of a or is small, and its rows are contiguous; a when it is small or meets few columns of b.
+//! A machine of narrow registers ([`Lanes::IS_NARROW`]) takes longer for each number of a, so that it reads all rows of a
+//! that are contiguous where they lie; and packs several panels of a at once where the columns are.
 //! While a tile is computed, what is packed next, of a or b, is fetched from farther caches. Up to [`APART`] rows of a
 //! meet contiguous columns of b, such as a vector the rows of a matrix, without any packing. What several products have
 //! as b is packed before them, once and whole ([`pack`]). Where a is much smaller than b, the two change their roles
@@ -27,6 +29,8 @@ const BAND: usize = 768 << 10;
 pub(super) const NEAR: usize = 256 << 10;
 /// The same for a block of b that only a few panels of rows will read.
 const FAR: usize = 4 * NEAR;
+/// The same for a block of a whose rows are not contiguous, on narrow machines.
+const SMALL: usize = 16 << 10;
 /// The most registers side by side in a packed panel of b, so that the panel fits into the L1 cache.
 pub(super) const PACKED: usize = 2;
 /// The most rows of a that meet the columns of b where they lie, if these lie apart; for three, packing takes less time.
@@ -106,10 +110,58 @@ fn collide(lines: usize, bytes: usize) -> bool {
     apart > LINE && lines > WAYS * (SETS / apart)
 }
 
+/// The most panels of a that are packed at once.
+#[inline(always)]
+fn most_beside<L: Lanes>() -> usize {
+    if L::IS_NARROW { LINE / 2 / size_of::<L::Scalar>() } else { 1 }
+}
+
+/// How many panels of a are packed at once: several if its columns are contiguous, so that lines of the cache are read as
+/// wholes.
+#[inline(always)]
+pub(super) fn beside<L: Lanes>(m: usize, a: Strided<L::Scalar>) -> usize {
+    // Enough rows that each panel has half the lanes of its pitch.
+    if a.row == 1 && m >= L::PITCH { most_beside::<L>() } else { 1 }
+}
+
+/// Packs the panel of a that begins with row `a`, and those [beside](beside) it: `row` of `rows` panels of `m` rows.
+///
+/// # Safety
+/// The machine has the instructions of `L`; the rows can be read, and `to` has room for all panels.
+#[inline(always)]
+pub(super) unsafe fn pack_rows<L: Lanes>(
+    a: Strided<L::Scalar>,
+    [m, rows, row, beside]: [usize; 4],
+    [steps, pitch]: [usize; 2],
+    to: *mut L::Scalar,
+) {
+    let (lanes, taller) = (m / rows, (m % rows).saturating_sub(row));
+    let panel = Panel { from: a.data, step: a.col, lane: a.row, steps, lanes, to, pitch };
+    // SAFETY: as the caller promises.
+    unsafe {
+        if beside == 1 {
+            L::pack(&Panel { lanes: lanes + usize::from(taller > 0), ..panel });
+        } else {
+            let count = beside.min(rows - row);
+            L::pack_beside(&panel, count, taller.min(count));
+        }
+    }
+}
+
+/// A line of each step of the panels that are packed together after the one of row `a`, if there are any left to fetch.
+#[inline(always)]
+pub(super) fn ahead_beside<T>(a: Strided<T>, [m, rows, row, beside]: [usize; 4]) -> Option<Ahead<T>> {
+    let (at, height) = (row % beside, m.div_ceil(rows));
+    let line = at * (LINE / size_of::<T>());
+    let is_there = row - at + beside < rows && line < beside * height;
+    let data = a.data.wrapping_add((beside - at) * height + line);
+    is_there.then_some(Ahead { data, step: a.col, lines: usize::MAX, jump: 0 })
+}
+
 /// How many of `n` columns of b are packed together.
 #[inline(always)]
-fn band<L: Lanes>(steps: usize, n: usize) -> usize {
-    let room = BAND / size_of::<L::Scalar>();
+fn band<L: Lanes>(steps: usize, n: usize, bytes: usize) -> usize {
+    let room = bytes / size_of::<L::Scalar>();
     let widest = L::WIDTH * L::vectors(1);
     // Divisions take longer than the smallest products.
     if n <= room / STEPS { n } else { n.min((room / steps / widest).max(1) * widest) }
@@ -122,7 +174,8 @@ pub(super) fn room<L: Lanes>(m: usize, k: usize, n: usize) -> usize {
     }
     let (m, n) = if n == 1 { (n, m) } else { (m, n) };
     let steps = block(k);
-    let lanes = band::<L>(steps, n).next_multiple_of(L::WIDTH) + m.min(L::HEIGHT).next_multiple_of(L::WIDTH);
+    let lanes = band::<L>(steps, n, BAND).next_multiple_of(L::WIDTH)
+        + L::PITCH * if m > L::HEIGHT { most_beside::<L>() } else { 1 };
     let columns = if columns::suits::<L>(m, steps, n) { columns::room::<L>(m, steps) } else { 0 };
     let narrow = narrow::room::<L>(m, k, n);
     columns.max(steps * lanes).max(narrow) + LINE / size_of::<L::Scalar>()
@@ -167,16 +220,21 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
     let within = |bytes: usize, (rows, row): (usize, isize), (cols, col): (usize, isize)| {
         (rows - 1) * row.unsigned_abs() + (cols - 1) * col.unsigned_abs() < bytes / size
     };
-    let direct_a =
-        n <= 4 * L::WIDTH || within(NEAR, (m, a.row), (steps, a.col)) && !collide(highest, a.row.unsigned_abs() * size);
+    let direct_a = n <= 4 * L::WIDTH
+        || match L::IS_NARROW {
+            // Rows that are contiguous are read in order.
+            true => a.col == 1 || within(SMALL, (m, a.row), (steps, a.col)),
+            false => within(NEAR, (m, a.row), (steps, a.col)) && !collide(highest, a.row.unsigned_abs() * size),
+        };
+    let collides = |b: Strided<L::Scalar>| L::IS_NARROW && collide(steps, b.row.unsigned_abs() * size);
     let direct_b = match b {
         Right::Panels(_) => false,
         Right::Matrix(b) => {
             b.col == 1
                 && match rows {
                     0..=2 => true,
-                    3..=4 => within(FAR, (steps, b.row), (n, 1)),
-                    _ => within(NEAR, (steps, b.row), (n, 1)),
+                    3..=4 => within(FAR, (steps, b.row), (n, 1)) && !collides(b),
+                    _ => within(NEAR, (steps, b.row), (n, 1)) && !collides(b),
                 }
         }
     };
@@ -195,15 +253,17 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
         (1, true, _) | (1, _, Right::Panels(_)) => n,
         // A panel that is used once is used while it is near.
         (1, false, Right::Matrix(_)) => n.min(registers * L::WIDTH),
-        _ => band::<L>(steps, n),
+        // Rows that are packed are packed again for each band.
+        _ => band::<L>(steps, n, if L::IS_NARROW && direct_a { BAND / 3 } else { BAND }),
     };
     let packed_b = workspace.wrapping_add(workspace.align_offset(LINE));
     let packs_b = !direct_b && matches!(b, Right::Matrix(_));
     let packed_a = packed_b.wrapping_add(if packs_b { steps * band.next_multiple_of(L::WIDTH) } else { 0 });
-    let pitch_a = highest.next_multiple_of(L::WIDTH);
+    let beside = beside::<L>(m, a);
+    let pitch_a = if beside > 1 { L::PITCH } else { highest.next_multiple_of(L::WIDTH) };
     // SAFETY: the loops visit every row, column and step once, and none beyond; the first rows pack all panels of b,
-    // which take `steps · band` elements of the workspace, rounded up to whole registers, and the panel of a `steps ·
-    // pitch_a`.
+    // which take `steps · band` elements of the workspace, rounded up to whole registers, and the panels of a that
+    // are packed at once at most `steps · PITCH` each.
     unsafe {
         for first_column in (0..n).step_by(band) {
             let columns = band.min(n - first_column);
@@ -233,16 +293,15 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                     };
                     let mut next = next.map(|next| ahead(next, [a.row, a.col], [height, steps]));
                     if !direct_a {
-                        L::pack(&Panel {
-                            from: a.data,
-                            step: a.col,
-                            lane: a.row,
-                            steps,
-                            lanes: height,
-                            to: packed_a,
-                            pitch: pitch_a,
-                        });
-                        a = Strided { data: packed_a, row: 1, col: pitch_a as isize };
+                        let at = row % beside;
+                        if at == 0 {
+                            pack_rows::<L>(a, [m, rows, row, beside], [steps, pitch_a], packed_a);
+                        }
+                        if beside > 1 {
+                            next = ahead_beside(a, [m, rows, row, beside]);
+                        }
+                        let data = packed_a.add(at * steps * pitch_a);
+                        a = Strided { data, row: 1, col: pitch_a as isize };
                     }
                     for (j, vectors, width) in Division::<L>::new(columns, registers) {
                         let (from, b_row) = if direct_b {
@@ -267,6 +326,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, workspace: *mut
                             a_col: a.col,
                             b: from,
                             b_row,
+                            b_is_padded: !direct_b,
                             c: c.offset(i as isize * c_row).add(first_column + j),
                             c_row,
                             width,
@@ -301,6 +361,7 @@ unsafe fn one_row_of_tiles<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L:
                 a_col: a.col,
                 b: b.data.add(j),
                 b_row: b.row,
+                b_is_padded: false,
                 c: c.add(j),
                 c_row,
                 width,
@@ -399,6 +460,7 @@ unsafe fn few_rows<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L::Scalar>
                     a_col: a.col,
                     b: b.data.offset(first_column as isize * b.col).add(first_step),
                     b_row: b.col,
+                    b_is_padded: false,
                     c: c.add(first_column),
                     c_row,
                     width,

@@ -10,9 +10,11 @@
 
 #![allow(unsafe_code)] // Raw pointers; whoever makes a `Product` answers for them.
 
-use super::blocks::{Division, LINE, NEAR, PACKED, Product, Strided, ahead, pack_panel};
+use super::blocks::{
+    Division, LINE, NEAR, PACKED, Product, Strided, ahead, ahead_beside, beside, pack_panel, pack_rows,
+};
 use super::lanes::Lanes;
-use super::panel::{Ahead, Panel, Tile};
+use super::panel::{Ahead, Tile};
 
 /// Bytes of packed a; about a third of a usual L2 cache.
 const ROWS: usize = 384 << 10;
@@ -25,18 +27,12 @@ pub(super) fn suits<L: Lanes>(m: usize, steps: usize, n: usize) -> bool {
     m > L::HEIGHT
         && m <= n / 2
         && n.saturating_mul(steps * size) >= NEAR
-        && m.div_ceil(L::HEIGHT).saturating_mul(pitch::<L>() * steps * size) <= ROWS
-}
-
-/// The numbers that a step of a packed panel of a takes.
-#[inline(always)]
-fn pitch<L: Lanes>() -> usize {
-    L::HEIGHT.next_multiple_of(L::WIDTH)
+        && m.div_ceil(L::HEIGHT).saturating_mul(L::PITCH * steps * size) <= ROWS
 }
 
 /// Elements of workspace that [`run`] needs, but for its alignment.
 pub(super) fn room<L: Lanes>(m: usize, steps: usize) -> usize {
-    steps * (PACKED * L::WIDTH + m.div_ceil(L::HEIGHT) * pitch::<L>())
+    steps * (PACKED * L::WIDTH + m.div_ceil(L::HEIGHT) * L::PITCH)
 }
 
 /// Computes a product of [suitable](suits) sizes, whose right factor is `b`.
@@ -53,6 +49,7 @@ pub(super) unsafe fn run<L: Lanes>(
 ) {
     let Product { m, k, n, a, accumulate, plus, c, c_row, .. } = *product;
     let rows = m.div_ceil(L::HEIGHT);
+    let beside = beside::<L>(m, a);
     let registers = L::vectors(m.div_ceil(rows)).min(PACKED);
     let widest = registers * L::WIDTH;
     let packed_b = workspace.wrapping_add(workspace.align_offset(LINE));
@@ -80,16 +77,19 @@ pub(super) unsafe fn run<L: Lanes>(
                     let mut a = Strided { data: first.offset(i as isize * a.row), ..a };
                     let mut fetched = next.and_then(|next| share(Strided { data: next, ..b }, [steps, widest], row));
                     if packs_a {
-                        let to = packed_a.add(row * steps * pitch::<L>());
+                        let to = packed_a.add(row * steps * L::PITCH);
                         if j == 0 {
-                            let Strided { data: from, row: lane, col: step } = a;
-                            L::pack(&Panel { from, step, lane, steps, lanes: height, to, pitch: pitch::<L>() });
-                            if row + 1 < rows {
-                                let next = from.wrapping_offset(height as isize * lane);
-                                fetched = Some(ahead(next, [lane, step], [height, steps]));
+                            if row % beside == 0 {
+                                pack_rows::<L>(a, [m, rows, row, beside], [steps, L::PITCH], to);
+                            }
+                            if beside > 1 {
+                                fetched = ahead_beside(a, [m, rows, row, beside]);
+                            } else if row + 1 < rows {
+                                let next = a.data.wrapping_offset(height as isize * a.row);
+                                fetched = Some(ahead(next, [a.row, a.col], [height, steps]));
                             }
                         }
-                        a = Strided { data: to, row: 1, col: pitch::<L>() as isize };
+                        a = Strided { data: to, row: 1, col: L::PITCH as isize };
                     }
                     L::kernel(height, vectors)(&Tile {
                         steps,
@@ -98,6 +98,7 @@ pub(super) unsafe fn run<L: Lanes>(
                         a_col: a.col,
                         b: packed_b,
                         b_row: pitch_b as isize,
+                        b_is_padded: true,
                         c: c.offset(i as isize * c_row).add(j),
                         c_row,
                         width,

@@ -27,8 +27,11 @@ pub(super) trait Lanes: Copy {
     const WIDTH: usize;
     /// The most rows of a tile.
     const HEIGHT: usize;
-    /// Whether a mask is kept in a register that sums could use.
-    const MASK_TAKES_A_REGISTER: bool;
+    /// Whether tiles are small, and the L2 cache is half as large as where registers are wide: then more is spent on reading
+    /// a and b in order, and `sums` fetches the lines of c.
+    const IS_NARROW: bool = false;
+    /// Numbers of a step of a packed panel of a.
+    const PITCH: usize = Self::HEIGHT.next_multiple_of(Self::WIDTH);
 
     /// The most registers side by side in a tile of `height` rows; a power of two that never grows with `height`.
     fn vectors(height: usize) -> usize;
@@ -36,6 +39,14 @@ pub(super) trait Lanes: Copy {
     fn kernel(height: usize, vectors: usize) -> Kernel<Self::Scalar>;
     /// Packs a panel; see [`panel::pack`].
     unsafe fn pack(panel: &Panel<Self::Scalar>);
+    /// Packs panels side by side; see [`panel::pack_beside`].
+    unsafe fn pack_beside(panel: &Panel<Self::Scalar>, count: usize, taller: usize);
+    /// The sums of a tile; see [`panel::sums`].
+    #[inline(always)]
+    unsafe fn sums<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>) -> [[Self::Vector; V]; H] {
+        // SAFETY: the caller's conditions are the same.
+        unsafe { panel::sums::<Self, H, V>(tile) }
+    }
     /// Computes a tile of `H` rows and `V` registers; see [`panel::tile`].
     unsafe fn tile<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>);
 
@@ -94,6 +105,12 @@ macro_rules! compiled {
         }
 
         $(#[target_feature(enable = $features)])?
+        unsafe fn pack_beside(panel: &Panel<Self::Scalar>, count: usize, taller: usize) {
+            // SAFETY: the caller's conditions are the same.
+            unsafe { panel::pack_beside::<Self>(panel, count, taller) }
+        }
+
+        $(#[target_feature(enable = $features)])?
         unsafe fn tile<const H: usize, const V: usize>(tile: &Tile<Self::Scalar>) {
             // SAFETY: the caller's conditions are the same.
             unsafe { panel::tile::<Self, H, V>(tile) }
@@ -127,7 +144,6 @@ macro_rules! portable {
             type Mask = usize;
             const WIDTH: usize = $width;
             const HEIGHT: usize = 4;
-            const MASK_TAKES_A_REGISTER: bool = false;
 
             fn vectors(_: usize) -> usize {
                 2
@@ -227,6 +243,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::marker::PhantomData;
 
+    use super::super::unrolled;
     use super::{Columns, Kernel, Lanes, Panel, Tile, panel};
 
     /// 32 registers of 512 bits.
@@ -279,7 +296,6 @@ mod x86 {
             type Mask = $mask;
             const WIDTH: usize = $width;
             const HEIGHT: usize = 14;
-            const MASK_TAKES_A_REGISTER: bool = false;
 
             #[inline(always)]
             fn vectors(height: usize) -> usize {
@@ -314,13 +330,12 @@ mod x86 {
     }
 
     macro_rules! avx2 {
-        ($t:ty, $vector:ty, $lane:ty, $width:literal, $load_part:ident, $store_part:ident, $($name:ident)+) => {
+        ($t:ty, $vector:ty, $lane:ty, $width:literal, $sums:ident, $load_part:ident, $($name:ident)+) => {
             type Scalar = $t;
             type Vector = $vector;
-            type Mask = __m256i;
+            type Mask = usize;
             const WIDTH: usize = $width;
             const HEIGHT: usize = 6;
-            const MASK_TAKES_A_REGISTER: bool = true;
 
             #[inline(always)]
             fn vectors(height: usize) -> usize {
@@ -328,35 +343,57 @@ mod x86 {
             }
             kernels! { 1: 1 2 4; 2: 1 2 4; 3: 1 2 4; 4: 1 2; 5: 1 2; 6: 1 2; }
             compiled! { "avx2,fma" }
+            const IS_NARROW: bool = true;
+
+            #[inline(always)]
+            unsafe fn sums<const H: usize, const V: usize>(tile: &Tile<$t>) -> [[$vector; V]; H] {
+                let last = tile.width - (V - 1) * $width;
+                // SAFETY: the caller's conditions are the same.
+                unsafe {
+                    if last == $width || tile.b_is_padded {
+                        unrolled::$sums::<H, V, true>(tile, tile.b)
+                    } else {
+                        unrolled::$sums::<H, V, false>(tile, Self::ones(last))
+                    }
+                }
+            }
             intrinsics! { $t, $($name),+ }
 
             #[inline(always)]
-            unsafe fn mask(count: usize) -> __m256i {
-                // A window into a row of ones followed by zeros.
-                const ONES: [$lane; 2 * $width] = {
-                    let mut ones = [0; 2 * $width];
-                    let mut lane = 0;
-                    while lane < $width {
-                        ones[lane] = -1;
-                        lane += 1;
-                    }
-                    ones
-                };
-                // SAFETY: `count` is at most the width, so that the window lies inside the row.
-                unsafe { _mm256_loadu_si256(ONES.as_ptr().add($width - count).cast()) }
+            unsafe fn mask(count: usize) -> usize {
+                count
             }
             #[inline(always)]
-            unsafe fn load_part(from: *const $t, mask: __m256i) -> $vector {
+            unsafe fn load_part(from: *const $t, mask: usize) -> $vector {
                 // SAFETY: as the trait demands; lanes outside the mask are not read.
-                unsafe { $load_part(from, mask) }
-            }
-            #[inline(always)]
-            unsafe fn store_part(to: *mut $t, x: $vector, mask: __m256i) {
-                // SAFETY: as the trait demands; lanes outside the mask are not written.
-                unsafe { $store_part(to, mask, x) }
+                unsafe { $load_part(from, _mm256_loadu_si256(Self::ones(mask).cast())) }
             }
         };
     }
+
+    macro_rules! ones {
+        ($t:ty, $lane:ty, $width:literal) => {
+            impl Avx2<$t> {
+                /// A window into a row of ones followed by zeros, whose first `count` lanes are ones.
+                #[inline(always)]
+                fn ones(count: usize) -> *const $t {
+                    static ONES: [$lane; 2 * $width] = {
+                        let mut ones = [0; 2 * $width];
+                        let mut lane = 0;
+                        while lane < $width {
+                            ones[lane] = -1;
+                            lane += 1;
+                        }
+                        ones
+                    };
+                    // In bounds for all counts up to the width.
+                    ONES.as_ptr().wrapping_add($width - count).cast()
+                }
+            }
+        };
+    }
+    ones!(f32, i32, 8);
+    ones!(f64, i64, 4);
 
     // The transpositions below fill each 128-bit part of a register from another row while loading, so that what
     // remains are shuffles inside those parts, half as many as a transposition in registers needs.
@@ -417,8 +454,31 @@ mod x86 {
 
     impl Lanes for Avx2<f32> {
         avx2! {
-            f32, __m256, i32, 8, _mm256_maskload_ps, _mm256_maskstore_ps,
+            f32, __m256, i32, 8, singles, _mm256_maskload_ps,
             _mm256_setzero_ps _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_fmadd_ps
+        }
+
+        // In parts: a store with a mask takes dozens of steps on some machines.
+        #[inline(always)]
+        unsafe fn store_part(mut to: *mut f32, x: __m256, mask: usize) {
+            // SAFETY: as the trait demands; lanes outside the mask are not written.
+            unsafe {
+                if mask == Self::WIDTH {
+                    return Self::store(to, x);
+                }
+                let mut part = _mm256_castps256_ps128(x);
+                if mask & 4 > 0 {
+                    _mm_storeu_ps(to, part);
+                    (to, part) = (to.add(4), _mm256_extractf128_ps::<1>(x));
+                }
+                if mask & 2 > 0 {
+                    _mm_storel_epi64(to.cast(), _mm_castps_si128(part));
+                    (to, part) = (to.add(2), _mm_movehl_ps(part, part));
+                }
+                if mask & 1 > 0 {
+                    _mm_store_ss(to, part);
+                }
+            }
         }
 
         #[inline(always)]
@@ -444,8 +504,27 @@ mod x86 {
 
     impl Lanes for Avx2<f64> {
         avx2! {
-            f64, __m256d, i64, 4, _mm256_maskload_pd, _mm256_maskstore_pd,
+            f64, __m256d, i64, 4, doubles, _mm256_maskload_pd,
             _mm256_setzero_pd _mm256_set1_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_add_pd _mm256_fmadd_pd
+        }
+
+        // In parts, as above.
+        #[inline(always)]
+        unsafe fn store_part(mut to: *mut f64, x: __m256d, mask: usize) {
+            // SAFETY: as the trait demands; lanes outside the mask are not written.
+            unsafe {
+                if mask == Self::WIDTH {
+                    return Self::store(to, x);
+                }
+                let mut part = _mm256_castpd256_pd128(x);
+                if mask & 2 > 0 {
+                    _mm_storeu_pd(to, part);
+                    (to, part) = (to.add(2), _mm256_extractf128_pd::<1>(x));
+                }
+                if mask & 1 > 0 {
+                    _mm_store_sd(to, part);
+                }
+            }
         }
 
         #[inline(always)]

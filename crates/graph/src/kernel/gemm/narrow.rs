@@ -56,6 +56,7 @@ pub(super) unsafe fn run<L: Lanes>(product: &Product<L::Scalar>, b: Strided<L::S
                     a_col: b.row,
                     b: a.data.add(first + row),
                     b_row: a.col,
+                    b_is_padded: false,
                     c: workspace.add(row),
                     c_row: strip::<L>() as isize,
                     width,

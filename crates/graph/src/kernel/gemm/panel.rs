@@ -37,6 +37,8 @@ pub(super) struct Tile<T> {
     pub(super) a_col: isize,
     pub(super) b: *const T,
     pub(super) b_row: isize,
+    /// Whether the last register of each step of b can be read whole.
+    pub(super) b_is_padded: bool,
     pub(super) c: *mut T,
     pub(super) c_row: isize,
     /// Columns: more than all registers but the last hold, and at most what all hold.
@@ -76,7 +78,14 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
     // SAFETY: all reads are at lanes below `lanes` and steps below `steps`. All writes are at steps below `steps`, in
     // whole registers that start at multiples of the width below `lanes`, hence below `pitch`.
     unsafe {
-        if lane == 1 {
+        if lane == 1 && lanes == 2 * L::WIDTH {
+            for l in 0..steps {
+                let (from, to) = (from.offset(l as isize * step), to.add(l * pitch));
+                let (x, y) = (L::load(from), L::load(from.add(L::WIDTH)));
+                L::store(to, x);
+                L::store(to.add(L::WIDTH), y);
+            }
+        } else if lane == 1 {
             let whole = (lanes - 1) / L::WIDTH * L::WIDTH;
             let mask = L::mask(lanes - whole);
             for l in 0..steps {
@@ -114,6 +123,42 @@ pub(super) unsafe fn pack<L: Lanes>(panel: &Panel<L::Scalar>) {
     }
 }
 
+/// Packs `count` panels whose lanes lie side by side, step by step; the first `taller` ones have one lane more than the
+/// panel that is given.
+///
+/// # Safety
+/// As for [`pack`]; there is room for all panels, one after another; if there are several, the panel that is given has at
+/// least half as many lanes as its pitch, [`Lanes::PITCH`].
+#[inline(always)]
+pub(super) unsafe fn pack_beside<L: Lanes>(panel: &Panel<L::Scalar>, count: usize, taller: usize) {
+    let Panel { from, step, steps, lanes, to, .. } = *panel;
+    // What follows the lanes of a panel is read with them, but not after the last panel.
+    debug_assert!(count == 1 || 2 * lanes >= L::PITCH, "two panels have fewer lanes than what is read at once");
+    let taller_whole = taller.min(count - 1);
+    let kinds = [(taller_whole, lanes + 1), (count - 1 - taller_whole, lanes)];
+    let last = lanes + usize::from(taller == count);
+    let whole = (last - 1) / L::WIDTH * L::WIDTH;
+    // SAFETY: as the caller promises; a panel that is not the last and the one after it have at least `PITCH` lanes.
+    unsafe {
+        let mask = L::mask(last - whole);
+        for l in 0..steps {
+            let (mut from, mut to) = (from.offset(l as isize * step), to.add(l * L::PITCH));
+            for (count, lanes) in kinds {
+                for _ in 0..count {
+                    for x in (0..L::PITCH).step_by(L::WIDTH) {
+                        L::store(to.add(x), L::load(from.add(x)));
+                    }
+                    (from, to) = (from.add(lanes), to.add(steps * L::PITCH));
+                }
+            }
+            for x in (0..whole).step_by(L::WIDTH) {
+                L::store(to.add(x), L::load(from.add(x)));
+            }
+            L::store(to.add(whole), L::load_part(from.add(whole), mask));
+        }
+    }
+}
+
 /// Columns that are written to a panel.
 struct Packed<T> {
     to: *mut T,
@@ -129,7 +174,7 @@ impl<L: Lanes> Columns<L> for Packed<L::Scalar> {
 }
 
 /// The steps of a tile that takes long enough for what it fetches to arrive.
-const FETCHING: usize = 32;
+pub(super) const FETCHING: usize = 32;
 
 /// Whether a tile has enough work at each step to fetch something meanwhile.
 #[inline(always)]
@@ -167,17 +212,13 @@ pub(super) unsafe fn tile<L: Lanes, const H: usize, const V: usize>(tile: &Tile<
     // SAFETY: as the caller promises.
     unsafe {
         // A line of c is fetched before it can be written, also one that is not read; by large tiles while they sum.
-        if tile.steps >= FETCHING && !fetches_slowly::<L, H, V>() {
+        if !L::IS_NARROW && tile.steps >= FETCHING && !fetches_slowly::<L, H, V>() {
             fetch::<L, H, V>(tile.c, tile.c_row);
             if let Some(Rows { data, row }) = tile.plus {
                 fetch::<L, H, V>(data, row);
             }
         }
-        let sums = if L::MASK_TAKES_A_REGISTER && tile.width == V * L::WIDTH {
-            sums::<L, H, V, true>(tile)
-        } else {
-            sums::<L, H, V, false>(tile)
-        };
+        let sums = L::sums::<H, V>(tile);
         write::<L, H, V>(tile, sums);
     }
 }
@@ -228,15 +269,12 @@ unsafe fn write<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>
     }
 }
 
-/// The sums of a tile. `WHOLE` says that its last registers are full: then no mask is kept beside the sums, which may
-/// fill all registers that there are.
+/// The sums of a tile.
 ///
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
-    tile: &Tile<L::Scalar>,
-) -> [[L::Vector; V]; H] {
+pub(super) unsafe fn sums<L: Lanes, const H: usize, const V: usize>(tile: &Tile<L::Scalar>) -> [[L::Vector; V]; H] {
     let row = tile.a_row * size_of::<L::Scalar>() as isize;
     let whole = (V - 1) * L::WIDTH;
     // SAFETY: as the caller promises; only the last register of a row can reach past `width`, and then it is masked.
@@ -276,7 +314,7 @@ unsafe fn sums<L: Lanes, const H: usize, const V: usize, const WHOLE: bool>(
             for v in 0..V - 1 {
                 line[v] = L::load(b.add(v * L::WIDTH));
             }
-            line[V - 1] = if WHOLE { L::load(b.add(whole)) } else { L::load_part(b.add(whole), mask) };
+            line[V - 1] = L::load_part(b.add(whole), mask);
             // Three rows are reached from one base, by the address modes of the machine: few registers, few additions.
             let mut base = a;
             for i in 0..H {

@@ -308,6 +308,24 @@ fn every_layout_gives_the_defined_sums_in_double_precision() {
     all_sizes_and_lies::<f64>();
 }
 
+fn all_tiles<T: Tested>() {
+    for m in 1..=7 {
+        for n in [1, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 29, 31, 32, 33] {
+            // Fewer steps than a round, whole rounds and a rest, and enough for c to be fetched meanwhile.
+            for k in [1, 3, 4, 5, 7, 8, 31, 35, 40] {
+                let (lie_a, lie_b) = [(Rows, Rows), (Columns, Gaps), (Gaps, Columns), (Sparse, Rows)][(m + n + k) % 4];
+                check_bits::<T>((m, k, n), lie_a, lie_b, (m + k) % 2 == 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_tile_gives_the_defined_sums() {
+    all_tiles::<f32>();
+    all_tiles::<f64>();
+}
+
 fn wide_bands<T: Tested>() {
     // More columns than one band of packed b holds, more rows than are read without packing.
     check_bits::<T>((30, 130, 1100), Rows, Rows, false);
