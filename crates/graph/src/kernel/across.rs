@@ -51,6 +51,18 @@ impl<T: Real> Tile<T> {
         vectorized(Load { tile: self, rows });
     }
 
+    /// Fills the tile with the columns of `columns`, each `step` elements after the one before, from its first row on.
+    #[inline(always)]
+    pub(crate) fn load_columns(&mut self, columns: &[T], step: usize, rows: usize) {
+        for i in 0..self.size {
+            let (from, to) = (&columns[i * step..], &mut self.columns[i]);
+            match from.first_chunk() {
+                Some(from) if rows == ACROSS => *to = *from,
+                _ => to[..rows].copy_from_slice(&from[..rows]),
+            }
+        }
+    }
+
     /// Fills `SIZE` columns from number `from` on.
     #[allow(clippy::manual_memcpy)] // Within a `Loop` a copy of a slice may be a call.
     #[inline(always)]
@@ -72,6 +84,20 @@ impl<T: Real> Tile<T> {
             for row in 0..rows.len() / size {
                 for i in 0..SIZE {
                     self.columns[from + i][row] = rows[row * size + from + i];
+                }
+            }
+        }
+    }
+
+    /// Writes column `i` of the first rows, as many as there are places.
+    #[allow(clippy::manual_memcpy)] // Within a `Loop` a copy of a slice may be a call.
+    #[inline(always)]
+    pub(crate) fn store_column(&self, i: usize, to: &mut [T]) {
+        match to.first_chunk_mut() {
+            Some(to) => *to = self.columns[i],
+            None => {
+                for row in 0..to.len() {
+                    to[row] = self.columns[i][row];
                 }
             }
         }
@@ -117,9 +143,12 @@ impl<T: Real> Loop for Load<'_, T> {
                     one_by_one();
                     tile.load_rows::<4>(rows, from);
                 }
-                for from in size & !3..size {
-                    one_by_one();
-                    tile.load_rows::<1>(rows, from);
+                one_by_one();
+                match size & 3 {
+                    1 => tile.load_rows::<1>(rows, size & !3),
+                    2 => tile.load_rows::<2>(rows, size & !3),
+                    3 => tile.load_rows::<3>(rows, size & !3),
+                    _ => {}
                 }
             }
         }

@@ -15,5 +15,6 @@ pub mod parallel;
 pub mod random;
 pub(crate) mod reduce;
 pub mod simd;
+pub(crate) mod slim;
 pub(crate) mod softmax;
 pub(crate) mod strided;

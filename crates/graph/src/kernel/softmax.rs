@@ -70,9 +70,15 @@ pub(crate) fn ln_sums_of_exp<T: Real>(tile: &mut Tile<T>, shifts: [T; ACROSS]) -
     }
     tile.exp();
     let mut sums = tile.fold::<Add>();
-    for row in 0..ACROSS {
-        let (of_others, of_all) = (sums[row].ln_1p(), sums[row].ln());
-        sums[row] = if found[row] { of_others } else { of_all };
+    if found == [true; ACROSS] {
+        for row in 0..ACROSS {
+            sums[row] = sums[row].ln_1p();
+        }
+    } else {
+        for row in 0..ACROSS {
+            let (of_others, of_all) = (sums[row].ln_1p(), sums[row].ln());
+            sums[row] = if found[row] { of_others } else { of_all };
+        }
     }
     sums
 }

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::shape::Layout;
 
+/// How often a short row is repeated before a few copies of many take less time than one of each.
+const REPEATED: usize = 32;
+
 /// Planes of rows, each at equal distances: element `j` of row `i` of plane `p` is at
 /// `first + p·distance + i·pitch + j·stride`.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +42,12 @@ impl Rows {
     /// # Panics
     /// If they leave `source`, or `out` has another length.
     pub(crate) fn gather<T: Copy>(&self, source: &[T], out: &mut [T]) {
-        let Self { planes, count, len, stride, .. } = *self;
+        let Self { count, len, stride, .. } = *self;
         let out = &mut out[..self.elements()];
+        // Many times the same row is a few large copies.
+        let is_repeated = self.pitch == 0 && count >= REPEATED;
         match (stride, len) {
+            _ if is_repeated => self.gather_planes(source, out),
             (0, 2) => self.repeat_short::<T, 2>(source, out),
             (0, 3) => self.repeat_short::<T, 3>(source, out),
             (0, 4) => self.repeat_short::<T, 4>(source, out),
@@ -50,12 +56,16 @@ impl Rows {
             (1, 3) => self.gather_short::<T, 3>(source, out),
             (1, 4) => self.gather_short::<T, 4>(source, out),
             (1, 8) => self.gather_short::<T, 8>(source, out),
-            _ => {
-                for plane in 0..planes {
-                    let (first, part) = (self.plane(plane), &mut out[plane * count * len..][..count * len]);
-                    Self { first, ..*self }.gather_plane(source, part);
-                }
-            }
+            _ => self.gather_planes(source, out),
+        }
+    }
+
+    /// [`Rows::gather`], plane by plane.
+    fn gather_planes<T: Copy>(&self, source: &[T], out: &mut [T]) {
+        let each = self.count * self.len;
+        for plane in 0..self.planes {
+            let (first, part) = (self.plane(plane), &mut out[plane * each..][..each]);
+            Self { first, ..*self }.gather_plane(source, part);
         }
     }
 
@@ -298,10 +308,12 @@ mod tests {
             let wanted: Vec<usize> =
                 starts.iter().flat_map(|at| (0..len).map(move |j| (at + j as isize * stride) as usize)).collect();
             assert_eq!(out, wanted);
-            let mut repeated = vec![0; 14 * len];
-            Rows { count: 7, pitch: 0, ..rows }.gather(&source, &mut repeated);
-            let planes = [&wanted[..len], &wanted[2 * len..3 * len]].map(|row| row.repeat(7));
-            assert_eq!(repeated, planes.concat());
+            for count in [7, 100] {
+                let mut repeated = vec![0; 2 * count * len];
+                Rows { count, pitch: 0, ..rows }.gather(&source, &mut repeated);
+                let planes = [&wanted[..len], &wanted[2 * len..3 * len]].map(|row| row.repeat(count));
+                assert_eq!(repeated, planes.concat());
+            }
             let mut target = vec![0; 200];
             rows.scatter(&out, &mut target);
             wanted.iter().for_each(|&position| assert_eq!(target[position], position));

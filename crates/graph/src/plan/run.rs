@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel::gemm::{Addend, Factor, MatrixView, pack, products};
 use crate::kernel::parallel::is_deserted;
 use crate::kernel::random::RandomStream;
+use crate::kernel::slim;
 use crate::kernel::strided::gather;
 use crate::params::Params;
 use crate::real::Real;
@@ -108,13 +109,8 @@ impl<T: Real> Run<'_, T> {
                 let matrix =
                     |data, offset, strides: [isize; 2]| MatrixView { data, offset, row: strides[0], col: strides[1] };
                 let panels = if b.is_packed { Some(right) } else { self.packed.panels(number, right) };
-                let factors = |number: usize| {
-                    let left = matrix(left, a.batch.position(number), a.strides);
-                    match panels {
-                        Some(panels) => (left, Factor::Packed(panels)),
-                        None => (left, Factor::Matrix(matrix(right, b.batch.position(number), b.strides))),
-                    }
-                };
+                let left = |number: usize| matrix(left, a.batch.position(number), a.strides);
+                let right = |number: usize| matrix(right, b.batch.position(number), b.strides);
                 let addend = match *sum {
                     Sum::Nothing => Addend::Nothing,
                     Sum::Itself => Addend::Itself,
@@ -122,7 +118,16 @@ impl<T: Real> Run<'_, T> {
                         Addend::Matrix(matrix(reads.next().expect("what is added is read"), offset, [row, 1]))
                     }
                 };
-                products(a.batch.shape.len(), [m, k, n], &factors, addend, c, self.workspace);
+                let (count, sizes) = (a.batch.shape.len(), [m, k, n]);
+                if panels.is_none() && slim::suits(count, sizes, [a.strides, b.strides]) {
+                    slim::products(count, sizes, &|number| [left(number), right(number)], addend, c);
+                    return Ok(());
+                }
+                let factors = |number: usize| match panels {
+                    Some(panels) => (left(number), Factor::Packed(panels)),
+                    None => (left(number), Factor::Matrix(right(number))),
+                };
+                products(count, sizes, &factors, addend, c, self.workspace);
             }
             Unit::Pack(factor) => {
                 let (mut reads, mut writes) = self.real.lend(number);

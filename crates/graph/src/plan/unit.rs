@@ -4,6 +4,7 @@ use super::fused;
 use super::pairs::Second;
 use crate::kernel::gemm::{pack_shares, product_shares};
 use crate::kernel::reduce::Total;
+use crate::kernel::slim;
 use crate::shape::{Layout, Shape};
 use crate::tape::Distribution;
 use crate::tape::op::Kind;
@@ -166,8 +167,11 @@ impl Unit {
         match self {
             Self::Fused(fused) => fused.len / fused::grain(fused),
             Self::Product(factors, _) => {
-                let [m, k, n] = product_sizes(factors);
-                product_shares(factors[0].batch.shape.len(), m, k, n)
+                let ([m, k, n], count) = (product_sizes(factors), factors[0].batch.shape.len());
+                match slim::suits(count, [m, k, n], [factors[0].strides, factors[1].strides]) {
+                    true => slim::shares(count, [m, k, n]),
+                    false => product_shares(count, m, k, n),
+                }
             }
             Self::Kernel { shares, .. } => *shares,
             Self::Random { shares, .. } => *shares,

@@ -205,6 +205,11 @@ fn quarter_wave(r: f64, quadrant: u64) -> f32 {
 
 impl Math for f32 {
     #[inline(always)]
+    fn product_plus(self, by: Self, plus: Self) -> Self {
+        self.times_plus(by, plus)
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         f32::sqrt(self)
     }

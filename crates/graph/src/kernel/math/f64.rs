@@ -289,6 +289,11 @@ fn far(function: fn(f64) -> f64, x: f64) -> f64 {
 
 impl Math for f64 {
     #[inline(always)]
+    fn product_plus(self, by: Self, plus: Self) -> Self {
+        self.times_plus(by, plus)
+    }
+
+    #[inline(always)]
     fn sqrt(self) -> Self {
         f64::sqrt(self)
     }

@@ -91,6 +91,10 @@ pub trait Math: Sized {
     /// `√x`, correctly rounded; NaN below 0.
     fn sqrt(self) -> Self;
 
+    /// `self·by + plus`, rounded once where the machine has an instruction for it, as a step of a product of matrices.
+    #[doc(hidden)]
+    fn product_plus(self, by: Self, plus: Self) -> Self;
+
     /// `eˣ`.
     fn exp(self) -> Self;
 

@@ -94,6 +94,66 @@ pub(crate) fn in_pairs_of_pieces<T: Send>(
     });
 }
 
+/// Runs `work` for parts of the columns of matrices that follow each other in a slice, on the threads of the current pool.
+/// Columns are counted over all matrices; `grain` is a number of elements worth a thread, and parts start at multiples of
+/// `align` columns.
+pub(crate) fn in_columns<T: Send>(
+    slice: &mut [T],
+    [rows, columns]: [usize; 2],
+    grain: usize,
+    align: usize,
+    work: &(impl Fn(Columns<'_, T>) + Sync),
+) {
+    let (count, grain) = (slice.len() / rows.max(1), grain / rows.max(1));
+    let pieces = &Pieces::new(slice);
+    // No two parts have a column in common.
+    in_parts(count, grain, align, rayon::current_num_threads(), &|_, range| {
+        work(Columns { pieces, rows, columns, range });
+    });
+}
+
+/// Some columns of matrices, which one thread writes; made by [`in_columns`] alone.
+pub(crate) struct Columns<'a, T> {
+    pieces: &'a Pieces<'a, T>,
+    rows: usize,
+    columns: usize,
+    range: Range<usize>,
+}
+
+impl<T> Columns<'_, T> {
+    /// The columns in groups of at most so many of one matrix: its number, and their numbers within it.
+    #[inline(always)]
+    pub(crate) fn groups(&self, most: usize) -> impl Iterator<Item = (usize, Range<usize>)> + use<T> {
+        let (columns, range) = (self.columns, self.range.clone());
+        let (mut matrix, mut from) = (range.start / columns.max(1), range.start % columns.max(1));
+        let mut left = range.len();
+        std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let group = from..from + most.min(columns - from).min(left);
+            let found = (matrix, group.clone());
+            left -= group.len();
+            (matrix, from) = if group.end == columns { (matrix + 1, 0) } else { (matrix, group.end) };
+            Some(found)
+        })
+    }
+
+    /// The elements of a row of a matrix in some of the columns.
+    ///
+    /// # Panics
+    /// If these are not among the columns.
+    #[inline(always)]
+    pub(crate) fn row(&mut self, matrix: usize, row: usize, columns: Range<usize>) -> &mut [T] {
+        let [first, end] = [columns.start, columns.end].map(|column| matrix * self.columns + column);
+        let is_inside = columns.end <= self.columns && self.range.start <= first && end <= self.range.end;
+        assert!(is_inside && row < self.rows, "row {row} of columns {columns:?} of matrix {matrix}");
+        // SAFETY: the columns are among those of the range, which no other part has; `self` is borrowed as long as the
+        // elements are.
+        unsafe { self.pieces.piece((matrix * self.rows + row) * self.columns + columns.start, columns.len()) }
+    }
+}
+
 /// Elements that an op which moves or adds them has for a thread: several microseconds of work.
 pub(crate) const GRAIN: usize = 1 << 14;
 

@@ -64,7 +64,8 @@ impl Rows {
     }
 
     /// Whether each row has a result of its own, so that rows follow each other as the results do.
-    fn are_in_order(&self) -> bool {
+    #[inline(always)]
+    pub(super) fn are_in_order(&self) -> bool {
         let Layout { shape, strides, .. } = &self.target;
         self.reduced && (0..shape.rank()).all(|axis| strides[axis] != 0)
     }

@@ -1,6 +1,6 @@
 //! `ln softmax(x)ᵢ = xᵢ − ln Σⱼ exp(xⱼ)`.
 
-use super::{RowWise, by_rows, rows_like, shifted};
+use super::{RowWise, after, axis, by_rows, is_separable, rows_like, shifted};
 use crate::axes::resolve_axis;
 use crate::kernel::across::{ACROSS, Tile, one_by_one};
 use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts};
@@ -8,9 +8,11 @@ use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
-/// Along the last axis.
+/// Along the axis with `after` others after it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct LogSoftmax;
+pub(super) struct LogSoftmax {
+    pub(super) after: usize,
+}
 
 impl RowWise for LogSoftmax {
     #[inline(always)]
@@ -52,16 +54,16 @@ impl Op for LogSoftmax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        rows_like(inputs)
+        rows_like(inputs, self.after)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let x = shifted(inputs[0])?;
-        Some(smallvec::smallvec![x - x.exp().sum_keep(-1).ln()])
+        let x = shifted(inputs[0], self.after)?;
+        Some(smallvec::smallvec![x - x.exp().sum_keep(axis(self.after)).ln()])
     }
 
     fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
+        is_separable(inputs, self.after)
     }
 
     fn form(&self) -> Form {
@@ -69,13 +71,13 @@ impl Op for LogSoftmax {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        by_rows::<Self, T>(work, false);
+        by_rows::<Self, T>(work, self.after, false);
         Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
         let (y, g) = (call.y(), call.g());
-        -(y.exp_m1() * g) - y.exp() * (g.sum_keep(-1) - g)
+        -(y.exp_m1() * g) - y.exp() * (g.sum_keep(axis(self.after)) - g)
     }
 }
 
@@ -88,7 +90,14 @@ impl<'g> Var<'g> {
     /// If the axis is out of range.
     #[track_caller]
     pub fn log_softmax(self, axis: isize) -> Var<'g> {
-        let axis = resolve_axis("log_softmax", axis, &self.shape()) as isize;
-        self.graph().call(LogSoftmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
+        let (graph, shape) = (self.graph(), self.shape());
+        let axis = resolve_axis("log_softmax", axis, &shape);
+        match after(&shape, axis) {
+            Some(after) => graph.call(LogSoftmax { after }, &[self]),
+            None => {
+                let axis = axis as isize;
+                graph.call(LogSoftmax { after: 0 }, &[self.transpose(axis, -1)]).transpose(axis, -1)
+            }
+        }
     }
 }

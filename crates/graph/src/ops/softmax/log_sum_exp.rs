@@ -2,18 +2,21 @@
 
 use smallvec::SmallVec;
 
-use super::{RowWise, by_rows, rows_like, shifted};
+use super::{RowWise, Softmax, after, axis, by_rows, is_separable, rows_like, shifted};
 use crate::axes::Axes;
 use crate::kernel::across::{ACROSS, Tile};
 use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts};
 use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::reduction::reduction;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
-/// Along the last axis, which disappears.
+/// Along the axis with `after` others after it, which disappears.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct LogSumExp;
+pub(super) struct LogSumExp {
+    pub(super) after: usize,
+}
 
 impl RowWise for LogSumExp {
     #[inline(always)]
@@ -40,17 +43,19 @@ impl Op for LogSumExp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        let shape = &rows_like(inputs)?[0].shape;
-        Ok(smallvec::smallvec![Meta::real(&shape[..shape.rank() - 1])])
+        let shape = &rows_like(inputs, self.after)?[0].shape;
+        let axis = shape.rank() - 1 - self.after;
+        Ok(smallvec::smallvec![Meta::real(shape.without(|other| other == axis))])
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let (x, largest) = (shifted(inputs[0])?, inputs[0].max_axes(-1).stop_gradient());
-        Some(smallvec::smallvec![largest + x.exp().sum_axes(-1).ln()])
+        let (x, axis) = (shifted(inputs[0], self.after)?, axis(self.after));
+        let largest = inputs[0].max_axes(axis).stop_gradient();
+        Some(smallvec::smallvec![largest + x.exp().sum_axes(axis).ln()])
     }
 
     fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
+        is_separable(inputs, self.after)
     }
 
     fn form(&self) -> Form {
@@ -58,19 +63,32 @@ impl Op for LogSumExp {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        by_rows::<Self, T>(work, true);
+        by_rows::<Self, T>(work, self.after, true);
         Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        call.x(0).softmax(-1) * call.g().unsqueeze(-1)
+        let softmax = call.g().graph().call(Softmax { after: self.after }, &[call.x(0)]);
+        softmax * call.g().unsqueeze(axis(self.after))
     }
 }
 
 impl<'g> Var<'g> {
     #[track_caller]
     fn logsumexp_resolved(self, axes: SmallVec<[usize; 4]>) -> Var<'g> {
-        self.graph().call(LogSumExp, &[self.reduced_axes_last(&axes)])
+        let (graph, shape) = (self.graph(), self.shape());
+        // Axes that follow each other are one axis.
+        if let (Some(&first), Some(&last)) = (axes.first(), axes.last())
+            && last - first + 1 == axes.len()
+        {
+            let count: usize = shape[first..=last].iter().product();
+            let merged: Shape = shape[..first].iter().chain([&count]).chain(&shape[last + 1..]).copied().collect();
+            if let Some(after) = after(&merged, first) {
+                let x = if first < last { self.reshape(merged) } else { self };
+                return graph.call(LogSumExp { after }, &[x]);
+            }
+        }
+        graph.call(LogSumExp { after: 0 }, &[self.reduced_axes_last(&axes)])
     }
 }
 

@@ -6,18 +6,21 @@
 //! that its logarithm is accurate where the others are small. Second derivatives of softmax are within a few roundings
 //! of the largest of them.
 //!
-//! Kernels work on rows; another axis is permuted to the last.
+//! Kernels work on rows along an axis. Short ones lie side by side where other axes follow, and are read as columns, where
+//! they are; long ones, and those of few columns, are permuted to the last axis before.
 
 mod log;
 mod log_sum_exp;
 mod plain;
 mod vjp;
 
-use crate::kernel::across::{LONGEST, Tile, groups};
-use crate::kernel::parallel::in_pieces;
+use crate::kernel::across::{ACROSS, LONGEST, Tile, groups};
+use crate::kernel::parallel::{Columns, in_columns, in_pieces};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
+use crate::shape::Shape;
 use crate::tape::Var;
+use crate::tape::op::saved::{Attributes, Ops, SavedOp};
 use crate::tape::op::{Meta, Metas, Work};
 use log::LogSoftmax;
 use log_sum_exp::LogSumExp;
@@ -27,21 +30,43 @@ use vjp::SoftmaxVjp;
 /// The elements that are worth a thread, several microseconds.
 const GRAIN: usize = 1 << 12;
 
-/// The output of inputs of one shape, with a last axis: that shape.
-fn rows_like(inputs: &[Meta]) -> Result<Metas, String> {
-    if inputs.iter().any(|input| input.shape != inputs[0].shape) {
+/// The output of inputs of one shape, with an axis along which rows lie and `after` others after it: that shape.
+fn rows_like(inputs: &[Meta], after: usize) -> Result<Metas, String> {
+    let shape = &inputs[0].shape;
+    if inputs.iter().any(|input| input.shape != *shape) {
         return Err("the shapes differ".into());
     }
-    match inputs[0].shape.rank() {
-        0 => Err("a scalar has no axis".into()),
-        _ => Ok(smallvec::smallvec![inputs[0].clone()]),
+    match shape.rank().checked_sub(after.saturating_add(1)) {
+        None if after == 0 => Err("a scalar has no axis".into()),
+        None => Err(format!("{after} axes come after none of {}", shape.rank())),
+        Some(axis) if after > 0 && shape[axis] > LONGEST => {
+            Err(format!("rows of {} elements lie side by side; at most {LONGEST} may", shape[axis]))
+        }
+        Some(_) => Ok(smallvec::smallvec![inputs[0].clone()]),
     }
 }
 
+/// How many axes come after the one along which rows lie, if kernels take them as they lie there.
+fn after(shape: &Shape, axis: usize) -> Option<usize> {
+    let columns: usize = shape[axis + 1..].iter().product();
+    (axis + 1 == shape.rank() || shape[axis] <= LONGEST && columns >= ACROSS).then(|| shape.rank() - 1 - axis)
+}
+
+/// The axis that `after` others come after, as callers count.
+fn axis(after: usize) -> isize {
+    -1 - after as isize
+}
+
+/// Whether rows along an axis with `after` others after it stay whole where the first axis is cut.
+fn is_separable(inputs: &[Meta], after: usize) -> bool {
+    inputs[0].shape.rank() > 1 + after
+}
+
 /// Rows minus their largest elements, from which the expansions start; `None` for rows without elements.
-fn shifted(x: Var<'_>) -> Option<Var<'_>> {
-    let some = x.shape().last().is_some_and(|&size| size > 0);
-    some.then(|| x - x.max_keep(-1).stop_gradient())
+fn shifted(x: Var<'_>, after: usize) -> Option<Var<'_>> {
+    let shape = x.shape();
+    let some = shape.rank().checked_sub(1 + after).is_some_and(|axis| shape[axis] > 0);
+    some.then(|| x - x.max_keep(axis(after)).stop_gradient())
 }
 
 /// Work on one row, which makes another row or one number.
@@ -83,26 +108,84 @@ impl<T: Real, R: RowWise> Loop for Rows<'_, T, R> {
     }
 }
 
-fn by_rows<R: RowWise, T: Real>(work: &mut Work<'_, '_, T>, reduces: bool) {
-    let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
-    let size = *work.input_shapes[0].last().expect("a scalar was refused");
-    if size > 0 {
-        let size = [size, if reduces { 1 } else { size }];
-        in_pieces(y, GRAIN / if reduces { size[0] } else { 1 }, size[1], &|start, y| {
-            let x = &x[start / size[1] * size[0]..];
-            vectorized(Rows::<T, R> { x, y, size, work: std::marker::PhantomData });
-        });
-    } else {
-        y.fill(T::neg_infinity());
+/// Rows that lie side by side, `columns` of a matrix, in the columns `y`.
+struct SideBySide<'a, T, R> {
+    x: &'a [T],
+    y: Columns<'a, T>,
+    size: [usize; 2],
+    columns: usize,
+    work: std::marker::PhantomData<R>,
+}
+
+impl<T: Real, R: RowWise> Loop for SideBySide<'_, T, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, mut y, size, columns, .. } = self;
+        let (mut from, mut to) = (Tile::new(size[0]), Tile::new(size[1]));
+        for (matrix, group) in y.groups(ACROSS) {
+            from.load_columns(&x[matrix * size[0] * columns + group.start..], columns, group.len());
+            R::tile(&mut from, &mut to);
+            for i in 0..size[1] {
+                to.store_column(i, y.row(matrix, i, group.clone()));
+            }
+        }
     }
 }
 
-crate::tape::op::saved_ops! {
-    "softmax": Softmax {},
-    "softmax_vjp": SoftmaxVjp {},
-    "log_softmax": LogSoftmax {},
-    "log_sum_exp": LogSumExp {},
+/// The elements of a row along the axis with `after` others after it, and how many lie side by side.
+fn sizes(shape: &Shape, after: usize) -> [usize; 2] {
+    let axis = shape.rank() - 1 - after;
+    [shape[axis], shape[axis + 1..].iter().product()]
 }
+
+fn by_rows<R: RowWise, T: Real>(work: &mut Work<'_, '_, T>, after: usize, reduces: bool) {
+    let (x, y) = (work.inputs[0].real(), work.outputs[0].real());
+    let [size, columns] = sizes(&work.input_shapes[0], after);
+    let grain = GRAIN / if reduces { size.max(1) } else { 1 };
+    match (size, after) {
+        (0, _) => y.fill(T::neg_infinity()),
+        (size, 0) => {
+            let size = [size, if reduces { 1 } else { size }];
+            in_pieces(y, grain, size[1], &|start, y| {
+                let x = &x[start / size[1] * size[0]..];
+                vectorized(Rows::<T, R> { x, y, size, work: std::marker::PhantomData });
+            });
+        }
+        (size, _) => {
+            let size = [size, if reduces { 1 } else { size }];
+            in_columns(y, [size[1], columns], grain, ACROSS, &|y| {
+                vectorized(SideBySide::<T, R> { x, y, size, columns, work: std::marker::PhantomData });
+            });
+        }
+    }
+}
+
+/// Writes the ops and reads them; before the second version rows were along the last axis.
+macro_rules! saved_along {
+    ($($name:literal: $op:ident),*) => {
+        $(impl SavedOp for $op {
+            const SAVED_AS: &'static str = $name;
+            const VERSION: u32 = 2;
+
+            fn attributes(&self) -> Attributes {
+                Attributes::new().with("after", &self.after)
+            }
+
+            fn from_attributes(attributes: &Attributes, version: u32) -> Result<Self, String> {
+                Ok(Self { after: if version < 2 { 0 } else { attributes.get("after")? } })
+            }
+        })*
+
+        /// Adds the ops that files may hold.
+        pub(super) fn saved(ops: Ops) -> Ops {
+            ops$(.with::<$op>())*
+        }
+    };
+}
+
+saved_along!("softmax": Softmax, "softmax_vjp": SoftmaxVjp, "log_softmax": LogSoftmax, "log_sum_exp": LogSumExp);
 
 #[cfg(any(test, feature = "proptest"))]
 pub(super) fn entries() -> Vec<crate::check::Entry> {
@@ -110,33 +193,36 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
     use crate::check::{Entry, Sample};
     use proptest::prelude::*;
 
-    /// `N` tensors of one shape with a last axis.
-    fn rows<const N: usize>() -> impl Strategy<Value = [crate::Tensor<f64>; N]> {
-        (shape(3), 0..5_usize).prop_flat_map(|(rows, size)| {
-            let shape = rows.iter().copied().chain([size]).collect::<crate::Shape>();
-            std::array::from_fn(|_| tensor(shape.clone(), -4.0..4.0))
+    /// `N` tensors of one shape with rows along an axis, and how many axes come after it.
+    fn rows<const N: usize>() -> impl Strategy<Value = (usize, [crate::Tensor<f64>; N])> {
+        (shape(3), 0..5_usize, 0..4_usize).prop_flat_map(|(others, size, after)| {
+            let mut sizes: Vec<usize> = others.iter().copied().collect();
+            let after = after.min(sizes.len());
+            sizes.insert(sizes.len() - after, size);
+            let shape: Shape = sizes.into_iter().collect();
+            (Just(after), std::array::from_fn(|_| tensor(shape.clone(), -4.0..4.0)))
         })
     }
     vec![
         Entry::new(
             "softmax",
-            "`exp xᵢ / Σⱼ exp xⱼ` along the last axis",
-            rows().prop_map(|[x]| Sample::new(Softmax, [x.into()])),
+            "`exp xᵢ / Σⱼ exp xⱼ` along an axis",
+            rows().prop_map(|(after, [x])| Sample::new(Softmax { after }, [x.into()])),
         ),
         Entry::new(
             "softmax_vjp",
-            "`y·(g·Σ y − Σ g·y)` along the last axis, the derivative of `softmax`",
-            rows().prop_map(|[y, g]| Sample::new(SoftmaxVjp, [y.into(), g.into()])),
+            "`y·(g·Σ y − Σ g·y)` along an axis, the derivative of `softmax`",
+            rows().prop_map(|(after, [y, g])| Sample::new(SoftmaxVjp { after }, [y.into(), g.into()])),
         ),
         Entry::new(
             "log_softmax",
-            "`xᵢ − ln Σⱼ exp xⱼ` along the last axis",
-            rows().prop_map(|[x]| Sample::new(LogSoftmax, [x.into()])),
+            "`xᵢ − ln Σⱼ exp xⱼ` along an axis",
+            rows().prop_map(|(after, [x])| Sample::new(LogSoftmax { after }, [x.into()])),
         ),
         Entry::new(
             "logsumexp",
-            "`ln Σ exp x` over the last axis",
-            rows().prop_map(|[x]| Sample::new(LogSumExp, [x.into()])),
+            "`ln Σ exp x` over an axis",
+            rows().prop_map(|(after, [x])| Sample::new(LogSumExp { after }, [x.into()])),
         ),
     ]
 }
@@ -149,6 +235,8 @@ mod tests {
     use super::*;
     use crate::check::assert_property;
     use crate::check::strategies::{alike, tensor};
+    use crate::params::Params;
+    use crate::plan::{Feed, Plan};
     use crate::tape::Graph;
     use crate::tape::op::Op;
     use crate::tensor::Tensor;
@@ -209,6 +297,74 @@ mod tests {
             side_by_side_as_one_by_one::<f32>(size, &rows);
             side_by_side_as_one_by_one::<f64>(size, &rows);
         }
+    }
+
+    /// Rows side by side, by the same rows one after another; of several matrices, on several threads.
+    #[test]
+    fn columns_have_the_bits_of_rows() {
+        for (matrices, size, columns) in [(1, 3, 16), (2, 10, 37), (3, 32, 100), (1, 2, 20_000), (3, 7, 5_000)] {
+            let graph = Graph::new();
+            let number = |k: usize| match k % 101 {
+                7 => NONE,
+                8 => 800.0,
+                k => ((k * 7919 + 13) % 1009) as f64 / 97.0 - 4.0,
+            };
+            let x = Tensor::from_fn([matrices, size, columns], number);
+            let feed = Feed::new().with("x", &x);
+            let x = graph.input("x", [matrices, size, columns]);
+            let g = (x * 0.5).sin();
+            let call = |after: usize, x| {
+                let x: [Var<'_>; 2] = x;
+                [
+                    graph.call(Softmax { after }, &x[..1]),
+                    graph.call(LogSoftmax { after }, &x[..1]),
+                    graph.call(SoftmaxVjp { after }, &x[..]),
+                    graph.call(LogSumExp { after }, &x[..1]),
+                ]
+            };
+            let y = call(1, [x, g]);
+            let rows = call(0, [x.transpose(1, 2), g.transpose(1, 2)]);
+            let plan = Plan::new(&graph, &[y, rows].concat()).unwrap();
+            for threads in [1, 2, 3, 8] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let found = pool.install(|| plan.session::<f64>().run(&Params::new(0), &feed).unwrap().all().to_vec());
+                for number in 0..4 {
+                    let rows = found[4 + number].real();
+                    let rows = if number < 3 { rows.permute([0, 2, 1]) } else { rows.clone() };
+                    assert_eq!(found[number].real().shape(), rows.shape());
+                    assert_eq!(bits(found[number].real().data()), bits(rows.data()), "{number}: {size}×{columns}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn axes_are_taken_as_they_lie_where_that_pays() {
+        let graph = Graph::new();
+        let x = graph.input("x", [3, 5, 4, 20]);
+        let kernels = |y: Var<'_>| Plan::new(&graph, &[y]).unwrap().summary().units;
+        for y in [x.softmax(1), x.log_softmax(2), x.logsumexp_axes([0, 1]), x.logsumexp_axes(-1)] {
+            assert_eq!(kernels(y), 1);
+        }
+        // Few columns, and axes apart from each other.
+        let narrow = graph.input("narrow", [30, 4, 5]);
+        for y in [narrow.logsumexp_axes(1), x.logsumexp_axes([0, 2])] {
+            assert_eq!(kernels(y), 2);
+        }
+        assert_eq!(x.logsumexp_axes([0, 1]).shape().sizes(), [4, 20]);
+        assert_eq!(x.logsumexp_axes([1, 2]).shape().sizes(), [3, 20]);
+        let refused = graph.apply(Softmax { after: 2 }, &[graph.input("long", [33, 4, 5])]).unwrap_err().to_string();
+        assert!(refused.contains("rows of 33 elements lie side by side; at most 32 may"), "{refused}");
+        let refused = graph.apply(Softmax { after: 4 }, &[x]).unwrap_err().to_string();
+        assert!(refused.contains("4 axes come after none of 4"), "{refused}");
+    }
+
+    #[test]
+    fn the_first_version_is_along_the_last_axis() {
+        assert_eq!(Softmax::from_attributes(&Attributes::new(), 1), Ok(Softmax { after: 0 }));
+        let saved = LogSumExp { after: 2 }.attributes();
+        assert_eq!(LogSumExp::from_attributes(&saved, 2), Ok(LogSumExp { after: 2 }));
+        Softmax::from_attributes(&Attributes::new(), 2).expect_err("the second version has an attribute");
     }
 
     #[test]
@@ -284,16 +440,23 @@ mod tests {
     fn kernels_agree_with_their_definitions() {
         let graph = Graph::new();
         let table = |k: usize| ((k * 37) % 101) as f64 / 10.0 - 5.0;
-        for shape in [vec![3, 700], vec![2, 2, 5], vec![1], vec![4, 1], vec![0, 3]] {
+        for shape in [vec![3, 700], vec![2, 2, 5], vec![1], vec![4, 1], vec![0, 3], vec![3, 32, 21], vec![2, 0, 20]] {
             let x = graph.constant(&Tensor::from_fn(shape.clone(), table));
             let g = graph.constant(&Tensor::from_fn(shape.clone(), |k| table(k * 3 + 1)));
-            agree(&graph, Softmax, &[x]);
-            agree(&graph, LogSoftmax, &[x]);
-            agree(&graph, LogSumExp, &[x]);
-            agree(&graph, SoftmaxVjp, &[x.softmax(-1), g]);
+            for after in 0..shape.len() {
+                let size = shape[shape.len() - 1 - after];
+                if size == 0 || after > 0 && size > LONGEST {
+                    continue;
+                }
+                agree(&graph, Softmax { after }, &[x]);
+                agree(&graph, LogSoftmax { after }, &[x]);
+                agree(&graph, LogSumExp { after }, &[x]);
+                agree(&graph, SoftmaxVjp { after }, &[x.softmax(-1), g]);
+            }
             // The derivatives of the definitions, which the graph finds by itself.
             let own = graph.vjp(&[x.softmax(-1), x.log_softmax(-1)], &[g, g], &[x]).unwrap()[0];
-            let expanded = [Softmax.expand(&[x]).unwrap()[0], LogSoftmax.expand(&[x]).unwrap()[0]];
+            let expanded =
+                [Softmax { after: 0 }.expand(&[x]).unwrap()[0], LogSoftmax { after: 0 }.expand(&[x]).unwrap()[0]];
             close(&graph, own, graph.vjp(&expanded, &[g, g], &[x]).unwrap()[0]);
         }
     }

@@ -1,6 +1,6 @@
 //! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)`.
 
-use super::{RowWise, by_rows, rows_like, shifted, vjp::SoftmaxVjp};
+use super::{RowWise, after, axis, by_rows, is_separable, rows_like, shifted, vjp::SoftmaxVjp};
 use crate::axes::resolve_axis;
 use crate::kernel::across::Tile;
 use crate::kernel::softmax::{softmax_row, softmax_tile};
@@ -8,9 +8,11 @@ use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Form, Meta, Metas, Op, Signature, Vars, Work};
 
-/// Along the last axis.
+/// Along the axis with `after` others after it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Softmax;
+pub(super) struct Softmax {
+    pub(super) after: usize,
+}
 
 impl RowWise for Softmax {
     #[inline(always)]
@@ -35,16 +37,16 @@ impl Op for Softmax {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        rows_like(inputs)
+        rows_like(inputs, self.after)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let terms = shifted(inputs[0])?.exp();
-        Some(smallvec::smallvec![terms / terms.sum_keep(-1)])
+        let terms = shifted(inputs[0], self.after)?.exp();
+        Some(smallvec::smallvec![terms / terms.sum_keep(axis(self.after))])
     }
 
     fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
+        is_separable(inputs, self.after)
     }
 
     fn form(&self) -> Form {
@@ -52,12 +54,12 @@ impl Op for Softmax {
     }
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
-        by_rows::<Self, T>(work, false);
+        by_rows::<Self, T>(work, self.after, false);
         Ok(())
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, _input: usize) -> Var<'g> {
-        call.y().graph().call(SoftmaxVjp, &[call.y(), call.g()])
+        call.y().graph().call(SoftmaxVjp { after: self.after }, &[call.y(), call.g()])
     }
 }
 
@@ -80,7 +82,14 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn softmax(self, axis: isize) -> Var<'g> {
-        let axis = resolve_axis("softmax", axis, &self.shape()) as isize;
-        self.graph().call(Softmax, &[self.transpose(axis, -1)]).transpose(axis, -1)
+        let (graph, shape) = (self.graph(), self.shape());
+        let axis = resolve_axis("softmax", axis, &shape);
+        match after(&shape, axis) {
+            Some(after) => graph.call(Softmax { after }, &[self]),
+            None => {
+                let axis = axis as isize;
+                graph.call(Softmax { after: 0 }, &[self.transpose(axis, -1)]).transpose(axis, -1)
+            }
+        }
     }
 }

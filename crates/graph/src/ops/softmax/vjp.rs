@@ -1,8 +1,8 @@
 //! The vjp of softmax.
 
-use super::{GRAIN, rows_like};
+use super::{GRAIN, axis, is_separable, rows_like, sizes};
 use crate::kernel::across::{ACROSS, LONGEST, Tile, groups, one_by_one};
-use crate::kernel::parallel::in_pieces;
+use crate::kernel::parallel::{Columns, in_columns, in_pieces};
 use crate::kernel::reduce::{Add, fold_row};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
@@ -13,7 +13,9 @@ use crate::tape::op::{Accepts, Derivative, Form, Meta, Metas, Op, Signature, Var
 ///
 /// `Σ y` is 1. With it the formula does not change when a number is added to all of `g`, whatever `y` is.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct SoftmaxVjp;
+pub(super) struct SoftmaxVjp {
+    pub(super) after: usize,
+}
 
 impl Op for SoftmaxVjp {
     const INPUTS: Signature = Signature::Fixed(&[Accepts::Real, Accepts::Real]);
@@ -23,12 +25,12 @@ impl Op for SoftmaxVjp {
     }
 
     fn infer(&self, inputs: &[Meta]) -> Result<Metas, String> {
-        rows_like(inputs)
+        rows_like(inputs, self.after)
     }
 
     fn expand<'g>(&self, inputs: &[Var<'g>]) -> Option<Vars<'g>> {
-        let (y, g) = (inputs[0], inputs[1]);
-        Some(smallvec::smallvec![y * (g * y.sum_keep(-1) - (y * g).sum_keep(-1))])
+        let (y, g, axis) = (inputs[0], inputs[1], axis(self.after));
+        Some(smallvec::smallvec![y * (g * y.sum_keep(axis) - (y * g).sum_keep(axis))])
     }
 
     fn derivative(&self, _input: usize) -> Derivative {
@@ -36,7 +38,7 @@ impl Op for SoftmaxVjp {
     }
 
     fn is_separable(&self, inputs: &[Meta]) -> bool {
-        inputs[0].shape.rank() > 1
+        is_separable(inputs, self.after)
     }
 
     fn form(&self) -> Form {
@@ -45,13 +47,45 @@ impl Op for SoftmaxVjp {
 
     fn run<T: Real>(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {
         let [y, g] = [work.inputs[0].real(), work.inputs[1].real()];
-        let size = *work.input_shapes[0].last().expect("a scalar was refused");
-        if size > 0 {
-            in_pieces(work.outputs[0].real(), GRAIN, size, &|start, x| {
+        let [size, columns] = sizes(&work.input_shapes[0], self.after);
+        match (size, self.after) {
+            (0, _) => {}
+            (size, 0) => in_pieces(work.outputs[0].real(), GRAIN, size, &|start, x| {
                 vectorized(SoftmaxVjpRows { y: &y[start..], g: &g[start..], x, size });
-            });
+            }),
+            (size, _) => in_columns(work.outputs[0].real(), [size, columns], GRAIN, ACROSS, &|x| {
+                vectorized(SideBySide { y, g, x, size, columns });
+            }),
         }
         Ok(())
+    }
+}
+
+/// Rows that lie side by side, `columns` of a matrix.
+struct SideBySide<'a, T> {
+    y: &'a [T],
+    g: &'a [T],
+    x: Columns<'a, T>,
+    size: usize,
+    columns: usize,
+}
+
+impl<T: Real> Loop for SideBySide<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { y, g, mut x, size, columns } = self;
+        let [mut of_y, mut of_g, mut of_x] = [(); 3].map(|()| Tile::new(size));
+        for (matrix, group) in x.groups(ACROSS) {
+            let from = matrix * size * columns + group.start;
+            of_y.load_columns(&y[from..], columns, group.len());
+            of_g.load_columns(&g[from..], columns, group.len());
+            softmax_vjp_tile(&mut of_y, &mut of_g, &mut of_x);
+            for i in 0..size {
+                of_x.store_column(i, x.row(matrix, i, group.clone()));
+            }
+        }
     }
 }
 
