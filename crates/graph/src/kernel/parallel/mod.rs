@@ -121,7 +121,7 @@ pub(crate) struct Columns<'a, T> {
 }
 
 impl<T> Columns<'_, T> {
-    /// The columns in groups of at most so many of one matrix: its number, and their numbers within it.
+    /// The columns in groups of at most `most`, each of one matrix: its number, and their numbers within it.
     #[inline(always)]
     pub(crate) fn groups(&self, most: usize) -> impl Iterator<Item = (usize, Range<usize>)> + use<T> {
         let (columns, range) = (self.columns, self.range.clone());

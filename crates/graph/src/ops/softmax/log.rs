@@ -1,7 +1,6 @@
 //! `ln softmax(x)ᵢ = xᵢ − ln Σⱼ exp(xⱼ)`.
 
-use super::{RowWise, after, axis, by_rows, is_separable, rows_like, shifted};
-use crate::axes::resolve_axis;
+use super::{RowWise, along, axis, by_rows, is_separable, rows_like, shifted};
 use crate::kernel::across::{ACROSS, Tile, one_by_one};
 use crate::kernel::softmax::{ln_sum_of_exp, ln_sums_of_exp, shift, shifts};
 use crate::real::Real;
@@ -90,14 +89,6 @@ impl<'g> Var<'g> {
     /// If the axis is out of range.
     #[track_caller]
     pub fn log_softmax(self, axis: isize) -> Var<'g> {
-        let (graph, shape) = (self.graph(), self.shape());
-        let axis = resolve_axis("log_softmax", axis, &shape);
-        match after(&shape, axis) {
-            Some(after) => graph.call(LogSoftmax { after }, &[self]),
-            None => {
-                let axis = axis as isize;
-                graph.call(LogSoftmax { after: 0 }, &[self.transpose(axis, -1)]).transpose(axis, -1)
-            }
-        }
+        along(self, "log_softmax", axis, |after| LogSoftmax { after })
     }
 }

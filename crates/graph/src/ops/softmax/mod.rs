@@ -14,6 +14,7 @@ mod log_sum_exp;
 mod plain;
 mod vjp;
 
+use crate::axes::resolve_axis;
 use crate::kernel::across::{ACROSS, LONGEST, Tile, groups};
 use crate::kernel::parallel::{Columns, in_columns, in_pieces};
 use crate::kernel::simd::{Loop, vectorized};
@@ -21,7 +22,7 @@ use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::saved::{Attributes, Ops, SavedOp};
-use crate::tape::op::{Meta, Metas, Work};
+use crate::tape::op::{Meta, Metas, Op, Work};
 use log::LogSoftmax;
 use log_sum_exp::LogSumExp;
 use plain::Softmax;
@@ -50,6 +51,20 @@ fn rows_like(inputs: &[Meta], after: usize) -> Result<Metas, String> {
 fn after(shape: &Shape, axis: usize) -> Option<usize> {
     let columns: usize = shape[axis + 1..].iter().product();
     (axis + 1 == shape.rank() || shape[axis] <= LONGEST && columns >= ACROSS).then(|| shape.rank() - 1 - axis)
+}
+
+/// A row-wise op along an axis of `x`; `op` takes how many axes come after it.
+#[track_caller]
+fn along<'g, O: Op>(x: Var<'g>, name: &str, axis: isize, op: impl Fn(usize) -> O) -> Var<'g> {
+    let (graph, shape) = (x.graph(), x.shape());
+    let axis = resolve_axis(name, axis, &shape);
+    match after(&shape, axis) {
+        Some(after) => graph.call(op(after), &[x]),
+        None => {
+            let axis = axis as isize;
+            graph.call(op(0), &[x.transpose(axis, -1)]).transpose(axis, -1)
+        }
+    }
 }
 
 /// The axis that `after` others come after, as callers count.

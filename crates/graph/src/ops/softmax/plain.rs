@@ -1,7 +1,6 @@
 //! `softmax(x)ᵢ = exp(xᵢ)/Σⱼ exp(xⱼ)`.
 
-use super::{RowWise, after, axis, by_rows, is_separable, rows_like, shifted, vjp::SoftmaxVjp};
-use crate::axes::resolve_axis;
+use super::{RowWise, along, axis, by_rows, is_separable, rows_like, shifted, vjp::SoftmaxVjp};
 use crate::kernel::across::Tile;
 use crate::kernel::softmax::{softmax_row, softmax_tile};
 use crate::real::Real;
@@ -82,14 +81,6 @@ impl<'g> Var<'g> {
     /// ```
     #[track_caller]
     pub fn softmax(self, axis: isize) -> Var<'g> {
-        let (graph, shape) = (self.graph(), self.shape());
-        let axis = resolve_axis("softmax", axis, &shape);
-        match after(&shape, axis) {
-            Some(after) => graph.call(Softmax { after }, &[self]),
-            None => {
-                let axis = axis as isize;
-                graph.call(Softmax { after: 0 }, &[self.transpose(axis, -1)]).transpose(axis, -1)
-            }
-        }
+        along(self, "softmax", axis, |after| Softmax { after })
     }
 }
