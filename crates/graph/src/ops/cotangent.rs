@@ -39,16 +39,20 @@ impl Op for CotangentProduct {
     }
 
     // One product needs no vectors, hence none of their instructions.
-    fn scalar<T: Real>(&self, registers: &mut [T], args: &[u32], to: u32) {
-        let (g, slope) = (registers[args[0] as usize], registers[args[1] as usize]);
-        let product = g * slope;
-        let is_zero = product.is_nan() && Self::is_zero(g, slope);
-        registers[to as usize] = if is_zero { T::zero() } else { product };
+    fn scalar<T: Real>(&self, x: T, others: &[T]) -> T {
+        cotangent_product(x, others[0])
     }
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         call.g().cotangent_times(call.x(1 - input))
     }
+}
+
+/// The product of a cotangent and a slope, alone.
+#[inline(always)]
+pub(crate) fn cotangent_product<T: Real>(g: T, slope: T) -> T {
+    let product = g * slope;
+    if product.is_nan() && CotangentProduct::is_zero(g, slope) { T::zero() } else { product }
 }
 
 impl CotangentProduct {

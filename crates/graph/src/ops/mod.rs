@@ -9,7 +9,7 @@ mod concat;
 mod conv;
 mod conv_input;
 mod conv_weight;
-mod cotangent;
+pub(crate) mod cotangent;
 mod cross_entropy;
 mod cumsum;
 mod cumulative;

@@ -7,7 +7,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::{FxBuildHasher, FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::tape::op::Form;
 use crate::tape::{NodeId, Source, Tape, Value};
@@ -114,32 +114,76 @@ fn reach(end: usize, roots: impl Iterator<Item = u32>, inputs: impl Fn(u32, &mut
 }
 
 /// For each node the first node that is equal to it.
+///
+/// A node is looked for among those that have the same last input, in a list that begins at that input: of a long tape
+/// all of this lies near the node, in a cache, where a table of all nodes would be read all over. Only the nodes of an
+/// input with many readers are in such a table.
 fn share(tape: &Tape, needed: &[bool]) -> Vec<u32> {
+    const NONE: u32 = u32::MAX;
+    const MANY: usize = 16;
     let mut same: Vec<u32> = (0..needed.len() as u32).collect();
-    let count = needed.iter().filter(|needed| **needed).count();
-    let mut seen: FxHashMap<u64, u32> = FxHashMap::with_capacity_and_hasher(count, FxBuildHasher);
+    // For each input its last reader, and for each node the one before it in that list.
+    let mut readers = vec![NONE; needed.len()];
+    let mut before = vec![NONE; needed.len()];
+    let mut others: FxHashMap<u64, u32> = FxHashMap::default();
     for (index, node) in tape.nodes[..needed.len()].iter().enumerate() {
         let Source::Op(op) = node.source else { continue };
         if !needed[index] {
             continue;
         }
-        let mut hasher = FxHasher::default();
-        op.hash(&mut hasher);
-        for input in &node.inputs {
-            (same[input.node.index()], input.output).hash(&mut hasher);
+        let equals = |same: &[u32], other: u32| {
+            let other = &tape.nodes[other as usize];
+            other.source == node.source
+                && other.inputs.len() == node.inputs.len()
+                && other
+                    .inputs
+                    .iter()
+                    .zip(&node.inputs)
+                    .all(|(a, b)| same[a.node.index()] == same[b.node.index()] && a.output == b.output)
+        };
+        let inputs = node.inputs.iter().map(|input| (same[input.node.index()], input.output));
+        let last = inputs.clone().map(|(node, _)| node).max();
+        let list = last.map_or(NONE, |input| readers[input as usize]);
+        let (mut other, mut count) = (list, 0);
+        while other != NONE && count < MANY && !equals(&same, other) {
+            (other, count) = (before[other as usize], count + 1);
         }
-        let first = *seen.entry(hasher.finish()).or_insert(index as u32);
-        let other = &tape.nodes[first as usize];
-        let equal = other.source == node.source
-            && other.inputs.len() == node.inputs.len()
-            && other
-                .inputs
-                .iter()
-                .zip(&node.inputs)
-                .all(|(a, b)| same[a.node.index()] == same[b.node.index()] && a.output == b.output);
-        if equal {
+        let first = match last {
+            Some(input) if other == NONE && count < MANY => {
+                before[index] = std::mem::replace(&mut readers[input as usize], index as u32);
+                continue;
+            }
+            Some(_) if count < MANY => other,
+            _ => {
+                let mut hasher = FxHasher::default();
+                op.hash(&mut hasher);
+                inputs.for_each(|input| input.hash(&mut hasher));
+                *others.entry(hasher.finish()).or_insert(index as u32)
+            }
+        };
+        if equals(&same, first) {
             same[index] = first;
         }
     }
     same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+    use crate::tape::{Graph, Var};
+
+    /// A long chain, and a value with many readers, which are looked up in places of their own.
+    #[test]
+    fn equal_nodes_are_one() {
+        const COUNT: usize = 20_000;
+        let graph = Graph::new();
+        let x = graph.input("x", []);
+        let chain = || (0..COUNT).fold(x, |z, _| z.sin());
+        let readers = || (0..COUNT).map(|k| x * k as f64).fold(x, Var::maximum);
+        let outputs = [chain(), readers(), chain(), readers()].map(|output| output.value);
+        let order = order(&graph.tape(), &outputs);
+        assert_eq!(order.canonical(outputs[2]), outputs[0]);
+        assert_eq!(order.canonical(outputs[3]), outputs[1]);
+    }
 }

@@ -11,19 +11,75 @@ use std::sync::Arc;
 
 use super::memory::Bound;
 use super::unit::{Access, Arg, Fused, Target};
+use crate::ops::cotangent::cotangent_product;
 use crate::real::Real;
-use crate::tape::op::Kernels;
+use crate::tape::form::MAX_POINTWISE;
+use crate::tape::op::{AnyOp, Arithmetic, Kernels};
 
-/// Bits of [`Step::op`] for the op; above them is the number of arguments less one.
-const OP_BITS: u32 = 30;
+/// The argument that is the result of the step before. A chain would otherwise wait, at each step, for what it has just
+/// written to be read again: twice as long as an addition takes.
+const LAST: u32 = u32::MAX;
 
-/// A step in sixteen bytes, since a run reads all of them.
+/// What a step computes; arguments are numbers of values or [`LAST`]. Arithmetic is computed in place, since a call
+/// takes longer than the operation; each is a case of its own, and so are the commonest uses of the last result, since
+/// the questions between them take as long too.
+#[derive(Debug, PartialEq)]
+enum Work {
+    /// `last + x`
+    Add(u32),
+    /// `last · x`
+    Multiply(u32),
+    /// The product of a cotangent, which is the last result, and a slope.
+    MultiplySlope(u32),
+    /// The product of a cotangent and a slope, which is the last result.
+    MultiplyCotangent(u32),
+    /// An op of the last result.
+    Apply(u32),
+    Sum([u32; 2]),
+    Difference([u32; 2]),
+    Product([u32; 2]),
+    CotangentProduct([u32; 2]),
+    Negation(u32),
+    One {
+        op: u32,
+        arg: u32,
+    },
+    Two {
+        op: u32,
+        args: [u32; 2],
+    },
+    /// The arguments are a range of [`Scalars::more`].
+    More {
+        op: u32,
+        first: u32,
+        count: u8,
+    },
+}
+
+impl Work {
+    /// The arithmetic of the values of these numbers; a function of one number has it twice.
+    fn arithmetic(is: Arithmetic, args: [u32; 2]) -> Self {
+        match (is, args) {
+            (Arithmetic::Sum, [LAST, x] | [x, LAST]) if x != LAST => Self::Add(x),
+            (Arithmetic::Sum, args) => Self::Sum(args),
+            (Arithmetic::Difference, args) => Self::Difference(args),
+            (Arithmetic::Product, [LAST, x] | [x, LAST]) if x != LAST => Self::Multiply(x),
+            (Arithmetic::Product | Arithmetic::Square, args) => Self::Product(args),
+            (Arithmetic::Negation, [x, _]) => Self::Negation(x),
+            (Arithmetic::CotangentProduct, [LAST, slope]) if slope != LAST => Self::MultiplySlope(slope),
+            (Arithmetic::CotangentProduct, [cotangent, LAST]) if cotangent != LAST => {
+                Self::MultiplyCotangent(cotangent)
+            }
+            (Arithmetic::CotangentProduct, args) => Self::CotangentProduct(args),
+        }
+    }
+}
+
+/// A step, whose result is the value number `to`.
 #[derive(Debug, PartialEq)]
 struct Step {
-    op: u32,
+    work: Work,
     to: u32,
-    /// The arguments if there are at most two, else where they begin in [`Scalars::more`].
-    args: [u32; 2],
 }
 
 /// A loop over one element; see the module.
@@ -41,12 +97,12 @@ pub(super) struct Scalars {
 
 impl Scalars {
     /// The loop in this form, if it is one over one element.
-    pub(super) fn of(fused: &Fused) -> Option<Self> {
+    pub(super) fn of(fused: &Fused, ops: &[Arc<dyn AnyOp>]) -> Option<Self> {
         let is_scalar = fused.len == 1 && fused.loads.iter().all(|load| !matches!(load.access, Access::Gather(_)));
         let stored = fused.steps.iter().filter(|step| matches!(step.target, Target::Slot(_))).count();
         let (before_loads, loads, writes) = (fused.registers, fused.loads.len(), stored + fused.copies.len());
         let count = before_loads as usize + loads + writes;
-        if !is_scalar || u32::try_from(count).is_err() || fused.steps.iter().any(|step| step.op >> OP_BITS != 0) {
+        if !is_scalar || count >= LAST as usize {
             return None;
         }
         let before_writes = before_loads + loads as u32;
@@ -57,25 +113,37 @@ impl Scalars {
         let loads: Vec<u32> = loads.collect();
         let mut more = Vec::new();
         let mut steps = Vec::with_capacity(fused.steps.len());
+        let mut before = None;
         for step in &fused.steps {
-            let arg = |arg: &Arg| match *arg {
-                Arg::Register(register) => register,
-                Arg::Slice(load) => before_loads + load,
-                Arg::Stored(write) => before_writes + write,
+            let arg = |arg: &Arg| {
+                let number = match *arg {
+                    Arg::Register(register) => register,
+                    Arg::Slice(load) => before_loads + load,
+                    Arg::Stored(write) => before_writes + write,
+                };
+                if Some(number) == before { LAST } else { number }
             };
             let to = match step.target {
                 Target::Register(register) => register,
                 Target::Slot(write) => before_writes + write,
             };
-            let args = match &fused.args[step.first_arg as usize..][..step.args as usize] {
-                [a] => [arg(a), 0],
-                [a, b] => [arg(a), arg(b)],
-                args => {
+            let op = step.op;
+            let args = &fused.args[step.first_arg as usize..][..step.args as usize];
+            let work = match (ops[op as usize].arithmetic(), args) {
+                (Some(is), [a]) => Work::arithmetic(is, [arg(a); 2]),
+                (Some(is), [a, b]) => Work::arithmetic(is, [arg(a), arg(b)]),
+                (_, [a]) => match arg(a) {
+                    LAST => Work::Apply(op),
+                    arg => Work::One { op, arg },
+                },
+                (_, [a, b]) => Work::Two { op, args: [arg(a), arg(b)] },
+                (_, args) => {
                     more.extend(args.iter().map(arg));
-                    [(more.len() - args.len()) as u32, 0]
+                    Work::More { op, first: (more.len() - args.len()) as u32, count: args.len() as u8 }
                 }
             };
-            steps.push(Step { op: (step.args - 1) << OP_BITS | step.op, to, args });
+            steps.push(Step { work, to });
+            before = Some(to);
         }
         let mut writes: Vec<u32> = (0..writes as u32).map(|write| before_writes + write).collect();
         for &(load, write) in &fused.copies {
@@ -102,13 +170,33 @@ impl Scalars {
         for (&to, read) in self.loads.iter().zip(reads) {
             values[to as usize] = read[0];
         }
+        let mut last = T::zero();
         for step in &self.steps {
-            let args = match step.op >> OP_BITS {
-                0 => &step.args[..1],
-                1 => &step.args[..],
-                others => &self.more[step.args[0] as usize..][..others as usize + 1],
+            let value = |number: u32| if number == LAST { last } else { values[number as usize] };
+            let kernel = |op: u32| &kernels[op as usize];
+            last = match step.work {
+                Work::Add(x) => last + values[x as usize],
+                Work::Multiply(x) => last * values[x as usize],
+                Work::MultiplySlope(slope) => cotangent_product(last, values[slope as usize]),
+                Work::MultiplyCotangent(cotangent) => cotangent_product(values[cotangent as usize], last),
+                Work::Apply(op) => kernel(op).scalar(last, &[]),
+                Work::Sum([a, b]) => value(a) + value(b),
+                Work::Difference([a, b]) => value(a) - value(b),
+                Work::Product([a, b]) => value(a) * value(b),
+                Work::CotangentProduct([cotangent, slope]) => cotangent_product(value(cotangent), value(slope)),
+                Work::Negation(x) => -value(x),
+                Work::One { op, arg } => kernel(op).scalar(value(arg), &[]),
+                Work::Two { op, args: [a, b] } => kernel(op).scalar(value(a), &[value(b)]),
+                Work::More { op, first, count } => {
+                    let args = &self.more[first as usize..][..count.into()];
+                    let mut others = [T::zero(); MAX_POINTWISE];
+                    for (number, &arg) in args[1..].iter().enumerate() {
+                        others[number] = value(arg);
+                    }
+                    kernel(op).scalar(value(args[0]), &others[..args.len() - 1])
+                }
             };
-            kernels[(step.op & ((1 << OP_BITS) - 1)) as usize].scalar(values, args, step.to);
+            values[step.to as usize] = last;
         }
         for (&from, write) in self.writes.iter().zip(writes) {
             write[0] = values[from as usize];
@@ -121,8 +209,8 @@ mod tests {
     use super::*;
     use crate::params::Params;
     use crate::plan::unit::Unit;
-    use crate::plan::{Feed, Plan};
-    use crate::tape::Graph;
+    use crate::plan::{Feed, Plan, Session};
+    use crate::tape::{Graph, Var};
     use crate::tensor::Tensor;
 
     /// `x` and a product of it with a constant, which are both outputs, and a step of three arguments.
@@ -140,7 +228,7 @@ mod tests {
             .iter()
             .filter_map(|unit| if let Unit::Fused(fused) = unit { Some(fused) } else { None })
             .collect();
-        let scalars: Vec<Scalars> = fused.iter().filter_map(|fused| Scalars::of(fused)).collect();
+        let scalars: Vec<Scalars> = fused.iter().filter_map(|fused| Scalars::of(fused, &plan.inner.ops)).collect();
         assert_eq!(scalars.len(), fused.len());
         assert_eq!(scalars[0].more.len(), 3);
         assert!(scalars.iter().any(|scalars| scalars.steps.is_empty() && scalars.writes == scalars.loads));
@@ -153,54 +241,104 @@ mod tests {
         }
     }
 
+    /// The outputs of a function of every two of some numbers, in a loop over one element and in one over all.
+    fn compare<T: Real>(function: impl for<'g> Fn(Var<'g>, Var<'g>) -> Vec<Var<'g>>) {
+        let numbers = [0.0, -0.0, 1.0, -1.5, 0.3, 2.5, 1e-30, -7e20, 1e300, f64::INFINITY, f64::NAN].map(T::of);
+        let pairs = || numbers.iter().flat_map(|&a| numbers.iter().map(move |&b| (a, b)));
+        let (a, b): (Vec<T>, Vec<T>) = pairs().unzip();
+        let plan = |shape: &[usize]| {
+            let graph = Graph::new();
+            let outputs = function(graph.input("x", shape), graph.input("y", shape));
+            Plan::new(&graph, &outputs).expect("it compiles").session::<T>()
+        };
+        let run = |session: &mut Session<T>, [a, b]: [Tensor<T>; 2]| -> Vec<Vec<u64>> {
+            let feed = Feed::new().with("x", &a).with("y", &b);
+            let found = session.run(&Params::new(0), &feed).expect("it runs");
+            let bits = |x: &T| if x.is_nan() { u64::MAX } else { x.as_f64().to_bits() };
+            found.all().iter().map(|output| output.real().data().iter().map(bits).collect()).collect()
+        };
+        let many = run(&mut plan(&[a.len()]), [a, b].map(|numbers| Tensor::new([numbers.len()], numbers)));
+        let mut alone = plan(&[]);
+        for (number, (a, b)) in pairs().enumerate() {
+            let one = run(&mut alone, [a, b].map(Tensor::scalar));
+            assert!(one.iter().zip(&many).all(|(one, many)| one[0] == many[number]), "{a} and {b}");
+        }
+    }
+
     /// Every pointwise op, on numbers of all sizes, has the same bits in a loop over one element and over many.
     #[test]
     fn a_scalar_has_the_bits_of_an_element() {
-        fn compare<T: Real>() {
-            let numbers = [0.0, -0.0, 1.0, -1.5, 0.3, 2.5, 1e-30, -7e20, 1e300, f64::INFINITY, f64::NAN].map(T::of);
-            let pairs = || numbers.iter().flat_map(|&a| numbers.iter().map(move |&b| (a, b)));
-            let (a, b): (Vec<T>, Vec<T>) = pairs().unzip();
-            let outputs = |shape: Vec<usize>, a: Vec<T>, b: Vec<T>| -> Vec<Vec<u64>> {
-                let graph = Graph::new();
-                let (x, y) = (graph.input("x", &shape[..]), graph.input("y", &shape[..]));
-                let values = [
-                    x + y,
-                    x - y,
-                    x * y,
-                    x / y,
-                    x.maximum(y),
-                    x.exp(),
-                    x.tanh(),
-                    x.sigmoid(),
-                    x.sin(),
-                    x.cos(),
-                    x.sqrt(),
-                    x.abs().ln(),
-                    x.cotangent_times(y),
-                    x.greater(y).where_(x.sin(), y),
-                    x.floor(),
-                    x.square(),
-                    -x,
-                ];
-                let mut session = Plan::new(&graph, &values).expect("it compiles").session::<T>();
-                let [a, b] = [a, b].map(|numbers| Tensor::new(&shape[..], numbers));
-                let feed = Feed::new().with("x", &a).with("y", &b);
-                let found = session.run(&Params::new(0), &feed).expect("it runs");
-                let bits = |x: &T| if x.is_nan() { u64::MAX } else { x.as_f64().to_bits() };
-                found.all().iter().map(|output| output.real().data().iter().map(bits).collect()).collect()
-            };
-            let many = outputs(vec![a.len()], a.clone(), b.clone());
-            for (number, (a, b)) in pairs().enumerate() {
-                let one = outputs(Vec::new(), vec![a], vec![b]);
-                assert!(one.iter().zip(&many).all(|(one, many)| one[0] == many[number]), "{a} and {b}");
-            }
+        fn every<'g>(x: Var<'g>, y: Var<'g>) -> Vec<Var<'g>> {
+            vec![
+                x + y,
+                x - y,
+                x * y,
+                x / y,
+                x.maximum(y),
+                x.exp(),
+                x.tanh(),
+                x.sigmoid(),
+                x.sin(),
+                x.cos(),
+                x.sqrt(),
+                x.abs().ln(),
+                x.cotangent_times(y),
+                x.greater(y).where_(x.sin(), y),
+                x.floor(),
+                x.square(),
+                -x,
+            ]
         }
-        compare::<f32>();
-        compare::<f64>();
+        compare::<f32>(every);
+        compare::<f64>(every);
+    }
+
+    /// A step reads the result of the step before on either side, on both and not at all.
+    #[test]
+    fn a_step_reads_the_last_result_on_any_side() {
+        const COUNT: usize = 17;
+        fn step<'g>(number: usize, t: Var<'g>, y: Var<'g>) -> Var<'g> {
+            let steps: [Var<'g>; COUNT] = [
+                t + y,
+                y + t,
+                t + t,
+                t - y,
+                y - t,
+                t - t,
+                t * y,
+                y * t,
+                t.square(),
+                -t,
+                t.cotangent_times(y),
+                y.cotangent_times(t),
+                t.cotangent_times(t),
+                t.exp(),
+                t / y,
+                y / t,
+                y.greater(t).where_(t, y),
+            ];
+            steps[number]
+        }
+        for number in 0..COUNT {
+            compare::<f32>(|x, y| vec![step(number, x.floor(), y)]);
+            compare::<f64>(|x, y| vec![step(number, x.floor(), y)]);
+        }
+    }
+
+    #[test]
+    fn a_chain_passes_its_results_on() {
+        let graph = Graph::new();
+        let x = graph.input("x", []);
+        let plan = Plan::new(&graph, &[(x.sin() * x + x).exp()]).expect("it compiles");
+        let Unit::Fused(fused) = &plan.inner.units[0] else { unreachable!("it is a loop") };
+        let steps = Scalars::of(fused, &plan.inner.ops).expect("it is one over one element").steps;
+        let works: Vec<Work> = steps.into_iter().map(|step| step.work).collect();
+        let x = 2;
+        assert_eq!(works, [Work::One { op: 0, arg: x }, Work::Multiply(x), Work::Add(x), Work::Apply(3)]);
     }
 
     #[test]
     fn more_elements_are_blocks() {
-        assert!(Scalars::of(&Fused { len: 2, ..Fused::default() }).is_none());
+        assert!(Scalars::of(&Fused { len: 2, ..Fused::default() }, &[]).is_none());
     }
 }

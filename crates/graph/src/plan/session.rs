@@ -95,7 +95,7 @@ impl Plan {
         let inner = &*self.inner;
         let threads = rayon::current_num_threads();
         let kernels: Vec<Arc<dyn Kernels<T>>> = inner.ops.iter().map(|op| op.work::<T>()).collect();
-        let scalar = |unit: &Unit| if let Unit::Fused(fused) = unit { Scalars::of(fused) } else { None };
+        let scalar = |unit: &Unit| if let Unit::Fused(fused) = unit { Scalars::of(fused, &inner.ops) } else { None };
         let scalars: Vec<Option<Scalars>> = inner.units.iter().map(scalar).collect();
         let scratch = inner.units.iter().zip(&scalars).map(|pair| match pair {
             (_, Some(scalars)) => scalars.scratch(),

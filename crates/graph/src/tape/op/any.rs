@@ -125,7 +125,7 @@ impl<O: Op> AnyOp for O {
 /// The kernels of an op in one precision.
 pub(crate) trait Kernels<T>: Send + Sync {
     fn block(&self, x: &[&[T]], y: &mut [T]);
-    fn scalar(&self, registers: &mut [T], args: &[u32], to: u32);
+    fn scalar(&self, x: T, others: &[T]) -> T;
     fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String>;
     fn workspace(&self, inputs: &[Shape]) -> usize;
 }
@@ -135,8 +135,8 @@ impl<O: Op, T: Real> Kernels<T> for O {
         Op::block(self, x, y);
     }
 
-    fn scalar(&self, registers: &mut [T], args: &[u32], to: u32) {
-        Op::scalar(self, registers, args, to);
+    fn scalar(&self, x: T, others: &[T]) -> T {
+        Op::scalar(self, x, others)
     }
 
     fn run(&self, work: &mut Work<'_, '_, T>) -> Result<(), String> {

@@ -15,7 +15,7 @@ mod work;
 
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::slice::from_ref;
+use std::slice::{from_mut, from_ref};
 
 use smallvec::SmallVec;
 
@@ -169,18 +169,16 @@ pub trait Op: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
         unreachable!("{} is pointwise but has no `block`", self.name())
     }
 
-    /// [`Op::block`] of one element: `args` are the numbers of the registers that hold the inputs, `to` is that of the
-    /// output.
+    /// [`Op::block`] of one element, of the first input and the others: a number by itself is passed in a register.
     #[doc(hidden)]
-    fn scalar<T: Real>(&self, registers: &mut [T], args: &[u32], to: u32) {
-        let mut x = [T::zero(); MAX_POINTWISE];
-        for number in 0..args.len() {
-            x[number] = registers[args[number] as usize];
+    fn scalar<T: Real>(&self, x: T, others: &[T]) -> T {
+        let mut inputs = [from_ref(&x); MAX_POINTWISE];
+        for number in 0..others.len() {
+            inputs[number + 1] = from_ref(&others[number]);
         }
-        // Not mapped: that would be a call.
-        let [a, b, c, d] = &x;
-        let x = [from_ref(a), from_ref(b), from_ref(c), from_ref(d)];
-        self.block(&x[..args.len()], std::slice::from_mut(&mut registers[to as usize]));
+        let mut y = T::zero();
+        self.block(&inputs[..=others.len()], from_mut(&mut y));
+        y
     }
 
     /// For [`Form::Kernel`]: fills the outputs.

@@ -144,8 +144,8 @@ impl<P: Pointwise> Op for P {
         vectorized(Block { op: self, x, y });
     }
 
-    fn scalar<T: Real>(&self, registers: &mut [T], args: &[u32], to: u32) {
-        vectorized(Scalar { op: self, registers, args, to });
+    fn scalar<T: Real>(&self, x: T, others: &[T]) -> T {
+        if P::ARITY == 1 { vectorized(OfOne { op: self, x }) } else { vectorized(OfMore { op: self, x, others }) }
     }
 
     fn derivative(&self, input: usize) -> Derivative {
@@ -234,27 +234,39 @@ impl<P: Pointwise, T: Real> Loop for Block<'_, P, T> {
     }
 }
 
-struct Scalar<'a, P, T> {
+/// The value for one number, which is small enough to be passed in registers.
+struct OfOne<'a, P, T> {
     op: &'a P,
-    registers: &'a mut [T],
-    args: &'a [u32],
-    to: u32,
+    x: T,
 }
 
-impl<P: Pointwise, T: Real> Loop for Scalar<'_, P, T> {
-    type Output = ();
+impl<P: Pointwise, T: Real> Loop for OfOne<'_, P, T> {
+    type Output = T;
 
     #[inline(always)]
-    fn run(self) {
-        let Self { op, registers, args, to } = self;
-        let x = |number: usize| registers[args[number] as usize];
-        let value = match P::ARITY {
-            1 if op.is_usual(&[x(0)]) => op.usual_value(&[x(0)]),
-            1 => op.value(&[x(0)]),
-            2 => op.value(&[x(0), x(1)]),
-            3 => op.value(&[x(0), x(1), x(2)]),
-            _ => op.value(&[x(0), x(1), x(2), x(3)]),
-        };
-        registers[to as usize] = value;
+    fn run(self) -> T {
+        let Self { op, x } = self;
+        if op.is_usual(&[x]) { op.usual_value(&[x]) } else { op.value(&[x]) }
+    }
+}
+
+/// The value for several numbers.
+struct OfMore<'a, P, T> {
+    op: &'a P,
+    x: T,
+    others: &'a [T],
+}
+
+impl<P: Pointwise, T: Real> Loop for OfMore<'_, P, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run(self) -> T {
+        let Self { op, x, others } = self;
+        match P::ARITY {
+            2 => op.value(&[x, others[0]]),
+            3 => op.value(&[x, others[0], others[1]]),
+            _ => op.value(&[x, others[0], others[1], others[2]]),
+        }
     }
 }
