@@ -7,9 +7,9 @@
 //!
 //! A helper watches the word for [`SPIN`] after the last piece and then leaves: a worker of a rayon pool goes back to
 //! its pool, to be called again by the leader between pieces; a thread of the crew parks until it is woken. If a thread
-//! does not come, or stops within a chunk for long, another process has its core, and the leader works alone for a
-//! time, which is longer each time that it happens again. A thread that was woken and found little to do is woken later
-//! the next time.
+//! stops within a chunk for long, another process has its core, and the leader works alone for a time, which is longer
+//! each time that it happens again. One that has not come yet costs nothing. A thread that was woken and found little to
+//! do is woken later the next time.
 //!
 //! Safety. The function that is announced is borrowed from the leader's stack. A helper uses the pointer to it only
 //! after it has taken a chunk, by exchanging the word that it read before the pointer. That succeeds only if the piece
@@ -34,7 +34,7 @@ use super::crew::{self, Crew};
 const SPIN: Duration = Duration::from_micros(50);
 /// How long the leader watches for the end of a chunk that a helper has begun before it sleeps in turns.
 const PATIENCE: Duration = Duration::from_micros(100);
-/// A wait for a chunk, or for a thread that was woken, that is longer says that a core is taken.
+/// A wait for a chunk that is longer says that a core is taken.
 const STALL: Duration = Duration::from_micros(500);
 /// After a stall, the time of working alone as a multiple of it.
 const ALONE: u32 = 10;
@@ -260,8 +260,6 @@ thread_local! {
     static PLACE: Cell<Place> = const { Cell::new(Place::Free) };
     /// Until when this thread works alone, or did a moment ago, and how often the time has been doubled.
     static ALONE_UNTIL: Cell<Option<(Instant, u32)>> = const { Cell::new(None) };
-    /// When a thread was woken, and how many had come before; until it comes.
-    static ASKED: Cell<Option<(Instant, usize)>> = const { Cell::new(None) };
     /// Shares of work that were not divided because the helpers had left.
     static MISSED: Cell<usize> = const { Cell::new(0) };
     /// Shares of work that helpers have done since one was woken, and how often in a row they were too few.
@@ -300,7 +298,6 @@ fn work_alone(stall: Duration) {
     let doublings = ALONE_UNTIL.get().map_or(0, |(_, doublings)| DOUBLINGS.min(doublings + 1));
     let time = (stall * ALONE).max(LEAST_ALONE) * (1 << doublings);
     ALONE_UNTIL.set(Some((Instant::now() + time.min(MOST_ALONE), doublings)));
-    ASKED.set(None);
 }
 
 fn is_alone() -> bool {
@@ -328,15 +325,6 @@ pub(super) fn share(chunks: usize, workers: usize, shares: usize, work: Work<'_>
             if is_alone() {
                 return false;
             }
-            let came = team.came.load(Ordering::Relaxed);
-            match ASKED.get() {
-                Some((_, before)) if came != before => ASKED.set(None),
-                Some((when, _)) if when.elapsed() > STALL => {
-                    work_alone(STALL);
-                    return false;
-                }
-                _ => {}
-            }
             let (sleepers, all_sleep) = match crew {
                 Some(crew) => crew.sleepers(),
                 None => (false, team.is_deserted()),
@@ -349,7 +337,6 @@ pub(super) fn share(chunks: usize, workers: usize, shares: usize, work: Work<'_>
             }
             MISSED.set(0);
             if wake.is_some() && all_sleep {
-                ASKED.set(Some((Instant::now(), came)));
                 count_wake();
             }
             let helped = team.run(chunks, workers, work, || {
