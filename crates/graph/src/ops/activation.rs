@@ -152,7 +152,11 @@ unary! {
 
 unary! {
     /// `1.0507 · elu(x)` with α = 1.6733 (Klambauer et al. 2017); the subgradient at 0 is that from the left
-    Selu, selu: |x| T::of(SELU_SCALE) * if x > T::zero() { x } else { T::of(SELU_ALPHA) * x.exp_m1() },
+    Selu, selu: |x| {
+        // Not computed in the branch, which would keep loops from being vectorised.
+        let below = T::of(SELU_ALPHA) * x.exp_m1();
+        T::of(SELU_SCALE) * if x > T::zero() { x } else { below }
+    },
     slope |x, _y| x.greater(0.0).where_(SELU_SCALE, x.exp() * (SELU_SCALE * SELU_ALPHA)),
     kinks Kinks::At(vec![(0.0, SELU_SCALE * SELU_ALPHA)]),
 }
@@ -211,7 +215,9 @@ impl Pointwise for Elu {
 
     #[inline(always)]
     fn value<T: Real>(&self, x: &[T]) -> T {
-        if x[0] > T::zero() { x[0] } else { self.alpha.real::<T>() * x[0].exp_m1() }
+        // Not computed in the branch, which would keep loops from being vectorised.
+        let below = self.alpha.real::<T>() * x[0].exp_m1();
+        if x[0] > T::zero() { x[0] } else { below }
     }
 
     fn slope<'g>(&self, x: &[Var<'g>], _y: Var<'g>, _input: usize) -> Var<'g> {

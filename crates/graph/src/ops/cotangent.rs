@@ -93,6 +93,9 @@ impl Op for CotangentQuotient {
     }
 }
 
+/// Numbers that are computed at once: a cache line of single precision.
+const LANES: usize = 16;
+
 /// A function of two numbers, with 0 for NaN where `is_zero` is true. NaN is rare: there is a second pass over the
 /// values only if one of them is NaN.
 struct Cotangents<'a, T, V, Z> {
@@ -109,12 +112,25 @@ impl<T: Real, V: Fn(T, T) -> T, Z: Fn(T, T) -> bool> Loop for Cotangents<'_, T, 
     fn run(self) {
         let Self { x: [a, b], y, value, is_zero } = self;
         let (a, b) = (&a[..y.len()], &b[..y.len()]);
-        let mut nan = false;
-        for i in 0..y.len() {
-            y[i] = value(a[i], b[i]);
-            nan |= y[i].is_nan();
+        // Lane by lane: one flag for all would take more instructions than the product.
+        let mut nan = [T::zero(); LANES];
+        let (lines, rest) = y.as_chunks_mut::<LANES>();
+        let (of_a, of_b) = (&a.as_chunks::<LANES>().0[..lines.len()], &b.as_chunks::<LANES>().0[..lines.len()]);
+        for i in 0..lines.len() {
+            let (a, b) = (of_a[i], of_b[i]);
+            let mut values = [T::zero(); LANES];
+            for k in 0..LANES {
+                values[k] = value(a[k], b[k]);
+                nan[k] = if values[k].is_nan() { values[k] } else { nan[k] };
+            }
+            lines[i] = values;
         }
-        if nan {
+        let from = a.len() - rest.len();
+        for (k, y) in rest.iter_mut().enumerate() {
+            *y = value(a[from + k], b[from + k]);
+            nan[k] = if y.is_nan() { *y } else { nan[k] };
+        }
+        if nan.iter().any(|value| value.is_nan()) {
             for i in 0..y.len() {
                 if y[i].is_nan() && is_zero(a[i], b[i]) {
                     y[i] = T::zero();

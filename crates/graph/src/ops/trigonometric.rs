@@ -22,7 +22,8 @@ unary! {
 
 unary! {
     /// `tan x`
-    Tan, tan: |x| x.tan(), slope |_x, y| y * y + 1.0, domain Domain::between(-FRAC_PI_2, FRAC_PI_2),
+    Tan, tan: |x| x.tan(), slope |_x, y| y * y + 1.0, usual |x| x.angle_is_near() => x.near_tan(),
+    domain Domain::between(-FRAC_PI_2, FRAC_PI_2),
 }
 
 unary! {

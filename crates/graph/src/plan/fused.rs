@@ -21,14 +21,23 @@ pub(super) fn grain(fused: &Fused) -> usize {
     (32 * 1024 / (3 + fused.steps.len())).max(BLOCK)
 }
 
+/// Elements of a cache line in single precision.
+const LINE: usize = 16;
+
 /// Elements of a register of a loop over `len` elements: a multiple of a cache line.
 fn block(len: usize) -> usize {
-    BLOCK.min(len.next_multiple_of(16))
+    BLOCK.min(len.next_multiple_of(LINE))
+}
+
+/// Elements from the start of a register to that of the next: a cache line more, since registers that begin a power of
+/// two apart compete for the same sets of the L1 cache.
+fn stride(block: usize) -> usize {
+    block + LINE
 }
 
 /// Elements of scratch that a loop needs on a number of threads: registers, records, and the first elements of totals.
 pub(super) fn scratch(fused: &Fused, threads: usize) -> usize {
-    let registers = (fused.registers as usize * block(fused.len)).saturating_mul(threads);
+    let registers = (fused.registers as usize * stride(block(fused.len))).saturating_mul(threads);
     let records = fused.len.div_ceil(BLOCK).saturating_mul(RECORD) + 1;
     registers.saturating_add(fused.totals.len().saturating_mul(records))
 }
@@ -47,8 +56,9 @@ pub(super) fn run<T: Real>(
     }
     let (len, registers, totals) = (fused.len, fused.registers as usize, fused.totals.len());
     let (block, record) = (block(len), totals * RECORD);
-    let division = Division { len, grain: grain(fused), threads, registers, block, totals, record, first: None };
-    let (space, records) = space.split_at_mut(threads * registers * block);
+    let (grain, stride) = (grain(fused), stride(block));
+    let division = Division { len, grain, threads, registers, block, stride, totals, record, first: None };
+    let (space, records) = space.split_at_mut(threads * registers * stride);
     if totals == 0 {
         let run = |part: &mut LoopPart<'_, T>| run_part(fused, kernels, part, block, |_, _| {});
         return memory.divide(unit, division, [space, records], &run);

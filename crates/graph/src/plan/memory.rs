@@ -352,14 +352,16 @@ impl<T> Bound<'_, T> {
 
     /// Divides a loop over `len` elements into parts for at most `threads` threads, as [`in_parts`] does. Each part
     /// writes its own range of the values that the unit writes, but for the last `totals`, and has its own range of the
-    /// records: `record` numbers for each block. Each thread has `registers` registers of `block` elements of `scratch`.
+    /// records: `record` numbers for each block. Each thread has `registers` registers of `block` elements of `scratch`,
+    /// one every `stride`.
     ///
     /// # Panics
-    /// If a value that a part writes does not have `len` elements, or there is not enough scratch or records.
+    /// If a value that a part writes does not have `len` elements, `stride` is shorter than a block, or there is not
+    /// enough scratch or records.
     pub(super) fn divide(
         &mut self,
         unit: usize,
-        Division { len, grain, threads, registers, block, totals, record, first }: Division,
+        Division { len, grain, threads, registers, block, stride, totals, record, first }: Division,
         [scratch, records]: [&mut [T]; 2],
         work: &(impl Fn(&mut LoopPart<'_, T>) + Sync),
     ) where
@@ -368,7 +370,8 @@ impl<T> Bound<'_, T> {
         let (reads, writes) = self.map.footprint(unit);
         let writes = &writes[..writes.len() - totals];
         assert!(writes.iter().all(|part| part.len == len), "a loop writes as many elements as it has");
-        let (starts, own) = (self.starts, registers * block);
+        assert!(stride >= block, "registers do not overlap");
+        let (starts, own) = (self.starts, registers * stride);
         let (scratch, records) = (Pieces::new(scratch), Pieces::new(records));
         let run = |worker: usize, range: Range<usize>| {
             let [from, to] = [range.start / block, range.end.div_ceil(block)];
@@ -376,7 +379,7 @@ impl<T> Bound<'_, T> {
             // blocks of two ranges, which begin with a block.
             let [registers, records] =
                 unsafe { [scratch.piece(worker * own, own), records.piece(from * record, (to - from) * record)] };
-            work(&mut LoopPart { starts, reads, writes, range, registers, records, block });
+            work(&mut LoopPart { starts, reads, writes, range, registers, records, block, stride });
         };
         match first {
             Some(count) => run(0, 0..count.min(len)),
@@ -393,6 +396,8 @@ pub(super) struct Division {
     pub(super) threads: usize,
     pub(super) registers: usize,
     pub(super) block: usize,
+    /// Elements from the start of a register to that of the next, at least a block.
+    pub(super) stride: usize,
     pub(super) totals: usize,
     pub(super) record: usize,
     /// How many elements the calling thread runs, instead of all threads all of them.
@@ -411,6 +416,7 @@ pub(super) struct LoopPart<'a, T> {
     registers: &'a mut [T],
     records: &'a mut [T],
     block: usize,
+    stride: usize,
 }
 
 impl<'a, T> LoopPart<'a, T> {
@@ -423,7 +429,7 @@ impl<'a, T> LoopPart<'a, T> {
     pub(super) fn load(&mut self, load: u32, register: u32) -> (&'a [T], &mut [T]) {
         // SAFETY: what a loop reads it does not write, and the memory is lent to the loop for `'a`.
         let elements = unsafe { read(self.starts, self.reads[load as usize]) };
-        (elements, &mut self.registers[register as usize * self.block..][..self.block])
+        (elements, &mut self.registers[register as usize * self.stride..][..self.block])
     }
 
     /// Elements of a value that the loop has computed, and the records of this part.
@@ -435,7 +441,7 @@ impl<'a, T> LoopPart<'a, T> {
         let inside = self.range.start <= from && count <= self.block && count <= self.range.end.saturating_sub(from);
         assert!(inside, "elements {from}..+{count} of {:?}", self.range);
         let values = match of {
-            Arg::Register(register) => &self.registers[register as usize * self.block..][..count],
+            Arg::Register(register) => &self.registers[register as usize * self.stride..][..count],
             // SAFETY: as for an argument of a step; nothing is written while `self` is borrowed but records.
             Arg::Stored(write) => unsafe {
                 read(self.starts, Part { from, len: count, ..self.writes[write as usize] })
@@ -461,13 +467,13 @@ impl<'a, T> LoopPart<'a, T> {
     ) {
         let inside = self.range.start <= from && count <= self.block && count <= self.range.end.saturating_sub(from);
         assert!(inside, "elements {from}..+{count} of {:?}", self.range);
-        let Self { starts, reads, writes, registers, block, .. } = self;
+        let Self { starts, reads, writes, registers, stride, .. } = self;
         let written = |write: u32| {
             let part = writes[write as usize];
             Part { from: part.from + from, len: count, ..part }
         };
         let pieces = Pieces::new(registers);
-        let start = |register: u32| pieces.start(register as usize * *block, count);
+        let start = |register: u32| pieces.start(register as usize * *stride, count);
         let mut blocks: [&[T]; MAX_POINTWISE] = [&[]; MAX_POINTWISE];
         for number in 0..args.len() {
             blocks[number] = match (args[number], target) {

@@ -164,6 +164,9 @@ fn one_after_the_other<T: Real>(
     }
 }
 
+/// Numbers that a pass computes at once: a cache line of single precision.
+const LANES: usize = 16;
+
 const TIMES: u8 = 0;
 const PLUS: u8 = 1;
 const SQUARED: u8 = 2;
@@ -178,6 +181,20 @@ struct Pass<'a, T> {
     signs: [T; 3],
 }
 
+impl<T: Real> Pass<'_, T> {
+    #[inline(always)]
+    fn value<const IS_SUM: bool, const SECOND: u8>(signs: [T; 3], a: T, b: T, c: T) -> T {
+        let [of_b, of_first, of_c] = signs;
+        let first = of_first * if IS_SUM { a + of_b * b } else { a * b };
+        match SECOND {
+            TIMES => first * c,
+            PLUS => first + of_c * c,
+            SQUARED => first * first,
+            _ => first,
+        }
+    }
+}
+
 /// `a + b` or `a·b`, then what `SECOND` says; whether one of the results is NaN.
 struct OneOf<'a, T, const IS_SUM: bool, const SECOND: u8>(Pass<'a, T>);
 
@@ -186,22 +203,30 @@ impl<T: Real, const IS_SUM: bool, const SECOND: u8> Loop for OneOf<'_, T, IS_SUM
 
     #[inline(always)]
     fn run(self) -> bool {
-        let Pass { a, b, c, y, signs: [of_b, of_first, of_c] } = self.0;
+        let Pass { a, b, c, y, signs } = self.0;
         let n = y.len();
         let (a, b, c) = (&a[..n], &b[..n], &c[..n]);
-        let mut is_nan = false;
-        for i in 0..n {
-            let first = of_first * if IS_SUM { a[i] + of_b * b[i] } else { a[i] * b[i] };
-            let value = match SECOND {
-                TIMES => first * c[i],
-                PLUS => first + of_c * c[i],
-                SQUARED => first * first,
-                _ => first,
-            };
-            y[i] = value;
-            is_nan |= value.is_nan();
+        // Lane by lane: one flag for all would take more instructions than the arithmetic.
+        let mut nan = [T::zero(); LANES];
+        let (lines, rest) = y.as_chunks_mut::<LANES>();
+        // No closure for all three, which would keep the loop from being vectorised.
+        let (of_a, of_b, of_c) = (a.as_chunks::<LANES>().0, b.as_chunks::<LANES>().0, c.as_chunks::<LANES>().0);
+        let (of_a, of_b, of_c) = (&of_a[..lines.len()], &of_b[..lines.len()], &of_c[..lines.len()]);
+        for i in 0..lines.len() {
+            let (a, b, c) = (of_a[i], of_b[i], of_c[i]);
+            let mut values = [T::zero(); LANES];
+            for k in 0..LANES {
+                values[k] = Pass::value::<IS_SUM, SECOND>(signs, a[k], b[k], c[k]);
+                nan[k] = if values[k].is_nan() { values[k] } else { nan[k] };
+            }
+            lines[i] = values;
         }
-        is_nan
+        let from = n - rest.len();
+        for (k, y) in rest.iter_mut().enumerate() {
+            *y = Pass::value::<IS_SUM, SECOND>(signs, a[from + k], b[from + k], c[from + k]);
+            nan[k] = if y.is_nan() { *y } else { nan[k] };
+        }
+        nan.iter().any(|value| value.is_nan())
     }
 }
 

@@ -4,7 +4,7 @@
 //! numbers. The others compute in double precision and round once: there a plain formula is exact enough, and cheap.
 
 use super::{Math, at_least, at_most, ln_border, power_border};
-use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial};
+use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial, is_fused};
 
 /// Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
 const SHIFT: f32 = 12_582_912.0;
@@ -14,25 +14,53 @@ const DOUBLE_SHIFT: f64 = 6_755_399_441_055_744.0;
 const LN_2_HIGH: f32 = 0.693_145_75;
 const LN_2_LOW: f32 = 1.428_606_8e-6;
 
-/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`, and `exp(r) - 1 = high + rest`.
-struct Reduced {
-    /// The bits of `n + SHIFT`.
-    bits: u32,
-    /// `r` but for the lower part of ln 2, without a rounding error.
-    high: f32,
-    rest: f32,
+/// The bits of `2^(n + biased − 127)` and `r`, where `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`. Where the exponent takes
+/// more than eight bits, so does the first.
+#[inline(always)]
+fn reduce(x: f32, biased: f32) -> (u32, f32) {
+    let (bits, high, n) = reduce_partly(x, biased);
+    (bits, (-n).times_plus(LN_2_LOW, high))
 }
 
+/// The same bits, and `exp(r) - 1` in two parts, of which the first has no rounding error.
 #[inline(always)]
-fn reduce(x: f32) -> Reduced {
-    let shifted = x.times_plus(std::f32::consts::LOG2_E, SHIFT);
-    let n = shifted - SHIFT;
-    let high = (-n).times_plus(LN_2_HIGH, x);
+fn reduce_in_parts(x: f32, biased: f32) -> (u32, f32, f32) {
+    let (bits, high, n) = reduce_partly(x, biased);
     let low = n * LN_2_LOW;
     let r = high - low;
-    let series =
-        fused_polynomial!(r; 0.5, 0.166_666_67, 0.041_666_225, 0.008_333_284, 0.001_394_978_3, 0.000_199_089_06);
-    Reduced { bits: shifted.to_bits(), high, rest: (r * r).times_plus(series, -low) }
+    (bits, high, (r * r).times_plus(exp_series(r), -low))
+}
+
+/// The same bits, `x` less `n` times the upper part of ln 2, without a rounding error, and `n`.
+#[inline(always)]
+fn reduce_partly(x: f32, biased: f32) -> (u32, f32, f32) {
+    let shift = SHIFT + biased;
+    let shifted = x.times_plus(std::f32::consts::LOG2_E, shift);
+    let n = shifted - shift;
+    (shifted.to_bits() << 23, (-n).times_plus(LN_2_HIGH, x), n)
+}
+
+/// `(exp(r) - 1 - r)/r²` for `|r| ≤ 0.35`.
+#[inline(always)]
+fn exp_series(r: f32) -> f32 {
+    fused_polynomial!(r; 0.5, 0.166_666_67, 0.041_666_225, 0.008_333_284, 0.001_394_978_3, 0.000_199_089_06)
+}
+
+/// The bits of [`reduce`] and `exp(r)`.
+#[inline(always)]
+fn exp_of_rest(x: f32, biased: f32) -> (u32, f32) {
+    if !is_fused() {
+        // Each step is rounded twice, so that the last ones would lose too much.
+        let (bits, high, rest) = reduce_in_parts(x, biased);
+        return (bits, 1.0 + (high + rest));
+    }
+    let (bits, r) = reduce(x, biased);
+    // One coefficient after another: there is an operation less, and a rounding less that counts.
+    let mut value = 0.001_381_402_8;
+    for next in [0.008_368_992, 0.041_668_415, 0.166_665_18, 0.499_999_94, 1.0, 1.0] {
+        value = r.times_plus(value, next);
+    }
+    (bits, value)
 }
 
 /// `2ᵏ`.
@@ -40,39 +68,47 @@ const fn two_to(k: i32) -> f32 {
     f32::from_bits((127 + k).cast_unsigned() << 23)
 }
 
-/// `2ⁿ` for `-126 ≤ n ≤ 127`, from the bits of `n + SHIFT`.
-#[inline(always)]
-fn power_of_two(bits: u32) -> f32 {
-    f32::from_bits(bits.wrapping_add(127) << 23)
-}
-
 /// `exp(x)` for `-104 ≤ x ≤ 89`.
 #[inline(always)]
 fn exp_clamped(x: f32) -> f32 {
-    let Reduced { bits, high, rest } = reduce(x);
-    let scaled = 1.0 + (high + rest);
-    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the biased sum is never negative.
-    let biased = bits.wrapping_sub(SHIFT.to_bits()).wrapping_add(254);
-    let half = biased >> 1;
-    let other = biased.wrapping_sub(half);
-    scaled * f32::from_bits(half << 23) * f32::from_bits(other << 23)
+    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the sum of both is never negative.
+    let (both, value) = exp_of_rest(x, 254.0);
+    let half = (both >> 1) & f32::INFINITY.to_bits();
+    value * f32::from_bits(half) * f32::from_bits(both.wrapping_sub(half))
 }
 
-/// `exp(x) + plus` for `-86 ≤ x ≤ 88`.
+/// `exp(x)` for `-86 ≤ x ≤ 88`.
 #[inline(always)]
-fn exp_plus(x: f32, plus: f32) -> f32 {
-    let Reduced { bits, high, rest } = reduce(x);
-    let power = power_of_two(bits);
-    power.times_plus(high + rest, power + plus)
+fn exp_in_range(x: f32) -> f32 {
+    let (power, value) = exp_of_rest(x, 127.0);
+    value * f32::from_bits(power)
 }
 
 /// `exp(x)` for `-104 ≤ x ≤ 0`.
 #[inline(always)]
 fn exp_of_negative(x: f32) -> f32 {
-    let Reduced { bits, high, rest } = reduce(x);
     // 2ⁿ may be out of range, 2ⁿ⁺²⁴ is not.
-    let power = power_of_two(bits.wrapping_add(24));
-    power.times_plus(high + rest, power) * two_to(-24)
+    let (power, r) = reduce(x, 127.0 + 24.0);
+    let power = f32::from_bits(power);
+    power.times_plus((r * r).times_plus(exp_series(r), r), power) * two_to(-24)
+}
+
+/// `(exp(2x) + 1)/2` for `0.6 ≤ x ≤ 40`. The lower part of ln 2 is left out: what it changes, [`tanh`](Math::tanh)
+/// does not show.
+#[inline(always)]
+fn half_of_exp_of_double_plus_1(x: f32) -> f32 {
+    const ONE_LESS: f32 = SHIFT + 126.0;
+    let shifted = x.times_plus(2.0 * std::f32::consts::LOG2_E, ONE_LESS);
+    let r = (ONE_LESS - shifted).times_plus(0.5 * std::f32::consts::LN_2, x);
+    let power = f32::from_bits(shifted.to_bits() << 23);
+    let series = fused_polynomial!(r; 1.999_999_8, 1.333_321_5, 0.666_694_64, 0.267_807_75, 0.088_409_78);
+    power.times_plus(r.times_plus(r.times_plus(series, 2.0), 1.0), 0.5)
+}
+
+/// A number that is not negative, with the sign of another.
+#[inline(always)]
+fn with_sign(size: f32, sign: f32) -> f32 {
+    f32::from_bits(size.to_bits() | (sign.to_bits() & (-0.0_f32).to_bits()))
 }
 
 /// `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`, for a positive normal `x`: the pair `(k, f)`.
@@ -131,17 +167,23 @@ fn log2_in_double(x: f32) -> f64 {
 /// Up to here an angle has less than 2²⁰ quarters of a turn.
 const NEAR: f32 = 1e6;
 
-/// `sin(x + more·π/2)` for `|x| ≤ NEAR`.
+/// `r` and the bits of `n + DOUBLE_SHIFT`, where `x = n·π/2 + r` with `|r| ≤ π/4`, for `|x| ≤ NEAR`.
 #[inline(always)]
-fn near_wave(x: f32, more: u64) -> f32 {
+fn near_quarters(x: f32) -> (f64, u64) {
     // π/2 in two parts. The upper has 32 bits, so that an integer of 20 bits times it is exact.
     const HIGH: f64 = 1.570_796_326_734_125_6;
     const LOW: f64 = 6.077_100_506_506_192e-11;
     let x = f64::from(x);
     let shifted = x.times_plus(std::f64::consts::FRAC_2_PI, DOUBLE_SHIFT);
     let n = shifted - DOUBLE_SHIFT;
-    let r = (-n).times_plus(LOW, (-n).times_plus(HIGH, x));
-    quarter_wave(r, shifted.to_bits().wrapping_add(more))
+    ((-n).times_plus(LOW, (-n).times_plus(HIGH, x)), shifted.to_bits())
+}
+
+/// `sin(x + more·π/2)` for `|x| ≤ NEAR`.
+#[inline(always)]
+fn near_wave(x: f32, more: u64) -> f32 {
+    let (r, quarters) = near_quarters(x);
+    quarter_wave(r, quarters.wrapping_add(more))
 }
 
 /// `sin(x + quarters·π/2)`, for `x` of any size.
@@ -187,9 +229,9 @@ fn wave(x: f32, quarters: u64) -> f32 {
     quarter_wave(r, shifted.to_bits().wrapping_add(quarters))
 }
 
-/// `sin(r + quadrant·π/2)` for `|r| ≤ π/4`.
+/// The sine and the cosine of an angle for `|r| ≤ π/4`.
 #[inline(always)]
-fn quarter_wave(r: f64, quadrant: u64) -> f32 {
+fn quarter_waves(r: f64) -> [f64; 2] {
     let square = r * r;
     let sin = fused_polynomial!(
         square; 0.999_999_996_901_760_4, -0.166_666_506_035_713_95, 0.008_332_031_710_139_956,
@@ -199,8 +241,22 @@ fn quarter_wave(r: f64, quadrant: u64) -> f32 {
         square; 0.999_999_999_952_125_7, -0.499_999_996_123_565_05, 0.041_666_616_440_111_02,
         -0.001_388_661_016_608_127_9, 2.437_909_224_439_278e-5
     );
-    let value = if quadrant & 1 == 0 { r * sin } else { cos };
+    [r * sin, cos]
+}
+
+/// `sin(r + quadrant·π/2)` for `|r| ≤ π/4`.
+#[inline(always)]
+fn quarter_wave(r: f64, quadrant: u64) -> f32 {
+    let [sin, cos] = quarter_waves(r);
+    let value = if quadrant & 1 == 0 { sin } else { cos };
     f64::from_bits(value.to_bits() ^ ((quadrant & 2) << 62)) as f32
+}
+
+/// The tangent of an angle that is seldom so large.
+#[cold]
+#[inline(never)]
+fn far_tan(x: f32) -> f32 {
+    libm::tanf(x)
 }
 
 impl Math for f32 {
@@ -221,9 +277,9 @@ impl Math for f32 {
 
     #[inline(always)]
     fn exp_m1(self) -> Self {
-        let Reduced { bits, high, rest } = reduce(at_most(at_least(self, -20.0), 89.0));
         // Half of the result, since 2ⁿ itself may be out of range. The first sum loses nothing where terms cancel.
-        let half = power_of_two(bits.wrapping_sub(1));
+        let (half, high, rest) = reduce_in_parts(at_most(at_least(self, -20.0), 89.0), 126.0);
+        let half = f32::from_bits(half);
         let value = 2.0 * half.times_plus(rest, half.times_plus(high, half - 0.5));
         if self.abs() < 1e-9 { self } else { value }
     }
@@ -281,9 +337,19 @@ impl Math for f32 {
         self.abs() <= NEAR
     }
 
-    #[inline]
+    #[inline(always)]
+    fn near_tan(self) -> Self {
+        let (r, quarters) = near_quarters(self);
+        let [sin, cos] = quarter_waves(r);
+        // sin/cos, and -cos/sin a quarter further.
+        let above = if quarters & 1 == 0 { sin } else { -cos };
+        let below = if quarters & 1 == 0 { cos } else { sin };
+        (above / below) as f32
+    }
+
+    #[inline(always)]
     fn tan(self) -> Self {
-        libm::tanf(self)
+        if self.angle_is_near() { self.near_tan() } else { far_tan(self) }
     }
 
     #[inline]
@@ -324,12 +390,13 @@ impl Math for f32 {
     fn tanh(self) -> Self {
         let x = at_most(self.abs(), 10.0);
         let square = x * x;
-        let series = fused_polynomial!(
-            square; -0.333_333_3, 0.133_332_12, -0.053_946_257, 0.021_693_211, -0.008_150_85, 0.002_113_504
-        );
+        let mut series = -0.005_401_648_6;
+        for next in [0.020_361_483, -0.053_653_05, 0.133_303_9, -0.333_332_42] {
+            series = square.times_plus(series, next);
+        }
         let small = (x * square).times_plus(series, x);
-        let large = 1.0 - 2.0 / exp_plus(2.0 * x, 1.0);
-        (if x < 0.625 { small } else { large }).copysign(self)
+        let large = 1.0 - 1.0 / half_of_exp_of_double_plus_1(x);
+        with_sign(if x < 0.66 { small } else { large }, self)
     }
 
     #[inline(always)]
@@ -337,7 +404,7 @@ impl Math for f32 {
         let z = exp_of_negative(at_least(-self.abs(), -104.0));
         // z/(1 + z) = z - z·q and 1/(1 + z) = 1 - q: the error of 1 + z counts for less than in the quotients.
         let q = z / (1.0 + z);
-        let side = if self < 0.0 { z } else { 1.0 };
+        let side = if self.is_sign_negative() { z } else { 1.0 };
         (-side).times_plus(q, side)
     }
 
@@ -366,7 +433,7 @@ impl Math for f32 {
             x; -8.490_643e-5, -1.128_366_4, -0.635_444_94, -0.106_231_39, 0.023_964_593, -0.003_795_016,
             0.000_368_881_07, -1.636_229e-5
         );
-        let large = 1.0 - exp_plus(ln_erfc, 0.0);
+        let large = 1.0 - exp_in_range(ln_erfc);
         (if x < 0.95 { small } else { large }).copysign(self)
     }
 

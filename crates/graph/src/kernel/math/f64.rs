@@ -4,7 +4,7 @@
 //! branches can carry at a fair price, so arguments above [`FAR`] are left to the crate `libm`.
 
 use super::{Math, at_least, at_most, ln_border, power_border};
-use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial};
+use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial, is_fused};
 
 /// Adding 1.5·2⁵² rounds to an integer and leaves it in the low bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
@@ -12,23 +12,30 @@ const SHIFT: f64 = 6_755_399_441_055_744.0;
 const LN_2_HIGH: f64 = 0.693_147_180_559_890_3;
 const LN_2_LOW: f64 = 5.497_923_018_708_371e-14;
 
-/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`, and `exp(r) - 1 = high + rest`.
-struct Reduced {
-    /// The bits of `n + SHIFT`.
-    bits: u64,
-    /// `r` but for the lower part of ln 2, without a rounding error.
-    high: f64,
-    rest: f64,
+/// The bits of `2^(n + biased − 1023)` and `r`, where `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`. Where the exponent takes
+/// more than eleven bits, so does the first.
+#[inline(always)]
+fn reduce(x: f64, biased: f64) -> (u64, f64) {
+    let (bits, high, n) = reduce_partly(x, biased);
+    (bits, (-n).times_plus(LN_2_LOW, high))
 }
 
+/// The same bits, and `exp(r) - 1` in two parts, of which the first has no rounding error.
 #[inline(always)]
-fn reduce(x: f64) -> Reduced {
-    let shifted = x.times_plus(std::f64::consts::LOG2_E, SHIFT);
-    let n = shifted - SHIFT;
-    let high = (-n).times_plus(LN_2_HIGH, x);
+fn reduce_in_parts(x: f64, biased: f64) -> (u64, f64, f64) {
+    let (bits, high, n) = reduce_partly(x, biased);
     let low = n * LN_2_LOW;
     let r = high - low;
-    Reduced { bits: shifted.to_bits(), high, rest: (r * r).times_plus(exp_series(r), -low) }
+    (bits, high, (r * r).times_plus(exp_series(r), -low))
+}
+
+/// The same bits, `x` less `n` times the upper part of ln 2, without a rounding error, and `n`.
+#[inline(always)]
+fn reduce_partly(x: f64, biased: f64) -> (u64, f64, f64) {
+    let shift = SHIFT + biased;
+    let shifted = x.times_plus(std::f64::consts::LOG2_E, shift);
+    let n = shifted - shift;
+    (shifted.to_bits() << 52, (-n).times_plus(LN_2_HIGH, x), n)
 }
 
 /// `(exp(r) - 1 - r)/r²` for `|r| ≤ 0.35`.
@@ -41,45 +48,50 @@ fn exp_series(r: f64) -> f64 {
     )
 }
 
-/// `value·2ⁿ` for `-1080 ≤ n ≤ 1030`, from the bits of `n + SHIFT`.
+/// `value·2ⁿ` for `-1080 ≤ n ≤ 1030`, from the bits of `2^(n + 1023)`, which are more than a number has.
 #[inline(always)]
-fn scale(value: f64, bits: u64) -> f64 {
-    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the biased sum is never negative.
-    let biased = bits.wrapping_sub(SHIFT.to_bits()).wrapping_add(2046);
-    let half = biased >> 1;
-    let other = biased.wrapping_sub(half);
-    value * f64::from_bits(half << 52) * f64::from_bits(other << 52)
-}
-
-/// `2ⁿ` for `-1022 ≤ n ≤ 1023`, from the bits of `n + SHIFT`.
-#[inline(always)]
-fn power_of_two(bits: u64) -> f64 {
-    f64::from_bits(bits.wrapping_add(1023) << 52)
+fn scale(value: f64, both: u64) -> f64 {
+    // Half of the exponent at a time, since 2ⁿ itself may be out of range; the sum of both is never negative.
+    let half = (both >> 1) & f64::INFINITY.to_bits();
+    value * f64::from_bits(half) * f64::from_bits(both.wrapping_sub(half))
 }
 
 /// `exp(x)` for `-746 ≤ x ≤ 710`.
 #[inline(always)]
 fn exp_clamped(x: f64) -> f64 {
-    let Reduced { bits, high, rest } = reduce(x);
-    scale(1.0 + (high + rest), bits)
-}
-
-/// `exp(x) + plus` for `-708 ≤ x ≤ 709`.
-#[inline(always)]
-fn exp_plus(x: f64, plus: f64) -> f64 {
-    let Reduced { bits, high, rest } = reduce(x);
-    let power = power_of_two(bits);
-    power.times_plus(high + rest, power + plus)
+    if !is_fused() {
+        // Each step is rounded twice, so that the last ones would lose too much.
+        let (both, high, rest) = reduce_in_parts(x, 2046.0);
+        return scale(1.0 + (high + rest), both);
+    }
+    let (both, r) = reduce(x, 2046.0);
+    scale(r.times_plus(r.times_plus(exp_series(r), 1.0), 1.0), both)
 }
 
 /// `exp(x)` for `-746 ≤ x ≤ 0`.
 #[inline(always)]
 fn exp_of_negative(x: f64) -> f64 {
     const TWO_TO_MINUS_54: f64 = 5.551_115_123_125_783e-17;
-    let Reduced { bits, high, rest } = reduce(x);
     // 2ⁿ may be out of range, 2ⁿ⁺⁵⁴ is not.
-    let power = power_of_two(bits.wrapping_add(54));
-    power.times_plus(high + rest, power) * TWO_TO_MINUS_54
+    let (power, r) = reduce(x, 1023.0 + 54.0);
+    let power = f64::from_bits(power);
+    power.times_plus((r * r).times_plus(exp_series(r), r), power) * TWO_TO_MINUS_54
+}
+
+/// `exp(2x) + 1` for `0.6 ≤ x ≤ 300`. With fused steps the lower part of ln 2 is left out: what it changes,
+/// [`tanh`](Math::tanh) does not show.
+#[inline(always)]
+fn exp_of_double_plus_1(x: f64) -> f64 {
+    if !is_fused() {
+        let (power, high, rest) = reduce_in_parts(x + x, 1023.0);
+        let power = f64::from_bits(power);
+        return power.times_plus(high + rest, power + 1.0);
+    }
+    const BIASED: f64 = SHIFT + 1023.0;
+    let shifted = x.times_plus(2.0 * std::f64::consts::LOG2_E, BIASED);
+    let r = (BIASED - shifted).times_plus(std::f64::consts::LN_2, x + x);
+    let power = f64::from_bits(shifted.to_bits() << 52);
+    power.times_plus((r * r).times_plus(exp_series(r), r), power + 1.0)
 }
 
 /// `x = 2ᵏ·(1 + f)` with `√½ ≤ 1 + f < √2`, for a positive normal `x`: the pair `(k + 1023, f)`.
@@ -203,18 +215,22 @@ pub(in crate::kernel) fn sin_and_cos(x: f64) -> [f64; 2] {
 fn tangent(x: f64) -> f64 {
     let (bits, r, low) = quarters(x);
     let [sin, cos] = waves(r, low);
-    if bits & 1 == 0 { sin / cos } else { -cos / sin }
+    // sin/cos, and -cos/sin a quarter further.
+    let above = if bits & 1 == 0 { sin } else { -cos };
+    let below = if bits & 1 == 0 { cos } else { sin };
+    above / below
 }
 
 /// `eˣ` and `e⁻ˣ` for `0 ≤ x ≤ 710.5`, as `4p·(1 + u)` and `4q·(1 - v)`.
 #[inline(always)]
 fn exp_both(x: f64) -> [f64; 4] {
-    let Reduced { bits, high, rest } = reduce(x);
+    let (p, high, rest) = reduce_in_parts(x, 1021.0);
     let u = high + rest;
-    // What is smaller by 2²⁰⁰⁰ does not count, and 2⁻ⁿ is to be in range.
-    let minus = SHIFT - at_most(f64::from_bits(bits) - SHIFT, 1000.0);
-    // No closure, which would keep loops from being vectorised.
-    let (p, q) = (power_of_two(bits.wrapping_sub(2)), power_of_two(minus.to_bits().wrapping_sub(2)));
+    // 2⁻ⁿ⁻² from 2ⁿ⁻². What is smaller by 2²⁰⁰⁰ does not count, and it is to be in range.
+    const BOTH: u64 = 2042 << 52;
+    const MOST: u64 = 2021 << 52;
+    let p = f64::from_bits(p);
+    let q = f64::from_bits(BOTH.wrapping_sub(at_most(p, f64::from_bits(MOST)).to_bits()));
     [p, u, q, u / (1.0 + u)]
 }
 
@@ -268,14 +284,15 @@ fn power(x: f64, y: f64) -> f64 {
     let y = at_most(at_least(y, -LARGE), LARGE);
     let y_high = upper(y);
     let (t, t_low) = (y_high * log, (y - y_high) * log + y * log_low);
-    let shifted = at_most(at_least(t + t_low, -1080.0), 1030.0) + SHIFT;
-    let rest = t - (shifted - SHIFT);
+    const BIASED: f64 = SHIFT + 2046.0;
+    let shifted = at_most(at_least(t + t_low, -1080.0), 1030.0) + BIASED;
+    let rest = t - (shifted - BIASED);
     let r = rest + t_low;
     let r_high = upper(r);
     let high = r_high * LN_2_UPPER;
     let low = r_high * LN_2_LOWER + ((rest - r_high) + t_low) * std::f64::consts::LN_2;
     let sum = high + low;
-    let value = scale(1.0 + (high + (low + sum * sum * exp_series(sum))), shifted.to_bits());
+    let value = scale(1.0 + (high + (low + sum * sum * exp_series(sum))), shifted.to_bits() << 52);
     let upper = if t > 1030.0 { f64::INFINITY } else { value };
     if t < -1080.0 { 0.0 } else { upper }
 }
@@ -305,9 +322,9 @@ impl Math for f64 {
 
     #[inline(always)]
     fn exp_m1(self) -> Self {
-        let Reduced { bits, high, rest } = reduce(at_most(at_least(self, -40.0), 710.0));
         // Half of the result, since 2ⁿ itself may be out of range. The first sum loses nothing where terms cancel.
-        let half = power_of_two(bits.wrapping_sub(1));
+        let (half, high, rest) = reduce_in_parts(at_most(at_least(self, -40.0), 710.0), 1022.0);
+        let half = f64::from_bits(half);
         let value = 2.0 * half.times_plus(rest, half.times_plus(high, half - 0.5));
         if self.abs() < 1e-18 { self } else { value }
     }
@@ -367,12 +384,14 @@ impl Math for f64 {
     }
 
     #[inline(always)]
+    fn near_tan(self) -> Self {
+        let value = tangent(self);
+        if self.abs() < NEAR { self } else { value }
+    }
+
+    #[inline(always)]
     fn tan(self) -> Self {
-        match self.abs() {
-            size if size < NEAR => self,
-            size if size <= FAR => tangent(self),
-            _ => far(libm::tan, self),
-        }
+        if self.angle_is_near() { self.near_tan() } else { far(libm::tan, self) }
     }
 
     #[inline]
@@ -418,7 +437,7 @@ impl Math for f64 {
         let below = fused_polynomial!(square; 4_842.582_328_626, 2_234.824_403_494_291, 112.785_791_973_672_81, 1.0);
         let small = x < 0.625;
         let above = if small { x * square * above } else { -2.0 };
-        let below = if small { below } else { exp_plus(2.0 * x, 1.0) };
+        let below = if small { below } else { exp_of_double_plus_1(x) };
         ((if small { x } else { 1.0 }) + above / below).copysign(self)
     }
 
@@ -427,7 +446,7 @@ impl Math for f64 {
         let z = exp_of_negative(at_least(-self.abs(), -746.0));
         // z/(1 + z) = z - z·q and 1/(1 + z) = 1 - q: the error of 1 + z counts for less than in the quotients.
         let q = z / (1.0 + z);
-        let side = if self < 0.0 { z } else { 1.0 };
+        let side = if self.is_sign_negative() { z } else { 1.0 };
         (-side).times_plus(q, side)
     }
 
