@@ -102,7 +102,7 @@ fn half_of_exp_of_double_plus_1(x: f32) -> f32 {
     let r = (ONE_LESS - shifted).times_plus(0.5 * std::f32::consts::LN_2, x);
     let power = f32::from_bits(shifted.to_bits() << 23);
     let series = fused_polynomial!(r; 1.999_999_8, 1.333_321_5, 0.666_694_64, 0.267_807_75, 0.088_409_78);
-    power.times_plus(r.times_plus(r.times_plus(series, 2.0), 1.0), 0.5)
+    (power * r).times_plus(r.times_plus(series, 2.0), power + 0.5)
 }
 
 /// A number that is not negative, with the sign of another.

@@ -78,19 +78,11 @@ fn exp_of_negative(x: f64) -> f64 {
     power.times_plus((r * r).times_plus(exp_series(r), r), power) * TWO_TO_MINUS_54
 }
 
-/// `exp(2x) + 1` for `0.6 ≤ x ≤ 300`. With fused steps the lower part of ln 2 is left out: what it changes,
-/// [`tanh`](Math::tanh) does not show.
+/// `exp(x) + 1` for `0 ≤ x ≤ 700`.
 #[inline(always)]
-fn exp_of_double_plus_1(x: f64) -> f64 {
-    if !is_fused() {
-        let (power, high, rest) = reduce_in_parts(x + x, 1023.0);
-        let power = f64::from_bits(power);
-        return power.times_plus(high + rest, power + 1.0);
-    }
-    const BIASED: f64 = SHIFT + 1023.0;
-    let shifted = x.times_plus(2.0 * std::f64::consts::LOG2_E, BIASED);
-    let r = (BIASED - shifted).times_plus(std::f64::consts::LN_2, x + x);
-    let power = f64::from_bits(shifted.to_bits() << 52);
+fn exp_plus_1(x: f64) -> f64 {
+    let (power, r) = reduce(x, 1023.0);
+    let power = f64::from_bits(power);
     power.times_plus((r * r).times_plus(exp_series(r), r), power + 1.0)
 }
 
@@ -437,7 +429,7 @@ impl Math for f64 {
         let below = fused_polynomial!(square; 4_842.582_328_626, 2_234.824_403_494_291, 112.785_791_973_672_81, 1.0);
         let small = x < 0.625;
         let above = if small { x * square * above } else { -2.0 };
-        let below = if small { below } else { exp_of_double_plus_1(x) };
+        let below = if small { below } else { exp_plus_1(2.0 * x) };
         ((if small { x } else { 1.0 }) + above / below).copysign(self)
     }
 
