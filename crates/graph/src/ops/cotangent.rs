@@ -196,3 +196,34 @@ pub(super) fn entries() -> Vec<crate::check::Entry> {
         Entry::new("cotangent_quotient", "`x / y`, and 0 where `x` is 0", quotients),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::params::Params;
+    use crate::plan::Feed;
+    use crate::tape::Graph;
+    use crate::tensor::Tensor;
+
+    /// Among any number of elements, at any place.
+    #[test]
+    fn a_cotangent_of_zero_gives_zero_at_every_place() {
+        for len in [1, 15, 16, 17, 40] {
+            for place in 0..len {
+                let graph = Graph::new();
+                let [g, slope] = ["g", "slope"].map(|name| graph.input(name, [len]));
+                let outputs = [g.cotangent_times(slope), g.cotangent_over(slope), g * slope];
+                let at = |special: f32, other: f32| {
+                    Tensor::from_fn([len], move |k| if k == place { special } else { other })
+                };
+                let (zero, infinite, none) = (at(0.0, 2.0), at(f32::INFINITY, 4.0), at(f32::NAN, 4.0));
+                for slopes in [&infinite, &none] {
+                    let feed = Feed::new().with("g", &zero).with("slope", slopes);
+                    let found = graph.eval_with(&outputs, &Params::new(0), &feed).unwrap();
+                    assert_eq!(found[0].real().data(), at(0.0, 8.0).data());
+                    assert_eq!(found[1].real().data(), at(0.0, 0.5).data());
+                    assert!(found[2].real().data()[place].is_nan());
+                }
+            }
+        }
+    }
+}
