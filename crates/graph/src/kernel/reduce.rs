@@ -13,7 +13,10 @@ mod total;
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
 use crate::shape::Shape;
-pub(crate) use fold::{AT_ONCE, Add, Fold, Largest, Multiply, Smallest, SumOf, UNCOMPENSATED, fold_row, sum_of};
+pub(crate) use fold::{
+    AT_ONCE, Add, Fold, LANES, Largest, Multiply, Smallest, SumOf, UNCOMPENSATED, fold_row, fold_row_here,
+    sum_in_lanes, sum_of,
+};
 pub(crate) use rows::{RowStart, Rows, Terms, WIDTH, lanes};
 pub use total::Total;
 pub(crate) use total::{RECORD, RECORDED, Records, add_plainly, plain_mean};
@@ -169,7 +172,7 @@ impl<T: Real> Terms<T> for FromFirst<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let (first, row) = (self.0[start.first], &self.0[start.row..start.row + len]);
-        sum_of!(T; len, |from, terms| {
+        sum_in_lanes!(T; len, |from, terms| {
             let row = &row[from..from + terms.len()];
             for k in 0..terms.len() {
                 terms[k] = row[k] - first;
@@ -239,7 +242,7 @@ impl<T: Real> Terms<T> for Squares<'_, T> {
     #[inline(always)]
     fn fold(&self, start: RowStart, len: usize) -> T {
         let row = &self.0[start.row..start.row + len];
-        sum_of!(T; len, |from, terms| {
+        sum_in_lanes!(T; len, |from, terms| {
             let row = &row[from..from + terms.len()];
             for k in 0..terms.len() {
                 terms[k] = row[k] * row[k];

@@ -94,6 +94,31 @@ pub(crate) fn in_pairs_of_pieces<T: Send>(
     });
 }
 
+/// Runs `work(first, rows, each)` over parts of the rows of `size` elements that a slice holds, from number `first` on,
+/// with a piece of each of the other slices, which have one element for each row. `grain` is a number of elements worth
+/// a thread.
+///
+/// # Panics
+/// If one of the others has another number of elements.
+pub(crate) fn in_rows<T: Send, const N: usize>(
+    rows: &mut [T],
+    size: usize,
+    each: [&mut [T]; N],
+    grain: usize,
+    work: &(impl Fn(usize, &mut [T], [&mut [T]; N]) + Sync),
+) {
+    let count = rows.len() / size.max(1);
+    each.iter().for_each(|each| assert_eq!(each.len(), count, "one element for each row"));
+    let (rows, each) = (Pieces::new(rows), each.map(|each| Pieces::new(each)));
+    in_parts(count, (grain / size.max(1)).max(1), 1, rayon::current_num_threads(), &|_, Range { start, end }| {
+        let len = end - start;
+        // SAFETY: ranges do not overlap, nor do the rows of one with those of another.
+        let own = unsafe { rows.piece(start * size, len * size) };
+        // SAFETY: ranges do not overlap.
+        work(start, own, std::array::from_fn(|other| unsafe { each[other].piece(start, len) }));
+    });
+}
+
 /// Runs `work` for parts of the columns of matrices that follow each other in a slice, on the threads of the current pool.
 /// Columns are counted over all matrices; `grain` is a number of elements worth a thread, and parts start at multiples of
 /// `align` columns.

@@ -42,6 +42,23 @@ fn each_element_is_worked_on_once() {
 }
 
 #[test]
+fn each_row_comes_with_its_own_elements() {
+    everywhere(|| {
+        for (count, size) in [(0, 3), (1, 1), (100, 7), (33, 1)] {
+            let [mut rows, mut first, mut second] = [count * size, count, count].map(|len| vec![usize::MAX; len]);
+            in_rows(&mut rows, size, [&mut first, &mut second], 1, &|from, rows, [first, second]| {
+                for row in 0..first.len() {
+                    rows[row * size..][..size].fill(from + row);
+                    (first[row], second[row]) = (from + row, from + row + 1);
+                }
+            });
+            assert!(rows.iter().enumerate().all(|(k, &row)| row == k / size), "{rows:?}");
+            assert!((0..count).all(|row| [first[row], second[row]] == [row, row + 1]), "{first:?} {second:?}");
+        }
+    });
+}
+
+#[test]
 fn work_that_is_divided_is_not_divided_further() {
     everywhere(|| {
         let inner = AtomicUsize::new(0);

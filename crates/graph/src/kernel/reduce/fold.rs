@@ -107,7 +107,7 @@ impl Fold for Smallest {
 pub(crate) const UNCOMPENSATED: usize = 32;
 
 /// Independent partial results, so that the loop over a row is vectorised.
-pub(super) const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 /// Elements that are reduced without compensation.
 pub(super) const BLOCK: usize = 1024;
 
@@ -124,18 +124,55 @@ macro_rules! sum_of {
         for $from in (0..len).step_by(AT_ONCE) {
             let $terms = &mut terms[..(len - $from).min(AT_ONCE)];
             $fill
-            sum.add($terms);
+            sum.add_terms($terms);
         }
         sum.finish()
     }};
 }
 
-pub(crate) use sum_of;
+/// `sum_in_lanes!(T; len, |from, terms| …)`: the same, bit for bit, for terms that a few additions and multiplications
+/// make. The block fills [`LANES`] of them at a time, or those that are left, which stay in registers.
+macro_rules! sum_in_lanes {
+    ($number:ty; $len:expr, |$from:ident, $terms:ident| $fill:block) => {{
+        use $crate::kernel::reduce::{AT_ONCE, LANES, SumOf};
+        let len: usize = $len;
+        let mut sum = SumOf::<$number>::new(len);
+        for block in (0..len).step_by(AT_ONCE) {
+            let end = len.min(block + AT_ONCE);
+            let whole = end - (end - block) % LANES;
+            let mut lanes = [<$number>::zero(); LANES];
+            for $from in (block..whole).step_by(LANES) {
+                let mut all = [<$number>::zero(); LANES];
+                {
+                    let $terms = &mut all;
+                    $fill
+                }
+                for lane in 0..LANES {
+                    lanes[lane] += all[lane];
+                }
+            }
+            if whole < end {
+                let ($from, mut all) = (whole, [<$number>::zero(); LANES]);
+                {
+                    let $terms = &mut all[..end - whole];
+                    $fill
+                }
+                for lane in 0..LANES {
+                    lanes[lane] += all[lane];
+                }
+            }
+            sum.add(lanes);
+        }
+        sum.finish()
+    }};
+}
 
-/// Terms that [`sum_of!`] has computed at a time.
+pub(crate) use {sum_in_lanes, sum_of};
+
+/// Terms that are added without compensation.
 pub(crate) const AT_ONCE: usize = 256;
 
-/// The sum of terms of which at most [`AT_ONCE`] are known at a time.
+/// The sum of terms, of which at most [`AT_ONCE`] or their lanes are known at a time.
 pub(crate) struct SumOf<T> {
     /// Where there are more than that.
     totals: Option<Totals<T>>,
@@ -152,10 +189,19 @@ impl<T: Real> SumOf<T> {
 
     /// Adds the next terms.
     #[inline(always)]
-    pub(crate) fn add(&mut self, terms: &[T]) {
+    pub(crate) fn add_terms(&mut self, terms: &[T]) {
         match &mut self.totals {
             Some(totals) => totals.gather_block::<Add>(terms),
             None => self.sum = fold_row::<T, Add>(terms),
+        }
+    }
+
+    /// Adds the lanes of the next terms.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, lanes: [T; LANES]) {
+        match &mut self.totals {
+            Some(totals) => totals.gather_lanes::<Add>(&lanes),
+            None => self.sum = fold_lanes::<T, Add>(lanes),
         }
     }
 
@@ -189,7 +235,7 @@ impl<T: Real, F: Fold> Loop for FoldRow<'_, T, F> {
 
 /// [`fold_row`] within a loop that is over rows alone, short ones among them.
 #[inline(always)]
-pub(super) fn fold_row_here<T: Real, F: Fold>(values: &[T]) -> T {
+pub(crate) fn fold_row_here<T: Real, F: Fold>(values: &[T]) -> T {
     if values.len() <= BLOCK {
         return fold_lanes::<T, F>(block_lanes::<T, F>(values));
     }
@@ -220,6 +266,12 @@ impl<T: Real> Totals<T> {
         }
     }
 
+    /// Adds the lanes of a block, apart from the loop that has them in registers.
+    #[inline(never)]
+    fn gather_lanes<F: Fold>(&mut self, lanes: &[T; LANES]) {
+        vectorized(GatherLanes::<T, F> { totals: self, lanes, fold: PhantomData });
+    }
+
     /// Adds the elements of a block.
     #[inline(never)]
     fn gather_block<F: Fold>(&mut self, block: &[T]) {
@@ -230,6 +282,21 @@ impl<T: Real> Totals<T> {
     #[inline(never)]
     pub(super) fn finish<F: Fold>(&self) -> T {
         vectorized(Finish::<T, F> { totals: self, fold: PhantomData })
+    }
+}
+
+struct GatherLanes<'a, T, F> {
+    totals: &'a mut Totals<T>,
+    lanes: &'a [T; LANES],
+    fold: PhantomData<F>,
+}
+
+impl<T: Real, F: Fold> Loop for GatherLanes<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.totals.gather::<F>(*self.lanes);
     }
 }
 

@@ -128,6 +128,11 @@ impl Rows {
         })
     }
 
+    /// Whether each row has a result of its own and fills registers.
+    pub(crate) fn are_long_and_in_order(&self) -> bool {
+        self.row > SHORT && self.are_in_order()
+    }
+
     /// Runs `work(from, piece)` over pieces that the results `y` of `elements` elements are cut into, on the threads of
     /// the current pool; `from` is the index of the first result of a piece.
     pub(crate) fn in_pieces<T: Send>(&self, elements: usize, y: &mut [T], work: &(impl Fn(usize, &mut [T]) + Sync)) {
@@ -358,7 +363,7 @@ impl Rows {
 
     /// The mean of the elements with the same result as the one at `first`, without differences.
     #[cold]
-    pub(super) fn plain_mean<T: Real>(&self, x: &[T], first: usize, count: T) -> T {
+    pub(crate) fn plain_mean<T: Real>(&self, x: &[T], first: usize, count: T) -> T {
         let (mut total, mut lost) = (T::zero(), T::zero());
         self.elements(first, |k| Add::gather(&mut total, &mut lost, x[k]));
         Add::finish(total, lost) / count

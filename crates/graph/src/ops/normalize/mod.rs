@@ -8,16 +8,19 @@
 //! If the variance overflows, the output `variance` is ∞, but `y` and the first derivatives are computed from the
 //! standard deviation.
 
+mod rows;
+
 use smallvec::SmallVec;
 
 use crate::axes::{Axes, check_axes};
-use crate::kernel::parallel::{GRAIN, in_pieces};
-use crate::kernel::reduce::{Add, Fold, RowStart, Rows, Terms, WIDTH, lanes, mean as mean_of, reduce, sum_of};
-use crate::kernel::simd::{Loop, vectorized};
+use crate::kernel::parallel::{GRAIN, in_pieces, in_rows};
+use crate::kernel::reduce::{Add, Fold, Rows, mean as mean_of, reduce};
+use crate::kernel::simd::vectorized;
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tape::Var;
 use crate::tape::op::{Accepts, Call, Derivative, Domain, Form, Meta, Metas, Number, Op, Signature, Vars, Work};
+use rows::{Backward, BackwardRows, Centred, Divisor, Forward, ForwardRows, Known, Total, overflown};
 
 /// From `x`, `w` and `b`, over `axes`, which are counted from the first, in order, and have size 1 in all but `x`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,19 +95,28 @@ impl Op for Normalize {
         let [y, mean, variance] = work.outputs else { unreachable!("the shape rule gives three outputs") };
         let (y, mean, variance) = (y.real(), mean.real(), variance.real());
         let (count, eps) = (T::of(self.count(shape)), self.eps.real());
-        mean_of(x, shape, &self.axes, mean);
-        variance.fill(T::zero());
-        if !x.is_empty() {
-            let rows = &Rows::of(shape, &self.axes);
-            rows.in_pieces(x.len(), variance, &|from, variance| {
-                let terms = Centred { x, g: x, mean, square: true };
-                vectorized(Total { terms, rows, from, totals: variance, divisor: Divisor::Count(count) });
-            });
-            let (variance_of, size) = (&*variance, rows.row);
-            in_pieces(y, GRAIN, size, &|from, y| {
-                let first = from / size;
-                vectorized(Forward { x: &x[from..], weight, bias, y, mean, variance: variance_of, rows, first, eps });
-            });
+        let rows = &Rows::of(shape, &self.axes);
+        if x.is_empty() {
+            mean_of(x, shape, &self.axes, mean);
+            variance.fill(T::zero());
+        } else {
+            let size = rows.row;
+            if rows.are_long_and_in_order() {
+                in_rows(y, size, [&mut *mean, &mut *variance], GRAIN, &|first, y, [mean, variance]| {
+                    vectorized(ForwardRows { x, weight, bias, y, mean, variance, rows, first, count, eps });
+                });
+            } else {
+                mean_of(x, shape, &self.axes, mean);
+                rows.in_pieces(x.len(), variance, &|from, variance| {
+                    let terms = Centred { x, g: x, mean, square: true };
+                    vectorized(Total { terms, rows, from, totals: variance, divisor: Divisor::Count(count) });
+                });
+                let variance = &*variance;
+                in_pieces(y, GRAIN, size, &|from, y| {
+                    let first = from / size;
+                    vectorized(Forward { x: &x[from..], weight, bias, y, mean, variance, rows, first, eps });
+                });
+            }
             overflown(x, rows, mean, variance, count, |first, at, deviation| {
                 rows.elements(first, |k| y[k] = (x[k] - mean[at]) / deviation * weight[at] + bias[at]);
             });
@@ -125,153 +137,6 @@ impl Op for Normalize {
         let all = of_y.into_iter().chain(others.into_iter().flatten());
         // Mean and variance do not depend on weight and bias.
         all.reduce(|a, b| a + b).unwrap_or_else(|| x.graph().zeros(call.x(input).shape()))
-    }
-}
-
-/// Sums of terms from result `from` on, divided.
-struct Total<'a, T> {
-    terms: Centred<'a, T>,
-    rows: &'a Rows,
-    from: usize,
-    totals: &'a mut [T],
-    divisor: Divisor<'a, T>,
-}
-
-/// What sums are divided by.
-enum Divisor<'a, T> {
-    /// The number of terms.
-    Count(T),
-    /// The root of the variance of each result and ε.
-    Deviation(&'a [T], T),
-}
-
-impl<T: Real> Loop for Total<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { terms, rows, from, totals, divisor } = self;
-        rows.accumulate::<T, Add, _>(from, totals, &terms);
-        match divisor {
-            Divisor::Count(count) => {
-                for k in 0..totals.len() {
-                    totals[k] /= count;
-                }
-            }
-            Divisor::Deviation(variance, eps) => {
-                let variance = &variance[from..from + totals.len()];
-                for k in 0..totals.len() {
-                    totals[k] /= (variance[k] + eps).sqrt();
-                }
-            }
-        }
-    }
-}
-
-/// The rows of `y` from number `first` on, and of `x`, for a mean and a variance that are known.
-struct Forward<'a, T> {
-    x: &'a [T],
-    weight: &'a [T],
-    bias: &'a [T],
-    y: &'a mut [T],
-    mean: &'a [T],
-    variance: &'a [T],
-    rows: &'a Rows,
-    first: usize,
-    eps: T,
-}
-
-impl<T: Real> Loop for Forward<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { x, weight, bias, y, mean, variance, rows, first, eps } = self;
-        let size = rows.row;
-        let targets = rows.target.positions_of(first..first + y.len() / size);
-        for ((x, y), at) in x.chunks_exact(size).zip(y.chunks_exact_mut(size)).zip(targets) {
-            if rows.reduced {
-                let (mean, scale, bias) = (mean[at], weight[at] / (variance[at] + eps).sqrt(), bias[at]);
-                for i in 0..size {
-                    y[i] = (x[i] - mean) * scale + bias;
-                }
-            } else {
-                let [mean, variance, weight, bias] = [mean, variance, weight, bias].map(|all| &all[at..at + size]);
-                for i in 0..size {
-                    y[i] = (x[i] - mean[i]) * (weight[i] / (variance[i] + eps).sqrt()) + bias[i];
-                }
-            }
-        }
-    }
-}
-
-/// `(x − mean)²`, or `g·(x − mean)`.
-struct Centred<'a, T> {
-    x: &'a [T],
-    g: &'a [T],
-    mean: &'a [T],
-    square: bool,
-}
-
-impl<T: Real> Centred<'_, T> {
-    #[inline(always)]
-    fn term(&self, x: T, g: T, mean: T) -> T {
-        (x - mean) * if self.square { x - mean } else { g }
-    }
-}
-
-impl<T: Real> Terms<T> for Centred<'_, T> {
-    #[inline(always)]
-    fn fold(&self, start: RowStart, len: usize) -> T {
-        let (x, g, mean) = (&self.x[start.row..][..len], &self.g[start.row..][..len], self.mean[start.at]);
-        sum_of!(T; len, |from, terms| {
-            let (x, g) = (&x[from..from + terms.len()], &g[from..from + terms.len()]);
-            for k in 0..terms.len() {
-                terms[k] = self.term(x[k], g[k], mean);
-            }
-        })
-    }
-
-    #[inline(always)]
-    fn wide(&self, start: RowStart) -> [T; WIDTH] {
-        let [x, g, mean]: [[T; WIDTH]; 3] =
-            [lanes(self.x, start.row), lanes(self.g, start.row), lanes(self.mean, start.at)];
-        let mut terms = [T::zero(); WIDTH];
-        for lane in 0..WIDTH {
-            terms[lane] = self.term(x[lane], g[lane], mean[lane]);
-        }
-        terms
-    }
-
-    #[inline(always)]
-    fn one(&self, start: RowStart) -> T {
-        self.term(self.x[start.row], self.g[start.row], self.mean[start.at])
-    }
-}
-
-/// Calls `visit` for each result whose variance overflows although its standard deviation does not: with the first of
-/// its elements, its index and the standard deviation, compared with which ε is negligible.
-fn overflown<T: Real>(
-    x: &[T],
-    rows: &Rows,
-    mean: &[T],
-    variance: &[T],
-    count: T,
-    mut visit: impl FnMut(usize, usize, T),
-) {
-    if variance.iter().all(|variance| variance.is_finite()) {
-        return;
-    }
-    let root = count.sqrt();
-    for (first, results) in rows.groups(0..variance.len()) {
-        for (first, at) in (first..).zip(results) {
-            if !variance[at].is_finite() {
-                let deviation = rows.scaled_norm(first, |k| (x[k] - mean[at]) / root);
-                if deviation.is_finite() {
-                    visit(first, at, deviation);
-                }
-            }
-        }
     }
 }
 
@@ -310,32 +175,33 @@ impl Op for NormalizeVjp {
         let [of_x, of_weight, of_bias] = work.outputs else { unreachable!("the shape rule gives three outputs") };
         let (of_x, of_weight, of_bias) = (of_x.real(), of_weight.real(), of_bias.real());
         let (count, eps) = (T::of(self.0.count(shape)), self.0.eps.real());
-        reduce::<T, Add>(g, shape, &self.0.axes, of_bias);
-        of_weight.fill(T::zero());
-        if !x.is_empty() {
-            let rows = &Rows::of(shape, &self.0.axes);
-            rows.in_pieces(x.len(), of_weight, &|from, of_weight| {
-                let terms = Centred { x, g, mean, square: false };
-                vectorized(Total { terms, rows, from, totals: of_weight, divisor: Divisor::Deviation(variance, eps) });
-            });
-            let (sums, size) = ([&*of_weight, &*of_bias], rows.row);
-            in_pieces(of_x, GRAIN, size, &|from, of_x| {
-                let ([x, g], [of_weight, of_bias], first) = ([x, g].map(|all| &all[from..]), sums, from / size);
-                vectorized(Backward {
-                    x,
-                    weight,
-                    mean,
-                    variance,
-                    g,
+        let rows = &Rows::of(shape, &self.0.axes);
+        if x.is_empty() {
+            reduce::<T, Add>(g, shape, &self.0.axes, of_bias);
+            of_weight.fill(T::zero());
+        } else {
+            let known = Known { x, weight, mean, variance, g, rows, count, eps };
+            if rows.are_long_and_in_order() {
+                in_rows(
                     of_x,
-                    of_weight,
-                    of_bias,
-                    rows,
-                    first,
-                    count,
-                    eps,
+                    rows.row,
+                    [&mut *of_weight, &mut *of_bias],
+                    GRAIN,
+                    &|first, of_x, [of_weight, of_bias]| {
+                        vectorized(BackwardRows { known, of_x, of_weight, of_bias, first });
+                    },
+                );
+            } else {
+                reduce::<T, Add>(g, shape, &self.0.axes, of_bias);
+                rows.in_pieces(x.len(), of_weight, &|from, totals| {
+                    let (terms, divisor) = (Centred { x, g, mean, square: false }, Divisor::Deviation(variance, eps));
+                    vectorized(Total { terms, rows, from, totals, divisor });
                 });
-            });
+                let (of_weight, of_bias) = (&*of_weight, &*of_bias);
+                in_pieces(of_x, GRAIN, rows.row, &|from, of_x| {
+                    vectorized(Backward { known, of_x, of_weight, of_bias, first: from / rows.row });
+                });
+            }
             overflown(x, rows, mean, variance, count, |first, at, deviation| {
                 let normal = |k: usize| (x[k] - mean[at]) / deviation;
                 let (mut total, mut lost) = (T::zero(), T::zero());
@@ -350,51 +216,6 @@ impl Op for NormalizeVjp {
 
     fn domain(&self, input: usize) -> Domain {
         if input == 3 { Domain::between(-self.0.eps.0, f64::INFINITY) } else { Domain::REAL }
-    }
-}
-
-/// The rows from number `first` on of the cotangent of `x`, for `Σg` and `Σg·x̂` that are known.
-struct Backward<'a, T> {
-    x: &'a [T],
-    weight: &'a [T],
-    mean: &'a [T],
-    variance: &'a [T],
-    g: &'a [T],
-    of_x: &'a mut [T],
-    of_weight: &'a [T],
-    of_bias: &'a [T],
-    rows: &'a Rows,
-    first: usize,
-    count: T,
-    eps: T,
-}
-
-impl<T: Real> Loop for Backward<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { x, weight, mean, variance, g, of_x, of_weight, of_bias, rows, first, count, eps } = self;
-        let size = rows.row;
-        let targets = rows.target.positions_of(first..first + of_x.len() / size);
-        let rows_of_all = x.chunks_exact(size).zip(g.chunks_exact(size)).zip(of_x.chunks_exact_mut(size));
-        for (((x, g), of_x), at) in rows_of_all.zip(targets) {
-            if rows.reduced {
-                let (mean, root) = (mean[at], (variance[at] + eps).sqrt());
-                let (scale, slope, shift) = (weight[at] / root, of_weight[at] / count / root, of_bias[at] / count);
-                for i in 0..size {
-                    of_x[i] = (g[i] - shift - (x[i] - mean) * slope) * scale;
-                }
-            } else {
-                let all = [mean, weight, variance, of_weight, of_bias];
-                let [mean, weight, variance, of_weight, of_bias] = all.map(|all| &all[at..at + size]);
-                for i in 0..size {
-                    let root = (variance[i] + eps).sqrt();
-                    let slope = (x[i] - mean[i]) / root * of_weight[i];
-                    of_x[i] = (g[i] - (of_bias[i] + slope) / count) * (weight[i] / root);
-                }
-            }
-        }
     }
 }
 
@@ -559,6 +380,68 @@ mod tests {
                 assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + b.abs())));
             }
         }
+    }
+
+    /// Rows with a mean of their own, by the passes over all of a tensor with the same rows.
+    #[test]
+    fn rows_have_the_bits_of_passes() {
+        fn bits<T: Real>(x: &[T]) -> Vec<u64> {
+            x.iter().map(|x| x.as_f64().to_bits()).collect()
+        }
+        fn check<T: Real>() {
+            for size in [17, 32, 100, 256, 257, 300, 1100] {
+                let (count, eps) = (T::of(size as f64), T::of(1e-3));
+                let numbers = |seed: usize| -> Vec<T> {
+                    (0..5 * size).map(|k| T::of(((k * 7919 + seed) % 1013) as f64 / 100.0 - 3.0)).collect()
+                };
+                let (shape, [x, g]) = (Shape::from([5, size]), [13, 177].map(numbers));
+                let (weight, bias) = (&numbers(1)[..5], &numbers(2)[..5]);
+                let rows = &Rows::of(&shape, &[1]);
+                assert!(rows.are_long_and_in_order());
+                let [mut y, mut of_y] = [(); 2].map(|()| vec![T::zero(); x.len()]);
+                let [mut mean, mut variance, mut of_mean, mut of_variance] = [(); 4].map(|()| vec![T::zero(); 5]);
+                vectorized(ForwardRows {
+                    x: &x,
+                    weight,
+                    bias,
+                    y: &mut y,
+                    mean: &mut mean,
+                    variance: &mut variance,
+                    rows,
+                    first: 0,
+                    count,
+                    eps,
+                });
+                mean_of(&x, &shape, &[1], &mut of_mean);
+                let terms = Centred { x: &x, g: &x, mean: &of_mean, square: true };
+                let divisor = Divisor::Count(count);
+                vectorized(Total { terms, rows, from: 0, totals: &mut of_variance, divisor });
+                let (mean, variance) = (&mean, &variance);
+                vectorized(Forward { x: &x, weight, bias, y: &mut of_y, mean, variance, rows, first: 0, eps });
+                let found = [&y, mean, variance].map(|all| bits(all));
+                assert_eq!(found, [&of_y, &of_mean, &of_variance].map(|all| bits(all)), "{size}");
+
+                let known = Known { x: &x, weight, mean, variance, g: &g, rows, count, eps };
+                let [mut of_weight, mut of_bias, mut weights, mut biases] = [(); 4].map(|()| vec![T::zero(); 5]);
+                let (own, other) = (&mut y, &mut of_y);
+                vectorized(BackwardRows {
+                    known,
+                    of_x: own,
+                    of_weight: &mut of_weight,
+                    of_bias: &mut of_bias,
+                    first: 0,
+                });
+                reduce::<T, Add>(&g, &shape, &[1], &mut biases);
+                let terms = Centred { x: &x, g: &g, mean, square: false };
+                let divisor = Divisor::Deviation(variance, eps);
+                vectorized(Total { terms, rows, from: 0, totals: &mut weights, divisor });
+                vectorized(Backward { known, of_x: other, of_weight: &weights, of_bias: &biases, first: 0 });
+                let found = [&y, &of_weight, &of_bias].map(|all| bits(all));
+                assert_eq!(found, [&of_y, &weights, &biases].map(|all| bits(all)), "{size}");
+            }
+        }
+        check::<f32>();
+        check::<f64>();
     }
 
     #[test]
