@@ -3,7 +3,7 @@
 use super::arithmetic::{DivOp, MulOp};
 use crate::kernel::simd::{Loop, vectorized};
 use crate::real::Real;
-use crate::tape::op::{Arithmetic, Call, Domain, Form, Meta, Metas, Op, Signature};
+use crate::tape::op::{Arithmetic, Call, Domain, Form, Meta, Metas, Op, Signature, cotangent_product, is_zero_product};
 use crate::tape::{Operand, Var};
 
 /// The product of a cotangent `x` and a slope `y`; see [`Var::cotangent_times`].
@@ -31,7 +31,7 @@ impl Op for CotangentProduct {
 
     fn block<T: Real>(&self, x: &[&[T]], y: &mut [T]) {
         let product = |g: T, slope: T| g * slope;
-        vectorized(Cotangents { x: [x[0], x[1]], y, value: product, is_zero: Self::is_zero });
+        vectorized(Cotangents { x: [x[0], x[1]], y, value: product, is_zero: is_zero_product });
     }
 
     fn arithmetic(&self) -> Option<Arithmetic> {
@@ -45,21 +45,6 @@ impl Op for CotangentProduct {
 
     fn vjp<'g>(&self, call: Call<'_, 'g>, input: usize) -> Var<'g> {
         call.g().cotangent_times(call.x(1 - input))
-    }
-}
-
-/// The product of a cotangent and a slope, alone.
-#[inline(always)]
-pub(crate) fn cotangent_product<T: Real>(g: T, slope: T) -> T {
-    let product = g * slope;
-    if product.is_nan() && CotangentProduct::is_zero(g, slope) { T::zero() } else { product }
-}
-
-impl CotangentProduct {
-    /// Whether a product that is NaN is 0.
-    #[inline(always)]
-    fn is_zero<T: Real>(g: T, slope: T) -> bool {
-        (g == T::zero()) | ((slope == T::zero()) & !g.is_nan())
     }
 }
 

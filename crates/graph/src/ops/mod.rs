@@ -9,7 +9,7 @@ mod concat;
 mod conv;
 mod conv_input;
 mod conv_weight;
-pub(crate) mod cotangent;
+mod cotangent;
 mod cross_entropy;
 mod cumsum;
 mod cumulative;

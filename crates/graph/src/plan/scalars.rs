@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use super::memory::Bound;
 use super::unit::{Access, Arg, Fused, Target};
-use crate::ops::cotangent::cotangent_product;
 use crate::real::Real;
 use crate::tape::form::MAX_POINTWISE;
-use crate::tape::op::{AnyOp, Arithmetic, Kernels};
+use crate::tape::op::{AnyOp, Arithmetic, Kernels, cotangent_product};
 
 /// The argument that is the result of the step before. A chain would otherwise wait, at each step, for what it has just
 /// written to be read again: twice as long as an addition takes.

@@ -75,6 +75,19 @@ pub enum Arithmetic {
     CotangentProduct,
 }
 
+/// The value of [`Arithmetic::CotangentProduct`].
+#[inline(always)]
+pub(crate) fn cotangent_product<T: Real>(cotangent: T, slope: T) -> T {
+    let product = cotangent * slope;
+    if product.is_nan() && is_zero_product(cotangent, slope) { T::zero() } else { product }
+}
+
+/// Whether the product of a cotangent and a slope is 0 where it is NaN by the rules of floating-point numbers.
+#[inline(always)]
+pub(crate) fn is_zero_product<T: Real>(cotangent: T, slope: T) -> bool {
+    (cotangent == T::zero()) | ((slope == T::zero()) & !cotangent.is_nan())
+}
+
 /// The kind of the derivative of an op with respect to one of its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Derivative {
