@@ -19,6 +19,9 @@ pub mod layers {}
 #[doc = include_str!("../docs/accuracy.md")]
 pub mod accuracy {}
 
+#[doc = include_str!("../docs/speed.md")]
+pub mod speed {}
+
 /// [soundness]: crate::guide::soundness
 /// [ops]: crate::guide::ops
 /// [layers]: crate::guide::layers

@@ -3,6 +3,7 @@
 //! [ops]: crate::guide::ops
 //! [layers]: crate::guide::layers
 //! [accuracy]: crate::guide::accuracy
+//! [speed]: crate::guide::speed
 //! [architecture]: crate::guide::architecture
 //! [design]: crate::guide::design
 //! [study]: crate::guide::study
