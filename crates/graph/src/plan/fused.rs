@@ -22,7 +22,7 @@ pub(super) fn grain(fused: &Fused) -> usize {
 }
 
 /// Elements of a cache line in single precision.
-const LINE: usize = 16;
+const LINE: usize = super::memory::LINE / size_of::<f32>();
 
 /// Elements of a register of a loop over `len` elements: a multiple of a cache line.
 fn block(len: usize) -> usize {

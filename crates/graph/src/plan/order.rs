@@ -148,19 +148,19 @@ fn share(tape: &Tape, needed: &[bool]) -> Vec<u32> {
         while other != NONE && count < MANY && !equals(&same, other) {
             (other, count) = (before[other as usize], count + 1);
         }
-        let first = match last {
-            Some(input) if other == NONE && count < MANY => {
-                before[index] = std::mem::replace(&mut readers[input as usize], index as u32);
-                continue;
+        if let Some(input) = last
+            && count < MANY
+        {
+            match other {
+                NONE => before[index] = std::mem::replace(&mut readers[input as usize], index as u32),
+                first => same[index] = first,
             }
-            Some(_) if count < MANY => other,
-            _ => {
-                let mut hasher = FxHasher::default();
-                op.hash(&mut hasher);
-                inputs.for_each(|input| input.hash(&mut hasher));
-                *others.entry(hasher.finish()).or_insert(index as u32)
-            }
-        };
+            continue;
+        }
+        let mut hasher = FxHasher::default();
+        op.hash(&mut hasher);
+        inputs.for_each(|input| input.hash(&mut hasher));
+        let first = *others.entry(hasher.finish()).or_insert(index as u32);
         if equals(&same, first) {
             same[index] = first;
         }
