@@ -2,8 +2,7 @@
 //!
 //! Values and slopes are finite for large inputs of either sign.
 
-use std::f64::consts::FRAC_1_SQRT_2;
-
+use crate::kernel::math::DENSITY_AT_0;
 use crate::real::Real;
 use crate::tape::Var;
 use crate::tape::op::elementwise::unary;
@@ -13,8 +12,6 @@ use crate::tape::op::{Call, Kinks, Number, Pointwise};
 const TANH_SCALE: f64 = 0.797_884_560_802_865_4;
 /// The factor of `x³` in the tanh form of GELU (Hendrycks and Gimpel 2016).
 const TANH_CUBE: f64 = 0.044_715;
-/// `1/√(2π)`, the density of the normal distribution at 0.
-const DENSITY_AT_0: f64 = 0.398_942_280_401_432_7;
 /// Scale and α of SELU (Klambauer et al. 2017), to all digits.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
@@ -79,13 +76,20 @@ unary! {
 }
 
 unary! {
-    /// `x · Φ(x)` with the normal distribution function Φ, computed by erf (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
-    Gelu, gelu: |x| weighted(x, normal_distribution(x)), slope |x, _y| x.gelu_slope(),
+    /// `x · Φ(x)` with the normal distribution function Φ (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
+    Gelu, gelu: |x| {
+        let above = if x < T::zero() { T::zero() } else { x };
+        above - weighted(x.abs(), x.normal_tail().1)
+    },
+    slope |x, _y| x.gelu_slope(),
 }
 
 unary! {
     /// `Φ(x) + x·φ(x)` with the normal distribution function Φ and density φ, the derivative of gelu; for large |x| it is within two roundings of 1
-    GeluSlope, gelu_slope: |x| normal_distribution(x) + weighted(x, (x * x * T::of(-0.5)).exp() * T::of(DENSITY_AT_0)),
+    GeluSlope, gelu_slope: |x| {
+        let (density, tail) = x.normal_tail();
+        (if x < T::zero() { tail } else { T::one() - tail }) + weighted(x, density)
+    },
     slope |x, _y| {
         let density = (x * x * -0.5).exp() * DENSITY_AT_0;
         density.cotangent_times(2.0 - x * x)
@@ -166,12 +170,6 @@ unary! {
 fn weighted<T: Real>(x: T, weight: T) -> T {
     let product = x * weight;
     if weight == T::zero() && x.is_infinite() { T::zero() } else { product }
-}
-
-/// The normal distribution function.
-#[inline(always)]
-fn normal_distribution<T: Real>(x: T) -> T {
-    T::of(0.5) * (T::one() + (x * T::of(FRAC_1_SQRT_2)).erf())
 }
 
 /// Clamps to [0, 1].

@@ -1,9 +1,10 @@
 //! The functions of [`Math`] in single precision.
 //!
-//! `exp`, `exp_m1`, `ln`, `ln_1p`, `tanh`, `sigmoid` and `erf` compute in single precision, where a vector holds most
-//! numbers. The others compute in double precision and round once: there a plain formula is exact enough, and cheap.
+//! `exp`, `exp_m1`, `ln`, `ln_1p`, `tanh`, `sigmoid`, `erf` and `normal_tail` compute in single precision, where a
+//! vector holds most numbers. The others compute in double precision and round once: there a plain formula is exact
+//! enough, and cheap.
 
-use super::{Math, at_least, at_most, ln_border, power_border};
+use super::{DENSITY_AT_0, Math, at_least, at_most, ln_border, power_border};
 use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial, is_fused};
 
 /// Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
@@ -103,6 +104,19 @@ fn half_of_exp_of_double_plus_1(x: f32) -> f32 {
     let power = f32::from_bits(shifted.to_bits() << 23);
     let series = fused_polynomial!(r; 1.999_999_8, 1.333_321_5, 0.666_694_64, 0.267_807_75, 0.088_409_78);
     (power * r).times_plus(r.times_plus(series, 2.0), power + 0.5)
+}
+
+/// `erf(x)` for `|x| ≤ 0.95`.
+#[inline(always)]
+fn erf_near_0(x: f32) -> f32 {
+    let square = x * x;
+    x.times_plus(
+        fused_polynomial!(
+            square; 0.128_379_17, -0.376_126_32, 0.112_836_644, -0.026_857_706, 0.005_196_954, -0.000_809_771_07,
+            8.185_086e-5
+        ),
+        x,
+    )
 }
 
 /// A number that is not negative, with the sign of another.
@@ -423,18 +437,25 @@ impl Math for f32 {
     #[inline(always)]
     fn erf(self) -> Self {
         let x = at_most(self.abs(), 4.0);
-        let square = x * x;
-        let series = fused_polynomial!(
-            square; 0.128_379_17, -0.376_126_32, 0.112_836_644, -0.026_857_706, 0.005_196_954, -0.000_809_771_07,
-            8.185_086e-5
-        );
-        let small = x.times_plus(series, x);
         let ln_erfc = fused_polynomial!(
             x; -8.490_643e-5, -1.128_366_4, -0.635_444_94, -0.106_231_39, 0.023_964_593, -0.003_795_016,
             0.000_368_881_07, -1.636_229e-5
         );
         let large = 1.0 - exp_in_range(ln_erfc);
-        (if x < 0.95 { small } else { large }).copysign(self)
+        (if x < 0.95 { erf_near_0(x) } else { large }).copysign(self)
+    }
+
+    #[inline(always)]
+    fn normal_tail(self) -> (Self, Self) {
+        const K: f32 = 2.0;
+        // Beyond it the density is 0.
+        let x = at_most(self.abs(), 14.4);
+        let inverse = 1.0 / (x + K);
+        let q = (x - K) * inverse;
+        let ratio = fused_polynomial!(q; 1.685_476_9, -0.830_707_43, 0.072_183_45, 0.092_015_16, -0.001_084_952_7, -0.016_572_842, -0.006_898_524, 0.005_609_169);
+        let density = DENSITY_AT_0 as f32 * exp_of_negative(-0.5 * x * x);
+        let near = (-0.5_f32).times_plus(erf_near_0(x * std::f32::consts::FRAC_1_SQRT_2), 0.5);
+        (density, if x < 1.3435 { near } else { density * (ratio * inverse) })
     }
 
     #[inline(always)]

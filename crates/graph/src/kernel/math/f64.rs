@@ -3,7 +3,7 @@
 //! `sin`, `cos` and `tan` branch: reducing a large argument to one turn takes more bits of π than a formula without
 //! branches can carry at a fair price, so arguments above [`FAR`] are left to the crate `libm`.
 
-use super::{Math, at_least, at_most, ln_border, power_border};
+use super::{DENSITY_AT_0, Math, at_least, at_most, ln_border, power_border};
 use crate::kernel::multiply_add::{MultiplyAdd, fused_polynomial, is_fused};
 
 /// Adding 1.5·2⁵² rounds to an integer and leaves it in the low bits.
@@ -296,6 +296,28 @@ fn far(function: fn(f64) -> f64, x: f64) -> f64 {
     function(x)
 }
 
+/// `erf(x)` for `|x| ≤ 0.65`.
+#[inline(always)]
+fn erf_near_0(x: f64) -> f64 {
+    let square = x * x;
+    x.times_plus(fused_polynomial!(
+            square; 0.128_379_167_095_512_56, -0.376_126_389_031_835_43, 0.112_837_916_709_386_98, -0.026_866_170_640_177_46, 0.005_223_977_549_435_492, -0.000_854_832_031_099_154, 0.000_120_549_711_266_592_5, -1.491_352_865_927_342_4e-5, 1.621_491_774_535_503_6e-6, -1.352_583_357_642_791e-7
+        ), x)
+}
+
+/// `φ(x)` of the normal distribution, and `Φ(-x)` for `x ≥ 0.919`.
+#[inline(always)]
+fn density_and_tail(x: f64) -> (f64, f64) {
+    const K: f64 = 4.0;
+    // Beyond it the density is 0.
+    let x = at_most(x, 38.6);
+    let inverse = 1.0 / (x + K);
+    let q = (x - K) * inverse;
+    let ratio = fused_polynomial!(q; 1.893_219_063_308_485_3, -1.523_770_910_819_983_7, 0.970_409_554_867_575_7, -0.467_540_962_998_277_1, 0.151_391_762_313_230_5, -0.018_900_450_864_827_59, -0.008_722_295_292_577_97, 0.004_087_855_753_857_016, 0.000_334_244_818_508_851_17, -0.000_579_270_180_020_037_4, -4.784_381_486_305_888_4e-6, 8.810_176_036_103_725e-5, 1.798_890_108_511_925_5e-6, -1.486_794_219_589_168_2e-5, -1.575_314_699_227_018_2e-6, 2.627_932_686_410_544e-6, 6.512_866_397_967_523e-7, -4.770_423_609_576_857e-7, -1.511_361_968_444_956_1e-7, 8.504_208_374_755_713e-8);
+    let density = DENSITY_AT_0 * exp_of_negative(-0.5 * x * x);
+    (density, density * (ratio * inverse))
+}
+
 impl Math for f64 {
     #[inline(always)]
     fn product_plus(self, by: Self, plus: Self) -> Self {
@@ -448,9 +470,18 @@ impl Math for f64 {
         (if self > 0.0 { self } else { 0.0 }) + ln_of_sum(z, 1.0 + z)
     }
 
-    #[inline]
+    #[inline(always)]
     fn erf(self) -> Self {
-        libm::erf(self)
+        let large = 1.0 - 2.0 * density_and_tail(self.abs() * std::f64::consts::SQRT_2).1;
+        if self.abs() < 0.65 { erf_near_0(self) } else { large.copysign(self) }
+    }
+
+    #[inline(always)]
+    fn normal_tail(self) -> (Self, Self) {
+        let x = self.abs();
+        let (density, tail) = density_and_tail(x);
+        let near = (-0.5_f64).times_plus(erf_near_0(x * std::f64::consts::FRAC_1_SQRT_2), 0.5);
+        (density, if x < 0.919 { near } else { tail })
     }
 
     #[inline(always)]

@@ -1,6 +1,8 @@
 //! The functions against the errors that are stated of them, and their bits with every instruction set.
 
-use super::Math;
+use std::f64::consts::FRAC_1_SQRT_2;
+
+use super::{DENSITY_AT_0, Math};
 use crate::Real;
 use crate::kernel::random::RandomStream;
 use crate::kernel::simd::{Loop, at_every_level, vectorized};
@@ -133,8 +135,26 @@ fn double_precision() {
     hold!(f64, 3, 1.0, &inputs_f64();
         exp f64::exp, exp_m1 f64::exp_m1, ln f64::ln, ln_1p f64::ln_1p, log2 f64::log2, tanh f64::tanh,
         sigmoid sigmoid, softplus softplus, sin f64::sin, cos f64::cos, tan f64::tan, sinh f64::sinh,
-        cosh f64::cosh,
+        cosh f64::cosh, erf libm::erf,
     );
+}
+
+/// The error of `φ(x)` and `Φ(-|x|)` grows with that of `x²/2`.
+#[test]
+fn tails_of_the_normal_distribution() {
+    fn hold<T: Real + std::fmt::LowerExp>(inputs: &[T]) {
+        for &x in inputs {
+            let (size, [density, tail]) = (x.as_f64().abs().min(1e9), <[T; 2]>::from(x.normal_tail()));
+            let exact = [DENSITY_AT_0 * (-0.5 * size * size).exp(), 0.5 * libm::erfc(size * FRAC_1_SQRT_2)];
+            for (found, exact) in [density.as_f64(), tail.as_f64()].into_iter().zip(exact) {
+                let limit = exact * T::EPS * (4.0 + size * size) + T::min_positive_value().as_f64() * T::EPS;
+                let is_close = (found - exact).abs() <= limit || (x.is_nan() && found.is_nan());
+                assert!(is_close, "at {x:e}: {found:e} and not {exact:e}");
+            }
+        }
+    }
+    hold(&inputs_f32());
+    hold(&inputs_f64());
 }
 
 const EXPONENTS: [f64; 20] = [
@@ -203,6 +223,8 @@ fn functions<T: Real>() -> Vec<Named<T>> {
         all.push(boxed(&format!("atan2 {exponent}"), move |x: T| x.atan2(exponent)));
         all.push(boxed(&format!("atan2 of {exponent}"), move |x: T| exponent.atan2(x)));
     }
+    all.push(boxed("density of the normal distribution", |x: T| x.normal_tail().0));
+    all.push(boxed("tail of the normal distribution", |x: T| x.normal_tail().1));
     for exponent in [-5, 2, 3, 7, 100] {
         all.push(boxed(&format!("powi {exponent}"), move |x: T| x.powi(exponent)));
     }
