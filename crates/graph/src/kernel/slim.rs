@@ -51,11 +51,10 @@ pub(crate) fn shares(count: usize, [m, _, n]: [usize; 3]) -> usize {
 }
 
 /// `count` [suitable](suits) products, one after another in `c`, on the threads of the current pool; `factors` gives those
-/// of each. A single one may be added to something.
+/// of each. A matrix that they are added to is the same for all.
 ///
 /// # Panics
-/// If a factor leaves its buffer, or `c` has another length; if the product is not suitable, or several are added to
-/// something.
+/// If a factor leaves its buffer, or `c` has another length; if the product is not suitable.
 pub(crate) fn products<'a, T: Real>(
     count: usize,
     [m, k, n]: [usize; 3],
@@ -64,7 +63,6 @@ pub(crate) fn products<'a, T: Real>(
     c: &mut [T],
 ) {
     assert!(c.len() == count * m * n, "c has room for all products");
-    assert!(count == 1 || matches!(addend, Addend::Nothing), "products of a batch are added to nothing");
     if c.is_empty() {
         return;
     }

@@ -239,7 +239,7 @@ impl Assigner<'_> {
         };
         let Buffer { origin, constant, len, .. } = self.buffers[*buffer as usize];
         let is_last = matches!(origin, Origin::Unit(_)) && !constant && self.last_use[*buffer as usize] == unit;
-        let is_whole = layout.is_contiguous() && layout.shape.len() == len;
+        let is_whole = layout.is_contiguous() && layout.shape.len() == len && self.buffers[*out as usize].len == len;
         let is_own = [buffer, out].iter().all(|buffer| !self.within.contains_key(buffer));
         let is_apart = a.buffer != *buffer && b.buffer != *buffer && is_own && self.slot(*out) == NO_SLOT;
         let slot = self.slot(*buffer);

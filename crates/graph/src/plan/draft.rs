@@ -85,7 +85,7 @@ pub(super) struct DraftTotal {
 #[derive(Clone, Debug)]
 pub(super) enum Draft {
     Loop(DraftLoop),
-    /// `plus` has the rows and columns of the product, and contiguous rows. `is_packed` says that b is the result of a
+    /// `plus` has the rows and columns of each product, and contiguous rows. `is_packed` says that b is the result of a
     /// [`Draft::Pack`].
     Product {
         a: View,

@@ -200,9 +200,11 @@ fn is_separable(tape: &Tape, drafts: &Drafts, draft: &Draft, count: usize, resul
                 && !(draft.steps.is_empty() && draft.copies.is_empty())
                 && draft.loads.iter().all(|view| strip(view, &Shape::from(draft.len)))
         }
-        Draft::Product { a, b, shapes, is_packed: false, plus: None, .. } => {
+        Draft::Product { a, b, shapes, is_packed: false, plus, .. } => {
+            // Of a batch, each product is added to the same.
+            let is_outside = plus.as_ref().is_none_or(|plus| !results.contains(&plus.buffer));
             let is_batch = |shape: &Shape| shape.rank() > 2 && shape[0].is_multiple_of(count) && !shape.contains(&0);
-            shapes.iter().all(is_batch) && strip(a, &shapes[0]) && strip(b, &shapes[1])
+            is_outside && shapes.iter().all(is_batch) && strip(a, &shapes[0]) && strip(b, &shapes[1])
         }
         Draft::Kernel { op, inputs, outputs, node, strips: 1 } => {
             let op = &tape.ops[*op as usize];
@@ -336,12 +338,12 @@ fn cut_unit(tape: &Tape, draft: &Draft, strip: &Strip<'_>) -> Draft {
             // Taken later.
             totals: Vec::new(),
         }),
-        Draft::Product { a, b, shapes, out, .. } => Draft::Product {
+        Draft::Product { a, b, shapes, plus, out, .. } => Draft::Product {
             a: strip.view(a, &shapes[0]),
             b: strip.view(b, &shapes[1]),
             shapes: [strip.shape(&shapes[0]), strip.shape(&shapes[1])],
             is_packed: false,
-            plus: None,
+            plus: plus.clone(),
             out: strip.own[out],
         },
         Draft::Kernel { op, inputs, outputs, node, .. } => Draft::Kernel {

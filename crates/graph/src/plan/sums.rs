@@ -15,7 +15,8 @@
 //! loop     y = relu(s)             product  s = a₂·b₂ + p
 //! ```
 //!
-//! What is added may be broadcast along the rows or lie in a larger value, but its rows must be contiguous. If it is
+//! What is added may be broadcast along the rows or lie in a larger value, but its rows must be contiguous; products of a
+//! batch, such as the scores of attention, are added to one matrix, such as a mask. If it is
 //! needed no more after the product, [`assign`](super::assign) puts the sum in its memory. A product moves to the place
 //! of its reader if what is added to it is computed after it; nothing else reads it in between. The bits are those of the
 //! product and the addition after it, since the kernel adds what it is given after the sums of all blocks of k.
@@ -142,9 +143,9 @@ impl Folder<'_> {
         let Origin::Unit(product) = self.drafts.buffers[buffer as usize].origin else { return None };
         let drafted = &self.drafts.units[product as usize];
         let Draft::Product { shapes: [a, _], plus: None, .. } = &drafted.draft else { return None };
-        let is_single = a[..a.rank() - 2].iter().all(|&size| size == 1) && a[a.rank() - 1] > 0 && draft.len > 0;
+        let is_something = a[a.rank() - 1] > 0 && draft.len > 0;
         let is_alone = self.readers[buffer as usize] == 1 && draft.copies.is_empty();
-        (is_single && is_alone && drafted.constant == self.drafts.units[unit as usize].constant).then_some(product)
+        (is_something && is_alone && drafted.constant == self.drafts.units[unit as usize].constant).then_some(product)
     }
 
     /// Removes the steps that are loaded now, and the loads that nothing reads.
@@ -178,14 +179,19 @@ impl Folder<'_> {
     }
 }
 
-/// What is added to a product of these shapes, as a matrix with contiguous rows, if it is one.
+/// What is added to each product of these shapes, as a matrix with contiguous rows, if it is one.
 fn rows(view: &View, [a, b]: &[Shape; 2]) -> Option<Layout> {
-    let shape = Shape::from([a[a.rank() - 2], b[b.rank() - 1]]);
-    let layout = match &view.layout {
+    let (count, size) = (a[..a.rank() - 2].iter().product(), [a[a.rank() - 2], b[b.rank() - 1]]);
+    let shape = Shape::from([count, size[0], size[1]]);
+    let all = match &view.layout {
         Some(layout) => layout.reshaped(&shape)?,
         None => Layout::contiguous(shape),
     };
-    let [m, n] = [layout.shape[0], layout.shape[1]];
+    if count > 1 && all.strides[0] != 0 {
+        return None;
+    }
+    let layout = Layout { shape: Shape::from(size), strides: all.strides[1..].into(), offset: all.offset };
+    let [m, n] = size;
     (layout.strides[1] == 1 && (n > 1 || layout.strides[0] == 1 || m == 1)).then_some(layout)
 }
 
@@ -195,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::params::Params;
-    use crate::plan::pass_tests::before_and_after;
+    use crate::plan::pass_tests::{assert_bits_on_threads, before_and_after};
     use crate::plan::{Feed, Plan};
     use crate::real::Real;
     use crate::tape::{Graph, Var};
@@ -224,6 +230,42 @@ mod tests {
         assert!(!after.iter().any(|unit| unit == "add"), "{after:?}");
         assert_eq!(after.iter().filter(|unit| *unit == "product and sum").count(), 2, "{after:?}");
         assert_eq!(before.len(), after.len() + 2);
+    }
+
+    #[test]
+    fn a_mask_is_added_by_each_product_of_a_batch() {
+        let graph = Graph::new();
+        let (q, k) = (graph.input("q", [6, 4, 3]), graph.input("k", [6, 5, 3]));
+        let scores = q.matmul(k.t());
+        for mask in [graph.input("mask", [4, 5]), graph.input("row", [5]), graph.input("page", [1, 4, 5])] {
+            let [before, after] = units(&[(scores + mask).softmax(-1)]);
+            assert_eq!(before, ["product", "add", "softmax"]);
+            assert_eq!(after, ["product and sum", "softmax"]);
+        }
+        // One for each product is left to a loop.
+        let [before, after] = units(&[(scores + graph.input("all", [6, 4, 5])).softmax(-1)]);
+        assert_eq!(before, after);
+    }
+
+    /// In strips, with few steps and rows or columns, and in one piece.
+    #[test]
+    fn threads_do_not_change_the_bits_of_products_of_a_batch() {
+        for [m, k, n] in [[130, 200, 150], [40, 30, 20], [3, 2, 50], [50, 3, 2], [1, 9, 1]] {
+            let graph = Graph::new();
+            let (a, b) = (graph.input("a", [6, m, k]), graph.input("b", [6, k, n]));
+            let (mask, row) = (graph.input("mask", [m, n]), graph.input("row", [n]));
+            let products = a.matmul(b) + mask;
+            // What is added is computed in the plan, and needed no more.
+            let own = (a * 2.0).matmul(b) + mask.softmax(-1);
+            let outputs = [products.tanh(), products.softmax(-1).sum_axes(2), a.abs().matmul(b) + row, own.exp()];
+            let numbers = |shape: &[usize], seed: usize| {
+                Tensor::from_fn(shape, |k| ((((k + seed) * 7919) % 1013) as f64 / 506.0 - 1.0) * 0.25)
+            };
+            let values = [numbers(&[6, m, k], 1), numbers(&[6, k, n], 2), numbers(&[m, n], 3), numbers(&[n], 4)];
+            let names = ["a", "b", "mask", "row"];
+            let feed = names.into_iter().zip(&values).fold(Feed::new(), |feed, (name, value)| feed.with(name, value));
+            assert_bits_on_threads(&graph, &outputs, &feed);
+        }
     }
 
     #[test]

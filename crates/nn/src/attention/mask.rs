@@ -4,7 +4,8 @@ use gradus_graph::{Kind, Shape, Tensor, Var};
 
 /// Which keys a query may attend to: all that each of the fields allows.
 ///
-/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0. A query whose keys are all masked
+/// A masked score becomes −∞, so that its weight and its derivatives are exactly 0; where the mask is `causal` alone, −∞
+/// is added to it, so that scores have to be finite, as in PyTorch. A query whose keys are all masked
 /// has weights, value and derivatives of 0, not NaN.
 ///
 /// The default is all keys. Note that 1 stands for a key that may be attended to, as in PyTorch's
@@ -94,16 +95,13 @@ impl<'g> Mask<'g> {
                 None => inside,
             });
         }
-        if self.causal {
-            let causal = graph.ones([queries, keys]).tril(0);
-            allowed = Some(match allowed {
-                Some(allowed) => causal.logical_and(allowed),
-                None => causal,
-            });
-        }
-        match allowed {
-            Some(allowed) => allowed.where_(scores, f64::NEG_INFINITY),
-            None => scores,
+        let causal = self.causal.then(|| graph.ones([queries, keys]).tril(0));
+        match (allowed, causal) {
+            (Some(allowed), None) => allowed.where_(scores, f64::NEG_INFINITY),
+            (Some(allowed), Some(causal)) => causal.logical_and(allowed).where_(scores, f64::NEG_INFINITY),
+            // A constant, which a plan lets the product of queries and keys add.
+            (None, Some(causal)) => scores + causal.where_(0.0, f64::NEG_INFINITY),
+            (None, None) => scores,
         }
     }
 }

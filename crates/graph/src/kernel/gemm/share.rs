@@ -191,10 +191,10 @@ pub(crate) fn products_workspace<T: Gemm>(count: usize, m: usize, k: usize, n: u
 }
 
 /// `count` products of one size, one after another in `c`, on the threads of the current pool; `factors` gives those of
-/// each. A single one may be added to something.
+/// each. A matrix that they are added to is the same for all.
 ///
 /// # Panics
-/// As [`Gemm::gemm`] does; if several products are added to something.
+/// As [`Gemm::gemm`] does; if one of several products has a packed factor.
 pub(crate) fn products<'a, T: Gemm>(
     count: usize,
     [m, k, n]: [usize; 3],
@@ -211,15 +211,17 @@ pub(crate) fn products<'a, T: Gemm>(
         }
         return;
     }
-    let factors = |number: usize| match (factors(number), addend) {
-        ((a, Factor::Matrix(b)), Addend::Nothing) => [a, b],
-        _ => panic!("products of a batch have no packed factors and are added to nothing"),
+    let single = |number: usize, c: &mut [T]| {
+        let (a, b) = factors(number);
+        assert!(matches!(b, Factor::Matrix(_)), "products of a batch have no packed factors");
+        expect_product(m, k, n, a, b, addend, c)
     };
     let shares = product_shares(1, m, k, n);
     if shares >= 2 * rayon::current_num_threads() {
         for (number, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
-            let [a, b] = factors(number);
-            product(m, k, n, a, b, false, c, workspace);
+            if let Some(product) = single(number, c) {
+                compute(&product, workspace);
+            }
         }
         return;
     }
@@ -231,9 +233,12 @@ pub(crate) fn products<'a, T: Gemm>(
         // SAFETY: workers that run at the same time differ.
         let workspace = unsafe { scratch.piece(worker * room, room) };
         for number in range {
-            let [a, b] = factors(number);
             // SAFETY: no other range has this number.
-            T::gemm(m, k, n, a, b, false, unsafe { c.piece(number * m * n, m * n) }, workspace);
+            if let Some(product) = single(number, unsafe { c.piece(number * m * n, m * n) }) {
+                // SAFETY: the product has been checked, and its part of c is held exclusively; the workspace has room
+                // for one product.
+                unsafe { T::run(&product, workspace.as_mut_ptr()) }
+            }
         }
     });
 }
