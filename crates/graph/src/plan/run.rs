@@ -17,7 +17,7 @@ use crate::kernel::random::RandomStream;
 use crate::kernel::slim;
 use crate::kernel::strided::gather;
 use crate::params::Params;
-use crate::real::Real;
+use crate::real::{Each, Family, Member, Real};
 use crate::shape::{Shape, unravel};
 use crate::tape::op::{Array, ArrayMut, Kernels, Kind, Work};
 use crate::tensor::{Data, Tensor};
@@ -54,6 +54,29 @@ pub(super) struct Run<'a, T: Real> {
     pub(super) lists: &'a mut Lists,
 }
 
+/// [`Run::unit`], in each precision.
+struct UnitOf;
+
+impl Family for UnitOf {
+    type Of<T: Real> = fn(&mut Run<'_, T>, usize, u32) -> Result<(), String>;
+}
+
+#[derive(Clone, Copy)]
+struct OneUnit;
+
+impl Member<UnitOf> for OneUnit {
+    fn member<T: Real>(self) -> fn(&mut Run<'_, T>, usize, u32) -> Result<(), String> {
+        |run, number, unit| run.unit(number, unit)
+    }
+}
+
+/// Not inlined, so that units and all their kernels are compiled once, with this crate, and not with each crate that
+/// has a run.
+#[inline(never)]
+fn unit_in_each_precision() -> Each<UnitOf> {
+    Each::new(OneUnit)
+}
+
 impl<T: Real> Run<'_, T> {
     pub(super) fn load_constants(&mut self) {
         for (slot, value) in &self.inner.real_constants {
@@ -71,9 +94,10 @@ impl<T: Real> Run<'_, T> {
     #[inline(always)]
     pub(super) fn units(&mut self, first: usize, mut done: impl FnMut(usize)) -> Result<Option<usize>, Error> {
         let inner = self.inner;
+        let run_unit = T::pick(unit_in_each_precision());
         let fault = |problem: String| Error::new(ErrorKind::Run, problem);
         for (number, &unit) in inner.prologue.iter().enumerate().skip(first) {
-            self.unit(number, unit).map_err(fault)?;
+            run_unit(self, number, unit).map_err(fault)?;
             done(number);
         }
         let before = inner.prologue.len();
@@ -82,7 +106,7 @@ impl<T: Real> Run<'_, T> {
                 return Ok(Some(before + number));
             }
             let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));
-            self.unit(before + number, unit).map_err(named)?;
+            run_unit(self, before + number, unit).map_err(named)?;
             done(before + number);
             if inner.anomaly {
                 let unit = &inner.units[unit as usize];
