@@ -56,7 +56,7 @@ const MOST_IN_VAIN: u32 = 5;
 const CHUNK_BITS: u32 = 10;
 const WORKER_BITS: u32 = 8;
 /// The most chunks of a piece of work.
-pub(super) const MOST_CHUNKS: usize = (1 << CHUNK_BITS) - 1;
+pub(crate) const MOST_CHUNKS: usize = (1 << CHUNK_BITS) - 1;
 /// The most workers of a piece of work.
 pub(super) const MOST_WORKERS: usize = (1 << WORKER_BITS) - 1;
 
@@ -444,7 +444,38 @@ fn call(team: &Team, first: usize, end: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn a_helper_that_comes_late_is_no_reason_to_work_alone() {
+        let crew: &'static Crew = Box::leak(Box::new(Crew::that_does_not_come()));
+        let _place = Place::Leader(NonNull::from(&crew.team), Some(crew)).enter();
+        let alone = |worker: usize, _| {
+            assert_eq!(worker, 0, "nobody else is there");
+            thread::sleep(2 * STALL);
+        };
+        assert!(share(2, 2, MUCH, &alone), "the helper is woken");
+        assert_eq!(crew.sleepers(), (false, false));
+        assert!(share(2, 2, WORTH, &alone), "it may still come");
+        // It does when the next piece of work has been announced, and takes a part of that one.
+        let is_helped = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let together = |worker: usize, _| {
+                is_helped.fetch_or(worker == 1, Ordering::Relaxed);
+                if worker == 0 {
+                    scope.spawn(|| crew.team.help(1));
+                    let begin = Instant::now();
+                    while !is_helped.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(20) {
+                        thread::yield_now();
+                    }
+                }
+            };
+            assert!(share(2, 2, WORTH, &together), "it may still come");
+        });
+        assert!(is_helped.into_inner(), "it helps");
+    }
 
     #[test]
     fn after_helpers_that_did_little_more_work_must_be_missed() {
