@@ -35,7 +35,7 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     if shares < 2 || threads < 2 {
         return work(0, 0..len);
     }
-    let chunks = shares.min(CHUNKS * threads).min(MOST_CHUNKS);
+    let chunks = chunks(shares, threads);
     let size = len.div_ceil(chunks).next_multiple_of(align);
     let range = |chunk: usize| {
         let from = chunk.saturating_mul(size).min(len);
@@ -44,6 +44,12 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     if !in_chunks(len.div_ceil(size), shares, threads, &|worker, chunk| work(worker, range(chunk))) {
         work(0, 0..len);
     }
+}
+
+/// How many chunks so many shares of work are divided into: as many for each thread, so that none waits for an odd one.
+fn chunks(shares: usize, threads: usize) -> usize {
+    let even = if shares < threads { shares } else { shares.min(CHUNKS * threads).next_multiple_of(threads) };
+    even.min(MOST_CHUNKS)
 }
 
 /// Runs `work(worker, chunk)` for the chunks below `chunks` on at most `threads` threads, and returns whether it did:

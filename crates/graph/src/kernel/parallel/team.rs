@@ -5,7 +5,7 @@
 //! the front and helpers from the back, so that in successive loops a thread meets the elements that are in its cache.
 //! When none is left, the leader waits for those that others have begun, and only for them.
 //!
-//! A helper watches the word for [`SPIN`] after the last piece and then leaves: a worker of a rayon pool goes back to
+//! A helper watches the word for [`SPIN`] after the last piece, as far as it can tell its end, and then leaves: a worker of a rayon pool goes back to
 //! its pool, to be called again by the leader between pieces; a thread of the crew parks until it is woken. If a thread
 //! stops within a chunk for long, another process has its core, and the leader works alone for a time, which is longer
 //! each time that it happens again. One that has not come yet costs nothing. A thread that was woken and found little to
@@ -30,7 +30,8 @@ use std::time::{Duration, Instant};
 use super::WORTH;
 use super::crew::{self, Crew};
 
-/// How long a helper watches for the next piece of work before it leaves.
+/// How long a helper watches for the next piece of work before it leaves, after its last chunk and as long again as that
+/// took, since another thread may just have begun a chunk like it.
 const SPIN: Duration = Duration::from_micros(50);
 /// How long the leader watches for the end of a chunk that a helper has begun before it sleeps in turns.
 const PATIENCE: Duration = Duration::from_micros(100);
@@ -162,15 +163,17 @@ impl Team {
         let _place = Place::Busy.enter();
         self.came.fetch_add(1, Ordering::Relaxed);
         let (mut seen, mut idle) = (0, None);
+        let mut last = Duration::ZERO;
         while !self.closed.load(Ordering::Relaxed) {
             while let Some((chunk, work)) = self.take(worker) {
+                let begin = Instant::now();
                 // SAFETY: the chunk is taken and not done; see the module.
                 let run = || unsafe { work.as_ref() }(worker, chunk);
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
                 }
                 self.done.0.fetch_add(1, Ordering::Release);
-                idle = None;
+                (idle, last) = (None, begin.elapsed().min(STALL));
             }
             for _ in 0..32 {
                 std::hint::spin_loop();
@@ -180,7 +183,7 @@ impl Team {
                     break;
                 }
             }
-            if idle.get_or_insert_with(Instant::now).elapsed() > SPIN {
+            if idle.get_or_insert_with(Instant::now).elapsed() > SPIN + last {
                 break;
             }
         }
