@@ -102,7 +102,7 @@ impl<T: Real> Run<'_, T> {
         }
         let before = inner.prologue.len();
         for (number, &(unit, _)) in inner.body.iter().enumerate().skip(first.saturating_sub(before)) {
-            if self.is_divided && before + number != first && is_deserted(|| inner.units[unit as usize].shares()) {
+            if self.is_divided && before + number != first && is_deserted(|| inner.units[unit as usize].shares::<T>()) {
                 return Ok(Some(before + number));
             }
             let named = |problem| fault(format!("{}: {problem}", inner.lines[number]));

@@ -112,7 +112,7 @@ impl Plan {
         });
         let units = inner.prologue.iter().chain(inner.body.iter().map(|(unit, _)| unit));
         let shares = units
-            .map(|&unit| inner.units[unit as usize].shares())
+            .map(|&unit| inner.units[unit as usize].shares::<T>())
             .filter(|&shares| shares > 1)
             .fold(0, usize::saturating_add);
         Session {

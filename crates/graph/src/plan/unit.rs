@@ -163,14 +163,14 @@ pub(super) enum Unit {
 
 impl Unit {
     /// How many threads it has enough work for: several microseconds for each.
-    pub(super) fn shares(&self) -> usize {
+    pub(super) fn shares<T>(&self) -> usize {
         match self {
             Self::Fused(fused) => fused.len / fused::grain(fused),
             Self::Product(factors, _) => {
                 let ([m, k, n], count) = (product_sizes(factors), factors[0].batch.shape.len());
                 match slim::suits(count, [m, k, n], [factors[0].strides, factors[1].strides]) {
                     true => slim::shares(count, [m, k, n]),
-                    false => product_shares(count, m, k, n),
+                    false => product_shares::<T>(count, m, k, n),
                 }
             }
             Self::Kernel { shares, .. } => *shares,

@@ -1,16 +1,23 @@
 //! One product on several threads, and several products.
 //!
-//! c is divided into a grid of equal blocks, one for each thread, each with its own part of the workspace. Since no bit
-//! of an element depends on the block that it falls into, neither does any depend on the number of threads.
+//! c is divided into a grid of equal blocks, of which each thread takes the next that nobody has begun, in its own part
+//! of the workspace. Large products have several blocks for each thread: where one core is slower than another, or taken
+//! for a moment, its thread computes fewer of them, and nobody waits for the half of a product. Since no bit of an
+//! element depends on the block that it falls into, neither does any depend on the number of threads.
+//!
+//! Before: 128×784×512 on two threads. After: eight blocks of 64 columns of c.
 
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
 use super::blocks::{Panels, Product, Right, Strided, WIDE};
 use super::{Addend, Factor, Gemm, MatrixView, expect_product, packed_len};
-use crate::kernel::parallel::{Pieces, in_chunks, in_parts};
+use crate::kernel::parallel::{MOST_CHUNKS, Pieces, in_chunks, in_parts};
 
-/// Multiplications per thread: about ten microseconds of work.
-const WORTH: usize = 1 << 19;
+/// Multiplications that are worth a thread, times the bytes of a number: about five microseconds of work.
+const WORTH: usize = 1 << 20;
+/// Blocks for each thread, if each has [`ENOUGH`] times that work, so that packing for more blocks costs little.
+const BLOCKS: usize = 4;
+const ENOUGH: usize = 4;
 /// Columns of blocks come in multiples of this, so that only the last ones end inside a panel, a register or a cache line.
 const COLUMNS: usize = WIDE;
 
@@ -23,18 +30,20 @@ pub(super) struct Grid {
     pub(super) columns: usize,
 }
 
-/// The grid of at most that many blocks that finishes first.
-pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
-    let work = m.saturating_mul(k).saturating_mul(n);
-    let threads = threads.min(work / WORTH).max(1);
+/// The grid of blocks for so many threads that finishes first.
+pub(super) fn grid<T>(m: usize, k: usize, n: usize, threads: usize) -> Grid {
+    let shares = product_shares::<T>(1, m, k, n);
+    // As many for each thread, so that none waits for an odd one.
+    let each = if threads > 1 { (shares / ENOUGH / threads).clamp(1, BLOCKS) } else { 1 };
+    let blocks = if shares < threads { shares } else { threads.saturating_mul(each) }.clamp(1, MOST_CHUNKS);
     let mut best = Grid { below: 1, beside: 1, rows: m, columns: n };
     // Each number of a and b that a block needs is packed or fetched, at the price of a few multiplications.
     let price = |rows: usize, columns: usize| {
         rows.saturating_mul(columns).saturating_add(rows.saturating_add(columns).saturating_mul(4))
     };
-    for below in 1..=threads.min(m) {
+    for below in 1..=blocks.min(m) {
         let rows = m.div_ceil(below);
-        let columns = n.div_ceil(threads / below).checked_next_multiple_of(COLUMNS).unwrap_or(n).min(n);
+        let columns = n.div_ceil(blocks / below).checked_next_multiple_of(COLUMNS).unwrap_or(n).min(n);
         if price(rows, columns) < price(best.rows, best.columns) {
             best = Grid { below: m.div_ceil(rows), beside: n.div_ceil(columns), rows, columns };
         }
@@ -43,21 +52,24 @@ pub(super) fn grid(m: usize, k: usize, n: usize, threads: usize) -> Grid {
 }
 
 /// How many shares of work `count` products of this size are.
-pub(crate) fn product_shares(count: usize, m: usize, k: usize, n: usize) -> usize {
-    count.saturating_mul(m).saturating_mul(k).saturating_mul(n) / WORTH
+pub(crate) fn product_shares<T>(count: usize, m: usize, k: usize, n: usize) -> usize {
+    count.saturating_mul(m).saturating_mul(k).saturating_mul(n) / (WORTH / size_of::<T>())
 }
 
 /// How many threads may share this product.
-fn threads(m: usize, k: usize, n: usize) -> usize {
-    if product_shares(1, m, k, n) >= 2 { rayon::current_num_threads() } else { 1 }
+fn threads<T>(m: usize, k: usize, n: usize) -> usize {
+    if product_shares::<T>(1, m, k, n) >= 2 { rayon::current_num_threads() } else { 1 }
 }
 
 /// Elements of scratch for [`product`] on the threads of the current pool: about a megabyte for each at most.
 ///
 /// With less, down to [`Gemm::workspace`], [`product`] uses fewer threads.
 pub fn product_workspace<T: Gemm>(m: usize, k: usize, n: usize) -> usize {
-    let grid = grid(m, k, n, threads(m, k, n));
-    grid.below * grid.beside * T::workspace(grid.rows, k, grid.columns)
+    let threads = threads::<T>(m, k, n);
+    let grid = grid::<T>(m, k, n, threads);
+    let each = T::workspace(grid.rows, k, grid.columns);
+    // One thread alone computes the whole as one block.
+    T::workspace(m, k, n).max(threads.min(grid.below * grid.beside) * each)
 }
 
 /// [`Gemm::gemm`], divided among the threads of the current pool where there is enough work; the same bits.
@@ -98,7 +110,7 @@ pub fn product<T: Gemm>(
 #[inline]
 fn compute<T: Gemm>(whole: &Product<T>, workspace: &mut [T]) {
     // The smallest products take less time than the division into a grid.
-    if product_shares(1, whole.m, whole.k, whole.n) < 2 {
+    if product_shares::<T>(1, whole.m, whole.k, whole.n) < 2 {
         expect_room(whole, workspace);
         // SAFETY: the product has been checked, and c is held exclusively; the workspace is large enough.
         unsafe { T::run(whole, workspace.as_mut_ptr()) }
@@ -111,17 +123,18 @@ fn compute<T: Gemm>(whole: &Product<T>, workspace: &mut [T]) {
 #[track_caller]
 fn divided<T: Gemm>(whole: Product<T>, workspace: &mut [T]) {
     let Product { m, k, n, .. } = whole;
-    let mut threads = threads(m, k, n);
+    let mut threads = threads::<T>(m, k, n);
     while threads > 1 {
-        let grid = grid(m, k, n, threads);
+        let grid = grid::<T>(m, k, n, threads);
         let room = T::workspace(grid.rows, k, grid.columns);
         let blocks = grid.below * grid.beside;
-        if blocks * room > workspace.len() {
-            threads = blocks - 1;
+        let workers = threads.min(blocks);
+        if workers * room > workspace.len() {
+            threads = workers - 1;
             continue;
         }
         let (shared, scratch) = (Shared { whole, grid }, Pieces::new(&mut *workspace));
-        let is_shared = in_chunks(blocks, product_shares(1, m, k, n), blocks, &|worker, block| {
+        let is_shared = in_chunks(blocks, product_shares::<T>(1, m, k, n), workers, &|worker, block| {
             // SAFETY: workers that run at the same time differ.
             shared.run(block, unsafe { scratch.piece(worker * room, room) });
         });
@@ -184,7 +197,7 @@ impl<T: Gemm> Shared<T> {
 /// Elements of scratch for [`products`] on the threads of the current pool.
 pub(crate) fn products_workspace<T: Gemm>(count: usize, m: usize, k: usize, n: usize) -> usize {
     let each = T::workspace(m, k, n);
-    match count > 1 && product_shares(count, m, k, n) >= 2 {
+    match count > 1 && product_shares::<T>(count, m, k, n) >= 2 {
         true => product_workspace::<T>(m, k, n).max(each.saturating_mul(rayon::current_num_threads())),
         false => product_workspace::<T>(m, k, n),
     }
@@ -216,8 +229,8 @@ pub(crate) fn products<'a, T: Gemm>(
         assert!(matches!(b, Factor::Matrix(_)), "products of a batch have no packed factors");
         expect_product(m, k, n, a, b, addend, c)
     };
-    let shares = product_shares(1, m, k, n);
-    if shares >= 2 * rayon::current_num_threads() {
+    let shares = product_shares::<T>(1, m, k, n);
+    if shares >= 4 * rayon::current_num_threads() {
         for (number, c) in c.chunks_exact_mut((m * n).max(1)).enumerate() {
             if let Some(product) = single(number, c) {
                 compute(&product, workspace);
@@ -227,7 +240,7 @@ pub(crate) fn products<'a, T: Gemm>(
     }
     let room = T::workspace(m, k, n);
     let threads = workspace.len().checked_div(room).unwrap_or(usize::MAX).min(rayon::current_num_threads());
-    let grain = (count / product_shares(count, m, k, n).max(1)).max(1);
+    let grain = (count / product_shares::<T>(count, m, k, n).max(1)).max(1);
     let (c, scratch) = (Pieces::new(c), Pieces::new(workspace));
     in_parts(count, grain, 1, threads, &|worker, range| {
         // SAFETY: workers that run at the same time differ.

@@ -628,13 +628,23 @@ fn several_products_are_those_of_single_ones() {
 fn the_grid_covers_everything_and_leaves_no_block_empty() {
     for (m, n) in [(1, 1), (1, 5000), (5000, 1), (33, 33), (100, 1000), (1000, 100), (97, 130), (14, 14), (3, 64)] {
         for threads in 1..40 {
-            let grid @ share::Grid { below, beside, rows, columns } = share::grid(m, 1 << 20, n, threads);
-            assert!(below * beside <= threads, "{grid:?} for {threads} threads");
+            let grid @ share::Grid { below, beside, rows, columns } = share::grid::<f32>(m, 1 << 20, n, threads);
+            let most = if threads > 1 { 4 * threads } else { 1 };
+            assert!(below * beside <= most, "{grid:?} for {threads} threads");
             assert!((below - 1) * rows < m && m <= below * rows, "{grid:?} for {m} rows");
             assert!((beside - 1) * columns < n && n <= beside * columns, "{grid:?} for {n} columns");
         }
     }
-    assert_eq!(share::grid(512, 512, 128, 2), share::Grid { below: 2, beside: 1, rows: 256, columns: 128 });
-    assert_eq!(share::grid(128, 512, 512, 2), share::Grid { below: 1, beside: 2, rows: 128, columns: 256 });
-    assert_eq!(share::grid(16, 32, 32, 8), share::Grid { below: 1, beside: 1, rows: 16, columns: 32 });
+    // Several blocks for each thread where there is enough work, else one, or none.
+    let grid = |below, beside, rows, columns| share::Grid { below, beside, rows, columns };
+    assert_eq!(share::grid::<f32>(512, 512, 128, 2), grid(4, 2, 128, 64));
+    assert_eq!(share::grid::<f32>(128, 512, 512, 2), grid(1, 8, 128, 64));
+    assert_eq!(share::grid::<f32>(128, 128, 96, 2), grid(2, 1, 64, 96));
+    assert_eq!(share::grid::<f32>(16, 32, 32, 8), grid(1, 1, 16, 32));
+    // As many for each: not three for two threads. In double precision work takes twice as long.
+    assert_eq!(share::grid::<f32>(1000, 50, 64, 2), grid(2, 1, 500, 64));
+    assert_eq!(share::grid::<f64>(1000, 50, 64, 2), grid(6, 1, 167, 64));
+    // As many as can be announced.
+    let many = share::grid::<f32>(1 << 15, 1 << 10, 1 << 15, 1000);
+    assert!((800..=1023).contains(&(many.below * many.beside)), "{many:?}");
 }

@@ -61,6 +61,13 @@ impl Crew {
         Self { team: Team::new(), helpers: helpers.map(helper).collect(), is_leased: AtomicBool::new(false) }
     }
 
+    /// A crew whose only helper is asleep and does not come when it is woken.
+    #[cfg(test)]
+    pub(super) fn that_does_not_come() -> Self {
+        let helpers = vec![Helper { thread: thread::current(), sleeps: AtomicBool::new(true) }];
+        Self { team: Team::new(), helpers, is_leased: AtomicBool::new(true) }
+    }
+
     /// The life of helper `number`, counted from 1.
     fn serve(&self, number: usize) {
         let sleeps = &self.helpers[number - 1].sleeps;

@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 pub use team::in_team;
-pub(crate) use team::{Pause, in_team_with_pauses, is_deserted};
+pub(crate) use team::{MOST_CHUNKS, Pause, in_team_with_pauses, is_deserted};
 
 /// The least work for which a thread is woken, in shares of five microseconds: with less, waking it does not pay.
 pub const WORTH: usize = 16;
@@ -35,7 +35,7 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     if shares < 2 || threads < 2 {
         return work(0, 0..len);
     }
-    let chunks = shares.min(CHUNKS * threads).min(team::MOST_CHUNKS);
+    let chunks = chunks(shares, threads);
     let size = len.div_ceil(chunks).next_multiple_of(align);
     let range = |chunk: usize| {
         let from = chunk.saturating_mul(size).min(len);
@@ -46,11 +46,17 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     }
 }
 
+/// How many chunks so many shares of work are divided into: as many for each thread, so that none waits for an odd one.
+fn chunks(shares: usize, threads: usize) -> usize {
+    let even = if shares < threads { shares } else { shares.min(CHUNKS * threads).next_multiple_of(threads) };
+    even.min(MOST_CHUNKS)
+}
+
 /// Runs `work(worker, chunk)` for the chunks below `chunks` on at most `threads` threads, and returns whether it did:
 /// nothing runs if the work, of about `shares` times five microseconds, is not worth another thread now.
 #[must_use]
 pub(crate) fn in_chunks(chunks: usize, shares: usize, threads: usize, work: &(impl Fn(usize, usize) + Sync)) -> bool {
-    chunks <= team::MOST_CHUNKS && team::share(chunks, threads, shares, work)
+    chunks <= MOST_CHUNKS && team::share(chunks, threads, shares, work)
 }
 
 /// Runs `work(start, piece)` over pieces that a slice is cut into, on the threads of the current pool; `start` is the

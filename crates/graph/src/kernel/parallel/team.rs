@@ -5,7 +5,7 @@
 //! the front and helpers from the back, so that in successive loops a thread meets the elements that are in its cache.
 //! When none is left, the leader waits for those that others have begun, and only for them.
 //!
-//! A helper watches the word for [`SPIN`] after the last piece and then leaves: a worker of a rayon pool goes back to
+//! A helper watches the word for [`SPIN`] after the last piece, as far as it can tell its end, and then leaves: a worker of a rayon pool goes back to
 //! its pool, to be called again by the leader between pieces; a thread of the crew parks until it is woken. If a thread
 //! stops within a chunk for long, another process has its core, and the leader works alone for a time, which is longer
 //! each time that it happens again. One that has not come yet costs nothing. A thread that was woken and found little to
@@ -30,7 +30,8 @@ use std::time::{Duration, Instant};
 use super::WORTH;
 use super::crew::{self, Crew};
 
-/// How long a helper watches for the next piece of work before it leaves.
+/// How long a helper watches for the next piece of work before it leaves, after its last chunk and as long again as that
+/// took, since another thread may just have begun a chunk like it.
 const SPIN: Duration = Duration::from_micros(50);
 /// How long the leader watches for the end of a chunk that a helper has begun before it sleeps in turns.
 const PATIENCE: Duration = Duration::from_micros(100);
@@ -56,7 +57,7 @@ const MOST_IN_VAIN: u32 = 5;
 const CHUNK_BITS: u32 = 10;
 const WORKER_BITS: u32 = 8;
 /// The most chunks of a piece of work.
-pub(super) const MOST_CHUNKS: usize = (1 << CHUNK_BITS) - 1;
+pub(crate) const MOST_CHUNKS: usize = (1 << CHUNK_BITS) - 1;
 /// The most workers of a piece of work.
 pub(super) const MOST_WORKERS: usize = (1 << WORKER_BITS) - 1;
 
@@ -162,15 +163,17 @@ impl Team {
         let _place = Place::Busy.enter();
         self.came.fetch_add(1, Ordering::Relaxed);
         let (mut seen, mut idle) = (0, None);
+        let mut last = Duration::ZERO;
         while !self.closed.load(Ordering::Relaxed) {
             while let Some((chunk, work)) = self.take(worker) {
+                let begin = Instant::now();
                 // SAFETY: the chunk is taken and not done; see the module.
                 let run = || unsafe { work.as_ref() }(worker, chunk);
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
                     *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
                 }
                 self.done.0.fetch_add(1, Ordering::Release);
-                idle = None;
+                (idle, last) = (None, begin.elapsed().min(STALL));
             }
             for _ in 0..32 {
                 std::hint::spin_loop();
@@ -180,7 +183,7 @@ impl Team {
                     break;
                 }
             }
-            if idle.get_or_insert_with(Instant::now).elapsed() > SPIN {
+            if idle.get_or_insert_with(Instant::now).elapsed() > SPIN + last {
                 break;
             }
         }
@@ -444,7 +447,38 @@ fn call(team: &Team, first: usize, end: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn a_helper_that_comes_late_is_no_reason_to_work_alone() {
+        let crew: &'static Crew = Box::leak(Box::new(Crew::that_does_not_come()));
+        let _place = Place::Leader(NonNull::from(&crew.team), Some(crew)).enter();
+        let alone = |worker: usize, _| {
+            assert_eq!(worker, 0, "nobody else is there");
+            thread::sleep(2 * STALL);
+        };
+        assert!(share(2, 2, MUCH, &alone), "the helper is woken");
+        assert_eq!(crew.sleepers(), (false, false));
+        assert!(share(2, 2, WORTH, &alone), "it may still come");
+        // It does when the next piece of work has been announced, and takes a part of that one.
+        let is_helped = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let together = |worker: usize, _| {
+                is_helped.fetch_or(worker == 1, Ordering::Relaxed);
+                if worker == 0 {
+                    scope.spawn(|| crew.team.help(1));
+                    let begin = Instant::now();
+                    while !is_helped.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(20) {
+                        thread::yield_now();
+                    }
+                }
+            };
+            assert!(share(2, 2, WORTH, &together), "it may still come");
+        });
+        assert!(is_helped.into_inner(), "it helps");
+    }
 
     #[test]
     fn after_helpers_that_did_little_more_work_must_be_missed() {

@@ -42,6 +42,15 @@ fn each_element_is_worked_on_once() {
 }
 
 #[test]
+fn threads_have_as_many_chunks_each() {
+    let of = |shares: [usize; 6], threads: usize| shares.map(|shares| chunks(shares, threads));
+    assert_eq!(of([2, 3, 4, 5, 7, 9], 2), [2, 4, 4, 6, 8, 8]);
+    assert_eq!(of([2, 3, 4, 5, 7, 90], 3), [2, 3, 6, 6, 9, 12]);
+    assert_eq!(of([1, 7, 8, 9, 31, usize::MAX], 8), [1, 7, 8, 16, 32, 32]);
+    assert_eq!(chunks(usize::MAX, 1000), MOST_CHUNKS);
+}
+
+#[test]
 fn each_row_comes_with_its_own_elements() {
     everywhere(|| {
         for (count, size) in [(0, 3), (1, 1), (100, 7), (33, 1)] {
