@@ -1,18 +1,20 @@
 //! Reads and writes CSV files: whole, or in tables of some rows each.
 //!
 //! A file is read twice: first to see what its columns hold, unless a schema says it, then to take the values. Neither
-//! holds more than a record of the file in memory beside what it returns. `csv-core` is the state machine of quotes and
-//! delimiters; this file counts lines and gives it bytes.
+//! holds more than a record of the file in memory beside what it returns.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
 use gradus_graph::Tensor;
 
 use super::guess::Guess;
+use super::names::Places;
+use super::records::Records;
 use super::{Categories, Column, ColumnType, Schema, Table, Texts};
-use crate::error::{DataError, Problem, listed, quoted};
+use crate::error::{DataError, Problem, quoted};
 use crate::file;
 
 /// How cells are read from CSV files and written to them.
@@ -21,6 +23,9 @@ use crate::file;
 /// integers, if all are and none is missing; numbers; otherwise categories in alphabetical order, or texts if there are
 /// more than 256 different ones. Missing are empty cells and `NA`, `N/A`, `n/a`, `NaN`, `nan`, `null`, `NULL`, `None`,
 /// `<NA>` and `?`.
+///
+/// An empty line is no record, as in pandas. In a file of one column a missing value is therefore written `""`, or in one
+/// of the other ways; [`Csv::encode`] writes it so.
 ///
 /// # Example
 /// ```
@@ -42,7 +47,7 @@ pub struct Csv {
     header: bool,
     trim: bool,
     missing: Vec<String>,
-    declared: Vec<(String, Declared)>,
+    declared: BTreeMap<String, Declared>,
 }
 
 /// What a column is to hold.
@@ -64,7 +69,7 @@ impl Csv {
     pub fn new() -> Self {
         let missing =
             ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "?"].map(str::to_owned).to_vec();
-        Self { delimiter: b',', header: true, trim: false, missing, declared: Vec::new() }
+        Self { delimiter: b',', header: true, trim: false, missing, declared: BTreeMap::new() }
     }
 
     /// Cells between tabulators, with a header.
@@ -106,8 +111,7 @@ impl Csv {
     }
 
     fn declare(mut self, name: &str, declared: Declared) -> Self {
-        self.declared.retain(|(known, _)| known != name);
-        self.declared.push((name.to_owned(), declared));
+        self.declared.insert(name.to_owned(), declared);
         self
     }
 
@@ -286,40 +290,10 @@ impl Csv {
 
     /// The records of a source, with the names of its columns.
     fn records<R: Read>(&self, path: &Path, source: R) -> Result<Records<R>, DataError> {
-        let core = csv_core::ReaderBuilder::new().delimiter(self.delimiter).build();
-        let input = BufReader::with_capacity(BUFFER, source);
-        let (bytes, ends) = (vec![0; 256], vec![0; 16]);
-        let mut records = Records {
-            path: path.to_owned(),
-            core,
-            input,
-            bytes,
-            ends,
-            fields: 0,
-            line: 1,
-            names: Vec::new(),
-            kept: true,
-        };
-        let found = records.advance()?;
-        if !self.header {
-            records.names = (0..records.fields).map(|k| k.to_string()).collect();
-            records.kept = found;
-            return Ok(records);
-        }
-        if !found {
-            return Err(DataError::new(path, Problem::Other("it is empty; a header is expected".into())));
-        }
-        records.kept = false;
-        let names = (0..records.fields).map(|k| {
-            let name = String::from_utf8(records.field(k).to_vec());
-            let name = name.map(|name| if self.trim { name.trim().to_owned() } else { name });
-            name.map_err(|_| records.wrong(format!("the name of column {} is not UTF-8", k + 1)))
-        });
-        records.names = names.collect::<Result<_, _>>()?;
-        let mut sorted: Vec<&String> = records.names.iter().collect();
-        sorted.sort_unstable();
-        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(records.wrong(format!("two columns are named {}", quoted(pair[0]))));
+        let mut records = Records::new(path, source, self.delimiter)?;
+        match self.header {
+            true => records.take_names(self.trim)?,
+            false => records.number_columns(),
         }
         Ok(records)
     }
@@ -339,13 +313,13 @@ impl Csv {
     }
 
     fn guess<R: Read>(&self, path: &Path, mut records: Records<R>) -> Result<Schema, DataError> {
-        for (name, _) in &self.declared {
-            find(path, &records.names, name)?;
+        let places = Places::of(&records.names);
+        for name in self.declared.keys() {
+            find(path, &places, name)?;
         }
-        let declared = |name: &String| self.declared.iter().find(|(known, _)| known == name).map(|(_, as_)| as_);
         let mut guesses: Vec<Option<Guess>> = Vec::new();
         for name in &records.names {
-            guesses.push(match declared(name) {
+            guesses.push(match self.declared.get(name) {
                 Some(Declared::As(_)) => None,
                 Some(Declared::Learned) => Some(Guess::categories()),
                 None => Some(Guess::new()),
@@ -360,7 +334,7 @@ impl Csv {
             }
         }
         let columns = records.names.iter().zip(guesses).map(|(name, guess)| {
-            let (column_type, note) = match (guess, declared(name)) {
+            let (column_type, note) = match (guess, self.declared.get(name)) {
                 (Some(guess), _) => guess.column_type(),
                 (None, Some(Declared::As(column_type))) => (column_type.clone(), None),
                 (None, _) => unreachable!("a column is guessed or declared"),
@@ -373,115 +347,9 @@ impl Csv {
 
 /// In place of a path.
 const MEMORY: &str = "bytes in memory";
-/// Bytes that are read at once.
-const BUFFER: usize = 1 << 16;
-/// Bytes that a record may have. Whoever forgets to close a quote would otherwise read all of a file as one cell.
-const LONGEST: usize = 64 << 20;
 
-fn find(path: &Path, names: &[String], name: &str) -> Result<usize, DataError> {
-    names.iter().position(|known| known == name).ok_or_else(|| {
-        let reason = format!("there is no such column; there are {}", listed(names.iter().map(String::as_str)));
-        DataError::new(path, Problem::Column { name: name.to_owned(), reason })
-    })
-}
-
-/// The records of a source, one at a time.
-struct Records<R> {
-    path: PathBuf,
-    core: csv_core::Reader,
-    input: BufReader<R>,
-    /// The cells of the record one after the other, and where each ends.
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-    fields: usize,
-    /// The line on which the record begins.
-    line: u64,
-    names: Vec<String>,
-    /// The record is still to be given: the first one of a file without a header.
-    kept: bool,
-}
-
-impl<R: Read> Records<R> {
-    fn wrong(&self, reason: String) -> DataError {
-        DataError::new(&self.path, Problem::Line { line: self.line, reason })
-    }
-
-    fn wrong_cell(&self, place: usize, reason: String) -> DataError {
-        let name = self.names[place].clone();
-        DataError::new(&self.path, Problem::Cell { line: self.line, column: place + 1, name, reason })
-    }
-
-    fn field(&self, place: usize) -> &[u8] {
-        let start = if place == 0 { 0 } else { self.ends[place - 1] };
-        &self.bytes[start..self.ends[place]]
-    }
-
-    /// Moves on to the next record, with as many fields as there are names; false at the end.
-    fn next(&mut self) -> Result<bool, DataError> {
-        if !std::mem::take(&mut self.kept) && !self.advance()? {
-            return Ok(false);
-        }
-        match self.fields == self.names.len() {
-            true => Ok(true),
-            false => {
-                let there_are = if self.names.len() == 1 { "there is" } else { "there are" };
-                let (cells, columns) = (counted(self.fields, "cell"), counted(self.names.len(), "column"));
-                Err(self.wrong(format!("{cells}, where {there_are} {columns}")))
-            }
-        }
-    }
-
-    /// Moves on to the next record of any length; false at the end.
-    fn advance(&mut self) -> Result<bool, DataError> {
-        let io = |error| DataError::new(&self.path, Problem::Io(error));
-        // Empty lines are no records.
-        loop {
-            let input = self.input.fill_buf().map_err(io)?;
-            let ends = input.iter().take_while(|byte| [b'\n', b'\r'].contains(byte)).count();
-            if ends == 0 {
-                break;
-            }
-            let lines = input[..ends].iter().filter(|&&byte| byte == b'\n').count();
-            self.core.set_line(self.core.line() + lines as u64);
-            self.input.consume(ends);
-        }
-        self.line = self.core.line();
-        self.fields = 0;
-        let mut written = 0;
-        loop {
-            let input = self.input.fill_buf().map_err(io)?;
-            let at_end = input.is_empty();
-            // The end of the file ends a line, if no quote is open.
-            let input = if at_end { b"\n" } else { input };
-            let (bytes, ends) = (&mut self.bytes[written..], &mut self.ends[self.fields..]);
-            let (result, read, wrote, ended) = self.core.read_record(input, bytes, ends);
-            written += wrote;
-            self.fields += ended;
-            if !at_end {
-                self.input.consume(read);
-            }
-            match result {
-                csv_core::ReadRecordResult::Record => return Ok(true),
-                csv_core::ReadRecordResult::End => return Ok(false),
-                csv_core::ReadRecordResult::InputEmpty if at_end && wrote == 0 => return Ok(false),
-                csv_core::ReadRecordResult::InputEmpty if at_end => {
-                    return Err(self.wrong("a quote is opened in this record and never closed".into()));
-                }
-                csv_core::ReadRecordResult::InputEmpty => {}
-                csv_core::ReadRecordResult::OutputFull if self.bytes.len() >= LONGEST => {
-                    return Err(
-                        self.wrong(format!("the record has more than {} MiB; is a quote left open?", LONGEST >> 20))
-                    );
-                }
-                csv_core::ReadRecordResult::OutputFull => self.bytes.resize(2 * self.bytes.len(), 0),
-                csv_core::ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
-            }
-        }
-    }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+fn find(path: &Path, places: &Places<'_>, name: &str) -> Result<usize, DataError> {
+    places.find(name).map_err(|problem| DataError::new(path, problem))
 }
 
 /// The tables of a file, made by [`Csv::chunks`].
@@ -516,7 +384,8 @@ enum Values {
 impl<R: Read> Chunks<R> {
     fn new(csv: &Csv, path: &Path, source: R, schema: &Schema, rows: usize) -> Result<Self, DataError> {
         let records = csv.records(path, source)?;
-        let places = schema.columns().map(|(name, _)| find(path, &records.names, name)).collect::<Result<_, _>>()?;
+        let known = Places::of(&records.names);
+        let places = schema.columns().map(|(name, _)| find(path, &known, name)).collect::<Result<_, _>>()?;
         Ok(Self { csv: csv.clone(), schema: schema.clone(), places, records, rows, ended: false })
     }
 

@@ -5,6 +5,9 @@ mod categories;
 mod csv;
 #[cfg(feature = "csv")]
 mod guess;
+mod names;
+#[cfg(feature = "csv")]
+mod records;
 mod schema;
 mod text;
 
@@ -18,7 +21,8 @@ use std::path::{Path, PathBuf};
 
 use gradus_graph::{Real, Tensor};
 
-use crate::error::{DataError, Problem, listed, quoted};
+use crate::error::{DataError, Problem, quoted};
+use names::{Places, no_such, repeated};
 
 /// Named columns with as many values each.
 ///
@@ -106,8 +110,8 @@ impl Table {
             let (first, other) = (quoted(&names[0]), quoted(&names[k]));
             return Err(wrong(format!("column {first} has {rows} values, and {other} has {}", columns[k].len())));
         }
-        if let Some(k) = (1..names.len()).find(|&k| names[..k].contains(&names[k])) {
-            return Err(wrong(format!("two columns are named {}", quoted(&names[k]))));
+        if let Some(name) = repeated(&names) {
+            return Err(wrong(format!("two columns are named {}", quoted(name))));
         }
         let notes = vec![None; columns.len()];
         Ok(Self { source: "a table".into(), names, columns, notes, rows })
@@ -144,11 +148,8 @@ impl Table {
     }
 
     fn find(&self, name: &str) -> Result<usize, DataError> {
-        self.names.iter().position(|known| known == name).ok_or_else(|| {
-            let reason =
-                format!("there is no such column; there are {}", listed(self.names.iter().map(String::as_str)));
-            self.wrong(Problem::Column { name: name.to_owned(), reason })
-        })
+        let place = self.names.iter().position(|known| known == name);
+        place.ok_or_else(|| self.wrong(no_such(name, self.names.iter().map(String::as_str))))
     }
 
     /// The column of that name.
@@ -165,8 +166,9 @@ impl Table {
     /// If there is no such column, or it has categories or texts.
     pub fn numbers<T: Real>(&self, names: &[&str]) -> Result<Tensor<T>, DataError> {
         let mut values = vec![T::zero(); self.rows * names.len()];
+        let known = Places::of(&self.names);
         for (place, name) in names.iter().enumerate() {
-            let column = self.find(name)?;
+            let column = known.find(name).map_err(|problem| self.wrong(problem))?;
             let cells = values.iter_mut().skip(place).step_by(names.len());
             match &self.columns[column] {
                 Column::Number(numbers) => {

@@ -1,6 +1,9 @@
 //! The names and types of the columns of a table.
 
+use std::collections::HashSet;
+
 use super::Categories;
+use super::names::Places;
 use crate::error::{Problem, listed, quoted};
 
 /// The type of a column.
@@ -66,8 +69,8 @@ impl Schema {
     /// # Errors
     /// If one is not there.
     pub fn only(&self, names: &[&str]) -> Result<Self, Problem> {
-        let columns = names.iter().map(|name| self.find(name).map(|place| self.columns[place].clone()));
-        Ok(Self { columns: columns.collect::<Result<_, _>>()? })
+        let places = self.find(names)?;
+        Ok(Self { columns: places.into_iter().map(|place| self.columns[place].clone()).collect() })
     }
 
     /// All columns but these: without the targets, say, which new data do not have.
@@ -75,15 +78,19 @@ impl Schema {
     /// # Errors
     /// If one is not there.
     pub fn without(&self, names: &[&str]) -> Result<Self, Problem> {
-        names.iter().try_for_each(|name| self.find(name).map(|_| ()))?;
-        let columns = self.columns.iter().filter(|(name, ..)| !names.contains(&name.as_str()));
-        Ok(Self { columns: columns.cloned().collect() })
+        let without: HashSet<usize> = self.find(names)?.into_iter().collect();
+        let columns = self.columns.iter().enumerate().filter(|(place, _)| !without.contains(place));
+        Ok(Self { columns: columns.map(|(_, column)| column.clone()).collect() })
     }
 
-    fn find(&self, name: &str) -> Result<usize, Problem> {
-        self.columns.iter().position(|(known, ..)| known == name).ok_or_else(|| {
-            let known = listed(self.columns.iter().map(|(name, ..)| name.as_str()));
+    /// Where the columns of these names are.
+    fn find(&self, names: &[&str]) -> Result<Vec<usize>, Problem> {
+        let known: Vec<&str> = self.columns.iter().map(|(name, ..)| name.as_str()).collect();
+        let places = Places::of(&known);
+        let no_such = |name| {
+            let known = listed(known.iter().copied());
             Problem::Other(format!("there is no column {}; there are {known}", quoted(name)))
-        })
+        };
+        names.iter().map(|name| places.find(name).map_err(|_| no_such(name))).collect()
     }
 }
