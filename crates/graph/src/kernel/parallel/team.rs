@@ -5,11 +5,11 @@
 //! the front and helpers from the back, so that in successive loops a thread meets the elements that are in its cache.
 //! When none is left, the leader waits for those that others have begun, and only for them.
 //!
-//! A helper watches the word for [`SPIN`] after the last piece, as far as it can tell its end, and then leaves: a worker of a rayon pool goes back to
-//! its pool, to be called again by the leader between pieces; a thread of the crew parks until it is woken. If a thread
-//! stops within a chunk for long, another process has its core, and the leader works alone for a time, which is longer
-//! each time that it happens again. One that has not come yet costs nothing. A thread that was woken and found little to
-//! do is woken later the next time.
+//! A helper watches the word for [`SPIN`] after the last piece, as far as it can tell its end, and then leaves: a worker
+//! of a rayon pool goes back to its pool, to be called again by the leader between pieces; a thread of the crew parks
+//! until it is woken. If a thread stops within a chunk for long, another process has its core, and the leader works alone
+//! for a time, which is longer each time that it happens again. One that has not come yet costs nothing. A thread that was
+//! woken and found little to do is woken later the next time.
 //!
 //! Safety. The function that is announced is borrowed from the leader's stack. A helper uses the pointer to it only
 //! after it has taken a chunk, by exchanging the word that it read before the pointer. That succeeds only if the piece
