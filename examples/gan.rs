@@ -32,7 +32,7 @@ impl Generator {
         })
     }
 
-    /// So many points out of noise.
+    /// `count` points out of noise.
     fn points<'g>(&self, graph: &'g Graph, count: usize) -> Var<'g> {
         let Self(first, bend, second, again, output) = self;
         (first, bend, second, again, output).forward(graph.normal([count, NOISE]))

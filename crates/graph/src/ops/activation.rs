@@ -76,7 +76,7 @@ unary! {
 }
 
 unary! {
-    /// `x · Φ(x)` with the normal distribution function Φ (Hendrycks and Gimpel 2016); for negative x it is within two roundings of x
+    /// `x · Φ(x)` with the normal distribution function Φ (Hendrycks and Gimpel 2016); for negative x its relative error grows with x², as that of the density φ(x)
     Gelu, gelu: |x| {
         let above = if x < T::zero() { T::zero() } else { x };
         above - weighted(x.abs(), x.normal_tail().1)
@@ -85,7 +85,7 @@ unary! {
 }
 
 unary! {
-    /// `Φ(x) + x·φ(x)` with the normal distribution function Φ and density φ, the derivative of gelu; for large |x| it is within two roundings of 1
+    /// `Φ(x) + x·φ(x)` with the normal distribution function Φ and density φ, the derivative of gelu; near its zero at −0.75 it is within a few roundings of 1
     GeluSlope, gelu_slope: |x| {
         let (density, tail) = x.normal_tail();
         (if x < T::zero() { tail } else { T::one() - tail }) + weighted(x, density)
