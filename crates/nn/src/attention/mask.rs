@@ -95,7 +95,8 @@ impl<'g> Mask<'g> {
                 None => inside,
             });
         }
-        let causal = self.causal.then(|| graph.ones([queries, keys]).tril(0));
+        // Not in a closure: nodes have the line of the caller.
+        let causal = if self.causal { Some(graph.ones([queries, keys]).tril(0)) } else { None };
         match (allowed, causal) {
             (Some(allowed), None) => allowed.where_(scores, f64::NEG_INFINITY),
             (Some(allowed), Some(causal)) => causal.logical_and(allowed).where_(scores, f64::NEG_INFINITY),
