@@ -5,7 +5,7 @@
 //! for a moment, its thread computes fewer of them, and nobody waits for the half of a product. Since no bit of an
 //! element depends on the block that it falls into, neither does any depend on the number of threads.
 //!
-//! Before: 128×784×512 on two threads. After: eight blocks of 64 columns of c.
+//! For 128×784×512 on two threads: before, two blocks of 256 columns of c; after, eight of 64.
 
 #![allow(unsafe_code)] // Hands disjoint blocks of c to threads.
 
@@ -30,7 +30,7 @@ pub(super) struct Grid {
     pub(super) columns: usize,
 }
 
-/// The grid of blocks for so many threads that finishes first.
+/// The grid of blocks for that many threads that finishes first.
 pub(super) fn grid<T>(m: usize, k: usize, n: usize, threads: usize) -> Grid {
     let shares = product_shares::<T>(1, m, k, n);
     // As many for each thread, so that none waits for an odd one.
@@ -287,3 +287,65 @@ struct Source<T>(Strided<T>);
 
 // SAFETY: it is only read.
 unsafe impl<T: Sync> Sync for Source<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_products_are_those_of_single_ones() {
+        let count = 3;
+        // Small ones are divided among threads as they are, and large ones one after another each by itself.
+        for [m, k, n] in [[9, 11, 40], [150, 160, 220]] {
+            let numbers = |len: usize, seed: usize| -> Vec<f32> {
+                (0..len).map(|k| ((k + seed) * 7919 % 1013) as f32 / 506.0 - 1.0).collect()
+            };
+            let (a, b) = (numbers(count * m * k, 1), numbers(count * k * n, 2));
+            let factors = |number: usize| {
+                let a = MatrixView { data: &a[..], offset: number * m * k, row: k as isize, col: 1 };
+                (a, MatrixView { data: &b[..], offset: number * k * n, row: n as isize, col: 1 })
+            };
+            let mut expected = vec![0.0; count * m * n];
+            let mut workspace = vec![0.0; f32::workspace(m, k, n)];
+            for (number, c) in expected.chunks_mut(m * n).enumerate() {
+                let (a, b) = factors(number);
+                f32::gemm(m, k, n, a, b, false, c, &mut workspace);
+            }
+            for threads in [1, 2, 3, 8] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+                let mut found = vec![7.0; expected.len()];
+                pool.install(|| {
+                    let mut workspace = vec![0.0; products_workspace::<f32>(count, m, k, n)];
+                    let factors = |number: usize| (factors(number).0, Factor::Matrix(factors(number).1));
+                    products(count, [m, k, n], &factors, Addend::Nothing, &mut found, &mut workspace);
+                });
+                assert!(found == expected, "{m}×{k}×{n} on {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn the_grid_covers_everything_and_leaves_no_block_empty() {
+        for (m, n) in [(1, 1), (1, 5000), (5000, 1), (33, 33), (100, 1000), (1000, 100), (97, 130), (14, 14), (3, 64)] {
+            for threads in 1..40 {
+                let found @ Grid { below, beside, rows, columns } = grid::<f32>(m, 1 << 20, n, threads);
+                let most = if threads > 1 { 4 * threads } else { 1 };
+                assert!(below * beside <= most, "{found:?} for {threads} threads");
+                assert!((below - 1) * rows < m && m <= below * rows, "{found:?} for {m} rows");
+                assert!((beside - 1) * columns < n && n <= beside * columns, "{found:?} for {n} columns");
+            }
+        }
+        // Several blocks for each thread where there is enough work, else one, or none.
+        let blocks = |below, beside, rows, columns| Grid { below, beside, rows, columns };
+        assert_eq!(grid::<f32>(512, 512, 128, 2), blocks(4, 2, 128, 64));
+        assert_eq!(grid::<f32>(128, 512, 512, 2), blocks(1, 8, 128, 64));
+        assert_eq!(grid::<f32>(128, 128, 96, 2), blocks(2, 1, 64, 96));
+        assert_eq!(grid::<f32>(16, 32, 32, 8), blocks(1, 1, 16, 32));
+        // As many for each: not three for two threads. In double precision work takes twice as long.
+        assert_eq!(grid::<f32>(1000, 50, 64, 2), blocks(2, 1, 500, 64));
+        assert_eq!(grid::<f64>(1000, 50, 64, 2), blocks(6, 1, 167, 64));
+        // As many as can be announced.
+        let many = grid::<f32>(1 << 15, 1 << 10, 1 << 15, 1000);
+        assert!((800..=1023).contains(&(many.below * many.beside)), "{many:?}");
+    }
+}

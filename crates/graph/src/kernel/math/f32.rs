@@ -110,13 +110,11 @@ fn half_of_exp_of_double_plus_1(x: f32) -> f32 {
 #[inline(always)]
 fn erf_near_0(x: f32) -> f32 {
     let square = x * x;
-    x.times_plus(
-        fused_polynomial!(
-            square; 0.128_379_17, -0.376_126_32, 0.112_836_644, -0.026_857_706, 0.005_196_954, -0.000_809_771_07,
-            8.185_086e-5
-        ),
-        x,
-    )
+    let series = fused_polynomial!(
+        square; 0.128_379_17, -0.376_126_32, 0.112_836_644, -0.026_857_706, 0.005_196_954, -0.000_809_771_07,
+        8.185_086e-5
+    );
+    x.times_plus(series, x)
 }
 
 /// A number that is not negative, with the sign of another.
@@ -452,7 +450,10 @@ impl Math for f32 {
         let x = at_most(self.abs(), 14.4);
         let inverse = 1.0 / (x + K);
         let q = (x - K) * inverse;
-        let ratio = fused_polynomial!(q; 1.685_476_9, -0.830_707_43, 0.072_183_45, 0.092_015_16, -0.001_084_952_7, -0.016_572_842, -0.006_898_524, 0.005_609_169);
+        let ratio = fused_polynomial!(
+            q; 1.685_476_9, -0.830_707_43, 0.072_183_45, 0.092_015_16, -0.001_084_952_7, -0.016_572_842,
+            -0.006_898_524, 0.005_609_169
+        );
         let density = DENSITY_AT_0 as f32 * exp_of_negative(-0.5 * x * x);
         let near = (-0.5_f32).times_plus(erf_near_0(x * std::f32::consts::FRAC_1_SQRT_2), 0.5);
         (density, if x < 1.3435 { near } else { density * (ratio * inverse) })

@@ -46,7 +46,7 @@ pub fn in_parts(len: usize, grain: usize, align: usize, threads: usize, work: &(
     }
 }
 
-/// How many chunks so many shares of work are divided into: as many for each thread, so that none waits for an odd one.
+/// How many chunks `shares` shares of work are divided into: as many for each thread, so that none waits for an odd one.
 fn chunks(shares: usize, threads: usize) -> usize {
     let even = if shares < threads { shares } else { shares.min(CHUNKS * threads).next_multiple_of(threads) };
     even.min(MOST_CHUNKS)
